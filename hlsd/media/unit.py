@@ -1,0 +1,90 @@
+"""Says what a track and an access unit are; every other module speaks in these.
+
+Times are integer ticks of 90 kHz, unwrapped to 64 bit: they never step back within one publication.
+Payloads are normalised by ingest, so no output ever looks at RTMP's habits again:
+
+* video: NAL units, each behind a 4-byte big-endian length, without access unit delimiters, parameter sets,
+  filler or end-of-sequence NAL units (ISO/IEC 14496-15 sample format of `avc1` / `hvc1`);
+* audio: one raw AAC frame, without ADTS.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+TICKS = 90_000
+"""Ticks in a second (ISO/IEC 13818-1 PTS/DTS clock)."""
+
+
+class Kind(enum.IntEnum):
+    """Which track an access unit belongs to."""
+
+    VIDEO = 0
+    AUDIO = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """A video track as its parameter sets describe it.
+
+    `record` is the AVCDecoderConfigurationRecord or HEVCDecoderConfigurationRecord (14496-15) with 4-byte NAL
+    lengths; `parameter_sets` are its NAL units in decoding order (VPS, SPS, PPS), without length or start code.
+    `width` and `height` are the cropped picture in pixels. `frame_rate` is what the SPS timing says, frames per
+    second, or None.
+    """
+
+    codec: Literal["h264", "h265"]
+    record: bytes
+    parameter_sets: tuple[bytes, ...]
+    width: int
+    height: int
+    codec_string: str
+    frame_rate: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """An audio track: `record` is the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
+
+    `sample_rate` in hertz and `frame_samples` (1024 or 960) are those of the AAC core, the clock of the frames:
+    a frame lasts `frame_samples / sample_rate` seconds, with SBR as without.
+    """
+
+    codec: Literal["aac"]
+    record: bytes
+    sample_rate: int
+    channels: int
+    object_type: int
+    codec_string: str
+    frame_samples: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The tracks of a publication, at least one of them present."""
+
+    video: VideoTrack | None = None
+    audio: AudioTrack | None = None
+
+
+class AccessUnit(NamedTuple):
+    """One picture or one audio frame: the unit that flows through the house.
+
+    `dts` and `pts` in ticks; `key` is true for an IDR (H.265: IDR, or CRA/BLA where `clean` is false) and for every
+    audio frame; `clean` says that decoding can start here and everything after it is decodable (not an open-GOP CRA);
+    `arrived` is the wall clock at its last byte, seconds since the epoch.
+
+    A tuple, not a dataclass: one is made for every frame of every publisher, and a frozen dataclass costs four times
+    as much to make.
+    """
+
+    kind: Kind
+    dts: int
+    pts: int
+    key: bool
+    clean: bool
+    payload: bytes
+    arrived: float

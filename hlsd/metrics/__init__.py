@@ -1,0 +1,1 @@
+"""Figures for Prometheus, read from live objects at scrape time."""

@@ -1,0 +1,224 @@
+"""The doors between rooms: what one room may ask of another without knowing it.
+
+Ingest knows `Admission` and `Publication`; outputs are `Output`; delivery knows `Directory` and `Playable`. The hub
+and the streams stand behind these; `app` hands them in.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hlsd.media.unit import AccessUnit, Tracks
+
+
+class RefuseCode(enum.StrEnum):
+    """Why a publisher is not let in; each protocol words it in its own way."""
+
+    BAD_NAME = "bad_name"
+    BUSY = "busy"
+    DENIED = "denied"
+    LIMIT = "limit"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """A publisher at the door. `query` holds the arguments of the key and of the URL, secrets included: never log it.
+
+    `drop(reason)` closes the publisher's connection; the hub calls it on takeover, kick and shutdown, and calls
+    nothing of that publication afterwards.
+    """
+
+    app: str
+    name: str
+    protocol: str
+    ip: str
+    port: int
+    drop: Callable[[str], None]
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Not let in, with words fit for the publisher's eyes."""
+
+    code: RefuseCode
+    reason: str
+
+
+class Publication(Protocol):
+    """A publisher's hold on a stream name, from admission until `end`.
+
+    After the hub has dropped it every call is a no-op, so a late packet of a replaced publisher does no harm.
+    """
+
+    @property
+    def origin(self) -> int:
+        """The tick at which this publication's timeline begins: later than anything the stream has carried."""
+        ...
+
+    def tracks(self, tracks: Tracks) -> None:
+        """Announces the tracks: before the first unit, and again whenever a record or the set of tracks changes."""
+        ...
+
+    def unit(self, unit: AccessUnit) -> None:
+        """Hands over the next access unit, in order of arrival; dts rises within each track."""
+        ...
+
+    def jump(self) -> None:
+        """Says that the source's clock jumped before the next unit: what follows is a discontinuity."""
+        ...
+
+    def received(self, size: int) -> None:
+        """Counts `size` bytes that came from the publisher's connection."""
+        ...
+
+    def repaired(self, kind: str) -> None:
+        """Counts a timestamp repair (`kind`: "backward", "wrap", "jump", "audio")."""
+        ...
+
+    def end(self, reason: str) -> None:
+        """The publisher has left ("closed", "idle", "error:…"); the stream's grace begins."""
+        ...
+
+
+class Admission(Protocol):
+    """The hub as a way in sees it."""
+
+    async def publish(self, request: PublishRequest) -> Publication | Refuse:
+        """Authorises and claims the name; never raises for what the publisher sent."""
+        ...
+
+
+class Output(Protocol):
+    """A way out as a stream sees it. Calls come in order, from the event loop, and must not block."""
+
+    def tracks(self, tracks: Tracks) -> None:
+        """The tracks of what follows; also called first thing on attaching, if they are known."""
+        ...
+
+    def unit(self, unit: AccessUnit) -> None:
+        """The next access unit."""
+        ...
+
+    def jump(self) -> None:
+        """A discontinuity stands before the next unit (clock jump or another publisher)."""
+        ...
+
+    def pause(self) -> None:
+        """The publisher has left; it may be back within the grace."""
+        ...
+
+    def end(self) -> None:
+        """The stream is over: nothing will follow."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A playlist at one version: rendered once, gzipped once, shared by every viewer.
+
+    `etag` is a strong validator with its quotes; `max_age` in seconds is what the un-blocked answer may say.
+    """
+
+    body: bytes
+    gzip: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A segment, part or initialisation section as it goes out. `body` is shared: never altered, never copied."""
+
+    body: bytes | memoryview
+    content_type: str
+    etag: str
+
+
+class Lateness(enum.Enum):
+    """What becomes of a delivery directive (draft-pantos-hls-rfc8216bis §6.2.5.2)."""
+
+    READY = "ready"
+    """The playlist has it: answer now."""
+    WAIT = "wait"
+    """It will come: hold the request."""
+    TOO_FAR = "too_far"
+    """Beyond what may be asked for: 400."""
+
+
+class Playable(Protocol):
+    """A stream's HLS output as delivery sees it."""
+
+    @property
+    def target_duration(self) -> int:
+        """EXT-X-TARGETDURATION in seconds; 0 while no playlist exists."""
+        ...
+
+    @property
+    def low_latency(self) -> bool:
+        """Whether parts are listed and reloads may block."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether EXT-X-ENDLIST stands in the playlist."""
+        ...
+
+    def playlist(self, *, skip: bool = False) -> Rendering | None:
+        """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
+        ...
+
+    def multivariant(self, variant: str) -> bytes | None:
+        """The multivariant playlist whose one variant is the URI `variant`; None while the codecs are not known."""
+        ...
+
+    def media(self, run: str, name: str) -> Media | None:
+        """The resource `{run}/{name}`, or None if it is not there (any more)."""
+        ...
+
+    def expects(self, run: str, name: str) -> bool:
+        """Whether `{run}/{name}` is the hinted next part."""
+        ...
+
+    def lateness(self, msn: int, part: int | None) -> Lateness:
+        """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window."""
+        ...
+
+    async def until_playlist(self, timeout: float) -> bool:
+        """Waits until the first playlist exists; False after `timeout` seconds or at the end of the stream."""
+        ...
+
+    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
+        """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or at the end of the stream."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """A live stream as the front page lists it. Seconds, bits per second, pixels."""
+
+    app: str
+    name: str
+    codecs: str
+    width: int
+    height: int
+    frame_rate: float
+    bitrate: float
+    since: float
+    publishing: bool
+
+
+class Directory(Protocol):
+    """The hub as delivery sees it."""
+
+    def find(self, app: str, name: str) -> Playable | None:
+        """The HLS output of a stream that is live, in its grace or still kept after its end; None if unknown."""
+        ...
+
+    def summaries(self) -> list[StreamSummary]:
+        """The streams of this instant, by path."""
+        ...

@@ -1,0 +1,1 @@
+"""Cuts a stream into parts and segments, and keeps its live window and playlists."""

@@ -1,0 +1,1 @@
+"""Viewers: one session for each playback."""
