@@ -94,7 +94,9 @@ async def _show(page: str, rtmp: str, shape: Shape) -> None:
         except TimeoutError:
             raise HlsdError(f"{playlist} did not come within {PATIENCE:g} s") from None
     about = f"{shape.width}x{shape.height} {shape.codec} {shape.fps} fps"
-    typer.echo(f"\n  Test picture ({about}), published to {rtmp}\n  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n")
+    typer.echo(
+        f"\n  Test picture ({about}), published to {rtmp}\n  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n"
+    )
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

@@ -71,9 +71,7 @@ class Picture:
         self._texture = self._make_texture()
         self.u = self._chroma(1, strides.u)
         self.v = self._chroma(2, strides.v)
-        self._letters = {
-            letter: [self._dots(row) for row in rows] for letter, rows in _GLYPHS.items()
-        }
+        self._letters = {letter: [self._dots(row) for row in rows] for letter, rows in _GLYPHS.items()}
 
     def _black_out(self, plane: bytearray, stride: int, shrink: int, value: int) -> None:
         """The field behind the clock, a dot wider than the text; `shrink` is 2 for chroma planes."""
