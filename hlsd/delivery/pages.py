@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from hlsd.clock import Clock
-from hlsd.delivery.request import accepts_gzip, etag_matches
+from hlsd.delivery.request import RESERVED_APPS, RESERVED_SUFFIXES, accepts_gzip, etag_matches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory
 
@@ -88,6 +88,8 @@ class Pages:
 
     async def page(self, request: Request) -> Response:
         """The front page and every player page."""
+        if request.path_params.get("app") in RESERVED_APPS or request.url.path.endswith(RESERVED_SUFFIXES):
+            return await self.missing(request)
         if request.url.path.endswith("/") and request.url.path != "/":
             return RedirectResponse(request.url.path.rstrip("/"), 302, headers={"cache-control": "no-store"})
         return self._send(request, self._shell, "no-cache")
