@@ -101,7 +101,10 @@ def _demux(source: Path | bytes) -> Iterator[tuple[str, str, bool, Packet]]:
                 codec,
                 packet.is_keyframe,
                 Packet(
-                    hashlib.sha1(body).hexdigest(), len(body), float(dts * base), float(packet.pts * base),
+                    hashlib.sha1(body).hexdigest(),
+                    len(body),
+                    float(dts * base),
+                    float(packet.pts * base),
                     packet.is_keyframe,
                 ),
             )
