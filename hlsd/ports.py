@@ -196,6 +196,10 @@ class Playable(Protocol):
         """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or at the end of the stream."""
         ...
 
+    async def until_media(self, run: str, name: str, timeout: float) -> bool:
+        """Waits until the hinted part `{run}/{name}` is there; False if it will not come or after `timeout` seconds."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StreamSummary:

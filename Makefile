@@ -1,0 +1,72 @@
+# Every command of the project. `make run` and `make test` need python3 and make, nothing else beforehand.
+PYTHON ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-setup check format lock conf bench clean
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run web-modules       ## set up what is missing, then serve (ARGS="--http-port 8080")
+	@exec $(BIN)/hlsd serve $(ARGS)
+
+demo: $(VENV)/.run web-modules      ## serve, and publish a moving test picture to it
+	@exec $(BIN)/hlsd demo $(ARGS)
+
+test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name")
+	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)
+
+check: $(VENV)/.dev           ## lint, format, types, imports, the configuration file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/hlsd check -c conf/hlsd.toml > /dev/null
+
+bench: $(VENV)/.dev           ## CPU and memory a stream, beside nginx-rtmp
+	@$(BIN)/python -m bench $(ARGS)
+
+format: $(VENV)/.dev          ## put the sources into shape
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+conf: $(VENV)/.run            ## write conf/hlsd.toml anew from the models
+	$(BIN)/hlsd check --template > conf/hlsd.toml.new
+	mv conf/hlsd.toml.new conf/hlsd.toml
+
+lock:            ## resolve the dependencies anew (needs uv)
+	@scripts/lock.sh
+
+clean:           ## remove everything that can be made again
+	rm -rf $(VENV) web/node_modules tests/interop/web/node_modules build dist .coverage
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up: stamps in .venv say what is there, so that a second run starts at once ---
+
+$(VENV)/.venv: scripts/venv.sh
+	@PYTHON=$(PYTHON) scripts/venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv requirements.txt requirements-build.txt pyproject.toml
+	@echo "hlsd: installing the locked dependencies"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-build.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo "hlsd: installing the locked tools"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: web-modules
+web-modules:
+	@scripts/npm.sh web "the page will use the browser's native HLS"
+
+test-setup:
+	@scripts/apt.sh tests/apt-packages.txt
+	@scripts/npm.sh tests/interop/web "the browser tests are left out"

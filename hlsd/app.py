@@ -1,0 +1,158 @@
+"""Puts the house together and runs it: `Server` as a library, `serve` as a process.
+
+It makes the hub and the rooms of the table, keeps the one-second sweep going, and drains in order on the way out:
+publishers are let go, playlists get their end, held requests are answered, listeners close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hlsd import __version__
+from hlsd.clock import Clock, SystemClock
+from hlsd.errors import HlsdError
+from hlsd.hub import Hub
+from hlsd.rooms import ROOMS, House, Room
+from hlsd.segmenter.journal import SequenceJournal
+from hlsd.segmenter.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hlsd.config import Settings
+    from hlsd.stream import Stream
+
+SWEEP = 1.0
+"""Seconds between two looks at grace periods, idle streams and rates."""
+
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class CannotListen(HlsdError):
+    """A room's port is taken or not permitted; the text is the line to show."""
+
+
+class Server:
+    """One hlsd inside the running event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._clock = clock or SystemClock()
+        self._journal = SequenceJournal(Path(settings.server.state_dir) / "hlsd.sqlite")
+        self.hub = Hub(
+            settings.publish,
+            self._clock,
+            self._segmenter_for,
+            max_streams=settings.limits.max_streams,
+            max_memory=settings.limits.max_memory,
+        )
+        self.rooms: dict[str, Room] = {}
+        self._sweeping: asyncio.Task[None] | None = None
+        self._last_run = 0
+        self._log = structlog.get_logger()
+
+    async def start(self) -> None:
+        """Starts every room. Raises CannotListen, with everything that had started stopped again."""
+        house = House(self.settings, self._clock, self.hub)
+        for name, make in ROOMS:
+            room = make(house)
+            try:
+                await room.start()
+            except OSError as error:
+                await self.stop(0.0)
+                raise CannotListen(error.strerror or str(error)) from error
+            self.rooms[name] = room
+        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+
+    async def stop(self, deadline: float | None = None) -> None:
+        """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room."""
+        left = self.settings.server.drain_timeout if deadline is None else deadline
+        loop = asyncio.get_running_loop()
+        until = loop.time() + left
+        self.hub.drain()
+        for _, room in reversed(list(self.rooms.items())):
+            await room.stop(max(0.1, until - loop.time()))
+        self.rooms.clear()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeping
+            self._sweeping = None
+        self._journal.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            self.hub.sweep()
+
+    def _segmenter_for(self, stream: Stream) -> Segmenter:
+        hls = self.settings.hls
+        path = stream.path
+
+        def too_fat() -> None:
+            self._log.warning("publisher needs more memory than hls.max_stream_bytes", app=stream.app, name=stream.name)
+            self.hub.drop(stream, "limit")
+
+        return Segmenter(
+            hls,
+            run=self._new_run(),
+            first_msn=self._journal.first(path, self._clock.wall(), hls.time),
+            finished=lambda msn: self._journal.reached(path, msn),
+            # Called from inside the segmenter: the publisher is let go once it has returned.
+            overflow=lambda: asyncio.get_running_loop().call_soon(too_fat) and None,
+        )
+
+    def _new_run(self) -> str:
+        """A run id: milliseconds of the wall clock in base 32, never twice in a process (MP19)."""
+        self._last_run = max(self._last_run + 1, int(self._clock.wall() * 1000))
+        number, letters = self._last_run, ""
+        while number:
+            number, digit = divmod(number, 32)
+            letters = _BASE32[digit] + letters
+        return letters
+
+
+async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = None) -> int:
+    """Runs a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
+
+    `ready` is called when every room listens. Raises HlsdError when a room cannot.
+    """
+    log = structlog.get_logger()
+    server = Server(settings)
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    now = asyncio.Event()
+
+    def on_signal() -> None:
+        (now if stopping.is_set() else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        await server.start()
+        log.info(
+            "hlsd started", version=__version__, **{f"{name}_port": room.port for name, room in server.rooms.items()}
+        )
+        if ready is not None:
+            ready(server)
+        await stopping.wait()
+        log.info("draining", seconds=settings.server.drain_timeout)
+        draining = asyncio.create_task(server.stop())
+        impatient = asyncio.create_task(now.wait())
+        await asyncio.wait({draining, impatient}, return_when=asyncio.FIRST_COMPLETED)
+        impatient.cancel()
+        if not draining.done():
+            log.warning("second signal: stopping now")
+            return 0
+        await draining
+        log.info("hlsd stopped")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    return 0

@@ -1,0 +1,432 @@
+"""Judges every request for a stream: the one place where it is decided what a player gets.
+
+Pure: a request and the streams of this instant in, an answer out; no sockets, no waiting, no clock. Every road (ASGI,
+and whatever is faster) asks here, so all of them answer alike. An answer is bytes (`Reply`), or what to wait for before
+asking again (`Hold…`), or `Fall`: not a stream's business.
+
+The order of decisions for a media playlist is that of draft-pantos-hls-rfc8216bis §6.2.5: authorised, ended, directives
+well formed, too far, there already, hold. Ids such as DD05 name the rules. A request without directives is never held
+once a playlist exists; HEAD is never held and never makes a session.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from hlsd.delivery.cors import METHODS, Cors, Headers
+from hlsd.delivery.request import (
+    MAX_PATH,
+    MAX_QUERY,
+    BadRequest,
+    Request,
+    Span,
+    Target,
+    accepts_gzip,
+    accepts_html,
+    etag_matches,
+    is_ours,
+    parse_directive,
+    parse_path,
+    parse_query,
+    parse_range,
+)
+from hlsd.delivery.settings import HttpSettings
+from hlsd.ports import Directory, Lateness, Media, Playable, Rendering
+
+PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
+MAX_HOLD = 8.0
+"""Seconds a delivery directive is held at most: hls.js gives up on a first byte after 10 (DD09)."""
+
+_NO_STORE = b"no-store"
+_MEDIA_CACHE = b"max-age=3600, immutable"
+_REASONS = {
+    400: "bad request",
+    403: "session not accepted",
+    404: "not found",
+    405: "method not allowed",
+    414: "address too long",
+    416: "range outside of the resource",
+    503: "not ready, ask again",
+}
+
+
+class Sids(Protocol):
+    """Session ids as delivery needs them; made and checked by the sessions room."""
+
+    def mint(self, app: str, name: str) -> str:
+        """A fresh id for a viewer of `/{app}/{name}`."""
+        ...
+
+    def admits(self, sid: str, app: str, name: str) -> bool:
+        """Whether `sid` may ask for what is below `/{app}/{name}/~{sid}/`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer now. `headers` in lower case, without Date; `body` is shared and sent as it is, whole."""
+
+    status: int
+    headers: Headers
+    body: bytes | memoryview = b""
+
+
+class Fall:
+    """Not a stream's business: pages, their files, the API."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFirst:
+    """Await `playable.until_playlist(timeout)`, then answer `then(its result)`."""
+
+    playable: Playable
+    timeout: float
+    then: Callable[[bool], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Await `playable.until(msn, part, timeout)`, then answer `then(its result)`."""
+
+    playable: Playable
+    msn: int
+    part: int | None
+    timeout: float
+    then: Callable[[bool], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMedia:
+    """Await `playable.until_media(run, name, timeout)` (the hinted part), then answer `then(its result)`."""
+
+    playable: Playable
+    run: str
+    name: str
+    timeout: float
+    then: Callable[[bool], Reply]
+
+
+Held = HoldFirst | Hold | HoldMedia
+Answer = Reply | Held | Fall
+FALL = Fall()
+
+
+class Judge:
+    """Answers requests for the streams of one directory."""
+
+    def __init__(self, directory: Directory, sids: Sids, settings: HttpSettings) -> None:
+        self._directory = directory
+        self._sids = sids
+        self._first_wait = settings.first_playlist_wait
+        self._cors = Cors(settings)
+        self._vary_origin: Headers = [(b"vary", b"Origin")] if self._cors.varies else []
+        self._vary_both: Headers = [(b"vary", b"Accept-Encoding, Origin" if self._cors.varies else b"Accept-Encoding")]
+
+    def answer(self, request: Request) -> Answer:
+        """What `request` gets. Never raises for what a stranger may send; never a status of 5xx but 503."""
+        if not is_ours(request.path):
+            return FALL
+        if len(request.path) > MAX_PATH or len(request.query) > MAX_QUERY:
+            return self._refuse(request, 414)
+        try:
+            target = parse_path(request.path)
+            if target is not None and target.kind == "foreign":
+                return FALL
+            if request.method == "OPTIONS":
+                return Reply(204, [*self._open(request), *self._cors.preflight(), (b"cache-control", _NO_STORE)])
+            if request.method not in ("GET", "HEAD"):
+                return self._refuse(request, 405, more=[(b"allow", METHODS)])
+            if target is None:
+                return self._refuse(request, 404)
+            return self._judge(request, target)
+        except BadRequest as error:
+            return self._refuse(request, 400, words=str(error))
+
+    def unavailable(self, request: Request) -> Reply:
+        """The answer when this server cannot hold one more request, or is about to stop."""
+        return self._refuse(request, 503)
+
+    # -- what the path names
+
+    def _judge(self, request: Request, target: Target) -> Answer:
+        match target.kind:
+            case "page":
+                return self._page(request, target)
+            case "multivariant":
+                return self._multivariant(request, target, parse_query(request.query))
+            case "playlist":
+                return self._playlist(request, target, parse_query(request.query))
+            case _:
+                return self._media(request, target)
+
+    def _page(self, request: Request, target: Target) -> Answer:
+        """`/{app}/{name}`: the player page for a browser, the playlist for anything else (conventions §1)."""
+        if accepts_html(request.headers.get(b"accept")):
+            return FALL
+        if self._directory.find(target.app, target.name) is None:
+            return self._refuse(request, 404)
+        return self._redirect(request, f"/{target.app}/{target.name}.m3u8")
+
+    def _multivariant(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
+        playable = self._directory.find(target.app, target.name)
+        if playable is None:
+            return self._refuse(request, 404)
+        if request.method == "HEAD":  # HT07: never holds, never makes a session
+            if not playable.target_duration:
+                return self._refuse(request, 404)
+            return Reply(200, self._multivariant_headers(request))
+        if query.get("flat", "") not in ("", "0"):
+            sid = self._sids.mint(target.app, target.name)
+            return self._redirect(request, f"/{target.app}/{target.name}/~{sid}/index.m3u8")
+        reply = self._multivariant_now(request, target, playable)
+        if reply is not None:
+            return reply
+        return self._hold_first(request, target, playable, self._multivariant_now)
+
+    def _multivariant_now(self, request: Request, target: Target, playable: Playable) -> Reply | None:
+        if not playable.target_duration:  # a variant whose playlist is not there yet is not worth naming (P07)
+            return None
+        sid = self._sids.mint(target.app, target.name)
+        body = playable.multivariant(f"{target.variant}~{sid}/index.m3u8")
+        if body is None:
+            return None
+        headers = self._multivariant_headers(request)
+        if accepts_gzip(request.headers.get(b"accept-encoding")):
+            body = gzip.compress(body, 1, mtime=0)
+            headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", b"%d" % len(body)))
+        return Reply(200, headers, body)
+
+    def _multivariant_headers(self, request: Request) -> Headers:
+        return [
+            (b"content-type", PLAYLIST_TYPE),
+            (b"cache-control", b"private, no-store"),
+            *self._vary_both,
+            *self._cors.headers(request.headers.get(b"origin")),
+        ]
+
+    def _playlist(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
+        """A media playlist; the steps are numbered as in hls-rules §5."""
+        if not self._sids.admits(target.sid, target.app, target.name):  # (1)
+            return self._refuse(request, 403)
+        playable = self._directory.find(target.app, target.name)
+        if playable is None:
+            return self._refuse(request, 404, cache=b"private, max-age=1")
+        now = playable.playlist()
+        if now is None:
+            return self._hold_first(request, target, playable, self._playlist_now)
+        if playable.ended or not playable.low_latency:  # (2); without CAN-BLOCK-RELOAD directives have no meaning
+            return self._rendered(request, now)
+        return self._reload(request, target, playable, now, query)
+
+    def _reload(
+        self, request: Request, target: Target, playable: Playable, now: Rendering, query: dict[str, str]
+    ) -> Answer:
+        """A low-latency playlist with the directives it may carry."""
+        try:
+            asked = self._directives(query)  # (3) (4)
+        except BadRequest as error:
+            return self._refuse(request, 400, words=str(error), cache=_four_targets(playable))
+        skip = query.get("_HLS_skip") in ("YES", "v2")  # other values are ignored (DD13)
+        if asked is None or request.method == "HEAD":
+            return self._rendered(request, (playable.playlist(skip=True) or now) if skip else now)
+        msn, part = asked
+        match playable.lateness(msn, part):
+            case Lateness.TOO_FAR:  # (5)
+                return self._refuse(request, 400, words="too far ahead", cache=_four_targets(playable))
+            case Lateness.READY:  # (6)
+                return self._blocked(request, playable, skip)
+            case Lateness.WAIT:  # (7)
+                return Hold(
+                    playable,
+                    msn,
+                    part,
+                    _hold_time(playable),
+                    lambda released: self._after_hold(request, target, playable, skip, released),
+                )
+
+    @staticmethod
+    def _directives(query: dict[str, str]) -> tuple[int, int | None] | None:
+        """`_HLS_msn` and `_HLS_part`, or None if there is neither."""
+        msn, part = query.get("_HLS_msn"), query.get("_HLS_part")
+        if msn is None:
+            if part is None:
+                return None
+            raise BadRequest("_HLS_part needs _HLS_msn")  # §6.2.5.2
+        return (
+            parse_directive("_HLS_msn", msn),
+            None if part is None else parse_directive("_HLS_part", part),
+        )
+
+    def _after_hold(self, request: Request, target: Target, playable: Playable, skip: bool, released: bool) -> Reply:
+        """Ends a held reload: the playlist, or why not (DD09)."""
+        if released:
+            return self._blocked(request, playable, skip)
+        if playable.ended and (last := playable.playlist()) is not None:
+            return self._rendered(request, last)
+        return self._gone_or_late(request, target, playable)
+
+    def _blocked(self, request: Request, playable: Playable, skip: bool) -> Reply:
+        rendering = playable.playlist(skip=skip)
+        if rendering is None:
+            return self._refuse(request, 503)
+        cache = b"private, max-age=%d" % (6 * playable.target_duration)
+        return self._rendered(request, rendering, cache=cache, conditional=False)
+
+    def _playlist_now(self, request: Request, target: Target, playable: Playable) -> Reply | None:  # noqa: ARG002
+        now = playable.playlist()
+        return None if now is None else self._rendered(request, now)
+
+    def _media(self, request: Request, target: Target) -> Answer:
+        if not self._sids.admits(target.sid, target.app, target.name):
+            return self._refuse(request, 403)
+        playable = self._directory.find(target.app, target.name)
+        if playable is None:
+            return self._refuse(request, 404, cache=b"max-age=1")
+        media = playable.media(target.run, target.resource)
+        if media is not None:
+            return self._resource(request, media)
+        if request.method == "GET" and not playable.ended and playable.expects(target.run, target.resource):
+            return HoldMedia(
+                playable,
+                target.run,
+                target.resource,
+                _hold_time(playable),
+                lambda _: self._after_media(request, target, playable),
+            )
+        return self._no_media(request, playable)
+
+    def _after_media(self, request: Request, target: Target, playable: Playable) -> Reply:
+        """Ends the wait for a hinted part: whole, or 404 if it will not come, or 503 (DD14)."""
+        media = playable.media(target.run, target.resource)
+        if media is not None:
+            return self._resource(request, media)
+        if playable.ended or not playable.expects(target.run, target.resource):
+            return self._no_media(request, playable)
+        return self._gone_or_late(request, target, playable)
+
+    # -- waiting for the first playlist
+
+    def _hold_first(
+        self,
+        request: Request,
+        target: Target,
+        playable: Playable,
+        now: Callable[[Request, Target, Playable], Reply | None],
+    ) -> Answer:
+        """Holds until there is a playlist: a publisher who has just begun is no error to a player."""
+        if request.method == "HEAD":
+            return self._refuse(request, 404)
+        if playable.ended:
+            return self._refuse(request, 404)
+
+        def then(released: bool) -> Reply:  # noqa: ARG001 - the playlist may have come in the last instant
+            return now(request, target, playable) or self._gone_or_late(request, target, playable)
+
+        if not self._first_wait:
+            return then(False)
+        return HoldFirst(playable, self._first_wait, then)
+
+    def _gone_or_late(self, request: Request, target: Target, playable: Playable) -> Reply:
+        gone = playable.ended or self._directory.find(target.app, target.name) is not playable
+        return self._refuse(request, 404 if gone else 503)
+
+    # -- bytes
+
+    def _rendered(
+        self, request: Request, rendering: Rendering, *, cache: bytes = b"private, no-cache", conditional: bool = True
+    ) -> Reply:
+        """A media playlist. It is `private`: its path holds a session (SE04)."""
+        zipped = accepts_gzip(request.headers.get(b"accept-encoding"))
+        # "strong": bytes that differ by coding need tags that differ (RFC 9110 §8.8.3.3)
+        etag = f'{rendering.etag[:-1]}-gzip"' if zipped else rendering.etag
+        headers: Headers = [
+            (b"cache-control", cache),
+            (b"etag", etag.encode()),
+            *self._vary_both,
+            *self._cors.headers(request.headers.get(b"origin")),
+        ]
+        if conditional and etag_matches(request.headers.get(b"if-none-match"), etag):
+            return Reply(304, headers)
+        body = rendering.gzip if zipped else rendering.body
+        headers.append((b"content-type", PLAYLIST_TYPE))
+        headers.append((b"content-length", b"%d" % len(body)))
+        if zipped:
+            headers.append((b"content-encoding", b"gzip"))
+        return Reply(200, headers, b"" if request.method == "HEAD" else body)
+
+    def _resource(self, request: Request, media: Media) -> Reply:
+        """A segment, part or initialisation section; immutable, so every cache may keep it."""
+        get = request.headers.get
+        headers: Headers = [
+            (b"cache-control", _MEDIA_CACHE),
+            (b"etag", media.etag.encode()),
+            (b"accept-ranges", b"bytes"),
+            *self._open(request),
+        ]
+        if etag_matches(get(b"if-none-match"), media.etag):
+            return Reply(304, headers)
+        size = len(media.body)
+        wanted = get(b"range")
+        condition = get(b"if-range")
+        if wanted is None or request.method == "HEAD" or (condition and condition.strip() != media.etag.encode()):
+            span: Span | str = "whole"
+        else:
+            span = parse_range(wanted, size)
+        if span == "outside":
+            return self._refuse(request, 416, more=[(b"content-range", b"bytes */%d" % size)])
+        headers.append((b"content-type", media.content_type.encode()))
+        if isinstance(span, Span):
+            headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
+            headers.append((b"content-length", b"%d" % (span.stop - span.start)))
+            return Reply(206, headers, memoryview(media.body)[span.start : span.stop])
+        headers.append((b"content-length", b"%d" % size))
+        return Reply(200, headers, b"" if request.method == "HEAD" else media.body)
+
+    def _no_media(self, request: Request, playable: Playable) -> Reply:
+        """404; where parts appear by the second, nobody may remember it for longer than one (B.1)."""
+        life = 1 if playable.low_latency else max(1, playable.target_duration)
+        return self._refuse(request, 404, cache=b"max-age=%d" % life)
+
+    def _redirect(self, request: Request, location: str) -> Reply:
+        return Reply(
+            302,
+            [
+                (b"location", location.encode()),
+                (b"cache-control", _NO_STORE),
+                (b"content-length", b"0"),
+                *([(b"vary", b"Accept, Origin" if self._cors.varies else b"Accept")]),
+                *self._cors.headers(request.headers.get(b"origin")),
+            ],
+        )
+
+    def _refuse(
+        self, request: Request, status: int, *, words: str = "", cache: bytes = _NO_STORE, more: Headers | None = None
+    ) -> Reply:
+        """An error: small plain text that no player takes for a playlist (SE05)."""
+        body = f"{status} {words or _REASONS[status]}\n".encode()
+        headers: Headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", cache),
+            *self._open(request),
+            *(more or ()),
+        ]
+        if status == 503:
+            headers.append((b"retry-after", b"1"))
+        return Reply(status, headers, b"" if request.method == "HEAD" else body)
+
+    def _open(self, request: Request) -> Headers:
+        """CORS, with the Vary it may need."""
+        return [*self._cors.headers(request.headers.get(b"origin")), *self._vary_origin]
+
+
+def _hold_time(playable: Playable) -> float:
+    return min(3.0 * playable.target_duration, MAX_HOLD)
+
+
+def _four_targets(playable: Playable) -> bytes:
+    return b"private, max-age=%d" % (4 * playable.target_duration)

@@ -1,0 +1,149 @@
+"""Serves what people look at: the front page, the player page, their files, and the list of live streams.
+
+One HTML shell does for both pages; its script reads the path. Everything a stranger can name (streams) reaches the
+page as JSON and is shown by textContent, so no name is ever markup. Files are read once, at start, and are served
+under `/_/` with a content hash: `?v=hash` may be kept for a year, without it they are checked each time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import html
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from hlsd.clock import Clock
+from hlsd.delivery.request import RESERVED_APPS, RESERVED_SUFFIXES, accepts_gzip, etag_matches
+from hlsd.delivery.settings import HttpSettings
+from hlsd.ports import Directory
+
+PLAYER = Path(__file__).parent / "player"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_HLS_JS_PLACES = ("web/node_modules/hls.js/dist/hls.min.js",)
+
+
+class File(NamedTuple):
+    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form."""
+
+    body: bytes
+    zipped: bytes
+    content_type: str
+    etag: str
+
+    @property
+    def version(self) -> str:
+        """What stands behind `?v=`."""
+        return self.etag.strip('"')
+
+
+def find_hls_js(configured: str) -> Path | None:
+    """Where hls.js is: the configured file, or below the project's `web/`; None if it is not installed."""
+    if configured:
+        path = Path(configured)
+        return path if path.is_file() else None
+    roots = (Path(__file__).parents[2], Path.cwd())
+    return next((root / place for root in roots for place in _HLS_JS_PLACES if (root / place).is_file()), None)
+
+
+class Pages:
+    """The pages of one server. `rtmp_port` stands in the lines that tell how to push."""
+
+    def __init__(self, directory: Directory, settings: HttpSettings, clock: Clock, rtmp_port: int) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._list = settings.list_streams
+        self._files = {path.name: _load(path) for path in PLAYER.iterdir() if path.suffix in _TYPES}
+        hls_js = find_hls_js(settings.hls_js)
+        if hls_js is not None:
+            self._files["hls.js"] = _load(hls_js)
+        self._shell = self._render(rtmp_port)
+        self._headers = {
+            "content-security-policy": (
+                "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+                "media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; "
+                f"base-uri 'none'; form-action 'none'; frame-ancestors {' '.join(settings.frame_ancestors)}"
+            ),
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+        }
+
+    def _render(self, rtmp_port: int) -> File:
+        """The shell with the versions of its files; not one byte of it comes from a request."""
+        text = (PLAYER / "page.html").read_text(encoding="utf-8")
+        for name, file in self._files.items():
+            text = text.replace(f"/_/{name}?v=", f"/_/{name}?v={file.version}")
+        hls_js = self._files.get("hls.js")
+        text = text.replace("{{hls_js}}", f"/_/hls.js?v={hls_js.version}" if hls_js else "")
+        text = text.replace("{{rtmp_port}}", html.escape(str(rtmp_port)))
+        return _file(text.encode(), "text/html; charset=utf-8")
+
+    async def page(self, request: Request) -> Response:
+        """The front page and every player page."""
+        if request.path_params.get("app") in RESERVED_APPS or request.url.path.endswith(RESERVED_SUFFIXES):
+            return await self.missing(request)
+        if request.url.path.endswith("/") and request.url.path != "/":
+            return RedirectResponse(request.url.path.rstrip("/"), 302, headers={"cache-control": "no-store"})
+        return self._send(request, self._shell, "no-cache")
+
+    async def file(self, request: Request) -> Response:
+        """A file of the pages: `/_/{name}`."""
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            return await self.missing(request)
+        kept = request.query_params.get("v") == file.version
+        return self._send(request, file, "public, max-age=31536000, immutable" if kept else "no-cache")
+
+    async def streams(self, request: Request) -> Response:  # noqa: ARG002
+        """`/streams.json`: the live streams, and this server's clock, by which the page tells the latency."""
+        rows = [
+            {
+                "path": f"/{row.app}/{row.name}",
+                "codecs": row.codecs,
+                "width": row.width,
+                "height": row.height,
+                "frame_rate": round(row.frame_rate, 3),
+                "bitrate": round(row.bitrate),
+                "since": row.since,
+                "publishing": row.publishing,
+            }
+            for row in (self._directory.summaries() if self._list else ())
+        ]
+        body = json.dumps({"now": self._clock.wall(), "listed": self._list, "streams": rows}, separators=(",", ":"))
+        headers = {"cache-control": "no-store", **self._headers}
+        return Response(body, media_type="application/json", headers=headers)
+
+    async def healthy(self, request: Request) -> Response:  # noqa: ARG002
+        """`/healthz`: 200 while this server answers."""
+        return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
+
+    async def missing(self, request: Request, error: Exception | None = None) -> Response:  # noqa: ARG002
+        """404 for what is nobody's."""
+        return PlainTextResponse("404 not found\n", 404, headers={"cache-control": "no-store", **self._headers})
+
+    def _send(self, request: Request, file: File, cache: str) -> Response:
+        headers = {"cache-control": cache, "vary": "Accept-Encoding", **self._headers}
+        zipped = accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1"))
+        headers["etag"] = f'"{file.version}-gzip"' if zipped else file.etag
+        if etag_matches(request.headers.get("if-none-match", "").encode("latin-1"), headers["etag"]):
+            return Response(status_code=304, headers=headers)
+        if zipped:
+            headers["content-encoding"] = "gzip"
+        return Response(file.zipped if zipped else file.body, media_type=file.content_type, headers=headers)
+
+
+def _load(path: Path) -> File:
+    return _file(path.read_bytes(), _TYPES[path.suffix])
+
+
+def _file(body: bytes, content_type: str) -> File:
+    etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    return File(body, gzip.compress(body, 9, mtime=0), content_type, etag)

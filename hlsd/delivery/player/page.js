@@ -1,0 +1,244 @@
+/* The two pages: `/` lists the live streams and plays the first, `/{app}/{stream}` plays that one.
+ * Names and numbers reach the page by textContent only.
+ */
+
+import { LivePlayer } from "./player.js";
+
+const $ = (id) => document.getElementById(id);
+const meta = document.querySelector("meta[name=hlsd]").dataset;
+const own = location.pathname === "/" ? null : location.pathname.replace(/\/$/, "");
+const clock = { offset: 0, trip: Infinity };
+const history = { latency: [], buffer: [] };
+let streams = [];
+let listed = true;
+let current = null; // the path that plays, such as /live/cam
+let rate = { at: performance.now(), frames: 0, fps: null };
+
+const player = new LivePlayer($("video"), { hlsJs: meta.hlsJs, serverNow: () => Date.now() + clock.offset });
+window.hlsd = { player, get hls() { return player.hls; }, stats: () => player.stats() };
+
+/* -- what is live */
+
+async function refresh() {
+  try {
+    const sent = Date.now();
+    const answer = await fetch("/streams.json", { cache: "no-store" });
+    const got = Date.now();
+    const list = await answer.json();
+    // The server's clock, by the quickest answer of late: it spoke about half way between asking and hearing.
+    clock.trip *= 1.05;
+    if (got - sent <= clock.trip) {
+      clock.trip = got - sent;
+      clock.offset = list.now * 1000 - (sent + got) / 2;
+    }
+    streams = list.streams;
+    listed = list.listed;
+    show();
+  } catch {
+    $("count").textContent = "server unreachable";
+  }
+  setTimeout(refresh, current ? 4000 : 1500);
+}
+
+function choose() {
+  if (own) return own;
+  const wanted = location.hash.slice(1);
+  if (wanted.startsWith("/")) return wanted;
+  if (current && streams.some((stream) => stream.path === current)) return current;
+  return (streams.find((stream) => stream.publishing) ?? streams[0])?.path ?? null;
+}
+
+function show() {
+  const live = streams.filter((stream) => stream.publishing).length;
+  $("count").textContent = listed ? (live === 1 ? "1 live stream" : `${live} live streams`) : "";
+  const path = choose();
+  $("empty").hidden = path !== null;
+  $("stage").hidden = path === null;
+  if (path !== current) {
+    current = path;
+    if (path) tune(path);
+  }
+  $("others").hidden = streams.length === 0 || (streams.length === 1 && own === streams[0].path);
+  $("cards").replaceChildren(...streams.map(card));
+  const mine = streams.find((stream) => stream.path === current);
+  $("facts").textContent = mine ? describe(mine, true) : "";
+  $("screen").classList.toggle("audio", Boolean(mine?.codecs) && !mine.width);
+}
+
+function describe(stream, long) {
+  const facts = [];
+  if (stream.width) facts.push(`${stream.width}×${stream.height}`);
+  if (stream.frame_rate) facts.push(`${+stream.frame_rate.toFixed(2)} fps`);
+  if (stream.bitrate) facts.push(bits(stream.bitrate));
+  const names = stream.codecs.split(",").map(codecName).filter(Boolean);
+  if (long && names.length) facts.push(names.join(" + "));
+  const age = (Date.now() + clock.offset) / 1000 - stream.since;
+  facts.push(stream.publishing ? `live for ${span(age)}` : "publisher away");
+  return facts.join(" · ");
+}
+
+function codecName(codec) {
+  const kind = codec.trim().split(".")[0];
+  return { avc1: "H.264", hvc1: "H.265", mp4a: "AAC" }[kind] ?? kind;
+}
+
+function card(stream) {
+  const link = document.createElement("a");
+  link.className = "card";
+  link.classList.toggle("now", stream.path === current);
+  link.classList.toggle("off", !stream.publishing);
+  link.href = stream.path;
+  link.append(element("strong", stream.path.slice(1)), element("small", describe(stream, false)));
+  link.addEventListener("click", (event) => {
+    if (own || event.metaKey || event.ctrlKey || event.button) return;
+    event.preventDefault();
+    location.hash = stream.path;
+  });
+  return link;
+}
+
+function tune(path) {
+  const name = path.slice(1);
+  $("name").textContent = name;
+  document.title = `${name} – hlsd`;
+  const url = `${location.origin}${path}`;
+  copyable("url-hls", `${url}.m3u8`);
+  copyable("url-page", url);
+  copyable("url-ffplay", `ffplay ${url}.m3u8`);
+  copyable("url-vlc", `vlc ${url}.m3u8`);
+  history.latency.length = history.buffer.length = 0;
+  player.play(path);
+}
+
+/* -- how it plays */
+
+const WORDS = {
+  waiting: {
+    "": ["Waiting for the stream", "It is not live now. Playback begins by itself when it is."],
+    ended: ["The stream has ended", "If it comes back, playback goes on by itself."],
+    server: ["The server does not answer", "Trying again every few seconds."],
+    network: ["Connection lost", "Trying again."],
+    frozen: ["Starting again", "Nothing has moved for a while."],
+    "media error": ["Starting again", "The browser could not decode what came."],
+  },
+  starting: { "": ["Tuning in", ""] },
+  blocked: { "": ["Press play", "This browser begins only after a click."] },
+  unsupported: {
+    codec: ["This browser cannot decode the stream", "Safari, or a player such as VLC, can show H.265."],
+    "no hls.js": [
+      "No way to play HLS here",
+      "This browser has no HLS of its own, and hls.js is not installed on the server (npm ci in its folder web).",
+    ],
+    "no MSE": ["No way to play HLS here", "This browser has neither HLS nor Media Source Extensions."],
+  },
+};
+
+player.addEventListener("state", () => {
+  const { state, reason } = player;
+  const [text, hint] = WORDS[state]?.[reason] ?? ["", ""];
+  $("veil").classList.toggle("on", Boolean(text) && !(state === "starting" && player.video.currentTime > 0));
+  $("veil-text").textContent = text;
+  $("veil-hint").textContent = hint;
+  $("spinner").hidden = state === "unsupported" || state === "blocked";
+  const live = state === "playing" || state === "stalled";
+  $("badge").classList.toggle("live", live);
+  $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline" }[state] ?? "stopped";
+  sound();
+});
+
+function measure() {
+  const stats = player.stats();
+  const playing = stats.state === "playing" || stats.state === "stalled";
+  const now = performance.now();
+  if (stats.decoded !== null && now - rate.at >= 1900) {
+    const fps = ((stats.decoded - rate.frames) * 1000) / (now - rate.at);
+    rate = { at: now, frames: stats.decoded, fps: fps > 0 && fps < 500 ? fps : null };
+  }
+  tile("latency", playing && stats.latency !== null ? `${stats.latency.toFixed(2)} s` : "–");
+  tile("buffer", playing ? `${stats.buffer.toFixed(2)} s` : "–");
+  tile("picture", stats.width ? `${stats.width}×${stats.height}` : playing ? "sound only" : "–", rate.fps && playing ? `picture · ${Math.round(rate.fps)} fps` : "picture");
+  tile("bitrate", stats.bitrate ? bits(stats.bitrate) : "–");
+  tile("dropped", stats.decoded ? `${stats.dropped}` : "–", stats.decoded ? `dropped of ${stats.decoded}` : "dropped frames", stats.dropped > 0.02 * stats.decoded);
+  tile("stalls", `${stats.stalls}`, stats.stalled > 0.05 ? `stalls · ${stats.stalled.toFixed(1)} s` : "stalls", stats.state === "stalled");
+  tile("speed", playing ? `${stats.rate.toFixed(2)}×` : "–");
+  tile("engine", stats.engine === "native" ? "browser" : stats.engine || "–");
+  curve("latency", playing ? stats.latency : null);
+  curve("buffer", playing ? stats.buffer : null);
+  const behind = stats.target !== null && stats.latency !== null && stats.latency > stats.target + 6;
+  $("golive").hidden = !(playing && (behind || player.video.paused));
+}
+
+function tile(id, value, label, warn = false) {
+  const [bold, small] = $(`t-${id}`).children;
+  bold.textContent = value;
+  if (label) small.textContent = label;
+  $(`t-${id}`).classList.toggle("warn", warn);
+}
+
+function curve(id, value) {
+  const points = history[id];
+  points.push(value);
+  if (points.length > 120) points.shift();
+  const top = Math.max(1, ...points) * 1.15;
+  const drawn = points.map((point, i) => (point === null ? null : `${120 - points.length + i + 1},${(30 - (28 * point) / top).toFixed(2)}`));
+  $(`t-${id}`).querySelector("polyline").setAttribute("points", drawn.filter(Boolean).join(" "));
+}
+
+/* -- small things */
+
+function sound() {
+  $("unmute").hidden = !(player.video.muted && player.state === "playing");
+}
+
+function element(tag, text) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}
+
+function bits(rate) {
+  return rate >= 1e6 ? `${(rate / 1e6).toFixed(rate >= 1e7 ? 0 : 1)} Mbit/s` : `${Math.round(rate / 1e3)} kbit/s`;
+}
+
+function span(seconds) {
+  if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+function copyable(id, text) {
+  const box = $(id);
+  if (!box.firstChild) {
+    const input = document.createElement("input");
+    input.readOnly = true;
+    input.setAttribute("aria-label", box.dataset.label ?? id);
+    input.addEventListener("focus", () => input.select());
+    const button = element("button", "Copy");
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(input.value); // only on https and localhost
+      } catch {
+        input.select();
+        document.execCommand("copy");
+      }
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 1200);
+    });
+    if (box.dataset.label) box.append(element("label", box.dataset.label));
+    box.append(input, button);
+  }
+  box.querySelector("input").value = text;
+}
+
+const rtmp = `rtmp://${location.hostname}${meta.rtmpPort === "1935" ? "" : `:${meta.rtmpPort}`}/live`;
+copyable("push-ffmpeg", `ffmpeg -re -stream_loop -1 -i video.mp4 -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -c:a aac -f flv ${rtmp}/cam`);
+copyable("push-test", `ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=440 -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -c:a aac -f flv ${rtmp}/cam`);
+copyable("push-server", rtmp);
+copyable("push-key", "cam");
+$("unmute").addEventListener("click", () => { player.video.muted = false; sound(); });
+$("golive").addEventListener("click", () => player.goLive());
+player.video.addEventListener("volumechange", sound);
+addEventListener("hashchange", show);
+if (own) show();
+refresh();
+setInterval(measure, 500);

@@ -1,0 +1,271 @@
+/* Plays one live stream and keeps it playing: through hls.js where it is installed, else by the browser's own HLS.
+ *
+ * States: idle, waiting (no such stream now; asked for again and again), starting, playing, stalled, blocked (the
+ * browser wants a click first), unsupported. Every road out of a fault leads back to `waiting`, never to a dead page.
+ * Waiting asks by HEAD, which makes no session on the server.
+ */
+
+const POLL = [800, 1000, 1500, 2000, 3000]; // ms between two questions whether the stream is there
+const FROZEN = 15; // seconds without progress after which everything is started anew
+const WINDOW = 10; // seconds of media over which the bit rate is told
+
+let hlsClass; // a promise of hls.js, loaded once
+
+function loadHls(url) {
+  hlsClass ??= url
+    ? new Promise((resolve) => {
+        const script = document.createElement("script");
+        script.src = url;
+        script.onload = () => resolve(window.Hls ?? null);
+        script.onerror = () => resolve(null);
+        document.head.append(script);
+      })
+    : Promise.resolve(null);
+  return hlsClass;
+}
+
+export class LivePlayer extends EventTarget {
+  /** `hlsJs`: its address or "". `serverNow()`: the server's wall clock in ms. */
+  constructor(video, { hlsJs, serverNow }) {
+    super();
+    this.video = video;
+    this.hlsJs = hlsJs;
+    this.serverNow = serverNow;
+    this.path = null;
+    this.hls = null;
+    this.engine = "";
+    this.state = "idle";
+    this.reason = "";
+    this.take = 0; // each start anew has a number, so that late answers to an older one are ignored
+    this.errors = [];
+    this.reset();
+    video.addEventListener("playing", () => this.onPlaying());
+    video.addEventListener("waiting", () => this.onStall());
+    video.addEventListener("ended", () => this.wait("ended"));
+    video.addEventListener("error", () => this.engine === "native" && this.retry("media error"));
+    setInterval(() => this.watch(), 1000);
+  }
+
+  reset() {
+    this.stalls = 0;
+    this.stalledMs = 0;
+    this.stallBegan = 0;
+    this.began = performance.now();
+    this.firstFrame = null;
+    this.restarts = 0;
+    this.loads = [];
+    this.mediaFaults = 0;
+  }
+
+  /** Plays `/app/stream`, as soon as it is there. */
+  play(path) {
+    this.path = path;
+    this.reset();
+    this.errors = [];
+    this.wait("");
+  }
+
+  set(state, reason = "") {
+    if (state === this.state && reason === this.reason) return;
+    this.state = state;
+    this.reason = reason;
+    this.dispatchEvent(new Event("state"));
+  }
+
+  detach() {
+    this.hls?.destroy();
+    this.hls = null;
+    if (this.engine === "native") {
+      this.video.removeAttribute("src");
+      this.video.load();
+    }
+    this.engine = "";
+    this.lastTime = null;
+    this.loads = [];
+    this.endStall();
+  }
+
+  /** Asks until the stream is there. After an end, the old playlist is asked whether it lives again. */
+  async wait(reason) {
+    const take = ++this.take;
+    let ended = reason === "ended" ? this.playlistUrl : null;
+    this.detach();
+    this.set("waiting", reason);
+    for (let round = 0; take === this.take; round++) {
+      try {
+        if (ended) {
+          const answer = await fetch(ended, { cache: "no-cache" });
+          if (answer.status === 404) ended = null;
+          else if (answer.ok && !(await answer.text()).includes("#EXT-X-ENDLIST")) break;
+        } else if ((await fetch(`${this.path}.m3u8`, { method: "HEAD", cache: "no-store" })).ok) break;
+        if (take === this.take && this.reason === "server") this.set("waiting", "");
+      } catch {
+        if (take === this.take) this.set("waiting", "server");
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL[Math.min(round, POLL.length - 1)]));
+    }
+    if (take === this.take) await this.start(take);
+  }
+
+  /** Starts anew after a fault, not at once: a broken stream must not be hammered. */
+  retry(reason) {
+    const take = ++this.take;
+    this.restarts++;
+    this.detach();
+    this.set("waiting", reason);
+    setTimeout(() => take === this.take && this.wait(reason), 1000);
+  }
+
+  async start(take) {
+    const Hls = await loadHls(this.hlsJs);
+    if (take !== this.take) return;
+    this.set("starting");
+    this.began = performance.now();
+    this.firstFrame = null;
+    const url = new URL(`${this.path}.m3u8`, location.href).href;
+    if (Hls?.isSupported()) this.startHls(Hls, url, take);
+    else if (this.video.canPlayType("application/vnd.apple.mpegurl")) {
+      this.engine = "native";
+      this.video.src = url;
+      this.kick();
+    } else this.set("unsupported", this.hlsJs ? "no MSE" : "no hls.js");
+  }
+
+  startHls(Hls, url, take) {
+    const hls = new Hls({
+      lowLatencyMode: true,
+      maxLiveSyncPlaybackRate: 1.25,
+      liveDurationInfinity: true,
+      backBufferLength: 30,
+    });
+    this.hls = hls;
+    this.engine = `hls.js ${Hls.version}`;
+    const mine = (handler) => (_, data) => take === this.take && handler(data);
+    hls.on(Hls.Events.LEVEL_LOADED, mine((data) => this.onLevel(data.details)));
+    hls.on(Hls.Events.FRAG_BUFFERED, mine((data) => this.onLoaded(data)));
+    hls.on(Hls.Events.ERROR, mine((data) => this.onError(Hls, data)));
+    hls.on(Hls.Events.MANIFEST_PARSED, mine(() => this.kick()));
+    hls.loadSource(url);
+    hls.attachMedia(this.video);
+  }
+
+  /** Begins playback; a browser that refuses sound, or all of it, is asked again without, or waits for a click. */
+  async kick() {
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (error.name !== "NotAllowedError") return;
+      if (!this.video.muted) {
+        this.video.muted = true;
+        await this.kick();
+      } else this.set("blocked");
+    }
+  }
+
+  onLevel(details) {
+    this.playlistUrl = details.url;
+    if (!details.live && this.firstFrame === null) this.wait("ended"); // over before we came
+  }
+
+  onLoaded({ frag, part, stats }) {
+    const duration = part ? part.duration : frag.duration;
+    if (frag.type !== "main" || !duration || frag.sn === "initSegment") return;
+    this.loads.push({ bytes: stats.total, duration });
+    let sum = this.loads.reduce((all, load) => all + load.duration, 0);
+    while (this.loads.length > 1 && sum > WINDOW) sum -= this.loads.shift().duration;
+  }
+
+  onError(Hls, data) {
+    this.errors.push({ type: data.type, details: data.details, fatal: data.fatal, at: performance.now() });
+    if (this.errors.length > 200) this.errors.shift();
+    if (!data.fatal) return;
+    if (data.details === Hls.ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
+      this.take++;
+      this.detach();
+      this.set("unsupported", "codec");
+    } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.mediaFaults++ < 2) {
+      this.hls.recoverMediaError();
+      this.kick();
+    } else this.retry(data.type === Hls.ErrorTypes.NETWORK_ERROR ? "network" : "media error");
+  }
+
+  onPlaying() {
+    if (this.firstFrame === null) this.firstFrame = performance.now() - this.began;
+    this.endStall();
+    this.set("playing");
+  }
+
+  onStall() {
+    if (this.state !== "playing" || this.video.seeking || this.video.paused) return;
+    this.stalls++;
+    this.stallBegan = performance.now();
+    this.set("stalled");
+  }
+
+  endStall() {
+    if (this.stallBegan) this.stalledMs += performance.now() - this.stallBegan;
+    this.stallBegan = 0;
+  }
+
+  /** Every second: has the picture moved? */
+  watch() {
+    const active = ["starting", "playing", "stalled"].includes(this.state) && !document.hidden;
+    if (!active || (this.video.paused && this.firstFrame !== null) || this.video.currentTime !== this.lastTime) {
+      this.lastTime = this.video.currentTime;
+      this.frozen = 0;
+      if (active && this.video.currentTime > 10) this.mediaFaults = 0;
+    } else if (++this.frozen >= FROZEN) {
+      this.frozen = 0;
+      this.retry("frozen");
+    }
+  }
+
+  /** Moves to the live edge, after a pause or a long stall. */
+  goLive() {
+    const { video, hls } = this;
+    const edge = hls?.liveSyncPosition ?? (video.seekable.length ? video.seekable.end(video.seekable.length - 1) : null);
+    if (edge !== null) video.currentTime = edge;
+    this.kick();
+  }
+
+  /** When the picture on screen was received by the server, in ms of its clock, or null. */
+  pictureDate() {
+    if (this.hls) return this.hls.playingDate?.getTime() ?? null;
+    const start = this.video.getStartDate?.().getTime();
+    return Number.isFinite(start) ? start + this.video.currentTime * 1000 : null;
+  }
+
+  /** What can be said of playback at this instant. Seconds, bits per second, pixels; null where nobody knows. */
+  stats() {
+    const { video, hls } = this;
+    const quality = video.getVideoPlaybackQuality?.();
+    const date = this.pictureDate();
+    const { buffered, currentTime } = video;
+    let buffer = 0;
+    for (let i = 0; i < buffered.length; i++) {
+      if (buffered.start(i) <= currentTime + 0.1 && buffered.end(i) > currentTime) buffer = buffered.end(i) - currentTime;
+    }
+    const seconds = this.loads.reduce((all, load) => all + load.duration, 0);
+    const bytes = this.loads.reduce((all, load) => all + load.bytes, 0);
+    const stalling = this.stallBegan ? performance.now() - this.stallBegan : 0;
+    return {
+      state: this.state,
+      engine: this.engine,
+      time: currentTime,
+      latency: date === null ? hls?.latency || null : (this.serverNow() - date) / 1000,
+      target: hls?.targetLatency ?? null,
+      buffer,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      bitrate: seconds ? (bytes * 8) / seconds : null,
+      decoded: quality?.totalVideoFrames ?? null,
+      dropped: quality?.droppedVideoFrames ?? null,
+      stalls: this.stalls,
+      stalled: (this.stalledMs + stalling) / 1000,
+      rate: video.playbackRate,
+      firstFrame: this.firstFrame === null ? null : this.firstFrame / 1000,
+      restarts: this.restarts,
+      errors: this.errors,
+    };
+  }
+}

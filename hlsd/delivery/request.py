@@ -1,0 +1,221 @@
+"""Reads what a request asks for: its path, directives, range and preferences.
+
+Pure: bytes in, values out. Every function takes what a stranger may send; the ones that can refuse raise `BadRequest`,
+no other error leaves this module. It knows our URLs and the header syntax of RFC 9110, and nothing of streams.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from urllib.parse import unquote_plus, unquote_to_bytes
+
+MAX_PATH = 1024
+"""Bytes of raw path: five names of 128, percent-encoded here and there."""
+MAX_QUERY = 4096
+"""Bytes of raw query."""
+MAX_DIRECTIVE = 2**53
+"""Directives are decimal integers that a JavaScript player can hold exactly."""
+
+WANTED_HEADERS = frozenset(
+    (b"accept", b"accept-encoding", b"origin", b"range", b"if-range", b"if-none-match"),
+)
+"""The request headers that can change an answer; a caller needs to collect no others."""
+
+RESERVED_APPS = frozenset(("_", "api"))
+"""First path segments that are never an app: the page's own files, and the API."""
+RESERVED_SUFFIXES = (".flv",)
+"""Endings of `/{app}/{name}` that belong to other rooms."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
+_DIGITS = re.compile(r"[0-9]{1,17}")
+_RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
+_QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "flat"))
+
+
+class BadRequest(Exception):
+    """The request cannot be understood: status 400, with words for the player's author."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as the wire had it.
+
+    `path` and `query` are raw (percent-encoded, without `?`); `headers` maps the lower-case names of `WANTED_HEADERS`
+    that were sent to their values.
+    """
+
+    method: str
+    path: bytes
+    query: bytes
+    headers: Mapping[bytes, bytes]
+
+
+class Target(NamedTuple):
+    """What a path names.
+
+    `kind`: "multivariant", "playlist" (media playlist), "media", "page" (`/{app}/{name}`), "foreign" (another room's).
+    `variant` is the relative base of the media playlist's URI in a multivariant playlist: `cam/` or nothing.
+    """
+
+    kind: Literal["multivariant", "playlist", "media", "page", "foreign"]
+    app: str
+    name: str
+    variant: str = ""
+    sid: str = ""
+    run: str = ""
+    resource: str = ""
+
+
+class Span(NamedTuple):
+    """A satisfiable byte range: first byte and the one after the last."""
+
+    start: int
+    stop: int
+
+
+def is_ours(path: bytes) -> bool:
+    """Whether a raw path lies where streams are: `/{app}/{name}…` with an app that is not reserved."""
+    if not path.startswith(b"/"):
+        return False
+    app, slash, rest = path[1:].partition(b"/")
+    return bool(slash and app and rest) and _decode(app) not in RESERVED_APPS
+
+
+def parse_path(path: bytes) -> Target | None:
+    """What a raw path names, or None where nothing of a stream can be.
+
+    Raises:
+        BadRequest: a name is not `^[A-Za-z0-9._~-]{1,128}$` after percent-decoding, or hides (`.`, `~`, `..`).
+    """
+    parts = [_decode(part) for part in path[1:].split(b"/")]
+    if parts[-1] == "" and len(parts) == 3:  # /{app}/{name}/
+        parts.pop()
+    for index, part in enumerate(parts):
+        _check_name(part[1:] if index == 2 and part[:1] == "~" else part)
+    match parts:
+        case [app, file] if file.endswith(RESERVED_SUFFIXES):
+            return Target("foreign", app, file)
+        case [app, file] if file.endswith(".m3u8") and len(file) > len(".m3u8"):
+            name = file[: -len(".m3u8")]
+            return Target("multivariant", app, name, variant=f"{name}/")
+        case [app, name]:
+            return Target("page", app, name)
+        case [app, name, "index.m3u8" | "master.m3u8"]:
+            return Target("multivariant", app, name)
+        case [app, name, sid, "index.m3u8"] if sid[0] == "~":
+            return Target("playlist", app, name, sid=sid[1:])
+        case [app, name, sid, run, resource] if sid[0] == "~":
+            return Target("media", app, name, sid=sid[1:], run=run, resource=resource)
+    return None
+
+
+def parse_query(query: bytes) -> dict[str, str]:
+    """The query parameters hlsd knows; others are ignored (DD13).
+
+    Raises:
+        BadRequest: a known parameter stands twice: two readers could take different ones.
+    """
+    known: dict[str, str] = {}
+    if not query:
+        return known
+    for pair in query.decode("latin-1").split("&"):
+        key, _, value = pair.partition("=")
+        if "%" in key or "+" in key:
+            key = unquote_plus(key)
+        if key in _KNOWN:
+            if key in known:
+                raise BadRequest(f"{key} is given twice")
+            known[key] = unquote_plus(value)
+    return known
+
+
+def parse_directive(name: str, value: str) -> int:
+    """A delivery directive's decimal integer.
+
+    Raises:
+        BadRequest: it is malformed, negative or beyond `MAX_DIRECTIVE` (DD06).
+    """
+    if not _DIGITS.fullmatch(value) or int(value) > MAX_DIRECTIVE:
+        raise BadRequest(f"{name} is not a decimal integer")
+    return int(value)
+
+
+def accepts_gzip(header: bytes | None) -> bool:
+    """Whether Accept-Encoding allows gzip; an explicit `gzip` outweighs `*`, q=0 forbids (RFC 9110 §12.5.3)."""
+    if not header:
+        return False
+    if header == b"gzip, deflate, br, zstd" or header == b"gzip":  # noqa: PLR1714 - what browsers and ffmpeg send
+        return True
+    star = False
+    for item in header.decode("latin-1").lower().split(","):
+        coding, *parameters = (field.strip() for field in item.split(";"))
+        if coding in ("gzip", "x-gzip"):
+            return _quality(parameters) > 0
+        if coding == "*":
+            star = _quality(parameters) > 0
+    return star
+
+
+def accepts_html(header: bytes | None) -> bool:
+    """Whether the Accept header names text/html: a browser's address bar, not a player."""
+    return header is not None and b"text/html" in header.lower()
+
+
+def etag_matches(header: bytes | None, etag: str) -> bool:
+    """Whether If-None-Match holds `etag` by weak comparison (RFC 9110 §13.1.2)."""
+    if header is None:
+        return False
+    text = header.decode("latin-1")
+    if text.strip() == "*":
+        return True
+    return any(candidate.strip().removeprefix("W/") == etag for candidate in text.split(","))
+
+
+def parse_range(header: bytes | None, size: int) -> Span | Literal["whole", "outside"]:
+    """What of `size` bytes a Range header asks for.
+
+    "whole" where there is no range, or one this server may ignore: another unit, several ranges, bad syntax
+    (RFC 9110 §14.2: "a server MAY ignore the Range header field"); "outside" is status 416.
+    """
+    found = _RANGE.fullmatch(header.decode("latin-1").strip()) if header else None
+    if found is None or found.group(0).endswith("=-"):
+        return "whole"
+    first, last = found.groups()
+    if not first and not last:
+        return "whole"
+    if not first:
+        suffix = _clamp(last)
+        return Span(max(0, size - suffix), size) if suffix and size else "outside"
+    start = _clamp(first)
+    if last and _clamp(last) < start:
+        return "whole"  # "invalid if the last-pos value is present and less than first-pos" (§14.1.1)
+    if start >= size:
+        return "outside"
+    return Span(start, min(size, _clamp(last) + 1) if last else size)
+
+
+def _clamp(digits: str) -> int:
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) < 18 else 10**18
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            value = value.strip()
+            return float(value) if _QVALUE.fullmatch(value) else 0.0
+    return 1.0
+
+
+def _decode(part: bytes) -> str:
+    return (unquote_to_bytes(part) if b"%" in part else part).decode("latin-1")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise BadRequest("a name in the path is not allowed")

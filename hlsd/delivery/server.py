@@ -1,0 +1,122 @@
+"""Runs uvicorn inside our event loop: binds first, serves, drains.
+
+uvicorn's own `serve` would install signal handlers and end the process when a port is taken; here the caller decides.
+Its inner steps (`startup`, `main_loop`, `shutdown`) are called one by one, so uvicorn is pinned and a test holds their
+names. Draining: listeners close, idle connections close, held requests get 503, and answers under way may finish until
+the deadline; then their connections are cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from typing import Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+
+from hlsd.delivery.settings import HttpSettings
+
+MAX_BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+
+
+class Log(Protocol):
+    """Where this room says its facts: a structlog logger, or anything alike."""
+
+    def info(self, event: str, **facts: object) -> object:
+        """States a fact."""
+        ...
+
+    def warning(self, event: str, **facts: object) -> object:
+        """States a fact that someone should look at."""
+        ...
+
+
+def listen(bind: str, port: int) -> socket.socket:
+    """A socket bound to `bind:port`; `::` takes IPv4 too.
+
+    Raises:
+        OSError: the address is taken, not this machine's, or not permitted; the text names it.
+    """
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind((bind, port))
+        sock.listen(MAX_BACKLOG)  # now, not when serving begins: two binds may succeed, a second listen does not
+    except (OSError, OverflowError) as error:
+        sock.close()
+        number = getattr(error, "errno", None) or errno.EINVAL
+        place = f"[{bind}]:{port}" if ":" in bind else f"{bind}:{port}"
+        raise OSError(number, f"cannot listen for HTTP on {place}: {os.strerror(number)}") from error
+    sock.setblocking(False)
+    return sock
+
+
+class HttpServer:
+    """One HTTP listener for `app`."""
+
+    def __init__(self, settings: HttpSettings, app: Starlette, log: Log) -> None:
+        self._settings = settings
+        self._app = app
+        self._log = log
+        self._server: uvicorn.Server | None = None
+        self._socket: socket.socket | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self.port = settings.port
+
+    async def start(self) -> None:
+        """Binds and serves; `port` is the true one from here on.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        self._socket = listen(self._settings.bind, self._settings.port)
+        self.port = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=self._settings.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
+            backlog=MAX_BACKLOG,
+        )
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.on_tick(0)  # the Date header must be there for the first answer
+        await server.startup(sockets=[self._socket])
+        self._server = server
+        self._ticking = asyncio.create_task(server.main_loop(), name="http tick")
+        self._log.info("http_listening", bind=self._settings.bind, port=self.port)
+
+    async def stop(self, deadline: float = 5.0) -> None:
+        """Drains for at most `deadline` seconds; safe to call twice."""
+        server, self._server = self._server, None
+        if server is None or self._ticking is None:
+            return
+        server.should_exit = True
+        await self._ticking
+        closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
+        await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`
+        self._app.state.holds.drain()
+        done, _ = await asyncio.wait([closing], timeout=deadline)
+        if not done:
+            self._log.warning("http_cut", connections=len(server.server_state.connections))
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
+            await asyncio.wait([closing], timeout=1.0)
+            closing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await closing
+        self._log.info("http_stopped", port=self.port)

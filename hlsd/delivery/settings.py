@@ -1,0 +1,83 @@
+"""Says what an operator may set about HTTP delivery: section `http`.
+
+Units: seconds, counts, and names as written in a URL. Every default is the value a single public server wants;
+a setting that would be unsafe in combination is refused here, before anything listens.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class HttpSettings(BaseModel):
+    """Section `http`: where players and browsers come in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bind: str = Field(
+        default="0.0.0.0",  # noqa: S104 - a public server
+        description="Address to listen on; 127.0.0.1 behind a proxy on the same machine, :: for IPv6 and IPv4.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="TCP port for HTTP; 0 takes a free one.")
+    allow_origin: list[str] = Field(
+        default=["*"],
+        description=(
+            "Web pages that may play: origins such as https://www.example.org, or * for any. "
+            "Empty: only pages of this server."
+        ),
+    )
+    credentials: bool = Field(
+        default=False,
+        description="Whether those pages may send cookies and Authorization; needs exact origins, never *.",
+    )
+    allow_headers: list[str] = Field(
+        default=["CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session"],
+        description="Request headers that pages of other origins may send beside Range and Authorization.",
+    )
+    hls_js: str = Field(
+        default="",
+        description="File of hls.js (hls.min.js) for the player page; empty: web/node_modules beside the program.",
+    )
+    first_playlist_wait: float = Field(
+        default=10.0,
+        ge=0,
+        le=60,
+        description=(
+            "Seconds a request for a stream that has just begun waits for its first playlist; then it gets 503. "
+            "0 answers at once, and players show an error."
+        ),
+    )
+    keep_alive: float = Field(
+        default=75.0,
+        ge=5,
+        le=3600,
+        description=(
+            "Seconds an idle connection stays open. Above three target durations, or players open a new connection "
+            "for each reload."
+        ),
+    )
+    max_waiters: int = Field(
+        default=20_000,
+        ge=1,
+        description="Requests held for one stream at the same time; further ones get 503.",
+    )
+    frame_ancestors: list[str] = Field(
+        default=["'none'"],
+        description="Sites that may show the player page in a frame (CSP frame-ancestors): 'none', 'self', * or URLs.",
+    )
+    list_streams: bool = Field(
+        default=True,
+        description="Whether the front page and /streams.json name the live streams to anybody who asks.",
+    )
+
+    @model_validator(mode="after")
+    def _origins_and_credentials(self) -> Self:
+        """Refuses `*` with credentials: "never `*`" (HT14), and values that would break a header."""
+        if self.credentials and "*" in self.allow_origin:
+            raise ValueError("http.credentials needs exact origins in http.allow_origin, not *")
+        for value in (*self.allow_origin, *self.allow_headers, *self.frame_ancestors):
+            if not value or any(not 0x21 <= ord(char) <= 0x7E for char in value) or ";" in value or "," in value:
+                raise ValueError(f"{value!r} cannot stand in an HTTP header")
+        return self

@@ -1,0 +1,87 @@
+"""Reads where a publisher wants to go: app, name and arguments, out of connect and publish.
+
+Encoders put the arguments behind the key, behind the app or into tcUrl. All are merged; the publish name wins, except
+for credentials: one that comes twice with different values is refused, for which of them was checked? Names are
+case-sensitive and never altered.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from hlsd.errors import ProtocolError
+
+_PART = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}", re.ASCII)
+
+CREDENTIALS = frozenset({
+    "auth", "auth_key", "exp", "expires", "jwt", "key", "md5", "pass", "passwd", "password", "policy", "secret", "sign",
+    "signature", "token", "txsecret", "txtime", "user", "username",
+})  # fmt: skip
+"""Arguments that decide about admission, compared without case."""
+
+MAX_ARGUMENTS = 64
+MAX_QUERY = 4096
+
+
+class Address(NamedTuple):
+    """Where a publisher (or a player) wants to go."""
+
+    app: str
+    name: str
+    query: dict[str, str]
+
+
+class BadAddress(ProtocolError):
+    """A name that hlsd does not give; the text is fit for the publisher's eyes and holds nothing of the query."""
+
+
+class DoubtfulCredential(BadAddress):
+    """One credential, two values."""
+
+
+def quoted(text: str, limit: int = 256) -> str:
+    """Foreign text for a log line or an answer: no control characters, no more than `limit` of it."""
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def _part(text: str, what: str) -> str:
+    text = text.removesuffix("/")
+    if not text:
+        raise BadAddress(f"no {what} given: publish to rtmp://host/app/name")
+    if "/" in text:
+        raise BadAddress(f"{what} {quoted(text, 64)} holds a slash: publish to rtmp://host/app/name")
+    if not _PART.fullmatch(text):
+        raise BadAddress(f"{what} {quoted(text, 64)} may only hold 1 to 128 of A-Z a-z 0-9 . _ ~ - and no leading dot")
+    return text
+
+
+def _arguments(query: str) -> list[tuple[str, str]]:
+    # Not parse_qsl: its "+" for a blank breaks base64 in keys.
+    pairs = [pair.partition("=") for pair in query.split("&", MAX_ARGUMENTS + 1) if pair]
+    return [(unquote(key), unquote(value)) for key, _, value in pairs]
+
+
+def read_address(app: str, tc_url: str, name: str) -> Address:
+    """Splits and checks what connect (`app`, `tcUrl`) and publish (`name`) said; raises BadAddress."""
+    url_path, _, url_query = tc_url.partition("?")
+    app_path, _, app_query = app.partition("?")
+    name_path, _, name_query = name.partition("?")
+    if not app_path:  # some clients leave the app to tcUrl
+        app_path = url_path.partition("://")[2].partition("/")[2]
+    if len(url_query) + len(app_query) + len(name_query) > MAX_QUERY:
+        raise BadAddress("arguments too long")
+    merged: dict[str, str] = {}
+    for query in (url_query, app_query, name_query):
+        seen: set[str] = set()
+        for key, value in _arguments(query):
+            if key.lower() in CREDENTIALS and merged.get(key, value) != value:
+                raise DoubtfulCredential(f"argument {quoted(key, 64)} is given twice with different values")
+            if key in seen:
+                continue
+            seen.add(key)
+            merged[key] = value
+    if len(merged) > MAX_ARGUMENTS:
+        raise BadAddress("too many arguments")
+    return Address(_part(app_path, "app"), _part(name_path, "name"), merged)

@@ -1,0 +1,278 @@
+"""Answers encoders and players: the server's side of the conversation (RTMP 1.0 §7.2), for one connection.
+
+Law: media passes only from the message stream whose publish was accepted, and only while it holds. Nothing behind a
+publish is parsed until the caller has said `accept_publish` or `refuse_publish`. Before that a peer may cost 64 KiB.
+
+The answers, and their order, are those that ffmpeg, librtmp (OBS), GStreamer, nginx, Flash and FMLE all take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hlsd.errors import ProtocolError
+from hlsd.ingest.rtmp import message as rtmp
+from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, read_address
+from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value
+from hlsd.ingest.rtmp.chunk import Dechunker, Message
+from hlsd.ingest.rtmp.connection import COMMAND_CSID, STATUS_CSID, WINDOW, Closed, Connection, Tag
+from hlsd.ingest.rtmp.handshake import ServerHandshake
+
+_MAX_STREAMS = 8
+_UNKNOWN_LIMIT = 64 * 1024
+_HANDSHAKE_SIZE = 1 + 2 * 1536
+_VIDEO_FOURCCS = ("avc1", "hvc1")
+_AUDIO_FOURCCS = ("mp4a",)
+_CAN_FORWARD = 4.0
+
+
+class PublishRequested(NamedTuple):
+    """A publisher asks for a name; answer with `accept_publish` or `refuse_publish`. `query` holds secrets."""
+
+    app: str
+    name: str
+    query: dict[str, str]
+    user_agent: str
+
+
+class PublishEnded(NamedTuple):
+    """The publisher has ended its publication in good order; the connection stays open for another."""
+
+
+class PlayRequested(NamedTuple):
+    """A player asks for a name on message stream `msid`; answer with `refuse_play`. `query` holds secrets."""
+
+    app: str
+    name: str
+    query: dict[str, str]
+    msid: int
+
+
+ServerEvent = PublishRequested | PublishEnded | PlayRequested
+"""Beside these `receive_data` returns `Tag` and `Closed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What one connection may take: seconds and bytes."""
+
+    handshake_timeout: float = 10.0
+    publish_timeout: float = 15.0
+    idle_timeout: float = 30.0
+    ping_interval: float = 10.0
+    max_message: int = 8 * 1024 * 1024
+    chunk_size: int = 60_000
+
+
+class ServerConnection(Connection[ServerEvent]):
+    """The server's side of one connection. `now` is monotonic seconds throughout."""
+
+    def __init__(self, now: float, limits: ServerLimits | None = None) -> None:
+        self._limits = limits or ServerLimits()
+        dechunker = Dechunker(
+            max_message=min(_UNKNOWN_LIMIT, self._limits.max_message),
+            max_pending=2 * self._limits.max_message,
+            # A publish decides how much the peer may send behind it, so parsing stops at every command.
+            pause_at=frozenset({rtmp.COMMAND, rtmp.COMMAND_AMF3}),
+        )
+        super().__init__(ServerHandshake(), dechunker, now)
+        self._deadline = now + self._limits.handshake_timeout
+        self._app: str | None = None
+        self._tc_url = ""
+        self._user_agent = ""
+        self._msids: set[int] = set()
+        self._known = False
+        self._announced = False
+        self._publishing: int | None = None
+        self._asked: int | None = None
+        self._last_media = now
+        self.ignored = 0
+        """Media messages dropped because no accepted publication covers them."""
+
+    @property
+    def awaiting(self) -> bool:
+        """Whether a PublishRequested waits for its answer."""
+        return self._asked is not None
+
+    @property
+    def publishing(self) -> bool:
+        """Whether an accepted publication is under way."""
+        return self._publishing is not None
+
+    def tick(self, now: float) -> list[ServerEvent | Tag | Closed]:
+        """Looks at the deadlines; call it about once a second."""
+        events: list[ServerEvent | Tag | Closed] = []
+        if self.closed is not None or self._asked is not None:
+            return events
+        limits = self._limits
+        if self._publishing is not None:
+            if now - self._last_media >= limits.idle_timeout:
+                self._close(Closed("idle", f"no media for {limits.idle_timeout:g} s"), events)
+        elif now >= self._deadline:
+            what = "handshake" if self._handshake is not None else "connect" if self._app is None else "publish"
+            self._close(Closed("timeout", f"no {what} in time"), events)
+        if self.closed is None and self._handshake is None:
+            self._ping(now, limits.ping_interval)
+        return events
+
+    def accept_publish(self, now: float) -> None:
+        """Lets the publisher start; then call `receive_data(b"", now)`: its media may be here already."""
+        assert self._asked is not None, "no publish to accept"
+        msid = self._publishing = self._asked
+        self._asked = None
+        self._known = True
+        self._last_media = now
+        self._dechunker.max_message = self._limits.max_message
+        self._send_control(rtmp.USER_CONTROL, rtmp.user_control(rtmp.STREAM_BEGIN, rtmp.number(msid)))
+        status: dict[str, Value] = {"code": "NetStream.Publish.Start", "description": "publishing"}
+        if self._announced:
+            self._send_command(STATUS_CSID, msid, "onFCPublish", 0.0, None, status)
+        # librtmp drops the status unless it comes on the message stream that publishes
+        self._send_status(msid, "status", "NetStream.Publish.Start", "publishing")
+
+    def refuse_publish(self, code: str, text: str) -> None:
+        """Refuses the publication, or ends one under way, and the connection: flush, then close."""
+        msid = self._asked if self._asked is not None else self._publishing
+        self._asked = self._publishing = None
+        if self.closed is None:
+            self._send_status(msid or 0, "error", code, text)
+            self.closed = Closed("refused", f"{code}: {text}")
+
+    def refuse_play(self, msid: int, code: str, text: str) -> None:
+        """Refuses a player, and ends the connection: flush, then close."""
+        if self.closed is None:
+            self._send_status(msid, "error", code, text)
+            self.closed = Closed("refused", f"{code}: {text}")
+
+    # Below: what the peer says.
+
+    def _waits(self) -> bool:
+        return self._asked is not None
+
+    def _check_limits(self) -> None:
+        if not self._known and self.received - self._dechunker.unparsed > _UNKNOWN_LIMIT + _HANDSHAKE_SIZE:
+            raise ProtocolError("more than 64 KiB and nothing accepted")
+
+    def _on_handshake(self, now: float) -> None:
+        self._deadline = now + self._limits.publish_timeout
+
+    def _on_media(self, message: Message, now: float, events: list[ServerEvent | Tag | Closed]) -> None:
+        if message.msid == self._publishing:
+            self._last_media = now
+            events.append(message)
+        else:
+            self.ignored += 1
+
+    def _on_command(
+        self, command: rtmp.Command, msid: int, now: float, events: list[ServerEvent | Tag | Closed]
+    ) -> None:
+        name = command.name
+        if name == "connect":
+            self._on_connect(command)
+        elif self._app is None:
+            raise ProtocolError("a command ahead of connect")
+        elif name == "publish":
+            self._on_publish(command, msid, events)
+        elif name == "play":
+            self._on_play(command, msid, events)
+        elif name == "deleteStream":
+            which = command.number(0)  # GStreamer puts the key here: then its only stream is meant
+            self._on_delete(self._publishing if which is None else int(which), now, events)
+        elif name == "closeStream":
+            self._on_delete(msid, now, events)
+        else:
+            self._on_call(name, command.transaction)
+
+    def _on_call(self, name: str, transaction: float) -> None:
+        """Answers calls that ask for an answer and nothing else."""
+        if name in {"releaseStream", "FCPublish", "_checkbw"}:
+            self._announced = self._announced or name == "FCPublish"
+            if transaction:
+                self._send_command(COMMAND_CSID, 0, "_result", transaction, None, UNDEFINED)
+        elif name == "createStream":
+            if len(self._msids) >= _MAX_STREAMS:
+                raise ProtocolError(f"more than {_MAX_STREAMS} message streams")
+            created = next(n for n in range(1, _MAX_STREAMS + 1) if n not in self._msids)
+            self._msids.add(created)
+            self._send_command(COMMAND_CSID, 0, "_result", transaction, None, float(created))
+        elif name == "getStreamLength":
+            self._send_command(COMMAND_CSID, 0, "_result", transaction, None, 0.0)
+        elif name == "FCUnpublish":
+            status: dict[str, Value] = {"code": "NetStream.Unpublish.Success", "description": "unpublished"}
+            self._send_command(COMMAND_CSID, 0, "onFCUnpublish", 0.0, None, status)
+        elif transaction > 0 and name not in {"_result", "_error"}:
+            error = _info("error", "NetConnection.Call.Failed", "no such call")
+            self._send_command(COMMAND_CSID, 0, "_error", transaction, None, error)
+
+    def _on_connect(self, command: rtmp.Command) -> None:
+        if self._app is not None:
+            error = _info("error", "NetConnection.Call.Failed", "connected already")
+            self._send_command(COMMAND_CSID, 0, "_error", command.transaction, None, error)
+            return
+        asked = command.object
+        self._app = _text(asked.get("app"))
+        self._tc_url = _text(asked.get("tcUrl"))
+        self._user_agent = _text(asked.get("flashVer"))
+        self._send_control(rtmp.WINDOW_ACK_SIZE, rtmp.number(WINDOW))
+        self._send_control(rtmp.SET_PEER_BANDWIDTH, rtmp.peer_bandwidth(WINDOW))
+        # ffmpeg sends at the size we announce here, so a large one saves both sides work
+        self._send(self._chunker.set_chunk_size(self._limits.chunk_size))
+        properties: dict[str, Value] = {"fmsVer": "FMS/3,0,1,123", "capabilities": 31.0}
+        info = _info("status", "NetConnection.Connect.Success", "connected")
+        info["objectEncoding"] = 3.0 if asked.get("objectEncoding") == 3.0 else 0.0
+        if not asked.keys().isdisjoint({"fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"}):
+            info["fourCcList"] = [*_VIDEO_FOURCCS, *_AUDIO_FOURCCS]
+            info["videoFourCcInfoMap"] = dict.fromkeys(_VIDEO_FOURCCS, _CAN_FORWARD)
+            info["audioFourCcInfoMap"] = dict.fromkeys(_AUDIO_FOURCCS, _CAN_FORWARD)
+            info["capsEx"] = 0.0
+        self._send_command(COMMAND_CSID, 0, "_result", command.transaction, properties, info)
+
+    def _on_publish(self, command: rtmp.Command, msid: int, events: list[ServerEvent | Tag | Closed]) -> None:
+        if self._publishing is not None:
+            self._send_status(msid, "error", "NetStream.Publish.BadName", "one publication a connection")
+            return
+        try:
+            address = read_address(self._app or "", self._tc_url, command.text(0) or "")
+        except BadAddress as error:
+            doubtful = isinstance(error, DoubtfulCredential)
+            self._asked = msid
+            self.refuse_publish("NetStream.Publish." + ("Denied" if doubtful else "BadName"), str(error))
+            self._report_refusal(events)
+            return
+        self._asked = msid
+        events.append(PublishRequested(*address, self._user_agent))
+
+    def _on_play(self, command: rtmp.Command, msid: int, events: list[ServerEvent | Tag | Closed]) -> None:
+        try:
+            address = read_address(self._app or "", self._tc_url, command.text(0) or "")
+        except BadAddress as error:
+            self.refuse_play(msid, "NetStream.Play.Failed", str(error))
+            self._report_refusal(events)
+            return
+        events.append(PlayRequested(*address, msid))
+
+    def _report_refusal(self, events: list[ServerEvent | Tag | Closed]) -> None:
+        assert self.closed is not None
+        events.append(self.closed)
+
+    def _on_delete(self, msid: int | None, now: float, events: list[ServerEvent | Tag | Closed]) -> None:
+        if msid is None:
+            self._msids.clear()
+            return
+        self._msids.discard(msid)
+        if msid == self._publishing:
+            self._publishing = None
+            self._deadline = now + self._limits.publish_timeout
+            events.append(PublishEnded())
+
+    def _send_status(self, msid: int, level: str, code: str, text: str) -> None:
+        self._send_command(STATUS_CSID, msid, "onStatus", 0.0, None, _info(level, code, text))
+
+
+def _info(level: str, code: str, text: str) -> dict[str, Value]:
+    return {"level": level, "code": code, "description": text}
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,89 @@
+"""Says which codecs hlsd carries, and what each is called: in a CODECS attribute, in a refusal.
+
+Law: H.264, H.265 and AAC are carried; everything else that FLV can name gets its name here, so that a refusal says what
+the publisher sent. Sources: Adobe FLV 10.1 §E.4.2.1 and §E.4.3.1, Enhanced RTMP v2 for the FourCCs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from hlsd.media import h264, h265
+
+if TYPE_CHECKING:
+    from hlsd.media.unit import Tracks, VideoTrack
+
+VideoCodec = Literal["h264", "h265"]
+
+FLV_VIDEO: Final[dict[int, VideoCodec]] = {7: "h264", 12: "h265"}
+"""The codec ids of FLV that are carried; 12 is the legacy id of H.265, never registered but widespread."""
+
+FLV_VIDEO_NAMES: Final[dict[int, str]] = {
+    1: "JPEG",
+    2: "H.263",
+    3: "Screen Video",
+    4: "VP6",
+    5: "VP6 with alpha",
+    6: "Screen Video 2",
+    13: "AV1",
+}
+"""The codec ids of FLV that are refused, by name."""
+
+FLV_AUDIO_NAMES: Final[dict[int, str]] = {
+    0: "PCM",
+    1: "ADPCM",
+    2: "MP3",
+    3: "PCM",
+    4: "Nellymoser",
+    5: "Nellymoser",
+    6: "Nellymoser",
+    7: "G.711 A-law",
+    8: "G.711 mu-law",
+    11: "Speex",
+    13: "Opus",
+    14: "MP3",
+    15: "device-specific sound",
+}
+"""The sound formats of FLV that are refused, by name; 10 is AAC and 9 says that a FourCC follows."""
+
+FOURCC_VIDEO: Final[dict[bytes, VideoCodec]] = {b"avc1": "h264", b"hvc1": "h265", b"hev1": "h265"}
+"""The FourCCs of enhanced video that are carried."""
+
+FOURCC_NAMES: Final[dict[bytes, str]] = {
+    b"av01": "AV1",
+    b"vp08": "VP8",
+    b"vp09": "VP9",
+    b"vvc1": "H.266",
+    b"Opus": "Opus",
+    b"fLaC": "FLAC",
+    b"ac-3": "AC-3",
+    b"ec-3": "E-AC-3",
+    b".mp3": "MP3",
+}
+"""The FourCCs of Enhanced RTMP that are refused, by name."""
+
+NORMALISE: Final = {"h264": h264.normalise, "h265": h265.normalise}
+"""`normalise(body, length_size)` of each video codec."""
+
+
+def read_video_record(codec: VideoCodec, record: bytes) -> tuple[VideoTrack, int]:
+    """The track of a decoder configuration record and the size of its NAL lengths. Raises MediaError."""
+    return h264.read_record(record) if codec == "h264" else h265.read_record(record)
+
+
+def with_parameter_sets(codec: VideoCodec, track: VideoTrack | None, found: tuple[bytes, ...]) -> VideoTrack:
+    """The track once the parameter sets `found` came in-band; `track` itself if they are no news. Raises MediaError.
+
+    `track` is the one in force, or None when parameter sets in-band are all there is.
+    """
+    current = track.parameter_sets if track is not None and track.codec == codec else ()
+    if track is not None and all(unit in current for unit in found):
+        return track
+    if codec == "h264":
+        return h264.make_track(h264.merge(current, found))
+    return h265.make_track(h265.merge(current, found))
+
+
+def codecs_attribute(tracks: Tracks) -> str:
+    """The CODECS attribute of a rendition with these tracks (MV03): video first."""
+    return ",".join(track.codec_string for track in (tracks.video, tracks.audio) if track is not None)

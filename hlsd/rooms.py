@@ -1,0 +1,66 @@
+"""The table of rooms: every way in and every way out that `app` starts, one line each.
+
+A room is made from the `House` and has a start and a stop; it reads its own settings section. Rooms start in this
+order and stop in the reverse one, so that viewers are served until the last publisher has been let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from hlsd.delivery.server import HttpServer
+from hlsd.delivery.web import create_app
+from hlsd.ingest.intake import Intake
+from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.sessions.signing import BareSids
+
+if TYPE_CHECKING:
+    from hlsd.clock import Clock
+    from hlsd.config import Settings
+    from hlsd.hub import Hub
+
+
+class Room(Protocol):
+    """Something that listens."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on, once started; 0 if none."""
+        ...
+
+    async def start(self) -> None:
+        """Begins to listen. Raises OSError when it cannot, with one line that says where and why."""
+        ...
+
+    async def stop(self, deadline: float) -> None:
+        """Stops listening, lets what is under way finish for at most `deadline` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every room may use."""
+
+    settings: Settings
+    clock: Clock
+    hub: Hub
+
+
+def _http(house: House) -> Room:
+    settings = house.settings
+    app = create_app(house.hub, BareSids(), settings.http, house.clock, rtmp_port=settings.rtmp.port)
+    return HttpServer(settings.http, app, structlog.get_logger())
+
+
+def _rtmp(house: House) -> Room:
+    return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, structlog.get_logger())
+
+
+ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
+    ("http", _http),
+    ("rtmp", _rtmp),
+)

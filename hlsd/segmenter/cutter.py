@@ -1,0 +1,246 @@
+"""Decides where parts and segments end.
+
+Law: a segment ends before an IDR once it has reached the target, or earlier when one more group of pictures would
+carry it past the limit that EXT-X-TARGETDURATION sets (hls-rules MP02, TL05); a part ends before the frame that would
+carry it past the part target (LL08), and wherever its segment ends. The leading track (video, else audio) decides;
+frames of the other track go to the part in whose span their decode time lies (TS16, FM10). Durations are true: a
+frame lasts until the next one of its track, so one frame of each track is always held back (FM04).
+
+Units: 90 kHz ticks. It refuses to know containers, names, sequence numbers, playlists and the time of day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+
+LEAD_SILENCE = TICKS
+"""How far the other track may run ahead before it takes over closing parts: a second covers every interleaving seen."""
+
+AUDIO_BEFORE_VIDEO = 512
+"""Audio frames kept while the first picture is awaited; older ones go."""
+
+
+class Sample(NamedTuple):
+    """An access unit whose end is known: `duration` in ticks, > 0."""
+
+    unit: AccessUnit
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One part's worth of media: samples of both tracks in decode order within each track; a gap has none.
+
+    `start` and `duration` in ticks on the leading track's decode timeline; `independent`: its first video sample is an
+    IDR (audio only: always); `opens` and `closes`: it is the first or the last part of its segment; `forced`: the
+    segment it opens begins at an ordinary frame because no IDR came in time.
+    """
+
+    video: tuple[Sample, ...]
+    audio: tuple[Sample, ...]
+    start: int
+    duration: int
+    independent: bool
+    opens: bool
+    closes: bool
+    forced: bool = False
+
+
+@dataclass(slots=True)
+class Limits:
+    """What the cutter aims at and must not pass, in ticks; `segment_limit` shrinks once the target duration is fixed."""
+
+    segment_target: int
+    segment_limit: int
+    part_target: int
+    segment_bytes: int
+
+
+class Cutter:
+    """Turns the access units of one uninterrupted timeline into cuts.
+
+    One cutter serves one set of tracks; at a discontinuity `flush()` it and make another.
+    """
+
+    def __init__(self, tracks: Tracks, limits: Limits) -> None:
+        self._limits = limits
+        self._lead = Kind.VIDEO if tracks.video else Kind.AUDIO
+        self._both = tracks.video is not None and tracks.audio is not None
+        self._held: list[AccessUnit | None] = [None, None]
+        self._frame = [TICKS // 30, TICKS * 1024 // 48000]  # the last true duration of each track
+        if tracks.audio is not None:
+            self._frame[Kind.AUDIO] = TICKS * tracks.audio.frame_samples // tracks.audio.sample_rate
+        self._video: list[Sample] = []
+        self._audio: list[Sample] = []
+        self._started = False
+        self._segment_start = 0
+        self._part_start = 0
+        self._segment_bytes = 0
+        self._opens = True
+        self._forced = False
+        self._last_key = 0
+        self._gop = 0
+        self.longest_gop = 0
+        """Longest distance between two key frames so far, ticks."""
+        self.longest_frame = 0
+        """Longest frame of the leading track so far, ticks."""
+        self.forced_cuts = 0
+        """Segments that had to begin at an ordinary frame."""
+
+    @property
+    def frame_duration(self) -> int:
+        """The leading track's latest frame duration, ticks."""
+        return self._frame[self._lead]
+
+    @property
+    def open_bytes(self) -> int:
+        """Payload bytes held for the part under way."""
+        held = sum(len(unit.payload) for unit in self._held if unit is not None)
+        return held + sum(len(sample.unit.payload) for sample in (*self._video, *self._audio))
+
+    def push(self, unit: AccessUnit) -> list[Cut]:
+        """Takes the next access unit; returns the parts that it closed, usually none, at most two."""
+        kind = unit.kind
+        previous = self._held[kind]
+        self._held[kind] = unit
+        if kind is not self._lead:
+            if previous is not None:
+                self._settle(previous, unit.dts - previous.dts)
+            return self._follow(unit)
+        if previous is None:
+            self._begin(unit)
+            return []
+        cuts: list[Cut] = []
+        part_target = self._limits.part_target
+        duration = unit.dts - previous.dts
+        if unit.dts - self._part_start > part_target and previous.dts > self._part_start:
+            # The held frame lasted longer than the one before it: with it the part would pass its target, so the
+            # part ends before it. Nothing of this part has been shown to anybody yet.
+            cuts.append(self._close(previous.dts, closes=False))
+        self._settle(previous, duration)
+        # TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
+        self._step(unit.dts - part_target, cuts)
+        self.longest_frame = max(self.longest_frame, duration)
+        if unit.key:
+            self._gop = unit.dts - self._last_key
+            self._last_key = unit.dts
+            self.longest_gop = max(self.longest_gop, self._gop)
+        forced = False
+        ends_segment = self._may_end(unit)
+        if not ends_segment and self._must_end(unit):
+            ends_segment = forced = not (unit.key and unit.clean)
+            ends_segment = True
+        if ends_segment:
+            cuts.append(self._close(unit.dts, closes=True))
+            self._forced = forced
+            self.forced_cuts += forced
+        elif unit.dts + duration - self._part_start > self._limits.part_target:
+            cuts.append(self._close(unit.dts, closes=False))
+        return cuts
+
+    def flush(self) -> list[Cut]:
+        """Closes the open segment with what there is; frames held back get the duration of the one before them."""
+        if not self._started:
+            return []
+        end = self._part_start
+        for kind in (Kind.VIDEO, Kind.AUDIO):
+            held = self._held[kind]
+            if held is None:
+                continue
+            self._held[kind] = None
+            self._settle(held, self._frame[kind])
+            if kind is self._lead:
+                end = held.dts + self._frame[kind]
+        if not self._video and not self._audio:
+            return []
+        return [self._close(end, closes=True, rest=True)]
+
+    def _begin(self, unit: AccessUnit) -> None:
+        self._started = True
+        # Sound that ended before the first picture would only shift the two apart (FM10).
+        self._audio = [s for s in self._audio if s.unit.dts + s.duration > unit.dts]
+        self._segment_start = self._part_start = self._last_key = unit.dts
+        if self._lead is Kind.VIDEO and not unit.key:
+            self._forced = True
+            self.forced_cuts += 1
+
+    def _follow(self, unit: AccessUnit) -> list[Cut]:
+        """Lets the other track close parts when the leading one has fallen silent (TL06)."""
+        cuts: list[Cut] = []
+        if self._started:
+            self._step(unit.dts - self._limits.part_target - LEAD_SILENCE, cuts)
+        elif len(self._audio) > AUDIO_BEFORE_VIDEO:
+            del self._audio[0]
+        return cuts
+
+    def _step(self, until: int, cuts: list[Cut]) -> None:
+        """Closes parts of exactly the part target while the open one began before `until`."""
+        limits = self._limits
+        while self._part_start < until:
+            end = self._part_start + limits.part_target
+            closes = end + limits.part_target - self._segment_start > limits.segment_limit
+            cuts.append(self._close(end, closes=closes))
+            if closes:
+                self._forced = True
+                self.forced_cuts += 1
+
+    def _settle(self, unit: AccessUnit, duration: int) -> None:
+        kind = unit.kind
+        self._frame[kind] = duration
+        self._segment_bytes += len(unit.payload)
+        (self._video if kind is Kind.VIDEO else self._audio).append(Sample(unit, duration))
+
+    def _may_end(self, unit: AccessUnit) -> bool:
+        """Whether the segment ends before `unit` because it should."""
+        if not (unit.key and unit.clean):
+            return False
+        elapsed = unit.dts - self._segment_start
+        slack = self._frame[self._lead] // 2  # TL07: at the boundary nearest to the target
+        if elapsed + slack >= self._limits.segment_target:
+            return True
+        # One more group of pictures would pass the limit, so a shorter segment is the lesser evil (TL05).
+        return self._lead is Kind.VIDEO and elapsed + self._gop > self._limits.segment_limit
+
+    def _must_end(self, unit: AccessUnit) -> bool:
+        """Whether the segment ends before `unit` because it may not go on."""
+        elapsed = unit.dts - self._segment_start
+        if elapsed + self._frame[self._lead] > self._limits.segment_limit:
+            return True
+        return self._segment_bytes + len(unit.payload) > self._limits.segment_bytes
+
+    def _close(self, end: int, *, closes: bool, rest: bool = False) -> Cut:
+        audio, later = self._audio, []
+        if self._both and not rest:
+            # The other track's frames that begin at or after the boundary belong to the next part.
+            split = len(audio)
+            while split and audio[split - 1].unit.dts >= end:
+                split -= 1
+            audio, later = audio[:split], audio[split:]
+        video = self._video
+        if video:
+            first = video[0].unit
+            independent = first.key and first.clean
+        else:
+            independent = self._lead is Kind.AUDIO
+        cut = Cut(
+            video=tuple(video),
+            audio=tuple(audio),
+            start=self._part_start,
+            duration=end - self._part_start,
+            independent=independent,
+            opens=self._opens,
+            closes=closes,
+            forced=self._forced and self._opens,
+        )
+        self._video = []
+        self._audio = later
+        self._part_start = end
+        self._opens = closes
+        if closes:
+            self._segment_start = end
+            self._segment_bytes = sum(len(sample.unit.payload) for sample in later)
+            self._forced = False
+        return cut

@@ -1,0 +1,181 @@
+"""Writes parts as CMAF chunks (ISO/IEC 14496-12 `moof` + `mdat`); libavformat writes the initialisation section.
+
+The media boxes are ours because libavformat cannot flush a fragment: it waits for the next frame of each track, and a
+part must be whole the moment the cutter closes it. One part is one `moof` with a track fragment for each track and one
+`mdat`, nothing else: no `styp` or `sidx` that stands in only one of segment and part (LL12).
+
+Law: "tfdt = previous tfdt + sum of durations, per track, across parts and segments, exactly" (FM04), version 1 (FM09);
+data offsets are relative to the moof (FM03); sequence numbers rise (FM05). Video runs on 90 kHz, audio on its sample
+rate (FM12). Decode times are the units' ticks; one base for both tracks keeps their offset (FM11).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+import av
+from av.error import FFmpegError
+
+from hlsd.errors import MediaError
+from hlsd.media import flv
+from hlsd.media.unit import TICKS
+
+if TYPE_CHECKING:
+    from hlsd.media.unit import Tracks
+    from hlsd.segmenter.cutter import Cut, Sample
+
+# Sample flags (14496-12 §8.8.3.1), as FM06 fixes them.
+_SYNC: Final = 0x02000000
+_NOT_SYNC: Final = 0x01010000
+
+# trun flags: data offset, then for each sample duration, size, flags, composition offset.
+_TRUN_VIDEO: Final = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
+_TRUN_AUDIO: Final = 0x000001 | 0x000100 | 0x000200
+_TFHD_DEFAULT_BASE_IS_MOOF: Final = 0x020000
+_TFHD_DEFAULT_FLAGS: Final = 0x000020
+
+# Where a traf of ours holds its trun's data offset: traf header, tfhd, tfdt, then the trun's own header and count.
+_DATA_OFFSET: Final = 8 + 20 + 20 + 12 + 4
+
+_VIDEO_SAMPLE: Final = struct.Struct(">IIIi")
+_AUDIO_SAMPLE: Final = struct.Struct(">II")
+
+
+class Fmp4Muxer:
+    """fMP4 with `hvc1` or `avc1` and `mp4a`, or one of them."""
+
+    extension = ".m4s"
+
+    def __init__(self, tracks: Tracks) -> None:
+        self._tracks = tracks
+        self.content_type = "video/mp4" if tracks.video else "audio/mp4"
+        self._init = _initialisation_section(tracks)
+        self._sequence = 0
+        self._video_id = 1
+        self._audio_id = 2 if tracks.video else 1
+        self._audio_time: int | None = None
+
+    @property
+    def init(self) -> bytes:
+        """Ftyp and moov without samples (FM01)."""
+        return self._init
+
+    def part(self, cut: Cut) -> bytes:
+        """One moof and one mdat with the cut's samples; empty for a gap."""
+        if not cut.video and not cut.audio:
+            return b""
+        self._sequence += 1
+        fragments: list[tuple[bytes, list[bytes]]] = []
+        if cut.video:
+            fragments.append(self._video_fragment(cut.video))
+        if cut.audio:
+            fragments.append(self._audio_fragment(cut.audio))
+        header = _full_box(b"mfhd", 0, 0, struct.pack(">I", self._sequence))
+        # The data offsets are known once the moof's size is, which does not depend on their values.
+        moof_size = 8 + len(header) + sum(len(traf) for traf, _ in fragments)
+        offset = moof_size + 8
+        trafs: list[bytes] = []
+        payload: list[bytes] = []
+        for traf, samples in fragments:
+            trafs.append(traf[:_DATA_OFFSET] + struct.pack(">i", offset) + traf[_DATA_OFFSET + 4 :])
+            payload += samples
+            offset += sum(map(len, samples))
+        moof = _box(b"moof", header, *trafs)
+        return b"".join((moof, struct.pack(">I", 8 + sum(map(len, payload))), b"mdat", *payload))
+
+    def _video_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
+        rows: list[bytes] = []
+        for unit, duration in samples:
+            flags = _SYNC if unit.key else _NOT_SYNC
+            rows.append(_VIDEO_SAMPLE.pack(duration, len(unit.payload), flags, unit.pts - unit.dts))
+        first = samples[0].unit.dts
+        traf = _track_fragment(self._video_id, first, _NOT_SYNC, _trun(1, _TRUN_VIDEO, rows))
+        return traf, [sample.unit.payload for sample in samples]
+
+    def _audio_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
+        track = self._tracks.audio
+        assert track is not None
+        rate, frame = track.sample_rate, track.frame_samples
+        time = self._audio_time
+        if time is None:
+            time = _to_samples(samples[0].unit.dts, rate)
+        first = time
+        rows: list[bytes] = []
+        for unit, ticks in samples:
+            # The end of a frame in samples, from the clock, but a whole frame wherever the source has no hole: ticks
+            # round, samples do not.
+            duration = frame
+            if abs(ticks * rate - frame * TICKS) > TICKS:
+                duration = max(1, _to_samples(unit.dts + ticks, rate) - time)
+            rows.append(_AUDIO_SAMPLE.pack(duration, len(unit.payload)))
+            time += duration
+        self._audio_time = time
+        traf = _track_fragment(self._audio_id, first, _SYNC, _trun(0, _TRUN_AUDIO, rows))
+        return traf, [sample.unit.payload for sample in samples]
+
+
+def _to_samples(ticks: int, rate: int) -> int:
+    return (ticks * rate + TICKS // 2) // TICKS
+
+
+def _box(name: bytes, *content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + sum(map(len, content)), name) + b"".join(content)
+
+
+def _full_box(name: bytes, version: int, flags: int, content: bytes) -> bytes:
+    return struct.pack(">I4sI", 12 + len(content), name, version << 24 | flags) + content
+
+
+def _trun(version: int, flags: int, rows: list[bytes]) -> bytes:
+    return _full_box(b"trun", version, flags, struct.pack(">Ii", len(rows), 0) + b"".join(rows))
+
+
+def _track_fragment(track_id: int, decode_time: int, default_flags: int, trun: bytes) -> bytes:
+    tfhd_flags = _TFHD_DEFAULT_BASE_IS_MOOF | _TFHD_DEFAULT_FLAGS
+    tfhd = _full_box(b"tfhd", 0, tfhd_flags, struct.pack(">II", track_id, default_flags))
+    tfdt = _full_box(b"tfdt", 1, 0, struct.pack(">Q", decode_time))
+    return _box(b"traf", tfhd, tfdt, trun)
+
+
+def _initialisation_section(tracks: Tracks) -> bytes:
+    """Ftyp + moov by libavformat's mp4 muxer, its streams templated on the sequence headers in a tiny FLV."""
+    options = {
+        "movflags": "empty_moov+default_base_moof+skip_trailer",
+        "brand": "iso6",
+        "video_track_timescale": str(TICKS),
+    }
+    out = io.BytesIO()
+    try:
+        with av.open(io.BytesIO(_sequence_headers(tracks)), "r", format="flv") as source:
+            container = av.open(out, "w", format="mp4", options=options)
+            for template in source.streams:
+                stream = container.add_stream_from_template(template, opaque=True)
+                if isinstance(stream, av.VideoStream):
+                    assert tracks.video is not None
+                    stream.codec_context.codec_tag = "hvc1" if tracks.video.codec == "h265" else "avc1"
+                    stream.codec_context.width = tracks.video.width
+                    stream.codec_context.height = tracks.video.height
+                    stream.time_base = Fraction(1, TICKS)
+                else:
+                    assert tracks.audio is not None
+                    stream.time_base = Fraction(1, tracks.audio.sample_rate)
+            container.start_encoding()
+            section = out.getvalue()
+            container.close()
+    except FFmpegError as error:
+        raise MediaError(f"mp4 muxer: {error}") from error
+    moov = section.index(b"moov") - 4
+    return section[: moov + int.from_bytes(section[moov : moov + 4], "big")]
+
+
+def _sequence_headers(tracks: Tracks) -> bytes:
+    """An FLV file that holds the tracks' sequence headers and no media."""
+    tags = [flv.file_header(video=tracks.video is not None, audio=tracks.audio is not None)]
+    if tracks.video is not None:
+        tags.append(flv.file_tag(flv.VIDEO, 0, flv.video_config(tracks.video.codec, tracks.video.record)))
+    if tracks.audio is not None:
+        tags.append(flv.file_tag(flv.AUDIO, 0, flv.audio_config(tracks.audio.record)))
+    return b"".join(tags)

@@ -1,0 +1,228 @@
+"""Serves the live window to whoever asks: renders each version once and wakes those who wait for the next.
+
+Law: "Render first, then wake"; a version is rendered and gzipped at most once however many viewers ask; a waiter is an
+entry in a list, not a task or a timer of ours; the list is bounded by those who hold requests (delivery). The order of
+decisions on delivery directives is hls-rules §5 (DD01-DD08).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import TYPE_CHECKING
+
+from hlsd.media.unit import TICKS
+from hlsd.ports import Lateness, Media, Rendering
+from hlsd.segmenter.playlist import LowLatency, Rates, media_playlist, multivariant_playlist
+from hlsd.segmenter.window import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hlsd.media.unit import Tracks
+    from hlsd.segmenter.window import Window
+
+
+class Live:
+    """A stream's HLS output (`hlsd.ports.Playable`): one run, from its first segment to its removal."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._version = 0
+        self._rendered: dict[bool, tuple[int, Rendering]] = {}
+        self._tracks: Tracks | None = None
+        self._tracks_version = 6
+        self._independent = True
+        self._frame_rate: Callable[[], float] = float
+        self._rates: Rates | None = None
+        self._promises: LowLatency | None = None
+        self._waiters: dict[asyncio.Future[bool], Callable[[], bool]] = {}
+        self._content_type = "video/mp2t"
+        self._init_type = "video/mp4"
+        self.previous: Live | None = None
+        """The ended run of the same name, whose media somebody may still be reading (EN04)."""
+        self.gone = False
+        """The stream was removed: nothing will be answered any more."""
+
+    # What the segmenter does to it.
+
+    def describe(self, tracks: Tracks, version: int, content_type: str, frame_rate: Callable[[], float]) -> None:
+        """The tracks, playlist version and media type of what follows; `frame_rate` tells the measured one."""
+        self._tracks = tracks
+        self._tracks_version = version
+        self._content_type = content_type
+        self._init_type = "video/mp4" if tracks.video else "audio/mp4"
+        self._frame_rate = frame_rate
+        self._rates = None
+
+    def promise(self, low_latency: LowLatency | None) -> None:
+        """Fixes what SERVER-CONTROL and PART-INF say, before the first answer and for ever (LL07)."""
+        self._promises = low_latency
+
+    def dependent(self) -> None:
+        """A segment begins without an IDR: later answers make no promise of independent segments (MV10)."""
+        self._independent = False
+
+    def changed(self) -> None:
+        """The window has a new version: wakes whoever it satisfies."""
+        self._version += 1
+        self._release()
+
+    def remove(self) -> None:
+        """The stream is gone from the server: every held request ends with nothing."""
+        self.gone = True
+        self.previous = None
+        for future in self._waiters:
+            if not future.done():
+                future.set_result(False)
+
+    # What delivery asks of it.
+
+    @property
+    def target_duration(self) -> int:
+        """EXT-X-TARGETDURATION in seconds; 0 while no playlist exists."""
+        return self._window.target_duration
+
+    @property
+    def part_target(self) -> float:
+        """EXT-X-PART-INF's PART-TARGET in seconds; 0 without low latency."""
+        return self._promises.part_target if self._promises else 0.0
+
+    @property
+    def low_latency(self) -> bool:
+        """Whether parts are listed and reloads may block."""
+        return self._promises is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether EXT-X-ENDLIST stands in the playlist."""
+        return self._window.ended
+
+    @property
+    def waiting(self) -> int:
+        """Requests held at this instant."""
+        return len(self._waiters)
+
+    def playlist(self, *, skip: bool = False) -> Rendering | None:
+        """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
+        if not self._window.target_duration:
+            return None
+        cached = self._rendered.get(skip)
+        if cached is not None and cached[0] == self._version:
+            return cached[1]
+        text = media_playlist(self._window, self._tracks_version, self._promises, skip=skip)
+        body = text.encode()
+        rendering = Rendering(
+            body=body,
+            gzip=gzip.compress(body, compresslevel=5, mtime=0),
+            etag=f'"{self._window.run}-{self._version}{"d" if skip else ""}"',
+        )
+        self._rendered[skip] = (self._version, rendering)
+        return rendering
+
+    def multivariant(self, variant: str) -> bytes | None:
+        """The multivariant playlist whose one variant is the URI `variant`; None while there is no media playlist.
+
+        Rates are measured up to the first answer and stay (MV08, MV14).
+        """
+        if not self._window.target_duration or self._tracks is None:
+            return None
+        if self._rates is None:
+            self._rates = self._measure()
+        version = 9 if self._promises else self._tracks_version
+        text = multivariant_playlist(self._tracks, self._rates, variant, version=version, independent=self._independent)
+        return text.encode()
+
+    def media(self, run: str, name: str) -> Media | None:
+        """The segment, part or initialisation section `{run}/{name}`; None if it is not there (any more)."""
+        window = self._window
+        if run != window.run:
+            return self.previous.media(run, name) if self.previous is not None else None
+        etag = f'"{run}-{name}"'
+        init = window.inits.get(name)
+        if init is not None:
+            return Media(init, self._init_type, etag)
+        found = window.find(name)
+        if found is None:
+            return None
+        if isinstance(found, Segment):
+            assert found.body is not None
+            return Media(found.body, self._content_type, etag)
+        if found.gap:
+            return None
+        return Media(found.body, self._content_type, etag)
+
+    def expects(self, run: str, name: str) -> bool:
+        """Whether `{run}/{name}` is the hinted next part."""
+        window = self._window
+        return self.low_latency and not window.ended and f"{run}/{name}" == window.hint
+
+    def lateness(self, msn: int, part: int | None) -> Lateness:
+        """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window (DD01-DD04, DD07, DD08)."""
+        window = self._window
+        if window.ended or msn < window.media_sequence:
+            return Lateness.READY
+        if msn > window.last_msn + 2:
+            return Lateness.TOO_FAR
+        wanted = part or 0
+        if window.segments and msn <= window.segments[-1].msn:
+            if wanted < len(window.segments[msn - window.media_sequence].parts) or not part:
+                return Lateness.READY
+            # DD03: "N ≥ number of parts of finished segment M → treat as (M+1, 0)".
+            msn, wanted = msn + 1, 0
+        there = 0
+        if window.open is not None:
+            if msn < window.open.msn:
+                return Lateness.READY
+            if msn == window.open.msn:
+                there = len(window.open.parts)
+        if wanted < there:
+            return Lateness.READY
+        if wanted > there - 1 + self._advance_part_limit():
+            return Lateness.TOO_FAR
+        return Lateness.WAIT
+
+    async def until_playlist(self, timeout: float) -> bool:
+        """Waits until the first playlist exists; False after `timeout` seconds or when the stream is removed."""
+        return await self._until(lambda: self._window.target_duration > 0, timeout)
+
+    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
+        """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or when the stream is removed."""
+        return await self._until(lambda: self.lateness(msn, part) is Lateness.READY, timeout)
+
+    async def until_media(self, run: str, name: str, timeout: float) -> bool:
+        """Waits until the hinted `{run}/{name}` exists or cannot come any more; False as above (DD14)."""
+        return await self._until(lambda: not self.expects(run, name), timeout)
+
+    async def _until(self, satisfied: Callable[[], bool], timeout: float) -> bool:
+        if satisfied():
+            return True
+        if self.gone:
+            return False
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters[future] = satisfied
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            return False
+        finally:
+            del self._waiters[future]
+
+    def _release(self) -> None:
+        for future, satisfied in self._waiters.items():
+            if not future.done() and satisfied():
+                future.set_result(True)
+
+    def _advance_part_limit(self) -> int:
+        """ "Advance Part Limit (3/PT if PT < 1 s, else 3)" (§6.2.5.2)."""
+        target = self.part_target
+        return round(3 / target) if 0 < target < 1 else 3
+
+    def _measure(self) -> Rates:
+        segments = self._window.segments
+        seconds = sum(segment.duration for segment in segments) / TICKS or 1.0
+        average = sum(segment.size for segment in segments) * 8 / seconds
+        whole = [s for s in segments if s.duration >= TICKS * self.target_duration // 2] or segments
+        peak = max((segment.size * 8 * TICKS / max(1, segment.duration) for segment in whole), default=average)
+        return Rates(max(1, round(1.2 * peak)), max(1, round(average)), self._frame_rate())

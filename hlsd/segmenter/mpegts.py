@@ -1,0 +1,204 @@
+"""Writes parts as MPEG-TS (ISO/IEC 13818-1): PyAV packetises, we place the tables.
+
+libavformat emits a packet at once only when its container has one stream (more are interleaved, which holds packets
+back), so there is one `mpegts` muxer for each track; continuity counters run on by themselves. It would repeat PAT,
+PMT and SDT on a clock of its own; here PAT and PMT are the first two packets of every segment and stand nowhere else
+(TS02, TS03), so they are taken once from a muxer that knows both tracks and are counted on by us (TS04).
+
+Times are the 90 kHz ticks of the units plus `START`: B-frames' decode times never go below zero (TS14).
+"""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+import av
+from av.error import FFmpegError
+
+from hlsd.errors import MediaError
+from hlsd.media.aac import adts_header, adts_prefix
+from hlsd.media.unit import TICKS, Kind
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+
+    from hlsd.media.unit import AccessUnit, Tracks
+    from hlsd.segmenter.cutter import Cut, Sample
+
+PACKET: Final = 188
+START: Final = 10 * TICKS
+_TIME_BASE: Final = Fraction(1, TICKS)
+_NEVER: Final = "1000000"  # seconds: tables and clock references that libavformat shall not repeat
+_VIDEO_PID: Final = 0x100
+_AUDIO_PID: Final = 0x101
+_PMT_PID: Final = 0x1000
+_AUD: Final = b"\x00\x00\x00\x01\x09\xf0"
+_START_CODE: Final = b"\x00\x00\x00\x01"
+
+
+class TsMuxer:
+    """MPEG-TS with H.264 and AAC in ADTS, or one of them."""
+
+    extension = ".ts"
+    content_type = "video/mp2t"
+    init = None
+
+    def __init__(self, tracks: Tracks) -> None:
+        if tracks.video is not None and tracks.video.codec != "h264":
+            raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
+        self._pat, self._pmt = _tables(tracks)
+        self._tables_written = 0
+        self._parameter_sets = self._adts = b""
+        self._video: _TrackMuxer | None = None
+        self._audio: _TrackMuxer | None = None
+        if tracks.video is not None:
+            self._video = _TrackMuxer("h264", _VIDEO_PID)
+            self._parameter_sets = b"".join(_START_CODE + nal for nal in tracks.video.parameter_sets)
+        if tracks.audio is not None:
+            self._audio = _TrackMuxer("aac", _AUDIO_PID, own_clock=tracks.video is None)
+            self._adts = adts_prefix(tracks.audio)
+
+    def part(self, cut: Cut) -> bytes:
+        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens."""
+        out: list[bytes] = []
+        if cut.opens:
+            counter = self._tables_written & 0x0F
+            out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
+            self._tables_written += 1
+        try:
+            for sample in _by_decode_time(cut.video, cut.audio):
+                unit = sample.unit
+                if unit.kind is Kind.VIDEO:
+                    assert self._video is not None
+                    self._video.write(self._annex_b(unit), unit, out)
+                else:
+                    assert self._audio is not None
+                    self._audio.write(adts_header(self._adts, len(unit.payload)) + unit.payload, unit, out)
+        except FFmpegError as error:
+            raise MediaError(f"MPEG-TS muxer: {error}") from error
+        return b"".join(out)
+
+    def _annex_b(self, unit: AccessUnit) -> bytes:
+        """The access unit with start codes, "AUD, SPS, PPS, IDR, in this order" (TS07, TS08)."""
+        payload = unit.payload
+        end = len(payload)
+        first = 4 + int.from_bytes(payload[:4], "big")
+        opening = _AUD + self._parameter_sets if unit.key else _AUD
+        if first == end:  # one slice and nothing else, as most encoders send inter pictures
+            return opening + _START_CODE + payload[4:]
+        pieces = [opening]
+        position = 0
+        while position < end:
+            stop = position + 4 + int.from_bytes(payload[position : position + 4], "big")
+            pieces.append(_START_CODE)
+            pieces.append(payload[position + 4 : stop])
+            position = stop
+        return b"".join(pieces)
+
+
+class _TrackMuxer:
+    """libavformat's `mpegts` with a single stream, whose tables are thrown away."""
+
+    def __init__(self, codec: str, pid: int, *, own_clock: bool = True) -> None:
+        self._out = _Sink()
+        options = {
+            "flush_packets": "1",
+            "mpegts_copyts": "1",
+            "mpegts_start_pid": str(pid),
+            "pes_payload_size": "0",
+            "pat_period": _NEVER,
+            "sdt_period": _NEVER,
+        }
+        if not own_clock:
+            options["pcr_period"] = "999"  # milliseconds; PCR belongs to the video's PID
+        self._container: OutputContainer = av.open(self._out, "w", format="mpegts", options=options)
+        self._stream = self._container.add_mux_stream(codec, time_base=_TIME_BASE)
+        self._container.start_encoding()
+        self._video = codec == "h264"
+        self._fresh = True
+
+    def write(self, payload: bytes, unit: AccessUnit, out: list[bytes]) -> None:
+        packet = av.Packet(payload)
+        packet.stream = self._stream
+        packet.time_base = _TIME_BASE
+        packet.dts = unit.dts + START
+        packet.pts = unit.pts + START
+        packet.is_keyframe = unit.key
+        self._container.mux_one(packet)
+        written = self._out.written
+        if self._fresh:
+            written[:] = [_without_tables(b"".join(written))]
+            self._fresh = False
+        if self._video:
+            first = bytearray(written[0][:PACKET])
+            # data_alignment_indicator (TS13): the access unit begins with its PES; libavformat leaves the bit clear.
+            header = 4 + (1 + first[4] if first[3] & 0x20 else 0)
+            first[header + 6] |= 0x04
+            written[0] = written[0][PACKET:]
+            out.append(bytes(first))
+        out += written
+        written.clear()
+
+
+class _Sink(io.RawIOBase):
+    """Where libavformat writes: keeps the pieces, copied because the buffer is libav's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: object) -> int:
+        copied = bytes(piece)  # type: ignore[call-overload]
+        self.written.append(copied)
+        return len(copied)
+
+
+def _tables(tracks: Tracks) -> tuple[bytes, bytes]:
+    """PAT and PMT of one program with the given tracks, continuity counter 0."""
+    sink = _Sink()
+    options = {"mpegts_copyts": "1", "mpegts_start_pid": str(_VIDEO_PID if tracks.video else _AUDIO_PID)}
+    container = av.open(sink, "w", format="mpegts", options=options)
+    codecs = [codec for codec, track in (("h264", tracks.video), ("aac", tracks.audio)) if track is not None]
+    for codec in codecs:
+        stream = container.add_mux_stream(codec, time_base=_TIME_BASE)
+        packet = av.Packet(b"\x00\x00\x00\x01\x65\x00" if codec == "h264" else b"\xff\xf1\x4c\x80\x01\x1f\xfc\x00")
+        packet.stream, packet.time_base, packet.dts, packet.pts = stream, _TIME_BASE, START, START
+        packet.is_keyframe = True
+        if stream.index == len(codecs) - 1:
+            container.start_encoding()
+            container.mux_one(packet)
+    container.close()
+    packets = b"".join(sink.written)
+    by_pid = {_pid(packets, at): packets[at : at + PACKET] for at in range(0, len(packets), PACKET)}
+    return by_pid[0], by_pid[_PMT_PID]
+
+
+def _pid(packets: bytes, at: int) -> int:
+    return (packets[at + 1] & 0x1F) << 8 | packets[at + 2]
+
+
+def _without_tables(packets: bytes) -> bytes:
+    starts = range(0, len(packets), PACKET)
+    return b"".join(packets[at : at + PACKET] for at in starts if _pid(packets, at) in (_VIDEO_PID, _AUDIO_PID))
+
+
+def _with_counter(packet: bytes, counter: int) -> bytes:
+    return packet[:3] + bytes((packet[3] & 0xF0 | counter,)) + packet[4:]
+
+
+def _by_decode_time(video: tuple[Sample, ...], audio: tuple[Sample, ...]) -> list[Sample]:
+    """Both tracks' samples in one order of decode times; each track's own order is kept."""
+    if not audio:
+        return list(video)
+    if not video:
+        return list(audio)
+    return sorted((*video, *audio), key=_decode_time)
+
+
+def _decode_time(sample: Sample) -> int:
+    return sample.unit.dts

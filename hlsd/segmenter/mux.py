@@ -1,0 +1,40 @@
+"""Says what a muxer is, and picks the one for a stream's codecs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from hlsd.segmenter.fmp4 import Fmp4Muxer
+from hlsd.segmenter.mpegts import TsMuxer
+
+if TYPE_CHECKING:
+    from hlsd.media.unit import Tracks
+    from hlsd.segmenter.cutter import Cut
+
+
+class Muxer(Protocol):
+    """Turns cuts into bytes. Concatenated parts are the segment, byte for byte (LL12).
+
+    One muxer serves one set of tracks between two discontinuities; its state (continuity counters, decode times) runs
+    on over all its parts.
+    """
+
+    extension: str
+    """Of its parts and segments, with the dot."""
+    content_type: str
+
+    @property
+    def init(self) -> bytes | None:
+        """The initialisation section that EXT-X-MAP names; None where the container needs none."""
+        ...
+
+    def part(self, cut: Cut) -> bytes:
+        """The bytes of one part; empty for a gap. Raises MediaError if the samples cannot be muxed."""
+        ...
+
+
+def muxer_for(tracks: Tracks, container: Literal["auto", "fmp4"]) -> Muxer:
+    """The muxer that architecture decision 3 assigns: MPEG-TS for H.264 and for audio alone, fMP4 for H.265."""
+    if container == "fmp4" or (tracks.video is not None and tracks.video.codec == "h265"):
+        return Fmp4Muxer(tracks)
+    return TsMuxer(tracks)

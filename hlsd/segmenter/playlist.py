@@ -1,0 +1,148 @@
+"""Renders playlists as text, for players to read (draft-pantos-hls-rfc8216bis).
+
+Law: hls-rules §§1-4 under their ids. Rendering is a function of the window and of values fixed before the first
+answer: two renderings of one version are equal byte for byte (DD18), and nothing of a viewer is in a media playlist.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hlsd.media.unit import TICKS
+
+if TYPE_CHECKING:
+    from hlsd.media.unit import Tracks
+    from hlsd.segmenter.window import Part, Segment, Window
+
+
+@dataclass(frozen=True, slots=True)
+class LowLatency:
+    """What EXT-X-SERVER-CONTROL and EXT-X-PART-INF promise, seconds; fixed for the life of a playlist (LL07)."""
+
+    part_target: float
+    part_hold_back: float
+    can_skip_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Measured before the first answer: bits per second (MV08) and frames per second (MV07)."""
+
+    bandwidth: int
+    average_bandwidth: int
+    frame_rate: float
+
+
+def low_latency_for(part: float, frame: float, target_duration: int) -> LowLatency:
+    """The promises for a part target of `part` seconds, frames of `frame` seconds and the given target duration.
+
+    "PT is chosen with the frame duration f: floor(PT/f)·f ≥ 0.85 PT" (LL09): the whole frames that fit into `part`
+    (at least one), plus a millisecond for the rounding of RTMP's clock, rounded up to a millisecond (LL08).
+    """
+    frames = max(1, math.floor(part / frame + 1e-6)) if frame > 0 else 0
+    target = math.ceil((frames * frame if frames else part) * 1000 - 1e-6) / 1000 + 0.001
+    target = round(target, 3)
+    return LowLatency(target, round(3 * target + 0.001, 3), 6.0 * target_duration)
+
+
+def media_playlist(window: Window, version: int, low_latency: LowLatency | None, *, skip: bool = False) -> str:
+    """The media playlist of this instant; with `skip` as a delta update where one is due (DD10)."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{9 if low_latency else version}"]
+    lines.append(f"#EXT-X-TARGETDURATION:{window.target_duration}")
+    if low_latency is not None:
+        lines.append(
+            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={_decimal(low_latency.part_hold_back)},"
+            f"CAN-SKIP-UNTIL={_decimal(low_latency.can_skip_until)}"
+        )
+        lines.append(f"#EXT-X-PART-INF:PART-TARGET={_decimal(low_latency.part_target)}")
+    lines.append(f"#EXT-X-MEDIA-SEQUENCE:{window.media_sequence}")
+    # MP17: always there, since any live playlist can come to carry an EXT-X-DISCONTINUITY.
+    lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{window.discontinuity_sequence}")
+    segments = window.segments
+    skipped = _skippable(window, low_latency.can_skip_until) if skip and low_latency is not None else 0
+    init: str | None = None
+    if skipped:
+        lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
+        init = segments[skipped - 1].init
+        segments = segments[skipped:]
+    parts_from = _first_with_parts(window) if low_latency is not None else None
+    for segment in segments:
+        init = _open_segment(lines, segment, init)
+        if parts_from is not None and segment.msn >= parts_from:
+            lines += [_part(part) for part in segment.parts]
+        lines.append(f"#EXTINF:{_seconds(segment.duration)},")
+        lines.append(segment.uri)
+    if low_latency is not None and not window.ended:
+        if window.open is not None:
+            init = _open_segment(lines, window.open, init)
+            lines += [_part(part) for part in window.open.parts]
+        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.hint}"')
+    if window.ended:
+        lines.append("#EXT-X-ENDLIST")
+    lines.append("")
+    return "\n".join(lines)
+
+
+def multivariant_playlist(tracks: Tracks, rates: Rates, variant: str, *, version: int, independent: bool) -> str:
+    """The multivariant playlist of one muxed variant (MV13) whose media playlist is the URI `variant`."""
+    codecs = ",".join(track.codec_string for track in (tracks.video, tracks.audio) if track is not None)
+    attributes = [f"BANDWIDTH={rates.bandwidth}", f"AVERAGE-BANDWIDTH={rates.average_bandwidth}", f'CODECS="{codecs}"']
+    if tracks.video is not None:
+        attributes.append(f"RESOLUTION={tracks.video.width}x{tracks.video.height}")
+        if rates.frame_rate > 0:
+            attributes.append(f"FRAME-RATE={rates.frame_rate:.3f}")
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}"]
+    if independent:
+        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    lines += ["#EXT-X-STREAM-INF:" + ",".join(attributes), variant, ""]
+    return "\n".join(lines)
+
+
+def _skippable(window: Window, can_skip_until: float) -> int:
+    """How many segments at the head end more than `can_skip_until` before the end of the playlist (DD11, DD12)."""
+    for segment, behind in window.tail():
+        if behind > can_skip_until:
+            return segment.msn - window.media_sequence + 1
+    return 0
+
+
+def _first_with_parts(window: Window) -> int:
+    """The first MSN whose parts are listed: those "more than 3 TD from the end" go (LL18)."""
+    boundary = 3.0 * window.target_duration
+    first = window.last_msn
+    for segment, behind in window.tail():
+        if behind > boundary:
+            break
+        first = segment.msn
+    return first
+
+
+def _open_segment(lines: list[str], segment: Segment, init: str | None) -> str | None:
+    """The tags that stand before a segment's first part or EXTINF, in MP21's order; returns the MAP in force."""
+    if segment.discontinuity:
+        lines.append("#EXT-X-DISCONTINUITY")
+    if segment.init is not None and segment.init != init:
+        lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
+    date = datetime.fromtimestamp(segment.date, UTC)
+    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z")
+    return segment.init
+
+
+def _part(part: Part) -> str:
+    # LL08: "print PT rounded up, DURATION rounded down".
+    attributes = f'DURATION={math.floor(part.duration * 100_000 / TICKS) / 100_000:.5f},URI="{part.uri}"'
+    if part.gap:
+        return f"#EXT-X-PART:{attributes},GAP=YES"
+    return f"#EXT-X-PART:{attributes}{',INDEPENDENT=YES' if part.independent else ''}"
+
+
+def _seconds(ticks: int) -> str:
+    """MP13: at least five decimals, in plain notation."""
+    return f"{ticks / TICKS:.5f}"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.5f}".rstrip("0").rstrip(".")

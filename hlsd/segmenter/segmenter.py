@@ -1,0 +1,240 @@
+"""Runs one stream through the cutter, the muxer and the window: the HLS output of a stream.
+
+It owns what happens at a seam: changed tracks, a jump of the clock or another publisher finish the open segment with
+what it has (TL01) and open the next one with a discontinuity, a fresh muxer and, where it differs, a new
+initialisation section (MP18, TL04). It fixes the target duration and the low-latency promises once, when the first
+segment is whole (MP03, TL05, LL07).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hlsd.errors import MediaError
+from hlsd.media.unit import TICKS
+from hlsd.segmenter.cutter import Cutter, Limits
+from hlsd.segmenter.live import Live
+from hlsd.segmenter.mux import muxer_for
+from hlsd.segmenter.playlist import low_latency_for
+from hlsd.segmenter.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hlsd.media.unit import AccessUnit, Tracks
+    from hlsd.segmenter.cutter import Cut
+    from hlsd.segmenter.mux import Muxer
+    from hlsd.segmenter.settings import HlsSettings
+    from hlsd.segmenter.window import Segment
+
+OVERSHOOT = 0.49
+"""How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
+
+
+class Segmenter:
+    """The HLS output of one stream (`hlsd.ports.Output`); `live` is what delivery serves.
+
+    `finished(msn)` is called for each finished segment; `overflow()` when not even the shortest window fits into
+    `max_stream_bytes`.
+    """
+
+    def __init__(
+        self,
+        settings: HlsSettings,
+        *,
+        run: str,
+        first_msn: int,
+        finished: Callable[[int], None] = lambda _: None,
+        overflow: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
+        self.live = Live(self._window)
+        self._finished = finished
+        self._overflow = overflow
+        self._limits = Limits(
+            segment_target=round(settings.time * TICKS),
+            segment_limit=round(settings.max_segment * TICKS),
+            part_target=round(settings.part * TICKS),
+            segment_bytes=settings.max_segment_bytes,
+        )
+        self._log = structlog.get_logger().bind(run=run)
+        self._tracks: Tracks | None = None
+        self._cutter: Cutter | None = None
+        self._muxer: Muxer | None = None
+        self._init_uri: str | None = None
+        self._inits = 0
+        self._discontinuity = False
+        self._epoch: float | None = None
+        self._epoch_used = 0.0
+        self._dated = False
+        self._frames = 0
+        self._frames_span = 0
+        self.forced_cuts = 0
+        """Segments that began at an ordinary frame because no IDR came in time."""
+
+    @property
+    def window(self) -> Window:
+        """The live window, for figures."""
+        return self._window
+
+    def tracks(self, tracks: Tracks) -> None:
+        """The tracks of what follows; a change is a discontinuity (TL04)."""
+        if tracks == self._tracks and self._cutter is not None:
+            return
+        self._break()
+        self._tracks = tracks
+        self._start()
+
+    def unit(self, unit: AccessUnit) -> None:
+        """Takes the next access unit; parts that it closes are served when this returns."""
+        cutter = self._cutter
+        if cutter is None:
+            return
+        if not self._dated:
+            epoch = unit.arrived - unit.dts / TICKS
+            if self._epoch is None or epoch < self._epoch:
+                self._epoch = epoch
+        cuts = cutter.push(unit)
+        if cuts:
+            self._take(cuts)
+
+    def jump(self) -> None:
+        """What follows is a discontinuity."""
+        self._break()
+        self._start()
+
+    def pause(self) -> None:
+        """The publisher left: the open segment is finished with the parts it has (TL01)."""
+        self._seam()
+
+    def end(self) -> None:
+        """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
+        self._seam()
+        self._window.ended = True
+        self.live.changed()
+
+    def _start(self) -> None:
+        if self._tracks is None:
+            return
+        try:
+            muxer = muxer_for(self._tracks, self._settings.container)
+        except MediaError as error:
+            self._log.warning("muxer refused the tracks", reason=str(error))
+            return
+        self._muxer = muxer
+        self._cutter = Cutter(self._tracks, self._limits)
+        self._window.extension = muxer.extension
+        init = muxer.init
+        if init is None:
+            self._init_uri = None
+        elif self._init_uri is None or self._window.inits.get(self._init_uri.rpartition("/")[2]) != init:
+            self._init_uri = self._window.add_init(f"i{self._inits}.mp4", init)
+            self._inits += 1
+        self._epoch = None
+        self._dated = False
+        self._discontinuity = self._window.open is not None or bool(self._window.segments)
+        self._frames = self._frames_span = 0
+        version = 6 if init is None else 7
+        self.live.describe(self._tracks, version, muxer.content_type, lambda: self.frame_rate)
+
+    def _break(self) -> None:
+        """Ends one timeline in the middle of a publication."""
+        if self._window.target_duration:
+            self._seam()
+        else:
+            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
+            self._cutter = self._muxer = None
+            self._window.discard_open()
+
+    def _seam(self) -> None:
+        """Finishes the open segment and lets go of cutter and muxer."""
+        cutter, self._cutter = self._cutter, None
+        if cutter is None:
+            return
+        cuts = cutter.flush()
+        if not cuts and self._window.open is not None:
+            self._finish_segment()
+            self.live.changed()
+        self._take(cuts)
+        self._muxer = None
+
+    def _take(self, cuts: list[Cut]) -> None:
+        muxer = self._muxer
+        assert muxer is not None
+        for cut in cuts:
+            try:
+                body = muxer.part(cut)
+            except MediaError as error:
+                # The samples of this part are lost; what follows must not pretend to continue them.
+                self._log.warning("part lost", reason=str(error))
+                body = b""
+            self._add(cut, body)
+        if self._window.target_duration:
+            self.live.changed()
+
+    def _add(self, cut: Cut, body: bytes) -> None:
+        window = self._window
+        if window.open is None:
+            self._begin_segment(cut)
+        window.append(body, cut.duration, independent=cut.independent)
+        samples = cut.video or cut.audio
+        self._frames += len(samples)
+        self._frames_span += sum(sample.duration for sample in samples)
+        if cut.closes:
+            self._finish_segment()
+
+    def _begin_segment(self, cut: Cut) -> None:
+        assert self._epoch is not None
+        self._epoch_used = self._epoch
+        self._window.begin(
+            date=self._epoch + cut.start / TICKS,
+            discontinuity=self._discontinuity,
+            init=self._init_uri,
+            independent=cut.independent,
+        )
+        self._discontinuity = False
+        if self._window.target_duration:
+            self._dated = True  # listed with its first part: the mapping of this run must not change (MP15)
+        if not cut.independent:
+            self.forced_cuts += 1
+            self.live.dependent()
+
+    def _finish_segment(self) -> None:
+        window = self._window
+        segment = window.open
+        assert segment is not None
+        if not window.target_duration:
+            self._fix(segment)
+        window.finish()
+        if any(part.duration > self._limits.part_target for part in segment.parts):
+            # Cut before the part target was known, and never shown: this segment is listed without parts (LL08).
+            window.forget_parts(segment)
+        self._finished(segment.msn)
+        if window.over_budget():
+            self._overflow()
+
+    def _fix(self, first: Segment) -> None:
+        """Fixes target duration and promises on the first segment (TL05), before anybody was told of it."""
+        settings, window = self._settings, self._window
+        cutter_gop = self._cutter.longest_gop if self._cutter is not None else 0
+        longest = max(first.duration, min(cutter_gop, self._limits.segment_limit)) / TICKS
+        window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
+        self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
+        if settings.low_latency:
+            rate = self.frame_rate
+            promises = low_latency_for(settings.part, 1 / rate if rate else 0.0, window.target_duration)
+            self.live.promise(promises)
+            self._limits.part_target = round(promises.part_target * TICKS)
+        # TL08: the first segment gets the tightest mapping of media time to wall clock that its frames allow.
+        assert self._epoch is not None
+        first.date += self._epoch - self._epoch_used
+        self._dated = True
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second of the leading track since the last discontinuity, as measured (MV07)."""
+        return self._frames * TICKS / self._frames_span if self._frames_span else 0.0

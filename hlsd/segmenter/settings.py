@@ -1,0 +1,70 @@
+"""The operator's say in how streams are cut and listed: section `[hls]`."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class HlsSettings(BaseModel):
+    """Section `[hls]`: seconds, counts and bytes of the live window."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time: float = Field(
+        2.0,
+        ge=0.5,
+        le=10,
+        description="Segment target, seconds. A segment ends at the first IDR at or after it, so a longer key-frame "
+        "interval makes longer segments. Shorter: less delay in plain HLS, more requests.",
+    )
+    list: int = Field(
+        6,
+        ge=3,
+        le=1000,
+        description="Segments listed, at least. As many again stay downloadable after they left the playlist. "
+        "More: viewers may pause longer or seek back; memory grows in step.",
+    )
+    max_segment: float = Field(
+        10.0,
+        ge=1,
+        le=60,
+        description="Longest segment before the target duration is fixed, seconds. A publisher whose first IDR comes "
+        "later than this is cut at an ordinary frame, where players cannot start.",
+    )
+    low_latency: bool = Field(
+        True,
+        description="Low-Latency HLS: parts, blocking reload, preload hints, delta updates. "
+        "Off: plain HLS with the same segments.",
+    )
+    part: float = Field(
+        0.334,
+        ge=0.1,
+        le=2,
+        description="Part target of Low-Latency HLS, seconds. Players stay about three parts behind the live edge; "
+        "below 0.2 many play badly.",
+    )
+    container: Literal["auto", "fmp4"] = Field(
+        "auto",
+        description='"auto": MPEG-TS for H.264, fMP4 for H.265. "fmp4": fMP4 for both; very old players lose H.264.',
+    )
+    max_segment_bytes: int = Field(
+        50 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Largest segment, bytes. A stream that reaches it is cut there, key frame or not.",
+    )
+    max_stream_bytes: int = Field(
+        128 * 1024 * 1024,
+        ge=4 * 1024 * 1024,
+        description="Media in memory for one stream, bytes. When reached, old segments go early; a publisher that "
+        "needs more than three target durations' worth is turned away.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.part > self.time:
+            raise ValueError("part must not be longer than time")
+        if self.max_segment < self.time:
+            raise ValueError("max_segment must not be shorter than time")
+        return self

@@ -1,0 +1,232 @@
+"""Keeps the live window: which segments and parts are listed, which are still served, and their numbers.
+
+Law: media sequence numbers rise by one for each segment and never fall (MP04); a number keeps its URI, duration and
+discontinuity for ever (MP05); segments are appended at the end and removed at the head only (MP06); a removed segment
+stays downloadable for a further window (MP12); parts are numbered by one running counter, so that the hinted name
+holds even if the part turns out to open the next segment (LL16).
+
+It takes bytes and durations from the local segmenter as it would from a feed; it refuses to know codecs, muxers,
+sockets and the time of day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hlsd.media.unit import TICKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(slots=True)
+class Part:
+    """A partial segment: `duration` in ticks; `gap`: nothing to fetch. `body` is never altered once set."""
+
+    number: int
+    uri: str
+    duration: int
+    independent: bool
+    gap: bool
+    body: bytes | memoryview
+
+
+@dataclass(slots=True)
+class Segment:
+    """A media segment, open until `body` is set. `date` is the wall clock of its first frame, seconds since the epoch.
+
+    `init` is the URI that EXT-X-MAP names, or None; `independent`: it begins with an IDR.
+    """
+
+    msn: int
+    uri: str
+    date: float
+    discontinuity: bool
+    init: str | None
+    independent: bool
+    parts: list[Part] = field(default_factory=list)
+    duration: int = 0
+    size: int = 0
+    body: bytes | None = None
+
+
+class Window:
+    """The segments of one run, oldest first, with the open one at the end.
+
+    `run` is the path part that makes the run's URIs unique for the life of the server (MP19).
+    """
+
+    def __init__(self, run: str, first_msn: int, extension: str, *, listed: int, max_bytes: int) -> None:
+        self.run = run
+        self.extension = extension
+        self.target_duration = 0
+        """EXT-X-TARGETDURATION, seconds; fixed before the first playlist, 0 until then."""
+        self.segments: list[Segment] = []
+        """Finished segments that the playlist lists."""
+        self.open: Segment | None = None
+        """The segment under way: it has at least one part."""
+        self.removed: list[Segment] = []
+        """Segments that left the playlist and are still served, oldest first."""
+        self.discontinuity_sequence = 0
+        self.next_part = 0
+        """The number of the part that comes next: the hinted one."""
+        self.inits: dict[str, bytes] = {}
+        """Initialisation sections by name."""
+        self.bytes = 0
+        """Media held, bytes."""
+        self.ended = False
+        self._next_msn = first_msn
+        self._listed = listed
+        self._max_bytes = max_bytes
+        self._named: dict[str, Segment | Part] = {}
+
+    @property
+    def media_sequence(self) -> int:
+        """EXT-X-MEDIA-SEQUENCE: the number of the first listed segment."""
+        return self.segments[0].msn if self.segments else self._next_msn - (self.open is not None)
+
+    @property
+    def next_msn(self) -> int:
+        """The number that the next new segment gets."""
+        return self._next_msn
+
+    @property
+    def last_msn(self) -> int:
+        """The number of the newest listed segment, finished or open; one below the first if there is none."""
+        return self._next_msn - 1
+
+    @property
+    def hint(self) -> str:
+        """The URI of the next part, whichever segment it will belong to."""
+        return self._part_uri(self.next_part)
+
+    def add_init(self, name: str, body: bytes) -> str:
+        """Keeps an initialisation section; returns its URI."""
+        self.inits[name] = body
+        self.bytes += len(body)
+        return f"{self.run}/{name}"
+
+    def begin(self, *, date: float, discontinuity: bool, init: str | None, independent: bool) -> Segment:
+        """Opens the next segment; the one before it must be finished."""
+        assert self.open is None
+        msn = self._next_msn
+        self._next_msn += 1
+        name = f"s{msn}{self.extension}"
+        segment = Segment(msn, f"{self.run}/{name}", date, discontinuity, init, independent)
+        self.open = segment
+        return segment
+
+    def append(self, body: bytes, duration: int, *, independent: bool) -> Part:
+        """Adds a part to the open segment. An empty body is a gap."""
+        segment = self.open
+        assert segment is not None
+        part = Part(self.next_part, self._part_uri(self.next_part), duration, independent, not body, body)
+        self.next_part += 1
+        segment.parts.append(part)
+        segment.duration += duration
+        segment.size += len(body)
+        self.bytes += len(body)
+        self._named[part.uri.rpartition("/")[2]] = part
+        return part
+
+    def finish(self) -> Segment:
+        """Closes the open segment and lists it; drops what the window no longer holds."""
+        segment = self.open
+        assert segment is not None
+        body = b"".join([part.body for part in segment.parts])
+        segment.body = body
+        # The parts become views of the segment: their bytes are in memory once (LL12 makes them the same).
+        view, at = memoryview(body), 0
+        for part in segment.parts:
+            size = len(part.body)
+            part.body = view[at : at + size]
+            at += size
+        self._named[segment.uri.rpartition("/")[2]] = segment
+        self.segments.append(segment)
+        self.open = None
+        self._slide()
+        return segment
+
+    def forget_parts(self, segment: Segment) -> None:
+        """Leaves a finished segment without parts, as if it had been cut in one piece."""
+        for part in segment.parts:
+            del self._named[part.uri.rpartition("/")[2]]
+        segment.parts.clear()
+
+    def discard_open(self) -> None:
+        """Forgets the open segment, which nobody may have been told of; its number is used again."""
+        segment, self.open = self.open, None
+        if segment is not None:
+            self.bytes -= segment.size
+            self._next_msn = segment.msn
+            for part in segment.parts:
+                del self._named[part.uri.rpartition("/")[2]]
+
+    def find(self, name: str) -> Segment | Part | None:
+        """The finished segment or the part of that name in this run, listed or not yet dropped."""
+        return self._named.get(name)
+
+    def over_budget(self) -> bool:
+        """Whether even the shortest legal window needs more bytes than allowed."""
+        return self.bytes > self._max_bytes
+
+    def duration(self) -> float:
+        """Of the listed finished segments, seconds."""
+        return sum(segment.duration for segment in self.segments) / TICKS
+
+    def tail(self) -> Iterator[tuple[Segment, float]]:
+        """Listed segments from the newest to the oldest, each with the seconds between its end and the live edge."""
+        behind = 0.0
+        if self.open is not None:
+            yield self.open, 0.0
+            behind = self.open.duration / TICKS
+        for segment in reversed(self.segments):
+            yield segment, behind
+            behind += segment.duration / TICKS
+
+    def _part_uri(self, number: int) -> str:
+        return f"{self.run}/p{number}{self.extension}"
+
+    def _slide(self) -> None:
+        """Removes at the head: never below three target durations (MP07), earlier where memory runs out."""
+        listed = sum(segment.duration for segment in self.segments)
+        floor = 3 * self.target_duration * TICKS
+        while len(self.segments) > 1:
+            head = self.segments[0]
+            if listed - head.duration < floor:
+                break
+            if len(self.segments) <= self._listed and self.bytes <= self._max_bytes:
+                break
+            listed -= head.duration
+            del self.segments[0]
+            self.discontinuity_sequence += head.discontinuity
+            self.removed.append(head)
+        # "duration of the segment plus the duration of the longest Playlist" (§6.2.2): one window more.
+        kept = 0
+        longest = max(listed, floor)
+        for index in range(len(self.removed) - 1, -1, -1):
+            old = self.removed[index]
+            if kept >= longest + old.duration or self.bytes > self._max_bytes:
+                for gone in self.removed[: index + 1]:
+                    self._drop(gone)
+                del self.removed[: index + 1]
+                break
+            kept += old.duration
+        self._drop_unused_inits()
+
+    def _drop(self, segment: Segment) -> None:
+        self.bytes -= segment.size
+        del self._named[segment.uri.rpartition("/")[2]]
+        for part in segment.parts:
+            self._named.pop(part.uri.rpartition("/")[2], None)
+
+    def _drop_unused_inits(self) -> None:
+        if len(self.inits) < 2:
+            return
+        used = {segment.init for segment in (*self.removed, *self.segments)}
+        if self.open is not None:
+            used.add(self.open.init)
+        newest = next(reversed(self.inits))
+        for name in [name for name in self.inits if name != newest and f"{self.run}/{name}" not in used]:
+            self.bytes -= len(self.inits.pop(name))

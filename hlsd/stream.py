@@ -1,0 +1,181 @@
+"""Is one live stream: who publishes it, what it carries, and every output that is fed from it.
+
+A stream lives from its first publication to the end of its outputs' lives: LIVE while somebody publishes, GRACE while
+the publisher may come back (TL01, EN03), ENDED while finished playlists stay to be read (EN04), then it is removed.
+It moves only by calls: publications push units in, the hub says what time it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.stats import StreamStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hlsd.ports import Output, PublishRequest
+
+_SMOOTHING = 0.3
+"""Weight of the newest second in the smoothed bit rate."""
+
+
+class State(enum.Enum):
+    """Where a stream is in its life."""
+
+    LIVE = "live"
+    GRACE = "grace"
+    ENDED = "ended"
+
+
+class Stream:
+    """One name's stream. `outputs` by room name, in the order in which they are fed."""
+
+    def __init__(self, app: str, name: str, since: float) -> None:
+        self.app = app
+        self.name = name
+        self.since = since
+        """Wall clock of the first publication, seconds since the epoch."""
+        self.state = State.GRACE
+        self.state_since = 0.0
+        """Monotonic time of the last change of state."""
+        self.stats = StreamStats()
+        self.tracks: Tracks | None = None
+        self.outputs: dict[str, Output] = {}
+        self.hold: Hold | None = None
+        self._next_origin = 0
+        self._counted_bytes = 0
+        self._counted_at = 0.0
+
+    @property
+    def path(self) -> str:
+        """`/{app}/{stream}`, as URLs and events name it."""
+        return f"/{self.app}/{self.name}"
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on."""
+        self.outputs[room] = output
+        if self.tracks is not None:
+            output.tracks(self.tracks)
+
+    def publish(self, request: PublishRequest, now: float, ended: Callable[[Hold, str], None]) -> Hold:
+        """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
+        assert self.hold is None
+        self.hold = Hold(self, request, self._next_origin, now, ended)
+        self._move(State.LIVE, now)
+        self.stats.publishes += 1
+        if self.stats.publishes > 1:
+            for output in self.outputs.values():
+                output.jump()
+        return self.hold
+
+    def release(self, now: float) -> None:
+        """The publisher is gone: outputs finish what is open and wait."""
+        hold, self.hold = self.hold, None
+        if hold is None:
+            return
+        hold.revoke()
+        self._next_origin = hold.last_dts + TICKS // 10
+        self._move(State.GRACE, now)
+        for output in self.outputs.values():
+            output.pause()
+
+    def finish(self, now: float) -> None:
+        """Nobody will publish into this run any more."""
+        self.release(now)
+        self._move(State.ENDED, now)
+        for output in self.outputs.values():
+            output.end()
+
+    def measure(self, now: float) -> None:
+        """Brings the smoothed bit rate up to `now` (monotonic seconds)."""
+        elapsed = now - self._counted_at
+        if elapsed <= 0:
+            return
+        received = self.stats.received_bytes
+        rate = (received - self._counted_bytes) * 8 / elapsed
+        if self._counted_at:
+            old = self.stats.bitrate
+            self.stats.bitrate = rate if not old else old + _SMOOTHING * (rate - old)
+        self._counted_bytes, self._counted_at = received, now
+
+    def _move(self, state: State, now: float) -> None:
+        self.state, self.state_since = state, now
+
+
+class Hold:
+    """A publisher's hold on a stream (`hlsd.ports.Publication`); calls do nothing once it is revoked."""
+
+    def __init__(
+        self, stream: Stream, request: PublishRequest, origin: int, now: float, ended: Callable[[Hold, str], None]
+    ) -> None:
+        self.stream: Stream | None = stream
+        self.request = request
+        self.since = now
+        self.last_heard = now
+        """Monotonic time of the last byte, as of the hub's last look."""
+        self.last_dts = origin
+        self._origin = origin
+        self._ended = ended
+        self._heard_bytes = 0
+
+    @property
+    def origin(self) -> int:
+        """The tick at which this publication's timeline begins."""
+        return self._origin
+
+    def tracks(self, tracks: Tracks) -> None:
+        """Announces the tracks of what follows."""
+        if self.stream is None:
+            return
+        self.stream.tracks = tracks
+        for output in self.stream.outputs.values():
+            output.tracks(tracks)
+
+    def unit(self, unit: AccessUnit) -> None:
+        """Hands the unit to every output."""
+        stream = self.stream
+        if stream is None:
+            return
+        if unit.kind is Kind.VIDEO:
+            stream.stats.video_frames += 1
+        else:
+            stream.stats.audio_frames += 1
+        stream.stats.last_unit = unit.arrived
+        self.last_dts = max(self.last_dts, unit.dts)
+        for output in stream.outputs.values():
+            output.unit(unit)
+
+    def jump(self) -> None:
+        """What follows is a discontinuity."""
+        if self.stream is not None:
+            for output in self.stream.outputs.values():
+                output.jump()
+
+    def received(self, size: int) -> None:
+        """Counts bytes from the publisher's connection."""
+        self._heard_bytes += size
+        if self.stream is not None:
+            self.stream.stats.received_bytes += size
+
+    def repaired(self, kind: str) -> None:
+        """Counts a repair of the source's timestamps or tags."""
+        if self.stream is not None:
+            self.stream.stats.repairs[kind] += 1
+
+    def end(self, reason: str) -> None:
+        """The publisher left by itself."""
+        if self.stream is not None:
+            self._ended(self, reason)
+
+    def listen(self, now: float) -> None:
+        """Notes whether anything was heard since the last call."""
+        if self._heard_bytes:
+            self._heard_bytes = 0
+            self.last_heard = now
+
+    def revoke(self) -> None:
+        """Cuts the publisher off from the stream."""
+        self.stream = None

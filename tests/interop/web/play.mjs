@@ -1,0 +1,195 @@
+/* Plays a stream in a real browser and prints, as one JSON object, how it went.
+ *
+ *   node play.mjs URL [--browser chromium|firefox] [--mode page|hlsjs|native] [--seconds N] [--hls-js FILE]
+ *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH]
+ *
+ * page    URL is a page of ours; its own player (window.hlsd) is watched.
+ * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
+ * native  URL is a playlist; a bare <video src> plays it.
+ *
+ * Seconds throughout; `played` is how far the media clock went, jumps left out. A stall is media time that stood
+ * still for 0.3 s or more after the first frame. Exit 0 whenever there is a report, 1 with words on stderr if not.
+ */
+
+import { readFileSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    browser: { type: "string", default: "chromium" },
+    mode: { type: "string", default: "hlsjs" },
+    seconds: { type: "string", default: "10" },
+    "hls-js": { type: "string", default: new URL("../../../web/node_modules/hls.js/dist/hls.min.js", import.meta.url).pathname },
+    executable: { type: "string" },
+    config: { type: "string", default: "{}" },
+    screenshot: { type: "string" },
+    size: { type: "string", default: "1280x800" },
+  },
+});
+const url = positionals[0];
+const seconds = Number(options.seconds);
+const [width, height] = options.size.split("x").map(Number);
+if (!url || !["page", "hlsjs", "native"].includes(options.mode) || !["chromium", "firefox"].includes(options.browser)) {
+  console.error("usage: node play.mjs URL [--browser chromium|firefox] [--mode page|hlsjs|native] [--seconds N]");
+  process.exit(1);
+}
+
+const BARE = `<!doctype html><meta charset="utf-8"><title>bare</title><link rel="icon" href="data:,">
+<video id="video" muted autoplay playsinline width="640" height="360"></video><script src="/hls.js"></script>
+<script>
+const asked = new URLSearchParams(location.search), video = document.getElementById("video"), errors = window.faults = [];
+if (asked.get("mode") === "native") {
+  video.onerror = () => errors.push({ type: "native", details: video.error.message || "code " + video.error.code, fatal: true, at: performance.now() / 1000 });
+  video.src = asked.get("url");
+} else {
+  const hls = window.hls = new Hls(JSON.parse(asked.get("config")));
+  hls.on(Hls.Events.ERROR, (_, e) => errors.push({ type: e.type, details: e.details, fatal: e.fatal, reason: e.reason || e.error?.message || "", code: e.response?.code ?? null, at: performance.now() / 1000 }));
+  hls.loadSource(asked.get("url"));
+  hls.attachMedia(video);
+}
+video.play().catch(() => {});
+</script>`;
+
+/* Runs inside the page: watches the first <video>, whoever feeds it. */
+function probe() {
+  const watch = (window.probe = { samples: [], stalls: [], firstFrame: null, played: 0, jumps: 0, last: null, still: null });
+  const video = document.querySelector("video");
+  const seen = () => (watch.firstFrame ??= performance.now() / 1000);
+  video.requestVideoFrameCallback ? video.requestVideoFrameCallback(seen) : video.addEventListener("playing", seen);
+  video.addEventListener("timeupdate", () => video.videoWidth === 0 && video.currentTime > 0 && seen());
+  setInterval(() => {
+    const now = performance.now() / 1000;
+    const hls = window.hls ?? window.hlsd?.hls;
+    const time = video.currentTime;
+    if (watch.firstFrame !== null && watch.last) {
+      const step = time - watch.last.time;
+      const wall = now - watch.last.now;
+      if (step < -0.05 || step > wall * 2 + 0.5) watch.jumps++;
+      else watch.played += step;
+      if (step === 0 && !video.ended) watch.still ??= watch.last.now;
+      else if (watch.still !== null) {
+        if (watch.last.now - watch.still >= 0.3) watch.stalls.push({ at: watch.still, duration: watch.last.now - watch.still });
+        watch.still = null;
+      }
+    }
+    watch.last = { now, time };
+    const date = hls?.playingDate?.getTime() ?? (video.getStartDate ? video.getStartDate().getTime() + time * 1000 : NaN);
+    let buffer = 0;
+    for (let i = 0; i < video.buffered.length; i++) if (video.buffered.start(i) <= time + 0.1 && video.buffered.end(i) > time) buffer = video.buffered.end(i) - time;
+    watch.samples.push({
+      at: now, time, buffer, rate: video.playbackRate,
+      latency: Number.isFinite(date) ? (Date.now() - date) / 1000 : null,
+      edge: hls?.latency || null,
+    });
+  }, 100);
+}
+
+/* Runs inside the page at the end. */
+function report() {
+  const { probe: watch } = window;
+  const video = document.querySelector("video");
+  const quality = video.getVideoPlaybackQuality();
+  if (watch.still !== null && watch.last.now - watch.still >= 0.3) watch.stalls.push({ at: watch.still, duration: watch.last.now - watch.still, open: true });
+  const own = window.hlsd?.stats();
+  const errors = own ? own.errors.map((error) => ({ ...error, at: error.at / 1000 })) : window.faults;
+  return {
+    first_frame: watch.firstFrame, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
+    decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
+    ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
+    hls_js: window.Hls?.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined } : null,
+  };
+}
+
+async function serveBare() {
+  const script = options.mode === "hlsjs" ? readFileSync(options["hls-js"]) : "";
+  const server = createServer((request, response) => {
+    const isScript = request.url === "/hls.js";
+    response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
+    response.end(isScript ? script : BARE);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const query = new URLSearchParams({ url, mode: options.mode, config: options.config });
+  return { address: `http://127.0.0.1:${server.address().port}/?${query}`, close: () => server.close() };
+}
+
+async function openChromium(profile) {
+  const { chromium } = await import("playwright-core");
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: options.executable ?? "/usr/bin/chromium",
+    headless: true,
+    viewport: { width, height },
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+    ],
+  });
+  return { page: context.pages()[0] ?? (await context.newPage()), close: () => context.close(), until: "domcontentloaded" };
+}
+
+async function openFirefox(profile) {
+  const { default: puppeteer } = await import("puppeteer-core");
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: options.executable ?? "/usr/bin/firefox-esr",
+    headless: true,
+    userDataDir: profile,
+    defaultViewport: { width, height },
+    extraPrefsFirefox: {
+      "media.autoplay.default": 0,
+      "media.autoplay.blocking_policy": 0,
+      "network.captive-portal-service.enabled": false,
+      "network.connectivity-service.enabled": false,
+      "app.update.enabled": false,
+      "datareporting.policy.dataSubmissionEnabled": false,
+      "media.gmp-manager.updateEnabled": false,
+    },
+  });
+  return { page: await browser.newPage(), close: () => browser.close(), until: "domcontentloaded" };
+}
+
+function summary(values) {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  if (!sorted.length) return null;
+  const at = (share) => Number(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))].toFixed(3));
+  return { n: sorted.length, min: at(0), median: at(0.5), p95: at(0.95), max: at(1) };
+}
+
+const profile = mkdtempSync(join(tmpdir(), "hlsd-browser-"));
+let bare, opened;
+const console_ = [];
+try {
+  bare = options.mode === "page" ? null : await serveBare();
+  opened = await (options.browser === "firefox" ? openFirefox(profile) : openChromium(profile));
+  const { page } = opened;
+  page.on("console", (message) => ["error", "warning", "warn"].includes(message.type()) && console_.length < 50 && console_.push(message.text().slice(0, 300)));
+  page.on("pageerror", (error) => console_.length < 50 && console_.push(`uncaught: ${String(error.message ?? error).slice(0, 300)}`));
+  await page.goto(bare?.address ?? url, { waitUntil: opened.until, timeout: 20000 });
+  await page.evaluate(probe);
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  if (options.screenshot) await page.screenshot({ path: options.screenshot });
+  const result = await page.evaluate(report);
+  const { samples, ...rest } = result;
+  // the first seconds are tuning in: latency is told from the second half of the play
+  const settled = samples.slice(Math.floor(samples.length / 2));
+  console.log(JSON.stringify({
+    browser: options.browser, mode: options.mode, seconds, ...rest,
+    stall_seconds: result.stalls.reduce((sum, stall) => sum + stall.duration, 0),
+    fatal_errors: (result.errors ?? []).filter((error) => error.fatal).length,
+    latency: summary(settled.map((sample) => sample.latency)),
+    edge_latency: summary(settled.map((sample) => sample.edge)),
+    buffer: summary(settled.map((sample) => sample.buffer)),
+    latency_samples: samples.filter((_, i) => i % 10 === 0).map(({ at, latency, time, buffer, rate }) => ({ at, latency, time, buffer, rate })),
+    console: console_,
+  }));
+} catch (error) {
+  console.error(error.stack ?? String(error));
+  process.exitCode = 1;
+} finally {
+  await opened?.close().catch(() => {});
+  bare?.close();
+  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+}

@@ -1,0 +1,91 @@
+"""Plays a stream in a real browser: the Python side of tests/interop/web/play.mjs.
+
+Needs node, a browser, and the node modules of `tests/interop/web` and `web` (`npm ci` in both). `missing()` says which
+of them is not there, in words for a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "tests" / "interop" / "web"
+Browser = Literal["chromium", "firefox"]
+Mode = Literal["page", "hlsjs", "native"]
+
+_PROGRAMS: dict[Browser, tuple[str, ...]] = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "firefox": ("firefox-esr", "firefox"),
+}
+
+
+def executable(browser: Browser) -> str | None:
+    """Where the browser is: `HLSD_CHROMIUM` / `HLSD_FIREFOX`, or what the PATH has."""
+    named = os.environ.get(f"HLSD_{browser.upper()}")
+    return named or next((found for name in _PROGRAMS[browser] if (found := shutil.which(name))), None)
+
+
+def missing(browser: Browser = "chromium") -> str | None:
+    """What a play in `browser` lacks on this machine, or None."""
+    if shutil.which("node") is None:
+        return "node is not installed"
+    if executable(browser) is None:
+        return f"{browser} is not installed"
+    for folder in (WEB, ROOT / "web"):
+        if not (folder / "node_modules").is_dir():
+            return f"run npm ci in {folder.relative_to(ROOT)}"
+    return None
+
+
+def play(
+    url: str,
+    browser: Browser = "chromium",
+    mode: Mode = "hlsjs",
+    seconds: float = 10,
+    *,
+    config: dict[str, Any] | None = None,
+    screenshot: Path | None = None,
+    size: tuple[int, int] = (1280, 800),
+) -> dict[str, Any]:
+    """Plays `url` for `seconds` and says how it went.
+
+    Keys of the report: `played`, `first_frame`, `stalls` (list of at, duration), `stall_seconds`, `jumps`, `errors`
+    (hls.js: type, details, fatal, at), `fatal_errors`, `media_error`, `latency` / `edge_latency` / `buffer` (n, min,
+    median, p95, max over the second half), `latency_samples`, `decoded`, `dropped`, `width`, `height`, `ended`,
+    `console`, `page` (our player's own figures). Seconds and frames.
+
+    `config` is hls.js's, for mode "hlsjs".
+
+    Raises:
+        RuntimeError: the browser did not come so far as to report; its words are in the text.
+    """
+    command = [
+        "node",
+        str(WEB / "play.mjs"),
+        url,
+        *("--browser", browser, "--mode", mode, "--seconds", str(seconds)),
+        *("--config", json.dumps(config or {}), "--size", f"{size[0]}x{size[1]}"),
+    ]
+    program = executable(browser)
+    if program is not None:
+        command += ["--executable", program]
+    if screenshot is not None:
+        command += ["--screenshot", str(screenshot)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"no report from {browser}: {done.stderr.strip()[-2000:]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+async def play_async(
+    url: str, browser: Browser = "chromium", mode: Mode = "hlsjs", seconds: float = 10, **more: Any
+) -> dict[str, Any]:
+    """`play` beside a server that runs in this event loop."""
+    return await asyncio.to_thread(play, url, browser, mode, seconds, **more)
