@@ -155,7 +155,7 @@ def _reload(client: httpx.Client, recording: Recording, inits: dict[str, bytes])
                 inits[init_uri] if init_uri else b"",
                 body,
                 kind,
-            )  # fmt: skip
+            )
         )
     recording.ended = bool(playlist.is_endlist)
     return recording.ended
