@@ -1,4 +1,4 @@
-"""Runs the servers that hlsd is measured beside, each pinned to a core, with a configuration that does the same work."""
+"""Runs hlsd and the servers it is measured beside, each pinned to a core and configured for the same work."""
 
 from __future__ import annotations
 

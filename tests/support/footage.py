@@ -74,7 +74,7 @@ class Film:
                     output.mux(stream.encode(None))
 
     def _video(self, output: av.container.OutputContainer) -> av.VideoStream:
-        common = {"preset": "ultrafast", "threads": "1"}
+        common: dict[str, object] = {"preset": "ultrafast", "threads": "1"}
         if self.codec == "h264":
             stream = output.add_stream("libx264", rate=self.rate)
             stream.options = common | {

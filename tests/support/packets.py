@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 import av
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _CONTAINER_NALS = {"h264": {7, 8, 9, 10, 11, 12}, "hevc": {32, 33, 34, 35, 36, 37, 38}}
@@ -35,9 +34,10 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Packets:
-    """The packets of both tracks in decoding order; `codec` of the video as libav calls it."""
+    """The packets of both tracks in decoding order; `codec` of the video as libav calls it, `size` as 640x360."""
 
     codec: str | None
+    size: str | None
     video: list[Packet]
     audio: list[Packet]
 
@@ -78,47 +78,32 @@ def _normal_audio(payload: bytes) -> bytes:
     return payload
 
 
-def _demux(source: Path | bytes) -> Iterator[tuple[str, str, bool, Packet]]:
-    opened = io.BytesIO(source) if isinstance(source, bytes) else str(source)
-    with av.open(opened) as container:
-        transport = container.format.name == "mpegts"
-        for packet in container.demux():
-            if packet.size == 0:
-                continue
-            kind, codec = packet.stream.type, packet.stream.codec_context.name
-            if kind == "video":
-                extradata = packet.stream.codec_context.extradata or b""
-                body = _normal_video(codec, bytes(packet), transport or not extradata.startswith(b"\1"))
-            elif kind == "audio":
-                body = _normal_audio(bytes(packet))
-            else:
-                continue
-            base = packet.time_base
-            assert packet.pts is not None, "a packet without a time stamp"
-            dts = packet.pts if packet.dts is None else packet.dts
-            yield (
-                kind,
-                codec,
-                packet.is_keyframe,
-                Packet(
-                    hashlib.sha1(body).hexdigest(), len(body), float(dts * base), float(packet.pts * base),
-                    packet.is_keyframe,
-                ),
-            )
-
-
 def read_packets(source: Path | bytes) -> Packets:
     """Every packet of a file or of its bytes. av.error.FFmpegError if it is no media."""
     video: list[Packet] = []
     audio: list[Packet] = []
-    codec = None
-    for kind, name, _, packet in _demux(source):
-        if kind == "video":
-            codec = name
-            video.append(packet)
-        else:
-            audio.append(packet)
-    return Packets(codec, video, audio)
+    codec = size = None
+    opened = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    with av.open(opened, "r") as container:
+        transport = container.format.name == "mpegts"
+        for packet in container.demux():
+            if packet.size == 0 or packet.stream.type not in {"video", "audio"}:
+                continue
+            payload = bytes(packet)
+            context = packet.stream.codec_context
+            if isinstance(context, av.VideoCodecContext):
+                codec = context.name
+                size = f"{context.width}x{context.height}"
+                payload = _normal_video(codec, payload, transport)
+            else:
+                payload = _normal_audio(payload)
+            assert packet.pts is not None, "a packet without a time stamp"
+            dts = packet.pts if packet.dts is None else packet.dts
+            digest = hashlib.sha1(payload).hexdigest()
+            base = packet.time_base
+            one = Packet(digest, len(payload), float(dts * base), float(packet.pts * base), packet.is_keyframe)
+            (video if packet.stream.type == "video" else audio).append(one)
+    return Packets(codec, size, video, audio)
 
 
 def decoding_errors(path: Path, ffmpeg: str) -> str:
@@ -137,7 +122,7 @@ def decoding_errors(path: Path, ffmpeg: str) -> str:
 def count_frames(path: Path, ffprobe: str, stream: Literal["v", "a"]) -> int:
     """The frames that ffprobe decodes from the first video or audio stream."""
     done = subprocess.run(
-        [ffprobe, "-v", "error", "-select_streams", f"{stream}:0", "-count_frames"]
+        [ffprobe, "-v", "error", "-select_streams", f"{stream}:0", "-count_frames"]  # noqa: RUF005 - two readable lines
         + ["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", str(path)],
         capture_output=True,
         text=True,

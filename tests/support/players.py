@@ -147,9 +147,15 @@ def _reload(client: httpx.Client, recording: Recording, inits: dict[str, bytes])
         body, kind = _fetch(client, uri, recording)
         recording.segments.append(
             Segment(
-                msn, uri, float(segment.duration or 0), bool(segment.discontinuity), init_uri,
-                inits[init_uri] if init_uri else b"", body, kind,
-            )  # fmt: skip
+                msn,
+                uri,
+                float(segment.duration or 0),
+                bool(segment.discontinuity),
+                init_uri,
+                inits[init_uri] if init_uri else b"",
+                body,
+                kind,
+            )
         )
     recording.ended = bool(playlist.is_endlist)
     return recording.ended
