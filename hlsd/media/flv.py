@@ -214,7 +214,7 @@ def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None
             break
         if track == 0:
             return packet, fourcc, tag[start:position]
-    else:
+    if position == len(tag):
         return None
     raise MediaError("a multitrack tag that ends inside a track")
 
