@@ -95,6 +95,10 @@ class Server:
         hls = self.settings.hls
         path = stream.path
 
+        def overflow() -> None:
+            # Called from inside the segmenter: the publisher is let go once it has returned.
+            asyncio.get_running_loop().call_soon(too_fat)
+
         def too_fat() -> None:
             self._log.warning("publisher needs more memory than hls.max_stream_bytes", app=stream.app, name=stream.name)
             self.hub.drop(stream, "limit")
@@ -104,8 +108,7 @@ class Server:
             run=self._new_run(),
             first_msn=self._journal.first(path, self._clock.wall(), hls.time),
             finished=lambda msn: self._journal.reached(path, msn),
-            # Called from inside the segmenter: the publisher is let go once it has returned.
-            overflow=lambda: asyncio.get_running_loop().call_soon(too_fat) and None,
+            overflow=overflow,
         )
 
     def _new_run(self) -> str:
@@ -136,9 +139,8 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
         loop.add_signal_handler(number, on_signal)
     try:
         await server.start()
-        log.info(
-            "hlsd started", version=__version__, **{f"{name}_port": room.port for name, room in server.rooms.items()}
-        )
+        ports = {f"{name}_port": room.port for name, room in server.rooms.items()}
+        log.info("hlsd started", version=__version__, **ports)
         if ready is not None:
             ready(server)
         await stopping.wait()

@@ -264,12 +264,14 @@ def _validate(given: Mapping[str, _Given], problems: list[str]) -> Settings | No
 
 def _is_misused_switch(value: object, field: FieldInfo) -> bool:
     # Pydantic reads `port = true` as 1.
-    return isinstance(value, bool) and bool(_kinds(field.annotation) & {int, float}) and bool not in _kinds(field.annotation)
+    return (
+        isinstance(value, bool)
+        and bool(_kinds(field.annotation) & {int, float})
+        and bool not in _kinds(field.annotation)
+    )
 
 
-def _explain(
-    section: str, model: type[BaseModel], here: Mapping[str, _Given], error: ValidationError
-) -> Iterable[str]:
+def _explain(section: str, model: type[BaseModel], here: Mapping[str, _Given], error: ValidationError) -> Iterable[str]:
     for item in error.errors(include_url=False):
         key = str(item["loc"][0]) if item["loc"] else ""
         message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")

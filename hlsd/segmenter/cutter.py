@@ -51,7 +51,7 @@ class Cut:
 
 @dataclass(slots=True)
 class Limits:
-    """What the cutter aims at and must not pass, in ticks; `segment_limit` shrinks once the target duration is fixed."""
+    """Aims and bounds of the cutter, ticks; `segment_limit` shrinks when the target duration is fixed."""
 
     segment_target: int
     segment_limit: int

@@ -51,7 +51,7 @@ class SequenceJournal:
         try:
             with self._file:
                 self._file.execute(
-                    "INSERT OR REPLACE INTO sequence (stream, reserved) VALUES (?, ?)", (stream, reserved)
+                    "INSERT OR REPLACE INTO sequence VALUES (?, ?)", (stream, reserved)
                 )
                 self._file.execute("DELETE FROM sequence WHERE rowid <= (SELECT max(rowid) FROM sequence) - ?", (KEPT,))
         except sqlite3.Error as error:
@@ -83,7 +83,7 @@ class SequenceJournal:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS sequence (stream TEXT PRIMARY KEY ON CONFLICT REPLACE, reserved INTEGER NOT NULL)"
+                "CREATE TABLE IF NOT EXISTS sequence (stream TEXT PRIMARY KEY, reserved INTEGER NOT NULL)"
             )
         except (sqlite3.Error, OSError) as error:
             self._log.warning("sequence journal not usable", path=str(path), reason=str(error))

@@ -215,7 +215,7 @@ class Live:
                 future.set_result(True)
 
     def _advance_part_limit(self) -> int:
-        """ "Advance Part Limit (3/PT if PT < 1 s, else 3)" (§6.2.5.2)."""
+        """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""
         target = self.part_target
         return round(3 / target) if 0 < target < 1 else 3
 

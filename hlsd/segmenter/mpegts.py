@@ -23,6 +23,7 @@ from hlsd.media.unit import TICKS, Kind
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
+    from av.stream import Stream
 
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.segmenter.cutter import Cut, Sample
@@ -114,7 +115,7 @@ class _TrackMuxer:
         if not own_clock:
             options["pcr_period"] = "999"  # milliseconds; PCR belongs to the video's PID
         self._container: OutputContainer = av.open(self._out, "w", format="mpegts", options=options)
-        self._stream = self._container.add_mux_stream(codec, time_base=_TIME_BASE)
+        self._stream = _add_stream(self._container, codec)
         self._container.start_encoding()
         self._video = codec == "h264"
         self._fresh = True
@@ -158,6 +159,11 @@ class _Sink(io.RawIOBase):
         return len(copied)
 
 
+def _add_stream(container: OutputContainer, codec: str) -> Stream:
+    """A stream of the container; the rate is there because libavformat insists on one, it reaches no packet."""
+    return container.add_mux_stream(codec, rate=25 if codec == "h264" else 48000, time_base=_TIME_BASE)
+
+
 def _tables(tracks: Tracks) -> tuple[bytes, bytes]:
     """PAT and PMT of one program with the given tracks, continuity counter 0."""
     sink = _Sink()
@@ -165,7 +171,7 @@ def _tables(tracks: Tracks) -> tuple[bytes, bytes]:
     container = av.open(sink, "w", format="mpegts", options=options)
     codecs = [codec for codec, track in (("h264", tracks.video), ("aac", tracks.audio)) if track is not None]
     for codec in codecs:
-        stream = container.add_mux_stream(codec, time_base=_TIME_BASE)
+        stream = _add_stream(container, codec)
         packet = av.Packet(b"\x00\x00\x00\x01\x65\x00" if codec == "h264" else b"\xff\xf1\x4c\x80\x01\x1f\xfc\x00")
         packet.stream, packet.time_base, packet.dts, packet.pts = stream, _TIME_BASE, START, START
         packet.is_keyframe = True

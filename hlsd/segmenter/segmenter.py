@@ -237,4 +237,10 @@ class Segmenter:
     @property
     def frame_rate(self) -> float:
         """Frames per second of the leading track since the last discontinuity, as measured (MV07)."""
-        return self._frames * TICKS / self._frames_span if self._frames_span else 0.0
+        if not self._frames_span:
+            return 0.0
+        measured = self._frames * TICKS / self._frames_span
+        video = self._tracks.video if self._tracks is not None else None
+        declared = float(video.frame_rate) if video is not None and video.frame_rate else 0.0
+        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not; it is believed only if it is nearly right.
+        return declared if abs(measured - declared) < 0.01 * declared else measured

@@ -82,7 +82,13 @@ export class LivePlayer extends EventTarget {
     this.engine = "";
     this.lastTime = null;
     this.loads = [];
-    this.endStall();
+  }
+
+  /** Counts an outage that costs the viewer the picture as the stall it is. */
+  interrupted() {
+    if (this.firstFrame === null || this.stallBegan) return;
+    this.stalls++;
+    this.stallBegan = performance.now();
   }
 
   /** Asks until the stream is there. After an end, the old playlist is asked whether it lives again. */
@@ -90,6 +96,7 @@ export class LivePlayer extends EventTarget {
     const take = ++this.take;
     let ended = reason === "ended" ? this.playlistUrl : null;
     this.detach();
+    if (reason === "ended") this.endStall();
     this.set("waiting", reason);
     for (let round = 0; take === this.take; round++) {
       try {
@@ -111,6 +118,7 @@ export class LivePlayer extends EventTarget {
   retry(reason) {
     const take = ++this.take;
     this.restarts++;
+    this.interrupted();
     this.detach();
     this.set("waiting", reason);
     setTimeout(() => take === this.take && this.wait(reason), 1000);
@@ -197,8 +205,7 @@ export class LivePlayer extends EventTarget {
 
   onStall() {
     if (this.state !== "playing" || this.video.seeking || this.video.paused) return;
-    this.stalls++;
-    this.stallBegan = performance.now();
+    this.interrupted();
     this.set("stalled");
   }
 

@@ -1,7 +1,7 @@
 /* Plays a stream in a real browser and prints, as one JSON object, how it went.
  *
  *   node play.mjs URL [--browser chromium|firefox] [--mode page|hlsjs|native] [--seconds N] [--hls-js FILE]
- *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH]
+ *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark]
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
  * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
@@ -28,6 +28,7 @@ const { values: options, positionals } = parseArgs({
     config: { type: "string", default: "{}" },
     screenshot: { type: "string" },
     size: { type: "string", default: "1280x800" },
+    scheme: { type: "string", default: "light" },
   },
 });
 const url = positionals[0];
@@ -122,6 +123,7 @@ async function openChromium(profile) {
     executablePath: options.executable ?? "/usr/bin/chromium",
     headless: true,
     viewport: { width, height },
+    colorScheme: options.scheme,
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",

@@ -1,0 +1,8 @@
+"""Is `python -m hlsd`."""
+
+from __future__ import annotations
+
+from hlsd.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,369 @@
+"""Serves one RTMP connection: asyncio's side of the sans-IO conversation, and the road from it to admission.
+
+Law: every error ends this connection and no other. Reading pauses while a publish waits for admission, while the peer
+does not take our answers, and while it costs more than its share of the processor. Publications are ended exactly
+once, unless the hub has dropped them. The query of a publisher is never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Protocol, cast
+
+from structlog.typing import FilteringBoundLogger
+
+from hlsd.clock import Clock
+from hlsd.errors import UnsupportedCodec
+from hlsd.ingest.rtmp.address import quoted
+from hlsd.ingest.rtmp.chunk import Message
+from hlsd.ingest.rtmp.connection import Closed
+from hlsd.ingest.rtmp.server import PlayRequested, PublishEnded, PublishRequested, ServerConnection, ServerLimits
+from hlsd.ingest.settings import RtmpSettings
+from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
+
+_WRITE_BUFFER = 256 * 1024
+LINGER = 3.0
+"""How long a peer that was told to go may take to go by itself."""
+
+_STATUS_CODE = {
+    # OBS gives up on BadName, Denied and Rejected, and tries again after anything else: a wrong key must not be tried
+    # for ever, a server that restarts must.
+    RefuseCode.BAD_NAME: "NetStream.Publish.BadName",
+    RefuseCode.BUSY: "NetStream.Publish.BadName",
+    RefuseCode.DENIED: "NetStream.Publish.Denied",
+    RefuseCode.LIMIT: "NetStream.Publish.Rejected",
+    RefuseCode.DRAINING: "NetConnection.Connect.AppShutdown",
+}
+_REJECTED = "NetStream.Publish.Rejected"
+SHUTDOWN = "NetConnection.Connect.AppShutdown"
+
+
+class TagSink(Protocol):
+    """What takes the FLV tag bodies of one publication (`hlsd.ingest.intake.Intake`)."""
+
+    def tag(self, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:
+        """Takes a tag: type 8, 9 or 18, timestamp raw u32 ms; raises UnsupportedCodec."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Called once a second."""
+        ...
+
+    def close(self) -> None:
+        """Gives out what is held: nothing follows."""
+        ...
+
+
+IntakeFactory = Callable[[Publication, float], TagSink]
+
+
+class RtmpRoom(Protocol):
+    """What a connection knows of the room it is in."""
+
+    settings: RtmpSettings
+    limits: ServerLimits
+    admission: Admission
+    intake_factory: IntakeFactory
+    clock: Clock
+    log: FilteringBoundLogger
+    connections: set[RtmpPeer]
+    refused_connections: int
+
+    def admit(self, work: Coroutine[object, object, None]) -> None:
+        """Runs the wait for an admission beside the connection."""
+        ...
+
+    def forget(self, peer: RtmpPeer) -> None:
+        """The connection is lost."""
+        ...
+
+
+class RtmpPeer(asyncio.Protocol):
+    """One connection of the room's, from accept to loss."""
+
+    def __init__(self, room: RtmpRoom, *, secure: bool) -> None:
+        self.room = room
+        self.secure = secure
+        self.publication: Publication | None = None
+        self.sink: TagSink | None = None
+        self.log = room.log
+        self.conversation = ServerConnection(room.clock.monotonic(), room.limits)
+        self.ip = ""
+        self.port = 0
+        self.transport: asyncio.Transport | None = None
+        self.lost = False
+        self.dropped = False
+        self.app = ""
+        self.name = ""
+        self.go_by: float | None = None
+        self.paused = False
+        self.write_full = False
+        self.effort = 0
+        """The conversation's effort at the last sweep: the measure of the second under way."""
+        self.scheduled = False
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the connection, if there is room."""
+        room = self.room
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername") or ("", 0)
+        self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
+        if len(room.connections) >= room.settings.max_connections:
+            room.refused_connections += 1
+            self.lost = True
+            self.transport.abort()
+            return
+        room.connections.add(self)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+
+    def data_received(self, received: bytes) -> None:
+        """Feeds what has come."""
+        if self.lost or self.go_by is not None:
+            return  # read and dropped: closing with bytes unread would reset the connection under our last words
+        publication = self.publication
+        if publication is not None:
+            publication.received(len(received))
+        self._turn(received)
+
+    def eof_received(self) -> bool:
+        """Nothing can follow: closes."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The peer does not take our answers: reads no more questions."""
+        self.write_full = True
+        self._steer()
+
+    def resume_writing(self) -> None:
+        """The peer has taken our answers."""
+        self.write_full = False
+        self._steer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends what still runs."""
+        if self.transport is None or self not in self.room.connections:
+            return
+        self.lost = True
+        self._end("closed" if exc is None else "error:connection")
+        self.room.forget(self)
+
+    # The work.
+
+    def _turn(self, received: bytes) -> None:
+        """Feeds the conversation once and acts on what comes of it."""
+        now = self.room.clock.monotonic()
+        try:
+            self._act(self.conversation.receive_data(received, now), now)
+        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
+            self._fail(error)
+            return
+        self._flush()
+        self._steer()
+
+    def _act(
+        self, events: list[PublishRequested | PublishEnded | PlayRequested | Message | Closed], now: float
+    ) -> None:
+        sink = self.sink
+        wall = self.room.clock.wall() if events else 0.0
+        for event in events:
+            if isinstance(event, Message):
+                if sink is None:
+                    continue
+                try:
+                    sink.tag(event.type_id, event.timestamp, event.body, now, wall)
+                except UnsupportedCodec as error:
+                    self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
+                    self.dismiss(_REJECTED, "error:codec", str(error))
+                    return
+                if self.sink is None:  # dropped from within
+                    return
+            elif isinstance(event, PublishRequested):
+                self._ask(event)
+            elif isinstance(event, PublishEnded):
+                self._end("closed")
+                sink = None
+            elif isinstance(event, PlayRequested):
+                self.conversation.refuse_play(event.msid, "NetStream.Play.StreamNotFound", "no playing over RTMP here")
+                self._leave()
+            else:
+                self._closed(event)
+
+    def _ask(self, event: PublishRequested) -> None:
+        self.app, self.name = event.app, event.name
+        request = PublishRequest(
+            app=event.app,
+            name=event.name,
+            protocol="rtmps" if self.secure else "rtmp",
+            ip=self.ip,
+            port=self.port,
+            drop=self._drop,
+            query=event.query,
+            user_agent=event.user_agent,
+        )
+        self.dropped = False
+        self.room.admit(self._admit(request))
+
+    async def _admit(self, request: PublishRequest) -> None:
+        try:
+            verdict = await self.room.admission.publish(request)
+        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
+            self._fail(error)
+            return
+        if isinstance(verdict, Refuse):
+            self.log.warning(
+                "publisher refused",
+                app=self.app,
+                name=self.name,
+                ip=self.ip,
+                code=str(verdict.code),
+                reason=verdict.reason,
+            )
+            if not self.lost and self.go_by is None:
+                self.conversation.refuse_publish(_STATUS_CODE[verdict.code], verdict.reason)
+                self._leave()
+            return
+        if self.dropped:
+            return  # let in and thrown out in one breath: the hub wants to hear nothing more
+        if self.lost or self.go_by is not None:
+            verdict.end("closed")
+            return
+        now = self.room.clock.monotonic()
+        self.publication = verdict
+        try:
+            self.sink = self.room.intake_factory(verdict, now)
+            self.conversation.accept_publish(now)
+        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
+            self._fail(error)
+            return
+        self.log.info(
+            "publish started",
+            app=self.app,
+            name=self.name,
+            ip=self.ip,
+            protocol=request.protocol,
+            user_agent=quoted(request.user_agent),
+        )
+        self._turn(b"")
+
+    def _drop(self, reason: str) -> None:
+        """What the hub calls: the publication is gone already and must not be touched again."""
+        self.dropped = True
+        self.publication = self.sink = None
+        self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
+        shutdown = reason in {"shutdown", "draining"}
+        self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, reason)
+
+    def dismiss(self, code: str, reason: str, text: str) -> None:
+        """Says goodbye with a status, and closes."""
+        if self.lost or self.go_by is not None:
+            return
+        if self.conversation.awaiting or self.conversation.publishing:
+            self.conversation.refuse_publish(code, text)
+        self._end(reason)
+        self._leave()
+
+    def _closed(self, event: Closed) -> None:
+        self.log.info(
+            "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=quoted(event.text)
+        )
+        self._end(event.reason)
+        if event.reason == "refused":
+            self._leave()
+        elif self.transport is not None:
+            self._flush()
+            self.go_by = self.room.clock.monotonic() + LINGER
+            self.transport.close()
+
+    def _end(self, reason: str) -> None:
+        """Ends the publication, if there is one."""
+        publication, sink = self.publication, self.sink
+        self.publication = self.sink = None
+        if publication is None:
+            return
+        try:
+            if sink is not None:
+                sink.close()
+        except Exception:  # the publication must be ended whatever its last frames do
+            self.log.exception("intake failed at its end", app=self.app, name=self.name)
+        self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
+        publication.end(reason)
+
+    def _leave(self) -> None:
+        """Flushes, then closes: gently, so that a refused encoder reads why."""
+        transport = self.transport
+        if transport is None or self.lost or self.go_by is not None:
+            return
+        self._flush()
+        self.go_by = self.room.clock.monotonic() + LINGER
+        if transport.can_write_eof() and not transport.is_closing():
+            # Half a close: the peer sees the end behind our last words, and what it still sends is read and dropped
+            # instead of answered with a reset that would tear those words from its buffer.
+            transport.write_eof()
+            self._resume()
+        else:
+            transport.close()
+
+    def abort(self) -> None:
+        """Closes without waiting for anything."""
+        self._end("shutdown")
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _fail(self, error: Exception) -> None:
+        self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
+        self._end("error:internal")
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _flush(self) -> None:
+        out = self.conversation.data_to_send()
+        if out and self.transport is not None and not self.transport.is_closing() and self.go_by is None:
+            self.transport.write(out)
+
+    # Whose turn it is.
+
+    def _steer(self) -> None:
+        """Decides whether to read on, to go on parsing, or to wait."""
+        if self.lost or self.go_by is not None:
+            return
+        exhausted = self.conversation.effort - self.effort > self.room.settings.max_effort
+        more = self.conversation.more
+        if self.write_full or exhausted or more or self.conversation.awaiting:
+            if not self.paused and self.transport is not None and not self.transport.is_closing():
+                self.paused = True
+                self.transport.pause_reading()
+            if more and not self.scheduled and not self.write_full and not exhausted:
+                self.scheduled = True
+                asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        if self.paused and self.transport is not None and not self.transport.is_closing():
+            self.paused = False
+            self.transport.resume_reading()
+
+    def _go_on(self) -> None:
+        self.scheduled = False
+        if not self.lost and self.go_by is None:
+            self._turn(b"")
+
+    def sweep(self, now: float) -> None:
+        """Once a second: deadlines, and a new second's share of the processor."""
+        if self.go_by is not None:
+            if now >= self.go_by and self.transport is not None:
+                self.transport.abort()
+            return
+        try:
+            if self.sink is not None:
+                self.sink.tick(now)
+            self._act(self.conversation.tick(now), now)
+        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
+            self._fail(error)
+            return
+        self._flush()
+        self.effort = self.conversation.effort
+        self._steer()

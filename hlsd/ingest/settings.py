@@ -1,0 +1,102 @@
+"""Declares the [rtmp] and [publish] sections of the configuration. Times in seconds, sizes in bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class RtmpSettings(BaseModel):
+    """The RTMP room: where it listens and what a connection may take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(default=True, description="Whether to listen for RTMP at all.")
+    bind: str = Field(
+        default="0.0.0.0",  # noqa: S104  a live server is there to be reached
+        description='Address to listen on: "0.0.0.0" is every IPv4 address, "::" every IPv6 one, "" both.',
+    )
+    port: int = Field(
+        default=1935, ge=0, le=65535, description="TCP port for rtmp://. 0 takes a free one, which the log names."
+    )
+    tls_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="TCP port for rtmps:// (443 or 1936 are usual); needs cert and key. 0 switches it off.",
+    )
+    cert: Path | None = Field(default=None, description="PEM file with the certificate chain for rtmps://.")
+    key: Path | None = Field(default=None, description="PEM file with the private key of cert.")
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="Connections at once, publishing or not; one more is closed as soon as it is accepted.",
+    )
+    handshake_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds for the whole handshake; then the connection is closed."
+    )
+    publish_timeout: float = Field(
+        default=15.0,
+        gt=0,
+        description="Seconds from the handshake (or the end of a publication) to publish; then it is closed.",
+    )
+    idle_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds a publisher may send no audio, video or metadata; then it is closed and grace begins.",
+    )
+    ping_interval: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds of silence after which a ping is sent, which also keeps NAT entries alive.",
+    )
+    chunk_size: int = Field(
+        default=60_000,
+        ge=128,
+        le=65_536,
+        description="Chunk size announced to encoders, bytes. ffmpeg sends at it; small ones cost CPU on both sides.",
+    )
+    max_message: int = Field(
+        default=8 * 1024 * 1024,
+        ge=64 * 1024,
+        le=0xFFFFFF,
+        description="Largest message (one frame), bytes; a larger one ends the connection. Up to twice this is held.",
+    )
+    max_effort: int = Field(
+        default=20_000,
+        ge=1000,
+        description="Single chunks a connection may make per second (0.4 µs each; runs of chunks of one message count "
+        "once); above it reading pauses until the next second.",
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if self.tls_port and not (self.cert and self.key):
+            raise ValueError("tls_port needs cert and key")
+        return self
+
+
+class PublishSettings(BaseModel):
+    """Who may take a stream's name from whom, and how long a stream waits for its publisher."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    takeover: Literal["stale", "always", "never"] = Field(
+        default="stale",
+        description='What a second publisher of a name may do: "stale" replaces one that was silent for stale_after, '
+        '"always" replaces any, "never" none.',
+    )
+    stale_after: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's hiccups it "
+        "gives streams away.",
+    )
+    grace: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds a stream stays after its publisher left; back within them, it goes on behind one "
+        "discontinuity.",
+    )

@@ -1,0 +1,146 @@
+"""A stream's HLS output in memory: small, but it waits, wakes and judges directives as a real one must.
+
+Playlists are real enough to be told apart by version; media is bytes under a name. Waiters are futures in a list, so a
+test can see them (`waiting`) and needs no sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+from collections.abc import Callable
+
+from hlsd.ports import Lateness, Media, Playable, Rendering, StreamSummary
+
+
+class MemoryPlayable:
+    """A `Playable` that a test drives: `add_part`, `finish_segment`, `begin`, `end`."""
+
+    def __init__(self, *, low_latency: bool = False, target: int = 2, begun: bool = True, first_msn: int = 100) -> None:
+        self.low_latency = low_latency
+        self.ended = False
+        self.target = target
+        self.msn = first_msn  # the open segment
+        self.parts = 0  # of the open segment
+        self.done: dict[int, int] = {}  # finished segments: number of parts
+        self.resources: dict[tuple[str, str], Media] = {}
+        self.hint: tuple[str, str] | None = None
+        self.version = 0
+        self.waiters: list[asyncio.Future[None]] = []
+        self.minted: list[str] = []
+        if begun:
+            self.begin()
+
+    @property
+    def waiting(self) -> int:
+        """Coroutines that wait now."""
+        return len(self.waiters)
+
+    @property
+    def target_duration(self) -> int:
+        return self.target if self.done else 0
+
+    def begin(self, segments: int = 3) -> None:
+        """The first playlist."""
+        for _ in range(segments):
+            self.parts = 4
+            self.finish_segment()
+
+    def add_part(self) -> None:
+        self.parts += 1
+        self._wake()
+
+    def finish_segment(self) -> None:
+        self.done[self.msn] = self.parts
+        self.msn += 1
+        self.parts = 0
+        self._wake()
+
+    def add_media(self, run: str, name: str, body: bytes) -> None:
+        self.resources[run, name] = Media(body, "video/mp2t", f'"{run}-{name}"')
+        if self.hint == (run, name):
+            self.hint = None
+        self._wake()
+
+    def end(self) -> None:
+        self.ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self.version += 1
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- Playable
+
+    def playlist(self, *, skip: bool = False) -> Rendering | None:
+        if not self.done:
+            return None
+        lines = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{self.target}", f"#EXT-X-MEDIA-SEQUENCE:{min(self.done)}"]
+        if skip:
+            lines.append("#EXT-X-SKIP:SKIPPED-SEGMENTS=1")
+        lines += [f"#EXTINF:2.00000,\nr1/{msn}.ts" for msn in self.done]
+        lines += [f'#EXT-X-PART:DURATION=0.5,URI="r1/{self.msn}.{n}.ts"' for n in range(self.parts)]
+        lines += ["#EXT-X-ENDLIST"] if self.ended else []
+        body = ("\n".join(lines) + "\n").encode()
+        return Rendering(body, gzip.compress(body, mtime=0), f'"v{self.version}{"s" if skip else ""}"')
+
+    def multivariant(self, variant: str) -> bytes | None:
+        if not self.done:
+            return None
+        self.minted.append(variant)
+        return f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000000,CODECS="avc1.64001f"\n{variant}\n'.encode()
+
+    def media(self, run: str, name: str) -> Media | None:
+        return self.resources.get((run, name))
+
+    def expects(self, run: str, name: str) -> bool:
+        return self.hint == (run, name)
+
+    def lateness(self, msn: int, part: int | None) -> Lateness:
+        if msn > self.msn + 1:
+            return Lateness.TOO_FAR
+        if part is not None and part > (self.parts if msn == self.msn else self.done.get(msn, 0)) + 6:
+            return Lateness.TOO_FAR
+        if msn in self.done and part is not None and part >= self.done[msn]:
+            msn, part = msn + 1, 0  # DD03
+        if msn < self.msn or (msn == self.msn and (part or 0) < self.parts):
+            return Lateness.READY
+        return Lateness.WAIT
+
+    async def until_playlist(self, timeout: float) -> bool:
+        return await self._until(lambda: bool(self.done), timeout)
+
+    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
+        return await self._until(lambda: self.lateness(msn, part) is Lateness.READY, timeout)
+
+    async def until_media(self, run: str, name: str, timeout: float) -> bool:
+        return await self._until(lambda: (run, name) in self.resources, timeout)
+
+    async def _until(self, there: Callable[[], bool], timeout: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not there() and not self.ended:
+                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self.waiters.append(waiter)
+                    try:
+                        await waiter
+                    finally:
+                        self.waiters.remove(waiter)
+        return there()
+
+
+class MemoryDirectory:
+    """A `Directory` of the given streams, by `app/name`."""
+
+    def __init__(self, **streams: Playable) -> None:
+        self.streams: dict[tuple[str, str], Playable] = {("live", name): stream for name, stream in streams.items()}
+        self.rows: list[StreamSummary] = []
+
+    def find(self, app: str, name: str) -> Playable | None:
+        return self.streams.get((app, name))
+
+    def summaries(self) -> list[StreamSummary]:
+        return self.rows
