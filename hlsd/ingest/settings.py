@@ -93,8 +93,8 @@ class PublishSettings(BaseModel):
     stale_after: Duration = Field(
         default=5.0,
         ge=0,
-        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's hiccups it "
-        "gives streams away.",
+        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's "
+        "hiccups, it gives streams away.",
     )
     grace: Duration = Field(
         default=10.0,
