@@ -82,7 +82,7 @@ def test_what_the_source_sends_decodes_and_tells_its_time(codec: Codec) -> None:
     sent = [video.tags(number, 1_700_000_000 + number / 10) for number in range(21)]
     assert all(tags[-1].kind == VIDEO for tags in sent), "a frame must leave as soon as it is made"
     assert [tags[-1].time for tags in sent] == [1000 + 100 * number for number in range(21)]
-    with av.open(BytesIO(flv([tag for tags in sent for tag in tags])), format="flv") as container:
+    with av.open(BytesIO(flv([tag for tags in sent for tag in tags])), "r", format="flv") as container:
         assert container.streams.video[0].codec_context.name == {"h264": "h264", "h265": "hevc"}[codec]
         frames = list(container.decode(video=0))
     assert [n for n, frame in enumerate(frames) if frame.key_frame] == [0, 10, 20]
@@ -98,7 +98,7 @@ def test_the_beep_begins_with_the_wall_clocks_second() -> None:
     media = [tag for tag in tags if tag.kind == AUDIO]
     assert all(later.time >= earlier.time for earlier, later in pairwise(media))
     assert media[0].time < 1000 <= media[2].time, "the encoder's priming lies before the first sample"
-    with av.open(BytesIO(flv(tags)), format="flv") as container:
+    with av.open(BytesIO(flv(tags)), "r", format="flv") as container:
         loud = next(
             frame.time + at / SAMPLE_RATE
             for frame in container.decode(audio=0)
