@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import time
 from io import BytesIO
 from itertools import pairwise
@@ -12,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.demo_picture import Picture, Strides, read_time
-from hlsd.demo_source import SAMPLE_RATE, Codec, Shape, Tone, Video
+from hlsd.demo_source import SAMPLE_RATE, Codec, Shape, Tone, Video, publish
+from hlsd.errors import HlsdError
 from hlsd.tagger import AUDIO, SCRIPT, VIDEO, Tag
 
 SMALL = Shape("h264", 160, 96, 30, 1.0, 200_000)
@@ -111,3 +114,26 @@ def test_the_beep_begins_with_the_wall_clocks_second() -> None:
 def test_metadata_comes_before_media() -> None:
     kinds = [tag.kind for tag in Video(SMALL).tags(0, 0.0)]
     assert kinds == [SCRIPT, VIDEO, VIDEO]
+
+
+async def test_a_source_that_is_always_late_still_hears_the_server_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine too slow for the encoder nothing is ever waited for; it ran on for ever, unheard."""
+    gone = asyncio.Event()
+
+    class Push:
+        async def send(self, kind: int, at: int, body: bytes) -> None:
+            asyncio.get_running_loop().call_soon(gone.set)
+            if gone.is_set():
+                raise HlsdError("connection lost")
+
+        async def close(self) -> None:
+            """Nothing to do."""
+
+    async def connect(url: str) -> Push:
+        return Push()
+
+    clock = itertools.count()
+    monkeypatch.setattr("hlsd.demo_source.RtmpPush.connect", connect)
+    monkeypatch.setattr("hlsd.demo_source.time.monotonic", lambda: float(next(clock)))
+    with pytest.raises(HlsdError, match="connection lost"):
+        await asyncio.wait_for(publish("rtmp://127.0.0.1/live/demo", SMALL), 20)
