@@ -1,8 +1,8 @@
 """Is the command `hlsd`: serve, demo, publish, check.
 
-Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2 what
-was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the operator's
-is one line on standard error for each problem, never a traceback.
+Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2
+what was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the
+operator's is one line on standard error for each problem, never a traceback.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def check(
     typer.echo(config.listing(found), nl=False)
 
 
-def _overrides(  # noqa: PLR0913 - one for each option
+def _overrides(
     bind: str | None,
     rtmp_port: int | None,
     http_port: int | None,

@@ -19,7 +19,6 @@ from hlsd import app
 from hlsd.errors import HlsdError
 
 if TYPE_CHECKING:
-    from hlsd.app import Running
     from hlsd.config import Settings
     from hlsd.demo_source import Shape
 
@@ -38,12 +37,12 @@ async def run(settings: Settings, name: str, shape: Shape) -> int:
     """Serves and publishes as `name` ("app/stream") until SIGINT or SIGTERM, or until the publisher fails."""
     if not settings.rtmp.enabled:
         raise HlsdError("demo: needs RTMP, and rtmp.enabled is false")
-    running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+    running: asyncio.Future[app.Server] = asyncio.get_running_loop().create_future()
 
     async def publish() -> int:
         there = await running
-        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{there.rtmp_port}/{name}"
-        page = f"http://{_host(settings.http.bind)}:{there.http_port}/{name}"
+        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{there.rooms['rtmp'].port}/{name}"
+        page = f"http://{_host(settings.http.bind)}:{there.rooms['http'].port}/{name}"
         return await _publish(rtmp, page, shape)
 
     publisher = asyncio.ensure_future(publish())
@@ -89,14 +88,13 @@ async def _show(page: str, rtmp: str, shape: Shape) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE, follow_redirects=True) as client:
         try:
             async with asyncio.timeout(PATIENCE):
-                while not await _answers(client, playlist):
+                while not await _answers(client, playlist):  # noqa: ASYNC110 - asks as a browser would
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise HlsdError(f"{playlist} did not come within {PATIENCE:g} s") from None
     about = f"{shape.width}x{shape.height} {shape.codec} {shape.fps} fps"
-    typer.echo(
-        f"\n  Test picture ({about}), published to {rtmp}\n  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n"
-    )
+    typer.echo(f"\n  Test picture ({about}), published to {rtmp}")
+    typer.echo(f"  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n")
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

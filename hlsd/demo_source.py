@@ -29,6 +29,9 @@ from hlsd.tagger import SCRIPT, Tag, Tagger
 SAMPLE_RATE: Final = 48_000
 FRAME_SAMPLES: Final = 1024
 BEEP_SECONDS: Final = 0.1
+LEAD: Final = 1
+"""Seconds at which the first frame stands on the wire: the AAC encoder's first packet lies before it, and 0."""
+
 LATE: Final = 0.25
 """Seconds after which a frame is left out."""
 
@@ -106,7 +109,7 @@ class Video:
     def tags(self, number: int, wall: float) -> list[Tag]:
         """Frame `number` as seen at `wall`, seconds since the epoch."""
         frame = self._frame()
-        frame.pts = number
+        frame.pts = number + LEAD * self.shape.fps
         frame.time_base = Fraction(1, self.shape.fps)
         self._picture.draw(memoryview(frame.planes[0]), number, wall)
         frame.planes[1].update(self._picture.u)
@@ -143,7 +146,7 @@ class Tone:
             memoryview(plane)[: len(channel)] = channel
         frame.sample_rate = SAMPLE_RATE
         frame.time_base = Fraction(1, SAMPLE_RATE)
-        frame.pts = self.samples
+        frame.pts = self.samples + LEAD * SAMPLE_RATE
         self.samples += FRAME_SAMPLES
         return [tag for packet in self._stream.encode(frame) for tag in self._tagger.tags(packet)]
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import av
 from rich.console import Console
@@ -74,7 +74,7 @@ class Source:
                     f"{self._path}: its {stream.type} is {name}; H.264, H.265 and AAC can be published. "
                     "Nothing is re-encoded here: ffmpeg can do that"
                 )
-            chosen.append(stream)
+            chosen.append(cast("VideoStream | AudioStream", stream))
         if not chosen:
             raise MediaError(f"{self._path}: has neither video nor audio")
         return chosen
@@ -134,7 +134,7 @@ async def publish(source: Source, url: str, report: Callable[[Sent], None] | Non
 
 
 def run(path: Path, url: str, *, loop: bool, console: Console) -> int:
-    """`hlsd publish`: 0 when the file is sent (or the user has had enough), 1 refused or broken off, 2 unusable file."""
+    """`hlsd publish`: 0 sent (or the user has had enough), 1 refused or broken off, 2 file or URL of no use."""
     try:
         source = Source(path, loop=loop)
     except HlsdError as error:
@@ -151,6 +151,9 @@ def run(path: Path, url: str, *, loop: bool, console: Console) -> int:
             sent = asyncio.run(publish(source, url, report))
     except KeyboardInterrupt:
         return 0
+    except ValueError as error:
+        console.print(f"hlsd: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 2
     except (HlsdError, OSError) as error:
         console.print(f"hlsd: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1

@@ -91,8 +91,8 @@ class PublishSettings(BaseModel):
     stale_after: float = Field(
         default=5.0,
         ge=0,
-        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's hiccups it "
-        "gives streams away.",
+        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's "
+        "hiccups, it gives streams away.",
     )
     grace: float = Field(
         default=10.0,
