@@ -170,7 +170,7 @@ def _write(
             "![Memory per stream](ingest-rss.svg)",
             "",
             "CPU is user and system time of the server's processes over the measured seconds. Memory per stream is",
-            "(resident at the end - resident when idle) / publishers; nginx-rtmp keeps its segments in files in memory,",
+            "(resident at the end - resident when idle) / publishers; nginx-rtmp keeps its segments in files,",
             "which its resident size does not count, hlsd keeps them in the process.",
             "",
             *(["## Disturbed runs", "", *(f"- {fault}" for fault in faults), ""] if faults else []),
@@ -205,7 +205,7 @@ def _verdicts(
             met &= good
             verdict = "met" if good else "missed"
             said.append(
-                f"At 20 publishers hlsd takes {mine / base:.2f}× nginx-rtmp's CPU (at most {TARGET_RATIO:.0f}×: {verdict})."
+                f"At 20 publishers hlsd takes {mine / base:.2f}× nginx-rtmp's CPU (target {TARGET_RATIO:.0f}: {verdict})."
             )
     if "hlsd" in rss:
         worst = max((value for value in rss["hlsd"] if value is not None), default=0.0)
