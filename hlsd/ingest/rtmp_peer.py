@@ -175,8 +175,7 @@ class RtmpPeer(asyncio.Protocol):
                 try:
                     sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 except UnsupportedCodec as error:
-                    self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
-                    self.dismiss(_REJECTED, "error:codec", str(error))
+                    self._refuse_codec(error)
                     return
                 if self.sink is None:  # dropped from within
                     return
@@ -255,6 +254,10 @@ class RtmpPeer(asyncio.Protocol):
         self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
         shutdown = reason in {"shutdown", "draining"}
         self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, reason)
+
+    def _refuse_codec(self, error: UnsupportedCodec) -> None:
+        self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
+        self.dismiss(_REJECTED, "error:codec", str(error))
 
     def dismiss(self, code: str, reason: str, text: str) -> None:
         """Says goodbye with a status where there is a stream to say it on, and closes."""
@@ -361,6 +364,9 @@ class RtmpPeer(asyncio.Protocol):
             if self.sink is not None:
                 self.sink.tick(now)
             self._act(self.conversation.tick(now), now)
+        except UnsupportedCodec as error:
+            self._refuse_codec(error)
+            return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self._fail(error)
             return
