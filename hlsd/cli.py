@@ -76,11 +76,11 @@ def serve(
     log_format: LogFormat = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
-    from hlsd import app  # noqa: PLC0415 - `hlsd check` answers without loading the server
-
     overrides = _overrides(bind, rtmp_port, http_port, state_dir, log_level, log_format)
     settings = _configuration(config_file, overrides).settings
     log.configure(settings.server.log_level, settings.server.log_format)
+    from hlsd import app  # noqa: PLC0415 - mistakes are told without loading the server
+
     raise typer.Exit(_run(app.serve(settings)))
 
 
@@ -102,7 +102,6 @@ def demo(
     gop: Annotated[float, typer.Option(help="Seconds from key frame to key frame.")] = 1.0,
 ) -> None:
     """Serve, and publish a test picture with a clock and a beep each second to it by RTMP."""
-    from hlsd import demo as room  # noqa: PLC0415
     from hlsd.demo_source import Shape  # noqa: PLC0415
 
     overrides = _overrides(bind, rtmp_port, http_port, state_dir, log_level, log_format)
@@ -116,6 +115,8 @@ def demo(
     except ValueError as error:
         _fail(f"demo: {error}", 2)
     log.configure(settings.server.log_level, settings.server.log_format)
+    from hlsd import demo as room  # noqa: PLC0415
+
     raise typer.Exit(_run(room.run(settings, name, shape)))
 
 
