@@ -51,6 +51,7 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
         self._pat, self._pmt = _tables(tracks)
         self._tables_written = 0
+        self._tables_due = False
         self._parameter_sets = self._adts = b""
         self._video: _TrackMuxer | None = None
         self._audio: _TrackMuxer | None = None
@@ -62,9 +63,13 @@ class TsMuxer:
             self._adts = adts_prefix(tracks.audio)
 
     def part(self, cut: Cut) -> bytes:
-        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens."""
+        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens; empty for a gap."""
+        self._tables_due |= cut.opens
+        if not cut.video and not cut.audio:
+            return b""
         out: list[bytes] = []
-        if cut.opens:
+        if self._tables_due:  # where gaps open a segment, the tables stand before its first media
+            self._tables_due = False
             counter = self._tables_written & 0x0F
             out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
             self._tables_written += 1

@@ -50,6 +50,11 @@ class Segment:
     size: int = 0
     body: bytes | None = None
 
+    @property
+    def gap(self) -> bool:
+        """Whether it is finished and there is nothing in it to fetch (MP23)."""
+        return self.body == b""
+
 
 class Window:
     """The segments of one run, oldest first, with the open one at the end.
@@ -142,7 +147,8 @@ class Window:
             size = len(part.body)
             part.body = view[at : at + size]
             at += size
-        self._named[segment.uri.rpartition("/")[2]] = segment
+        if body:
+            self._named[segment.uri.rpartition("/")[2]] = segment
         self.segments.append(segment)
         self.open = None
         self._slide()
@@ -192,32 +198,36 @@ class Window:
         """Removes at the head: never below three target durations (MP07), earlier where memory runs out."""
         listed = sum(segment.duration for segment in self.segments)
         floor = 3 * self.target_duration * TICKS
-        while len(self.segments) > 1:
-            head = self.segments[0]
-            if listed - head.duration < floor:
-                break
-            if len(self.segments) <= self._listed and self.bytes <= self._max_bytes:
-                break
-            listed -= head.duration
-            del self.segments[0]
-            self.discontinuity_sequence += head.discontinuity
-            self.removed.append(head)
+        while len(self.segments) > self._listed and listed - self.segments[0].duration >= floor:
+            listed -= self._remove_head()
         # "duration of the segment plus the duration of the longest Playlist" (§6.2.2): one window more.
-        kept = 0
+        kept = sum(segment.duration for segment in self.removed)
         longest = max(listed, floor)
-        for index in range(len(self.removed) - 1, -1, -1):
-            old = self.removed[index]
-            if kept >= longest + old.duration or self.bytes > self._max_bytes:
-                for gone in self.removed[: index + 1]:
-                    self._drop(gone)
-                del self.removed[: index + 1]
+        while self.removed and kept - self.removed[0].duration >= longest + self.removed[0].duration:
+            kept -= self.removed[0].duration
+            self._drop(self.removed.pop(0))
+        while self.bytes > self._max_bytes:
+            # Memory runs out: what is no longer listed goes first, the newest of it last (MP12), then the list
+            # shrinks down to its floor.
+            shrinks = len(self.segments) > 1 and listed - self.segments[0].duration >= floor
+            if self.removed and (len(self.removed) > 1 or not shrinks):
+                self._drop(self.removed.pop(0))
+            elif shrinks:
+                listed -= self._remove_head()
+            else:
                 break
-            kept += old.duration
         self._drop_unused_inits()
+
+    def _remove_head(self) -> int:
+        """Takes the oldest segment off the list; returns its duration."""
+        head = self.segments.pop(0)
+        self.discontinuity_sequence += head.discontinuity
+        self.removed.append(head)
+        return head.duration
 
     def _drop(self, segment: Segment) -> None:
         self.bytes -= segment.size
-        del self._named[segment.uri.rpartition("/")[2]]
+        self._named.pop(segment.uri.rpartition("/")[2], None)
         for part in segment.parts:
             self._named.pop(part.uri.rpartition("/")[2], None)
 
