@@ -29,7 +29,9 @@ def units_of(film: bytes, *, late_audio: int = 0) -> tuple[Tracks, list[AccessUn
             payload, _, _ = normalise(packet.body, size)
             dts = timestamp * 90
             units.append(
-                AccessUnit(Kind.VIDEO, dts, dts + packet.cts * 90, packet.key, packet.key, payload, _WALL + timestamp / 1000)
+                AccessUnit(
+                    Kind.VIDEO, dts, dts + packet.cts * 90, packet.key, packet.key, payload, _WALL + timestamp / 1000
+                )
             )
         elif kind == flv.AUDIO:
             sound = flv.decode_audio(body)
