@@ -9,35 +9,39 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import ClassVar, Protocol, Self
 
 from tests.support.ports import free_port
-from tests.support.server import HlsdServer
+from tests.support.server import HlsdServer, usage
 
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Protocol
 
-    class Peer(Protocol):
-        """A server under load."""
+class Peer(Protocol):
+    """A server under load."""
 
-        name: str
+    name: ClassVar[str]
 
-        def __enter__(self) -> Self: ...
-        def __exit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-        ) -> None: ...
-        def pids(self) -> list[int]:
-            """The processes that do the work."""
-            ...
+    def __init__(self, core: int | None = 0) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    @staticmethod
+    def missing() -> str | None:
+        """Why it cannot run here, or None."""
+        ...
 
-        def rtmp(self, name: str) -> str:
-            """Where a publisher goes."""
-            ...
+    def pids(self) -> list[int]:
+        """The processes that do the work; their children count too."""
+        ...
 
-        def hls(self, name: str) -> str:
-            """The playlist of a stream."""
-            ...
+    def rtmp(self, name: str) -> str:
+        """Where a publisher goes."""
+        ...
+
+    def hls(self, name: str) -> str:
+        """The playlist of a stream."""
+        ...
 
 
 _NGINX_MODULES = (
@@ -93,7 +97,7 @@ def memory_directory() -> Path | None:
 class Nginx:
     """nginx with libnginx-mod-rtmp: one worker, HLS segments of 2 s into memory."""
 
-    name = "nginx-rtmp"
+    name: ClassVar[str] = "nginx-rtmp"
 
     def __init__(self, core: int | None = 0) -> None:
         self._core = core
@@ -156,7 +160,7 @@ class Nginx:
 class Hlsd:
     """This checkout's server with its default configuration: 2 s segments, at least six listed."""
 
-    name = "hlsd"
+    name: ClassVar[str] = "hlsd"
 
     def __init__(self, core: int | None = 0) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="hlsd-bench-"))
@@ -190,6 +194,14 @@ class Hlsd:
     def hls(self, name: str) -> str:
         """The multivariant playlist of a stream."""
         return self._server.hls(name)
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process and its children."""
+    total = usage(pid).rss
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += sum(resident(int(child)) for child in (task / "children").read_text().split())
+    return total
 
 
 def _pinned(core: int | None) -> list[str]:

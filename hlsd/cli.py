@@ -1,8 +1,8 @@
 """Is the command `hlsd`: serve, demo, publish, check.
 
-Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2 what
-was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the operator's
-is one line on standard error for each problem, never a traceback.
+Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2
+what was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the
+operator's is one line on standard error for each problem, never a traceback.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ def serve(
     log_format: LogFormat = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
-    from hlsd import app  # noqa: PLC0415 - `hlsd check` answers without loading the server
-
     overrides = _overrides(bind, rtmp_port, http_port, state_dir, log_level, log_format)
     settings = _configuration(config_file, overrides).settings
     log.configure(settings.server.log_level, settings.server.log_format)
+    from hlsd import app  # noqa: PLC0415 - mistakes are told without loading the server
+
     raise typer.Exit(_run(app.serve(settings)))
 
 
@@ -102,7 +102,6 @@ def demo(
     gop: Annotated[float, typer.Option(help="Seconds from key frame to key frame.")] = 1.0,
 ) -> None:
     """Serve, and publish a test picture with a clock and a beep each second to it by RTMP."""
-    from hlsd import demo as room  # noqa: PLC0415
     from hlsd.demo_source import Shape  # noqa: PLC0415
 
     overrides = _overrides(bind, rtmp_port, http_port, state_dir, log_level, log_format)
@@ -116,6 +115,8 @@ def demo(
     except ValueError as error:
         _fail(f"demo: {error}", 2)
     log.configure(settings.server.log_level, settings.server.log_format)
+    from hlsd import demo as room  # noqa: PLC0415
+
     raise typer.Exit(_run(room.run(settings, name, shape)))
 
 
@@ -146,7 +147,7 @@ def check(
     typer.echo(config.listing(found), nl=False)
 
 
-def _overrides(  # noqa: PLR0913 - one for each option
+def _overrides(
     bind: str | None,
     rtmp_port: int | None,
     http_port: int | None,
@@ -177,8 +178,6 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
-    except ConfigError as error:
-        _fail(str(error), 2)
     except HlsdError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

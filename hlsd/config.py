@@ -53,7 +53,7 @@ class ServerSettings(BaseModel):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info",
-        description="Least severe log line that is written. debug says more about each connection, nothing about media.",
+        description="Least severe log line that is written. debug says more of each connection, nothing about media.",
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="Shape of a log line on standard error: for eyes, or one JSON object for a collector."
@@ -259,7 +259,7 @@ def _validate(given: Mapping[str, _Given], problems: list[str]) -> Settings | No
             built[section] = model.model_validate({key: found.value for key, found in here.items()})
         except ValidationError as error:
             problems.extend(_explain(section, model, here, error))
-    return Settings(**built) if len(built) == len(known) else None  # type: ignore[arg-type]
+    return Settings.model_validate(built) if len(built) == len(known) else None
 
 
 def _is_misused_switch(value: object, field: FieldInfo) -> bool:
@@ -382,6 +382,9 @@ def _bounds(field: FieldInfo) -> str:
         return f"One of {', '.join(_toml(choice) for choice in choices)}."
     low = next((mark.ge for mark in field.metadata if hasattr(mark, "ge")), None)
     high = next((mark.le for mark in field.metadata if hasattr(mark, "le")), None)
+    above = next((mark.gt for mark in field.metadata if hasattr(mark, "gt")), None)
+    if above is not None:
+        return f"Above {_shown(above, field)}."
     if low is not None and high is not None:
         return f"From {_shown(low, field)} to {_shown(high, field)}."
     if low is not None:

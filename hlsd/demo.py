@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import typer
 
-from hlsd import app
+from hlsd.app import Server
 from hlsd.errors import HlsdError
 
 if TYPE_CHECKING:
-    from hlsd.app import Running
     from hlsd.config import Settings
     from hlsd.demo_source import Shape
 
 PATIENCE: Final = 30.0
 """Seconds until a stream that does not come is given up."""
+
+SAME_SIGNAL: Final = 0.5
+"""Seconds within which a second signal is taken for the first."""
 
 _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
@@ -38,24 +40,48 @@ async def run(settings: Settings, name: str, shape: Shape) -> int:
     """Serves and publishes as `name` ("app/stream") until SIGINT or SIGTERM, or until the publisher fails."""
     if not settings.rtmp.enabled:
         raise HlsdError("demo: needs RTMP, and rtmp.enabled is false")
-    running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    impatient = asyncio.Event()
+    first = 0.0
 
-    async def publish() -> int:
-        there = await running
-        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{there.rtmp_port}/{name}"
-        page = f"http://{_host(settings.http.bind)}:{there.http_port}/{name}"
-        return await _publish(rtmp, page, shape)
+    def on_signal() -> None:
+        # timeout(1) and shells signal the process and its group: two at once are one.
+        nonlocal first
+        if not told.is_set():
+            first = loop.time()
+            told.set()
+        elif loop.time() - first > SAME_SIGNAL:
+            impatient.set()
 
-    publisher = asyncio.ensure_future(publish())
-    # The server ends on a signal and on nothing else; a publisher that fails sends one.
-    publisher.add_done_callback(lambda task: None if task.cancelled() else signal.raise_signal(signal.SIGTERM))
-    try:
-        code = await app.serve(settings, ready=running.set_result)
-    finally:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    server = Server(settings)
+    await server.start()
+    rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.rooms['rtmp'].port}/{name}"
+    page = f"http://{_host(settings.http.bind)}:{server.rooms['http'].port}/{name}"
+    publisher = asyncio.create_task(_publish(rtmp, page, shape))
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait({publisher, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    leaving = asyncio.create_task(_leave(publisher, server))
+    cut = asyncio.create_task(impatient.wait())
+    await asyncio.wait({leaving, cut}, return_when=asyncio.FIRST_COMPLETED)
+    cut.cancel()
+    return leaving.result() if leaving.done() else 0
+
+
+async def _leave(publisher: asyncio.Task[int], server: Server) -> int:
+    """The publisher first: it takes its leave, and the server has nobody to drop."""
+    code = 0
+    if publisher.done():
+        code = publisher.result()
+    else:
         publisher.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await publisher
-    return code or (0 if publisher.cancelled() else publisher.result())
+    await server.stop()
+    return code
 
 
 async def _publish(rtmp: str, page: str, shape: Shape) -> int:
@@ -89,14 +115,13 @@ async def _show(page: str, rtmp: str, shape: Shape) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE, follow_redirects=True) as client:
         try:
             async with asyncio.timeout(PATIENCE):
-                while not await _answers(client, playlist):
+                while not await _answers(client, playlist):  # noqa: ASYNC110 - asks as a browser would
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise HlsdError(f"{playlist} did not come within {PATIENCE:g} s") from None
     about = f"{shape.width}x{shape.height} {shape.codec} {shape.fps} fps"
-    typer.echo(
-        f"\n  Test picture ({about}), published to {rtmp}\n  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n"
-    )
+    typer.echo(f"\n  Test picture ({about}), published to {rtmp}")
+    typer.echo(f"  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n")
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

@@ -1,7 +1,7 @@
 """Draws the test picture: colour bars, something that moves, the time of day in large digits.
 
-Pure: the time comes in, planes of yuv420p go out. Drawn by whole rows of bytes, without fonts or numpy, in a fraction of
-a millisecond. The lowest rows hold the same time for machines: 32 black or white cells from left to right, the
+Pure: the time comes in, planes of yuv420p go out. Drawn by whole rows of bytes, without fonts or numpy, in a fraction
+of a millisecond. The lowest rows hold the same time for machines: 32 black or white cells from left to right, the
 milliseconds since the epoch modulo 2^32, highest bit first. `read_time` reads them back from a decoded picture.
 """
 
@@ -88,7 +88,7 @@ class Picture:
         return b"".join(lit) + bytes((_BLACK,)) * self._scale
 
     def _make_texture(self) -> bytes:
-        """Slanting stripes with a grain, periodic in `_texture_rows` rows; a window into it, moved down, moves them up."""
+        """Slanting stripes with a grain, periodic in `_texture_rows` rows: a window into it that moves down scrolls."""
         period = self._texture_rows
         seed = 1
         grain = bytearray()
@@ -155,7 +155,7 @@ def _bar_row(plane: int, width: int, stride: int) -> bytes:
     return bytes(_BARS[min(x, width - 1) * len(_BARS) // width][plane] for x in range(stride))
 
 
-def read_time(luma: bytes | memoryview, width: int, height: int, stride: int) -> int:
+def read_time(luma: bytes | bytearray | memoryview, width: int, height: int, stride: int) -> int:
     """Milliseconds since the epoch modulo 2^32 that the cells of a picture tell; scaling does no harm."""
     y = height - max(8, height // 45) // 2
     millis = 0

@@ -3,7 +3,8 @@
 `configure` is called once by the command line; every module logs by `structlog.get_logger()`. Times are UTC, ISO 8601.
 Three rules hold for whatever is logged, ours or a library's:
 
-* a value under a name that speaks of a secret (token, sign, secret, password, key, jwt, authorization, query) is masked;
+* a value under a name that speaks of a secret (token, sign, secret, password, key, jwt, authorization, query) is
+  masked;
 * the query of any URL or stream key in any text is cut, as are user and password before an @;
 * control and bidirectional characters are escaped and long texts are cut, since names and versions come from peers.
 """

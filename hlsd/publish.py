@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import av
 from rich.console import Console
@@ -25,10 +25,14 @@ from hlsd.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 LEAD: Final = Fraction(1)
 """Where the file's first presentation time stands, seconds."""
+
+UNDATED_LIMIT: Final = 64
+"""Packets of a track that may wait for a decoding time."""
 
 SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
 _NAMES: Final = {"h264": "H.264", "hevc": "H.265", "aac": "AAC"}
@@ -74,7 +78,7 @@ class Source:
                     f"{self._path}: its {stream.type} is {name}; H.264, H.265 and AAC can be published. "
                     "Nothing is re-encoded here: ffmpeg can do that"
                 )
-            chosen.append(stream)
+            chosen.append(cast("VideoStream | AudioStream", stream))
         if not chosen:
             raise MediaError(f"{self._path}: has neither video nor audio")
         return chosen
@@ -87,20 +91,49 @@ class Source:
             with self._open() as container:
                 shift = begin - Fraction(container.start_time or 0, av.time_base)
                 try:
-                    for packet in container.demux([container.streams[index] for index in self._indexes]):
-                        if packet.pts is None and packet.dts is None:
-                            continue  # the empty packet at the end
+                    for packet in _dated(container.demux([container.streams[index] for index in self._indexes])):
                         base = packet.time_base
                         offset = round(shift / base)
-                        packet.dts = (packet.pts if packet.dts is None else packet.dts) + offset  # type: ignore[operator]
-                        packet.pts = packet.dts if packet.pts is None else packet.pts + offset
-                        end = max(end, (packet.dts + (packet.duration or 0)) * base)
+                        decoding = (packet.dts or 0) + offset
+                        packet.pts = decoding if packet.pts is None else packet.pts + offset
+                        packet.dts = decoding
+                        end = max(end, (decoding + (packet.duration or 0)) * base)
                         yield from self._taggers[packet.stream_index].tags(packet)
                 except av.FFmpegError as error:
                     raise MediaError(f"{self._path}: breaks off: {error.strerror or error}") from None
             if not self._loop or end == begin:
                 return
             begin = end
+
+
+def _dated(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Gives every packet a decoding time.
+
+    Matroska has none, and libavformat can tell them only once it has seen as many pictures as are reordered: those
+    before are dated backwards from the first that it tells. Raises MediaError if it tells none for long.
+    """
+    waiting: dict[int, list[Packet[Any]]] = {}
+    for packet in packets:
+        if packet.pts is None and packet.dts is None:
+            continue  # the empty packet at the end
+        early = waiting.setdefault(packet.stream_index, [])
+        if packet.dts is None:
+            early.append(packet)
+            if len(early) > UNDATED_LIMIT:
+                raise MediaError("the file has no decoding times")
+            continue
+        yield from _backwards(early, packet.dts)
+        early.clear()
+        yield packet
+    for early in waiting.values():
+        yield from _backwards(early, max((packet.pts or 0 for packet in early), default=0) + 1)
+
+
+def _backwards(early: list[Packet[Any]], before: int) -> list[Packet[Any]]:
+    for packet in reversed(early):
+        before = min(before - max(packet.duration or 1, 1), packet.pts or 0)
+        packet.dts = before
+    return early
 
 
 async def publish(source: Source, url: str, report: Callable[[Sent], None] | None = None) -> Sent:
@@ -118,8 +151,8 @@ async def publish(source: Source, url: str, report: Callable[[Sent], None] | Non
             if first is None:
                 first = at
             early = (at - first) / 1000 - (time.monotonic() - start)
-            if early > 0:
-                await asyncio.sleep(early)
+            # Also when there is nothing to wait for: a server that has gone, or a signal, is heard only here.
+            await asyncio.sleep(max(0.0, early))
             await push.send(kind, at, body)
             size += len(body)
             # Sequence headers (AVC packet type 0) are no pictures; enhanced ones have their type in the low nibble.
@@ -134,7 +167,7 @@ async def publish(source: Source, url: str, report: Callable[[Sent], None] | Non
 
 
 def run(path: Path, url: str, *, loop: bool, console: Console) -> int:
-    """`hlsd publish`: 0 when the file is sent (or the user has had enough), 1 refused or broken off, 2 unusable file."""
+    """`hlsd publish`: 0 sent (or the user has had enough), 1 refused or broken off, 2 file or URL of no use."""
     try:
         source = Source(path, loop=loop)
     except HlsdError as error:
@@ -151,6 +184,9 @@ def run(path: Path, url: str, *, loop: bool, console: Console) -> int:
             sent = asyncio.run(publish(source, url, report))
     except KeyboardInterrupt:
         return 0
+    except ValueError as error:
+        console.print(f"hlsd: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return 2
     except (HlsdError, OSError) as error:
         console.print(f"hlsd: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1

@@ -59,7 +59,7 @@ def parse_size(value: object) -> object:
     """Bytes of `1024`, `"1024"`, `"64MiB"`, `"1.5GiB"`, `"500kB"`; raises ValueError for any other text."""
     if not isinstance(value, str):
         if isinstance(value, bool):
-            raise ValueError('should be a size such as 1048576 or "64MiB"')
+            raise ValueError('should be a size such as 1048576 or "64MiB"')  # noqa: TRY004 - pydantic's way
         return value
     number, unit = _split(value, "B, KiB, MiB, GiB, kB, MB, GB")
     try:

@@ -1,15 +1,15 @@
 """Turns the packets of one track into FLV tags, which are the bodies of RTMP messages.
 
-libavformat's own FLV muxer writes them, so that what `hlsd demo` and `hlsd publish` send is made by other code than what
-receives it: AVC and HEVC (enhanced RTMP `hvc1`) with their sequence headers, AAC with its configuration. One muxer for
-each track: a shared one would hold each video frame until the next audio frame is there.
+libavformat's own FLV muxer writes them, so that what `hlsd demo` and `hlsd publish` send is made by other code than
+what receives it: AVC and HEVC (enhanced RTMP `hvc1`) with their sequence headers, AAC with its configuration. One muxer
+for each track: a shared one would hold each video frame until the next audio frame is there.
 
 FLV 10.1 annex E: file header 9 bytes, then PreviousTagSize (4) and tags of 11 + n bytes; times in milliseconds.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import av
 
@@ -71,11 +71,13 @@ class Tagger:
         tagger.container.add_stream_from_template(template)
         return tagger
 
-    def tags(self, packet: Packet) -> list[Tag]:
+    def tags(self, packet: Packet[Any]) -> list[Tag]:
         """The tags that `packet` makes, the track's headers before the first."""
         packet.stream = cast("VideoStream | AudioStream", self.container.streams[0])
         self.container.mux_one(packet)
-        return list(self._parse())
+        made = list(self._parse())
+        # The muxer dates headers 0; on the wire they stand where the media they belong to stands.
+        return [tag._replace(time=made[-1].time) for tag in made]
 
     def _parse(self) -> Iterator[Tag]:
         pending = self._sink.pending

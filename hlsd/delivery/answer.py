@@ -265,7 +265,8 @@ class Judge:
         """Ends a held reload: the playlist, or why not (DD09)."""
         if released:
             return self._blocked(request, playable, skip)
-        if playable.ended and (last := playable.playlist()) is not None:
+        here = self._directory.find(target.app, target.name) is playable
+        if here and playable.ended and (last := playable.playlist()) is not None:
             return self._rendered(request, last)
         return self._gone_or_late(request, target, playable)
 

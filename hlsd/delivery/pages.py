@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 from hlsd.clock import Clock
-from hlsd.delivery.request import RESERVED_APPS, RESERVED_SUFFIXES, accepts_gzip, etag_matches
+from hlsd.delivery.request import BadRequest, accepts_gzip, etag_matches, is_ours, parse_path
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory
 
@@ -88,7 +89,7 @@ class Pages:
 
     async def page(self, request: Request) -> Response:
         """The front page and every player page."""
-        if request.path_params.get("app") in RESERVED_APPS or request.url.path.endswith(RESERVED_SUFFIXES):
+        if request.url.path != "/" and not _is_page(request.scope):  # `%2f` is a slash to the router, not to us
             return await self.missing(request)
         if request.url.path.endswith("/") and request.url.path != "/":
             return RedirectResponse(request.url.path.rstrip("/"), 302, headers={"cache-control": "no-store"})
@@ -138,6 +139,15 @@ class Pages:
         if zipped:
             headers["content-encoding"] = "gzip"
         return Response(file.zipped if zipped else file.body, media_type=file.content_type, headers=headers)
+
+
+def _is_page(scope: Scope) -> bool:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    try:
+        target = parse_path(raw)
+    except BadRequest:
+        return False
+    return is_ours(raw) and target is not None and target.kind == "page"
 
 
 def _load(path: Path) -> File:

@@ -10,6 +10,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hlsd.quantities import Duration
+
 
 class HttpSettings(BaseModel):
     """Section `http`: where players and browsers come in."""
@@ -40,7 +42,7 @@ class HttpSettings(BaseModel):
         default="",
         description="File of hls.js (hls.min.js) for the player page; empty: web/node_modules beside the program.",
     )
-    first_playlist_wait: float = Field(
+    first_playlist_wait: Duration = Field(
         default=10.0,
         ge=0,
         le=60,
@@ -49,7 +51,7 @@ class HttpSettings(BaseModel):
             "0 answers at once, and players show an error."
         ),
     )
-    keep_alive: float = Field(
+    keep_alive: Duration = Field(
         default=75.0,
         ge=5,
         le=3600,

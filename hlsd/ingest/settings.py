@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hlsd.quantities import Duration, Size
+
 
 class RtmpSettings(BaseModel):
     """The RTMP room: where it listens and what a connection may take."""
@@ -34,20 +36,20 @@ class RtmpSettings(BaseModel):
         ge=1,
         description="Connections at once, publishing or not; one more is closed as soon as it is accepted.",
     )
-    handshake_timeout: float = Field(
+    handshake_timeout: Duration = Field(
         default=10.0, gt=0, description="Seconds for the whole handshake; then the connection is closed."
     )
-    publish_timeout: float = Field(
+    publish_timeout: Duration = Field(
         default=15.0,
         gt=0,
         description="Seconds from the handshake (or the end of a publication) to publish; then it is closed.",
     )
-    idle_timeout: float = Field(
+    idle_timeout: Duration = Field(
         default=30.0,
         gt=0,
         description="Seconds a publisher may send no audio, video or metadata; then it is closed and grace begins.",
     )
-    ping_interval: float = Field(
+    ping_interval: Duration = Field(
         default=10.0,
         gt=0,
         description="Seconds of silence after which a ping is sent, which also keeps NAT entries alive.",
@@ -58,7 +60,7 @@ class RtmpSettings(BaseModel):
         le=65_536,
         description="Chunk size announced to encoders, bytes. ffmpeg sends at it; small ones cost CPU on both sides.",
     )
-    max_message: int = Field(
+    max_message: Size = Field(
         default=8 * 1024 * 1024,
         ge=64 * 1024,
         le=0xFFFFFF,
@@ -88,13 +90,13 @@ class PublishSettings(BaseModel):
         description='What a second publisher of a name may do: "stale" replaces one that was silent for stale_after, '
         '"always" replaces any, "never" none.',
     )
-    stale_after: float = Field(
+    stale_after: Duration = Field(
         default=5.0,
         ge=0,
-        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's hiccups it "
-        "gives streams away.",
+        description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's "
+        "hiccups, it gives streams away.",
     )
-    grace: float = Field(
+    grace: Duration = Field(
         default=10.0,
         ge=0,
         description="Seconds a stream stays after its publisher left; back within them, it goes on behind one "

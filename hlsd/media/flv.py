@@ -198,25 +198,22 @@ def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None
     if kind != 2:
         fourcc = tag[position : position + 4]
         position += 4
+    if kind == 0:
+        if position >= len(tag):
+            raise MediaError("a multitrack tag without tracks")
+        return None if tag[position] else (packet, fourcc, tag[position + 1 :])
     while position < len(tag):
         if kind == 2:
             fourcc = tag[position : position + 4]
             position += 4
-        if position >= len(tag):
-            break
-        track = tag[position]
-        position += 1
-        if kind == 0:
-            return (packet, fourcc, tag[position:]) if track == 0 else None
-        start = position + 3
-        position = start + int.from_bytes(tag[position:start], "big")
-        if position > len(tag):
-            break
-        if track == 0:
-            return packet, fourcc, tag[start:position]
-    else:
-        return None
-    raise MediaError("a multitrack tag that ends inside a track")
+        start = position + 4
+        end = start + int.from_bytes(tag[position + 1 : start], "big")
+        if end > len(tag):
+            raise MediaError("a multitrack tag that ends inside a track")
+        if tag[position] == 0:
+            return packet, fourcc, tag[start:end]
+        position = end
+    return None
 
 
 def video_config(codec: VideoCodec, record: bytes) -> bytes:

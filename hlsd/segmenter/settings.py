@@ -6,13 +6,15 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hlsd.quantities import Duration, Size
+
 
 class HlsSettings(BaseModel):
     """Section `[hls]`: seconds, counts and bytes of the live window."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    time: float = Field(
+    time: Duration = Field(
         2.0,
         ge=0.5,
         le=10,
@@ -26,7 +28,7 @@ class HlsSettings(BaseModel):
         description="Segments listed, at least. As many again stay downloadable after they left the playlist. "
         "More: viewers may pause longer or seek back; memory grows in step.",
     )
-    max_segment: float = Field(
+    max_segment: Duration = Field(
         10.0,
         ge=1,
         le=60,
@@ -38,7 +40,7 @@ class HlsSettings(BaseModel):
         description="Low-Latency HLS: parts, blocking reload, preload hints, delta updates. "
         "Off: plain HLS with the same segments.",
     )
-    part: float = Field(
+    part: Duration = Field(
         0.334,
         ge=0.1,
         le=2,
@@ -49,12 +51,12 @@ class HlsSettings(BaseModel):
         "auto",
         description='"auto": MPEG-TS for H.264, fMP4 for H.265. "fmp4": fMP4 for both; very old players lose H.264.',
     )
-    max_segment_bytes: int = Field(
+    max_segment_bytes: Size = Field(
         50 * 1024 * 1024,
         ge=1024 * 1024,
         description="Largest segment, bytes. A stream that reaches it is cut there, key frame or not.",
     )
-    max_stream_bytes: int = Field(
+    max_stream_bytes: Size = Field(
         128 * 1024 * 1024,
         ge=4 * 1024 * 1024,
         description="Media in memory for one stream, bytes. When reached, old segments go early; a publisher that "

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import av
 import pytest
 
 from tests.support.footage import Film
-from tests.support.hlscheck import Snapshot, check_playlist, hevc_codec_string
+from tests.support.hlscheck import Snapshot, check_playlist, check_recording, codec_strings, hevc_codec_string
 from tests.support.isocheck import IsoTrail, boxes, check_fmp4, check_init, find
+from tests.support.players import Recording, Segment
 from tests.support.tscheck import TsTrail, check_ts, crc32_mpeg, parse_packet
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ MULTIVARIANT = """\
 #EXTM3U
 #EXT-X-VERSION:6
 #EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-STREAM-INF:BANDWIDTH=3600000,AVERAGE-BANDWIDTH=3000000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=30.000
+#EXT-X-STREAM-INF:BANDWIDTH=3600000,AVERAGE-BANDWIDTH=3000000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=30.000
 cam/~abc/index.m3u8
 """
 HEAD = """\
@@ -59,6 +62,11 @@ def test_clean_playlists_pass() -> None:
     assert rules(media(6), media(5), at=2.0) == set()
 
 
+def two_maps(text: str) -> str:
+    """Gives the first segment another initialisation section than the rest, without a discontinuity."""
+    return text.replace("#EXT-X-PROGRAM", '#EXT-X-MAP:URI="a"\n#EXT-X-PROGRAM').replace('"a"', '"b"', 1)
+
+
 BROKEN_TEXT: list[tuple[str, Callable[[str], str]]] = [
     ("P01", lambda text: text.replace("#EXTM3U\n", "")),
     ("P01", lambda text: "\ufeff" + text),
@@ -69,7 +77,7 @@ BROKEN_TEXT: list[tuple[str, Callable[[str], str]]] = [
     ("P03", lambda text: text.replace("#EXTINF", "#EXT-X-MAP:URI=a.mp4\n#EXTINF", 1)),
     ("P03", lambda text: text.replace("#EXTINF", '#EXT-X-MAP:URI="a.mp4",\n#EXTINF', 1)),
     ("P03", lambda text: text.replace("#EXTINF", '#EXT-X-MAP:URI="a",URI="b"\n#EXTINF', 1)),
-    ("P03", lambda text: text.replace("#EXT-X-MEDIA-S", '#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD="YES"\n#EXT-X-MEDIA-S')),
+    ("P03", lambda text: text.replace("#EXT-X-MED", '#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD="YES"\n#EXT-X-MED')),
     ("P03", lambda text: text.replace("#EXT-X-MEDIA-S", "#EXT-X-PART-INF:PART-TARGET=5e-1\n#EXT-X-MEDIA-S")),
     ("P04", lambda text: text.replace("#EXT-X-VERSION:6\n", "")),
     ("P04", lambda text: text.replace("VERSION:6", "VERSION:2")),
@@ -88,7 +96,7 @@ BROKEN_TEXT: list[tuple[str, Callable[[str], str]]] = [
     ("MP17", lambda text: text.replace("#EXT-X-DISCONTINUITY-SEQUENCE:0\n", "")),
     ("MP17", lambda text: text.replace("#EXT-X-DISCONTINUITY-SEQUENCE:0\n", "") + "#EXT-X-DISCONTINUITY-SEQUENCE:0\n"),
     ("MP18", lambda text: text.replace(".ts", ".m4s")),
-    ("MP18", lambda text: text.replace("#EXT-X-PROGRAM", '#EXT-X-MAP:URI="a"\n#EXT-X-PROGRAM').replace('"a"', '"b"', 1)),
+    ("MP18", two_maps),
     ("MP19", lambda text: text.replace("run/7", "run/6")),
     ("MP21", lambda text: text.replace("#EXTINF", "#EXT-X-DISCONTINUITY\n#EXTINF", 1)),
     ("MP22", lambda text: text.replace("SEQUENCE:5", "SEQUENCE:0")),
@@ -106,7 +114,7 @@ BROKEN_MULTIVARIANT: list[tuple[str, str, str]] = [
     ("MV01", "BANDWIDTH=3600000,", ""),
     ("MV01", "cam/~abc/index.m3u8\n", ""),
     ("MV02", ',CODECS="avc1.64001f,mp4a.40.2"', ""),
-    ("MV04", ",RESOLUTION=1280x720", ""),
+    ("MV04", ",RESOLUTION=640x360", ""),
     ("MV06", "30.000", "30"),
     ("MV09", "AVERAGE-BANDWIDTH=3000000,", ""),
     ("MV10", "#EXT-X-INDEPENDENT-SEGMENTS\n", ""),
@@ -172,10 +180,12 @@ def transport(films: Path) -> bytes:
         for packet in source.demux():
             if packet.size:
                 packet.stream = streams[packet.stream.index]
+                packet.pts = (packet.pts or 0) + 10_000  # milliseconds: TS14 asks for room before the first frame
+                packet.dts = (packet.dts or 0) + 10_000
                 target.mux(packet)
     packets = [raw for raw in split(out.getvalue()) if parse_packet(raw).pid != 0x11]
     # The muxer repeats its tables; one PAT and PMT in front are what a segment of ours has.
-    return b"".join(raw for number, raw in enumerate(packets) if number < 2 or parse_packet(raw).pid >= 0x100 + 0)
+    return b"".join(raw for number, raw in enumerate(packets) if number < 2 or parse_packet(raw).pid in {VIDEO, AUDIO})
 
 
 def split(body: bytes) -> list[bytes]:
@@ -220,6 +230,10 @@ def is_pid(pid: int, *, start: bool = False) -> Callable[[int, bytes], bool]:
 VIDEO, AUDIO, PMT = 0x100, 0x101, 0x1000
 
 
+def is_later_sound(number: int, raw: bytes) -> bool:
+    return number > 60 and is_pid(AUDIO, start=True)(number, raw)
+
+
 def with_pcr(raw: bytes) -> bool:
     return parse_packet(raw).pcr is not None
 
@@ -243,6 +257,10 @@ def retype(body: bytes, kind: int) -> bytes:
     return edit(body, is_pid(PMT), change)
 
 
+def no_adts(raw: bytearray) -> bytes:
+    return poke(raw.index(b"\xff\xf1"), 0)(raw)
+
+
 def late_pcr(raw: bytearray) -> bytes:
     raw[6] = 0x7F  # a PCR hours ahead
     return bytes(raw)
@@ -260,9 +278,12 @@ def coded(flag: int, ticks: int) -> bytes:
     """A time stamp as a PES header writes it (13818-1 §2.4.3.7)."""
     return bytes(
         [
-            flag << 4 | (ticks >> 29 & 14) | 1, ticks >> 22 & 255, (ticks >> 14 & 254) | 1, ticks >> 7 & 255,
+            flag << 4 | (ticks >> 29 & 14) | 1,
+            ticks >> 22 & 255,
+            (ticks >> 14 & 254) | 1,
+            ticks >> 7 & 255,
             (ticks << 1 & 254) | 1,
-        ]  # fmt: skip
+        ]
     )
 
 
@@ -276,24 +297,24 @@ BROKEN_TS: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("TS02", lambda body: edit(body, is_pid(PMT), lambda raw: poke(12, raw[12] ^ 1)(raw))),
     ("TS03", lambda body: body[188 * 2 : 188 * 3] + body),
     ("TS04", lambda body: edit(body, lambda n, raw: n > 9 and is_pid(VIDEO)(n, raw), lambda _: None)),
-    ("TS06", lambda body: b"".join(edit_all(body, lambda raw: with_pcr(raw), lambda raw: poke(5, raw[5] & 0xEF)(raw)))),
+    ("TS06", lambda body: b"".join(edit_all(body, with_pcr, lambda raw: poke(5, raw[5] & 0xEF)(raw)))),
     ("TS06", lambda body: edit(body, lambda n, raw: n > 9 and with_pcr(raw), late_pcr)),
-    ("TS06", lambda body: edit(body, lambda _, raw: with_pcr(raw), late_pcr)),
+    ("TS06", lambda body: edit(body, is_pid(VIDEO, start=True), late_pcr)),
     ("TS07", lambda body: replace_once(body, b"\0\0\1\x67", b"\0\0\1\x66")),
     ("TS07", lambda body: replace_once(body, b"\0\0\1\x65", b"\0\0\1\x61")),
     ("TS08", lambda body: replace_once(body, b"\0\0\0\1\x09", b"\0\0\0\1\x06")),
-    ("TS09", lambda body: edit(body, is_pid(VIDEO, start=True), lambda raw: stamp(raw, coded(3, 9_000_000)))),
+    ("TS09", lambda body: edit(body, is_pid(VIDEO, start=True), lambda raw: stamp(raw, coded(3, 90_000)))),
     ("TS09", lambda body: edit(body, is_pid(VIDEO, start=True), lambda raw: stamp(raw, coded(3, 1), coded(1, 9)))),
     ("TS09", lambda body: edit(body, is_pid(AUDIO, start=True), lambda raw: poke(raw.index(b"\0\0\1", 4) + 7, 0)(raw))),
     ("TS10", lambda body: edit(body, is_pid(VIDEO, start=True), lambda raw: poke(5, raw[5] & 0xBF)(raw))),
     ("TS11", lambda body: b"".join(raw for raw in split(body) if parse_packet(raw).pid != AUDIO)),
-    ("TS12", lambda body: edit(body, lambda n, raw: n > 60 and is_pid(AUDIO, start=True)(n, raw), lambda raw: stamp(raw, coded(2, 900_000)))),
-    ("TS12", lambda body: edit(body, is_pid(AUDIO, start=True), lambda raw: poke(raw.index(b"\xff\xf1"), 0)(raw))),
+    ("TS12", lambda body: edit(body, is_later_sound, lambda raw: stamp(raw, coded(2, 90_000)))),
+    ("TS12", lambda body: edit(body, is_pid(AUDIO, start=True), no_adts)),
     ("TS13", lambda body: replace_once(body, b"\0\0\1\x67", b"\0\0\1\x09")),
     ("TS14", lambda body: edit(body, is_pid(VIDEO, start=True), lambda raw: stamp(raw, coded(3, 0), coded(1, 0)))),
     ("TS15", lambda body: body + bytes([0x47, 0x1F, 0xFF, 0x10]) + b"\xff" * 184),
     ("TS16", lambda body: edit(body, is_pid(AUDIO, start=True), lambda raw: poke(1, raw[1] & 0xBF)(raw))),
-    ("TS16", lambda body: without_first_sound(body)),
+    ("TS16", lambda body: without_first_sound(body)),  # noqa: PLW0108 - it is defined below
     ("HE01", lambda body: retype(body, 0x24)),
     ("TS05", lambda body: retype(body, 0x02)),
 ]  # fmt: skip
@@ -350,7 +371,7 @@ def iso(films: Path, request: pytest.FixtureRequest) -> tuple[bytes, list[bytes]
     body = out.getvalue()
     starts = [box.at for box in boxes(body) if box.kind == "moof"]
     cuts = [*starts, len(body)]
-    return body[: starts[0]], [body[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return body[: starts[0]], [body[a:b] for a, b in pairwise(cuts)]
 
 
 def iso_rules(init: bytes, *bodies: bytes) -> set[str]:
@@ -489,3 +510,46 @@ def test_hevc_codec_strings_are_those_of_the_standard() -> None:
     main10 = bytes([1, 0x02, 0x20, 0, 0, 0, 0x90, 0, 0, 0, 0, 0, 150])
     assert hevc_codec_string(main) == "hvc1.1.6.L93.B0"
     assert hevc_codec_string(main10) == "hvc1.2.4.L150.90"
+
+
+# --- a whole recording
+
+
+def recorded(init: bytes, bodies: list[bytes], codecs: str, **changes: str) -> Recording:
+    """A recording of one-second segments, with what `changes` replaces in the playlists."""
+    head = HEAD.format(first=5, discontinuities=0).replace("VERSION:6", "VERSION:7").replace("TION:2", "TION:1")
+    text = head + '#EXT-X-MAP:URI="init.mp4"\n'
+    for number in range(5, 5 + len(bodies)):
+        text += segment(number, duration="1.00000", uri=f"{number}.m4s").replace(f":{number * 2:02}.", f":{number:02}.")
+    multivariant = MULTIVARIANT.replace("VERSION:6", "VERSION:7").replace("640x360", "320x180")
+    multivariant = multivariant.replace("avc1.64001f,mp4a.40.2", codecs)
+    for old, new in changes.items():
+        multivariant = multivariant.replace(old, new)
+        text = text.replace(old, new)
+    segments = [
+        Segment(number, f"{number}.m4s", 1.0, False, "init.mp4", init, body, "video/mp4")
+        for number, body in enumerate(bodies, 5)
+    ]
+    return Recording(multivariant, "index.m3u8", [(0.0, text)], segments)
+
+
+def test_recording_rules_fire(iso: tuple[bytes, list[bytes]]) -> None:
+    # What the playlists promise must be what the media is.
+    init, bodies = iso
+    codecs = ",".join(sorted(codec_strings(Segment(1, "", 1.0, False, "i", init, bodies[0], ""))))
+    clean = recorded(init, bodies, codecs)
+    assert check_recording(clean) == []
+
+    def fires(rule: str, recording: Recording) -> bool:
+        return rule in {violation.rule for violation in check_recording(recording)}
+
+    assert fires("HE04" if "hvc1" in codecs else "MV03", recorded(init, bodies, "avc1.640020,mp4a.40.2"))
+    assert fires("MV05", recorded(init, bodies, codecs, **{"320x180": "320x184"}))
+    assert fires("MV08", recorded(init, bodies, codecs, **{":BANDWIDTH=3600000": ":BANDWIDTH=36000"}))
+    assert fires("P04", recorded(init, bodies, codecs, **{"VERSION:7": "VERSION:8"}))
+    clean.segments = [replace(one, duration=1.2) for one in clean.segments]
+    assert fires("MP13", clean)
+    clean.segments = [replace(one, content_type="text/plain") for one in clean.segments]
+    assert fires("HT06", clean)
+    clean.faults.append("5.m4s is listed but answers 404")
+    assert fires("MP11", clean)

@@ -38,7 +38,7 @@ VALUES = st.one_of(
     st.integers(-3, 200).map(lambda n: b"%d" % n), st.sampled_from([b"YES", b"v2", b""]), st.binary(max_size=12)
 )
 QUERIES = st.one_of(
-    st.lists(st.tuples(KEYS, VALUES).map(lambda pair: b"=".join(pair)), max_size=4).map(b"&".join),
+    st.lists(st.tuples(KEYS, VALUES).map(b"=".join), max_size=4).map(b"&".join),
     st.binary(max_size=30),
 )
 METHODS = st.sampled_from(["GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "BREW", ""])

@@ -81,13 +81,14 @@ def follow(
     seconds: float = 60,
     until: Callable[[Recording], bool] = lambda _: False,
     patience: float = 15,
+    recording: Recording | None = None,
 ) -> Recording:
     """Plays `url` (multivariant or media playlist) until EXT-X-ENDLIST, `until(recording)` or `seconds`.
 
     A stream that does not exist yet is asked for again for `patience` seconds. Polls four times a second, oftener
-    than a player, so that every version of the playlist is seen.
+    than a player, so that every version of the playlist is seen. A `recording` that is given fills up meanwhile.
     """
-    recording = Recording()
+    recording = Recording() if recording is None else recording
     deadline = time.monotonic() + seconds
     with httpx.Client(timeout=15) as client:
         if not _open(client, url, recording, patience):

@@ -368,7 +368,8 @@ def _check_change(playlist: MediaPlaylist, history: Sequence[Snapshot], at: floa
         found.append(Violation("MP04", f"EXT-X-MEDIA-SEQUENCE fell from {before.first} to {playlist.first}"))
     if before.ended and len(playlist.segments) != len(before.segments):
         found.append(Violation("EN01", "the playlist changed after EXT-X-ENDLIST"))
-    if at is not None and playlist.segments and before.segments:
+    # EN03: while the publisher is away and at the end nothing new can come in time.
+    if at is not None and playlist.segments and before.segments and not playlist.ended:
         latest = before.segments[-1].msn
         newest = next(
             (number for number in reversed(range(len(history))) if _last(history[number].text) < latest), None

@@ -133,16 +133,36 @@ const WORDS = {
   },
 };
 
+const AWAY = 2000; // ms without a picture before the page says why
+
+function words() {
+  const { state, reason, stallBegan, video } = player;
+  if (state === "stalled" && stallBegan && performance.now() - stallBegan > AWAY) {
+    const mine = streams.find((stream) => stream.path === current);
+    return mine && !mine.publishing
+      ? ["The publisher is away", "Playback goes on by itself when it is back."]
+      : ["Waiting for pictures", "Nothing new has come for a moment."];
+  }
+  if (state === "starting" && video.currentTime > 0) return ["", ""];
+  return WORDS[state]?.[reason] ?? ["", ""];
+}
+
+function veil() {
+  const [text, hint] = words();
+  $("veil").classList.toggle("on", Boolean(text));
+  if (text) {
+    $("veil-text").textContent = text;
+    $("veil-hint").textContent = hint;
+  }
+  $("spinner").hidden = player.state === "unsupported" || player.state === "blocked";
+}
+
 player.addEventListener("state", () => {
-  const { state, reason } = player;
-  const [text, hint] = WORDS[state]?.[reason] ?? ["", ""];
-  $("veil").classList.toggle("on", Boolean(text) && !(state === "starting" && player.video.currentTime > 0));
-  $("veil-text").textContent = text;
-  $("veil-hint").textContent = hint;
-  $("spinner").hidden = state === "unsupported" || state === "blocked";
+  const { state } = player;
   const live = state === "playing" || state === "stalled";
   $("badge").classList.toggle("live", live);
   $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline" }[state] ?? "stopped";
+  veil();
   sound();
 });
 
@@ -165,6 +185,7 @@ function measure() {
   curve("latency", playing ? stats.latency : null);
   curve("buffer", playing ? stats.buffer : null);
   const behind = stats.target !== null && stats.latency !== null && stats.latency > stats.target + 6;
+  veil();
   $("golive").hidden = !(playing && (behind || player.video.paused));
 }
 

@@ -1,0 +1,85 @@
+"""What may stand in the repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# Written in halves, so that this file does not name what it looks for.
+_INDEX_HOSTS = re.compile(
+    "|".join(
+        (
+            r"pypi\." + "org",
+            r"pythonhosted\." + "org",
+            r"registry\.npmjs\." + "org",
+            r"registry\.yarnpkg\." + "com",
+            r"--(extra-)?index-" + "url",
+            r"(deb|security)\.debian\." + "org",
+            r"archive\.ubuntu\." + "com",
+        )
+    )
+)
+_MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|home|root)/" + r"[a-z]")
+_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
+
+
+def committed() -> list[Path]:
+    """The files of the checkout that git knows, or would take."""
+    asked = ["git", "-c", f"safe.directory={CHECKOUT}", "ls-files", "-co", "--exclude-standard", "-z"]
+    try:
+        done = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no git checkout to ask: {error}")
+    return [CHECKOUT / name for name in done.stdout.split("\0") if name and (CHECKOUT / name).is_file()]
+
+
+def lines_matching(pattern: re.Pattern[str]) -> list[str]:
+    found = []
+    for path in committed():
+        raw = path.read_bytes()
+        if b"\0" in raw[:8000]:
+            continue
+        for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):
+            if pattern.search(line):
+                found.append(f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()[:120]}")
+    return found
+
+
+def test_nothing_names_a_package_index() -> None:
+    """Where packages come from is the business of the machine that installs them."""
+    assert not [line for line in lines_matching(_INDEX_HOSTS) if not line.startswith("scripts/lock.sh:")]
+
+
+def test_nothing_names_a_path_of_one_machine() -> None:
+    assert not lines_matching(_MACHINE_PATHS)
+
+
+@pytest.mark.parametrize("name", _LOCKS)
+def test_locks_pin_everything_with_hashes(name: str) -> None:
+    """`pip install --require-hashes` refuses a lock with a gap; better here than on a fresh machine."""
+    text = (CHECKOUT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    entries = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert entries
+    for entry in entries:
+        assert re.match(r"[a-z0-9._-]+(\[[a-z,]+\])?==\S+ ", entry), entry[:80]
+        assert "--hash=sha256:" in entry, entry[:80]
+
+
+def test_locks_agree_with_one_another() -> None:
+    """They are installed into one environment."""
+    versions: dict[str, set[str]] = {}
+    for name in _LOCKS:
+        for line in (CHECKOUT / name).read_text(encoding="utf-8").splitlines():
+            pin = re.match(r"([a-z0-9._-]+)==([^ ;]+)(.*python_full_version.*)?", line)
+            if pin and not pin[3]:
+                versions.setdefault(pin[1], set()).add(pin[2])
+    assert not {name: found for name, found in versions.items() if len(found) > 1}
+
+
+def test_npm_locks_hold_no_addresses() -> None:
+    locks = [path for path in committed() if path.name == "package-lock.json"]
+    assert not [str(path) for path in locks if '"resolved"' in path.read_text(encoding="utf-8")]

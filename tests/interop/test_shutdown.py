@@ -1,0 +1,69 @@
+"""The ways a server ends: drained by SIGTERM with everyone still there, or not started on a taken port."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.broadcast import wait_for
+from tests.support.encoders import ENCODERS
+from tests.support.footage import Film
+from tests.support.players import Recording, follow
+from tests.support.server import CHECKOUT, HlsdServer
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
+
+
+@pytest.mark.parametrize("low_latency", [False, True])
+def test_sigterm_drains_with_a_publisher_and_viewers_connected(films: Path, tmp_path: Path, low_latency: bool) -> None:
+    # A supervisor kills after ten seconds; a deployment must not depend on viewers leaving by themselves.
+    film = Film(seconds=60)
+    path = film.make(films)
+    recording = Recording()
+    server = HlsdServer(tmp_path, low_latency=low_latency)
+    publisher = ENCODERS["ffmpeg-current"]
+    with server, ThreadPoolExecutor(2) as pool:  # noqa: SIM117 - the encoder needs a server that is up
+        with publisher.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log") as encoder:
+            played = pool.submit(
+                follow, server.hls("cam"), seconds=60, until=lambda one: len(one.faults) > 2, recording=recording
+            )
+            wait_for("a segment", lambda: bool(recording.segments))
+            idle = socket.create_connection(("127.0.0.1", server.http_port))  # a browser keeps such ones open
+            held = pool.submit(hold, recording.variant, recording.segments[-1].msn + 2)
+            took = server.stop()
+            assert took < 10
+            wait_for("the encoder to leave", lambda: encoder.process.poll() is not None)
+            idle.close()
+            held.result(20)
+            played.exception(30)  # the follower may well find nobody there
+    assert '"level": "error"' not in server.logs()
+
+
+def hold(variant: str, msn: int) -> None:
+    """A blocking reload that is not answered before the end."""
+    try:
+        httpx.get(variant, params={"_HLS_msn": msn}, timeout=20)
+    except httpx.TransportError:
+        return
+
+
+@pytest.mark.parametrize("which", ["rtmp", "http"])
+def test_a_taken_port_is_one_clear_line(tmp_path: Path, which: str) -> None:
+    # The most frequent mistake of all deserves words, not a traceback.
+    server = HlsdServer(tmp_path)
+    port = server.rtmp_port if which == "rtmp" else server.http_port
+    with socket.create_server(("0.0.0.0", port)):
+        done = subprocess.run(
+            server.command(), cwd=CHECKOUT, env=server.environment(), capture_output=True, text=True, timeout=30,
+            check=False,
+        )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode not in {0, -signal.SIGKILL}
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if str(port) in line]) == 1, said

@@ -1,0 +1,138 @@
+"""Whatever bytes come, the media room answers with media, a MediaError, or nothing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.ingest.intake import Intake
+from hlsd.media import aac, flv, h264, h265, nal
+from hlsd.media.unit import AccessUnit, Kind, Tracks
+from tests.support.flvmedia import flv_tags, make_flv
+
+_units = st.lists(st.binary(min_size=1, max_size=40).filter(lambda unit: unit[-1] != 0), min_size=1, max_size=12)
+_media = {codec: flv_tags(make_flv(codec, seconds=0.4, gop=4)) for codec in ("h264", "h265")}
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=200), length_size=st.sampled_from([1, 2, 4]))
+def test_any_access_unit_is_a_sample_or_a_media_error(body: bytes, length_size: int) -> None:
+    """A sample always consists of whole NAL units, none of them a parameter set."""
+    for codec, sets in ((h264, {7, 8, 9}), (h265, {32, 33, 34, 35})):
+        with suppress(MediaError):
+            payload, _, _ = codec.normalise(body, length_size)
+            units = nal.split(payload, 4) if payload else []
+            assert nal.join(units) == payload
+            types = {unit[0] & 31 if codec is h264 else h265.unit_type(unit) for unit in units}
+            assert not types & sets
+
+
+@settings(max_examples=100, deadline=None)
+@given(units=_units)
+def test_lengths_and_start_codes_say_the_same(units: list[bytes]) -> None:
+    """Byte stream format is only another wrapping, as long as no start code is inside."""
+    stream = b"".join(b"\x00\x00\x00\x01" + unit for unit in units)
+    if stream.count(b"\x00\x00\x01") == len(units) and b"\x00\x00\x00" not in b"".join(units):
+        assert nal.split_start_codes(stream) == units
+    assert nal.split(nal.join(units), 4) == units
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.binary(max_size=120))
+def test_any_record_or_tag_is_read_or_refused(body: bytes) -> None:
+    """No IndexError, no ValueError, no endless loop."""
+    for read in (
+        h264.read_record,
+        h265.read_record,
+        aac.read_record,
+        h264.parse_sps,
+        h265.parse_sps,
+        flv.decode_video,
+        flv.decode_audio,
+        lambda octets: h264.parse_sps(b"\x67" + octets),
+        lambda octets: h265.parse_sps(b"\x42\x01" + octets),
+        lambda octets: flv.decode_video(b"\x96" + octets),
+        lambda octets: flv.decode_video(b"\x97" + octets),
+        lambda octets: flv.FileReader().feed(b"FLV\x01" + octets),
+    ):
+        with suppress(MediaError):
+            read(body)
+
+
+class _Watch:
+    """A publication that checks the contract of every call."""
+
+    origin = 1_000
+
+    def __init__(self) -> None:
+        self.tracks_now: Tracks | None = None
+        self.last = [999, 999]
+        self.need_key = True
+
+    def tracks(self, tracks: Tracks) -> None:
+        assert tracks.video or tracks.audio
+        assert tracks != self.tracks_now
+        if self.tracks_now is None or tracks.video != self.tracks_now.video:
+            self.need_key = True
+        self.tracks_now = tracks
+
+    def unit(self, unit: AccessUnit) -> None:
+        assert self.tracks_now is not None
+        assert unit.dts > self.last[unit.kind]
+        assert unit.pts >= unit.dts
+        assert unit.payload
+        self.last[unit.kind] = unit.dts
+        if unit.kind is Kind.VIDEO:
+            assert self.tracks_now.video is not None
+            assert unit.key or not self.need_key
+            self.need_key = False
+        else:
+            assert self.tracks_now.audio is not None
+
+    def jump(self) -> None:
+        self.need_key = True
+
+    def received(self, size: int) -> None:
+        raise AssertionError
+
+    def repaired(self, kind: str) -> None:
+        assert kind in {"backward", "wrap", "jump", "audio", "bad_tag", "leading"}
+
+    def end(self, reason: str) -> None:
+        raise AssertionError
+
+
+@settings(max_examples=120, deadline=None)
+@given(chance=st.randoms(use_true_random=False), rate=st.floats(0, 0.3))
+def test_damaged_publishers_keep_the_contract_of_units(chance: Random, rate: float) -> None:
+    """Tags lost, cut, flipped, of the wrong kind, in two codecs, with clocks that jump."""
+    tags = [tag for codec in ("h264", "h265") for tag in _media[codec]] * 2
+    intake = Intake(_Watch(), 0.0)
+    shift = 0
+    for n, tag in enumerate(tags):
+        kind, time, body = _damaged(chance, tag) if chance.random() < rate else tag
+        if chance.random() < rate / 4:
+            shift += chance.randrange(-3_000, 3_000)
+        with suppress(UnsupportedCodec):
+            intake.tag(kind, (time + shift) % 2**32, body, n / 60, 0.0)
+    intake.close()
+
+
+def _damaged(chance: Random, tag: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
+    kind, time, body = tag
+    match chance.randrange(5):
+        case 0:
+            return kind, time, b""
+        case 1:
+            return kind, time, body[: chance.randrange(len(body))]
+        case 2:
+            at = chance.randrange(min(len(body), 80))
+            return kind, time, body[:at] + bytes([chance.randrange(256)]) + body[at + 1 :]
+        case 3:
+            return chance.choice([8, 9, 18]), time, body
+        case _:
+            return kind, chance.randrange(2**32), body

@@ -1,0 +1,71 @@
+"""A server on a free port of loopback, over streams in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import structlog
+
+from hlsd.clock import SystemClock
+from hlsd.delivery.holds import Holds
+from hlsd.delivery.server import HttpServer
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.web import create_app
+from hlsd.sessions.signing import RandomSids
+from tests.support.playable import MemoryDirectory, MemoryPlayable
+
+
+@dataclass
+class Running:
+    """A started server and a client of it."""
+
+    directory: MemoryDirectory
+    holds: Holds
+    server: HttpServer
+    client: httpx.AsyncClient
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A bare connection, cut when the test is over."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def cut(self) -> None:
+        """Ends every bare connection."""
+        for writer in self.writers:
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the event loop turn until `condition` holds; a test's timeout is the bound."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def run(settings: HttpSettings) -> AsyncIterator[Running]:
+    directory = MemoryDirectory(
+        cam=MemoryPlayable(), ll=MemoryPlayable(low_latency=True), new=MemoryPlayable(begun=False)
+    )
+    app = create_app(directory, RandomSids(), settings, SystemClock(), rtmp_port=1936)
+    server = HttpServer(settings, app, structlog.get_logger())
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
+        running = Running(directory, app.state.holds, server, client)
+        yield running
+        await running.cut()
+    await server.stop(2)
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    async for server in run(HttpSettings(bind="127.0.0.1", port=0, max_waiters=3)):
+        yield server

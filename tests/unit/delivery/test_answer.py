@@ -1,0 +1,445 @@
+"""The judge: what a player gets, rule by rule (ids of hls-rules)."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Judge, Reply
+from hlsd.delivery.request import Request
+from hlsd.delivery.settings import HttpSettings
+from hlsd.sessions.signing import RandomSids
+from tests.support.playable import MemoryDirectory, MemoryPlayable
+
+SID = "A" * 22
+PLAYLIST = f"/live/cam/~{SID}/index.m3u8"
+MEDIA = f"/live/cam/~{SID}/r1/100.ts"
+
+
+class Desk:
+    """A judge over one stream `/live/cam`."""
+
+    def __init__(self, playable: MemoryPlayable | None = None, **settings: object) -> None:
+        self.stream = playable or MemoryPlayable()
+        self.stream.add_media("r1", "100.ts", b"0123456789")
+        self.directory = MemoryDirectory(cam=self.stream)
+        self.judge = Judge(self.directory, RandomSids(), HttpSettings.model_validate(settings))
+
+    def ask(self, url: str, method: str = "GET", **headers: str) -> Answer:
+        path, _, query = url.partition("?")
+        named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+        return self.judge.answer(Request(method, path.encode(), query.encode(), named))
+
+    def reply(self, url: str, method: str = "GET", **headers: str) -> Reply:
+        answer = self.ask(url, method, **headers)
+        assert isinstance(answer, Reply), answer
+        return answer
+
+
+def header(reply: Reply, name: str) -> str | None:
+    value = dict(reply.headers).get(name.encode())
+    return None if value is None else value.decode()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def low() -> Desk:
+    return Desk(MemoryPlayable(low_latency=True))
+
+
+# -- session URIs
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [("/live/cam.m3u8", "cam/"), ("/live/cam/index.m3u8", ""), ("/live/cam/master.m3u8", "")],
+)
+def test_se02_the_variant_is_a_relative_path_with_a_fresh_session(desk: Desk, url: str, base: str) -> None:
+    """Relative URIs do not inherit the query, so the session stands in the path."""
+    variants = [bytes(desk.reply(url).body).decode().splitlines()[-1] for _ in range(2)]
+    assert variants[0] != variants[1]
+    for variant in variants:
+        assert variant.startswith(f"{base}~")
+        assert variant.endswith("/index.m3u8")
+        resolved = f"/live/cam/{variant.removeprefix(base)}"
+        assert desk.reply(resolved).status == 200
+
+
+def test_se01_directives_of_the_request_never_reach_the_answer(desk: Desk) -> None:
+    """A directive copied into URIs would be sent for every segment."""
+    assert b"_HLS" not in bytes(desk.reply("/live/cam.m3u8?_HLS_msn=1&x=1").body)
+
+
+def test_a_flat_url_is_redirected_to_the_media_playlist(desk: Desk) -> None:
+    """Players that read no multivariant playlist still get a session of their own."""
+    reply = desk.reply("/live/cam.m3u8?flat=1")
+    assert reply.status == 302
+    location = header(reply, "location")
+    assert location is not None
+    assert bytes(desk.reply(location).body).startswith(b"#EXTM3U\n#EXT-X-TARGETDURATION")
+
+
+def test_the_bare_name_is_a_page_for_browsers_and_a_playlist_for_players(desk: Desk) -> None:
+    """One address to hand out (conventions §1)."""
+    assert isinstance(desk.ask("/live/cam", accept="text/html,*/*"), Fall)
+    assert isinstance(desk.ask("/live/none", accept="text/html"), Fall)
+    reply = desk.reply("/live/cam", accept="*/*")
+    assert (reply.status, header(reply, "location")) == (302, "/live/cam.m3u8")
+    assert desk.reply("/live/none").status == 404
+
+
+@pytest.mark.parametrize("path", [f"/live/cam/~{SID}x/index.m3u8", "/live/cam/~a/index.m3u8", "/live/cam/~a/r1/100.ts"])
+def test_se05_what_is_no_session_is_refused(desk: Desk, path: str) -> None:
+    """A client's own idea of a session is never taken."""
+    reply = desk.reply(path)
+    assert (reply.status, header(reply, "cache-control")) == (403, "no-store")
+    assert header(reply, "access-control-allow-origin") == "*"
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/streams.json", "/_/page.js", "/api/v1/streams", "/live/cam.flv"])
+def test_what_is_no_streams_business_falls_through(desk: Desk, path: str) -> None:
+    """Pages and other rooms are not the judge's."""
+    assert isinstance(desk.ask(path), Fall)
+
+
+# -- unknown and bad
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/live/none.m3u8",
+        "/x/cam.m3u8",
+        f"/live/none/~{SID}/index.m3u8",
+        f"/live/none/~{SID}/r/1.ts",
+        "/live/cam/x.m3u8",
+    ],
+)
+def test_ht09_an_unknown_stream_is_404_at_once(desk: Desk, path: str) -> None:
+    """Never a hold, never 200 with nothing in it."""
+    reply = desk.reply(path)
+    assert reply.status == 404
+    assert len(reply.body) < 100
+
+
+def test_bad_names_are_400_and_long_addresses_414(desk: Desk) -> None:
+    """A name that is not allowed cannot be unknown: it is wrong."""
+    assert desk.reply("/live/..%2fetc.m3u8").status == 400
+    assert desk.reply("/live/" + "%61" * 2000).status == 414
+    assert desk.reply("/live/cam.m3u8?" + "a" * 5000).status == 414
+
+
+def test_other_methods_are_405_with_allow(desk: Desk) -> None:
+    """RFC 9110 §15.5.6: "MUST generate an Allow header field"."""
+    reply = desk.reply(PLAYLIST, "POST")
+    assert (reply.status, header(reply, "allow")) == (405, "GET, HEAD, OPTIONS")
+
+
+# -- the first playlist
+
+
+@pytest.mark.parametrize("url", ["/live/cam.m3u8", PLAYLIST])
+def test_the_first_playlist_is_waited_for(url: str) -> None:
+    """A publisher who has just begun is no error: players give up on the first 404."""
+    desk = Desk(MemoryPlayable(begun=False))
+    answer = desk.ask(url)
+    assert isinstance(answer, HoldFirst)
+    assert answer.timeout == 10
+    assert answer.then(False).status == 503
+    desk.stream.begin()
+    assert answer.then(True).status == 200
+
+
+def test_the_wait_for_the_first_playlist_ends_with_404_when_the_stream_does() -> None:
+    """503 would say: ask again."""
+    desk = Desk(MemoryPlayable(begun=False))
+    answer = desk.ask("/live/cam.m3u8")
+    assert isinstance(answer, HoldFirst)
+    desk.directory.streams.clear()
+    assert answer.then(False).status == 404
+    desk = Desk(MemoryPlayable(begun=False))
+    desk.stream.ended = True
+    assert desk.reply("/live/cam.m3u8").status == 404
+
+
+def test_no_wait_for_the_first_playlist_where_the_operator_wants_none() -> None:
+    """`first_playlist_wait = 0`."""
+    desk = Desk(MemoryPlayable(begun=False), first_playlist_wait=0)
+    reply = desk.reply("/live/cam.m3u8")
+    assert (reply.status, header(reply, "retry-after"), header(reply, "cache-control")) == (503, "1", "no-store")
+
+
+# -- delivery directives
+
+
+def test_directives_mean_nothing_without_low_latency(desk: Desk) -> None:
+    """Nothing was promised by CAN-BLOCK-RELOAD, so nothing is held and nothing refused."""
+    for query in ("_HLS_msn=9999", "_HLS_part=1", "_HLS_msn=x", "_HLS_skip=YES"):
+        reply = desk.reply(f"{PLAYLIST}?{query}")
+        assert reply.status == 200
+        assert b"SKIP" not in bytes(reply.body)
+
+
+def test_dd01_a_reload_is_held_until_its_part_is_listed(low: Desk) -> None:
+    """Never answered early with the old playlist."""
+    low.stream.add_part()
+    assert low.reply(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0").status == 200
+    answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=1")
+    assert isinstance(answer, Hold)
+    assert (answer.msn, answer.part) == (103, 1)
+    low.stream.add_part()
+    reply = answer.then(True)
+    assert b"r1/103.1.ts" in bytes(reply.body)
+    assert header(reply, "cache-control") == "private, max-age=12"
+
+
+def test_dd02_an_msn_alone_is_held(low: Desk) -> None:
+    """Safari asks so after a finished segment."""
+    answer = low.ask(f"{PLAYLIST}?_HLS_msn=103")
+    assert isinstance(answer, Hold)
+    assert answer.part is None
+
+
+def test_dd04_a_past_msn_gets_the_whole_playlist_at_once(low: Desk) -> None:
+    """Not 400: gohlslib's mistake."""
+    for msn in (0, 1, 100, 102):
+        assert low.reply(f"{PLAYLIST}?_HLS_msn={msn}").status == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_HLS_part=0",
+        "_HLS_msn=",
+        "_HLS_msn=-1",
+        "_HLS_msn=1.5",
+        "_HLS_msn=100&_HLS_part=x",
+        "_HLS_msn=99999999999999999999",
+        "_HLS_msn=105",
+        "_HLS_msn=103&_HLS_part=99",
+    ],
+)
+def test_dd05_to_dd08_impossible_directives_are_400(low: Desk, query: str) -> None:
+    """Failure of a blocking playlist may be kept for four target durations (B.1)."""
+    reply = low.reply(f"{PLAYLIST}?{query}")
+    assert (reply.status, header(reply, "cache-control")) == (400, "private, max-age=8")
+
+
+def test_a_directive_given_twice_is_400(low: Desk) -> None:
+    """A cache in between and the origin must not read different ones."""
+    assert low.reply(f"{PLAYLIST}?_HLS_msn=100&_HLS_msn=101").status == 400
+
+
+@pytest.mark.parametrize(("target", "seconds"), [(1, 3), (2, 6), (6, 8)])
+def test_dd09_a_hold_ends_with_503_in_time(target: int, seconds: float) -> None:
+    """After three target durations, and before hls.js gives up on the first byte."""
+    desk = Desk(MemoryPlayable(low_latency=True, target=target))
+    answer = desk.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
+    assert isinstance(answer, Hold)
+    assert answer.timeout == seconds
+    reply = answer.then(False)
+    assert (reply.status, header(reply, "cache-control"), header(reply, "retry-after")) == (503, "no-store", "1")
+
+
+def test_dd09_the_end_answers_held_requests_with_endlist_and_removal_with_404(low: Desk) -> None:
+    """A player that gets 503 at the end asks for ever."""
+    answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
+    assert isinstance(answer, Hold)
+    low.stream.end()
+    assert b"#EXT-X-ENDLIST" in bytes(answer.then(False).body)
+    low.directory.streams.clear()
+    assert answer.then(False).status == 404
+
+
+def test_en01_directives_are_ignored_after_the_end(low: Desk) -> None:
+    """Step 2 of §5 stands before all the refusals."""
+    low.stream.end()
+    for query in ("_HLS_msn=9999", "_HLS_part=1", "_HLS_msn=x"):
+        assert b"#EXT-X-ENDLIST" in bytes(low.reply(f"{PLAYLIST}?{query}").body)
+
+
+@pytest.mark.parametrize(("value", "delta"), [("YES", True), ("v2", True), ("NO", False), ("yes", False), ("", False)])
+def test_dd10_skip_gives_a_delta_update_with_and_without_a_hold(low: Desk, value: str, delta: bool) -> None:
+    """DD13: other values are ignored; the directives work together, in any order."""
+    assert (b"EXT-X-SKIP" in bytes(low.reply(f"{PLAYLIST}?_HLS_skip={value}").body)) is delta
+    answer = low.ask(f"{PLAYLIST}?_HLS_skip={value}&_HLS_part=0&_HLS_msn=103")
+    assert isinstance(answer, Hold)
+    low.stream.add_part()
+    assert (b"EXT-X-SKIP" in bytes(answer.then(True).body)) is delta
+
+
+def test_dd14_the_hinted_part_is_held_and_then_whole(low: Desk) -> None:
+    """DD15: not one byte before all of it is ready."""
+    low.stream.hint = ("r1", "p7.ts")
+    answer = low.ask(f"/live/cam/~{SID}/r1/p7.ts")
+    assert isinstance(answer, HoldMedia)
+    assert (answer.run, answer.name, answer.timeout) == ("r1", "p7.ts", 6)
+    assert answer.then(False).status == 503
+    low.stream.add_media("r1", "p7.ts", b"part")
+    assert answer.then(True).body == b"part"
+
+
+def test_dd14_a_hinted_part_that_will_not_come_is_404(low: Desk) -> None:
+    """The hint was withdrawn: waiting longer helps nobody."""
+    low.stream.hint = ("r1", "p7.ts")
+    answer = low.ask(f"/live/cam/~{SID}/r1/p7.ts")
+    assert isinstance(answer, HoldMedia)
+    low.stream.hint = None
+    reply = answer.then(True)
+    assert (reply.status, header(reply, "cache-control")) == (404, "max-age=1")
+
+
+def test_dd18_equal_urls_at_one_instant_give_equal_bytes(low: Desk) -> None:
+    """B.1: idempotent."""
+    for url in (PLAYLIST, f"{PLAYLIST}?_HLS_msn=102", MEDIA):
+        assert low.reply(url) == low.reply(url)
+
+
+# -- HTTP
+
+
+def test_ht01_ht02_playlists_are_gzipped_for_whom_asks(desk: Desk) -> None:
+    """And every cache is told that the answer varies."""
+    for url in (PLAYLIST, "/live/cam.m3u8"):
+        plain, zipped = desk.reply(url), desk.reply(url, accept_encoding="gzip")
+        assert header(plain, "content-encoding") is None
+        assert header(zipped, "content-encoding") == "gzip"
+        assert header(plain, "vary") == header(zipped, "vary") == "Accept-Encoding"
+        assert gzip.decompress(zipped.body).startswith(b"#EXTM3U")
+        assert header(zipped, "content-length") == str(len(zipped.body))
+        assert header(desk.reply(url, accept_encoding="gzip;q=0"), "content-encoding") is None
+
+
+def test_ht01_media_is_never_compressed(desk: Desk) -> None:
+    """It would cost much and gain nothing."""
+    reply = desk.reply(MEDIA, accept_encoding="gzip")
+    assert header(reply, "content-encoding") is None
+    assert reply.body is desk.stream.resources["r1", "100.ts"].body
+
+
+def test_p02_ht06_types(desk: Desk) -> None:
+    """AVP refuses an unidentified playlist."""
+    assert header(desk.reply(PLAYLIST + "?x=1"), "content-type") == "application/vnd.apple.mpegurl"
+    assert header(desk.reply("/live/cam.m3u8?x=1"), "content-type") == "application/vnd.apple.mpegurl"
+    assert header(desk.reply(MEDIA), "content-type") == "video/mp2t"
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "cache"),
+    [
+        (PLAYLIST, 200, "private, no-cache"),
+        ("/live/cam.m3u8", 200, "private, no-store"),
+        ("/live/none.m3u8", 404, "no-store"),
+        (MEDIA, 200, "max-age=3600, immutable"),
+        (f"/live/cam/~{SID}/r1/99.ts", 404, "max-age=2"),
+    ],
+)
+def test_ht04_ht05_cache_control_is_always_said(desk: Desk, url: str, status: int, cache: str) -> None:
+    """SE04: a playlist whose path holds a session is private; media stays shareable."""
+    reply = desk.reply(url)
+    assert (reply.status, header(reply, "cache-control")) == (status, cache)
+
+
+def test_ht05_a_missing_part_is_forgotten_within_a_second(low: Desk) -> None:
+    """It may be there with the next one."""
+    assert header(low.reply(f"/live/cam/~{SID}/r1/p9.ts"), "cache-control") == "max-age=1"
+
+
+@pytest.mark.parametrize("url", [PLAYLIST, "/live/cam.m3u8", MEDIA, f"/live/cam/~{SID}/r1/no.ts"])
+def test_ht07_head_is_get_without_a_body(desk: Desk, url: str) -> None:
+    """Same status, same headers; a multivariant playlist that was not made has no length to tell."""
+    get, head = desk.reply(url), desk.reply(url, "HEAD")
+    assert head.body == b""
+    assert head.status == get.status
+    length = {b"content-length"} if url == "/live/cam.m3u8" else set()
+    assert {pair for pair in get.headers if pair[0] not in length} == set(head.headers)
+
+
+def test_ht07_head_never_holds(low: Desk) -> None:
+    """Nor for a directive, a hinted part or the first playlist."""
+    low.stream.hint = ("r1", "p7.ts")
+    assert low.reply(f"{PLAYLIST}?_HLS_msn=103", "HEAD").status == 200
+    assert low.reply(f"/live/cam/~{SID}/r1/p7.ts", "HEAD").status == 404
+    assert Desk(MemoryPlayable(begun=False)).reply("/live/cam.m3u8", "HEAD").status == 404
+
+
+def test_ht10_single_ranges(desk: Desk) -> None:
+    """206 with Content-Range, 416 outside, and not a byte copied."""
+    part = desk.reply(MEDIA, range="bytes=2-4")
+    assert (part.status, bytes(part.body), header(part, "content-range")) == (206, b"234", "bytes 2-4/10")
+    assert header(part, "content-length") == "3"
+    outside = desk.reply(MEDIA, range="bytes=10-")
+    assert (outside.status, header(outside, "content-range")) == (416, "bytes */10")
+    assert header(desk.reply(MEDIA), "accept-ranges") == "bytes"
+    assert desk.reply(PLAYLIST, range="bytes=0-3").status == 200
+
+
+def test_ht10_if_range_with_another_tag_gets_the_whole(desk: Desk) -> None:
+    """Else a client glues halves of two resources together."""
+    assert desk.reply(MEDIA, range="bytes=2-4", if_range='"other"').status == 200
+    assert desk.reply(MEDIA, range="bytes=2-4", if_range='"r1-100.ts"').status == 206
+
+
+def test_ht16_an_unchanged_playlist_is_304_by_its_tag(desk: Desk) -> None:
+    """The tag is of the version and of the coding: gzip bytes are other bytes."""
+    for coding in ("", "gzip"):
+        etag = header(desk.reply(PLAYLIST, accept_encoding=coding), "etag") or ""
+        assert etag
+        unchanged = desk.reply(PLAYLIST, accept_encoding=coding, if_none_match=etag)
+        assert (unchanged.status, unchanged.body, header(unchanged, "etag")) == (304, b"", etag)
+        assert header(unchanged, "vary") == "Accept-Encoding"
+    assert header(desk.reply(PLAYLIST), "etag") != etag
+    desk.stream.finish_segment()
+    assert desk.reply(PLAYLIST, accept_encoding="gzip", if_none_match=etag).status == 200
+
+
+def test_ht16_a_blocking_reload_is_never_304(low: Desk) -> None:
+    """It was asked for because it differs."""
+    etag = header(low.reply(PLAYLIST), "etag") or ""
+    assert low.reply(f"{PLAYLIST}?_HLS_msn=102", if_none_match=etag).status == 200
+
+
+def test_ht17_no_age(desk: Desk) -> None:
+    """Age above 0 makes players start their tune-in for caches."""
+    assert header(desk.reply(PLAYLIST), "age") is None
+
+
+# -- CORS
+
+
+def test_ht14_preflight(desk: Desk) -> None:
+    """Asked by browsers before a request with Range or CMCD headers."""
+    reply = desk.reply(PLAYLIST, "OPTIONS", origin="https://a.example")
+    assert (reply.status, reply.body) == (204, b"")
+    assert header(reply, "access-control-allow-methods") == "GET, HEAD, OPTIONS"
+    allowed = header(reply, "access-control-allow-headers") or ""
+    assert allowed.startswith("Range, Authorization")
+    assert "CMCD-Request" in allowed
+    assert header(reply, "access-control-max-age") == "600"
+
+
+@pytest.mark.parametrize("url", ["/live/cam.m3u8", PLAYLIST, MEDIA, "/live/none.m3u8", "/live/..%2f.m3u8"])
+def test_ht03_ht15_any_origin_may_read_every_answer(desk: Desk, url: str) -> None:
+    """Without the header on errors hls.js sees "network error" instead of 404."""
+    reply = desk.reply(url, origin="https://a.example")
+    assert header(reply, "access-control-allow-origin") == "*"
+    assert header(reply, "access-control-expose-headers") == "Age, Content-Length, Content-Range, Date"
+    assert header(reply, "access-control-allow-credentials") is None
+
+
+@pytest.mark.parametrize("url", ["/live/cam.m3u8", PLAYLIST, MEDIA, "/live/none.m3u8"])
+@pytest.mark.parametrize(
+    ("origin", "echoed"), [("https://a.example", True), ("https://a.example.evil", False), ("null", False)]
+)
+def test_ht14_listed_origins_are_echoed_and_every_answer_varies(url: str, origin: str, echoed: bool) -> None:
+    """Never `*` with credentials; a cache must not give one origin's answer to another."""
+    desk = Desk(allow_origin=["https://a.example"], credentials=True)
+    reply = desk.reply(url, origin=origin)
+    assert header(reply, "access-control-allow-origin") == (origin if echoed else None)
+    assert header(reply, "access-control-allow-credentials") == ("true" if echoed else None)
+    assert "Origin" in (header(reply, "vary") or "")

@@ -1,0 +1,106 @@
+"""The pages: their files, their safety, and the list they live on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hlsd.clock import SystemClock
+from hlsd.delivery.pages import PLAYER, Pages, find_hls_js
+from hlsd.delivery.settings import HttpSettings
+from hlsd.ports import StreamSummary
+from tests.support.playable import MemoryDirectory
+from tests.unit.delivery.conftest import Running
+
+
+@pytest.mark.parametrize("path", ["/", "/live/cam", "/live/not-there"])
+async def test_both_pages_are_html_behind_a_strict_policy(running: Running, path: str) -> None:
+    """No inline script can run, nobody frames the page, and no address leaks by Referer."""
+    page = await running.client.get(path, headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert 'data-rtmp-port="1936"' in page.text
+    assert not re.search(r"<script(?![^>]*src)|\son[a-z]+=|style=", page.text)
+
+
+async def test_every_file_the_page_names_is_there_and_kept_by_its_version(running: Running) -> None:
+    """A new release must show at once, an old one must not be asked for again."""
+    page = await running.client.get("/")
+    names = re.findall(r'(?:href|src)="(/_/[^"]+)"', page.text)
+    assert len(names) >= 3
+    for name in names:
+        file = await running.client.get(name)
+        assert file.status_code == 200, name
+        assert "immutable" in file.headers["cache-control"]
+        bare = await running.client.get(name.partition("?")[0])
+        assert bare.headers["cache-control"] == "no-cache"
+        again = await running.client.get(name, headers={"if-none-match": bare.headers["etag"]})
+        assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/_/nothing.js", "/_/..%2fpages.py", "/_/page.html", "/api/v1", "/live/cam.flv", "/favicon.ico", "/a/b/c/d/e/f"],
+)
+async def test_what_is_nobodys_is_404(running: Running, path: str) -> None:
+    """Only named files are served: nothing is looked up on disk by what a stranger sends."""
+    assert (await running.client.get(path, headers={"accept": "text/html"})).status_code == 404
+
+
+async def test_the_list_tells_the_streams_and_the_time(running: Running) -> None:
+    """The page reckons the latency by the server's clock."""
+    running.directory.rows = [
+        StreamSummary("live", "cam", "avc1.64001f,mp4a.40.2", 1280, 720, 29.97, 3e6, 1700000000.5, True)
+    ]
+    answer = await running.client.get("/streams.json")
+    body = json.loads(answer.text)
+    assert answer.headers["cache-control"] == "no-store"
+    assert body["now"] > 1700000000
+    assert body["streams"] == [
+        {
+            "path": "/live/cam",
+            "codecs": "avc1.64001f,mp4a.40.2",
+            "width": 1280,
+            "height": 720,
+            "frame_rate": 29.97,
+            "bitrate": 3000000,
+            "since": 1700000000.5,
+            "publishing": True,
+        }
+    ]
+
+
+async def test_a_head_of_a_page_and_a_slash_too_many(running: Running) -> None:
+    """What people type and what monitors send."""
+    assert (await running.client.head("/", headers={"accept": "text/html"})).status_code == 200
+    moved = await running.client.get("/live/cam/", headers={"accept": "text/html"})
+    assert (moved.status_code, moved.headers["location"]) == (302, "/live/cam")
+
+
+def test_names_reach_the_page_as_text_only() -> None:
+    """A stream named like markup must stay a name."""
+    for script in PLAYER.glob("*.js"):
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script.read_text())
+
+
+def test_hls_js_is_taken_from_the_configured_place(tmp_path: Path) -> None:
+    """And a place that does not exist is none: the page then says so."""
+    file = tmp_path / "hls.min.js"
+    assert find_hls_js(str(file)) is None
+    file.write_text("x")
+    assert find_hls_js(str(file)) == file
+
+
+def test_without_hls_js_the_page_says_so(tmp_path: Path) -> None:
+    """The script reads an empty address and falls back on the browser's own HLS."""
+    pages = Pages(MemoryDirectory(), HttpSettings(hls_js=str(tmp_path / "none.js")), SystemClock(), 1935)
+    assert b'data-hls-js=""' in pages._shell.body

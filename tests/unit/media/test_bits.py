@@ -1,0 +1,34 @@
+"""Bits and Exp-Golomb codes, as H.264 §9.1 tabulates them."""
+
+from __future__ import annotations
+
+import pytest
+
+from hlsd.errors import MediaError
+from hlsd.media.bits import BitReader, unescape
+
+
+def test_exp_golomb_codes_are_those_of_table_9_2() -> None:
+    """1, 010, 011, 00100, 00101 are 0, 1, 2, 3, 4."""
+    bits = BitReader(int("101001100100001010000000", 2).to_bytes(3, "big"))
+    assert [bits.ue() for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_signed_exp_golomb_codes_alternate() -> None:
+    """§9.1.1: codes 0 to 4 are 0, 1, -1, 2, -2."""
+    bits = BitReader(int("101001100100001010000000", 2).to_bytes(3, "big"))
+    assert [bits.se() for _ in range(5)] == [0, 1, -1, 2, -2]
+
+
+def test_reading_beyond_the_end_is_a_media_error() -> None:
+    """A cut parameter set must not become an IndexError."""
+    for read in (BitReader(b"").flag, BitReader(b"\x00").ue, BitReader(bytes(9)).ue):
+        with pytest.raises(MediaError):
+            read()
+    with pytest.raises(MediaError):
+        BitReader(b"\xff").skip(9)
+
+
+def test_emulation_prevention_bytes_go() -> None:
+    """00 00 03 hides a start code; only the 03 is not content."""
+    assert unescape(bytes.fromhex("0000030000030103")) == bytes.fromhex("000000000103")
