@@ -115,22 +115,8 @@ class Cutter:
             self._begin(unit)
             return []
         cuts: list[Cut] = []
-        part_target = self._limits.part_target
         duration = unit.dts - previous.dts
-        passes_segment = unit.dts - self._segment_start > self._limits.segment_limit
-        if previous.dts > self._part_start and (passes_segment or unit.dts - self._part_start > part_target):
-            # The held frame lasted longer than the one before it: with it the part would pass its target, so the
-            # part ends before it. Nothing of this part has been shown to anybody yet.
-            cuts.append(self._close(previous.dts, closes=passes_segment))
-            if passes_segment:
-                self._force(previous)
-        self._settle(previous, duration)
-        # TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
-        self._step(unit.dts - part_target, cuts)
-        limit = self._segment_start + self._limits.segment_limit
-        if unit.dts > limit:
-            cuts.append(self._close(limit, closes=True))
-            self._force(None)
+        self._lead_on(previous, unit.dts, cuts)
         self.longest_frame = max(self.longest_frame, duration)
         if unit.key:
             self._gop = unit.dts - self._last_key
@@ -140,7 +126,7 @@ class Cutter:
             # A leading track that comes back behind the other one (see `_follow`) cannot end a part in the past.
             cuts.append(self._close(max(unit.dts, self._part_start + 1), closes=True))
             self._force(unit)
-        elif unit.dts > self._part_start and unit.dts + duration - self._part_start > part_target:
+        elif unit.dts > self._part_start and unit.dts + duration - self._part_start > self._limits.part_target:
             cuts.append(self._close(unit.dts, closes=False))
         return cuts
 
@@ -148,16 +134,18 @@ class Cutter:
         """Closes the open segment with what there is; frames held back get the duration of the one before them."""
         if not self._started:
             return []
+        cuts: list[Cut] = []
         end = self._part_start
-        for kind in (self._lead, Kind.AUDIO):
+        for kind in (Kind(1 - self._lead), self._lead):
             held = self._held[kind]
             if held is None:
                 continue
             self._held[kind] = None
-            self._settle(held, self._frame[kind])
             if kind is self._lead:
                 end = held.dts + self._frame[kind]
-        cuts: list[Cut] = []
+                self._lead_on(held, end, cuts)
+            else:
+                self._settle(held, self._frame[kind])
         if end <= self._part_start:
             # The leading track had fallen silent: what there is of the other one says where the end is.
             if not self._video and not self._audio:
@@ -176,6 +164,24 @@ class Cutter:
         if self._lead is Kind.VIDEO and not unit.key:
             self._forced = True
             self.forced_cuts += 1
+
+    def _lead_on(self, held: AccessUnit, end: int, cuts: list[Cut]) -> None:
+        """Settles the leading track's frame that was held back: it lasts until `end`."""
+        limits = self._limits
+        passes = end - self._segment_start > limits.segment_limit
+        if held.dts > self._part_start and (passes or end - self._part_start > limits.part_target):
+            # It lasted longer than the one before it: with it the part would pass its target, so the part ends
+            # before it. Nothing of this part has been shown to anybody yet.
+            cuts.append(self._close(held.dts, closes=passes))
+            if passes:
+                self._force(held)
+        self._settle(held, end - held.dts)
+        # TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
+        self._step(end - limits.part_target, cuts)
+        limit = self._segment_start + limits.segment_limit
+        if end > limit:
+            cuts.append(self._close(limit, closes=True))
+            self._force(None)
 
     def _follow(self, unit: AccessUnit) -> list[Cut]:
         """Lets the other track close parts when the leading one has fallen silent (TL06)."""
@@ -242,7 +248,7 @@ class Cutter:
             first = video[0].unit
             independent = first.key and first.clean
         else:
-            independent = self._lead is Kind.AUDIO
+            independent = self._lead is Kind.AUDIO and bool(audio)
         cut = Cut(
             video=tuple(video),
             audio=tuple(audio),
