@@ -64,8 +64,10 @@ class Server:
             room = make(house)
             try:
                 await room.start()
-            except OSError as error:
+            except (OSError, HlsdError) as error:
                 await self.stop(0.0)
+                if isinstance(error, HlsdError):
+                    raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
