@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
 
+SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is an echo: timeout(1) and terminals signal the process and its group."""
+
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -134,8 +137,15 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     stopping = asyncio.Event()
     now = asyncio.Event()
 
+    asked = 0.0
+
     def on_signal() -> None:
-        (now if stopping.is_set() else stopping).set()
+        nonlocal asked
+        if not stopping.is_set():
+            asked = loop.time()
+            stopping.set()
+        elif loop.time() - asked >= SAME_SIGNAL:
+            now.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)

@@ -105,7 +105,6 @@ class TsMuxer:
             position = stop
         return b"".join(pieces)
 
-
     def _framed(self, units: list[AccessUnit]) -> bytes:
         """The frames of one PES, each behind its ADTS header."""
         pieces = []
