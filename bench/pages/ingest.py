@@ -205,7 +205,7 @@ def _verdicts(
             met &= good
             verdict = "met" if good else "missed"
             said.append(
-                f"At 20 publishers hlsd takes {mine / base:.2f}× nginx-rtmp's CPU (target {TARGET_RATIO:.0f}: {verdict})."
+                f"At 20 publishers hlsd takes {mine / base:.2f}× the CPU of nginx-rtmp (target {TARGET_RATIO:.0f}: {verdict})."
             )
     if "hlsd" in rss:
         worst = max((value for value in rss["hlsd"] if value is not None), default=0.0)

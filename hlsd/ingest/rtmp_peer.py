@@ -175,8 +175,7 @@ class RtmpPeer(asyncio.Protocol):
                 try:
                     sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 except UnsupportedCodec as error:
-                    self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
-                    self.dismiss(_REJECTED, "error:codec", str(error))
+                    self._refuse_codec(error)
                     return
                 if self.sink is None:  # dropped from within
                     return
@@ -256,26 +255,26 @@ class RtmpPeer(asyncio.Protocol):
         shutdown = reason in {"shutdown", "draining"}
         self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, reason)
 
+    def _refuse_codec(self, error: UnsupportedCodec) -> None:
+        self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
+        self.dismiss(_REJECTED, "error:codec", str(error))
+
     def dismiss(self, code: str, reason: str, text: str) -> None:
-        """Says goodbye with a status, and closes."""
+        """Says goodbye with a status where there is a stream to say it on, and closes."""
         if self.lost or self.go_by is not None:
             return
-        if self.conversation.awaiting or self.conversation.publishing:
+        told = self.conversation.awaiting or self.conversation.publishing
+        if told:
             self.conversation.refuse_publish(code, text)
         self._end(reason)
-        self._leave()
+        self._leave(gently=told)
 
     def _closed(self, event: Closed) -> None:
         self.log.info(
             "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=quoted(event.text)
         )
         self._end(event.reason)
-        if event.reason == "refused":
-            self._leave()
-        elif self.transport is not None:
-            self._flush()
-            self.go_by = self.room.clock.monotonic() + LINGER
-            self.transport.close()
+        self._leave(gently=event.reason == "refused")
 
     def _end(self, reason: str) -> None:
         """Ends the publication, if there is one."""
@@ -291,17 +290,21 @@ class RtmpPeer(asyncio.Protocol):
         self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
         publication.end(reason)
 
-    def _leave(self) -> None:
-        """Flushes, then closes: gently, so that a refused encoder reads why."""
+    def _leave(self, *, gently: bool = True) -> None:
+        """Flushes, then closes; gently if a refused encoder is to read why."""
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
         self._flush()
         self.go_by = self.room.clock.monotonic() + LINGER
-        if transport.can_write_eof() and not transport.is_closing():
+        if gently and transport.can_write_eof() and not transport.is_closing():
             # Half a close: the peer sees the end behind our last words, and what it still sends is read and dropped
             # instead of answered with a reset that would tear those words from its buffer.
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # the peer is gone, and nobody has told us yet because reading was paused
+                transport.abort()
+                return
             self._resume()
         else:
             transport.close()
@@ -361,6 +364,9 @@ class RtmpPeer(asyncio.Protocol):
             if self.sink is not None:
                 self.sink.tick(now)
             self._act(self.conversation.tick(now), now)
+        except UnsupportedCodec as error:
+            self._refuse_codec(error)
+            return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self._fail(error)
             return
