@@ -144,7 +144,9 @@ class _TrackMuxer:
         packet.is_keyframe = unit.key  # random_access_indicator (TS10)
         self._container.mux_one(packet)
         written = self._out.written
-        if self._fresh:
+        if self._fresh or (self._video and unit.key):
+            # It repeats its tables before a key picture that follows another kind, whatever pat_period says; they know
+            # of one track only, and a player that reads them drops the sound (TS05, TS11).
             written[:] = [_without_tables(b"".join(written))]
             self._fresh = False
         if self._video:
