@@ -128,11 +128,12 @@ class _TrackMuxer:
             "sdt_period": _NEVER,
         }
         if not own_clock:
-            options["pcr_period"] = "999"  # milliseconds; PCR belongs to the video's PID
+            options["pcr_period"] = "1000000000"  # milliseconds; PCR belongs to the video's PID
         self._container: OutputContainer = av.open(self._out, "w", format="mpegts", options=options)
         self._stream = _add_stream(self._container, codec)
         self._container.start_encoding()
         self._video = codec == "h264"
+        self._own_clock = own_clock
         self._fresh = True
 
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes]) -> None:
@@ -141,13 +142,16 @@ class _TrackMuxer:
         packet.time_base = _TIME_BASE
         packet.dts = unit.dts + START
         packet.pts = unit.pts + START
-        packet.is_keyframe = unit.key  # random_access_indicator (TS10)
+        # random_access_indicator (TS10), with which comes a PCR: of sound beside pictures it would be a second clock.
+        packet.is_keyframe = unit.key and self._own_clock
         self._container.mux_one(packet)
         written = self._out.written
         if self._fresh or (self._video and unit.key):
             # It repeats its tables before a key picture that follows another kind, whatever pat_period says; they know
             # of one track only, and a player that reads them drops the sound (TS05, TS11).
             written[:] = [_without_tables(b"".join(written))]
+            if not self._own_clock:
+                written[:] = [_without_clock(written[0])]
             self._fresh = False
         if self._video:
             first = bytearray(written[0][:PACKET])
@@ -208,6 +212,15 @@ def _pid(packets: bytes, at: int) -> int:
 def _without_tables(packets: bytes) -> bytes:
     starts = range(0, len(packets), PACKET)
     return b"".join(packets[at : at + PACKET] for at in starts if _pid(packets, at) in (_VIDEO_PID, _AUDIO_PID))
+
+
+def _without_clock(packets: bytes) -> bytes:
+    """The same with the first packet's PCR, which libavformat insists on, made stuffing (13818-1 §2.4.3.5)."""
+    first = bytearray(packets[:PACKET])
+    if first[3] & 0x20 and first[4] >= 7 and first[5] & 0x10:
+        first[5] &= ~0x10 & 0xFF
+        first[6:12] = b"\xff" * 6
+    return bytes(first) + packets[PACKET:]
 
 
 def _with_counter(packet: bytes, counter: int) -> bytes:
