@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hlsd.segmenter.cutter import Cut, Sample
 
 PACKET: Final = 188
+FRAMES_PER_PES: Final = 4
+"""AAC frames that share a PES, and with audio alone a clock reference: 93 ms at 44.1 kHz (TS06: at most 100 ms)."""
 START: Final = 10 * TICKS
 _TIME_BASE: Final = Fraction(1, TICKS)
 _NEVER: Final = "1000000"  # seconds: tables and clock references that libavformat shall not repeat
@@ -51,6 +53,7 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
         self._pat, self._pmt = _tables(tracks)
         self._tables_written = 0
+        self._tables_due = False
         self._parameter_sets = self._adts = b""
         self._video: _TrackMuxer | None = None
         self._audio: _TrackMuxer | None = None
@@ -62,21 +65,25 @@ class TsMuxer:
             self._adts = adts_prefix(tracks.audio)
 
     def part(self, cut: Cut) -> bytes:
-        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens."""
+        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens; empty for a gap."""
+        self._tables_due |= cut.opens
+        if not cut.video and not cut.audio:
+            return b""
         out: list[bytes] = []
-        if cut.opens:
+        if self._tables_due:  # where gaps open a segment, the tables stand before its first media
+            self._tables_due = False
             counter = self._tables_written & 0x0F
             out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
             self._tables_written += 1
         try:
-            for sample in _by_decode_time(cut.video, cut.audio):
-                unit = sample.unit
-                if unit.kind is Kind.VIDEO:
+            for units in _by_decode_time(cut.video, cut.audio):
+                first = units[0]
+                if first.kind is Kind.VIDEO:
                     assert self._video is not None
-                    self._video.write(self._annex_b(unit), unit, out)
+                    self._video.write(self._annex_b(first), first, out)
                 else:
                     assert self._audio is not None
-                    self._audio.write(adts_header(self._adts, len(unit.payload)) + unit.payload, unit, out)
+                    self._audio.write(self._framed(units), first, out)
         except FFmpegError as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
@@ -96,6 +103,14 @@ class TsMuxer:
             pieces.append(_START_CODE)
             pieces.append(payload[position + 4 : stop])
             position = stop
+        return b"".join(pieces)
+
+    def _framed(self, units: list[AccessUnit]) -> bytes:
+        """The frames of one PES, each behind its ADTS header."""
+        pieces = []
+        for unit in units:
+            pieces.append(adts_header(self._adts, len(unit.payload)))
+            pieces.append(unit.payload)
         return b"".join(pieces)
 
 
@@ -126,10 +141,12 @@ class _TrackMuxer:
         packet.time_base = _TIME_BASE
         packet.dts = unit.dts + START
         packet.pts = unit.pts + START
-        packet.is_keyframe = unit.key
+        packet.is_keyframe = unit.key  # random_access_indicator (TS10)
         self._container.mux_one(packet)
         written = self._out.written
-        if self._fresh:
+        if self._fresh or (self._video and unit.key):
+            # It repeats its tables before a key picture that follows another kind, whatever pat_period says; they know
+            # of one track only, and a player that reads them drops the sound (TS05, TS11).
             written[:] = [_without_tables(b"".join(written))]
             self._fresh = False
         if self._video:
@@ -197,14 +214,25 @@ def _with_counter(packet: bytes, counter: int) -> bytes:
     return packet[:3] + bytes((packet[3] & 0xF0 | counter,)) + packet[4:]
 
 
-def _by_decode_time(video: tuple[Sample, ...], audio: tuple[Sample, ...]) -> list[Sample]:
-    """Both tracks' samples in one order of decode times; each track's own order is kept."""
-    if not audio:
-        return list(video)
-    if not video:
-        return list(audio)
-    return sorted((*video, *audio), key=_decode_time)
+def _by_decode_time(video: tuple[Sample, ...], audio: tuple[Sample, ...]) -> list[list[AccessUnit]]:
+    """What goes into each PES, in one order of decode times: single pictures, and short runs of audio frames.
+
+    Each track's own order is kept. "whole frames per PES" (TS12): several frames cost one header, and one call.
+    """
+    packets = [[sample.unit] for sample in video]
+    run: list[AccessUnit] = []
+    end = 0
+    for unit, duration in audio:
+        if run and len(run) < FRAMES_PER_PES and unit.dts - end <= 1:
+            run.append(unit)
+        else:
+            run = [unit]
+            packets.append(run)
+        end = unit.dts + duration
+    if video and audio:
+        packets.sort(key=_decode_time)
+    return packets
 
 
-def _decode_time(sample: Sample) -> int:
-    return sample.unit.dts
+def _decode_time(units: list[AccessUnit]) -> int:
+    return units[0].dts
