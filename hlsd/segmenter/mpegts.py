@@ -2,8 +2,9 @@
 
 libavformat emits a packet at once only when its container has one stream (more are interleaved, which holds packets
 back), so there is one `mpegts` muxer for each track; continuity counters run on by themselves. It would repeat PAT,
-PMT and SDT on a clock of its own; here PAT and PMT are the first two packets of every segment and stand nowhere else
-(TS02, TS03), so they are taken once from a muxer that knows both tracks and are counted on by us (TS04).
+PMT and SDT on a clock of its own; here PAT and PMT are the first two packets of every part, so of every segment too
+(TS02, TS03): a player that joins at a part takes it for MPEG-TS by its PAT (hls.js does, and without one takes it for
+bare AAC). They are taken once from a muxer that knows both tracks and are counted on by us (TS04).
 
 Times are the 90 kHz ticks of the units plus `START`: B-frames' decode times never go below zero (TS14).
 """
@@ -53,7 +54,6 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
         self._pat, self._pmt = _tables(tracks)
         self._tables_written = 0
-        self._tables_due = False
         self._parameter_sets = self._adts = b""
         self._video: _TrackMuxer | None = None
         self._audio: _TrackMuxer | None = None
@@ -65,16 +65,12 @@ class TsMuxer:
             self._adts = adts_prefix(tracks.audio)
 
     def part(self, cut: Cut) -> bytes:
-        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens; empty for a gap."""
-        self._tables_due |= cut.opens
+        """PAT, PMT, then the packets of the cut's samples by decode time; empty for a gap."""
         if not cut.video and not cut.audio:
             return b""
-        out: list[bytes] = []
-        if self._tables_due:  # where gaps open a segment, the tables stand before its first media
-            self._tables_due = False
-            counter = self._tables_written & 0x0F
-            out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
-            self._tables_written += 1
+        counter = self._tables_written & 0x0F
+        out = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
+        self._tables_written += 1
         try:
             for units in _by_decode_time(cut.video, cut.audio):
                 first = units[0]
