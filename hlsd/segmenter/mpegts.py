@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hlsd.segmenter.cutter import Cut, Sample
 
 PACKET: Final = 188
+PES_SPAN: Final = TICKS // 10
+"""How long the AAC frames last that share a PES, and with audio alone a clock reference (TS06: at most 100 ms)."""
 START: Final = 10 * TICKS
 _TIME_BASE: Final = Fraction(1, TICKS)
 _NEVER: Final = "1000000"  # seconds: tables and clock references that libavformat shall not repeat
@@ -56,7 +58,7 @@ class TsMuxer:
         self._tables_written = 0
         self._tables_due = False
         self._parameter_sets = self._adts = b""
-        self._video: _TrackMuxer | None = None
+        self._video: _VideoMuxer | None = None
         self._audio: _AudioPackets | None = None
         if tracks.video is not None:
             self._video = _VideoMuxer()
@@ -77,14 +79,14 @@ class TsMuxer:
             out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
             self._tables_written += 1
         try:
-            for sample in _by_decode_time(cut.video, cut.audio):
-                unit = sample.unit
-                if unit.kind is Kind.VIDEO:
+            for units in _by_decode_time(cut.video, cut.audio):
+                first = units[0]
+                if first.kind is Kind.VIDEO:
                     assert self._video is not None
-                    self._video.write(self._annex_b(unit), unit, out)
+                    self._video.write(self._annex_b(first), first, out)
                 else:
                     assert self._audio is not None
-                    self._audio.write(adts_header(self._adts, len(unit.payload)) + unit.payload, unit.pts, out)
+                    self._audio.write(self._framed(units), first.pts, out)
         except FFmpegError as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
@@ -106,16 +108,24 @@ class TsMuxer:
             position = stop
         return b"".join(pieces)
 
+    def _framed(self, units: list[AccessUnit]) -> bytes:
+        """The frames of one PES, each behind its ADTS header."""
+        pieces = []
+        for unit in units:
+            pieces.append(adts_header(self._adts, len(unit.payload)))
+            pieces.append(unit.payload)
+        return b"".join(pieces)
+
 
 class _AudioPackets:
-    """One PES packet for each AAC frame, on the audio PID; `clock`: with a PCR, because no video carries one (TS06)."""
+    """PES packets of AAC frames on the audio PID; `clock`: with a PCR each, because no video carries one (TS06)."""
 
     def __init__(self, *, clock: bool) -> None:
         self._clock = clock
         self._counter = 0
 
     def write(self, payload: bytes, pts: int, out: list[bytes]) -> None:
-        """Appends the packets of one frame; its decode time is its presentation time."""
+        """Appends the packets of one PES whose first frame has this time."""
         time = (pts + START) & 0x1FFFFFFFF
         # §2.4.3.7: stream_id C0, length, '10' with data_alignment_indicator, PTS only, five bytes of header.
         pes = b"".join(
@@ -172,10 +182,11 @@ class _VideoMuxer:
         packet.time_base = _TIME_BASE
         packet.dts = unit.dts + START
         packet.pts = unit.pts + START
-        packet.is_keyframe = unit.key
+        packet.is_keyframe = unit.key  # random_access_indicator (TS10)
         self._container.mux_one(packet)
         written = self._out.written
-        # Tables come before the picture: at the start, and wherever a key frame follows another picture.
+        # It repeats its tables before a key picture that follows another kind, whatever pat_period says; they know of
+        # one track only, and a player that reads them drops the sound (TS05, TS11).
         opening, at = written[0], 0
         while _pid(opening, at) != _VIDEO_PID:
             at += PACKET
@@ -238,14 +249,25 @@ def _with_counter(packet: bytes, counter: int) -> bytes:
     return packet[:3] + bytes((packet[3] & 0xF0 | counter,)) + packet[4:]
 
 
-def _by_decode_time(video: tuple[Sample, ...], audio: tuple[Sample, ...]) -> list[Sample]:
-    """Both tracks' samples in one order of decode times; each track's own order is kept."""
-    if not audio:
-        return list(video)
-    if not video:
-        return list(audio)
-    return sorted((*video, *audio), key=_decode_time)
+def _by_decode_time(video: tuple[Sample, ...], audio: tuple[Sample, ...]) -> list[list[AccessUnit]]:
+    """What goes into each PES, in one order of decode times: single pictures, and short runs of audio frames.
+
+    Each track's own order is kept. "whole frames per PES" (TS12): several frames cost one header, and one call.
+    """
+    packets = [[sample.unit] for sample in video]
+    run: list[AccessUnit] = []
+    end = 0
+    for unit, duration in audio:
+        if run and unit.dts - end <= 1 and unit.dts + duration - run[0].dts <= PES_SPAN:
+            run.append(unit)
+        else:
+            run = [unit]
+            packets.append(run)
+        end = unit.dts + duration
+    if video and audio:
+        packets.sort(key=_decode_time)
+    return packets
 
 
-def _decode_time(sample: Sample) -> int:
-    return sample.unit.dts
+def _decode_time(units: list[AccessUnit]) -> int:
+    return units[0].dts

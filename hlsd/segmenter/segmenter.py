@@ -254,5 +254,6 @@ class Segmenter:
         if not self._frames_span:
             return declared
         measured = self._frames * TICKS / self._frames_span
-        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not; it is believed only if it is nearly right.
-        return declared if abs(measured - declared) < 0.01 * declared else measured
+        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not, and what an encoder that drops frames
+        # means to send; it is not believed where it is far off, as with timing counted in fields.
+        return declared if 0.7 * declared < measured < 1.02 * declared else measured

@@ -34,9 +34,10 @@ class Part:
 
 @dataclass(slots=True)
 class Segment:
-    """A media segment, open until `body` is set. `date` is the wall clock of its first frame, seconds since the epoch.
+    """A media segment: `finished` once its last part is there.
 
-    `init` is the URI that EXT-X-MAP names, or None; `independent`: it begins with an IDR.
+    `date` is the wall clock of its first frame, seconds since the epoch; `init` the URI that EXT-X-MAP names, or None;
+    `independent`: it begins with an IDR.
     """
 
     msn: int
@@ -48,12 +49,30 @@ class Segment:
     parts: list[Part] = field(default_factory=list)
     duration: int = 0
     size: int = 0
-    body: bytes | None = None
+    finished: bool = False
+    _whole: bytes | None = None
 
     @property
     def gap(self) -> bool:
         """Whether it is finished and there is nothing in it to fetch (MP23)."""
-        return self.body == b""
+        return self.finished and not self.size
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole segment; None while it is not finished.
+
+        Its parts are joined when somebody first asks for all of it: low-latency viewers never do, and a stream that
+        nobody watches is not copied for nobody. The parts become views of it, so their bytes are in memory once.
+        """
+        if self._whole is None and self.finished:
+            whole = b"".join([part.body for part in self.parts])
+            view, at = memoryview(whole), 0
+            for part in self.parts:
+                size = len(part.body)
+                part.body = view[at : at + size]
+                at += size
+            self._whole = whole
+        return self._whole
 
 
 class Window:
@@ -139,15 +158,8 @@ class Window:
         """Closes the open segment and lists it; drops what the window no longer holds."""
         segment = self.open
         assert segment is not None
-        body = b"".join([part.body for part in segment.parts])
-        segment.body = body
-        # The parts become views of the segment: their bytes are in memory once (LL12 makes them the same).
-        view, at = memoryview(body), 0
-        for part in segment.parts:
-            size = len(part.body)
-            part.body = view[at : at + size]
-            at += size
-        if body:
+        segment.finished = True
+        if segment.size:
             self._named[segment.uri.rpartition("/")[2]] = segment
         self.segments.append(segment)
         self.open = None
@@ -156,6 +168,7 @@ class Window:
 
     def forget_parts(self, segment: Segment) -> None:
         """Leaves a finished segment without parts, as if it had been cut in one piece."""
+        assert segment.body is not None  # joined while its parts are there
         for part in segment.parts:
             del self._named[part.uri.rpartition("/")[2]]
         segment.parts.clear()

@@ -431,4 +431,5 @@ def _last(text: str) -> int:
 
 
 def _without_parts(segment: ListedSegment) -> list[str]:
-    return [tag for tag in segment.tags if tag != "EXT-X-PART"]
+    """The tags that stay. EXT-X-MAP moves to whichever segment is the first; what it names is compared apart."""
+    return [tag for tag in segment.tags if tag not in {"EXT-X-PART", "EXT-X-MAP"}]

@@ -20,6 +20,8 @@ from tests.support.playlistcheck import Violation
 from tests.support.tscheck import TsTrail, _read_pes, _read_tables, check_ts, elementary_streams, split_packets
 from tests.support.units import units_of
 
+ALONE = Tracks(None, AUDIO)
+
 
 def mux(units: list[AccessUnit], tracks: Tracks, bounds: Limits | None = None) -> list[bytes]:
     """The segments of these units."""
@@ -32,6 +34,16 @@ def judge(segments: list[bytes]) -> list[Violation]:
     """All violations over a run of segments."""
     trail = TsTrail()
     return [one for segment in segments for one in check_ts(segment, trail)]
+
+
+def adts_frames(body: bytes) -> list[bytes]:
+    """The raw frames of a PES by the lengths in their ADTS headers."""
+    frames = []
+    while body:
+        size = int.from_bytes(body[3:6], "big") >> 5 & 0x1FFF
+        frames.append(body[7:size])
+        body = body[size:]
+    return frames
 
 
 def decode(segments: list[bytes]) -> tuple[int, int]:
@@ -94,8 +106,7 @@ def test_pes_payloads_are_the_payloads_that_came() -> None:
             hashlib.sha256(unit.payload).digest()
         )
     sounds = [unit.payload for unit in units if unit.kind is Kind.AUDIO]
-    assert [pes[7:] for pes in streams[0x0F]] == sounds
-    assert all(int.from_bytes(pes[3:6], "big") >> 5 & 0x1FFF == len(pes) for pes in streams[0x0F])
+    assert [frame for pes in streams[0x0F] for frame in adts_frames(pes)] == sounds
 
 
 def test_parts_joined_are_the_segment_and_only_its_first_part_has_tables() -> None:
@@ -106,6 +117,28 @@ def test_parts_joined_are_the_segment_and_only_its_first_part_has_tables() -> No
         packets = split_packets(muxer.part(cut))
         tables = [number for number, packet in enumerate(packets) if packet.pid in {0, 0x1000}]
         assert tables == ([0, 1] if cut.opens else [])
+
+
+@pytest.mark.parametrize("size", [6, 20, 37, 38, 39, 150, 170, 171, 340, 1500])
+def test_sound_of_any_size_stays_in_its_part(size: int) -> None:
+    """TS16, DE02: libavformat holds back frames of less than 170 bytes, as silence is, and loses the last of all."""
+    for tracks, units in ((BOTH, interleaved(video(30, 3.0), audio(3.0, size=size))), (ALONE, audio(3.0, size=size))):
+        cuts, _ = cut_all(units, limits(), tracks)
+        muxer = TsMuxer(tracks)
+        tables = muxer.part(Cut((), (), 0, 1, False, True, False)) + muxer._pat + muxer._pmt
+        for cut in cuts:
+            streams = dict(elementary_streams(tables + muxer.part(cut)))
+            got = [frame for pes in streams[0x0F] for frame in adts_frames(pes)]
+            assert got == [sample.unit.payload for sample in cut.audio]
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 32_000, 44_100, 48_000])
+def test_sound_alone_has_a_clock_every_100_ms_at_any_rate(rate: int) -> None:
+    """TS06: frames share a PES only as long as its clock reference is due."""
+    track = AudioTrack("aac", b"\x11\x90", rate, 2, 2, "mp4a.40.2")
+    units = audio(5.0, rate=rate)
+    found = judge(mux(units, Tracks(None, track)))
+    assert [one for one in found if rate > 10_240] == []  # below, one frame alone is longer
 
 
 def test_counters_run_on_over_forty_segments() -> None:
