@@ -87,7 +87,7 @@ class TsMuxer:
                 else:
                     assert self._audio is not None
                     self._audio.write(self._framed(units), first.pts, out)
-        except FFmpegError as error:
+        except (FFmpegError, OverflowError) as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
 
