@@ -2,8 +2,9 @@
 
 libavformat emits a packet at once only when its container has one stream (more are interleaved, which holds packets
 back), so there is a `mpegts` muxer for the video alone; its continuity counter runs on by itself. It would repeat PAT,
-PMT and SDT before key frames; here PAT and PMT are the first two packets of every segment and stand nowhere else
-(TS02, TS03), so they are taken once from a muxer that knows both tracks and are counted on by us (TS04).
+PMT and SDT before key frames; here PAT and PMT are the first two packets of every part (a player may join at any
+independent one), and so of every segment, and stand nowhere else (TS02, TS03): they are taken once from a muxer that
+knows both tracks and are counted on by us (TS04).
 
 Sound is ours because libavformat gathers AAC frames of less than 170 bytes (silence, low rates) and holds them back
 until the next one, whatever `pes_payload_size` says, and puts a PCR of its own on their PID (TS06).
@@ -56,7 +57,6 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
         self._pat, self._pmt = _tables(tracks)
         self._tables_written = 0
-        self._tables_due = False
         self._parameter_sets = self._adts = b""
         self._video: _VideoMuxer | None = None
         self._audio: _AudioPackets | None = None
@@ -68,16 +68,12 @@ class TsMuxer:
             self._adts = adts_prefix(tracks.audio)
 
     def part(self, cut: Cut) -> bytes:
-        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens; empty for a gap."""
-        self._tables_due |= cut.opens
+        """Packets of the cut's samples by decode time, behind PAT and PMT; empty for a gap."""
         if not cut.video and not cut.audio:
             return b""
-        out: list[bytes] = []
-        if self._tables_due:  # where gaps open a segment, the tables stand before its first media
-            self._tables_due = False
-            counter = self._tables_written & 0x0F
-            out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
-            self._tables_written += 1
+        counter = self._tables_written & 0x0F
+        out = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
+        self._tables_written += 1
         try:
             for units in _by_decode_time(cut.video, cut.audio):
                 first = units[0]

@@ -109,16 +109,6 @@ def test_pes_payloads_are_the_payloads_that_came() -> None:
     assert [frame for pes in streams[0x0F] for frame in adts_frames(pes)] == sounds
 
 
-def test_parts_joined_are_the_segment_and_only_its_first_part_has_tables() -> None:
-    """LL12, TS02, TS03: PAT and PMT are the first two packets of a segment and stand nowhere else."""
-    cuts, _ = cut_all(interleaved(video(30, 6.0), audio(6.0)))
-    muxer = TsMuxer(BOTH)
-    for cut in cuts:
-        packets = split_packets(muxer.part(cut))
-        tables = [number for number, packet in enumerate(packets) if packet.pid in {0, 0x1000}]
-        assert tables == ([0, 1] if cut.opens else [])
-
-
 @pytest.mark.parametrize("size", [6, 20, 37, 38, 39, 150, 170, 171, 340, 1500])
 def test_sound_of_any_size_stays_in_its_part(size: int) -> None:
     """TS16, DE02: libavformat holds back frames of less than 170 bytes, as silence is, and loses the last of all."""
