@@ -72,7 +72,7 @@ class TsMuxer:
         if not cut.video and not cut.audio:
             return b""
         counter = self._tables_written & 0x0F
-        out = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
+        out: list[bytes | bytearray] = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
         self._tables_written += 1
         try:
             for units in _by_decode_time(cut.video, cut.audio):
@@ -83,7 +83,7 @@ class TsMuxer:
                 else:
                     assert self._audio is not None
                     self._audio.write(self._framed(units), first.pts, out)
-        except FFmpegError as error:
+        except (FFmpegError, OverflowError) as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
 
@@ -94,7 +94,7 @@ class TsMuxer:
         first = 4 + int.from_bytes(payload[:4], "big")
         opening = _AUD + self._parameter_sets if unit.key else _AUD
         if first == end:  # one slice and nothing else, as most encoders send inter pictures
-            return opening + _START_CODE + payload[4:]
+            return b"".join((opening, _START_CODE, memoryview(payload)[4:]))
         pieces = [opening]
         position = 0
         while position < end:
@@ -120,7 +120,7 @@ class _AudioPackets:
         self._clock = clock
         self._counter = 0
 
-    def write(self, payload: bytes, pts: int, out: list[bytes]) -> None:
+    def write(self, payload: bytes, pts: int, out: list[bytes | bytearray]) -> None:
         """Appends the packets of one PES whose first frame has this time."""
         time = (pts + START) & 0x1FFFFFFFF
         # §2.4.3.7: stream_id C0, length, '10' with data_alignment_indicator, PTS only, five bytes of header.
@@ -172,7 +172,7 @@ class _VideoMuxer:
         self._stream = _add_stream(self._container, "h264")
         self._container.start_encoding()
 
-    def write(self, payload: bytes, unit: AccessUnit, out: list[bytes]) -> None:
+    def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         packet = av.Packet(payload)
         packet.stream = self._stream
         packet.time_base = _TIME_BASE
@@ -186,12 +186,10 @@ class _VideoMuxer:
         opening, at = written[0], 0
         while _pid(opening, at) != _VIDEO_PID:
             at += PACKET
-        first = bytearray(opening[at : at + PACKET])
         # data_alignment_indicator (TS13): the access unit begins with its PES; libavformat leaves the bit clear.
-        header = 4 + (1 + first[4] if first[3] & 0x20 else 0)
-        first[header + 6] |= 0x04
-        written[0] = opening[at + PACKET :]
-        out.append(bytes(first))
+        header = at + 4 + (1 + opening[at + 4] if opening[at + 3] & 0x20 else 0)
+        opening[header + 6] |= 0x04
+        del opening[:at]
         out += written
         written.clear()
 
@@ -201,13 +199,13 @@ class _Sink(io.RawIOBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written: list[bytes] = []
+        self.written: list[bytearray] = []
 
     def writable(self) -> bool:
         return True
 
     def write(self, piece: object) -> int:
-        copied = bytes(piece)  # type: ignore[call-overload]
+        copied = bytearray(piece)  # type: ignore[call-overload]
         self.written.append(copied)
         return len(copied)
 
@@ -237,7 +235,7 @@ def _tables(tracks: Tracks) -> tuple[bytes, bytes]:
     return by_pid[0], by_pid[_PMT_PID]
 
 
-def _pid(packets: bytes, at: int) -> int:
+def _pid(packets: bytes | bytearray, at: int) -> int:
     return (packets[at + 1] & 0x1F) << 8 | packets[at + 2]
 
 

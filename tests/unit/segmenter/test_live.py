@@ -165,6 +165,8 @@ def test_the_multivariant_stays_as_it_was_first_answered() -> None:
     first = live.multivariant("v/index.m3u8")
     fill_more(window)
     assert live.multivariant("v/index.m3u8") == first
+    live.describe(BOTH, 6, "video/mp2t", lambda: 0.0)  # a reconnect with the same tracks
+    assert live.multivariant("v/index.m3u8") == first
     live.describe(Tracks(None, AUDIO), 6, "video/mp2t", lambda: 0.0)
     assert live.multivariant("v/index.m3u8") != first
 

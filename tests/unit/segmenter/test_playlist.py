@@ -210,6 +210,14 @@ def test_the_part_target_holds_a_whole_number_of_frames(fps: float, part: float)
     assert promise.can_skip_until >= 12
 
 
+@pytest.mark.parametrize("frame", [0.0, 1.5, 5.0, 60.0])
+def test_a_slide_show_does_not_stretch_the_part_target(frame: float) -> None:
+    """TL06: a picture of 5 s with sound would else put every viewer 15 s behind."""
+    promise = low_latency_for(0.334, frame, 2)
+    assert promise.part_target == 0.335
+    assert promise.part_hold_back == 1.006
+
+
 def test_nothing_is_skipped_where_nothing_is_old_enough() -> None:
     """DD10: "n = 0: full playlist, no SKIP tag"."""
     window = _low_latency()
