@@ -81,7 +81,7 @@ class Server:
         loop = asyncio.get_running_loop()
         until = loop.time() + left
         self.hub.drain()
-        for _, room in reversed(list(self.rooms.items())):
+        for room in list(self.rooms.values()):
             await room.stop(max(0.1, until - loop.time()))
         self.rooms.clear()
         if self._sweeping is not None:

@@ -1,7 +1,8 @@
 """The table of rooms: every way in and every way out that `app` starts, one line each.
 
 A room is made from the `House` and has a start and a stop; it reads its own settings section. Rooms start in this
-order and stop in the reverse one, so that viewers are served until the last publisher has been let go.
+order: HTTP last, so that `/healthz` answers when everything listens. They stop in it too, ways in before ways out, so
+that viewers are served until the last publisher has been let go.
 """
 
 from __future__ import annotations
@@ -61,6 +62,6 @@ def _rtmp(house: House) -> Room:
 
 
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
-    ("http", _http),
     ("rtmp", _rtmp),
+    ("http", _http),
 )
