@@ -16,7 +16,6 @@ bucket that resets, PING, SETTINGS and other frames without use drain faster tha
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hlsd.delivery.http2_frames import (
@@ -50,7 +49,8 @@ from hlsd.delivery.http2_frames import (
     ErrorCode,
     frame,
 )
-from hlsd.delivery.http2_headers import Headers, HeaderReader, MalformedRequest, TooMuchHeader, UnreadableHeader, encode
+from hlsd.delivery.http2_headers import HeaderReader, Headers, MalformedRequest, TooMuchHeader, UnreadableHeader, encode
+from hlsd.delivery.http2_stream import Asked, Body, Closed, Event, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,54 +65,6 @@ REFILL = 20.0
 """…and how many a second for ever."""
 LAST_STREAM = 2**30
 """From this stream id on a connection is asked to begin anew; ids end at 2^31."""
-
-
-@dataclass(slots=True, eq=False)
-class Stream:
-    """A request and its answer. `sent`: body bytes given to the socket; `complete`: all of the answer was."""
-
-    id: int
-    method: str = ""
-    path: bytes = b""
-    authority: bytes = b""
-    headers: Headers = field(default_factory=list)
-    window: int = DEFAULT_WINDOW
-    body: deque[bytes | memoryview] = field(default_factory=deque)
-    sent: int = 0
-    complete: bool = False
-    asked: bool = False  # the request has ended
-    answered: bool = False  # the answer's head has gone out
-    last: bool = False  # nothing will be added to `body`
-    urgent: bool = False
-    credit: int = DEFAULT_WINDOW  # of the peer: body bytes it may still send
-    expected: int = -1  # content-length of the request; -1: not said
-    received: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request has come; its body, if `stream.asked` is False, follows."""
-
-    stream: Stream
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """Bytes of a request's body; `ended` with the last, which may be empty. Give them back with `consumed`."""
-
-    stream: Stream
-    octets: bytes
-    ended: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A stream is over, answered or not: `stream.sent` is final."""
-
-    stream: Stream
-
-
-Event = Asked | Body | Closed
 
 
 class _ConnectionError(Exception):

@@ -11,15 +11,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import ASGIApp
 
 from hlsd.delivery.answer import PLAYLIST_TYPE, Fall, Held, Judge, Reply
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.holds import Holds, Outcome
-from hlsd.delivery.http2 import Asked, Body, Closed, Http2, Stream
+from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
+from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
 from hlsd.delivery.request import WANTED_HEADERS, Request
 
 TAKE = 64 * 1024
@@ -40,7 +41,7 @@ class Road:
     common: Headers = field(default_factory=list)
     """Headers of every answer: Date."""
     connections: set[Http2Connection] = field(default_factory=set)
-    closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005, E731
+    closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005
     """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
 
 
@@ -64,8 +65,7 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """After the handshake."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         self._since = self._loop.time()
         self._road.connections.add(self)
         self._flush()
@@ -140,7 +140,7 @@ class Http2Connection(asyncio.Protocol):
             else:
                 gone = self._gone[stream.id] = self._loop.create_future()
                 self._begin(self._hold(stream, request, answer, gone))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request")
             self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
 
@@ -159,7 +159,7 @@ class Http2Connection(asyncio.Protocol):
                 self._reply(stream, self._road.judge.unavailable(request))
             elif outcome is not Outcome.GONE:
                 self._reply(stream, held.then(outcome is Outcome.RELEASED))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
             self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
 

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Message
 
 if TYPE_CHECKING:
-    from hlsd.delivery.http2 import Stream
     from hlsd.delivery.http2_connection import Http2Connection
+    from hlsd.delivery.http2_stream import Stream
 
 MAX_WAITING = 64 * 1024
 """Bytes of an answer that wait for the client before the app is made to wait."""
@@ -64,7 +64,7 @@ class Cycle:
         """From the request to the last byte; what the app raises becomes a 500 or a reset stream."""
         try:
             await app(self._scope(), self._receive, self._send)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault of the app costs this request only
             _log.exception("the app failed on an HTTP/2 request")
         if self._gone or self._ended:
             return

@@ -1,4 +1,4 @@
-"""Reads and writes the header blocks of HTTP/2: HPACK (RFC 7541) and what a request must look like (RFC 9113 §8.2, §8.3).
+"""Reads and writes the header blocks of HTTP/2: HPACK (RFC 7541), and what a request may be (RFC 9113 §8).
 
 Reading is the `hpack` package's, an optional dependency (`hlsd[h2]`). Writing uses no table of changing entries, so a
 header line has one coded form for every connection and is coded once.
@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from hlsd.delivery.http2 import Stream
+    from hlsd.delivery.http2_stream import Stream
 
 try:
     from hpack import Decoder, HPACKError, OversizedHeaderListError
