@@ -6,7 +6,7 @@ handshake takes the certificate of its instant; one that cannot be used never re
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import errno
 import ipaddress
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # level 2 is what refuses RSA below 2048 and EC below 224 bits; 1.3 brings its own suites, all of them forward secret
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
-_LIFE: Final = datetime.timedelta(days=397)
+_LIFE: Final = dt.timedelta(days=397)
 """What browsers still accept of a server's certificate."""
 
 _Stamp = tuple[tuple[int, int, int], ...]
@@ -114,14 +114,14 @@ def write_self_signed(cert: Path, key: Path, names: Sequence[str], *, overwrite:
             raise FileExistsError(errno.EEXIST, f"{path} is there already")
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + _LIFE)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

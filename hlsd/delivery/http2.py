@@ -11,12 +11,14 @@ the body bytes that `take` gave away, also of an answer that was never finished.
 Limits: header block and header list, CONTINUATION frames, streams at a time, unread answers to control frames, and a
 bucket that resets, PING, SETTINGS and other frames without use drain faster than a player ever would
 (CVE-2023-44487, CVE-2024-27316, CVE-2019-9512, -9515, -9518).
+
+Longer than a file should be: one state machine, and each half of it reads what the other half sets.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hlsd.delivery.http2_frames import (
     ACK,
@@ -53,7 +55,7 @@ from hlsd.delivery.http2_headers import HeaderReader, Headers, MalformedRequest,
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Event, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_CONTINUATIONS = 8
 """CONTINUATION frames of one header block; a browser sends none."""
@@ -169,26 +171,9 @@ class Http2:
             self._first_frame = False
         if self._open_block is not None and (kind != CONTINUATION or stream_id != self._open_block[0]):
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
-        if kind == HEADERS:
-            self._on_headers(flags, stream_id, payload)
-        elif kind == WINDOW_UPDATE:
-            self._on_window(stream_id, payload)
-        elif kind == DATA:
-            self._on_data(flags, stream_id, payload)
-        elif kind == RST_STREAM:
-            self._on_reset(stream_id, payload)
-        elif kind == SETTINGS:
-            self._on_settings(flags, stream_id, payload)
-        elif kind == PING:
-            self._on_ping(flags, stream_id, payload)
-        elif kind == CONTINUATION:
-            self._on_continuation(flags, stream_id, payload)
-        elif kind == GOAWAY:
-            self._on_goaway(stream_id, payload)
-        elif kind == PRIORITY:
-            self._on_priority(stream_id, payload)
-        elif kind == PUSH_PROMISE:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client may not push")
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, flags, stream_id, payload)
         else:
             self._drain(1.0)  # "Implementations MUST ignore and discard frames of unknown types" (§5.5)
 
@@ -312,7 +297,7 @@ class Http2:
         stream.asked = True
         self._events.append(Body(stream, octets, ended=True))
 
-    def _on_reset(self, stream_id: int, payload: bytes) -> None:
+    def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if len(payload) != 4:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
         if stream_id == 0 or stream_id > self.highest:
@@ -322,7 +307,7 @@ class Http2:
         if stream is not None:
             self._over(stream)
 
-    def _on_window(self, stream_id: int, payload: bytes) -> None:
+    def _on_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if len(payload) != 4:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
         more = int.from_bytes(payload, "big") & 0x7FFFFFFF
@@ -384,19 +369,22 @@ class Http2:
         if not flags & ACK:
             self._say(frame(PING, ACK, 0, payload))
 
-    def _on_goaway(self, stream_id: int, payload: bytes) -> None:
+    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if stream_id or len(payload) < 8:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY malformed")
         self._going = True
         self._end_if_done()
 
-    def _on_priority(self, stream_id: int, payload: bytes) -> None:
+    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         """Deprecated, and of no use to us; "An endpoint … can ignore" (§5.3.2)."""
         if stream_id == 0:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on the connection")
         if len(payload) != 5:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
         self._drain(0.1)
+
+    def _on_push(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client may not push")
 
     # -- out
 
@@ -604,3 +592,17 @@ def _unpadded(flags: int, payload: bytes) -> bytes:
     if not payload or payload[0] >= len(payload):
         raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
     return payload[1 : len(payload) - payload[0]]
+
+
+_HANDLERS: Final[dict[int, Callable[[Http2, int, int, bytes], None]]] = {
+    DATA: Http2._on_data,  # noqa: SLF001 - the table of this class
+    HEADERS: Http2._on_headers,  # noqa: SLF001
+    PRIORITY: Http2._on_priority,  # noqa: SLF001
+    RST_STREAM: Http2._on_reset,  # noqa: SLF001
+    SETTINGS: Http2._on_settings,  # noqa: SLF001
+    PUSH_PROMISE: Http2._on_push,  # noqa: SLF001
+    PING: Http2._on_ping,  # noqa: SLF001
+    GOAWAY: Http2._on_goaway,  # noqa: SLF001
+    WINDOW_UPDATE: Http2._on_window,  # noqa: SLF001
+    CONTINUATION: Http2._on_continuation,  # noqa: SLF001
+}
