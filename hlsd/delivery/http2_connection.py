@@ -93,6 +93,11 @@ class Http2Connection(asyncio.Protocol):
 
     # -- the listener's
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._core.streams)
+
     def shutdown(self) -> None:
         """Takes no further requests, and closes when those under way are answered."""
         self._core.goaway()

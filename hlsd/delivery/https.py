@@ -25,6 +25,8 @@ from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import MAX_BACKLOG, Log, listen
 from hlsd.delivery.settings import HttpSettings
 
+FAREWELL = 0.5
+"""Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
 SWEEP = 1.0
 """Seconds between two sweeps."""
 
@@ -114,13 +116,18 @@ class HttpsServer:
         if server is None or self._sweeping is None:
             return
         server.close()
-        for connection in (*self.road.connections, *self._state.connections):
-            connection.shutdown()  # idle ones close; the others take no further request
+        for h1 in list(self._state.connections):
+            h1.shutdown()  # idle ones close; the others say `Connection: close` with their answer
         self._app.state.holds.drain()
         loop = asyncio.get_running_loop()
-        until = loop.time() + deadline
-        while self.connections and loop.time() < until:  # noqa: ASYNC110 - uvicorn's connections end without a word
-            await asyncio.sleep(0.01)
+        begun = loop.time()
+        until = begun + deadline
+        while self.connections and loop.time() < until:
+            for h2 in list(self.road.connections):
+                # some clients take no answer that comes after GOAWAY, so it waits a moment for the held ones
+                if not h2.busy or loop.time() - begun > FAREWELL:
+                    h2.shutdown()
+            await asyncio.sleep(0.01)  # uvicorn's connections end without a word: they are looked at
         if self.connections:
             self._log.warning("https_cut", connections=self.connections)
         for h2 in list(self.road.connections):

@@ -63,7 +63,9 @@ class Http2Client:
     def flush(self) -> None:
         self.writer.write(self.h2.data_to_send())
 
-    def ask(self, path: str, method: str = "GET", headers: tuple[tuple[str, str], ...] = (), *, end: bool = True) -> int:
+    def ask(
+        self, path: str, method: str = "GET", headers: tuple[tuple[str, str], ...] = (), *, end: bool = True
+    ) -> int:
         stream = self.h2.get_next_available_stream_id()
         self.responses[stream] = Response()
         head = [(":method", method), (":path", path), (":scheme", "https"), (":authority", "localhost"), *headers]

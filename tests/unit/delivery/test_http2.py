@@ -67,7 +67,9 @@ class Pair:
             if not out and not back:
                 return events
 
-    def ask(self, *more: tuple[str, str], method: str = "GET", path: str = "/live/cam.m3u8", end: bool = True) -> Stream:
+    def ask(
+        self, *more: tuple[str, str], method: str = "GET", path: str = "/live/cam.m3u8", end: bool = True
+    ) -> Stream:
         stream = self.client.get_next_available_stream_id()
         head = [(":method", method), (":path", path), (":scheme", "https"), (":authority", "h"), *more]
         self.client.send_headers(stream, head, end_stream=end)
@@ -173,7 +175,9 @@ def test_bodies_arrive_whole_whatever_the_windows(sizes: list[int], window: int)
                 pair.client.increment_flow_control_window(event.flow_controlled_length)
                 live = any(s.id == event.stream_id for s in streams if not s.complete)
                 if live:
-                    pair.client.increment_flow_control_window(max(event.flow_controlled_length, 50_000), event.stream_id)
+                    pair.client.increment_flow_control_window(
+                        max(event.flow_controlled_length, 50_000), event.stream_id
+                    )
         rounds += 1
         assert rounds < 100
     pair.pump()
@@ -341,8 +345,10 @@ def test_a_broken_connection_ends_with_its_code(octets: bytes, code: ErrorCode) 
 @pytest.mark.parametrize(
     "flood",
     [
-        lambda n: HEAD1.replace(b"\0\0\0\1", (2 * n + 1).to_bytes(4, "big"), 1)
-        + frame(RST_STREAM, 0, 2 * n + 1, b"\0\0\0\x08"),
+        lambda n: (
+            HEAD1.replace(b"\0\0\0\1", (2 * n + 1).to_bytes(4, "big"), 1)
+            + frame(RST_STREAM, 0, 2 * n + 1, b"\0\0\0\x08")
+        ),
         lambda _: frame(PING, 0, 0, bytes(8)),
         lambda _: frame(SETTINGS, 0, 0),
         lambda _: frame(SETTINGS, 1, 0),
@@ -467,7 +473,7 @@ def test_settings_of_the_peer_are_acknowledged() -> None:
     """And ours announce the limits we hold."""
     pair = Pair(max_streams=7, max_header=8192)
     pair.pump()
-    changed = [event for event in pair.seen if isinstance(event, RemoteSettingsChanged)][0].changed_settings
+    changed = next(event for event in pair.seen if isinstance(event, RemoteSettingsChanged)).changed_settings
     assert changed[SettingCodes.MAX_CONCURRENT_STREAMS].new_value == 7
     assert changed[SettingCodes.MAX_HEADER_LIST_SIZE].new_value == 8192
 
@@ -485,9 +491,7 @@ def test_no_bytes_raise(octets: bytes, piece: int) -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 10), st.integers(0, 255), st.integers(0, 9), st.binary(max_size=30)), max_size=20
-    )
+    st.lists(st.tuples(st.integers(0, 10), st.integers(0, 255), st.integers(0, 9), st.binary(max_size=30)), max_size=20)
 )
 @settings(max_examples=300, deadline=None)
 def test_no_frames_raise(frames: list[tuple[int, int, int, bytes]]) -> None:
