@@ -86,6 +86,10 @@ class Pair:
                 self.client.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
 
 
+def _text(event: ResponseReceived) -> list[tuple[str, str]]:
+    return [(str(name), str(value)) for name, value in event.headers or []]
+
+
 def failed(core: Http2) -> ErrorCode | None:
     """The error code of the GOAWAY that the core says."""
     out = core.take(1 << 20, 2.0)
@@ -111,7 +115,7 @@ def test_a_request_and_its_answer() -> None:
     pair.core.answer(stream, 200, [(b"content-type", b"text/plain"), (b"x-own", b"1")], b"hello")
     assert any(isinstance(event, Closed) for event in pair.pump())
     heads = [event for event in pair.seen if isinstance(event, ResponseReceived)]
-    assert heads[0].headers == [(":status", "200"), ("content-type", "text/plain"), ("x-own", "1")]
+    assert _text(heads[0]) == [(":status", "200"), ("content-type", "text/plain"), ("x-own", "1")]
     assert pair.body(1) == b"hello"
     assert any(isinstance(event, StreamEnded) for event in pair.seen)
     assert (stream.sent, stream.complete) == (5, True)
@@ -124,7 +128,7 @@ def test_every_status_is_read_as_meant(status: int) -> None:
     pair.core.answer(pair.ask(), status, [])
     pair.pump()
     heads = [event for event in pair.seen if isinstance(event, ResponseReceived)]
-    assert heads[0].headers == [(":status", str(status))]
+    assert _text(heads[0]) == [(":status", str(status))]
 
 
 def test_a_request_may_come_byte_by_byte() -> None:
