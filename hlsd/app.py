@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
 
+SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is an echo: timeout(1) and terminals signal the process and its group."""
+
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -64,8 +67,10 @@ class Server:
             room = make(house)
             try:
                 await room.start()
-            except OSError as error:
+            except (OSError, HlsdError) as error:
                 await self.stop(0.0)
+                if isinstance(error, HlsdError):
+                    raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
@@ -132,8 +137,15 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     stopping = asyncio.Event()
     now = asyncio.Event()
 
+    asked = 0.0
+
     def on_signal() -> None:
-        (now if stopping.is_set() else stopping).set()
+        nonlocal asked
+        if not stopping.is_set():
+            asked = loop.time()
+            stopping.set()
+        elif loop.time() - asked >= SAME_SIGNAL:
+            now.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)

@@ -178,8 +178,6 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
-    except ConfigError as error:
-        _fail(str(error), 2)
     except HlsdError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

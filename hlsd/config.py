@@ -259,7 +259,7 @@ def _validate(given: Mapping[str, _Given], problems: list[str]) -> Settings | No
             built[section] = model.model_validate({key: found.value for key, found in here.items()})
         except ValidationError as error:
             problems.extend(_explain(section, model, here, error))
-    return Settings(**built) if len(built) == len(known) else None
+    return Settings.model_validate(built) if len(built) == len(known) else None
 
 
 def _is_misused_switch(value: object, field: FieldInfo) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import typer
 
-from hlsd import app
+from hlsd.app import Server
 from hlsd.errors import HlsdError
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 30.0
 """Seconds until a stream that does not come is given up."""
+
+SAME_SIGNAL: Final = 0.5
+"""Seconds within which a second signal is taken for the first."""
 
 _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
@@ -37,24 +40,48 @@ async def run(settings: Settings, name: str, shape: Shape) -> int:
     """Serves and publishes as `name` ("app/stream") until SIGINT or SIGTERM, or until the publisher fails."""
     if not settings.rtmp.enabled:
         raise HlsdError("demo: needs RTMP, and rtmp.enabled is false")
-    running: asyncio.Future[app.Server] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    impatient = asyncio.Event()
+    first = 0.0
 
-    async def publish() -> int:
-        there = await running
-        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{there.rooms['rtmp'].port}/{name}"
-        page = f"http://{_host(settings.http.bind)}:{there.rooms['http'].port}/{name}"
-        return await _publish(rtmp, page, shape)
+    def on_signal() -> None:
+        # timeout(1) and shells signal the process and its group: two at once are one.
+        nonlocal first
+        if not told.is_set():
+            first = loop.time()
+            told.set()
+        elif loop.time() - first > SAME_SIGNAL:
+            impatient.set()
 
-    publisher = asyncio.ensure_future(publish())
-    # The server ends on a signal and on nothing else; a publisher that fails sends one.
-    publisher.add_done_callback(lambda task: None if task.cancelled() else signal.raise_signal(signal.SIGTERM))
-    try:
-        code = await app.serve(settings, ready=running.set_result)
-    finally:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    server = Server(settings)
+    await server.start()
+    rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.rooms['rtmp'].port}/{name}"
+    page = f"http://{_host(settings.http.bind)}:{server.rooms['http'].port}/{name}"
+    publisher = asyncio.create_task(_publish(rtmp, page, shape))
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait({publisher, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    leaving = asyncio.create_task(_leave(publisher, server))
+    cut = asyncio.create_task(impatient.wait())
+    await asyncio.wait({leaving, cut}, return_when=asyncio.FIRST_COMPLETED)
+    cut.cancel()
+    return leaving.result() if leaving.done() else 0
+
+
+async def _leave(publisher: asyncio.Task[int], server: Server) -> int:
+    """The publisher first: it takes its leave, and the server has nobody to drop."""
+    code = 0
+    if publisher.done():
+        code = publisher.result()
+    else:
         publisher.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await publisher
-    return code or (0 if publisher.cancelled() else publisher.result())
+    await server.stop()
+    return code
 
 
 async def _publish(rtmp: str, page: str, shape: Shape) -> int:

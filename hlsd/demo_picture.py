@@ -155,7 +155,7 @@ def _bar_row(plane: int, width: int, stride: int) -> bytes:
     return bytes(_BARS[min(x, width - 1) * len(_BARS) // width][plane] for x in range(stride))
 
 
-def read_time(luma: bytes | memoryview, width: int, height: int, stride: int) -> int:
+def read_time(luma: bytes | bytearray | memoryview, width: int, height: int, stride: int) -> int:
     """Milliseconds since the epoch modulo 2^32 that the cells of a picture tell; scaling does no harm."""
     y = height - max(8, height // 45) // 2
     millis = 0

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 import av
+from av.video.frame import PictureType
 
 from hlsd.demo_picture import Picture, Strides
 from hlsd.errors import HlsdError
@@ -40,8 +41,8 @@ SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
 
 Codec = Literal["h264", "h265"]
 _ENCODERS: Final[dict[Codec, tuple[str, dict[str, str]]]] = {
-    "h264": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "scenecut=0"}),
-    "h265": ("libx265", {"preset": "ultrafast", "tune": "zerolatency"}),
+    "h264": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1", "x264-params": "scenecut=0"}),
+    "h265": ("libx265", {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}),
 }
 # What the preset leaves on and a test picture does not need: a fifth of the time.
 _X265: Final = "log-level=none:scenecut=0:aq-mode=0:ctu=64:min-cu-size=16:rd=1:limit-tu=4:no-deblock=1"
@@ -86,7 +87,8 @@ class Video:
         self.shape = shape
         self._tagger = Tagger()
         name, options = _ENCODERS[shape.codec]
-        gop = max(1, round(shape.fps * shape.gop))
+        self._gop = gop = max(1, round(shape.fps * shape.gop))
+        self._gops = 0
         if shape.codec == "h265":
             options = {**options, "x265-params": f"{_X265}:keyint={gop}:min-keyint={gop}"}
         stream = self._tagger.container.add_stream(name, rate=shape.fps, options=options)
@@ -110,6 +112,10 @@ class Video:
         """Frame `number` as seen at `wall`, seconds since the epoch."""
         frame = self._frame()
         frame.pts = number + LEAD * self.shape.fps
+        if number // self._gop >= self._gops:
+            # By time, not by the encoder's count: where frames were left out a GOP would last longer.
+            frame.pict_type = PictureType.I
+            self._gops = number // self._gop + 1
         frame.time_base = Fraction(1, self.shape.fps)
         self._picture.draw(memoryview(frame.planes[0]), number, wall)
         frame.planes[1].update(self._picture.u)
@@ -169,8 +175,8 @@ async def publish(url: str, shape: Shape) -> None:
         while True:
             due = min(number / shape.fps, tone.due)
             behind = time.monotonic() - start - due
-            if behind < 0:
-                await asyncio.sleep(-behind)
+            # Also when there is nothing to wait for: a server that has gone, or a signal, is heard only here.
+            await asyncio.sleep(max(0.0, -behind))
             if tone.due <= number / shape.fps:
                 await _send(push, tone.tags())
                 continue

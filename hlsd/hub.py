@@ -133,14 +133,14 @@ class Hub:
             if stream.state is State.GRACE and waited >= self._settings.grace:
                 stream.finish(now)
                 self._log.info("stream ended", app=stream.app, name=stream.name)
-            if stream.state is State.ENDED and waited >= _kept(self._hls[key]):
+            elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
                 del self._streams[key]
                 self._hls.pop(key).live.remove()
         for entry in list(self._past):
             old, segmenter = entry
             if now - old.state_since >= _kept(segmenter):
                 self._past.remove(entry)
-                segmenter.live.remove()
+                self._forget(segmenter.live, (old.app, old.name))
 
     def drain(self) -> None:
         """Lets nobody publish any more and ends every stream, so that its viewers get the end of the playlist."""
@@ -192,9 +192,16 @@ class Hub:
         """Makes way for a new run; the ended one's segments stay for those who still read them (EN04)."""
         for entry in [entry for entry in self._past if (entry[0].app, entry[0].name) == key]:
             self._past.remove(entry)
-            entry[1].live.remove()
+            self._forget(entry[1].live, key)
         del self._streams[key]
         self._past.append((stream, self._hls.pop(key)))
+
+    def _forget(self, live: Live, key: tuple[str, str]) -> None:
+        """Removes an ended run of a name, also from the run that still looked after its viewers."""
+        live.remove()
+        current = self._hls.get(key)
+        if current is not None and current.live.previous is live:
+            current.live.previous = None
 
     def _left(self, hold: Hold, reason: str) -> None:
         stream = hold.stream

@@ -151,8 +151,8 @@ async def publish(source: Source, url: str, report: Callable[[Sent], None] | Non
             if first is None:
                 first = at
             early = (at - first) / 1000 - (time.monotonic() - start)
-            if early > 0:
-                await asyncio.sleep(early)
+            # Also when there is nothing to wait for: a server that has gone, or a signal, is heard only here.
+            await asyncio.sleep(max(0.0, early))
             await push.send(kind, at, body)
             size += len(body)
             # Sequence headers (AVC packet type 0) are no pictures; enhanced ones have their type in the low nibble.

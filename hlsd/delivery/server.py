@@ -99,7 +99,7 @@ class HttpServer:
         await server.startup(sockets=[self._socket])
         self._server = server
         self._ticking = asyncio.create_task(server.main_loop(), name="http tick")
-        self._log.info("http_listening", bind=self._settings.bind, port=self.port)
+        self._log.info("http listening", bind=self._settings.bind, port=self.port)
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""
@@ -113,11 +113,11 @@ class HttpServer:
         self._app.state.holds.drain()
         done, _ = await asyncio.wait([closing], timeout=deadline)
         if not done:
-            self._log.warning("http_cut", connections=len(server.server_state.connections))
+            self._log.warning("http cut", connections=len(server.server_state.connections))
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
             await asyncio.wait([closing], timeout=1.0)
             closing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await closing
-        self._log.info("http_stopped", port=self.port)
+        self._log.info("http stopped", port=self.port)

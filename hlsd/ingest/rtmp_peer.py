@@ -2,7 +2,8 @@
 
 Law: every error ends this connection and no other. Reading pauses while a publish waits for admission, while the peer
 does not take our answers, and while it costs more than its share of the processor. Publications are ended exactly
-once, unless the hub has dropped them. The query of a publisher is never logged.
+once, unless the hub has dropped them. What becomes of a publication is the hub's to log; here it is the connection's
+end and what no hub can know. The query of a publisher is never logged.
 """
 
 from __future__ import annotations
@@ -175,8 +176,7 @@ class RtmpPeer(asyncio.Protocol):
                 try:
                     sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 except UnsupportedCodec as error:
-                    self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
-                    self.dismiss(_REJECTED, "error:codec", str(error))
+                    self._refuse_codec(error)
                     return
                 if self.sink is None:  # dropped from within
                     return
@@ -213,14 +213,6 @@ class RtmpPeer(asyncio.Protocol):
             self._fail(error)
             return
         if isinstance(verdict, Refuse):
-            self.log.warning(
-                "publisher refused",
-                app=self.app,
-                name=self.name,
-                ip=self.ip,
-                code=str(verdict.code),
-                reason=verdict.reason,
-            )
             if not self.lost and self.go_by is None:
                 self.conversation.refuse_publish(_STATUS_CODE[verdict.code], verdict.reason)
                 self._leave()
@@ -238,44 +230,35 @@ class RtmpPeer(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self._fail(error)
             return
-        self.log.info(
-            "publish started",
-            app=self.app,
-            name=self.name,
-            ip=self.ip,
-            protocol=request.protocol,
-            user_agent=quoted(request.user_agent),
-        )
         self._turn(b"")
 
     def _drop(self, reason: str) -> None:
         """What the hub calls: the publication is gone already and must not be touched again."""
         self.dropped = True
         self.publication = self.sink = None
-        self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
         shutdown = reason in {"shutdown", "draining"}
         self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, reason)
 
+    def _refuse_codec(self, error: UnsupportedCodec) -> None:
+        self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
+        self.dismiss(_REJECTED, "error:codec", str(error))
+
     def dismiss(self, code: str, reason: str, text: str) -> None:
-        """Says goodbye with a status, and closes."""
+        """Says goodbye with a status where there is a stream to say it on, and closes."""
         if self.lost or self.go_by is not None:
             return
-        if self.conversation.awaiting or self.conversation.publishing:
+        told = self.conversation.awaiting or self.conversation.publishing
+        if told:
             self.conversation.refuse_publish(code, text)
         self._end(reason)
-        self._leave()
+        self._leave(gently=told)
 
     def _closed(self, event: Closed) -> None:
         self.log.info(
             "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=quoted(event.text)
         )
         self._end(event.reason)
-        if event.reason == "refused":
-            self._leave()
-        elif self.transport is not None:
-            self._flush()
-            self.go_by = self.room.clock.monotonic() + LINGER
-            self.transport.close()
+        self._leave(gently=event.reason == "refused")
 
     def _end(self, reason: str) -> None:
         """Ends the publication, if there is one."""
@@ -288,20 +271,23 @@ class RtmpPeer(asyncio.Protocol):
                 sink.close()
         except Exception:  # the publication must be ended whatever its last frames do
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
-        self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
         publication.end(reason)
 
-    def _leave(self) -> None:
-        """Flushes, then closes: gently, so that a refused encoder reads why."""
+    def _leave(self, *, gently: bool = True) -> None:
+        """Flushes, then closes; gently if a refused encoder is to read why."""
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
         self._flush()
         self.go_by = self.room.clock.monotonic() + LINGER
-        if transport.can_write_eof() and not transport.is_closing():
+        if gently and transport.can_write_eof() and not transport.is_closing():
             # Half a close: the peer sees the end behind our last words, and what it still sends is read and dropped
             # instead of answered with a reset that would tear those words from its buffer.
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # the peer is gone, and nobody has told us yet because reading was paused
+                transport.abort()
+                return
             self._resume()
         else:
             transport.close()
@@ -361,6 +347,9 @@ class RtmpPeer(asyncio.Protocol):
             if self.sink is not None:
                 self.sink.tick(now)
             self._act(self.conversation.tick(now), now)
+        except UnsupportedCodec as error:
+            self._refuse_codec(error)
+            return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self._fail(error)
             return

@@ -76,6 +76,7 @@ class Cutter:
         self._video: list[Sample] = []
         self._audio: list[Sample] = []
         self._started = False
+        self._origin = 0  # where the leading track began
         self._segment_start = 0
         self._part_start = 0
         self._segment_bytes = 0
@@ -114,30 +115,18 @@ class Cutter:
             self._begin(unit)
             return []
         cuts: list[Cut] = []
-        part_target = self._limits.part_target
         duration = unit.dts - previous.dts
-        if unit.dts - self._part_start > part_target and previous.dts > self._part_start:
-            # The held frame lasted longer than the one before it: with it the part would pass its target, so the
-            # part ends before it. Nothing of this part has been shown to anybody yet.
-            cuts.append(self._close(previous.dts, closes=False))
-        self._settle(previous, duration)
-        # TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
-        self._step(unit.dts - part_target, cuts)
+        self._lead_on(previous, unit.dts, cuts)
         self.longest_frame = max(self.longest_frame, duration)
         if unit.key:
             self._gop = unit.dts - self._last_key
             self._last_key = unit.dts
             self.longest_gop = max(self.longest_gop, self._gop)
-        forced = False
-        ends_segment = self._may_end(unit)
-        if not ends_segment and self._must_end(unit):
-            ends_segment = forced = not (unit.key and unit.clean)
-            ends_segment = True
-        if ends_segment:
-            cuts.append(self._close(unit.dts, closes=True))
-            self._forced = forced
-            self.forced_cuts += forced
-        elif unit.dts + duration - self._part_start > self._limits.part_target:
+        if self._may_end(unit) or self._must_end(unit):
+            # A leading track that comes back behind the other one (see `_follow`) cannot end a part in the past.
+            cuts.append(self._close(max(unit.dts, self._part_start + 1), closes=True))
+            self._force(unit)
+        elif unit.dts > self._part_start and unit.dts + duration - self._part_start > self._limits.part_target:
             cuts.append(self._close(unit.dts, closes=False))
         return cuts
 
@@ -145,27 +134,54 @@ class Cutter:
         """Closes the open segment with what there is; frames held back get the duration of the one before them."""
         if not self._started:
             return []
+        cuts: list[Cut] = []
         end = self._part_start
-        for kind in (Kind.VIDEO, Kind.AUDIO):
+        for kind in (Kind(1 - self._lead), self._lead):
             held = self._held[kind]
             if held is None:
                 continue
             self._held[kind] = None
-            self._settle(held, self._frame[kind])
             if kind is self._lead:
                 end = held.dts + self._frame[kind]
-        if not self._video and not self._audio:
-            return []
-        return [self._close(end, closes=True, rest=True)]
+                self._lead_on(held, end, cuts)
+            else:
+                self._settle(held, self._frame[kind])
+        if end <= self._part_start:
+            # The leading track had fallen silent: what there is of the other one says where the end is.
+            if not self._video and not self._audio:
+                return []
+            end = max(sample.unit.dts + sample.duration for sample in (*self._video, *self._audio))
+            end = max(end, self._part_start + 1)
+            self._step(end - self._limits.part_target, cuts)
+        cuts.append(self._close(end, closes=True, rest=True))
+        return cuts
 
     def _begin(self, unit: AccessUnit) -> None:
         self._started = True
-        # Sound that ended before the first picture would only shift the two apart (FM10).
+        self._segment_start = self._part_start = self._last_key = self._origin = unit.dts
         self._audio = [s for s in self._audio if s.unit.dts + s.duration > unit.dts]
-        self._segment_start = self._part_start = self._last_key = unit.dts
+        self._segment_bytes = sum(len(sample.unit.payload) for sample in self._audio)
         if self._lead is Kind.VIDEO and not unit.key:
             self._forced = True
             self.forced_cuts += 1
+
+    def _lead_on(self, held: AccessUnit, end: int, cuts: list[Cut]) -> None:
+        """Settles the leading track's frame that was held back: it lasts until `end`."""
+        limits = self._limits
+        passes = end - self._segment_start > limits.segment_limit
+        if held.dts > self._part_start and (passes or end - self._part_start > limits.part_target):
+            # It lasted longer than the one before it: with it the part would pass its target, so the part ends
+            # before it. Nothing of this part has been shown to anybody yet.
+            cuts.append(self._close(held.dts, closes=passes))
+            if passes:
+                self._force(held)
+        self._settle(held, end - held.dts)
+        # TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
+        self._step(end - limits.part_target, cuts)
+        limit = self._segment_start + limits.segment_limit
+        if end > limit:
+            cuts.append(self._close(limit, closes=True))
+            self._force(None)
 
     def _follow(self, unit: AccessUnit) -> list[Cut]:
         """Lets the other track close parts when the leading one has fallen silent (TL06)."""
@@ -180,22 +196,30 @@ class Cutter:
         """Closes parts of exactly the part target while the open one began before `until`."""
         limits = self._limits
         while self._part_start < until:
-            end = self._part_start + limits.part_target
-            closes = end + limits.part_target - self._segment_start > limits.segment_limit
+            limit = self._segment_start + limits.segment_limit
+            end = min(self._part_start + limits.part_target, limit)
+            closes = end + limits.part_target > limit
             cuts.append(self._close(end, closes=closes))
             if closes:
-                self._forced = True
-                self.forced_cuts += 1
+                self._force(None)
+
+    def _force(self, opening: AccessUnit | None) -> None:
+        """Marks the segment just opened as forced unless it begins with a frame where decoding can start."""
+        if opening is None or not (opening.key and opening.clean):
+            self._forced = True
+            self.forced_cuts += 1
 
     def _settle(self, unit: AccessUnit, duration: int) -> None:
         kind = unit.kind
         self._frame[kind] = duration
+        if self._started and unit.dts + duration <= self._origin:
+            return  # sound that ended before the first picture would only shift the two apart (FM10)
         self._segment_bytes += len(unit.payload)
         (self._video if kind is Kind.VIDEO else self._audio).append(Sample(unit, duration))
 
     def _may_end(self, unit: AccessUnit) -> bool:
         """Whether the segment ends before `unit` because it should."""
-        if not (unit.key and unit.clean):
+        if not (unit.key and unit.clean) or unit.dts <= self._part_start:
             return False
         elapsed = unit.dts - self._segment_start
         slack = self._frame[self._lead] // 2  # TL07: at the boundary nearest to the target
@@ -224,7 +248,7 @@ class Cutter:
             first = video[0].unit
             independent = first.key and first.clean
         else:
-            independent = self._lead is Kind.AUDIO
+            independent = self._lead is Kind.AUDIO and bool(audio)
         cut = Cut(
             video=tuple(video),
             audio=tuple(audio),

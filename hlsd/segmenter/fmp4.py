@@ -69,6 +69,12 @@ class Fmp4Muxer:
         """One moof and one mdat with the cut's samples; empty for a gap."""
         if not cut.video and not cut.audio:
             return b""
+        try:
+            return self._chunk(cut)
+        except struct.error as error:
+            raise MediaError(f"a time or size does not fit into its box: {error}") from error
+
+    def _chunk(self, cut: Cut) -> bytes:
         self._sequence += 1
         fragments: list[tuple[bytes, list[bytes]]] = []
         if cut.video:
@@ -91,7 +97,7 @@ class Fmp4Muxer:
     def _video_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
         rows: list[bytes] = []
         for unit, duration in samples:
-            flags = _SYNC if unit.key else _NOT_SYNC
+            flags = _SYNC if unit.key and unit.clean else _NOT_SYNC  # a CRA leads pictures that need the past (HE03)
             rows.append(_VIDEO_SAMPLE.pack(duration, len(unit.payload), flags, unit.pts - unit.dts))
         first = samples[0].unit.dts
         traf = _track_fragment(self._video_id, first, _NOT_SYNC, _trun(1, _TRUN_VIDEO, rows))

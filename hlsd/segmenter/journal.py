@@ -50,9 +50,7 @@ class SequenceJournal:
             return
         try:
             with self._file:
-                self._file.execute(
-                    "INSERT OR REPLACE INTO sequence VALUES (?, ?)", (stream, reserved)
-                )
+                self._file.execute("INSERT OR REPLACE INTO sequence VALUES (?, ?)", (stream, reserved))
                 self._file.execute("DELETE FROM sequence WHERE rowid <= (SELECT max(rowid) FROM sequence) - ?", (KEPT,))
         except sqlite3.Error as error:
             self._log.warning("sequence journal not written", reason=str(error))
@@ -64,22 +62,25 @@ class SequenceJournal:
             self._file = None
 
     def _recall(self, stream: str) -> int:
+        remembered = self._reserved.get(stream, 0)
         if self._file is not None:
             try:
                 row = self._file.execute("SELECT reserved FROM sequence WHERE stream = ?", (stream,)).fetchone()
             except sqlite3.Error as error:
                 self._log.warning("sequence journal not read", reason=str(error))
             else:
-                if row is not None:
-                    return int(row[0])
-        return self._reserved.get(stream, 0)
+                if row is not None:  # the file may lag behind where it could not be written
+                    return max(remembered, int(row[0]))
+        return remembered
 
     def _open(self, path: Path | None) -> sqlite3.Connection | None:
         if path is None:
             return None
+        connection = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=1.0)
+            # Called from the event loop: another's lock may cost a reservation, not every viewer's time.
+            connection = sqlite3.connect(path, timeout=0.05)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(
@@ -87,5 +88,7 @@ class SequenceJournal:
             )
         except (sqlite3.Error, OSError) as error:
             self._log.warning("sequence journal not usable", path=str(path), reason=str(error))
+            if connection is not None:
+                connection.close()
             return None
         return connection

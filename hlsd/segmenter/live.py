@@ -145,12 +145,14 @@ class Live:
         found = window.find(name)
         if found is None:
             return None
+        # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by its name.
+        content_type = "video/mp2t" if name.endswith(".ts") else self._content_type
         if isinstance(found, Segment):
             assert found.body is not None
-            return Media(found.body, self._content_type, etag)
+            return Media(found.body, content_type, etag)
         if found.gap:
             return None
-        return Media(found.body, self._content_type, etag)
+        return Media(found.body, content_type, etag)
 
     def expects(self, run: str, name: str) -> bool:
         """Whether `{run}/{name}` is the hinted next part."""
@@ -165,8 +167,9 @@ class Live:
         if msn > window.last_msn + 2:
             return Lateness.TOO_FAR
         wanted = part or 0
-        if window.segments and msn <= window.segments[-1].msn:
-            if wanted < len(window.segments[msn - window.media_sequence].parts) or not part:
+        newest = window.segments[-1].msn if window.segments else -1
+        if msn <= newest:
+            if msn < newest or wanted < max(1, len(window.segments[-1].parts)):
                 return Lateness.READY
             # DD03: "N ≥ number of parts of finished segment M → treat as (M+1, 0)".
             msn, wanted = msn + 1, 0
@@ -183,16 +186,19 @@ class Live:
         return Lateness.WAIT
 
     async def until_playlist(self, timeout: float) -> bool:
-        """Waits until the first playlist exists; False after `timeout` seconds or when the stream is removed."""
-        return await self._until(lambda: self._window.target_duration > 0, timeout)
+        """Waits until the first playlist exists; False after `timeout` seconds or when the stream is over."""
+        window = self._window
+        await self._until(lambda: window.target_duration > 0 or window.ended, timeout)
+        return window.target_duration > 0 and not self.gone
 
     async def until(self, msn: int, part: int | None, timeout: float) -> bool:
         """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or when the stream is removed."""
         return await self._until(lambda: self.lateness(msn, part) is Lateness.READY, timeout)
 
     async def until_media(self, run: str, name: str, timeout: float) -> bool:
-        """Waits until the hinted `{run}/{name}` exists or cannot come any more; False as above (DD14)."""
-        return await self._until(lambda: not self.expects(run, name), timeout)
+        """Waits until the hinted `{run}/{name}` is there; False if it will not come or as above (DD14)."""
+        await self._until(lambda: not self.expects(run, name), timeout)
+        return self.media(run, name) is not None
 
     async def _until(self, satisfied: Callable[[], bool], timeout: float) -> bool:
         if satisfied():

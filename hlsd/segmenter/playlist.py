@@ -62,7 +62,8 @@ def media_playlist(window: Window, version: int, low_latency: LowLatency | None,
     # MP17: always there, since any live playlist can come to carry an EXT-X-DISCONTINUITY.
     lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{window.discontinuity_sequence}")
     segments = window.segments
-    skipped = _skippable(window, low_latency.can_skip_until) if skip and low_latency is not None else 0
+    skips = skip and low_latency is not None and not window.ended  # EN01: "directives ignored" behind ENDLIST
+    skipped = _skippable(window, low_latency.can_skip_until) if skips and low_latency is not None else 0
     init: str | None = None
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
@@ -73,6 +74,8 @@ def media_playlist(window: Window, version: int, low_latency: LowLatency | None,
         init = _open_segment(lines, segment, init)
         if parts_from is not None and segment.msn >= parts_from:
             lines += [_part(part) for part in segment.parts]
+        if segment.gap:
+            lines.append("#EXT-X-GAP")
         lines.append(f"#EXTINF:{_seconds(segment.duration)},")
         lines.append(segment.uri)
     if low_latency is not None and not window.ended:
@@ -102,9 +105,10 @@ def multivariant_playlist(tracks: Tracks, rates: Rates, variant: str, *, version
 
 
 def _skippable(window: Window, can_skip_until: float) -> int:
-    """How many segments at the head end more than `can_skip_until` before the end of the playlist (DD11, DD12)."""
+    """How many segments at the head "end more than CAN-SKIP-UNTIL before the end of the last segment" (DD10, DD12)."""
+    ahead = window.open.duration / TICKS if window.open is not None else 0.0
     for segment, behind in window.tail():
-        if behind > can_skip_until:
+        if behind - ahead > can_skip_until:
             return segment.msn - window.media_sequence + 1
     return 0
 

@@ -73,6 +73,7 @@ class Segmenter:
         self._dated = False
         self._frames = 0
         self._frames_span = 0
+        self._lost = False  # a part could not be muxed: everything up to the next muxer is a gap
         self.forced_cuts = 0
         """Segments that began at an ordinary frame because no IDR came in time."""
 
@@ -101,6 +102,9 @@ class Segmenter:
         cuts = cutter.push(unit)
         if cuts:
             self._take(cuts)
+            if self._lost:
+                # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
+                self.jump()
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
@@ -108,8 +112,13 @@ class Segmenter:
         self._start()
 
     def pause(self) -> None:
-        """The publisher left: the open segment is finished with the parts it has (TL01)."""
-        self._seam()
+        """The publisher left: the open segment is finished with the parts it has (TL01).
+
+        Before the first playlist it stays open: a publisher who comes back shall not find the target duration fixed by
+        the stub of its first try (TL05).
+        """
+        if self._window.target_duration:
+            self._seam()
 
     def end(self) -> None:
         """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
@@ -121,7 +130,8 @@ class Segmenter:
         if self._tracks is None:
             return
         try:
-            muxer = muxer_for(self._tracks, self._settings.container)
+            # An EXT-X-MAP stays in force to the end of the playlist, so MPEG-TS cannot follow fMP4 (MP18).
+            muxer = muxer_for(self._tracks, "fmp4" if self._inits else self._settings.container)
         except MediaError as error:
             self._log.warning("muxer refused the tracks", reason=str(error))
             return
@@ -135,7 +145,7 @@ class Segmenter:
             self._init_uri = self._window.add_init(f"i{self._inits}.mp4", init)
             self._inits += 1
         self._epoch = None
-        self._dated = False
+        self._dated = self._lost = False
         self._discontinuity = self._window.open is not None or bool(self._window.segments)
         self._frames = self._frames_span = 0
         version = 6 if init is None else 7
@@ -166,14 +176,15 @@ class Segmenter:
         muxer = self._muxer
         assert muxer is not None
         for cut in cuts:
-            try:
-                body = muxer.part(cut)
-            except MediaError as error:
-                # The samples of this part are lost; what follows must not pretend to continue them.
-                self._log.warning("part lost", reason=str(error))
-                body = b""
+            body = b""
+            if not self._lost:
+                try:
+                    body = muxer.part(cut)
+                except MediaError as error:
+                    self._log.warning("part lost", reason=str(error))
+                    self._lost = True
             self._add(cut, body)
-        if self._window.target_duration:
+        if self._window.target_duration and (self._settings.low_latency or any(cut.closes for cut in cuts)):
             self.live.changed()
 
     def _add(self, cut: Cut, body: bytes) -> None:
@@ -181,7 +192,8 @@ class Segmenter:
         if window.open is None:
             self._begin_segment(cut)
         window.append(body, cut.duration, independent=cut.independent)
-        samples = cut.video or cut.audio
+        assert self._tracks is not None
+        samples = cut.video if self._tracks.video is not None else cut.audio
         self._frames += len(samples)
         self._frames_span += sum(sample.duration for sample in samples)
         if cut.closes:
@@ -237,10 +249,11 @@ class Segmenter:
     @property
     def frame_rate(self) -> float:
         """Frames per second of the leading track since the last discontinuity, as measured (MV07)."""
-        if not self._frames_span:
-            return 0.0
-        measured = self._frames * TICKS / self._frames_span
         video = self._tracks.video if self._tracks is not None else None
         declared = float(video.frame_rate) if video is not None and video.frame_rate else 0.0
-        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not; it is believed only if it is nearly right.
-        return declared if abs(measured - declared) < 0.01 * declared else measured
+        if not self._frames_span:
+            return declared
+        measured = self._frames * TICKS / self._frames_span
+        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not, and what an encoder that drops frames
+        # means to send; it is not believed where it is far off, as with timing counted in fields.
+        return declared if 0.7 * declared < measured < 1.02 * declared else measured

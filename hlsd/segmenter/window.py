@@ -34,9 +34,10 @@ class Part:
 
 @dataclass(slots=True)
 class Segment:
-    """A media segment, open until `body` is set. `date` is the wall clock of its first frame, seconds since the epoch.
+    """A media segment: `finished` once its last part is there.
 
-    `init` is the URI that EXT-X-MAP names, or None; `independent`: it begins with an IDR.
+    `date` is the wall clock of its first frame, seconds since the epoch; `init` the URI that EXT-X-MAP names, or None;
+    `independent`: it begins with an IDR.
     """
 
     msn: int
@@ -48,7 +49,30 @@ class Segment:
     parts: list[Part] = field(default_factory=list)
     duration: int = 0
     size: int = 0
-    body: bytes | None = None
+    finished: bool = False
+    _whole: bytes | None = None
+
+    @property
+    def gap(self) -> bool:
+        """Whether it is finished and there is nothing in it to fetch (MP23)."""
+        return self.finished and not self.size
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole segment; None while it is not finished.
+
+        Its parts are joined when somebody first asks for all of it: low-latency viewers never do, and a stream that
+        nobody watches is not copied for nobody. The parts become views of it, so their bytes are in memory once.
+        """
+        if self._whole is None and self.finished:
+            whole = b"".join([part.body for part in self.parts])
+            view, at = memoryview(whole), 0
+            for part in self.parts:
+                size = len(part.body)
+                part.body = view[at : at + size]
+                at += size
+            self._whole = whole
+        return self._whole
 
 
 class Window:
@@ -134,15 +158,9 @@ class Window:
         """Closes the open segment and lists it; drops what the window no longer holds."""
         segment = self.open
         assert segment is not None
-        body = b"".join([part.body for part in segment.parts])
-        segment.body = body
-        # The parts become views of the segment: their bytes are in memory once (LL12 makes them the same).
-        view, at = memoryview(body), 0
-        for part in segment.parts:
-            size = len(part.body)
-            part.body = view[at : at + size]
-            at += size
-        self._named[segment.uri.rpartition("/")[2]] = segment
+        segment.finished = True
+        if segment.size:
+            self._named[segment.uri.rpartition("/")[2]] = segment
         self.segments.append(segment)
         self.open = None
         self._slide()
@@ -150,6 +168,7 @@ class Window:
 
     def forget_parts(self, segment: Segment) -> None:
         """Leaves a finished segment without parts, as if it had been cut in one piece."""
+        assert segment.body is not None  # joined while its parts are there
         for part in segment.parts:
             del self._named[part.uri.rpartition("/")[2]]
         segment.parts.clear()
@@ -192,32 +211,36 @@ class Window:
         """Removes at the head: never below three target durations (MP07), earlier where memory runs out."""
         listed = sum(segment.duration for segment in self.segments)
         floor = 3 * self.target_duration * TICKS
-        while len(self.segments) > 1:
-            head = self.segments[0]
-            if listed - head.duration < floor:
-                break
-            if len(self.segments) <= self._listed and self.bytes <= self._max_bytes:
-                break
-            listed -= head.duration
-            del self.segments[0]
-            self.discontinuity_sequence += head.discontinuity
-            self.removed.append(head)
+        while len(self.segments) > self._listed and listed - self.segments[0].duration >= floor:
+            listed -= self._remove_head()
         # "duration of the segment plus the duration of the longest Playlist" (§6.2.2): one window more.
-        kept = 0
+        kept = sum(segment.duration for segment in self.removed)
         longest = max(listed, floor)
-        for index in range(len(self.removed) - 1, -1, -1):
-            old = self.removed[index]
-            if kept >= longest + old.duration or self.bytes > self._max_bytes:
-                for gone in self.removed[: index + 1]:
-                    self._drop(gone)
-                del self.removed[: index + 1]
+        while self.removed and kept - self.removed[0].duration >= longest + self.removed[0].duration:
+            kept -= self.removed[0].duration
+            self._drop(self.removed.pop(0))
+        while self.bytes > self._max_bytes:
+            # Memory runs out: what is no longer listed goes first, the newest of it last (MP12), then the list
+            # shrinks down to its floor.
+            shrinks = len(self.segments) > 1 and listed - self.segments[0].duration >= floor
+            if self.removed and (len(self.removed) > 1 or not shrinks):
+                self._drop(self.removed.pop(0))
+            elif shrinks:
+                listed -= self._remove_head()
+            else:
                 break
-            kept += old.duration
         self._drop_unused_inits()
+
+    def _remove_head(self) -> int:
+        """Takes the oldest segment off the list; returns its duration."""
+        head = self.segments.pop(0)
+        self.discontinuity_sequence += head.discontinuity
+        self.removed.append(head)
+        return head.duration
 
     def _drop(self, segment: Segment) -> None:
         self.bytes -= segment.size
-        del self._named[segment.uri.rpartition("/")[2]]
+        self._named.pop(segment.uri.rpartition("/")[2], None)
         for part in segment.parts:
             self._named.pop(part.uri.rpartition("/")[2], None)
 

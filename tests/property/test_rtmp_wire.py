@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.errors import ProtocolError
-from hlsd.ingest.rtmp.amf0 import UNDEFINED, AmfError, Date, EcmaArray, Reference, TypedObject, Value, Xml, decode, encode
+from hlsd.ingest.rtmp.amf0 import (
+    UNDEFINED,
+    AmfError,
+    Date,
+    EcmaArray,
+    Reference,
+    TypedObject,
+    Value,
+    Xml,
+    decode,
+    encode,
+)
 from hlsd.ingest.rtmp.chunk import Dechunker, Message
 from hlsd.ingest.rtmp.connection import Closed
 from hlsd.ingest.rtmp.server import PublishRequested, ServerConnection
@@ -139,7 +150,12 @@ def test_any_bytes_end_in_messages_or_protocol_error(octets: bytes, size: int) -
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=400), st.sampled_from(["handshake", "connect", "publish"]), st.integers(0, 300), st.binary(max_size=3))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["handshake", "connect", "publish"]),
+    st.integers(0, 300),
+    st.binary(max_size=3),
+)
 def test_server_never_raises(noise: bytes, stage: str, at: int, patch: bytes) -> None:
     """An exception here would be a bug that a stranger can reach."""
     speaker = Speaker()

@@ -33,14 +33,26 @@ class Broadcast:
         """AssertionError unless every packet came through, every frame decodes and no rule is broken."""
         if self.error is not None:
             raise self.error
-        assert self.recording.ended, f"no EXT-X-ENDLIST; {self.recording.faults}"
-        assert self.recording.faults == []
+        faults = self.faults(folder, ignore)
+        if faults:
+            raise AssertionError(f"{self.name}:\n" + "\n".join(faults[:20]))
+
+    def faults(self, folder: Path, ignore: Collection[str] = ()) -> list[str]:
+        """All that is wrong with what was played; `folder` keeps the media."""
+        faults = list(self.recording.faults)
+        if not self.recording.ended:
+            faults.append("no EXT-X-ENDLIST")
+        if not self.recording.segments:
+            return [*faults, "no segments"]
         stretches = self.recording.packets()
-        assert len(stretches) == 1, f"{len(stretches) - 1} discontinuities"
-        assert compare(self.source, stretches[0]) == []
+        if len(stretches) != 1:
+            faults.append(f"{len(stretches) - 1} discontinuities")
+        faults += compare(self.source, stretches[0])
         for path in self.recording.save(folder):
-            assert decoding_errors(path, system_ffmpeg() or current_ffmpeg()) == ""
-        assert check_recording(self.recording, ignore) == []
+            complaint = decoding_errors(path, system_ffmpeg() or current_ffmpeg())
+            if complaint:
+                faults.append(f"{path.name} does not decode clean: {complaint[:500]}")
+        return faults + [f"{rule}: {text}" for rule, text in check_recording(self.recording, ignore)]
 
 
 def broadcast(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import time
 from io import BytesIO
 from itertools import pairwise
@@ -12,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.demo_picture import Picture, Strides, read_time
-from hlsd.demo_source import SAMPLE_RATE, Codec, Shape, Tone, Video
+from hlsd.demo_source import SAMPLE_RATE, Codec, Shape, Tone, Video, publish
+from hlsd.errors import HlsdError
 from hlsd.tagger import AUDIO, SCRIPT, VIDEO, Tag
 
 SMALL = Shape("h264", 160, 96, 30, 1.0, 200_000)
@@ -82,7 +85,7 @@ def test_what_the_source_sends_decodes_and_tells_its_time(codec: Codec) -> None:
     sent = [video.tags(number, 1_700_000_000 + number / 10) for number in range(21)]
     assert all(tags[-1].kind == VIDEO for tags in sent), "a frame must leave as soon as it is made"
     assert [tags[-1].time for tags in sent] == [1000 + 100 * number for number in range(21)]
-    with av.open(BytesIO(flv([tag for tags in sent for tag in tags])), format="flv") as container:
+    with av.open(BytesIO(flv([tag for tags in sent for tag in tags])), "r", format="flv") as container:
         assert container.streams.video[0].codec_context.name == {"h264": "h264", "h265": "hevc"}[codec]
         frames = list(container.decode(video=0))
     assert [n for n, frame in enumerate(frames) if frame.key_frame] == [0, 10, 20]
@@ -98,7 +101,7 @@ def test_the_beep_begins_with_the_wall_clocks_second() -> None:
     media = [tag for tag in tags if tag.kind == AUDIO]
     assert all(later.time >= earlier.time for earlier, later in pairwise(media))
     assert media[0].time < 1000 <= media[2].time, "the encoder's priming lies before the first sample"
-    with av.open(BytesIO(flv(tags)), format="flv") as container:
+    with av.open(BytesIO(flv(tags)), "r", format="flv") as container:
         loud = next(
             frame.time + at / SAMPLE_RATE
             for frame in container.decode(audio=0)
@@ -111,3 +114,26 @@ def test_the_beep_begins_with_the_wall_clocks_second() -> None:
 def test_metadata_comes_before_media() -> None:
     kinds = [tag.kind for tag in Video(SMALL).tags(0, 0.0)]
     assert kinds == [SCRIPT, VIDEO, VIDEO]
+
+
+async def test_a_source_that_is_always_late_still_hears_the_server_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine too slow for the encoder nothing is ever waited for; it ran on for ever, unheard."""
+    gone = asyncio.Event()
+
+    class Push:
+        async def send(self, kind: int, at: int, body: bytes) -> None:
+            asyncio.get_running_loop().call_soon(gone.set)
+            if gone.is_set():
+                raise HlsdError("connection lost")
+
+        async def close(self) -> None:
+            """Nothing to do."""
+
+    async def connect(url: str) -> Push:
+        return Push()
+
+    clock = itertools.count()
+    monkeypatch.setattr("hlsd.demo_source.RtmpPush.connect", connect)
+    monkeypatch.setattr("hlsd.demo_source.time.monotonic", lambda: float(next(clock)))
+    with pytest.raises(HlsdError, match="connection lost"):
+        await asyncio.wait_for(publish("rtmp://127.0.0.1/live/demo", SMALL), 20)

@@ -12,6 +12,7 @@ const history = { latency: [], buffer: [] };
 let streams = [];
 let listed = true;
 let current = null; // the path that plays, such as /live/cam
+let known = ""; // codecs and beginning of what plays
 let rate = { at: performance.now(), frames: 0, fps: null };
 
 const player = new LivePlayer($("video"), { hlsJs: meta.hlsJs, serverNow: () => Date.now() + clock.offset });
@@ -62,6 +63,9 @@ function show() {
   $("cards").replaceChildren(...streams.map(card));
   const mine = streams.find((stream) => stream.path === current);
   $("facts").textContent = mine ? describe(mine, true) : "";
+  const sent = mine ? `${mine.codecs} ${mine.since}` : known;
+  if (known && sent !== known && player.state === "unsupported") player.play(current); // another codec may do
+  known = sent;
   $("screen").classList.toggle("audio", Boolean(mine?.codecs) && !mine.width);
 }
 
@@ -98,6 +102,7 @@ function card(stream) {
 }
 
 function tune(path) {
+  known = "";
   const name = path.slice(1);
   $("name").textContent = name;
   document.title = `${name} – hlsd`;
@@ -124,7 +129,7 @@ const WORDS = {
   starting: { "": ["Tuning in", ""] },
   blocked: { "": ["Press play", "This browser begins only after a click."] },
   unsupported: {
-    codec: ["This browser cannot decode the stream", "Safari, or a player such as VLC, can show H.265."],
+    codec: ["This browser cannot decode the stream", "For H.265 try Firefox, Safari or VLC."],
     "no hls.js": [
       "No way to play HLS here",
       "This browser has no HLS of its own, and hls.js is not installed on the server (npm ci in its folder web).",
@@ -133,16 +138,36 @@ const WORDS = {
   },
 };
 
+const AWAY = 2000; // ms without a picture before the page says why
+
+function words() {
+  const { state, reason, stallBegan, video } = player;
+  if (state === "stalled" && stallBegan && performance.now() - stallBegan > AWAY) {
+    const mine = streams.find((stream) => stream.path === current);
+    return mine && !mine.publishing
+      ? ["The publisher is away", "Playback goes on by itself when it is back."]
+      : ["Waiting for pictures", "Nothing new has come for a moment."];
+  }
+  if (state === "starting" && video.currentTime > 0) return ["", ""];
+  return WORDS[state]?.[reason] ?? ["", ""];
+}
+
+function veil() {
+  const [text, hint] = words();
+  $("veil").classList.toggle("on", Boolean(text));
+  if (text) {
+    $("veil-text").textContent = text;
+    $("veil-hint").textContent = hint;
+  }
+  $("spinner").hidden = player.state === "unsupported" || player.state === "blocked";
+}
+
 player.addEventListener("state", () => {
-  const { state, reason } = player;
-  const [text, hint] = WORDS[state]?.[reason] ?? ["", ""];
-  $("veil").classList.toggle("on", Boolean(text) && !(state === "starting" && player.video.currentTime > 0));
-  $("veil-text").textContent = text;
-  $("veil-hint").textContent = hint;
-  $("spinner").hidden = state === "unsupported" || state === "blocked";
+  const { state } = player;
   const live = state === "playing" || state === "stalled";
   $("badge").classList.toggle("live", live);
   $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline" }[state] ?? "stopped";
+  veil();
   sound();
 });
 
@@ -165,6 +190,7 @@ function measure() {
   curve("latency", playing ? stats.latency : null);
   curve("buffer", playing ? stats.buffer : null);
   const behind = stats.target !== null && stats.latency !== null && stats.latency > stats.target + 6;
+  veil();
   $("golive").hidden = !(playing && (behind || player.video.paused));
 }
 

@@ -40,7 +40,19 @@ class Message(NamedTuple):
 class _ChunkStream:
     """What one chunk stream remembers between chunks."""
 
-    __slots__ = ("body", "continuation", "csid", "delta", "extended", "got", "length", "msid", "timestamp", "type_id")
+    __slots__ = (
+        "body",
+        "continuation",
+        "csid",
+        "delta",
+        "extended",
+        "got",
+        "lead",
+        "length",
+        "msid",
+        "timestamp",
+        "type_id",
+    )
 
     def __init__(self, csid: int, basic: bytes) -> None:
         self.csid = csid
@@ -55,6 +67,8 @@ class _ChunkStream:
         self.got = 0
         self.continuation = bytes((basic[0] | 0xC0,)) + basic[1:]
         """The basic header of this stream's type 3 chunks."""
+        self.lead = self.continuation
+        """The whole header of its type 3 chunks: the basic one and the extended field, if there is one."""
 
 
 class Dechunker:
@@ -183,7 +197,9 @@ class Dechunker:
                         known.msid = int.from_bytes(data[at + 7 : at + 11], "little")
                     else:  # an extended field of type 1 and 2 is a delta as the short one is
                         known.timestamp = (known.timestamp + stamp) & _U32
-                    known.extended = extended
+                    if extended != known.extended:
+                        known.extended = extended
+                        known.lead = known.continuation + extended
                     known.delta = stamp
                     at = body_at
                     streams[csid] = known
@@ -215,10 +231,11 @@ class Dechunker:
             if room:
                 break
             left = stream.length - stream.got
-            if left > chunk_size:
-                skipped = self._gallop(stream, data, pos, chunk_size)
-                pos += skipped
-                left = stream.length - stream.got
+            if left > chunk_size and data.startswith(stream.lead, pos):
+                stride = chunk_size + len(stream.lead)
+                if data.startswith(stream.lead, pos + stride) and pos + 2 * stride <= end:
+                    pos += self._gallop(stream, data, pos, chunk_size)
+                    left = stream.length - stream.got
             if left == 0:
                 body = bytes(stream.body)
                 type_id = stream.type_id
@@ -245,7 +262,7 @@ class Dechunker:
         It looks 4, 16, 64… chunks ahead: taking all at once would re-read the whole buffer for every chunk of a peer
         that interleaves two streams.
         """
-        header = stream.continuation + stream.extended
+        header = stream.lead
         size = len(header)
         stride = chunk_size + size
         start = pos
@@ -255,7 +272,10 @@ class Dechunker:
             if count < 2:
                 break
             span = count * stride
-            if any(data[pos + i : pos + span : stride].count(header[i]) != count for i in range(size)):
+            alike = data[pos : pos + span : stride].count(header[0]) == count
+            for i in range(1, size):
+                alike = alike and data[pos + i : pos + span : stride].count(header[i]) == count
+            if not alike:
                 break
             chunks = bytearray(data[pos : pos + span])
             for i in range(size):

@@ -181,6 +181,8 @@ class ServerConnection(Connection[ServerEvent]):
             self._on_delete(self._publishing if which is None else int(which), now, events)
         elif name == "closeStream":
             self._on_delete(msid, now, events)
+        elif name == "FCUnpublish":
+            self._on_unpublish(now, events)
         else:
             self._on_call(name, command.transaction)
 
@@ -198,9 +200,6 @@ class ServerConnection(Connection[ServerEvent]):
             self._send_command(COMMAND_CSID, 0, "_result", transaction, None, float(created))
         elif name == "getStreamLength":
             self._send_command(COMMAND_CSID, 0, "_result", transaction, None, 0.0)
-        elif name == "FCUnpublish":
-            status: dict[str, Value] = {"code": "NetStream.Unpublish.Success", "description": "unpublished"}
-            self._send_command(COMMAND_CSID, 0, "onFCUnpublish", 0.0, None, status)
         elif transaction > 0 and name not in {"_result", "_error"}:
             error = _info("error", "NetConnection.Call.Failed", "no such call")
             self._send_command(COMMAND_CSID, 0, "_error", transaction, None, error)
@@ -256,12 +255,23 @@ class ServerConnection(Connection[ServerEvent]):
         assert self.closed is not None
         events.append(self.closed)
 
+    def _on_unpublish(self, now: float, events: list[ServerEvent | Tag | Closed]) -> None:
+        # The first word of a goodbye, and often the last that is heard: ffmpeg closes behind it with our answers
+        # unread, which resets the connection.
+        self._end_publication(now, events)
+        status: dict[str, Value] = {"code": "NetStream.Unpublish.Success", "description": "unpublished"}
+        self._send_command(COMMAND_CSID, 0, "onFCUnpublish", 0.0, None, status)
+
     def _on_delete(self, msid: int | None, now: float, events: list[ServerEvent | Tag | Closed]) -> None:
         if msid is None:
             self._msids.clear()
             return
         self._msids.discard(msid)
         if msid == self._publishing:
+            self._end_publication(now, events)
+
+    def _end_publication(self, now: float, events: list[ServerEvent | Tag | Closed]) -> None:
+        if self._publishing is not None:
             self._publishing = None
             self._deadline = now + self._limits.publish_timeout
             events.append(PublishEnded())

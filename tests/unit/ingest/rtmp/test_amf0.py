@@ -51,8 +51,8 @@ def test_golden_bytes_read_and_write(octets: str, value: Value) -> None:
 
 def test_connect_of_ffmpeg_is_read() -> None:
     octets = bytes.fromhex(
-        "0200 07 636f6e6e656374 00 3ff0000000000000 03 0003 617070 0200 04 6c697665 0004 74797065 0200 0a 6e6f6e70726976617465"
-        "000009".replace(" ", "")
+        "02 0007 636f6e6e656374 00 3ff0000000000000"
+        "03 0003 617070 02 0004 6c697665 0004 74797065 02 000a 6e6f6e70726976617465 000009"
     )
     assert decode(octets) == ["connect", 1.0, {"app": "live", "type": "nonprivate"}]
 

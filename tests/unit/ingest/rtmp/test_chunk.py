@@ -24,7 +24,8 @@ def test_message_in_one_chunk_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "csid"), [("c3", 3), ("ff", 63), ("c000", 64), ("c0ff", 319), ("c10000", 64), ("c10001", 320), ("c1ffff", 65599)]
+    ("octets", "csid"),
+    [("c3", 3), ("ff", 63), ("c000", 64), ("c0ff", 319), ("c10000", 64), ("c10001", 320), ("c1ffff", 65599)],
 )
 def test_every_form_of_basic_header_is_read(octets: str, csid: int) -> None:
     """Csids above 63 derail other servers; the third byte counts 256s."""
@@ -45,7 +46,7 @@ def test_types_1_and_2_carry_deltas_and_inherit() -> None:
 
 
 def test_type_3_opening_a_message_repeats_the_last_delta() -> None:
-    """ffmpeg does it at a constant frame rate."""
+    """Done by ffmpeg at a constant frame rate."""
     wire = header(0, 4, 0, 1, 8, 1) + b"a" + header(2, 4, 23) + b"b" + header(3, 4) + b"c" + header(3, 4) + b"d"
     assert [m.timestamp for m in Dechunker().feed(wire)] == [0, 23, 46, 69]
 
@@ -57,7 +58,7 @@ def test_type_3_behind_a_type_0_adds_that_timestamp() -> None:
 
 
 def test_fresh_chunk_stream_may_open_with_type_1() -> None:
-    """librtmp's ping does."""
+    """The ping of librtmp does."""
     wire = bytes.fromhex("42 000000 000006 04 0003 00000001")
     assert Dechunker().feed(wire) == [Message(2, 4, 0, 0, bytes.fromhex("000300000001"))]
 
@@ -180,7 +181,7 @@ def test_announced_length_takes_no_memory() -> None:
 
 
 def test_limits_are_kept() -> None:
-    """A message too long, too many chunk streams, too much half received: each ends the connection, none costs memory."""
+    """Too long, too many, too much half received: each ends the connection, none costs memory."""
     with pytest.raises(ProtocolError, match="1001 bytes where 1000"):
         Dechunker(max_message=1000).feed(header(0, 4, 0, 1001, 9, 1))
     with pytest.raises(ProtocolError, match="more than 8 chunk streams"):

@@ -29,7 +29,9 @@ def test_url_is_split(url: str, parts: RtmpUrl) -> None:
     assert read_url(url) == parts
 
 
-@pytest.mark.parametrize("url", ["http://h/a/b", "rtmp://h", "rtmp://h/a", "rtmp://h/a/", "rtmp:///a/b", "rtmp://h:x/a/b", ""])
+@pytest.mark.parametrize(
+    "url", ["http://h/a/b", "rtmp://h", "rtmp://h/a", "rtmp://h/a/", "rtmp:///a/b", "rtmp://h:x/a/b", ""]
+)
 def test_other_urls_are_told_so_without_their_secrets(url: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011  the text is what is tested
         read_url(url + "?token=SECRET" if "?" not in url and url.count("/") < 4 else url)
@@ -91,11 +93,13 @@ STARTED: tuple[Value, ...] = ("onStatus", 0.0, None, {"level": "status", "code":
 
 
 def test_sparse_and_chatty_servers_are_understood() -> None:
-    """nginx answers releaseStream with nothing, others with errors, FMS says onBWDone in between."""
+    """Servers differ: nginx answers releaseStream with nothing, others with errors, FMS says onBWDone in between."""
     _, events = _answered(OK, CREATED, STARTED)
     assert events == [Ready()]
     refused: tuple[Value, ...] = ("_error", 2.0, None, {"code": "NetConnection.Call.Failed"})
-    _, events = _answered(("onBWDone", 0.0, None), OK, refused, ("onFCPublish", 0.0, None, {}), CREATED, STARTED, STARTED)
+    _, events = _answered(
+        ("onBWDone", 0.0, None), OK, refused, ("onFCPublish", 0.0, None, {}), CREATED, STARTED, STARTED
+    )
     assert events == [Ready()]
 
 

@@ -31,7 +31,7 @@ def _c1(scheme: int | None, version: str = "09007c02") -> bytes:
 
 
 def test_simple_hello_is_echoed() -> None:
-    """librtmp and GStreamer compare S2 with their C1."""
+    """Both librtmp and GStreamer compare S2 with their C1."""
     c1 = _c1(None, "00000000")
     reply = answer(c1, _noise)
     assert len(reply) == 3073
@@ -80,7 +80,7 @@ def test_golden_answers_stay(name: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 1448, 1536, 1537, 3073, 9999])
 def test_rest_behind_c2_is_kept(size: int) -> None:
-    """connect often comes in the segment of C2."""
+    """The connect command often comes in the segment of C2."""
     wire = b"\x03" + _c1(1) + _noise(1536) + b"the first chunk"
     handshake = ServerHandshake(_noise)
     sent, rest = b"", b""
@@ -106,7 +106,13 @@ def test_answer_comes_before_c2() -> None:
 
 @pytest.mark.parametrize(
     ("first", "words"),
-    [(b"\x06", "RTMPE"), (b"\x16\x03", "RTMPS on the RTMP port"), (b"GET / HTTP/1.1", "like HTTP"), (b"\x00", "version 0"), (b"\xff", "255")],
+    [
+        (b"\x06", "RTMPE"),
+        (b"\x16\x03", "RTMPS on the RTMP port"),
+        (b"GET / HTTP/1.1", "like HTTP"),
+        (b"\x00", "version 0"),
+        (b"\xff", "255"),
+    ],
 )
 def test_stranger_is_told_apart_by_the_first_byte(first: bytes, words: str) -> None:
     """The log must say what an operator did wrong, not "bad handshake"."""

@@ -22,7 +22,11 @@ def _aggregate(body: bytes, timestamp: int = 5000) -> list[Message]:
 def test_aggregate_rebases_its_times() -> None:
     """§7.1.6; the sub-messages count from the encoder's own zero."""
     body = _tag(8, 0x01000000, b"a") + _tag(9, 0x01000014, b"v") + _tag(18, 0x01000014, b"d")
-    assert _aggregate(body) == [Message(4, 8, 5000, 1, b"a"), Message(4, 9, 5020, 1, b"v"), Message(4, 18, 5020, 1, b"d")]
+    assert _aggregate(body) == [
+        Message(4, 8, 5000, 1, b"a"),
+        Message(4, 9, 5020, 1, b"v"),
+        Message(4, 18, 5020, 1, b"d"),
+    ]
 
 
 def test_aggregate_skips_what_it_may_not_hold() -> None:
