@@ -465,8 +465,8 @@ class Http2:
 
     @property
     def stuck(self) -> bool:
-        """Whether an answer waits for the peer to open a window."""
-        return any(stream.body or stream.last for stream in self.streams.values())
+        """Whether a stream waits for the peer: to open a window, or to end its request."""
+        return any(stream.body or stream.last or not stream.asked for stream in self.streams.values())
 
     def take(self, limit: int, now: float) -> bytes:
         """What is to be written next: about `limit` bytes; empty if there is nothing that may go out."""

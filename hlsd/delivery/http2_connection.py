@@ -24,7 +24,9 @@ from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
 from hlsd.delivery.request import WANTED_HEADERS, Request
 
 TAKE = 64 * 1024
-"""Bytes handed to the transport at a time; it buffers about as much before it asks to wait."""
+"""Bytes handed to the transport at a time."""
+BUFFERED = 256 * 1024
+"""Bytes that the transport holds before it asks to wait: what a slow client costs, at most, beside shared bodies."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Http2Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """After the handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+        self._transport.set_write_buffer_limits(high=BUFFERED)
         self._since = self._loop.time()
         self._road.connections.add(self)
         self._flush()
@@ -113,7 +116,7 @@ class Http2Connection(asyncio.Protocol):
         if core.streams:
             if now - core.last_progress > stall and core.stuck:
                 self.abort()
-        elif now - max(self._since, core.last_progress) > (idle if core.highest else header):
+        elif now - max(self._since, core.last_progress) > (idle if core.highest and not core.finished else header):
             if core.finished:  # our farewell is not read
                 self.abort()
             else:

@@ -450,8 +450,9 @@ async def test_small_answers_do_not_wait_for_nagle(both: Both) -> None:
     """On asyncio's own loop a listener made without IPPROTO_TCP costs every answer 40 ms."""
     for path in ("/healthz", f"/live/cam/~{SID}/index.m3u8"):
         await both.plain.get(path)
-    for server in (both.http._server, both.https._state):
-        state = getattr(server, "server_state", server)
-        for connection in state.connections:
-            sock = connection.transport.get_extra_info("socket")
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert both.http._server is not None
+    connections = [*both.http._server.server_state.connections, *both.https._state.connections]
+    assert connections
+    for connection in connections:
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
