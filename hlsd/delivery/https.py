@@ -108,7 +108,7 @@ class HttpsServer:
         )
         self.port = sock.getsockname()[1]
         self._sweeping = asyncio.create_task(self._sweep(), name="https sweep")
-        self._log.info("https_listening", bind=settings.bind, port=self.port, protocols=alpn)
+        self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""
@@ -129,7 +129,7 @@ class HttpsServer:
                     h2.shutdown()
             await asyncio.sleep(0.01)  # uvicorn's connections end without a word: they are looked at
         if self.connections:
-            self._log.warning("https_cut", connections=self.connections)
+            self._log.warning("https cut off", connections=self.connections)
         for h2 in list(self.road.connections):
             h2.abort()
         for h1 in list(self._state.connections):
@@ -139,7 +139,7 @@ class HttpsServer:
             await self._sweeping
         while self.connections and loop.time() < until + 1.0:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        self._log.info("https_stopped", port=self.port)
+        self._log.info("https stopped", port=self.port)
 
     def admit(self, transport: asyncio.Transport) -> None:
         """Gives a connection past its handshake to the protocol it chose."""
@@ -192,9 +192,9 @@ class HttpsServer:
             return
         try:
             if self._certificate.refresh():
-                self._log.info("certificate_loaded", cert=self._settings.cert)
+                self._log.info("certificate loaded", cert=self._settings.cert)
         except OSError as error:
-            self._log.warning("certificate_refused", reason=error.strerror or str(error))
+            self._log.warning("certificate refused", reason=error.strerror or str(error))
 
 
 class _Door(asyncio.Protocol):

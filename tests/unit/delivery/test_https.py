@@ -305,7 +305,7 @@ async def test_a_client_that_does_not_read_is_cut_at_the_deadline(both: Both, cl
     await until(lambda: any(c._core.streams for c in both.https.road.connections))
     with capture_logs() as lines:
         await both.https.stop(0.2)
-    assert [line["event"] for line in lines] == ["https_cut", "https_stopped"]
+    assert [line["event"] for line in lines] == ["https cut off", "https stopped"]
     assert both.https.connections == 0
 
 
@@ -337,7 +337,7 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, mo
     with capture_logs() as lines:
         both.cert.write_text("not a certificate")
         await until(lambda: bool(lines))
-        assert lines[0]["event"] == "certificate_refused"
+        assert lines[0]["event"] == "certificate refused"
     assert await shown() == second
 
 
