@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import re
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,7 @@ async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     assert NGINX is not None
     tmp_path.chmod(0o755)
     for parent in list(tmp_path.parents)[:3]:  # the worker may run as another user
-        if parent.owner() == tmp_path.owner() and parent != Path("/tmp"):
+        if parent.owner() == tmp_path.owner() and parent != Path(tempfile.gettempdir()):
             parent.chmod(parent.stat().st_mode | 0o055)
     write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["localhost"])
     settings = HttpSettings(bind="127.0.0.1", port=0)
