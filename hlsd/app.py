@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,10 @@ from hlsd import __version__
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import HlsdError
 from hlsd.hub import Hub
-from hlsd.rooms import ROOMS, House, Room
+from hlsd.rooms import ROOMS, Room, house_of
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
+from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
-
-SAME_SIGNAL = 0.5
-"""Seconds within which a second signal is an echo: timeout(1) and terminals signal the process and its group."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -62,7 +59,7 @@ class Server:
 
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
-        house = House(self.settings, self._clock, self.hub)
+        house = house_of(self.settings, self._clock, self.hub)
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -133,32 +130,16 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     """
     log = structlog.get_logger()
     server = Server(settings)
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    now = asyncio.Event()
-
-    asked = 0.0
-
-    def on_signal() -> None:
-        nonlocal asked
-        if not stopping.is_set():
-            asked = loop.time()
-            stopping.set()
-        elif loop.time() - asked >= SAME_SIGNAL:
-            now.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    try:
+    with StopSignals() as signals:
         await server.start()
         ports = {f"{name}_port": room.port for name, room in server.rooms.items()}
         log.info("hlsd started", version=__version__, **ports)
         if ready is not None:
             ready(server)
-        await stopping.wait()
+        await signals.stop.wait()
         log.info("draining", seconds=settings.server.drain_timeout)
         draining = asyncio.create_task(server.stop())
-        impatient = asyncio.create_task(now.wait())
+        impatient = asyncio.create_task(signals.now.wait())
         await asyncio.wait({draining, impatient}, return_when=asyncio.FIRST_COMPLETED)
         impatient.cancel()
         if not draining.done():
@@ -166,7 +147,4 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
             return 0
         await draining
         log.info("hlsd stopped")
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
     return 0

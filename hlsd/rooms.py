@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
@@ -20,6 +21,8 @@ from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.sessions.signing import RandomSids
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from hlsd.clock import Clock
     from hlsd.config import Settings
     from hlsd.hub import Hub
@@ -49,12 +52,22 @@ class House:
     settings: Settings
     clock: Clock
     hub: Hub
+    web: Starlette
+    """What HTTP answers, on every port of it."""
+
+
+def house_of(settings: Settings, clock: Clock, hub: Hub) -> House:
+    """The house around a hub."""
+    web = create_app(hub, RandomSids(), settings.http, clock, rtmp_port=settings.rtmp.port)
+    return House(settings, clock, hub, web)
 
 
 def _http(house: House) -> Room:
-    settings = house.settings
-    app = create_app(house.hub, RandomSids(), settings.http, house.clock, rtmp_port=settings.rtmp.port)
-    return HttpServer(settings.http, app, structlog.get_logger())
+    return HttpServer(house.settings.http, house.web, structlog.get_logger())
+
+
+def _https(house: House) -> Room:
+    return HttpsServer(house.settings.https, house.settings.http, house.web, structlog.get_logger())
 
 
 def _rtmp(house: House) -> Room:
@@ -63,5 +76,6 @@ def _rtmp(house: House) -> Room:
 
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
+    ("https", _https),
     ("http", _http),
 )

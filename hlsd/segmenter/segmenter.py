@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
-    from hlsd.segmenter.window import Segment
 
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
