@@ -136,6 +136,10 @@ def merge(before: str, delta: str) -> str:
     kept = [line for segment in old.segments if segment.msn in skipped for line in segment.lines]
     # Parts of what was skipped are beyond the boundary in any case: a player drops them as the server does (LL18).
     kept = [line for line in kept if not line.startswith("#EXT-X-PART:")]
+    maps = [line for one in old.segments if one.msn <= first for line in one.lines if line.startswith("#EXT-X-MAP")]
+    if maps and not any(line.startswith("#EXT-X-MAP") for line in kept):
+        # It stood before a segment that has left the playlist; it stays in force, and now stands before the first.
+        kept.insert(1 if kept and kept[0] == "#EXT-X-DISCONTINUITY" else 0, maps[-1])
     lines = []
     for line in delta.splitlines():
         if line.startswith("#EXT-X-SKIP"):
@@ -315,8 +319,7 @@ async def _step(client: httpx.AsyncClient, variant: httpx.URL, now: Playlist, se
 
 def _judge_skip(seen: Watch, full: Playlist, delta: Playlist) -> None:
     until = float(parse_attributes(full.control)["CAN-SKIP-UNTIL"])
-    end = sum(part.duration for part in full.segments[-1].parts) if full.segments[-1].uri is None else 0.0
-    behind, expected = end, 0
+    behind, expected = 0.0, 0  # "before the end of the last segment": the open one's parts do not count
     for segment in reversed(full.finished):
         expected += behind > until + 0.001  # printed decimals add up to a rounding more or less
         behind += segment.duration or 0.0
