@@ -35,7 +35,9 @@ def test_tables_open_every_part_and_stand_nowhere_else() -> None:
     # TS02, TS03: hls.js joins at an independent part in mid segment, and takes it for bare AAC without a PAT at its
     # head. TS11: libavformat repeats the tables of its one track before such a key picture, which lose the sound.
     cuts, _ = cut_all(interleaved(video(30, 9, gop=1), audio(9)))
-    assert any(cut.independent and not cut.opens for cut in cuts), "a key picture in mid segment is the case in question"
+    assert any(cut.independent and not cut.opens for cut in cuts), (
+        "a key picture in mid segment is the case in question"
+    )
     assert_tables_open(cuts, BOTH)
 
 
