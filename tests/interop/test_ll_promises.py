@@ -51,6 +51,21 @@ def test_a_publisher_that_comes_back_otherwise_changes_no_promise(films: Path, t
     assert numbers == sorted(numbers)
 
 
+def after_two_segments(server: HlsdServer) -> Playlist:
+    """The first playlist with two whole segments."""
+    top = httpx.get(server.hls("cam"), timeout=20)
+    variant = top.url.join(top.text.splitlines()[-1])
+    now = Playlist("")
+
+    def there() -> bool:
+        nonlocal now
+        now = parse(httpx.get(variant, timeout=20).text)
+        return len(now.finished) >= 2
+
+    wait_for("a second segment", there)
+    return now
+
+
 @pytest.mark.parametrize("keep_state", [False, True])
 def test_numbers_never_fall_even_when_the_server_forgot_everything(
     films: Path, tmp_path: Path, keep_state: bool
@@ -60,20 +75,13 @@ def test_numbers_never_fall_even_when_the_server_forgot_everything(
     path = film.make(films)
     encoder = ENCODERS["ffmpeg-current"]
 
-    def last_playlist(server: HlsdServer) -> tuple[Playlist, str]:
-        top = httpx.get(server.hls("cam"), timeout=20)
-        variant = top.url.join(top.text.splitlines()[-1])
-        return parse(httpx.get(variant, timeout=20).text), str(variant)
-
     server = HlsdServer(tmp_path, low_latency=True).start()
     newest = 0
     names: set[str] = set()
     for _ in range(3):
         try:
             with encoder.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log"):
-                wait_for("it", lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK)
-                wait_for("a second segment", lambda: len(last_playlist(server)[0].finished) >= 2)
-                now, _ = last_playlist(server)
+                now = after_two_segments(server)
         finally:
             server.kill()
         assert now.first > newest
@@ -82,9 +90,7 @@ def test_numbers_never_fall_even_when_the_server_forgot_everything(
         newest, names = now.segments[-1].msn, names | uris
         if not keep_state:
             shutil.rmtree(tmp_path / "state", ignore_errors=True)
-        server = HlsdServer(
-            tmp_path, low_latency=True, rtmp_port=server.rtmp_port, http_port=server.http_port
-        ).start()
+        server = HlsdServer(tmp_path, low_latency=True, rtmp_port=server.rtmp_port, http_port=server.http_port).start()
     server.stop()
 
 
@@ -96,10 +102,12 @@ def test_without_low_latency_the_segments_are_the_same(films: Path, tmp_path: Pa
     played: dict[bool, Recording] = {}
     for low_latency in (True, False):
         folder = tmp_path / f"{low_latency}"
-        with HlsdServer(folder, low_latency=low_latency, env={"HLSD_PUBLISH__GRACE": "1"}) as server:
-            with encoder.publish(film, path, server.rtmp("cam"), folder / "encoder.log") as publishing:
-                played[low_latency] = follow(server.hls("cam"), seconds=40)
-                publishing.wait(20)
+        with (
+            HlsdServer(folder, low_latency=low_latency, env={"HLSD_PUBLISH__GRACE": "1"}) as server,
+            encoder.publish(film, path, server.rtmp("cam"), folder / "encoder.log") as publishing,
+        ):
+            played[low_latency] = follow(server.hls("cam"), seconds=40)
+            publishing.wait(20)
     plain = played[False]
     assert [one.duration for one in plain.segments] == [one.duration for one in played[True].segments]
     (one,), (other,) = played[True].packets(), plain.packets()

@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.support.broadcast import GRACE, wait_for
+from tests.support.broadcast import GRACE, wait_for_playlist
 from tests.support.encoders import ENCODERS
 from tests.support.footage import Film
 from tests.support.isocheck import IsoTrail, check_fmp4
@@ -81,7 +80,7 @@ def watched(films: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
             log = folder / f"{name}.log"
             publishing.enter_context(encoder.publish(film, film.make(films), server.rtmp(name), log))
         for name in STREAMS:
-            wait_for(name, lambda name=name: httpx.get(server.hls(name), timeout=20).status_code == httpx.codes.OK)
+            wait_for_playlist(server.hls(name))
 
         async def all_of_them() -> list[Watch]:
             return await asyncio.gather(*(watch(server.hls(name), SECONDS) for name in STREAMS))

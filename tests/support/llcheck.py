@@ -77,7 +77,7 @@ class Playlist:
         return [(segment.msn, n, part) for segment in self.segments for n, part in enumerate(segment.parts)]
 
 
-def parse(text: str, at: float = 0.0) -> Playlist:
+def parse(text: str, at: float = 0.0) -> Playlist:  # noqa: PLR0912 - one branch a tag
     """Reads a media playlist or a delta update; ValueError for attribute lists that are none."""
     playlist = Playlist(text, at)
     segment = Segment(0)
