@@ -204,7 +204,7 @@ async def test_dd09_holds_end_when_the_publisher_is_away_and_with_the_stream(
         assert reload.status_code == httpx.codes.OK
         assert reload.text.endswith("#EXT-X-ENDLIST\n")
         assert hinted.status_code == httpx.codes.NOT_FOUND
-        # §6.2.5.1: once the playlist has its end, directives mean nothing any more.
+        # The playlist has its end: nothing that is asked changes it.
         for query in (f"_HLS_msn={msn + 9}", "_HLS_part=1", "_HLS_msn=x", "_HLS_skip=YES"):
             after = await stream.get(query)
             assert (after.status_code, after.text) == (httpx.codes.OK, reload.text)
