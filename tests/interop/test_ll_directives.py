@@ -229,7 +229,6 @@ async def test_dd10_dd11_a_delta_update_and_the_last_playlist_make_the_new_one(s
 
 
 async def test_dd10_a_delta_update_that_skips_nothing_is_the_playlist(stream: Stream, server: HlsdServer) -> None:
-    # "n = 0: full playlist, no SKIP tag."
     full, delta = await asyncio.gather(stream.get(), stream.get("_HLS_skip=YES"))
     if parse(delta.text).skipped == 0:
         assert delta.text == full.text
