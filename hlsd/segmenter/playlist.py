@@ -109,7 +109,7 @@ def _skippable(window: Window, can_skip_until: float) -> int:
     """How many segments at the head "end more than CAN-SKIP-UNTIL before the end of the last segment" (DD10, DD12)."""
     ahead = window.open.duration / TICKS if window.open is not None else 0.0
     for segment, behind in window.tail():
-        if behind - ahead > can_skip_until:
+        if behind - ahead > can_skip_until + 1e-6:  # seconds added up in floats: exactly at the boundary is not beyond
             return segment.msn - window.media_sequence + 1
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def watch(
     return report
 
 
-def assert_smooth(report: dict[str, Any], seconds: float, rate: int) -> None:
+def assert_smooth(report: dict[str, Any], seconds: float, rate: float | Fraction) -> None:
     """Played nearly all the time, without a stall, an error or a lost frame."""
     said = {key: report[key] for key in ("played", "first_frame", "stalls", "errors", "media_error", "console")}
     assert report["stalls"] == [], said
