@@ -24,7 +24,7 @@ from hlsd.ports import Admission
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
 _SWEEP = 1.0
-GATHER = 0.006
+GATHER = 0.003
 """Seconds that media waits for that of other publishers; what this adds to the delay is half of it, on average."""
 
 

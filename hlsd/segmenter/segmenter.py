@@ -265,6 +265,12 @@ class Segmenter:
         longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
+        if window.target_duration > 2 * settings.time:
+            self._log.warning(
+                "key frames are far apart",
+                seconds=round(longest, 1),
+                hint="set the encoder's key-frame interval to 2 s",
+            )
         if settings.low_latency:
             rate = self.frame_rate
             promises = low_latency_for(settings.part, 1 / rate if rate else 0.0, window.target_duration)
