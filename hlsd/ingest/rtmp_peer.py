@@ -16,7 +16,6 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
-from hlsd.ingest.rtmp.address import quoted
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
 from hlsd.ingest.rtmp.server import PlayRequested, PublishEnded, PublishRequested, ServerConnection, ServerLimits

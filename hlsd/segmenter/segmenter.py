@@ -55,6 +55,7 @@ class Segmenter:
         first_msn: int,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
         self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
@@ -70,7 +71,7 @@ class Segmenter:
             part_target=round(settings.part * TICKS),
             segment_bytes=settings.max_segment_bytes,
         )
-        self._log = structlog.get_logger().bind(run=run)
+        self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
         self._cutter: Cutter | None = None
         self._writer: _Writer | None = None
