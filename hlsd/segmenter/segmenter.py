@@ -47,7 +47,7 @@ class Segmenter:
     `max_stream_bytes`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a stream's output is told by the house
         self,
         settings: HlsSettings,
         *,
