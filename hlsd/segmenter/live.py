@@ -37,6 +37,10 @@ class Live:
         self._rates: Rates | None = None
         self._promises: LowLatency | None = None
         self._waiters: dict[asyncio.Future[bool], Callable[[], bool]] = {}
+        self.asked = False
+        """Whether anybody has asked for anything; the segmenter takes it back to learn whether anybody still does."""
+        self.wanted: Callable[[], None] = lambda: None
+        """Called before the first answer since then: what was put off for want of viewers is done now."""
         self._content_type = "video/mp2t"
         self._init_type = "video/mp4"
         self.previous: Live | None = None
@@ -108,6 +112,7 @@ class Live:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
         if not self._window.target_duration:
             return None
+        self._ask()
         cached = self._rendered.get(skip)
         if cached is not None and cached[0] == self._version:
             return cached[1]
@@ -128,6 +133,7 @@ class Live:
         """
         if not self._window.target_duration or self._tracks is None:
             return None
+        self._ask()
         if self._rates is None:
             self._rates = self._measure()
         version = 9 if self._promises else self._tracks_version
@@ -139,6 +145,7 @@ class Live:
         window = self._window
         if run != window.run:
             return self.previous.media(run, name) if self.previous is not None else None
+        self._ask()
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
@@ -153,6 +160,7 @@ class Live:
             return Media(found.body, content_type, etag)
         if found.gap:
             return None
+        assert found.body is not None
         return Media(found.body, content_type, etag)
 
     def expects(self, run: str, name: str) -> bool:
@@ -220,6 +228,11 @@ class Live:
         for future, satisfied in self._waiters.items():
             if not future.done() and satisfied():
                 future.set_result(True)
+
+    def _ask(self) -> None:
+        if not self.asked:
+            self.asked = True
+            self.wanted()
 
     def _advance_part_limit(self) -> int:
         """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""

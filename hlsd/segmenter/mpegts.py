@@ -89,6 +89,9 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
 
+    def skip(self, cut: Cut) -> None:
+        """Nothing to be done: counters count what is sent, and times are the units' own."""
+
     def _annex_b(self, unit: AccessUnit, opens: bool) -> bytes:
         """The access unit with start codes, "AUD, SPS, PPS, IDR, in this order" (TS07, TS08).
 
@@ -179,8 +182,7 @@ class _VideoMuxer:
 
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         packet = av.Packet(payload)
-        packet.stream = self._stream
-        packet.time_base = _TIME_BASE
+        packet.stream = self._stream  # whose time base it then has: 90 kHz
         packet.dts = unit.dts + START
         packet.pts = unit.pts + START
         packet.is_keyframe = unit.key  # random_access_indicator (TS10)
