@@ -315,7 +315,7 @@ async def _step(client: httpx.AsyncClient, variant: httpx.URL, now: Playlist, se
     if delta.edge == full.edge:
         whole = merge(now.text, delta.text)
         if whole != full.text:
-            differ = difflib.unified_diff(full.text.splitlines(), whole.splitlines(), "full", "merged", n=1, lineterm="")
+            differ = difflib.unified_diff(full.text.splitlines(), whole.splitlines(), "full", "merged", "", "", 1, "")
             seen.note("DD11", False, "\n".join(differ))
         seen.note("DD11", True)
         _judge_skip(seen, full, delta)
