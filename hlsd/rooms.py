@@ -16,7 +16,7 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
-from hlsd.sessions.signing import RandomSids
+from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
     from hlsd.clock import Clock
@@ -48,11 +48,12 @@ class House:
     settings: Settings
     clock: Clock
     hub: Hub
+    sessions: Registry
 
 
 def _http(house: House) -> Room:
     settings = house.settings
-    app = create_app(house.hub, RandomSids(), settings.http, house.clock, rtmp_port=settings.rtmp.port)
+    app = create_app(house.hub, house.sessions, settings.http, house.clock, rtmp_port=settings.rtmp.port)
     return HttpServer(settings.http, app, structlog.get_logger())
 
 

@@ -37,6 +37,7 @@ class Live:
         self._rates: Rates | None = None
         self._promises: LowLatency | None = None
         self._waiters: dict[asyncio.Future[bool], Callable[[], bool]] = {}
+        self._watchers: dict[Callable[[], None], None] = {}
         self._content_type = "video/mp2t"
         self._init_type = "video/mp4"
         self.previous: Live | None = None
@@ -48,6 +49,7 @@ class Live:
 
     def describe(self, tracks: Tracks, version: int, content_type: str, frame_rate: Callable[[], float]) -> None:
         """The tracks, playlist version and media type of what follows; `frame_rate` tells the measured one."""
+        self._version += 1
         self._tracks = tracks
         self._tracks_version = version
         self._content_type = content_type
@@ -67,6 +69,7 @@ class Live:
         """The window has a new version: wakes whoever it satisfies."""
         self._version += 1
         self._release()
+        self._tell()
 
     def remove(self) -> None:
         """The stream is gone from the server: every held request ends with nothing."""
@@ -75,6 +78,7 @@ class Live:
         for future in self._waiters:
             if not future.done():
                 future.set_result(False)
+        self._tell()
 
     # What delivery asks of it.
 
@@ -97,6 +101,19 @@ class Live:
     def ended(self) -> bool:
         """Whether EXT-X-ENDLIST stands in the playlist."""
         return self._window.ended
+
+    @property
+    def version(self) -> int:
+        """Rises whenever an answer may have become another one."""
+        return self._version
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Calls `changed()` after each rise of `version` and once when the stream is gone."""
+        self._watchers[changed] = None
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Ends `watch`."""
+        self._watchers.pop(changed, None)
 
     @property
     def waiting(self) -> int:
@@ -219,6 +236,10 @@ class Live:
         for future, satisfied in self._waiters.items():
             if not future.done() and satisfied():
                 future.set_result(True)
+
+    def _tell(self) -> None:
+        for changed in tuple(self._watchers):
+            changed()
 
     def _advance_part_limit(self) -> int:
         """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""
