@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,6 +49,10 @@ UNUSUAL = frozenset(
 NOTED = UNUSUAL | {b"accept-encoding", b"connection", b"origin"}
 MAX_PIPELINED = 16
 """Requests that one connection may have waiting behind one another."""
+_NEVER = b"\n"
+"""No request begins with it."""
+MAX_TAILS = 4096
+"""Header blocks that connections share in memory."""
 MAX_CODINGS = 256
 """Values of Accept-Encoding whose meaning is remembered."""
 
@@ -80,7 +84,8 @@ class HotPath:
     """Whether the Origin matters."""
     codings: dict[bytes, bool]
     """Whether a value of Accept-Encoding takes gzip."""
-    draining: bool = False
+    tails: dict[bytes, bytes] = field(default_factory=dict)
+    """Header blocks as players send them: many connections, few kinds of players."""
 
     def takes_gzip(self, value: bytes) -> bool:
         """Whether gzip may be sent to who says `value`."""
@@ -129,6 +134,11 @@ class FastProtocol(HttpToolsProtocol):
         self.ip = ""
         self.address: Address | None = None
         self.governing = False
+        # The last request, if it came as one piece and was answered here (see `_again`):
+        self.lead = _NEVER
+        """`GET ` and the beginning of every URL of its session."""
+        self.tail = b""
+        """What stood behind the URL: version and headers."""
         # As a waiter (`hlsd.delivery.holds.Waiter`):
         self.line: Line | None = None
         self.session: Session | None = None
@@ -171,14 +181,20 @@ class FastProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and watches heads and bodies that come in pieces."""
+        self.now = monotonic()
+        if data.startswith(self.lead) and data.endswith(self.tail) and self._again(data):
+            return
         if self.dead:
             return
-        self.now = monotonic()
         if self.head_bytes + len(data) > self.hot.settings.max_header_bytes:
             self.large = True
+        alone = not self.begun and not self.in_body
+        read = self.requests + 1
         super().data_received(data)
         if self.begun or self.in_body:
             self._unfinished(len(data))
+        elif alone and self.fast and self.requests == read:
+            self._remember(data)
 
     def pause_writing(self) -> None:
         """The client does not take what was written."""
@@ -195,6 +211,7 @@ class FastProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Uvicorn's call to end in good order: what is held is answered first, with `Connection: close`."""
         self.draining = True
+        self.lead = _NEVER
         if self.line is None:
             super().shutdown()
 
@@ -204,6 +221,7 @@ class FastProtocol(HttpToolsProtocol):
         """A request begins; the scope is made only if it falls through."""
         if self.line is not None:  # pipelined behind a held one: an order to keep is uvicorn's business
             self._hand_over()
+        self.lead = _NEVER
         self.begun = self.now
         self.url = b""
         self.headers = []
@@ -273,14 +291,52 @@ class FastProtocol(HttpToolsProtocol):
         begin = url.find(b"/~", 2)
         if begin < 0:
             return False
-        hot = self.hot
-        session = hot.sessions.find(url[begin + 2 : url.find(b"/", begin + 2)])
+        session = self.hot.sessions.find(url[begin + 2 : url.find(b"/", begin + 2)])
         if session is None or not url.startswith(session.prefix):
             return False
         if not self.parser.should_keep_alive() or (self.kept and self.parser.get_http_version() != "1.1"):
             return False
-        if self.requests == hot.settings.max_requests or self.draining or self.transport.is_closing():
+        if self.requests == self.hot.settings.max_requests or self.draining or self.transport.is_closing():
             return False
+        return self._serve(session, url[len(session.prefix) :])
+
+    def _again(self, data: bytes) -> bool:
+        """Answers a request that is the connection's last one but for what its session asks for.
+
+        A player sends the same headers each time: what the parser made of these very bytes is still known (`zipped`,
+        `origin`), and a URL that stands in a table was read by the judge. The parser stands between two messages, as
+        it did before the last one, and need not see this one. Any doubt, and it does.
+        """
+        session = self.session
+        if (
+            session is None
+            or session.over
+            or self.line is not None
+            or self.flow.write_paused
+            or self.requests + 1 == self.hot.settings.max_requests
+            or not self._serve(session, data[len(self.lead) : -len(self.tail)])
+        ):
+            return False
+        self.requests += 1
+        if self.line is not None:
+            self.url = data[4 : -len(self.tail)]  # in case it must be handed over
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        """Notes a request that was read whole and answered here, for `_again`."""
+        session, url = self.session, self.url
+        end = 4 + len(url)
+        if session is None or self.transport.is_closing():
+            return
+        if data.startswith(b"GET ") and data[4:end] == url:
+            self.lead = b"GET " + session.prefix
+            self.tail = self.hot.tails.setdefault(data[end:], data[end:])
+            if len(self.hot.tails) > MAX_TAILS:
+                self.hot.tails.clear()
+
+    def _serve(self, session: Session, rest: bytes) -> bool:
+        """Answers or holds the plain GET of `session.prefix + rest`; False if the judge says neither."""
+        hot = self.hot
         playable = hot.directory.find(session.app, session.name)
         if playable is None:
             return False
@@ -288,7 +344,6 @@ class FastProtocol(HttpToolsProtocol):
         shelf = hot.shelves.shelves.get(path)
         if shelf is None or shelf.playable is not playable or shelf.version != playable.version:
             shelf = hot.shelves.renew(path, playable)
-        rest = url[len(session.prefix) :]
         zipped = self.zipped is True
         if hot.varies and self.origin is not None:
             origin: bytes | None = self.origin
@@ -334,6 +389,7 @@ class FastProtocol(HttpToolsProtocol):
         """Hands the request to ASGI exactly as uvicorn would have read it."""
         if self.dead:
             return
+        self.lead = _NEVER
         if len(self.pipeline) >= MAX_PIPELINED or (self.governing and not self.url.startswith(_GOVERNING)):
             self._refuse(_TOO_MANY)
             return
@@ -439,6 +495,7 @@ class FastProtocol(HttpToolsProtocol):
         """Answers without the judge and closes; what else was sent is not read."""
         if not self.dead:
             self.dead = self.fast = True
+            self.lead = _NEVER
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(words)
             self.transport.close()

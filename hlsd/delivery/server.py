@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 from functools import partial
@@ -91,7 +92,7 @@ class HttpServer:
         """
         self._socket = listen(self._settings.bind, self._settings.port)
         self.port = self._socket.getsockname()[1]
-        self._hot = hot = self._hot_path()
+        self._hot = hot = self.hot_path()
         config = uvicorn.Config(
             self._app,
             http=cast("type[asyncio.Protocol]", partial(FastProtocol, hot)),
@@ -105,6 +106,7 @@ class HttpServer:
             backlog=MAX_BACKLOG,
         )
         config.load()
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # rubbish from strangers is no news
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer
@@ -145,7 +147,8 @@ class HttpServer:
             await closing
         self._log.info("http_stopped", port=self.port)
 
-    def _hot_path(self) -> HotPath:
+    def hot_path(self) -> HotPath:
+        """What the connections of this listener share, made anew."""
         state, settings = self._app.state, self._settings
         judge: Judge = state.judge
         return HotPath(
