@@ -257,4 +257,4 @@ async def test_both_roads_say_the_same(origins: list[str]) -> None:
     answered = 0
     for _ in range(CASES // 2):
         answered += await compare(conversation(rnd), settings)
-    assert answered > CASES // 4, "the generator must reach the fast path"
+    assert answered > CASES // 6, "the generator must reach the fast path"
