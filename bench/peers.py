@@ -158,7 +158,7 @@ class Nginx:
 
 
 class Hlsd:
-    """This checkout's server with its default configuration: 2 s segments, at least six listed."""
+    """This checkout's server: 2 s segments, six listed, without parts, which nginx-rtmp does not make either."""
 
     name: ClassVar[str] = "hlsd"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +18,12 @@ from hlsd import __version__
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.hub import Hub
-from hlsd.rooms import ROOMS, House, Room
+from hlsd.rooms import ROOMS, Room, house_of
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import KEY_BYTES, Key, Signer, load_key
+from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,13 +68,15 @@ class Server:
 
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
-        house = House(self.settings, self._clock, self.hub, self.sessions)
+        house = house_of(self.settings, self._clock, self.hub, self.sessions)
         for name, make in ROOMS:
             room = make(house)
             try:
                 await room.start()
-            except OSError as error:
+            except (OSError, HlsdError) as error:
                 await self.stop(0.0)
+                if isinstance(error, HlsdError):
+                    raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
         self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
@@ -85,7 +87,7 @@ class Server:
         loop = asyncio.get_running_loop()
         until = loop.time() + left
         self.hub.drain()
-        for _, room in reversed(list(self.rooms.items())):
+        for room in list(self.rooms.values()):
             await room.stop(max(0.1, until - loop.time()))
         self.rooms.clear()
         if self._sweeping is not None:
@@ -102,9 +104,9 @@ class Server:
             self.sessions.sweep()
 
     def _session_key(self) -> Key:
-        secret = self.settings.sessions.secret.get_secret_value()
-        if secret:
-            return Key(secret.encode())
+        secret = self.settings.sessions.secret
+        if secret is not None:
+            return Key(secret.get_secret_value().encode())
         path = Path(self.settings.server.state_dir) / "session.key"
         try:
             return load_key(path)
@@ -160,25 +162,16 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     """
     log = structlog.get_logger()
     server = Server(settings)
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    now = asyncio.Event()
-
-    def on_signal() -> None:
-        (now if stopping.is_set() else stopping).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    try:
+    with StopSignals() as signals:
         await server.start()
         ports = {f"{name}_port": room.port for name, room in server.rooms.items()}
         log.info("hlsd started", version=__version__, **ports)
         if ready is not None:
             ready(server)
-        await stopping.wait()
+        await signals.stop.wait()
         log.info("draining", seconds=settings.server.drain_timeout)
         draining = asyncio.create_task(server.stop())
-        impatient = asyncio.create_task(now.wait())
+        impatient = asyncio.create_task(signals.now.wait())
         await asyncio.wait({draining, impatient}, return_when=asyncio.FIRST_COMPLETED)
         impatient.cancel()
         if not draining.done():
@@ -186,7 +179,4 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
             return 0
         await draining
         log.info("hlsd stopped")
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
     return 0

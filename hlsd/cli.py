@@ -1,4 +1,4 @@
-"""Is the command `hlsd`: serve, demo, publish, check.
+"""Is the command `hlsd`: serve, demo, publish, check, cert.
 
 Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2
 what was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the
@@ -42,7 +42,7 @@ ConfigFile = Annotated[
         help="Configuration file; without it the checkout's conf/hlsd.toml, else /etc/hlsd/hlsd.toml, else defaults.",
     ),
 ]
-Bind = Annotated[str | None, typer.Option(help="Address to listen on, for RTMP and HTTP.")]
+Bind = Annotated[str | None, typer.Option(help="Address to listen on, for RTMP, HTTP and HTTPS.")]
 RtmpPort = Annotated[int | None, typer.Option(help="TCP port for RTMP; 0 takes a free one.")]
 HttpPort = Annotated[int | None, typer.Option(help="TCP port for HTTP; 0 takes a free one.")]
 StateDir = Annotated[Path | None, typer.Option(help="Folder for what must survive a restart.")]
@@ -147,6 +147,31 @@ def check(
     typer.echo(config.listing(found), nl=False)
 
 
+@application.command()
+def cert(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME…", help="Host names and addresses; localhost if there is none.")
+    ] = None,
+    cert_file: Annotated[Path, typer.Option("--cert", metavar="FILE", help="Where the certificate goes.")] = Path(
+        "var/cert.pem"
+    ),
+    key_file: Annotated[Path, typer.Option("--key", metavar="FILE", help="Where its key goes.")] = Path("var/key.pem"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+) -> None:
+    """Write a self-signed certificate for HTTPS in development, and say how to use it."""
+    from hlsd.delivery.certificate import write_self_signed  # noqa: PLC0415
+
+    try:
+        write_self_signed(cert_file, key_file, names or ["localhost", "127.0.0.1", "::1"], overwrite=overwrite)
+    except FileExistsError as error:
+        _fail(f"cert: {error.strerror}; --overwrite replaces it", 1)
+    except ValueError as error:
+        _fail(f"cert: {error}", 2)
+    except OSError as error:
+        _fail(f"cert: {error.filename or cert_file} cannot be written: {error.strerror}", 1)
+    typer.echo(f'[https]\ncert = "{cert_file.resolve()}"\nkey = "{key_file.resolve()}"')
+
+
 def _overrides(
     bind: str | None,
     rtmp_port: int | None,
@@ -158,6 +183,7 @@ def _overrides(
     given = {
         "rtmp.bind": bind,
         "http.bind": bind,
+        "https.bind": bind,
         "rtmp.port": rtmp_port,
         "http.port": http_port,
         "server.state_dir": state_dir,

@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
@@ -96,6 +97,7 @@ class Settings(BaseModel):
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
+    https: HttpsSettings = Field(default_factory=HttpsSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ import typer
 
 from hlsd.app import Server
 from hlsd.errors import HlsdError
+from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from hlsd.config import Settings
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 30.0
 """Seconds until a stream that does not come is given up."""
-
-SAME_SIGNAL: Final = 0.5
-"""Seconds within which a second signal is taken for the first."""
 
 _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
 
@@ -40,35 +37,20 @@ async def run(settings: Settings, name: str, shape: Shape) -> int:
     """Serves and publishes as `name` ("app/stream") until SIGINT or SIGTERM, or until the publisher fails."""
     if not settings.rtmp.enabled:
         raise HlsdError("demo: needs RTMP, and rtmp.enabled is false")
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    impatient = asyncio.Event()
-    first = 0.0
-
-    def on_signal() -> None:
-        # timeout(1) and shells signal the process and its group: two at once are one.
-        nonlocal first
-        if not told.is_set():
-            first = loop.time()
-            told.set()
-        elif loop.time() - first > SAME_SIGNAL:
-            impatient.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    server = Server(settings)
-    await server.start()
-    rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.rooms['rtmp'].port}/{name}"
-    page = f"http://{_host(settings.http.bind)}:{server.rooms['http'].port}/{name}"
-    publisher = asyncio.create_task(_publish(rtmp, page, shape))
-    waiting = asyncio.create_task(told.wait())
-    await asyncio.wait({publisher, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    leaving = asyncio.create_task(_leave(publisher, server))
-    cut = asyncio.create_task(impatient.wait())
-    await asyncio.wait({leaving, cut}, return_when=asyncio.FIRST_COMPLETED)
-    cut.cancel()
-    return leaving.result() if leaving.done() else 0
+    with StopSignals() as signals:
+        server = Server(settings)
+        await server.start()
+        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.rooms['rtmp'].port}/{name}"
+        page = f"http://{_host(settings.http.bind)}:{server.rooms['http'].port}/{name}"
+        publisher = asyncio.create_task(_publish(rtmp, page, shape))
+        waiting = asyncio.create_task(signals.stop.wait())
+        await asyncio.wait({publisher, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        leaving = asyncio.create_task(_leave(publisher, server))
+        cut = asyncio.create_task(signals.now.wait())
+        await asyncio.wait({leaving, cut}, return_when=asyncio.FIRST_COMPLETED)
+        cut.cancel()
+        return leaving.result() if leaving.done() else 0
 
 
 async def _leave(publisher: asyncio.Task[int], server: Server) -> int:

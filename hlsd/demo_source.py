@@ -181,7 +181,9 @@ async def publish(url: str, shape: Shape) -> None:
                 await _send(push, tone.tags())
                 continue
             if behind > LATE:
+                # The sound up to there goes first: a picture ahead of it would look like a jump of the clock.
                 number += int((behind - LATE) * shape.fps) + 1
+                continue
             await _send(push, video.tags(number, time.time()))
             number += 1
     finally:

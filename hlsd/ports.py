@@ -206,18 +206,6 @@ class Playable(Protocol):
         """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window."""
         ...
 
-    async def until_playlist(self, timeout: float) -> bool:
-        """Waits until the first playlist exists; False after `timeout` seconds or at the end of the stream."""
-        ...
-
-    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
-        """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or at the end of the stream."""
-        ...
-
-    async def until_media(self, run: str, name: str, timeout: float) -> bool:
-        """Waits until the hinted part `{run}/{name}` is there; False if it will not come or after `timeout` seconds."""
-        ...
-
 
 class Session(Protocol):
     """One viewer's session as the roads of delivery count into it; bytes of body, monotonic seconds."""

@@ -1,7 +1,8 @@
 """The table of rooms: every way in and every way out that `app` starts, one line each.
 
 A room is made from the `House` and has a start and a stop; it reads its own settings section. Rooms start in this
-order and stop in the reverse one, so that viewers are served until the last publisher has been let go.
+order: HTTP last, so that `/healthz` answers when everything listens. They stop in it too, ways in before ways out, so
+that viewers are served until the last publisher has been let go.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
@@ -19,6 +21,8 @@ from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from hlsd.clock import Clock
     from hlsd.config import Settings
     from hlsd.hub import Hub
@@ -49,12 +53,22 @@ class House:
     clock: Clock
     hub: Hub
     sessions: Registry
+    web: Starlette
+    """What HTTP answers, on every port of it."""
+
+
+def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> House:
+    """The house around a hub."""
+    web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
+    return House(settings, clock, hub, sessions, web)
 
 
 def _http(house: House) -> Room:
-    settings = house.settings
-    app = create_app(house.hub, house.sessions, settings.http, house.clock, rtmp_port=settings.rtmp.port)
-    return HttpServer(settings.http, app, structlog.get_logger())
+    return HttpServer(house.settings.http, house.web, structlog.get_logger())
+
+
+def _https(house: House) -> Room:
+    return HttpsServer(house.settings.https, house.settings.http, house.web, structlog.get_logger())
 
 
 def _rtmp(house: House) -> Room:
@@ -62,6 +76,7 @@ def _rtmp(house: House) -> Room:
 
 
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
-    ("http", _http),
     ("rtmp", _rtmp),
+    ("https", _https),
+    ("http", _http),
 )

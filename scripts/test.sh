@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests: those that share nothing in parallel, those that drive real programs one after the other.
+# Runs the tests: those that need nobody's attention side by side, those where a browser must keep up one by one.
 # test.sh PYTHON [pytest arguments]
 set -u
 python=$1; shift
@@ -7,11 +7,13 @@ result=0
 run() {
   "$python" -m pytest "$@"
   code=$?
-  # 5: nothing was collected, as when -k chooses tests of the other half only
+  # 5: nothing was collected, as when -k chooses tests of another part only
   if [ $code -ne 0 ] && [ $code -ne 5 ]; then result=$code; fi
 }
+# Pure, or their own server on loopback: they keep the cores busy.
 run -n "${JOBS:-2}" tests --ignore tests/interop --ignore tests/fault "$@"
-for folder in tests/interop tests/fault; do
-  if [ -n "$(find $folder -name 'test_*.py' 2>/dev/null | head -1)" ]; then run "$folder" "$@"; fi
-done
+# Real encoders and players at the pace of the clock: more of them than cores. A file stays in one process.
+run -n "$((${JOBS:-2} + 1))" --dist loadfile tests/interop tests/fault --ignore-glob '*/test_browser*' "$@"
+# A browser that has to share the cores stalls for reasons that are not ours.
+run tests/interop/test_browser*.py "$@"
 exit $result

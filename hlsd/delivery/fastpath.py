@@ -318,8 +318,7 @@ class FastProtocol(HttpToolsProtocol):
         ):
             return False
         self.requests += 1
-        if self.line is not None:
-            self.url = data[4 : -len(self.tail)]  # in case it must be handed over
+        self.url = data[4 : -len(self.tail)]  # if it is held, it may have to be handed over
         return True
 
     def _remember(self, data: bytes) -> None:

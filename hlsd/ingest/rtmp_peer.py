@@ -2,7 +2,8 @@
 
 Law: every error ends this connection and no other. Reading pauses while a publish waits for admission, while the peer
 does not take our answers, and while it costs more than its share of the processor. Publications are ended exactly
-once, unless the hub has dropped them. The query of a publisher is never logged.
+once, unless the hub has dropped them. What becomes of a publication is the hub's to log; here it is the connection's
+end and what no hub can know. The query of a publisher is never logged.
 """
 
 from __future__ import annotations
@@ -212,14 +213,6 @@ class RtmpPeer(asyncio.Protocol):
             self._fail(error)
             return
         if isinstance(verdict, Refuse):
-            self.log.warning(
-                "publisher refused",
-                app=self.app,
-                name=self.name,
-                ip=self.ip,
-                code=str(verdict.code),
-                reason=verdict.reason,
-            )
             if not self.lost and self.go_by is None:
                 self.conversation.refuse_publish(_STATUS_CODE[verdict.code], verdict.reason)
                 self._leave()
@@ -237,21 +230,12 @@ class RtmpPeer(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self._fail(error)
             return
-        self.log.info(
-            "publish started",
-            app=self.app,
-            name=self.name,
-            ip=self.ip,
-            protocol=request.protocol,
-            user_agent=quoted(request.user_agent),
-        )
         self._turn(b"")
 
     def _drop(self, reason: str) -> None:
         """What the hub calls: the publication is gone already and must not be touched again."""
         self.dropped = True
         self.publication = self.sink = None
-        self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
         shutdown = reason in {"shutdown", "draining"}
         self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, reason)
 
@@ -287,7 +271,6 @@ class RtmpPeer(asyncio.Protocol):
                 sink.close()
         except Exception:  # the publication must be ended whatever its last frames do
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
-        self.log.info("publish ended", app=self.app, name=self.name, ip=self.ip, reason=reason)
         publication.end(reason)
 
     def _leave(self, *, gently: bool = True) -> None:

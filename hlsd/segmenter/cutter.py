@@ -221,6 +221,8 @@ class Cutter:
         """Whether the segment ends before `unit` because it should."""
         if not (unit.key and unit.clean) or unit.dts <= self._part_start:
             return False
+        if self._forced:
+            return True  # no player can start in this segment, so it is as short as it may be (LL23)
         elapsed = unit.dts - self._segment_start
         slack = self._frame[self._lead] // 2  # TL07: at the boundary nearest to the target
         if elapsed + slack >= self._limits.segment_target:

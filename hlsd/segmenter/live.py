@@ -50,12 +50,13 @@ class Live:
     def describe(self, tracks: Tracks, version: int, content_type: str, frame_rate: Callable[[], float]) -> None:
         """The tracks, playlist version and media type of what follows; `frame_rate` tells the measured one."""
         self._version += 1
+        if tracks != self._tracks:
+            self._rates = None  # MV14: "the same answer for the run; a changed codec is a new discontinuity"
         self._tracks = tracks
         self._tracks_version = version
         self._content_type = content_type
         self._init_type = "video/mp4" if tracks.video else "audio/mp4"
         self._frame_rate = frame_rate
-        self._rates = None
 
     def promise(self, low_latency: LowLatency | None) -> None:
         """Fixes what SERVER-CONTROL and PART-INF say, before the first answer and for ever (LL07)."""

@@ -1,9 +1,13 @@
-"""Writes parts as MPEG-TS (ISO/IEC 13818-1): PyAV packetises, we place the tables.
+"""Writes parts as MPEG-TS (ISO/IEC 13818-1): PyAV packetises pictures, we packetise sound and place the tables.
 
 libavformat emits a packet at once only when its container has one stream (more are interleaved, which holds packets
-back), so there is one `mpegts` muxer for each track; continuity counters run on by themselves. It would repeat PAT,
-PMT and SDT on a clock of its own; here PAT and PMT are the first two packets of every segment and stand nowhere else
-(TS02, TS03), so they are taken once from a muxer that knows both tracks and are counted on by us (TS04).
+back), so there is a `mpegts` muxer for the video alone; its continuity counter runs on by itself. It would repeat PAT,
+PMT and SDT before key frames; here PAT and PMT are the first two packets of every part (a player may join at any
+independent one), and so of every segment, and stand nowhere else (TS02, TS03): they are taken once from a muxer that
+knows both tracks and are counted on by us (TS04).
+
+Sound is ours because libavformat gathers AAC frames of less than 170 bytes (silence, low rates) and holds them back
+until the next one, whatever `pes_payload_size` says, and puts a PCR of its own on their PID (TS06).
 
 Times are the 90 kHz ticks of the units plus `START`: B-frames' decode times never go below zero (TS14).
 """
@@ -29,8 +33,8 @@ if TYPE_CHECKING:
     from hlsd.segmenter.cutter import Cut, Sample
 
 PACKET: Final = 188
-FRAMES_PER_PES: Final = 4
-"""AAC frames that share a PES, and with audio alone a clock reference: 93 ms at 44.1 kHz (TS06: at most 100 ms)."""
+PES_SPAN: Final = TICKS // 10
+"""How long the AAC frames last that share a PES, and with audio alone a clock reference (TS06: at most 100 ms)."""
 START: Final = 10 * TICKS
 _TIME_BASE: Final = Fraction(1, TICKS)
 _NEVER: Final = "1000000"  # seconds: tables and clock references that libavformat shall not repeat
@@ -53,28 +57,23 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
         self._pat, self._pmt = _tables(tracks)
         self._tables_written = 0
-        self._tables_due = False
         self._parameter_sets = self._adts = b""
-        self._video: _TrackMuxer | None = None
-        self._audio: _TrackMuxer | None = None
+        self._video: _VideoMuxer | None = None
+        self._audio: _AudioPackets | None = None
         if tracks.video is not None:
-            self._video = _TrackMuxer("h264", _VIDEO_PID)
+            self._video = _VideoMuxer()
             self._parameter_sets = b"".join(_START_CODE + nal for nal in tracks.video.parameter_sets)
         if tracks.audio is not None:
-            self._audio = _TrackMuxer("aac", _AUDIO_PID, own_clock=tracks.video is None)
+            self._audio = _AudioPackets(clock=tracks.video is None)
             self._adts = adts_prefix(tracks.audio)
 
     def part(self, cut: Cut) -> bytes:
-        """Packets of the cut's samples by decode time, behind PAT and PMT where a segment opens; empty for a gap."""
-        self._tables_due |= cut.opens
+        """Packets of the cut's samples by decode time, behind PAT and PMT; empty for a gap."""
         if not cut.video and not cut.audio:
             return b""
-        out: list[bytes] = []
-        if self._tables_due:  # where gaps open a segment, the tables stand before its first media
-            self._tables_due = False
-            counter = self._tables_written & 0x0F
-            out += (_with_counter(self._pat, counter), _with_counter(self._pmt, counter))
-            self._tables_written += 1
+        counter = self._tables_written & 0x0F
+        out: list[bytes | bytearray] = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
+        self._tables_written += 1
         try:
             for units in _by_decode_time(cut.video, cut.audio):
                 first = units[0]
@@ -83,8 +82,8 @@ class TsMuxer:
                     self._video.write(self._annex_b(first), first, out)
                 else:
                     assert self._audio is not None
-                    self._audio.write(self._framed(units), first, out)
-        except FFmpegError as error:
+                    self._audio.write(self._framed(units), first.pts, out)
+        except (FFmpegError, OverflowError) as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
 
@@ -95,7 +94,7 @@ class TsMuxer:
         first = 4 + int.from_bytes(payload[:4], "big")
         opening = _AUD + self._parameter_sets if unit.key else _AUD
         if first == end:  # one slice and nothing else, as most encoders send inter pictures
-            return opening + _START_CODE + payload[4:]
+            return b"".join((opening, _START_CODE, memoryview(payload)[4:]))
         pieces = [opening]
         position = 0
         while position < end:
@@ -104,7 +103,6 @@ class TsMuxer:
             pieces.append(payload[position + 4 : stop])
             position = stop
         return b"".join(pieces)
-
 
     def _framed(self, units: list[AccessUnit]) -> bytes:
         """The frames of one PES, each behind its ADTS header."""
@@ -115,28 +113,66 @@ class TsMuxer:
         return b"".join(pieces)
 
 
-class _TrackMuxer:
+class _AudioPackets:
+    """PES packets of AAC frames on the audio PID; `clock`: with a PCR each, because no video carries one (TS06)."""
+
+    def __init__(self, *, clock: bool) -> None:
+        self._clock = clock
+        self._counter = 0
+
+    def write(self, payload: bytes, pts: int, out: list[bytes | bytearray]) -> None:
+        """Appends the packets of one PES whose first frame has this time."""
+        time = (pts + START) & 0x1FFFFFFFF
+        # §2.4.3.7: stream_id C0, length, '10' with data_alignment_indicator, PTS only, five bytes of header.
+        pes = b"".join(
+            (
+                b"\x00\x00\x01\xc0",
+                (8 + len(payload)).to_bytes(2, "big"),
+                b"\x84\x80\x05",
+                bytes((0x21 | time >> 29 & 0x0E, time >> 22 & 0xFF, time >> 14 & 0xFE | 1, time >> 7 & 0xFF)),
+                bytes((time << 1 & 0xFE | 1,)),
+                payload,
+            )
+        )
+        # The adaptation field's content: a PCR (flag 0x10) with extension 0, or nothing.
+        field = b"\x10" + (time << 15 | 0x7E00).to_bytes(6, "big") if self._clock else b""
+        size, at, start = len(pes), 0, 0x40 | _AUDIO_PID >> 8
+        while at < size:
+            room = PACKET - 4 - (1 + len(field) if field else 0)
+            missing = room - (size - at)
+            if missing > 0 and not field:  # the length byte counts among the stuffing
+                missing -= 1
+                field = b"\x00" if missing else b""
+                stuffed = bytes((0x30, missing)) + field + b"\xff" * (missing - 1)
+            elif field:
+                stuffed = bytes((0x30, len(field) + max(0, missing))) + field + b"\xff" * missing
+            else:
+                stuffed = b"\x10"
+            out.append(
+                bytes((0x47, start, _AUDIO_PID & 0xFF, stuffed[0] | self._counter)) + stuffed[1:] + pes[at : at + room]
+            )
+            self._counter = self._counter + 1 & 0x0F
+            at += room
+            start, field = _AUDIO_PID >> 8, b""
+
+
+class _VideoMuxer:
     """libavformat's `mpegts` with a single stream, whose tables are thrown away."""
 
-    def __init__(self, codec: str, pid: int, *, own_clock: bool = True) -> None:
+    def __init__(self) -> None:
         self._out = _Sink()
         options = {
             "flush_packets": "1",
             "mpegts_copyts": "1",
-            "mpegts_start_pid": str(pid),
-            "pes_payload_size": "0",
+            "mpegts_start_pid": str(_VIDEO_PID),
             "pat_period": _NEVER,
             "sdt_period": _NEVER,
         }
-        if not own_clock:
-            options["pcr_period"] = "999"  # milliseconds; PCR belongs to the video's PID
         self._container: OutputContainer = av.open(self._out, "w", format="mpegts", options=options)
-        self._stream = _add_stream(self._container, codec)
+        self._stream = _add_stream(self._container, "h264")
         self._container.start_encoding()
-        self._video = codec == "h264"
-        self._fresh = True
 
-    def write(self, payload: bytes, unit: AccessUnit, out: list[bytes]) -> None:
+    def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         packet = av.Packet(payload)
         packet.stream = self._stream
         packet.time_base = _TIME_BASE
@@ -145,16 +181,15 @@ class _TrackMuxer:
         packet.is_keyframe = unit.key  # random_access_indicator (TS10)
         self._container.mux_one(packet)
         written = self._out.written
-        if self._fresh:
-            written[:] = [_without_tables(b"".join(written))]
-            self._fresh = False
-        if self._video:
-            first = bytearray(written[0][:PACKET])
-            # data_alignment_indicator (TS13): the access unit begins with its PES; libavformat leaves the bit clear.
-            header = 4 + (1 + first[4] if first[3] & 0x20 else 0)
-            first[header + 6] |= 0x04
-            written[0] = written[0][PACKET:]
-            out.append(bytes(first))
+        # It repeats its tables before a key picture that follows another kind, whatever pat_period says; they know of
+        # one track only, and a player that reads them drops the sound (TS05, TS11).
+        opening, at = written[0], 0
+        while _pid(opening, at) != _VIDEO_PID:
+            at += PACKET
+        # data_alignment_indicator (TS13): the access unit begins with its PES; libavformat leaves the bit clear.
+        header = at + 4 + (1 + opening[at + 4] if opening[at + 3] & 0x20 else 0)
+        opening[header + 6] |= 0x04
+        del opening[:at]
         out += written
         written.clear()
 
@@ -164,13 +199,13 @@ class _Sink(io.RawIOBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written: list[bytes] = []
+        self.written: list[bytearray] = []
 
     def writable(self) -> bool:
         return True
 
     def write(self, piece: object) -> int:
-        copied = bytes(piece)  # type: ignore[call-overload]
+        copied = bytearray(piece)  # type: ignore[call-overload]
         self.written.append(copied)
         return len(copied)
 
@@ -200,13 +235,8 @@ def _tables(tracks: Tracks) -> tuple[bytes, bytes]:
     return by_pid[0], by_pid[_PMT_PID]
 
 
-def _pid(packets: bytes, at: int) -> int:
+def _pid(packets: bytes | bytearray, at: int) -> int:
     return (packets[at + 1] & 0x1F) << 8 | packets[at + 2]
-
-
-def _without_tables(packets: bytes) -> bytes:
-    starts = range(0, len(packets), PACKET)
-    return b"".join(packets[at : at + PACKET] for at in starts if _pid(packets, at) in (_VIDEO_PID, _AUDIO_PID))
 
 
 def _with_counter(packet: bytes, counter: int) -> bytes:
@@ -222,7 +252,7 @@ def _by_decode_time(video: tuple[Sample, ...], audio: tuple[Sample, ...]) -> lis
     run: list[AccessUnit] = []
     end = 0
     for unit, duration in audio:
-        if run and len(run) < FRAMES_PER_PES and unit.dts - end <= 1:
+        if run and unit.dts - end <= 1 and unit.dts + duration - run[0].dts <= PES_SPAN:
             run.append(unit)
         else:
             run = [unit]

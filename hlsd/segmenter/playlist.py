@@ -40,9 +40,10 @@ def low_latency_for(part: float, frame: float, target_duration: int) -> LowLaten
     """The promises for a part target of `part` seconds, frames of `frame` seconds and the given target duration.
 
     "PT is chosen with the frame duration f: floor(PT/f)·f ≥ 0.85 PT" (LL09): the whole frames that fit into `part`
-    (at least one), plus a millisecond for the rounding of RTMP's clock, rounded up to a millisecond (LL08).
+    (at least one), plus a millisecond for the rounding of RTMP's clock, rounded up to a millisecond (LL08). Pictures
+    that stand longer than a second have no say: their parts follow the clock (TL06).
     """
-    frames = max(1, math.floor(part / frame + 1e-6)) if frame > 0 else 0
+    frames = max(1, math.floor(part / frame + 1e-6)) if 0 < frame <= max(part, 1.0) else 0
     target = math.ceil((frames * frame if frames else part) * 1000 - 1e-6) / 1000 + 0.001
     target = round(target, 3)
     return LowLatency(target, round(3 * target + 0.001, 3), 6.0 * target_duration)
@@ -108,7 +109,7 @@ def _skippable(window: Window, can_skip_until: float) -> int:
     """How many segments at the head "end more than CAN-SKIP-UNTIL before the end of the last segment" (DD10, DD12)."""
     ahead = window.open.duration / TICKS if window.open is not None else 0.0
     for segment, behind in window.tail():
-        if behind - ahead > can_skip_until:
+        if behind - ahead > can_skip_until + 1e-6:  # seconds added up in floats: exactly at the boundary is not beyond
             return segment.msn - window.media_sequence + 1
     return 0
 

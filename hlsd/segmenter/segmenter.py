@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
-    from hlsd.segmenter.window import Segment
 
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
@@ -69,7 +68,7 @@ class Segmenter:
         self._inits = 0
         self._discontinuity = False
         self._epoch: float | None = None
-        self._epoch_used = 0.0
+        self._segment_start = 0
         self._dated = False
         self._frames = 0
         self._frames_span = 0
@@ -123,6 +122,8 @@ class Segmenter:
     def end(self) -> None:
         """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
         self._seam()
+        if self._window.segments and not self._window.target_duration:
+            self._fix()
         self._window.ended = True
         self.live.changed()
 
@@ -201,7 +202,7 @@ class Segmenter:
 
     def _begin_segment(self, cut: Cut) -> None:
         assert self._epoch is not None
-        self._epoch_used = self._epoch
+        self._segment_start = cut.start
         self._window.begin(
             date=self._epoch + cut.start / TICKS,
             discontinuity=self._discontinuity,
@@ -219,21 +220,18 @@ class Segmenter:
         window = self._window
         segment = window.open
         assert segment is not None
-        if not window.target_duration:
-            self._fix(segment)
         window.finish()
-        if any(part.duration > self._limits.part_target for part in segment.parts):
-            # Cut before the part target was known, and never shown: this segment is listed without parts (LL08).
-            window.forget_parts(segment)
+        if not window.target_duration and len(window.segments) >= self._settings.first_segments:
+            self._fix()
         self._finished(segment.msn)
         if window.over_budget():
             self._overflow()
 
-    def _fix(self, first: Segment) -> None:
-        """Fixes target duration and promises on the first segment (TL05), before anybody was told of it."""
+    def _fix(self) -> None:
+        """Fixes target duration and promises on the first segments (TL05), before anybody was told of them."""
         settings, window = self._settings, self._window
-        cutter_gop = self._cutter.longest_gop if self._cutter is not None else 0
-        longest = max(first.duration, min(cutter_gop, self._limits.segment_limit)) / TICKS
+        gop = self._cutter.longest_gop if self._cutter is not None else 0
+        longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
         if settings.low_latency:
@@ -241,9 +239,19 @@ class Segmenter:
             promises = low_latency_for(settings.part, 1 / rate if rate else 0.0, window.target_duration)
             self.live.promise(promises)
             self._limits.part_target = round(promises.part_target * TICKS)
-        # TL08: the first segment gets the tightest mapping of media time to wall clock that its frames allow.
+            for segment in window.segments:
+                if any(part.duration > self._limits.part_target for part in segment.parts):
+                    # Cut before the part target was known, and never shown: it is listed without parts (LL08).
+                    window.forget_parts(segment)
+        # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
         assert self._epoch is not None
-        first.date += self._epoch - self._epoch_used
+        date = self._epoch + self._segment_start / TICKS
+        for after, segment in zip((None, *reversed(window.segments)), reversed(window.segments), strict=False):
+            if after is not None:
+                if after.discontinuity:
+                    break
+                date -= segment.duration / TICKS
+            segment.date = date
         self._dated = True
 
     @property
@@ -254,5 +262,6 @@ class Segmenter:
         if not self._frames_span:
             return declared
         measured = self._frames * TICKS / self._frames_span
-        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not; it is believed only if it is nearly right.
-        return declared if abs(measured - declared) < 0.01 * declared else measured
+        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not, and what an encoder that drops frames
+        # means to send; it is not believed where it is far off, as with timing counted in fields.
+        return declared if 0.7 * declared < measured < 1.02 * declared else measured

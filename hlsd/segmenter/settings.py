@@ -28,6 +28,13 @@ class HlsSettings(BaseModel):
         description="Segments listed, at least. As many again stay downloadable after they left the playlist. "
         "More: viewers may pause longer or seek back; memory grows in step.",
     )
+    first_segments: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="Segments there must be before a new stream's playlist is answered. 1 shows the picture soonest. "
+        "3 is what RFC 8216bis recommends: some players that know no Low-Latency HLS fail on less.",
+    )
     max_segment: Duration = Field(
         10.0,
         ge=1,

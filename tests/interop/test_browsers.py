@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support import browser as browsers
-from tests.support.broadcast import GRACE, wait_for
+from tests.support.broadcast import GRACE
 from tests.support.encoders import ENCODERS
 from tests.support.footage import Film
+from tests.support.players import follow
 from tests.support.server import HlsdServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
@@ -29,14 +30,18 @@ def watch(
     with HlsdServer(folder, env=GRACE) as server:
         encoder = ENCODERS["ffmpeg-current"]
         with encoder.publish(film, path, server.rtmp("cam"), folder / "encoder.log"):
-            wait_for("the playlist", lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK)
+            # MP22: a player that starts three target durations from the end wants as many; Chromium's own gives up on
+            # a live playlist of one segment (DEMUXER_ERROR_COULD_NOT_PARSE).
+            listed = 3 if mode == "native" else 1
+            seen = follow(server.hls("cam"), seconds=20, until=lambda one: len(one.segments) >= listed)
+            assert seen.faults == []
             url = server.page("cam") if mode == "page" else server.hls("cam")
             report = browsers.play(url, browser, mode, seconds)
     (folder / "report.json").write_text(repr(report))
     return report
 
 
-def assert_smooth(report: dict[str, Any], seconds: float, rate: int) -> None:
+def assert_smooth(report: dict[str, Any], seconds: float, rate: float | Fraction) -> None:
     """Played nearly all the time, without a stall, an error or a lost frame."""
     said = {key: report[key] for key in ("played", "first_frame", "stalls", "errors", "media_error", "console")}
     assert report["stalls"] == [], said

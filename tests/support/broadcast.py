@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from tests.support.encoders import Encoder, current_ffmpeg, system_ffmpeg
 from tests.support.footage import Film
 from tests.support.hlscheck import check_recording
@@ -89,6 +91,11 @@ def broadcast_all(
             jobs,
         )
         return {result.name: result for result in results}
+
+
+def wait_for_playlist(url: str) -> None:
+    """Returns when the stream answers."""
+    wait_for("the playlist", lambda: httpx.get(url, timeout=20).status_code == httpx.codes.OK)
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 20) -> None:

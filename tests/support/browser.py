@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "tests" / "interop" / "web"
-Browser = Literal["chromium", "firefox"]
-Mode = Literal["page", "hlsjs", "native"]
+Browser = Literal["chromium", "firefox", "webkit"]
+Mode = Literal["page", "hlsjs", "shaka", "native"]
 
 _PROGRAMS: dict[Browser, tuple[str, ...]] = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "firefox": ("firefox-esr", "firefox"),
+    "webkit": ("WebKitWebDriver",),
 }
 
 
@@ -73,7 +74,7 @@ def play(
         *("--config", json.dumps(config or {}), "--size", f"{size[0]}x{size[1]}"),
     ]
     program = executable(browser)
-    if program is not None:
+    if program is not None and browser != "webkit":
         command += ["--executable", program]
     if screenshot is not None:
         command += ["--screenshot", str(screenshot)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
@@ -48,7 +49,7 @@ def check_cuts(cuts: list[Cut], units: list[AccessUnit], bounds: Limits, tracks:
             first = cut.video[0]
             assert not (first.unit.key and first.unit.clean), "LL14: every part that begins with an IDR says so"
         for track in (cut.video, cut.audio):
-            for one, after in zip(track, track[1:], strict=False):
+            for one, after in itertools.pairwise(track):
                 assert one.unit.dts + one.duration == after.unit.dts, "FM04: a sample lasts until the next one"
     assert cuts[-1].closes, "flush closes the open segment"
     for segment in segments_of(cuts):

@@ -33,7 +33,7 @@ class Film:
     seconds: float = 8
     width: int = 320
     height: int = 180
-    rate: int = 25
+    rate: int | Fraction = 25
     gop: int = 50
     b_frames: int = 0
     audio: bool = True

@@ -22,7 +22,7 @@ BOTH = Tracks(VIDEO, AUDIO)
 
 def nal(size: int, *, key: bool, mark: int = 0) -> bytes:
     """One length-prefixed slice of `size` bytes in all; `mark` makes it one of its kind."""
-    body = (b"\x65" if key else b"\x41") + b"\x88" + mark.to_bytes(6, "big", signed=False)
+    body = (b"\x65" if key else b"\x41") + b"\x88" + b"%08x" % mark  # digits: no start code can come about
     body += b"\xab" * max(0, size - 4 - len(body))
     return len(body).to_bytes(4, "big") + body
 

@@ -246,7 +246,7 @@ def _check_variant(attributes: dict[str, str], groups: dict[str, set[str]]) -> l
     return found
 
 
-def parse_media(text: str) -> MediaPlaylist:  # noqa: C901, PLR0912 - one branch a tag
+def parse_media(text: str) -> MediaPlaylist:  # noqa: PLR0912 - one branch a tag
     """Reads a media playlist; ValueError for what has no meaning."""
     playlist = MediaPlaylist()
     pending: list[str] = []

@@ -23,9 +23,7 @@ def basic(fmt: int, csid: int) -> bytes:
     return bytes((fmt << 6 | 1, (csid - 64) & 0xFF, (csid - 64) >> 8))
 
 
-def header(  # noqa: PLR0917  the order is the header's own
-    fmt: int, csid: int, stamp: int = 0, length: int = 0, type_id: int = 0, msid: int = 0
-) -> bytes:
+def header(fmt: int, csid: int, stamp: int = 0, length: int = 0, type_id: int = 0, msid: int = 0) -> bytes:
     """A chunk header; `stamp` is the timestamp (fmt 0), the delta (1, 2) or the repeated field (3, if extended)."""
     extended = stamp.to_bytes(4, "big") if stamp >= 0xFFFFFF else b""
     field = min(stamp, 0xFFFFFF).to_bytes(3, "big")

@@ -1,4 +1,4 @@
-"""Turns FLV made by `flvmedia` into the tracks and access units that ingest would hand on, without RTMP and timeline."""
+"""Turns FLV made by `flvmedia` into the tracks and access units that ingest hands on, without RTMP and timeline."""
 
 from __future__ import annotations
 

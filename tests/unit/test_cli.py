@@ -106,3 +106,18 @@ def test_publish_tells_a_bad_file_and_a_bad_url_and_a_closed_door(tmp_path: Path
             assert words in done.stderr
             assert "Traceback" not in done.stderr
             assert "hunter2" not in done.stderr
+
+
+def test_cert_writes_a_pair_that_the_server_takes_and_spares_one_that_is_there(tmp_path: Path) -> None:
+    # What `hlsd cert` prints is meant to be put into the configuration as it stands.
+    pair = ("--cert", str(tmp_path / "c.pem"), "--key", str(tmp_path / "k.pem"))
+    made = hlsd("cert", *pair, "stream.example")
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "hlsd.toml").write_text(made.stdout)
+    assert hlsd("check", "-c", str(tmp_path / "hlsd.toml")).returncode == 0
+    assert (tmp_path / "k.pem").stat().st_mode & 0o077 == 0
+    before = (tmp_path / "c.pem").read_bytes()
+    again = hlsd("cert", *pair)
+    assert again.returncode == 1
+    assert again.stderr.count("\n") == 1
+    assert (tmp_path / "c.pem").read_bytes() == before

@@ -13,9 +13,9 @@ def test_a_thing_is_looked_at_when_its_second_is_over_and_not_before() -> None:
     wheel: Wheel[str] = Wheel(100.0)
     wheel.put("a", 110.0)
     seen: list[str] = []
-    wheel.turn(110.9, lambda thing: seen.append(thing))
+    wheel.turn(110.9, seen.append)
     assert seen == []
-    wheel.turn(111.1, lambda thing: seen.append(thing))
+    wheel.turn(111.1, seen.append)
     assert seen == ["a"]
     assert len(wheel) == 0
 
@@ -42,7 +42,7 @@ def test_an_earlier_deadline_moves_it_forward() -> None:
     wheel.put("a", 75.0)
     wheel.put("a", 10.0)
     seen: list[str] = []
-    wheel.turn(11.5, lambda thing: seen.append(thing))
+    wheel.turn(11.5, seen.append)
     assert seen == ["a"]
 
 
@@ -64,7 +64,7 @@ def test_nothing_is_lost_or_kept(steps: list[tuple[str, str, int]]) -> None:
             filed.discard(thing)
         else:
             now += seconds
-            wheel.turn(now, lambda due: filed.remove(due))
+            wheel.turn(now, filed.remove)
         assert len(wheel) == len(filed)
-    wheel.turn(now + 100, lambda due: filed.remove(due))
+    wheel.turn(now + 100, filed.remove)
     assert not filed

@@ -186,7 +186,8 @@ function measure() {
   tile("dropped", stats.decoded ? `${stats.dropped}` : "–", stats.decoded ? `dropped of ${stats.decoded}` : "dropped frames", stats.dropped > 0.02 * stats.decoded);
   tile("stalls", `${stats.stalls}`, stats.stalled > 0.05 ? `stalls · ${stats.stalled.toFixed(1)} s` : "stalls", stats.state === "stalled");
   tile("speed", playing ? `${stats.rate.toFixed(2)}×` : "–");
-  tile("engine", stats.engine === "native" ? "browser" : stats.engine || "–");
+  const [engine, version] = stats.engine.split(" ");
+  tile("engine", engine === "native" ? "browser" : engine || "–", version ? `player · ${version}` : "player");
   curve("latency", playing ? stats.latency : null);
   curve("buffer", playing ? stats.buffer : null);
   const behind = stats.target !== null && stats.latency !== null && stats.latency > stats.target + 6;

@@ -8,6 +8,9 @@
 const POLL = [800, 1000, 1500, 2000, 3000]; // ms between two questions whether the stream is there
 const FROZEN = 15; // seconds without progress after which everything is started anew
 const WINDOW = 10; // seconds of media over which the bit rate is told
+const FASTEST = 1.2; // playback rate at most while catching up: faster is heard
+const NEAR = 0.03; // seconds around the target latency that are left alone
+const SPARE = 0.2; // seconds of buffer that catching up must leave
 
 let hlsClass; // a promise of hls.js, loaded once
 
@@ -43,6 +46,7 @@ export class LivePlayer extends EventTarget {
     video.addEventListener("waiting", () => this.onStall());
     video.addEventListener("ended", () => this.wait("ended"));
     video.addEventListener("error", () => this.engine === "native" && this.retry("media error"));
+    video.addEventListener("timeupdate", () => this.steer());
     setInterval(() => this.watch(), 1000);
   }
 
@@ -80,6 +84,7 @@ export class LivePlayer extends EventTarget {
       this.video.load();
     }
     this.engine = "";
+    this.video.playbackRate = 1;
     this.lastTime = null;
     this.loads = [];
   }
@@ -142,7 +147,9 @@ export class LivePlayer extends EventTarget {
   startHls(Hls, url, take) {
     const hls = new Hls({
       lowLatencyMode: true,
-      maxLiveSyncPlaybackRate: 1.25,
+      maxLiveSyncPlaybackRate: 1, // see steer()
+      liveSyncOnStallIncrease: 0.25,
+      startFragPrefetch: true,
       liveDurationInfinity: true,
       backBufferLength: 30,
     });
@@ -225,6 +232,27 @@ export class LivePlayer extends EventTarget {
       this.frozen = 0;
       this.retry("frozen");
     }
+  }
+
+  /** Brings latency to the target (PART-HOLD-BACK, and a little more after each stall) by the speed of playback.
+   *
+   * hls.js can do it too, but speeds up only with more than a second of buffer, which at a second of latency there
+   * never is: it would stay where loading left it. A viewer further behind than three target durations is there
+   * because he wants to be.
+   */
+  steer() {
+    const { hls, video } = this;
+    const details = hls?.latestLevelDetails;
+    const target = hls?.targetLatency;
+    if (!details?.live || !details.partTarget || !target || this.firstFrame === null) return;
+    const distance = hls.latency - target;
+    const { buffered, currentTime } = video;
+    const buffer = buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+    let rate = 1;
+    if (distance > NEAR && distance < 3 * details.targetduration && buffer > SPARE) {
+      rate = Math.min(FASTEST, 1 + Math.ceil(distance * 10) / 20); // in steps: each change costs the audio a seam
+    } else if (distance < -NEAR - details.partTarget / 2) rate = 0.95;
+    if (video.playbackRate !== rate) video.playbackRate = rate;
   }
 
   /** Moves to the live edge, after a pause or a long stall. */

@@ -123,7 +123,7 @@ class _Decoder:
             key = self.text(2)
             into[key] = self.value(depth)
 
-    def value(self, depth: int) -> Value:  # noqa: C901, PLR0911, PLR0912  one branch a marker
+    def value(self, depth: int) -> Value:  # noqa: C901, PLR0912  one branch a marker
         if self.at >= self.end:
             raise AmfError("AMF0 ends where a value should begin")
         self.values -= 1

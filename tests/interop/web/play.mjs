@@ -1,17 +1,22 @@
 /* Plays a stream in a real browser and prints, as one JSON object, how it went.
  *
- *   node play.mjs URL [--browser chromium|firefox] [--mode page|hlsjs|native] [--seconds N] [--hls-js FILE]
+ *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native] [--seconds N] [--hls-js FILE]
  *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark]
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
  * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
+ * shaka   the same with Shaka Player, in its low-latency mode.
  * native  URL is a playlist; a bare <video src> plays it.
+ *
+ * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
  *
  * Seconds throughout; `played` is how far the media clock went, jumps left out. A stall is media time that stood
  * still for 0.3 s or more after the first frame. Exit 0 whenever there is a report, 1 with words on stderr if not.
  */
 
-import { readFileSync, mkdtempSync, rmSync } from "node:fs";
+import { readFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,8 +39,8 @@ const { values: options, positionals } = parseArgs({
 const url = positionals[0];
 const seconds = Number(options.seconds);
 const [width, height] = options.size.split("x").map(Number);
-if (!url || !["page", "hlsjs", "native"].includes(options.mode) || !["chromium", "firefox"].includes(options.browser)) {
-  console.error("usage: node play.mjs URL [--browser chromium|firefox] [--mode page|hlsjs|native] [--seconds N]");
+if (!url || !["page", "hlsjs", "shaka", "native"].includes(options.mode) || !["chromium", "firefox", "webkit"].includes(options.browser)) {
+  console.error("usage: node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native] [--seconds N]");
   process.exit(1);
 }
 
@@ -46,6 +51,13 @@ const asked = new URLSearchParams(location.search), video = document.getElementB
 if (asked.get("mode") === "native") {
   video.onerror = () => errors.push({ type: "native", details: video.error.message || "code " + video.error.code, fatal: true, at: performance.now() / 1000 });
   video.src = asked.get("url");
+} else if (asked.get("mode") === "shaka") {
+  shaka.polyfill.installAll();
+  const player = window.shakaPlayer = new shaka.Player();
+  const note = (e) => errors.push({ type: "shaka", details: "code " + e.code + " " + (e.data ?? []).slice(0, 2).join(" "), fatal: e.severity === 2, at: performance.now() / 1000 });
+  player.addEventListener("error", (event) => note(event.detail));
+  player.configure({ streaming: { lowLatencyMode: true }, ...JSON.parse(asked.get("config")) });
+  player.attach(video).then(() => player.load(asked.get("url"))).catch(note);
 } else {
   const hls = window.hls = new Hls(JSON.parse(asked.get("config")));
   hls.on(Hls.Events.ERROR, (_, e) => errors.push({ type: e.type, details: e.details, fatal: e.fatal, reason: e.reason || e.error?.message || "", code: e.response?.code ?? null, at: performance.now() / 1000 }));
@@ -78,7 +90,7 @@ function probe() {
       }
     }
     watch.last = { now, time };
-    const date = hls?.playingDate?.getTime() ?? (video.getStartDate ? video.getStartDate().getTime() + time * 1000 : NaN);
+    const date = hls?.playingDate?.getTime() ?? window.shakaPlayer?.getPlayheadTimeAsDate()?.getTime() ?? (video.getStartDate ? video.getStartDate().getTime() + time * 1000 : NaN);
     let buffer = 0;
     for (let i = 0; i < video.buffered.length; i++) if (video.buffered.start(i) <= time + 0.1 && video.buffered.end(i) > time) buffer = video.buffered.end(i) - time;
     watch.samples.push({
@@ -101,12 +113,13 @@ function report() {
     first_frame: watch.firstFrame, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
     decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
     ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
-    hls_js: window.Hls?.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined } : null,
+    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined } : null,
   };
 }
 
 async function serveBare() {
-  const script = options.mode === "hlsjs" ? readFileSync(options["hls-js"]) : "";
+  const shaka = new URL("node_modules/shaka-player/dist/shaka-player.compiled.js", import.meta.url).pathname;
+  const script = { hlsjs: () => readFileSync(options["hls-js"]), shaka: () => readFileSync(shaka), native: () => "" }[options.mode]();
   const server = createServer((request, response) => {
     const isScript = request.url === "/hls.js";
     response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });
@@ -153,6 +166,46 @@ async function openFirefox(profile) {
   return { page: await browser.newPage(), close: () => browser.close(), until: "domcontentloaded" };
 }
 
+/* WebKitGTK by the W3C WebDriver protocol, in the few words that are needed here. */
+async function openWebkit() {
+  const children = [];
+  const display = process.env.DISPLAY ?? `:${90 + (process.pid % 900)}`;
+  if (!process.env.DISPLAY) {
+    children.push(spawn("Xvfb", [display, "-screen", "0", `${width}x${height}x24`, "-nolisten", "tcp"], { stdio: "ignore" }));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  const port = 20000 + (process.pid % 20000);
+  const env = { ...process.env, DISPLAY: display, WEBKIT_DISABLE_COMPOSITING_MODE: "1", XDG_DATA_HOME: profile, XDG_CACHE_HOME: profile };
+  children.push(spawn("WebKitWebDriver", [`--port=${port}`], { env, stdio: "ignore" }));
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  let session = "";
+  const ask = async (method, path, body) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/session${session}${path}`, { method, body: body && JSON.stringify(body) });
+    const { value } = await answer.json();
+    if (value?.error) throw new Error(`${value.error}: ${value.message}`);
+    return value;
+  };
+  const binary = options.executable ?? ["4.1", "4.0", "6.0"].map((v) => `/usr/lib/x86_64-linux-gnu/webkit2gtk-${v}/MiniBrowser`).find(existsSync);
+  const close = async () => {
+    await ask("DELETE", "").catch(() => {});
+    for (const child of children.reverse()) child.kill();
+  };
+  try {
+    const started = await ask("POST", "", { capabilities: { alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": { binary, args: ["--automation"] } } } });
+    session = `/${started.sessionId}`;
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const page = {
+    on() {},
+    goto: (address) => ask("POST", "/url", { url: address }),
+    evaluate: (script) => ask("POST", "/execute/sync", { script: `return (${script})()`, args: [] }),
+    screenshot: async ({ path }) => writeFileSync(path, Buffer.from(await ask("GET", "/screenshot"), "base64")),
+  };
+  return { page, close };
+}
+
 function summary(values) {
   const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
   if (!sorted.length) return null;
@@ -165,7 +218,7 @@ let bare, opened;
 const console_ = [];
 try {
   bare = options.mode === "page" ? null : await serveBare();
-  opened = await (options.browser === "firefox" ? openFirefox(profile) : openChromium(profile));
+  opened = await { firefox: openFirefox, chromium: openChromium, webkit: openWebkit }[options.browser](profile);
   const { page } = opened;
   page.on("console", (message) => ["error", "warning", "warn"].includes(message.type()) && console_.length < 50 && console_.push(message.text().slice(0, 300)));
   page.on("pageerror", (error) => console_.length < 50 && console_.push(`uncaught: ${String(error.message ?? error).slice(0, 300)}`));

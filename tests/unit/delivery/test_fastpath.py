@@ -43,6 +43,14 @@ def counted(client: Connection) -> int:
     return client.protocol.answered
 
 
+def closed(client: Connection) -> bool:
+    return client.pipe.closed
+
+
+def aborted(client: Connection) -> bool:
+    return client.pipe.aborted
+
+
 def statuses(client: Connection) -> list[int]:
     return [int(piece[:3]) for piece in bytes(client.pipe.sent).split(b"HTTP/1.1 ")[1:]]
 
@@ -209,7 +217,7 @@ async def test_nobody_is_always_last() -> None:
     order: list[Connection] = []
     for client in clients:
         write = client.pipe.write
-        client.pipe.write = lambda chunk, client=client, write=write: (order.append(client), write(chunk))  # type: ignore
+        client.pipe.write = lambda chunk, client=client, write=write: (order.append(client), write(chunk))  # type: ignore[assignment, method-assign, misc, func-returns-value]
     lasts = set()
     for part in range(8):
         for client in clients:
@@ -284,13 +292,13 @@ async def test_a_head_must_come_within_its_deadline() -> None:
     good.feed(get(PLAYLIST))
     now = monotonic()
     scene.hot.connections.sweep(now + 9)
-    assert not any(client.pipe.closed for client in (silent, partial, good))
+    assert not any(closed(client) for client in (silent, partial, good))
     scene.hot.connections.sweep(now + 12)
-    assert (silent.pipe.closed, partial.pipe.closed, good.pipe.closed) == (True, True, False)
+    assert (closed(silent), closed(partial), closed(good)) == (True, True, False)
     good.feed(b"GET /live")
     scene.hot.connections.sweep(monotonic() + 12)
     scene.hot.connections.sweep(monotonic() + 13)
-    assert good.pipe.closed
+    assert closed(good)
 
 
 async def test_an_idle_connection_is_closed_and_a_waiting_one_is_not() -> None:
@@ -304,8 +312,8 @@ async def test_an_idle_connection_is_closed_and_a_waiting_one_is_not() -> None:
     now = monotonic()
     for second in range(0, 90, 10):
         scene.hot.connections.sweep(now + second)
-        assert idle.pipe.closed is (second > 75)
-    assert not waiting.pipe.closed
+        assert closed(idle) is (second > 75)
+    assert not closed(waiting)
 
 
 async def test_a_body_must_go_on() -> None:
@@ -314,10 +322,10 @@ async def test_a_body_must_go_on() -> None:
     client = scene.road.connect()
     client.feed(b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab")
     scene.hot.connections.sweep(monotonic() + 29)
-    assert not client.pipe.closed
+    assert not closed(client)
     for second in (31, 33):
         scene.hot.connections.sweep(monotonic() + second)
-    assert client.pipe.closed
+    assert closed(client)
     client.hang_up()
     await settle(client)
 
@@ -333,7 +341,7 @@ async def test_a_head_of_more_than_16_kb_is_refused(pieces: int) -> None:
     for at in range(0, len(raw), size):
         client.feed(raw[at : at + size])
     assert statuses(client) == [431]
-    assert client.pipe.closed
+    assert closed(client)
     client = scene.road.connect()
     client.feed(get(PLAYLIST, "X: " + "y" * 3000) * 8)
     await settle(client)
@@ -350,14 +358,14 @@ async def test_a_connection_ends_after_its_requests() -> None:
     await settle(client)
     assert statuses(client) == [200, 200, 200]
     assert bytes(client.pipe.sent).count(b"connection: close") == 1
-    assert client.pipe.closed
+    assert closed(client)
 
 
 async def test_connections_are_bounded_by_address_and_in_total() -> None:
     """One address cannot take all places; a proxy of ours may."""
     scene = Scene(max_connections_per_ip=2, max_connections=4)
     clients = [scene.road.connect("192.0.2.1") for _ in range(3)]
-    assert [client.pipe.closed for client in clients] == [False, False, True]
+    assert [closed(client) for client in clients] == [False, False, True]
     assert statuses(clients[2]) == [503]
     others = [scene.road.connect("127.0.0.1") for _ in range(2)]
     assert scene.hot.connections.open == 4
@@ -380,7 +388,7 @@ async def test_above_the_bound_only_the_api_is_answered() -> None:
     assert statuses(governor) == [200]
     assert b"connection: close" in bytes(governor.pipe.sent)
     further = [scene.road.connect() for _ in range(20)]
-    assert sum(client.pipe.closed for client in further) >= 6
+    assert sum(closed(client) for client in further) >= 6
     crowd[0].feed(get(PLAYLIST))
     assert statuses(crowd[0]) == [200]
 
@@ -398,9 +406,9 @@ async def test_a_viewer_that_does_not_read_gets_one_object_and_is_cut() -> None:
     assert client.pipe.waiting <= 1_000_000
     assert len(statuses(client)) == 1
     scene.hot.connections.sweep(monotonic() + 29)
-    assert not client.pipe.aborted
+    assert not aborted(client)
     scene.hot.connections.sweep(monotonic() + 31)
-    assert client.pipe.aborted
+    assert aborted(client)
     assert scene.hot.connections.slow == 1
     session = next(iter(scene.road.sessions))
     assert session.media_bytes <= 200_000
@@ -417,12 +425,12 @@ async def test_r5_draining_answers_who_waits_with_connection_close() -> None:
     waiting.feed(get(BLOCKING))
     for client in (waiting, idle):
         client.protocol.shutdown()
-    assert idle.pipe.closed
-    assert not waiting.pipe.closed
+    assert closed(idle)
+    assert not closed(waiting)
     scene.hot.holds.drain()
     assert statuses(waiting) == [503]
     assert b"connection: close\r\n" in bytes(waiting.pipe.sent)
-    assert waiting.pipe.closed
+    assert closed(waiting)
 
 
 # -- accounts

@@ -148,6 +148,14 @@ def test_without_an_idr_the_segment_is_forced_at_its_limit() -> None:
     assert not any(segment[0].independent for segment in segments_of(cuts)[1:])
 
 
+def test_a_forced_segment_ends_at_the_next_idr() -> None:
+    """TL05, LL23: with groups of 3 s and a limit of 2.49 every third second can be started at, not none of them."""
+    cuts, cutter = cut_all(video(30, 12.0, 3.0), limits(), ONLY_VIDEO)
+    assert lengths(cuts) == pytest.approx([2.4667, 0.5333] * 4, abs=0.002)
+    assert cutter.forced_cuts == 4
+    assert [segment[0].independent for segment in segments_of(cuts)] == [True, False] * 4
+
+
 def test_a_frame_that_lasts_longer_than_the_one_before_does_not_carry_the_segment_over_its_limit() -> None:
     """MP02: a hiccup of 100 ms at the limit rounds EXTINF above the target duration: AVPlayer -16832."""
     times = [n * 3000 for n in range(75)]  # the next frame would still fit

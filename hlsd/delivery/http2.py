@@ -1,0 +1,608 @@
+"""Speaks the server's side of HTTP/2 (RFC 9113) for a server that answers and never pushes.
+
+Sans-IO, five verbs: `receive` bytes, `next_events`, `answer` or `send` bytes of a stream, `take` what is to go out, and
+`goaway`. Time (`now`, seconds) is passed in. What a peer does wrong ends its stream or its connection, by the rules of
+§5.4, and never raises.
+
+Laws kept here: DATA obeys both flow-control windows and is cut only when it is taken, so nothing is queued but bodies
+that are shared anyway; answers marked urgent (playlists) go before media (RFC 9218 urgency, HT19); `Stream.sent` counts
+the body bytes that `take` gave away, also of an answer that was never finished.
+
+Limits: header block and header list, CONTINUATION frames, streams at a time, unread answers to control frames, and a
+bucket that resets, PING, SETTINGS and other frames without use drain faster than a player ever would
+(CVE-2023-44487, CVE-2024-27316, CVE-2019-9512, -9515, -9518).
+
+Longer than a file should be: one state machine, and each half of it reads what the other half sets.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Final
+
+from hlsd.delivery.http2_frames import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    DEFAULT_FRAME,
+    DEFAULT_WINDOW,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HAS_PRIORITY,
+    HEAD,
+    HEAD_SIZE,
+    HEADERS,
+    MAX_FRAME,
+    MAX_WINDOW,
+    PADDED,
+    PING,
+    PREFACE,
+    PRIORITY,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    SETTINGS_ENABLE_PUSH,
+    SETTINGS_INITIAL_WINDOW_SIZE,
+    SETTINGS_MAX_CONCURRENT_STREAMS,
+    SETTINGS_MAX_FRAME_SIZE,
+    SETTINGS_MAX_HEADER_LIST_SIZE,
+    WINDOW_UPDATE,
+    ErrorCode,
+    frame,
+)
+from hlsd.delivery.http2_headers import HeaderReader, Headers, MalformedRequest, TooMuchHeader, UnreadableHeader, encode
+from hlsd.delivery.http2_stream import Asked, Body, Closed, Event, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_CONTINUATIONS = 8
+"""CONTINUATION frames of one header block; a browser sends none."""
+MAX_UNREAD_CONTROL = 64 * 1024
+"""Bytes of answers to control frames that a peer may leave unread."""
+BUCKET = 200.0
+"""Frames without use that may come at once…"""
+REFILL = 20.0
+"""…and how many a second for ever."""
+LAST_STREAM = 2**30
+"""From this stream id on a connection is asked to begin anew; ids end at 2^31."""
+
+
+class _ConnectionError(Exception):
+    def __init__(self, code: ErrorCode, words: str) -> None:
+        self.code = code
+        self.words = words
+
+
+class Http2:
+    """One connection, from after TLS until both sides are done."""
+
+    def __init__(self, *, max_streams: int = 100, max_header: int = 32 * 1024) -> None:
+        self.streams: dict[int, Stream] = {}
+        self.finished = False
+        """Nothing more is read: write what `take` still gives, then close."""
+        self.error: str = ""
+        """Why the connection ended, if the peer was wrong."""
+        self.highest = 0
+        self.last_progress = 0.0
+        """When body bytes went out, or a request came, last."""
+        self._max_streams = max_streams
+        self._max_header = max_header
+        self._reader = HeaderReader(max_header)
+        self._unread = b""
+        self._preface = True
+        self._first_frame = True
+        self._events: list[Event] = []
+        self._control: list[bytes] = []
+        self._control_size = 0
+        self._urgent: OrderedDict[int, Stream] = OrderedDict()
+        self._plain: OrderedDict[int, Stream] = OrderedDict()
+        self._window = DEFAULT_WINDOW
+        self._initial_window = DEFAULT_WINDOW
+        self._max_frame = DEFAULT_FRAME
+        self._open_block: tuple[int, int, list[bytes]] | None = None
+        self._block_size = 0
+        self._credit = DEFAULT_WINDOW
+        self._owed = 0
+        self._bucket = BUCKET
+        self._now = 0.0
+        self._left: deque[int] = deque(maxlen=100)  # streams that we ended before the peer did
+        self._going = False
+        self._first_block = True
+        settings = b"".join(
+            key.to_bytes(2, "big") + value.to_bytes(4, "big")
+            for key, value in (
+                (SETTINGS_MAX_CONCURRENT_STREAMS, max_streams),
+                (SETTINGS_MAX_HEADER_LIST_SIZE, max_header),
+            )
+        )
+        self._say(frame(SETTINGS, 0, 0, settings))
+
+    # -- in
+
+    def receive(self, octets: bytes, now: float) -> None:
+        """Takes in bytes from the peer, in pieces of any size."""
+        if self.finished:
+            return
+        self._bucket = min(BUCKET, self._bucket + (now - self._now) * REFILL)
+        self._now = now
+        view = self._unread + octets if self._unread else octets
+        try:
+            at = self._frames(view)
+        except _ConnectionError as error:
+            self._fail(error.code, error.words)
+            return
+        self._unread = view[at:] if at < len(view) else b""
+        if self._control_size > MAX_UNREAD_CONTROL:
+            self._fail(ErrorCode.ENHANCE_YOUR_CALM, "answers to control frames are not read")
+
+    def next_events(self) -> list[Event]:
+        """What has happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def _frames(self, view: bytes) -> int:
+        at = 0
+        if self._preface:
+            if not PREFACE.startswith(view[: len(PREFACE)]):
+                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
+            if len(view) < len(PREFACE):
+                return 0
+            self._preface = False
+            at = len(PREFACE)
+        size = len(view)
+        while size - at >= HEAD_SIZE and not self.finished:
+            high, low, kind, flags, stream_id = HEAD.unpack_from(view, at)
+            length = high << 8 | low
+            if length > DEFAULT_FRAME:  # we never announce more
+                raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "frame too long")
+            if size - at - HEAD_SIZE < length:
+                break
+            at += HEAD_SIZE
+            self._frame(kind, flags, stream_id & 0x7FFFFFFF, view[at : at + length])
+            at += length
+        return at
+
+    def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._first_frame:
+            if kind != SETTINGS or flags & ACK:
+                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+            self._first_frame = False
+        if self._open_block is not None and (kind != CONTINUATION or stream_id != self._open_block[0]):
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, flags, stream_id, payload)
+        else:
+            self._drain(1.0)  # "Implementations MUST ignore and discard frames of unknown types" (§5.5)
+
+    def _drain(self, cost: float) -> None:
+        """Counts a frame that is of no use to anybody; too many in too short a time end the connection."""
+        self._bucket -= cost
+        if self._bucket < 0:
+            raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many resets or control frames")
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if not stream_id & 1:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "not a client's stream id")
+        payload = _unpadded(flags, payload)
+        if flags & HAS_PRIORITY:
+            if len(payload) < 5:
+                raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short")
+            if int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id:
+                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
+            payload = payload[5:]
+        if flags & END_HEADERS:
+            self._block(flags, stream_id, payload)
+            return
+        if not payload:
+            self._drain(1.0)
+        self._open_block = (stream_id, flags, [payload])
+        self._block_size = len(payload)
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._open_block is None:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+        _, first_flags, pieces = self._open_block
+        pieces.append(payload)
+        self._block_size += len(payload)
+        if self._block_size > self._max_header or len(pieces) > MAX_CONTINUATIONS:
+            raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "header block too long")
+        if flags & END_HEADERS:
+            self._open_block = None
+            self._block(first_flags, stream_id, b"".join(pieces))
+
+    def _block(self, flags: int, stream_id: int, block: bytes) -> None:
+        """A whole header block. It is read even if the stream is refused: the table is shared (RFC 7541 §2.2)."""
+        try:
+            headers = self._reader.read(block)
+        except TooMuchHeader as error:
+            raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "header list too long") from error
+        except UnreadableHeader as error:
+            raise _ConnectionError(ErrorCode.COMPRESSION_ERROR, "header block not readable") from error
+        ended = bool(flags & END_STREAM)
+        if stream_id <= self.highest:
+            self._trailers(stream_id, ended)
+            return
+        self.highest = stream_id
+        if self._going or len(self.streams) >= self._max_streams:
+            self._drain(0.0 if self._going else 1.0)
+            self._reset(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        stream = Stream(stream_id, window=self._initial_window, asked=ended)
+        try:
+            HeaderReader.check(stream, headers)
+        except MalformedRequest:
+            self._drain(1.0)
+            self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        if ended and stream.expected > 0:
+            self._drain(1.0)
+            self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        self.last_progress = self._now
+        self.streams[stream_id] = stream
+        self._events.append(Asked(stream))
+        if stream_id >= LAST_STREAM:
+            self.goaway()
+
+    def _trailers(self, stream_id: int, ended: bool) -> None:
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            if stream_id not in self._left:
+                raise _ConnectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+            self._drain(1.0)
+        elif stream.asked or not ended:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a request")
+        else:
+            self._end_request(stream, b"")
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id == 0 or stream_id > self.highest:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "DATA on an idle stream")
+        size = len(payload)
+        self._credit -= size
+        if self._credit < 0:
+            raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
+        octets = _unpadded(flags, payload)
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.asked:
+            if stream is not None or stream_id not in self._left:
+                raise _ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+            self._give_back(size)
+            self._drain(0.1)
+            return
+        stream.credit -= size
+        stream.received += len(octets)
+        self.last_progress = self._now
+        if stream.credit < 0:
+            self._give_back(size)
+            self._abandon(stream, ErrorCode.FLOW_CONTROL_ERROR)
+            return
+        if size > len(octets):
+            self._give_back(size - len(octets))
+        if flags & END_STREAM:
+            self._end_request(stream, octets)
+        elif octets:
+            self._events.append(Body(stream, octets, ended=False))
+        else:
+            self._drain(1.0)
+
+    def _end_request(self, stream: Stream, octets: bytes) -> None:
+        if stream.expected >= 0 and stream.received != stream.expected:
+            self._give_back(len(octets))
+            self._abandon(stream, ErrorCode.PROTOCOL_ERROR)  # §8.1.1
+            return
+        stream.asked = True
+        self._events.append(Body(stream, octets, ended=True))
+
+    def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        if len(payload) != 4:
+            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
+        if stream_id == 0 or stream_id > self.highest:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
+        self._drain(1.0)
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self._over(stream)
+
+    def _on_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        if len(payload) != 4:
+            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
+        more = int.from_bytes(payload, "big") & 0x7FFFFFFF
+        if more < 256:
+            self._drain(1.0)  # windows in crumbs make us send in crumbs
+        if stream_id == 0:
+            self._window += more
+            if not more or self._window > MAX_WINDOW:
+                raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "connection window out of range")
+            return
+        if stream_id > self.highest:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            self._drain(0.1)
+            return
+        stream.window += more
+        if not more or stream.window > MAX_WINDOW:
+            self._abandon(stream, ErrorCode.FLOW_CONTROL_ERROR if more else ErrorCode.PROTOCOL_ERROR)
+        else:
+            self._ready(stream)
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
+        if len(payload) % 6 or (flags & ACK and payload):
+            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
+        self._drain(1.0)
+        if flags & ACK:
+            return
+        for at in range(0, len(payload), 6):
+            self._set(int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big"))
+        self._say(frame(SETTINGS, ACK, 0))
+
+    def _set(self, key: int, value: int) -> None:
+        if key == SETTINGS_INITIAL_WINDOW_SIZE:
+            if value > MAX_WINDOW:
+                raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "initial window out of range")
+            change = value - self._initial_window
+            self._initial_window = value
+            for stream in list(self.streams.values()):
+                stream.window += change  # "can cause the available space … to become negative" (§6.9.2)
+                if stream.window > MAX_WINDOW:
+                    raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window out of range")
+                self._ready(stream)
+        elif key == SETTINGS_MAX_FRAME_SIZE:
+            if not DEFAULT_FRAME <= value <= MAX_FRAME:
+                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "frame size out of range")
+            self._max_frame = min(value, 65_536)
+        elif key == SETTINGS_ENABLE_PUSH and value > 1:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
+        if len(payload) != 8:
+            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PING of a wrong size")
+        self._drain(1.0)
+        if not flags & ACK:
+            self._say(frame(PING, ACK, 0, payload))
+
+    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        if stream_id or len(payload) < 8:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY malformed")
+        self._going = True
+        self._end_if_done()
+
+    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        """Deprecated, and of no use to us; "An endpoint … can ignore" (§5.3.2)."""
+        if stream_id == 0:
+            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on the connection")
+        if len(payload) != 5:
+            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
+        self._drain(0.1)
+
+    def _on_push(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
+        raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client may not push")
+
+    # -- out
+
+    def answer(  # noqa: PLR0913 - an answer is what it is made of
+        self,
+        stream: Stream,
+        status: int,
+        headers: Headers,
+        body: bytes | memoryview = b"",
+        *,
+        last: bool = True,
+        urgent: bool = False,
+    ) -> None:
+        """Begins the answer, and ends it too if it is the `last` of it. No-op if the stream is over."""
+        if self.streams.get(stream.id) is not stream or stream.answered:
+            return
+        stream.answered = True
+        stream.urgent = urgent
+        block = encode(status, headers)
+        if self._first_block:  # we never use a table: said once, any size the peer may set is obeyed (RFC 7541 §4.2)
+            self._first_block = False
+            block = b"\x20" + block
+        end = last and not len(body)
+        self._header_frames(stream.id, block, END_STREAM if end else 0)
+        if end:
+            self._complete(stream)
+        else:
+            self.send(stream, body, last=last)
+
+    def _header_frames(self, stream_id: int, block: bytes, flags: int) -> None:
+        if len(block) <= DEFAULT_FRAME:
+            self._control.append(frame(HEADERS, flags | END_HEADERS, stream_id, block))
+            return
+        pieces = [block[at : at + DEFAULT_FRAME] for at in range(0, len(block), DEFAULT_FRAME)]
+        frames = [frame(HEADERS, flags, stream_id, pieces[0])]
+        frames += [frame(CONTINUATION, 0, stream_id, piece) for piece in pieces[1:-1]]
+        frames.append(frame(CONTINUATION, END_HEADERS, stream_id, pieces[-1]))
+        self._control.append(b"".join(frames))
+
+    def send(self, stream: Stream, octets: bytes | memoryview, *, last: bool) -> None:
+        """Adds to the body of an answer that has begun. No-op if the stream is over."""
+        if self.streams.get(stream.id) is not stream or stream.last:
+            return
+        if len(octets):
+            stream.body.append(octets)
+        stream.last = last
+        self._ready(stream)
+
+    def waits(self, stream: Stream) -> int:
+        """Body bytes of the stream that have not been taken."""
+        return sum(len(piece) for piece in stream.body)
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """Lets the peer send `size` more bytes of a request's body."""
+        self._give_back(size)
+        if size and not stream.asked and self.streams.get(stream.id) is stream:
+            stream.credit += size
+            self._say(frame(WINDOW_UPDATE, 0, stream.id, size.to_bytes(4, "big")))
+
+    def reset(self, stream: Stream, code: ErrorCode = ErrorCode.INTERNAL_ERROR) -> None:
+        """Ends a stream that cannot be answered to its end."""
+        if self.streams.get(stream.id) is stream:
+            self._abandon(stream, code)
+
+    def goaway(self) -> None:
+        """Takes no further requests; those under way are answered, then the connection is `finished`."""
+        if not self._going:
+            self._say(frame(GOAWAY, 0, 0, self.highest.to_bytes(4, "big") + bytes(4)))
+            self._going = True
+        self._end_if_done()
+
+    def lost(self) -> None:
+        """The transport is gone: every stream is over."""
+        self.finished = True
+        self._control.clear()
+        for stream in list(self.streams.values()):
+            self._over(stream)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a stream waits for the peer: to open a window, or to end its request."""
+        return any(stream.body or stream.last or not stream.asked for stream in self.streams.values())
+
+    def take(self, limit: int, now: float) -> bytes:
+        """What is to be written next: about `limit` bytes; empty if there is nothing that may go out."""
+        out: list[bytes | memoryview] = []
+        size = 0
+        if self._control:
+            out.extend(self._control)
+            size = sum(map(len, out))
+            self._control.clear()
+            self._control_size = 0
+        for stream in self._turns():
+            if size >= limit:
+                break
+            size += self._some_of(stream, out)
+            self.last_progress = now
+        if not self.streams and self._going:
+            self.finished = True
+        return b"".join(out)
+
+    def _turns(self) -> Iterator[Stream]:
+        """The streams that may send, urgent ones first, one frame each in turn."""
+        while self._urgent or self._plain:
+            queue = self._urgent or self._plain
+            stream_id, stream = next(iter(queue.items()))
+            if stream.body and (stream.window <= 0 or self._window <= 0):
+                if stream.window > 0:
+                    return  # the connection's window: nobody may send
+                del queue[stream_id]  # comes back with its window
+                continue
+            yield stream
+            if stream_id in queue:
+                if stream.body:
+                    queue.move_to_end(stream_id)
+                else:
+                    del queue[stream_id]
+
+    def _some_of(self, stream: Stream, out: list[bytes | memoryview]) -> int:
+        """Puts one DATA frame of the stream into `out`: the one place where body bytes are given away."""
+        if not stream.body:
+            out.append(frame(DATA, END_STREAM, stream.id))
+            self._complete(stream)
+            return HEAD_SIZE
+        piece = stream.body[0]
+        size = min(len(piece), stream.window, self._window, self._max_frame)
+        if size == len(piece):
+            stream.body.popleft()
+        else:
+            rest = memoryview(piece)
+            stream.body[0] = rest[size:]
+            piece = rest[:size]
+        end = stream.last and not stream.body
+        out.append(HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM if end else 0, stream.id))
+        out.append(piece)
+        stream.window -= size
+        self._window -= size
+        stream.sent += size
+        if end:
+            self._complete(stream)
+        return size + HEAD_SIZE
+
+    # -- endings
+
+    def _ready(self, stream: Stream) -> None:
+        if stream.body or (stream.last and stream.answered):
+            queue = self._urgent if stream.urgent else self._plain
+            queue.setdefault(stream.id, stream)
+
+    def _complete(self, stream: Stream) -> None:
+        stream.complete = True
+        if not stream.asked:
+            # "a server MAY request that the client abort transmission … by sending a RST_STREAM with NO_ERROR" (§8.1)
+            self._control.append(frame(RST_STREAM, 0, stream.id, bytes(4)))
+            self._left.append(stream.id)
+        self._over(stream)
+
+    def _abandon(self, stream: Stream, code: ErrorCode) -> None:
+        self._reset(stream.id, code)
+        self._over(stream)
+
+    def _reset(self, stream_id: int, code: ErrorCode) -> None:
+        self._left.append(stream_id)
+        self._say(frame(RST_STREAM, 0, stream_id, int(code).to_bytes(4, "big")))
+
+    def _over(self, stream: Stream) -> None:
+        del self.streams[stream.id]
+        self._urgent.pop(stream.id, None)
+        self._plain.pop(stream.id, None)
+        stream.body.clear()
+        self._events.append(Closed(stream))
+        self._end_if_done()
+
+    def _end_if_done(self) -> None:
+        if self._going and not self.streams:
+            self.finished = True
+
+    def _fail(self, code: ErrorCode, words: str) -> None:
+        """A connection error: say so and be done with every stream (§5.4.1)."""
+        self.error = words
+        self._control.clear()
+        self._say(frame(GOAWAY, 0, 0, self.highest.to_bytes(4, "big") + int(code).to_bytes(4, "big") + words.encode()))
+        self._going = True
+        self.finished = True
+        self._unread = b""
+        for stream in list(self.streams.values()):
+            self._over(stream)
+
+    def _give_back(self, size: int) -> None:
+        """Opens the connection's window again, in large steps."""
+        self._owed += size
+        if self._owed >= DEFAULT_WINDOW // 2:
+            self._credit += self._owed
+            self._say(frame(WINDOW_UPDATE, 0, 0, self._owed.to_bytes(4, "big")))
+            self._owed = 0
+
+    def _say(self, octets: bytes) -> None:
+        self._control.append(octets)
+        self._control_size += len(octets)
+
+
+def _unpadded(flags: int, payload: bytes) -> bytes:
+    if not flags & PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
+    return payload[1 : len(payload) - payload[0]]
+
+
+_HANDLERS: Final[dict[int, Callable[[Http2, int, int, bytes], None]]] = {
+    DATA: Http2._on_data,  # noqa: SLF001 - the table of this class
+    HEADERS: Http2._on_headers,  # noqa: SLF001
+    PRIORITY: Http2._on_priority,  # noqa: SLF001
+    RST_STREAM: Http2._on_reset,  # noqa: SLF001
+    SETTINGS: Http2._on_settings,  # noqa: SLF001
+    PUSH_PROMISE: Http2._on_push,  # noqa: SLF001
+    PING: Http2._on_ping,  # noqa: SLF001
+    GOAWAY: Http2._on_goaway,  # noqa: SLF001
+    WINDOW_UPDATE: Http2._on_window,  # noqa: SLF001
+    CONTINUATION: Http2._on_continuation,  # noqa: SLF001
+}

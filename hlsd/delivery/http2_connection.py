@@ -1,0 +1,278 @@
+"""Carries HTTP/2 requests to the judge and the pages, and their answers back: one TLS connection.
+
+The same judge and the same holds as over HTTP/1.1; what is not a stream's business goes to the ASGI app. Nothing is
+written while the transport asks to wait. `Road.closed` is where the body bytes of every answer become known, those of
+answers that were cut short too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from starlette.types import ASGIApp
+
+from hlsd.delivery.answer import PLAYLIST_TYPE, Fall, Held, Judge, Reply
+from hlsd.delivery.cors import Headers
+from hlsd.delivery.holds import Holds, Outcome
+from hlsd.delivery.http2 import Http2
+from hlsd.delivery.http2_cycle import Cycle
+from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
+from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.ports import Sessions
+
+TAKE = 64 * 1024
+"""Bytes handed to the transport at a time."""
+BUFFERED = 256 * 1024
+"""Bytes that the transport holds before it asks to wait: what a slow client costs, at most, beside shared bodies."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Road:
+    """What the connections of one listener share."""
+
+    app: ASGIApp
+    judge: Judge
+    holds: Holds
+    max_streams: int
+    max_header: int
+    common: Headers = field(default_factory=list)
+    """Headers of every answer: Date."""
+    connections: set[Http2Connection] = field(default_factory=set)
+    sessions: Sessions | None = None
+    """Where requests and body bytes are counted."""
+    closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005
+    """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
+
+
+class Http2Connection(asyncio.Protocol):
+    """A connection that has chosen `h2` by ALPN."""
+
+    def __init__(self, road: Road) -> None:
+        self._road = road
+        self._loop = asyncio.get_running_loop()
+        self._core = Http2(max_streams=road.max_streams, max_header=road.max_header)
+        self._transport: asyncio.Transport
+        self._peer = ""
+        self._paused = False
+        self._scheduled = False
+        self._gone: dict[int, asyncio.Future[None]] = {}
+        self._cycles: dict[int, Cycle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._since = 0.0
+        self.error = ""
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """After the handshake."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+        self._transport.set_write_buffer_limits(high=BUFFERED)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
+        self._since = self._loop.time()
+        self._road.connections.add(self)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Every request is over; whoever waits for one is told."""
+        self._road.connections.discard(self)
+        self._core.lost()
+        self._happen()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets from the client."""
+        self._core.receive(data, self._loop.time())
+        self._happen()
+        self._flush()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._paused = False
+        self._flush()
+
+    # -- the listener's
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._core.streams)
+
+    def shutdown(self) -> None:
+        """Takes no further requests, and closes when those under way are answered."""
+        self._core.goaway()
+        self._flush()
+
+    def abort(self) -> None:
+        """Cuts the connection."""
+        self._transport.abort()
+
+    def sweep(self, now: float, *, header: float, idle: float, stall: float) -> None:
+        """Ends a connection that has overstayed: no request within `header` seconds, none since `idle`, or stuck."""
+        core = self._core
+        if core.streams:
+            if now - core.last_progress > stall and core.stuck:
+                self.abort()
+        elif now - max(self._since, core.last_progress) > (idle if core.highest and not core.finished else header):
+            if core.finished:  # our farewell is not read
+                self.abort()
+            else:
+                self.shutdown()
+
+    # -- requests
+
+    def _happen(self) -> None:
+        events = self._core.next_events()
+        while events:
+            for event in events:
+                if isinstance(event, Asked):
+                    self._asked(event.stream)
+                elif isinstance(event, Closed):
+                    self._closed(event.stream)
+                else:
+                    self._body(event)
+            events = self._core.next_events()
+
+    def _asked(self, stream: Stream) -> None:
+        request = _request(stream, self._peer)
+        try:
+            answer = self._road.judge.answer(request)
+            stream.judged = not isinstance(answer, Fall)
+            stream.session = request.session
+            if request.session is not None:
+                request.session.requests += 1
+                request.session.last = self._loop.time()
+            if isinstance(answer, Reply):
+                self._reply(stream, answer)
+            elif isinstance(answer, Fall):
+                cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
+                self._begin(cycle.run(self._road.app))
+            else:
+                gone = self._gone[stream.id] = self._loop.create_future()
+                self._begin(self._hold(stream, request, answer, gone))
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
+            _log.exception("no answer to an HTTP/2 request")
+            self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hold(self, stream: Stream, request: Request, held: Held, gone: asyncio.Future[None]) -> None:
+        async def hung_up() -> None:
+            await gone
+
+        try:
+            outcome = await self._road.holds.wait(held, hung_up, request.session)
+            if outcome is Outcome.REFUSED:
+                self._reply(stream, self._road.judge.unavailable(request))
+            elif outcome is not Outcome.GONE:
+                self._reply(stream, held.then(outcome is Outcome.RELEASED))
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
+            _log.exception("no answer to a held HTTP/2 request")
+            self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+
+    def _reply(self, stream: Stream, reply: Reply) -> None:
+        urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
+        stream.media = reply.media
+        self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
+
+    def _body(self, event: Body) -> None:
+        cycle = self._cycles.get(event.stream.id)
+        if cycle is None:  # nobody wants it
+            self._core.consumed(event.stream, len(event.octets))
+        else:
+            cycle.feed(event.octets, ended=event.ended)
+
+    def _closed(self, stream: Stream) -> None:
+        gone = self._gone.pop(stream.id, None)
+        if gone is not None and not gone.done():
+            gone.set_result(None)
+        cycle = self._cycles.pop(stream.id, None)
+        if cycle is not None:
+            cycle.hang_up()
+        if stream.judged and self._road.sessions is not None:
+            self._road.sessions.charge(stream.session, stream.sent, stream.media)
+        self._road.closed(stream)
+
+    # -- answers
+
+    def answer(  # noqa: PLR0913
+        self,
+        stream: Stream,
+        status: int,
+        headers: Headers,
+        body: bytes | memoryview = b"",
+        *,
+        last: bool = True,
+        urgent: bool = False,
+    ) -> None:
+        """Begins an answer; with `last`, all of it."""
+        self._core.answer(stream, status, [*self._road.common, *headers], body, last=last, urgent=urgent)
+        self._soon()
+
+    def send(self, stream: Stream, octets: bytes, *, last: bool) -> None:
+        """More of the body."""
+        self._core.send(stream, octets, last=last)
+        self._soon()
+
+    def waits(self, stream: Stream) -> int:
+        """Body bytes of the stream that the client has not made room for."""
+        return self._core.waits(stream)
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """The app has read `size` bytes of the request's body."""
+        self._core.consumed(stream, size)
+        self._soon()
+
+    def reset(self, stream: Stream) -> None:
+        """The answer cannot be ended as it was begun."""
+        self._core.reset(stream)
+        self._soon()
+
+    def _soon(self) -> None:
+        """One write for all answers of one turn of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        transport, core = self._transport, self._core
+        if transport.is_closing():
+            return
+        now = self._loop.time()
+        while not self._paused:
+            octets = core.take(TAKE, now)
+            if not octets:
+                break
+            transport.write(octets)
+        self._happen()
+        for cycle in self._cycles.values():
+            cycle.refill()
+        if core.finished:
+            octets = core.take(TAKE, now)
+            if octets:
+                transport.write(octets)
+            self.error = core.error
+            transport.close()
+
+
+def _request(stream: Stream, peer: str) -> Request:
+    """The request in the judge's words."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in stream.headers:
+        if name in WANTED_HEADERS:
+            headers[name] = value if name not in headers else headers[name] + b", " + value
+    path, _, query = stream.path.partition(b"?")
+    return Request(stream.method, path, query, headers, peer)

@@ -1,0 +1,201 @@
+"""conf/nginx/hlsd.conf as it is shipped, in front of a running listener: TLS and HTTP/2 by nginx, low latency kept."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+from starlette.applications import Starlette
+
+from hlsd.clock import SystemClock
+from hlsd.delivery.certificate import write_self_signed
+from hlsd.delivery.server import HttpServer
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.web import create_app
+from tests.support.http2client import Http2Client
+from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.ports import free_port
+from tests.support.viewers import viewers
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+SHIPPED = Path(__file__).resolve().parents[2] / "conf" / "nginx" / "hlsd.conf"
+SID = "A" * 22
+SEGMENT = bytes(range(256)) * 4000
+
+
+@dataclass
+class Front:
+    """nginx, and what stands behind it."""
+
+    cam: MemoryPlayable
+    app: Starlette
+    server: HttpServer
+    port: int
+
+
+def _configured(folder: Path, port: int, upstream: int, *, cache: bool) -> Path:
+    """The shipped file with the port, the certificate and the upstream of this test."""
+    text = SHIPPED.read_text()
+    text, listens = re.subn(r"listen 443 ssl", f"listen 127.0.0.1:{port} ssl", text)
+    text = re.sub(r"\n\s*listen \[::\].*", "", text)
+    text = text.replace("server 127.0.0.1:8000;", f"server 127.0.0.1:{upstream};")
+    text = text.replace("/etc/hlsd/", f"{folder}/")
+    if cache:
+        text = text.replace("#proxy_cache", "proxy_cache").replace("/var/lib/nginx/hlsd", f"{folder}/cache")
+        assert text.count("\nproxy_cache_path") == 1
+    assert listens == 1
+    (folder / "hlsd.conf").write_text(text)
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log info;\n"
+        f"events {{ worker_connections 1024; }}\n"
+        f"http {{ access_log off;\n{temporary}include {folder}/hlsd.conf; }}\n"
+    )
+    return main
+
+
+@pytest.fixture(params=[False, True], ids=["passed on", "cached"])
+async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+    assert NGINX is not None
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:3]:  # the worker may run as another user
+        if parent.owner() == tmp_path.owner() and parent != Path(tempfile.gettempdir()):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["localhost"])
+    settings = HttpSettings(bind="127.0.0.1", port=0, max_waiters_per_session=20)
+    cam = MemoryPlayable(low_latency=True)
+    cam.add_media("r1", "a.ts", SEGMENT)
+    app = create_app(MemoryDirectory(cam=cam), viewers(), settings, SystemClock())
+    server = HttpServer(settings, app, structlog.get_logger())
+    await server.start()
+    port = free_port()
+    main = _configured(tmp_path, port, server.port, cache=request.param)
+    nginx = await asyncio.create_subprocess_exec(
+        NGINX, "-p", str(tmp_path), "-c", str(main), "-e", str(tmp_path / "error.log")
+    )
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                assert nginx.returncode is None, (tmp_path / "error.log").read_text()
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.02)
+                    continue
+                writer.close()
+                break
+        yield Front(cam, app, server, port)
+    finally:
+        if nginx.returncode is None:
+            nginx.terminate()
+        await nginx.wait()
+        await server.stop(2)
+
+
+async def test_answers_pass_through_unchanged(front: Front) -> None:
+    """Types, caching, CORS, ranges, conditions and errors are hlsd's business; nginx adds none of its own."""
+    client = await Http2Client.connect(front.port)
+    ours = {
+        "access-control-allow-origin", "access-control-expose-headers", "cache-control",
+        "content-encoding", "content-length", "content-range", "content-type", "etag", "vary",
+    }  # fmt: skip
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{front.server.port}") as plain:
+        for path, more in (
+            (f"/live/cam/~{SID}/index.m3u8", {}),
+            (f"/live/cam/~{SID}/index.m3u8", {"accept-encoding": "gzip"}),
+            (f"/live/cam/~{SID}/index.m3u8?_HLS_msn=102&_HLS_part=1&_HLS_skip=YES", {}),
+            (f"/live/cam/~{SID}/index.m3u8?_HLS_msn=999", {}),
+            (f"/live/cam/~{SID}/r1/a.ts", {}),
+            (f"/live/cam/~{SID}/r1/a.ts", {"range": "bytes=10-19"}),
+            (f"/live/cam/~{SID}/r1/a.ts", {"if-none-match": '"r1-a.ts"'}),
+            (f"/live/cam/~{SID}/r1/none.ts", {}),
+            ("/live/none.m3u8", {}),
+            ("/", {"accept": "text/html"}),
+        ):
+            headers = {"accept-encoding": "identity", "user-agent": "t", "accept": "*/*", **more}
+            direct = await plain.get(path, headers=headers)
+            through = await client.get(path, headers=tuple(headers.items()))
+            assert through.status == direct.status_code, path
+            got = {name: value for name, value in through.headers if name in ours}
+            assert got == {name: value for name, value in direct.headers.items() if name in ours}, path
+            body = bytes(through.body)
+            assert (gzip.decompress(body) if "content-encoding" in got else body) == direct.content, path
+    client.cut()
+
+
+async def test_held_reloads_are_passed_on_one_by_one(front: Front) -> None:
+    """Viewers who wait for different parts do not wait for each other; nobody is answered from a cache."""
+    client = await Http2Client.connect(front.port)
+    first = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
+    others = [client.ask(f"/live/cam/~{'Q' * 22}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(5)]
+    second = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=1")
+    async with asyncio.timeout(5):
+        while front.app.state.holds.waiting < 7:
+            await asyncio.sleep(0.005)
+    front.cam.add_part()
+    assert b"103.0.ts" in (await client.whole(first)).body
+    for stream in others:
+        assert (await client.whole(stream)).status == 200
+    assert front.app.state.holds.waiting == 1
+    front.cam.add_part()
+    assert b"103.1.ts" in (await client.whole(second)).body
+    client.cut()
+
+
+async def test_a_hinted_part_is_held_behind_nginx_too(front: Front) -> None:
+    """DD14: asked for before it exists, answered when it does, to each who asks."""
+    front.cam.hint = ("r1", "p.ts")
+    clients = [await Http2Client.connect(front.port) for _ in range(2)]
+    streams = [client.ask(f"/live/cam/~{SID}/r1/p.ts") for client in clients]
+    async with asyncio.timeout(5):
+        while front.app.state.holds.waiting < 2:
+            await asyncio.sleep(0.005)
+    front.cam.add_media("r1", "p.ts", b"part" * 10_000)
+    for client, stream in zip(clients, streams, strict=True):
+        assert bytes((await client.whole(stream)).body) == b"part" * 10_000
+        client.cut()
+
+
+async def test_a_viewer_who_leaves_frees_the_hold_behind_nginx(front: Front) -> None:
+    """Nginx closes its upstream request, hlsd notices."""
+    client = await Http2Client.connect(front.port)
+    client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
+    async with asyncio.timeout(5):
+        while front.app.state.holds.waiting < 1:
+            await asyncio.sleep(0.005)
+        client.cut()
+        while front.app.state.holds.waiting:
+            await asyncio.sleep(0.005)
+
+
+async def test_connections_to_hlsd_are_kept(front: Front) -> None:
+    """200 requests of a viewer make no 200 connections behind nginx."""
+    assert front.server._server is not None
+    seen: set[int] = set()
+    client = await Http2Client.connect(front.port)
+    for _ in range(200):
+        assert (await client.get(f"/live/cam/~{SID}/index.m3u8")).status == 200
+        seen |= {id(connection) for connection in front.server._server.server_state.connections}
+    assert len(seen) <= 3
+    client.cut()
+
+
+def test_playlists_are_never_locked_or_cached() -> None:
+    """The two mistakes that cost low latency, looked for in the shipped file itself."""
+    active = [line.strip() for line in SHIPPED.read_text().splitlines() if not line.strip().startswith("#")]
+    assert not any(line.startswith("proxy_cache_lock") for line in active)
+    general = SHIPPED.read_text().split("location / {")[1].split("}")[0]
+    assert "proxy_cache" not in general

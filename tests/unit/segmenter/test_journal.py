@@ -1,0 +1,169 @@
+"""Media sequence numbers over restarts: hls-rules MP04, MP22, reliability R4, R8, R11."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hlsd.segmenter import journal
+from hlsd.segmenter.journal import AHEAD, SequenceJournal
+
+WALL = 1_700_000_000.0
+
+
+def test_a_first_run_starts_from_the_clock(tmp_path: Path) -> None:
+    """MP04: unix time / (target / 2), so that segments of the target fall behind it."""
+    assert SequenceJournal(tmp_path / "s.db").first("/live/a", WALL, 2.0) == int(WALL)
+    assert SequenceJournal(None).first("/live/a", WALL, 4.0) == int(WALL / 2)
+
+
+def test_numbers_start_at_one_at_least() -> None:
+    """MP22: hls.js takes an end of 0 for "no blocking"."""
+    assert SequenceJournal(None).first("/live/a", 0.0, 2.0) == 1
+
+
+def test_a_second_run_in_the_same_second_goes_on_above(tmp_path: Path) -> None:
+    """MP04: with the file and without it."""
+    for path in (tmp_path / "s.db", None):
+        numbers = SequenceJournal(path)
+        first = numbers.first("/live/a", WALL, 2.0)
+        for number in range(first, first + 700):
+            numbers.reached("/live/a", number)
+        assert numbers.first("/live/a", WALL, 2.0) > first + 699
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    runs=st.lists(
+        st.tuples(
+            st.integers(0, 900), st.floats(0.5, 600), st.booleans(), st.sampled_from([0.0, 0.0, -3600.0, 3600.0])
+        ),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_numbers_never_fall_over_kills_and_clocks_set_back(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, float, bool, float]]
+) -> None:
+    """R4, R11: server killed or stopped at any moment, clock back an hour: a run begins above all that went before."""
+    path = tmp_path_factory.mktemp("state") / "s.db"
+    wall, highest = WALL, 0
+    numbers = SequenceJournal(path)
+    for segments, pause, killed, step in runs:
+        first = numbers.first("/live/a", wall, 2.0)
+        assert first > highest
+        highest = first
+        for number in range(first, first + segments):
+            numbers.reached("/live/a", number)
+            highest = number
+        wall += pause + step
+        if killed:
+            numbers.close()
+            numbers = SequenceJournal(path)
+    numbers.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(runs=st.lists(st.tuples(st.integers(300, 900), st.floats(2.0, 4.0)), min_size=1, max_size=8))
+def test_numbers_never_fall_when_the_file_is_deleted(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, float]]
+) -> None:
+    """R4: "incl. deleted state dir": segments of the target and longer fall behind the clock by themselves."""
+    path = tmp_path_factory.mktemp("state") / "s.db"
+    wall, highest = WALL, 0
+    for segments, length in runs:
+        numbers = SequenceJournal(path)
+        first = numbers.first("/live/a", wall, 2.0)
+        assert first > highest
+        highest = first + segments - 1
+        for number in range(first, first + segments):
+            numbers.reached("/live/a", number)
+        wall += segments * length
+        numbers.close()
+        for left in path.parent.iterdir():
+            left.unlink()
+
+
+def test_streams_do_not_share_numbers(tmp_path: Path) -> None:
+    """One stream far ahead does not push the others."""
+    numbers = SequenceJournal(tmp_path / "s.db")
+    numbers.reached("/live/a", 10**12)
+    assert numbers.first("/live/b", WALL, 2.0) == int(WALL)
+    numbers.close()
+
+
+def test_the_file_is_written_once_in_a_reservation(tmp_path: Path) -> None:
+    """A disk write for each segment of a thousand streams would be felt."""
+    path = tmp_path / "s.db"
+    numbers = SequenceJournal(path)
+    first = numbers.first("/live/a", WALL, 2.0)
+    assert numbers._file is not None
+    before = numbers._file.total_changes
+    for number in range(first, first + AHEAD):
+        numbers.reached("/live/a", number)
+    assert numbers._file.total_changes == before
+    numbers.reached("/live/a", first + AHEAD)
+    assert numbers._file.total_changes > before
+    numbers.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "directory", "schema", "empty"])
+def test_a_broken_file_costs_the_reservation_and_nothing_else(tmp_path: Path, damage: str) -> None:
+    """R8: "live path unaffected", and no connection is left open."""
+    path = tmp_path / "s.db"
+    if damage == "garbage":
+        path.write_bytes(b"not a database at all" * 100)
+    elif damage == "directory":
+        path.mkdir()
+    elif damage == "schema":
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE sequence (something TEXT)")
+        other.close()
+    else:
+        path.touch()
+    numbers = SequenceJournal(path)
+    first = numbers.first("/live/a", WALL, 2.0)
+    assert first == int(WALL)
+    numbers.reached("/live/a", first + 1000)
+    assert numbers.first("/live/a", WALL, 2.0) > first + 1000
+    numbers.close()
+
+
+def test_a_locked_file_does_not_stop_the_server(tmp_path: Path) -> None:
+    """R8: what memory knows counts even if the file lags behind, and nobody waits for the lock."""
+    path = tmp_path / "s.db"
+    numbers = SequenceJournal(path)
+    first = numbers.first("/live/a", WALL, 2.0)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    numbers.reached("/live/a", first + 5000)
+    assert numbers.first("/live/a", WALL, 2.0) > first + 5000
+    other.execute("ROLLBACK")
+    other.close()
+    numbers.close()
+
+
+def test_a_file_in_a_place_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
+    """R8: a state directory below a file, or on a read-only disk."""
+    (tmp_path / "file").write_text("x")
+    numbers = SequenceJournal(tmp_path / "file" / "below" / "s.db")
+    assert numbers.first("/live/a", WALL, 2.0) == int(WALL)
+    numbers.close()
+
+
+def test_only_the_newest_streams_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounded everything: a million names leave a file of a fixed size; the newest are the ones that count."""
+    monkeypatch.setattr(journal, "KEPT", 10)
+    path = tmp_path / "s.db"
+    numbers = SequenceJournal(path)
+    for index in range(50):
+        numbers.reached(f"/live/{index}", 10**10)
+    assert numbers._file is not None
+    assert numbers._file.execute("SELECT count(*) FROM sequence").fetchone()[0] <= 10
+    assert len(numbers._reserved) <= 10
+    assert numbers.first("/live/49", WALL, 2.0) > 10**10
+    numbers.close()

@@ -1,0 +1,353 @@
+"""Streams by name: admission, takeover, grace, the end and the run after it; EN03, EN04, TL01, MP04, R1-R3, R5, R17."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import pytest
+
+from hlsd.hub import RESERVED_APPS, Hub
+from hlsd.ingest.settings import PublishSettings
+from hlsd.media.unit import TICKS
+from hlsd.ports import Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.segmenter.journal import SequenceJournal
+from hlsd.segmenter.segmenter import Segmenter
+from hlsd.stream import State, Stream
+from tests.support.clock import FakeClock
+from tests.support.frames import BOTH, audio, interleaved, video
+from tests.support.playlistcheck import parse_media
+from tests.support.runs import settings, text
+
+
+class House:
+    """A hub with its journal, a clock by hand and a list of who was turned away."""
+
+    def __init__(
+        self,
+        takeover: Literal["stale", "always", "never"] = "stale",
+        *,
+        max_streams: int = 100,
+        max_memory: int = 10**9,
+        grace: float = 10.0,
+    ) -> None:
+        self.clock = FakeClock()
+        self.journal = SequenceJournal(None)
+        self.dropped: list[tuple[int, str]] = []
+        self.runs = 0
+        self.hub = Hub(
+            PublishSettings(takeover=takeover, stale_after=5.0, grace=grace),
+            self.clock,
+            self.segmenter_for,
+            max_streams=max_streams,
+            max_memory=max_memory,
+        )
+        self.ports = 0
+
+    def segmenter_for(self, stream: Stream) -> Segmenter:
+        self.runs += 1
+        return Segmenter(
+            settings(),
+            run=f"r{self.runs}",
+            first_msn=self.journal.first(stream.path, self.clock.wall(), 2.0),
+            finished=lambda msn: self.journal.reached(stream.path, msn),
+        )
+
+    async def publish(self, name: str = "a", app: str = "live") -> Publication | Refuse:
+        """Another publisher at the door; `dropped` tells its number and why it was turned away."""
+        self.ports += 1
+        number = self.ports
+        return await self.hub.publish(
+            PublishRequest(app, name, "rtmp", "127.0.0.1", number, lambda why: self.dropped.append((number, why)))
+        )
+
+    async def admitted(self, name: str = "a", app: str = "live") -> Publication:
+        """One who must be let in."""
+        found = await self.publish(name, app)
+        assert not isinstance(found, Refuse), found
+        return found
+
+    def pass_time(self, seconds: float) -> None:
+        """Sweeps once a second, as the app does."""
+        for _ in range(round(seconds)):
+            self.clock.advance(1.0)
+            self.hub.sweep()
+
+    def playlist(self, name: str = "a") -> str:
+        """Of the current run."""
+        live = self.hub.find("live", name)
+        assert live is not None
+        return text(live)
+
+
+def send(publication: Publication, seconds: float, *, tracks: bool = True) -> None:
+    """So much media from the publication's origin on."""
+    if tracks:
+        publication.tracks(BOTH)
+    at = publication.origin
+    for unit in interleaved(video(30, seconds, start=at), audio(seconds, start=at)):
+        publication.unit(unit)
+    publication.received(1000)
+
+
+async def refused(house: House, name: str, app: str = "live") -> RefuseCode:
+    """Why."""
+    verdict = await house.publish(name, app)
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason
+    return verdict.code
+
+
+@pytest.mark.parametrize("name", ["a", "A-Z_0.9~x", "x" * 128])
+async def test_good_names_are_let_in(name: str) -> None:
+    """Conventions §1."""
+    await House().admitted(name)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".a", "a..b", "~sid", "a b", "ä", "a\n", "a%20", "x" * 129, "a?b"])
+async def test_bad_names_are_refused(name: str) -> None:
+    """Conventions §1: nothing that means something in a path, as app or as stream."""
+    house = House()
+    assert await refused(house, name) is RefuseCode.BAD_NAME
+    assert await refused(house, "a", name) is RefuseCode.BAD_NAME
+    assert list(house.hub.streams) == []
+
+
+@pytest.mark.parametrize("app", sorted(RESERVED_APPS))
+async def test_the_servers_own_paths_are_no_apps(app: str) -> None:
+    """A stream at /metrics would shadow the server's own page, or be shadowed by it."""
+    assert await refused(House(), "a", app) is RefuseCode.BAD_NAME
+
+
+async def test_a_name_in_use_is_busy_until_its_publisher_is_silent() -> None:
+    """R3, takeover "stale": a dead peer must not lock the owner out, a living one must not be thrown out."""
+    house = House()
+    first = await house.admitted()
+    house.pass_time(2)
+    first.received(10)
+    house.pass_time(4)
+    assert await refused(house, "a") is RefuseCode.BUSY
+    house.pass_time(2)
+    second = await house.admitted()
+    assert house.dropped == [(1, "replaced")]
+    send(second, 5.0)
+    before = house.playlist()
+    send(first, 9.0)
+    assert house.playlist() == before
+
+
+async def test_takeover_always_replaces_and_never_never_does() -> None:
+    """R3: as configured."""
+    always = House("always")
+    await always.admitted()
+    await always.admitted()
+    assert always.dropped == [(1, "replaced")]
+    never = House("never")
+    await never.admitted()
+    never.pass_time(100)
+    assert await refused(never, "a") is RefuseCode.BUSY
+    assert never.dropped == []
+
+
+async def test_limits_refuse_new_names_and_not_old_ones() -> None:
+    """R7: "node cap refuses new publishers"; a stream in its grace may come back though the house is full."""
+    house = House(max_streams=2)
+    one = await house.admitted("a")
+    await house.admitted("b")
+    assert await refused(house, "c") is RefuseCode.LIMIT
+    one.end("closed")
+    await house.admitted("a")
+    full = House(max_memory=1)
+    send(await full.admitted("a"), 5.0)
+    assert await refused(full, "b") is RefuseCode.LIMIT
+
+
+async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist() -> None:
+    """R1, TL01: MSN contiguous, one DISCONTINUITY, nobody hears of an end."""
+    house = House()
+    first = await house.admitted()
+    send(first, 9.0)
+    first.end("closed")
+    before = parse_media(house.playlist())
+    house.pass_time(9)
+    send(await house.admitted(), 5.0)
+    after = parse_media(house.playlist())
+    assert house.runs == 1
+    assert [segment.discontinuity for segment in after.segments].count(True) == 1
+    assert after.segments[-1].msn > before.segments[-1].msn
+    assert [segment.msn for segment in after.segments] == list(range(after.first, after.first + len(after.segments)))
+
+
+async def test_the_grace_ends_in_endlist_and_then_in_nothing() -> None:
+    """EN03, EN04: 10 s, then ENDLIST, kept for at least the playlist's duration, then gone."""
+    house = House()
+    first = await house.admitted()
+    send(first, 30.0)
+    live = house.hub.find("live", "a")
+    assert live is not None
+    first.end("closed")
+    house.pass_time(9)
+    assert "#EXT-X-ENDLIST" not in house.playlist()
+    house.pass_time(1)
+    assert "#EXT-X-ENDLIST" in house.playlist()
+    kept = sum(segment.duration for segment in parse_media(house.playlist()).segments)
+    house.pass_time(kept)
+    assert house.hub.find("live", "a") is live
+    house.pass_time(3)
+    assert house.hub.find("live", "a") is None
+    assert live.gone
+    assert house.hub.media_bytes() == 0
+    assert list(house.hub.streams) == []
+
+
+async def test_a_short_stream_is_seen_to_end_before_it_goes() -> None:
+    """EN01, EN04: a clip of 2 s is kept for less than the grace; its viewers must still see ENDLIST."""
+    house = House()
+    first = await house.admitted()
+    send(first, 2.0)
+    first.end("closed")
+    house.pass_time(10)
+    assert house.hub.find("live", "a") is not None
+    assert "#EXT-X-ENDLIST" in house.playlist()
+    house.pass_time(10)
+    assert house.hub.find("live", "a") is None
+
+
+async def test_a_run_after_the_end_is_a_new_one_with_higher_numbers() -> None:
+    """R2, MP04, MP19, EN01: another run URI; the old segments stay for those who still read them (EN04)."""
+    house = House()
+    first = await house.admitted()
+    send(first, 9.0)
+    first.end("closed")
+    house.pass_time(11)
+    old = parse_media(house.playlist())
+    assert old.ended
+    send(await house.admitted(), 9.0)
+    new = parse_media(house.playlist())
+    assert new.first > old.segments[-1].msn
+    assert not new.ended
+    assert not {segment.uri for segment in new.segments} & {segment.uri for segment in old.segments}
+    live = house.hub.find("live", "a")
+    assert live is not None
+    for segment in (*old.segments, *new.segments):
+        assert live.media(*segment.uri.split("/")) is not None
+    house.pass_time(30)
+    assert live.media(*old.segments[0].uri.split("/")) is None
+    assert live.previous is None, "the ended run is let go"
+    assert len(house.hub._past) == 0
+
+
+async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
+    """Bounded everything: an encoder that restarts a hundred times keeps two runs in memory at most."""
+    house = House(grace=0.0)
+    last = 0
+    for _ in range(20):
+        publication = await house.admitted()
+        send(publication, 5.0)
+        now = parse_media(house.playlist())
+        assert now.first > last
+        last = now.segments[-1].msn
+        publication.end("closed")
+        house.pass_time(1)
+        chain, live = 0, house.hub.find("live", "a")
+        while live is not None:
+            chain += 1
+            live = live.previous
+        assert chain <= 2
+        assert len(house.hub._past) <= 1
+    house.pass_time(60)
+    assert house.hub.media_bytes() == 0
+
+
+async def test_draining_ends_every_stream_and_lets_nobody_in() -> None:
+    """R5: viewers get the end of the playlist, publishers are told, new ones are refused."""
+    house = House()
+    for name in ("a", "b"):
+        send(await house.admitted(name), 5.0)
+    live = house.hub.find("live", "a")
+    assert live is not None
+    held = asyncio.create_task(live.until(10**9, None, 60)) if live.ended else asyncio.create_task(wait_next(house))
+    await asyncio.sleep(0)
+    house.hub.drain()
+    assert await held
+    assert sorted(house.dropped) == [(1, "shutdown"), (2, "shutdown")]
+    assert await refused(house, "c") is RefuseCode.DRAINING
+    assert all("#EXT-X-ENDLIST" in house.playlist(name) for name in ("a", "b"))
+    assert house.hub.summaries() == []
+
+
+async def wait_next(house: House) -> bool:
+    """Holds a reload for the next segment but one."""
+    live = house.hub.find("live", "a")
+    assert live is not None
+    return await live.until(parse_media(text(live)).segments[-1].msn + 2, None, 60)
+
+
+async def test_a_removed_stream_lets_its_held_requests_go() -> None:
+    """R17, DD09: 404 rather than a time-out."""
+    house = House()
+    publication = await house.admitted()
+    live = house.hub.find("live", "a")
+    assert live is not None
+    held = asyncio.create_task(live.until_playlist(60))
+    await asyncio.sleep(0)
+    publication.end("closed")
+    house.pass_time(30)
+    assert not await held
+    assert live.waiting == 0
+
+
+async def test_a_dropped_publisher_calls_back_in_vain() -> None:
+    """`PublishRequest.drop`: the connection closes and says `end`; the new publisher's hold stays."""
+    house = House("always")
+    holds: list[Publication] = []
+
+    def drop(_: str) -> None:
+        holds[0].end("closed")
+
+    first = await house.hub.publish(PublishRequest("live", "a", "rtmp", "127.0.0.1", 1, drop))
+    assert not isinstance(first, Refuse)
+    holds.append(first)
+    second = await house.admitted()
+    assert house.hub.summaries() == []
+    send(second, 3.0)
+    (stream,) = house.hub.streams
+    assert stream.state is State.LIVE
+    house.hub.drop(stream, "kicked")
+    assert house.dropped == [(1, "kicked")]
+    assert [one.state for one in house.hub.streams] == [State.GRACE]
+
+
+async def test_summaries_say_what_is_live_by_path() -> None:
+    """The front page: in order of path, with codecs, size and frame rate; nothing that has no tracks yet."""
+    house = House()
+    send(await house.admitted("b"), 5.0)
+    one = await house.admitted("a")
+    send(one, 5.0)
+    await house.admitted("mute")
+    found = house.hub.summaries()
+    assert [summary.name for summary in found] == ["a", "b"]
+    first = found[0]
+    assert (first.codecs, first.width, first.height) == ("avc1.42c00d,mp4a.40.2", 320, 180)
+    assert first.frame_rate == pytest.approx(30, rel=0.001)
+    assert first.publishing
+    one.end("closed")
+    assert [summary.publishing for summary in house.hub.summaries()] == [False, True]
+    house.pass_time(11)
+    assert [summary.name for summary in house.hub.summaries()] == ["b"]
+
+
+async def test_a_wall_clock_set_back_an_hour_changes_nothing() -> None:
+    """R11: the grace runs on the monotonic clock, the numbers rise."""
+    house = House()
+    first = await house.admitted()
+    send(first, 9.0)
+    last = parse_media(house.playlist()).segments[-1].msn
+    house.clock.step(-3600.0)
+    first.end("closed")
+    house.pass_time(11)
+    assert "#EXT-X-ENDLIST" in house.playlist()
+    again = await house.admitted()
+    send(again, 5.0)
+    assert parse_media(house.playlist()).first > last
+    assert again.origin < 100 * TICKS
