@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.pages import ingest
+from bench.pages import ingest, latency
 
-PAGES = {page.NAME: page for page in (ingest,)}
+PAGES = {page.NAME: page for page in (ingest, latency)}
 
 
 def main() -> int:

@@ -143,6 +143,7 @@ class Server:
             first_msn=self._journal.first(path, self._clock.wall(), hls.time),
             finished=lambda msn: self._journal.reached(path, msn),
             overflow=overflow,
+            log=self._log.bind(app=stream.app, name=stream.name),
         )
 
     def _new_run(self) -> str:

@@ -16,7 +16,6 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
-from hlsd.ingest.rtmp.address import quoted
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
 from hlsd.ingest.rtmp.server import PlayRequested, PublishEnded, PublishRequested, ServerConnection, ServerLimits
@@ -24,6 +23,8 @@ from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 
 _WRITE_BUFFER = 256 * 1024
+_GATHERED = 256 * 1024
+"""Bytes of a publisher's that do not wait for a turn."""
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
 
@@ -75,6 +76,10 @@ class RtmpRoom(Protocol):
         """Runs the wait for an admission beside the connection."""
         ...
 
+    def gather(self, peer: RtmpPeer) -> None:
+        """The connection has media: calls its `take_turn` within a few milliseconds."""
+        ...
+
     def forget(self, peer: RtmpPeer) -> None:
         """The connection is lost."""
         ...
@@ -103,6 +108,9 @@ class RtmpPeer(asyncio.Protocol):
         self.effort = 0
         """The conversation's effort at the last sweep: the measure of the second under way."""
         self.scheduled = False
+        self.gathered: list[bytes] = []
+        """What a publisher has sent since the room's last turn."""
+        self.gathered_size = 0
 
     # What asyncio calls.
 
@@ -127,7 +135,27 @@ class RtmpPeer(asyncio.Protocol):
         publication = self.publication
         if publication is not None:
             publication.received(len(received))
-        self._turn(received)
+        if self.sink is None:
+            self._turn(received)
+            return
+        # Media waits a few milliseconds for that of other publishers: one turn for all of them finds the way from chunk
+        # to segment in the processor's caches (a tenth off the cost of 20 publishers).
+        if not self.gathered:
+            self.room.gather(self)
+        self.gathered.append(received)
+        self.gathered_size += len(received)
+        if self.gathered_size >= _GATHERED:
+            self.take_turn()
+
+    def take_turn(self) -> None:
+        """Works off what was gathered."""
+        if not self.gathered:
+            return
+        received = self.gathered[0] if len(self.gathered) == 1 else b"".join(self.gathered)
+        self.gathered.clear()
+        self.gathered_size = 0
+        if not self.lost and self.go_by is None:
+            self._turn(received)
 
     def eof_received(self) -> bool:
         """Nothing can follow: closes."""
@@ -147,6 +175,7 @@ class RtmpPeer(asyncio.Protocol):
         """Ends what still runs."""
         if self.transport is None or self not in self.room.connections:
             return
+        self.take_turn()
         self.lost = True
         self._end("closed" if exc is None else "error:connection")
         self.room.forget(self)
@@ -255,7 +284,7 @@ class RtmpPeer(asyncio.Protocol):
 
     def _closed(self, event: Closed) -> None:
         self.log.info(
-            "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=quoted(event.text)
+            "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=event.text[:256]
         )
         self._end(event.reason)
         self._leave(gently=event.reason == "refused")

@@ -24,6 +24,8 @@ from hlsd.ports import Admission
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
 _SWEEP = 1.0
+GATHER = 0.003
+"""Seconds that media waits for that of other publishers; what this adds to the delay is half of it, on average."""
 
 
 class RtmpServer:
@@ -61,6 +63,8 @@ class RtmpServer:
         self._sweeper: asyncio.Task[None] | None = None
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
+        self._waiting: list[RtmpPeer] = []
+        self._turn: asyncio.TimerHandle | None = None
 
     @property
     def publishing(self) -> int:
@@ -96,6 +100,9 @@ class RtmpServer:
                     await self._emptied.wait()
         for peer in list(self.connections):
             peer.abort()
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
         for task in self._admissions:
             task.cancel()
         if self._sweeper is not None:
@@ -143,6 +150,18 @@ class RtmpServer:
     def _admitted(self, task: asyncio.Task[None]) -> None:
         self._admissions.discard(task)
         self._emptied.set()
+
+    def gather(self, peer: RtmpPeer) -> None:
+        """Works off the connection's media at the next turn, which begins `GATHER` seconds after the first asked."""
+        self._waiting.append(peer)
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_later(GATHER, self._take_turns)
+
+    def _take_turns(self) -> None:
+        self._turn = None
+        waiting, self._waiting = self._waiting, []
+        for peer in waiting:
+            peer.take_turn()
 
     def forget(self, peer: RtmpPeer) -> None:
         """The connection is lost."""

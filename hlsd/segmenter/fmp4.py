@@ -94,6 +94,11 @@ class Fmp4Muxer:
         moof = _box(b"moof", header, *trafs)
         return b"".join((moof, struct.pack(">I", 8 + sum(map(len, payload))), b"mdat", *payload))
 
+    def skip(self, cut: Cut) -> None:
+        """Lets the clock of the sound go on as if the part had been written (FM04)."""
+        if cut.audio:
+            self._audio_fragment(cut.audio)
+
     def _video_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
         rows: list[bytes] = []
         for unit, duration in samples:

@@ -38,6 +38,10 @@ class Live:
         self._promises: LowLatency | None = None
         self._waiters: dict[asyncio.Future[bool], Callable[[], bool]] = {}
         self._watchers: dict[Callable[[], None], None] = {}
+        self.asked = False
+        """Whether anybody has asked for anything; the segmenter takes it back to learn whether anybody still does."""
+        self.wanted: Callable[[], None] = lambda: None
+        """Called before the first answer since then: what was put off for want of viewers is done now."""
         self._content_type = "video/mp2t"
         self._init_type = "video/mp4"
         self.previous: Live | None = None
@@ -118,13 +122,14 @@ class Live:
 
     @property
     def waiting(self) -> int:
-        """Requests held at this instant."""
-        return len(self._waiters)
+        """Who waits for the next version at this instant: those that watch hold requests."""
+        return len(self._waiters) + len(self._watchers)
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
         if not self._window.target_duration:
             return None
+        self._ask()
         cached = self._rendered.get(skip)
         if cached is not None and cached[0] == self._version:
             return cached[1]
@@ -145,6 +150,7 @@ class Live:
         """
         if not self._window.target_duration or self._tracks is None:
             return None
+        self._ask()
         if self._rates is None:
             self._rates = self._measure()
         version = 9 if self._promises else self._tracks_version
@@ -156,6 +162,7 @@ class Live:
         window = self._window
         if run != window.run:
             return self.previous.media(run, name) if self.previous is not None else None
+        self._ask()
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
@@ -170,6 +177,7 @@ class Live:
             return Media(found.body, content_type, etag)
         if found.gap:
             return None
+        assert found.body is not None
         return Media(found.body, content_type, etag)
 
     def expects(self, run: str, name: str) -> bool:
@@ -241,6 +249,11 @@ class Live:
     def _tell(self) -> None:
         for changed in tuple(self._watchers):
             changed()
+
+    def _ask(self) -> None:
+        if not self.asked:
+            self.asked = True
+            self.wanted()
 
     def _advance_part_limit(self) -> int:
         """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""

@@ -74,12 +74,14 @@ class TsMuxer:
         counter = self._tables_written & 0x0F
         out: list[bytes | bytearray] = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
         self._tables_written += 1
+        opens = True
         try:
             for units in _by_decode_time(cut.video, cut.audio):
                 first = units[0]
                 if first.kind is Kind.VIDEO:
                     assert self._video is not None
-                    self._video.write(self._annex_b(first), first, out)
+                    self._video.write(self._annex_b(first, opens), first, out)
+                    opens = False
                 else:
                     assert self._audio is not None
                     self._audio.write(self._framed(units), first.pts, out)
@@ -87,12 +89,18 @@ class TsMuxer:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
 
-    def _annex_b(self, unit: AccessUnit) -> bytes:
-        """The access unit with start codes, "AUD, SPS, PPS, IDR, in this order" (TS07, TS08)."""
+    def skip(self, cut: Cut) -> None:
+        """Nothing to be done: counters count what is sent, and times are the units' own."""
+
+    def _annex_b(self, unit: AccessUnit, opens: bool) -> bytes:
+        """The access unit with start codes, "AUD, SPS, PPS, IDR, in this order" (TS07, TS08).
+
+        The first picture of a part (`opens`) has the parameter sets too: Shaka Player reads each part by itself.
+        """
         payload = unit.payload
         end = len(payload)
         first = 4 + int.from_bytes(payload[:4], "big")
-        opening = _AUD + self._parameter_sets if unit.key else _AUD
+        opening = _AUD + self._parameter_sets if unit.key or opens else _AUD
         if first == end:  # one slice and nothing else, as most encoders send inter pictures
             return b"".join((opening, _START_CODE, memoryview(payload)[4:]))
         pieces = [opening]
@@ -174,8 +182,7 @@ class _VideoMuxer:
 
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         packet = av.Packet(payload)
-        packet.stream = self._stream
-        packet.time_base = _TIME_BASE
+        packet.stream = self._stream  # whose time base it then has: 90 kHz
         packet.dts = unit.dts + START
         packet.pts = unit.pts + START
         packet.is_keyframe = unit.key  # random_access_indicator (TS10)

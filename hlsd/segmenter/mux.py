@@ -32,6 +32,10 @@ class Muxer(Protocol):
         """The bytes of one part; empty for a gap. Raises MediaError if the samples cannot be muxed."""
         ...
 
+    def skip(self, cut: Cut) -> None:
+        """Passes over a part that nobody has asked for and nobody can ask for any more."""
+        ...
+
 
 def muxer_for(tracks: Tracks, container: Literal["auto", "fmp4"]) -> Muxer:
     """The muxer that architecture decision 3 assigns: MPEG-TS for H.264 and for audio alone, fMP4 for H.265."""

@@ -9,6 +9,7 @@ segment is whole (MP03, TL05, LL07).
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,10 +25,16 @@ from hlsd.segmenter.window import Window
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from structlog.typing import FilteringBoundLogger
+
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
+    from hlsd.segmenter.window import Part, Segment
+
+QUIET = 3
+"""Finished segments after which a stream that nobody asked for is no longer muxed, only kept."""
 
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
@@ -40,7 +47,7 @@ class Segmenter:
     `max_stream_bytes`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a stream's output is told by the house
         self,
         settings: HlsSettings,
         *,
@@ -48,10 +55,14 @@ class Segmenter:
         first_msn: int,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
         self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
         self.live = Live(self._window)
+        self.live.wanted = self._catch_up
+        self._quiet = QUIET  # finished segments since anybody asked for anything
+        self._put_off: deque[tuple[_Writer, Segment, Part, Cut]] = deque()
         self._finished = finished
         self._overflow = overflow
         self._limits = Limits(
@@ -60,10 +71,10 @@ class Segmenter:
             part_target=round(settings.part * TICKS),
             segment_bytes=settings.max_segment_bytes,
         )
-        self._log = structlog.get_logger().bind(run=run)
+        self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
         self._cutter: Cutter | None = None
-        self._muxer: Muxer | None = None
+        self._writer: _Writer | None = None
         self._init_uri: str | None = None
         self._inits = 0
         self._discontinuity = False
@@ -72,7 +83,6 @@ class Segmenter:
         self._dated = False
         self._frames = 0
         self._frames_span = 0
-        self._lost = False  # a part could not be muxed: everything up to the next muxer is a gap
         self.forced_cuts = 0
         """Segments that began at an ordinary frame because no IDR came in time."""
 
@@ -101,7 +111,7 @@ class Segmenter:
         cuts = cutter.push(unit)
         if cuts:
             self._take(cuts)
-            if self._lost:
+            if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
                 self.jump()
 
@@ -136,7 +146,7 @@ class Segmenter:
         except MediaError as error:
             self._log.warning("muxer refused the tracks", reason=str(error))
             return
-        self._muxer = muxer
+        self._writer = _Writer(muxer, self._log)
         self._cutter = Cutter(self._tracks, self._limits)
         self._window.extension = muxer.extension
         init = muxer.init
@@ -146,7 +156,7 @@ class Segmenter:
             self._init_uri = self._window.add_init(f"i{self._inits}.mp4", init)
             self._inits += 1
         self._epoch = None
-        self._dated = self._lost = False
+        self._dated = False
         self._discontinuity = self._window.open is not None or bool(self._window.segments)
         self._frames = self._frames_span = 0
         version = 6 if init is None else 7
@@ -158,7 +168,7 @@ class Segmenter:
             self._seam()
         else:
             # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
-            self._cutter = self._muxer = None
+            self._cutter = self._writer = None
             self._window.discard_open()
 
     def _seam(self) -> None:
@@ -171,28 +181,42 @@ class Segmenter:
             self._finish_segment()
             self.live.changed()
         self._take(cuts)
-        self._muxer = None
+        self._writer = None
 
     def _take(self, cuts: list[Cut]) -> None:
-        muxer = self._muxer
-        assert muxer is not None
+        writer = self._writer
+        assert writer is not None
         for cut in cuts:
-            body = b""
-            if not self._lost:
-                try:
-                    body = muxer.part(cut)
-                except MediaError as error:
-                    self._log.warning("part lost", reason=str(error))
-                    self._lost = True
-            self._add(cut, body)
+            if self._quiet >= QUIET and not self.live.waiting:
+                self._add(cut, None)
+            else:
+                self._add(cut, writer.part(cut))
         if self._window.target_duration and (self._settings.low_latency or any(cut.closes for cut in cuts)):
             self.live.changed()
 
-    def _add(self, cut: Cut, body: bytes) -> None:
-        window = self._window
+    def _catch_up(self) -> None:
+        """Somebody asks: writes what was put off, in order, before anything is shown to him."""
+        self._quiet = 0
+        while self._put_off:
+            writer, segment, part, cut = self._put_off.popleft()
+            if self._window.holds(part):
+                self._window.fill(segment, part, writer.part(cut))
+            else:
+                writer.skip(cut)
+
+    def _add(self, cut: Cut, body: bytes | None) -> None:
+        """Puts a part into the window; without a body, one that is muxed when somebody asks for the stream."""
+        window, writer = self._window, self._writer
         if window.open is None:
             self._begin_segment(cut)
-        window.append(body, cut.duration, independent=cut.independent)
+        if body is not None:
+            window.append(body, cut.duration, independent=cut.independent)
+        else:
+            assert writer is not None
+            assert window.open is not None
+            size = sum(len(sample.unit.payload) for sample in (*cut.video, *cut.audio))
+            part = window.put_off(size, cut.duration, independent=cut.independent)
+            self._put_off.append((writer, window.open, part, cut))
         assert self._tracks is not None
         samples = cut.video if self._tracks.video is not None else cut.audio
         self._frames += len(samples)
@@ -221,6 +245,14 @@ class Segmenter:
         segment = window.open
         assert segment is not None
         window.finish()
+        if self.live.asked or self.live.waiting:
+            self._quiet = 0
+            self.live.asked = False
+        else:
+            self._quiet += 1
+        while self._put_off and not window.holds(self._put_off[0][2]):
+            writer, _, _, cut = self._put_off.popleft()
+            writer.skip(cut)
         if not window.target_duration and len(window.segments) >= self._settings.first_segments:
             self._fix()
         self._finished(segment.msn)
@@ -234,6 +266,12 @@ class Segmenter:
         longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
+        if window.target_duration > 2 * settings.time:
+            self._log.warning(
+                "key frames are far apart",
+                seconds=round(longest, 1),
+                hint="set the encoder's key-frame interval to 2 s",
+            )
         if settings.low_latency:
             rate = self.frame_rate
             promises = low_latency_for(settings.part, 1 / rate if rate else 0.0, window.target_duration)
@@ -242,6 +280,7 @@ class Segmenter:
             for segment in window.segments:
                 if any(part.duration > self._limits.part_target for part in segment.parts):
                     # Cut before the part target was known, and never shown: it is listed without parts (LL08).
+                    self._catch_up()
                     window.forget_parts(segment)
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
         assert self._epoch is not None
@@ -265,3 +304,31 @@ class Segmenter:
         # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not, and what an encoder that drops frames
         # means to send; it is not believed where it is far off, as with timing counted in fields.
         return declared if 0.7 * declared < measured < 1.02 * declared else measured
+
+
+class _Writer:
+    """The muxer between two discontinuities, until a part of it is lost: from then on there are only gaps.
+
+    Counters and decode times would not fit behind what is missing (TS04, FM04).
+    """
+
+    def __init__(self, muxer: Muxer, log: FilteringBoundLogger) -> None:
+        self._muxer = muxer
+        self._log = log
+        self.lost = False
+
+    def part(self, cut: Cut) -> bytes:
+        """The part's bytes; none for a gap."""
+        if self.lost:
+            return b""
+        try:
+            return self._muxer.part(cut)
+        except MediaError as error:
+            self._log.warning("part lost", reason=str(error))
+            self.lost = True
+            return b""
+
+    def skip(self, cut: Cut) -> None:
+        """Passes over a part that nobody can ask for any more."""
+        if not self.lost:
+            self._muxer.skip(cut)

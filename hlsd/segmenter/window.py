@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Part:
-    """A partial segment: `duration` in ticks; `gap`: nothing to fetch. `body` is never altered once set."""
+    """A partial segment: `duration` in ticks; `gap`: nothing to fetch. `body` is never altered once set.
+
+    `size` in bytes: of the body, or about what it will be while the body is put off (None).
+    """
 
     number: int
     uri: str
     duration: int
     independent: bool
     gap: bool
-    body: bytes | memoryview
+    body: bytes | memoryview | None
+    size: int
 
 
 @dataclass(slots=True)
@@ -65,12 +69,12 @@ class Segment:
         nobody watches is not copied for nobody. The parts become views of it, so their bytes are in memory once.
         """
         if self._whole is None and self.finished:
-            whole = b"".join([part.body for part in self.parts])
+            whole = b"".join([part.body for part in self.parts if part.body is not None])
             view, at = memoryview(whole), 0
             for part in self.parts:
-                size = len(part.body)
-                part.body = view[at : at + size]
-                at += size
+                assert part.body is not None
+                part.body = view[at : at + part.size]
+                at += part.size
             self._whole = whole
         return self._whole
 
@@ -143,16 +147,33 @@ class Window:
 
     def append(self, body: bytes, duration: int, *, independent: bool) -> Part:
         """Adds a part to the open segment. An empty body is a gap."""
+        part = self.put_off(len(body), duration, independent=independent)
+        part.body = body
+        return part
+
+    def put_off(self, size: int, duration: int, *, independent: bool) -> Part:
+        """Adds a part whose body comes later, by `fill`, and will have about `size` bytes; none at all is a gap."""
         segment = self.open
         assert segment is not None
-        part = Part(self.next_part, self._part_uri(self.next_part), duration, independent, not body, body)
+        part = Part(self.next_part, self._part_uri(self.next_part), duration, independent, not size, None, size)
         self.next_part += 1
         segment.parts.append(part)
         segment.duration += duration
-        segment.size += len(body)
-        self.bytes += len(body)
+        segment.size += size
+        self.bytes += size
         self._named[part.uri.rpartition("/")[2]] = part
         return part
+
+    def fill(self, segment: Segment, part: Part, body: bytes) -> None:
+        """Gives a part that was put off its body; an empty one makes it a gap."""
+        more = len(body) - part.size
+        part.body, part.size, part.gap = body, len(body), not body
+        segment.size += more
+        self.bytes += more
+
+    def holds(self, part: Part) -> bool:
+        """Whether the part can still be asked for."""
+        return part.uri.rpartition("/")[2] in self._named
 
     def finish(self) -> Segment:
         """Closes the open segment and lists it; drops what the window no longer holds."""

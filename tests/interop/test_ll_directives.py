@@ -229,6 +229,7 @@ async def test_dd10_dd11_a_delta_update_and_the_last_playlist_make_the_new_one(s
 
 
 async def test_dd10_a_delta_update_that_skips_nothing_is_the_playlist(stream: Stream, server: HlsdServer) -> None:
+    # Nothing skipped: the whole playlist, and no tag that says so.
     full, delta = await asyncio.gather(stream.get(), stream.get("_HLS_skip=YES"))
     if parse(delta.text).skipped == 0:
         assert delta.text == full.text

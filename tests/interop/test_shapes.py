@@ -39,11 +39,7 @@ def broadcasts(
 ) -> dict[str, Broadcast]:
     """All shapes at once on one server; "fmp4" sends H.264 through the other muxer too."""
     folder = tmp_path_factory.mktemp(f"shapes-{request.param}")
-    jobs = [
-        (name, film, ENCODERS["ffmpeg-current"])
-        for name, film in SHAPES.items()
-        if sent(request.param, name)
-    ]
+    jobs = [(name, film, ENCODERS["ffmpeg-current"]) for name, film in SHAPES.items() if sent(request.param, name)]
     with HlsdServer(folder, env={**GRACE, "HLSD_HLS__CONTAINER": request.param}) as server:
         return broadcast_all(server, jobs, films, folder)
 

@@ -33,6 +33,7 @@ export class LivePlayer extends EventTarget {
     super();
     this.video = video;
     this.hlsJs = hlsJs;
+    loadHls(hlsJs); // while the page asks whether the stream is there
     this.serverNow = serverNow;
     this.path = null;
     this.hls = null;

@@ -218,6 +218,18 @@ class Dechunker:
                     elif type_id in self.pause_at:
                         stopped = True
                     continue
+                if first and pos + room + (room - 1) // chunk_size <= end and not extended and csid < 64:
+                    whole = self._whole(data, pos, room, chunk_size, 0xC0 | csid)
+                    if whole is not None:
+                        body, pos = whole
+                        type_id = stream.type_id
+                        messages.append(Message(csid, type_id, stream.timestamp, stream.msid, body))
+                        stream = None
+                        if type_id <= ABORT:
+                            chunk_size = self._control(type_id, body)
+                        elif type_id in self.pause_at:
+                            stopped = True
+                        continue
                 room = min(room, chunk_size)
             taken = min(end - pos, room)
             if taken:
@@ -255,6 +267,22 @@ class Dechunker:
         self._room = room
         self.chunks += chunks
         return messages
+
+    @staticmethod
+    def _whole(data: bytes, pos: int, length: int, chunk_size: int, header: int) -> tuple[bytes, int] | None:
+        """A message of several chunks that lies in `data` whole, from its first payload byte at `pos` on, and its end.
+
+        None if anything but its own continuation headers (one byte each) stands between the chunks, or if there are so
+        many of them that looking costs more than galloping.
+        """
+        count = (length - 1) // chunk_size
+        if count > 16:
+            return None
+        end = pos + length + count
+        stride = chunk_size + 1
+        if data[pos + chunk_size : end : stride].count(header) != count:
+            return None
+        return b"".join([data[at : min(at + chunk_size, end)] for at in range(pos, end, stride)]), end
 
     def _gallop(self, stream: _ChunkStream, data: bytes, pos: int, chunk_size: int) -> int:
         """Takes whole continuation chunks of `stream` that lie ahead at `pos` in one go; returns the bytes they span.

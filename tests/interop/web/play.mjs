@@ -78,6 +78,7 @@ function probe() {
     const now = performance.now() / 1000;
     const hls = window.hls ?? window.hlsd?.hls;
     const time = video.currentTime;
+    if (video.getVideoPlaybackQuality?.().totalVideoFrames > 0) seen(); // WebKitGTK without a screen calls nobody back
     if (watch.firstFrame !== null && watch.last) {
       const step = time - watch.last.time;
       const wall = now - watch.last.now;

@@ -7,6 +7,8 @@ from hlsd.segmenter.cutter import Cut
 from hlsd.segmenter.mpegts import PACKET, TsMuxer
 from tests.support.cuts import cut_all
 from tests.support.frames import AUDIO, BOTH, audio, interleaved, video
+from tests.support.packets import split_annex_b
+from tests.support.tscheck import elementary_streams
 
 PAT, PMT = 0, 0x1000
 
@@ -46,6 +48,19 @@ def test_tables_open_every_part_of_sound_alone() -> None:
     tracks = Tracks(None, AUDIO)
     cuts, _ = cut_all(audio(9), tracks=tracks)
     assert_tables_open(cuts, tracks)
+
+
+def test_the_first_picture_of_every_part_has_the_parameter_sets() -> None:
+    # Shaka Player makes an initialisation section of each part by itself, and fails where it finds no SPS.
+    cuts, _ = cut_all(interleaved(video(30, 9, gop=1), audio(9)))
+    muxer = TsMuxer(BOTH)
+    for cut in cuts:
+        pictures = next(found for kind, found in elementary_streams(muxer.part(cut)) if kind == 0x1B)
+        for number, (picture, sample) in enumerate(zip(pictures, cut.video, strict=True)):
+            kinds = [nal[0] & 0x1F for nal in split_annex_b(picture)]
+            head = [9, 7, 8] if number == 0 or sample.unit.key else [9]
+            assert kinds[: len(head)] == head
+            assert 7 not in kinds[len(head) :]
 
 
 def test_a_gap_is_nothing_at_all() -> None:

@@ -70,7 +70,7 @@ def test_parts_share_the_bytes_of_their_segment() -> None:
         window.append(body, 9000, independent=False)
     segment = window.finish()
     assert segment.body == b"".join(bodies)
-    assert [bytes(part.body) for part in segment.parts] == bodies
+    assert [bytes(part.body or b"") for part in segment.parts] == bodies
     assert all(isinstance(part.body, memoryview) and part.body.obj is segment.body for part in segment.parts)
 
 

@@ -1,0 +1,76 @@
+"""Low-latency play in the players of docs/players.md, a few seconds each: no stall, no error, near the edge."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.test_ll_directives import looping
+from tests.support import browser as browsers
+from tests.support.broadcast import wait_for_playlist
+from tests.support.footage import Film
+from tests.support.server import HlsdServer
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+
+FILMS = {
+    "h264": Film(seconds=20, rate=30, gop=30),
+    "h265": Film(seconds=20, rate=30, gop=30, codec="h265"),
+}
+SECONDS = 15.0
+
+
+@pytest.fixture(scope="module")
+def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
+    """A low-latency server with an endless stream of each codec."""
+    folder = tmp_path_factory.mktemp("players")
+    with (
+        HlsdServer(folder, low_latency=True) as running,
+        looping(running, films, "h264", folder / "h264.log", FILMS["h264"]),
+        looping(running, films, "h265", folder / "h265.log", FILMS["h265"]),
+    ):
+        for name in FILMS:
+            wait_for_playlist(running.hls(name))
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("browser", "mode", "codec"),
+    [
+        ("chromium", "hlsjs", "h264"),
+        ("chromium", "page", "h264"),
+        ("chromium", "shaka", "h264"),
+        ("firefox", "hlsjs", "h264"),
+        ("firefox", "hlsjs", "h265"),
+        ("webkit", "hlsjs", "h264"),
+    ],
+)
+def test_it_plays_near_the_live_edge(
+    server: HlsdServer, browser: browsers.Browser, mode: browsers.Mode, codec: str
+) -> None:
+    # Shaka Player found what no other player minded: parts without parameter sets.
+    why = browsers.missing(browser)
+    if why:
+        pytest.skip(why)
+    url = server.page(codec) if mode == "page" else server.hls(codec)
+    report = browsers.play(url, browser, mode, SECONDS)
+    said = {key: report[key] for key in ("played", "first_frame", "stalls", "errors", "media_error", "latency")}
+    assert report["fatal_errors"] == 0, said
+    assert not report["media_error"], said
+    assert report["stalls"] == [], said
+    assert report["played"] >= SECONDS - 4, said
+    # A busy machine starts late, and what is lost at the start stays, but on our page, which catches up.
+    assert report["latency"]["median"] < (1.3 if mode == "page" else 3.0), said
+
+
+def test_mpv_plays_without_a_complaint(server: HlsdServer) -> None:
+    # libavformat's reader, in a player that people use.
+    if not shutil.which("mpv"):
+        pytest.skip("mpv is not installed")
+    command = ["mpv", "--no-config", "--vo=null", "--ao=null", "--length=10", "--msg-level=all=warn"]
+    done = subprocess.run([*command, server.hls("h264")], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (0, "", "")

@@ -1,0 +1,97 @@
+"""A viewer who stays: hls.js plays on through publishers that go and come back, and the server does not grow.
+
+A minute in the test run. `HLSD_LONG=1` makes it half an hour with four reconnects; its figures stand in
+docs/players.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import browser as browsers
+from tests.support.broadcast import wait_for_playlist
+from tests.support.server import CHECKOUT, HlsdServer
+
+LONG = os.environ.get("HLSD_LONG") == "1"
+SECONDS, RECONNECTS = (1800, 4) if LONG else (60, 2)
+AWAY = 2.0
+"""Seconds for which the publisher is gone."""
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(SECONDS + 120)]
+
+
+def publish(url: str) -> subprocess.Popen[bytes]:
+    """The demo's picture and tone, in a process that can be cut off."""
+    command = [sys.executable, "-m", "hlsd.demo_source", "--url", url, "--size", "320x180"]
+    return subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+
+
+def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(tmp_path: Path) -> None:
+    # TL01: playback resumes by itself, one discontinuity for each reconnect, nothing is left behind.
+    why = browsers.missing("chromium")
+    if why:
+        pytest.skip(why)
+    with HlsdServer(tmp_path, low_latency=True) as server, ThreadPoolExecutor(1) as pool:
+        publisher = publish(server.rtmp("cam"))
+        try:
+            wait_for_playlist(server.hls("cam"))
+            top = httpx.get(server.hls("cam"))
+            variant = top.url.join(top.text.splitlines()[-1])
+            playing = pool.submit(browsers.play, server.hls("cam"), "chromium", "hlsjs", SECONDS)
+            began = time.monotonic()
+            cuts = [SECONDS * (n + 1) / (RECONNECTS + 1) for n in range(RECONNECTS)]
+            marked: set[int] = set()
+            memory: list[int] = []
+            while not playing.done():
+                now = time.monotonic() - began
+                if cuts and now >= cuts[0]:
+                    cuts.pop(0)
+                    publisher.kill()
+                    publisher.wait()
+                    time.sleep(AWAY)
+                    publisher = publish(server.rtmp("cam"))
+                text = httpx.get(variant).text
+                marked |= discontinuities(text)
+                memory.append(server.usage().rss)
+                time.sleep(1)
+            report = playing.result()
+        finally:
+            publisher.kill()
+            publisher.wait()
+    said = {key: report[key] for key in ("played", "stalls", "errors", "media_error", "latency", "edge_latency")}
+    settled = memory[len(memory) // 3 :]
+    growth = (max(settled[-10:]) - max(settled[:10])) / 1e6
+    figures: dict[str, object] = {"seconds": SECONDS, "reconnects": RECONNECTS, "discontinuities": len(marked)}
+    figures |= {"rss_mb": [round(rss / 1e6, 1) for rss in (memory[0], settled[0], memory[-1])], "growth_mb": growth}
+    (tmp_path / "soak.json").write_text(json.dumps(figures | said, indent=1))
+    print(json.dumps(figures | said))  # noqa: T201 - the figures are what the long run is for
+    assert len(marked) == RECONNECTS, figures
+    assert report["fatal_errors"] == 0, said
+    assert not report["media_error"], said
+    # A reconnect costs the outage, the new publisher's first part and what hls.js takes to notice.
+    assert len([stall for stall in report["stalls"] if stall["duration"] > 1]) <= RECONNECTS, said
+    assert report["played"] >= SECONDS - RECONNECTS * (AWAY + 6) - 4, said
+    assert not any(stall.get("open") for stall in report["stalls"]), said
+    assert growth < 8, figures
+
+
+def discontinuities(text: str) -> set[int]:
+    """The numbers of the segments, finished or open, that begin behind EXT-X-DISCONTINUITY."""
+    number = int(re.findall(r"MEDIA-SEQUENCE:(\d+)", text)[0])
+    found = set()
+    for line in text.splitlines():
+        if line == "#EXT-X-DISCONTINUITY":
+            found.add(number)
+        elif line and not line.startswith("#"):
+            number += 1
+    return found

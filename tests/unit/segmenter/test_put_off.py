@@ -1,0 +1,82 @@
+"""What nobody watches is kept, not muxed; and nobody who comes can tell."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import pytest
+
+from hlsd.segmenter.segmenter import Segmenter
+from hlsd.segmenter.settings import HlsSettings
+from tests.support.flvmedia import make_flv
+from tests.support.units import units_of
+
+Codec = Literal["h264", "h265"]
+
+
+def run(codec: Codec, seconds: float, asked_after: float | None) -> Segmenter:
+    """A stream of which the playlist is asked for at every unit from `asked_after` seconds on (None: never)."""
+    tracks, units = units_of(make_flv(codec, seconds=seconds, gop=15, size=(96, 64)))
+    segmenter = Segmenter(HlsSettings(list=3), run="r", first_msn=1)
+    segmenter.tracks(tracks)
+    for unit in units:
+        segmenter.unit(unit)
+        if asked_after is not None and unit.dts >= asked_after * 90_000:
+            segmenter.live.playlist()
+    return segmenter
+
+
+def bodies(segmenter: Segmenter) -> list[bytes | None]:
+    """Every finished segment that can be asked for, after somebody has asked."""
+    segmenter.live.playlist()
+    window = segmenter.window
+    return [segment.body for segment in (*window.removed, *window.segments)]
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_a_late_viewer_gets_the_bytes_that_an_early_one_got(codec: Codec) -> None:
+    # Nothing has left the window yet, so that not even a counter may differ (LL12).
+    early, late = run(codec, 7, 0), run(codec, 7, None)
+    assert late.window.segments[0].parts[0].body is None, "nothing was written for nobody"
+    assert bodies(late) == bodies(early)
+    assert late.window.bytes == early.window.bytes
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_what_left_the_window_unseen_leaves_no_hole_in_what_is_seen(codec: Codec) -> None:
+    # TS04 and FM04 hold for what is served: sizes of all segments agree with those of a stream that was always watched.
+    early, late = run(codec, 30, 0), run(codec, 30, 27)
+    assert late.window.media_sequence == early.window.media_sequence > 1
+    watched, unwatched = bodies(early), bodies(late)
+    assert [len(body or b"") for body in unwatched] == [len(body or b"") for body in watched]
+    if codec == "h265":  # decode times are absolute; only the sequence numbers of unseen fragments are missing
+        times = [(body or b"").partition(b"tfdt")[2][:12] for body in watched]
+        assert [(body or b"").partition(b"tfdt")[2][:12] for body in unwatched] == times
+
+
+def test_what_is_put_off_is_bounded_by_the_window() -> None:
+    # A camera that nobody watches for a year.
+    segmenter = run("h264", 40, None)
+    window = segmenter.window
+    held = sum(len(segment.parts) for segment in (*window.removed, *window.segments))
+    held += len(window.open.parts) if window.open is not None else 0
+    assert len(segmenter._put_off) == held
+    assert bodies(segmenter)
+    assert not segmenter._put_off
+
+
+def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
+    # The viewer of the night shift: the middle of the stream was written for nobody.
+    tracks, units = units_of(make_flv("h264", seconds=30, gop=15, size=(96, 64)))
+    segmenter = Segmenter(HlsSettings(list=3), run="r", first_msn=1)
+    segmenter.tracks(tracks)
+    put_off = []
+    for unit in units:
+        segmenter.unit(unit)
+        if not 6 * 90_000 <= unit.dts < 24 * 90_000:
+            segmenter.live.playlist()
+        put_off.append(bool(segmenter._put_off))
+    changes = [after for before, after in itertools.pairwise(put_off) if before != after]
+    assert changes == [True, False, True, False], "before the first playlist, and in the night"
+    assert all(bodies(segmenter))
