@@ -83,6 +83,8 @@ class HttpServer:
         self._ticking: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._hot: HotPath | None = None
+        self.protocol: type[FastProtocol] = FastProtocol
+        """What its connections are; another one is for measurements."""
         self.port = settings.port
 
     async def start(self) -> None:
@@ -96,7 +98,7 @@ class HttpServer:
         self._hot = hot = self.hot_path()
         config = uvicorn.Config(
             self._app,
-            http=cast("type[asyncio.Protocol]", partial(FastProtocol, hot)),
+            http=cast("type[asyncio.Protocol]", partial(self.protocol, hot)),
             ws="none",
             lifespan="off",
             log_config=None,
