@@ -40,6 +40,7 @@ class FixedPlayable(MemoryPlayable):
         self.add_media("r1", "s.ts", (bytes(range(256)) * (SEGMENT // 256 + 1))[:SEGMENT])
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:  # noqa: ARG002
+        """The same bytes, whatever happens."""
         body = b"#EXTM3U\n".ljust(PLAYLIST, b"#")
         return Rendering(body, gzip.compress(body), f'"v{self.version}"')
 

@@ -99,7 +99,7 @@ def _server(name: str) -> Iterator[tuple[int, str, str]]:
             "-c",
             str(root / "nginx.conf"),
         ]
-        process = subprocess.Popen([*pinned, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([*pinned, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
         time.sleep(0.5)
         urls = (f"{base}/p.m3u8", f"{base}/s.ts")
     else:
@@ -215,9 +215,11 @@ def _write(
         [
             f"# {TITLE}",
             "",
-            f"Playlists of {PLAYLIST // 1024} kB and segments of {SEGMENT // 1024} kB over 32 kept connections. "
-            f"Medians of {rounds} rounds; server on core 0, wrk on core 1. hlsd checks and charges the session of each "
-            "request. nginx: Debian's, one worker, files in memory, sendfile. Written by `make bench ARGS=hotpath`.",
+            (
+                f"Playlists of {PLAYLIST // 1024} kB and segments of {SEGMENT // 1024} kB over 32 kept connections. "
+                f"Medians of {rounds} rounds; server on core 0, wrk on core 1. hlsd checks and charges "
+                "the session of each request. nginx: Debian's, one worker, files in memory, sendfile. Written by `make bench`."
+            ),
             "",
             table,
             "",
@@ -225,8 +227,10 @@ def _write(
             "",
             "![CPU per request](hotpath-cpu.svg)",
             "",
-            "CPU is user and system time of the server over the requests of a run. nginx-rtmp's HLS is nginx's own "
-            "file serving, and costs what nginx costs here.",
+            (
+                "CPU is user and system time of the server over the requests of a run. nginx-rtmp's HLS is nginx's own "
+                "file serving, and costs what nginx costs here."
+            ),
             "",
             "## Machine",
             "",

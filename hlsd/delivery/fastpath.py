@@ -131,6 +131,8 @@ class FastProtocol(HttpToolsProtocol):
         """Refused: nothing more is answered."""
         self.lost = False
         self.draining = False
+        self.fd = -1
+        """Its socket, if bytes may be put there directly: bare TCP."""
         self.ip = ""
         self.address: Address | None = None
         self.governing = False
@@ -162,6 +164,9 @@ class FastProtocol(HttpToolsProtocol):
             return
         self.governing = hot.connections.full
         transport.set_write_buffer_limits(high=0)  # one object at most: what does not fit the kernel pauses writing
+        sock = transport.get_extra_info("socket")
+        if sock is not None and self.scheme == "http":
+            self.fd = sock.fileno()
         timeout = hot.settings.header_timeout
         hot.connections.expect(self, self.now + (min(timeout, 2.0) if self.governing else timeout))
 
@@ -363,7 +368,7 @@ class FastProtocol(HttpToolsProtocol):
         return True
 
     def _send(self, ready: Ready) -> None:
-        ready.send(self.transport, self.server_state.default_headers)
+        ready.send(self.transport, self.server_state.default_headers, self.fd)
         self.hot.sessions.charge(self.session, ready.size, ready.media)
         if self.flow.write_paused:
             self.charged = (self.session, ready.size, ready.media)
