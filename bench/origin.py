@@ -58,12 +58,15 @@ def rss() -> int:
     return int(fields[1]) * 4096
 
 
-async def serve(port: int, *, asgi: bool, waiters: int) -> None:
+async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object]) -> None:
+    """Runs until it is ended, or until its releases are measured."""
     stream = FixedPlayable()
     clock = SystemClock()
     signer = Signer([Key(b"a key for measurements")], clock.wall)
     sessions = Registry(signer, clock, lambda _app, _name: 3600.0, max_sessions=100_000)
-    settings = HttpSettings(bind="127.0.0.1", port=port, max_requests=0, max_waiters_per_session=100_000)
+    settings = HttpSettings.model_validate(
+        {"bind": "127.0.0.1", "port": port, "max_requests": 0, "max_waiters_per_session": 100_000, **http}
+    )
     app = create_app(MemoryDirectory(cam=stream), sessions, settings, clock)
     server = HttpServer(settings, app, structlog.get_logger())
     if asgi:
@@ -107,5 +110,6 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--asgi", action="store_true")
     parser.add_argument("--waiters", type=int, default=0)
+    parser.add_argument("--http", type=json.loads, default={}, help="settings of section http, as JSON")
     given = parser.parse_args()
-    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters))
+    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http))

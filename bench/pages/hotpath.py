@@ -218,7 +218,8 @@ def _write(
             (
                 f"Playlists of {PLAYLIST // 1024} kB and segments of {SEGMENT // 1024} kB over 32 kept connections. "
                 f"Medians of {rounds} rounds; server on core 0, wrk on core 1. hlsd checks and charges "
-                "the session of each request. nginx: Debian's, one worker, files in memory, sendfile. Written by `make bench`."
+                "the session of each request. nginx: Debian's, one worker, files in memory, sendfile. "
+                "Written by `make bench`."
             ),
             "",
             table,
