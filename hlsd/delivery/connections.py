@@ -37,6 +37,10 @@ class Guarded(Protocol):
         """Bytes that its client has still to take: in our buffer and in the kernel's."""
         ...
 
+    def catch_up(self) -> None:
+        """Looks whether its client has taken what it was given too much of."""
+        ...
+
     def close(self) -> None:
         """Ends it in good order; called when its time is over."""
         ...
@@ -126,7 +130,8 @@ class Connections:
         """Once a second: ends what took too long."""
         self._wheel.turn(now, lambda connection: self._look(connection, now))
         for connection, (since, size) in list(self._stalled.items()):
-            if now - since < self._send_timeout:
+            connection.catch_up()
+            if connection not in self._stalled or now - since < self._send_timeout:
                 continue
             unsent = connection.unsent()
             if size - unsent >= SLOWEST:

@@ -47,6 +47,8 @@ UNUSUAL = frozenset(
 )
 """Headers with which a request is the slow road's."""
 NOTED = UNUSUAL | {b"accept-encoding", b"connection", b"origin"}
+MAX_UNREAD = 512 * 1024
+"""Bytes that a client may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
 MAX_PIPELINED = 16
 """Requests that one connection may have waiting behind one another."""
 _NEVER = b"\n"
@@ -133,6 +135,10 @@ class FastProtocol(HttpToolsProtocol):
         self.draining = False
         self.fd = -1
         """Its socket, if bytes may be put there directly: bare TCP."""
+        self.owed = 0
+        """Bytes of body sent since it was last seen how many its client has not taken."""
+        self.overfed = False
+        """More than `MAX_UNREAD` lie in the kernel: nothing is written although it could be."""
         self.ip = ""
         self.address: Address | None = None
         self.governing = False
@@ -212,6 +218,21 @@ class FastProtocol(HttpToolsProtocol):
         self.now = monotonic()  # idle from here on
         self.charged = None
         self.hot.connections.flows(self)
+
+    def catch_up(self) -> None:
+        """Goes on with a client that was overfed, once it has taken enough."""
+        if self.overfed and self.unsent() < MAX_UNREAD // 2:
+            self.overfed = False
+            self.resume_writing()
+
+    def _overfed(self) -> bool:
+        """Whether its client asks for more than it reads; then what it asks for waits, as if the kernel had no room."""
+        self.owed = self.unsent()
+        if self.owed <= MAX_UNREAD:
+            return False
+        self.overfed = True
+        self.pause_writing()
+        return True
 
     def shutdown(self) -> None:
         """Uvicorn's call to end in good order: what is held is answered first, with `Connection: close`."""
@@ -356,7 +377,7 @@ class FastProtocol(HttpToolsProtocol):
             origin = None
             table = shelf.zipped if zipped else shelf.plain
         answer = table.get(rest) or hot.shelves.judge(table, session, rest, zipped, origin)
-        if answer is None:
+        if answer is None or (self.owed > MAX_UNREAD and self._overfed()):
             return False
         session.requests += 1
         session.last = self.now
@@ -368,6 +389,7 @@ class FastProtocol(HttpToolsProtocol):
         return True
 
     def _send(self, ready: Ready) -> None:
+        self.owed += ready.size
         ready.send(self.transport, self.server_state.default_headers, self.fd)
         self.hot.sessions.charge(self.session, ready.size, ready.media)
         if self.flow.write_paused:
