@@ -103,7 +103,7 @@ def _server(name: str) -> Iterator[tuple[int, str, str]]:
         time.sleep(0.5)
         urls = (f"{base}/p.m3u8", f"{base}/s.ts")
     else:
-        process, path = _origin(port, *(["--asgi"] if name == "Starlette" else []))
+        process, path = start_origin(port, *(["--asgi"] if name == "Starlette" else []))
         urls = (f"{base}{path}index.m3u8", f"{base}{path}r1/s.ts")
     try:
         yield process.pid, *urls
@@ -115,7 +115,7 @@ def _server(name: str) -> Iterator[tuple[int, str, str]]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _origin(port: int, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+def start_origin(port: int, *arguments: str) -> tuple[subprocess.Popen[str], str]:
     command = ["taskset", "-c", "0", sys.executable, "-m", "bench.origin", str(port), *arguments]
     process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -141,7 +141,7 @@ def _measure(pid: int, url: str, seconds: float) -> tuple[float, float]:
 
 def _release(count: int) -> dict[str, float]:
     port = free_port()
-    process, path = _origin(port, "--waiters", str(count))
+    process, path = start_origin(port, "--waiters", str(count))
     viewers = subprocess.Popen(
         ["taskset", "-c", "1", sys.executable, "-m", "bench.waiters", str(port), path, str(count)],
         cwd=_ROOT,
