@@ -70,16 +70,9 @@ def _fan(film: Path, root: Path, viewers: int, streams: int, seconds: float) -> 
             said = swarm.run(
                 "llswarm",
                 [
-                    server.hls("s%d"),
-                    "--viewers",
-                    str(viewers),
-                    "--streams",
-                    str(streams),
-                    "--ramp",
-                    "8",
-                    "--per-viewer-ip",
-                    "--server-pid",
-                    str(server.process.pid),
+                    server.hls("s%d" if streams > 1 else "s0"),
+                    *("--viewers", str(viewers), "--streams", str(streams), "--ramp", "8", "--per-viewer-ip"),
+                    *("--server-pid", str(server.process.pid)),
                 ],
                 seconds=seconds,
             )
@@ -161,7 +154,7 @@ def _write(
             own = [one for one in fans if (one["viewers"], one["streams"]) == (viewers, streams)]
 
             def middle(key: str, own: Sequence[dict[str, Any]] = own) -> float:
-                return statistics.median(one[key] for one in own)
+                return float(statistics.median(one[key] for one in own))
 
             p50, p99, stalls = middle("p50_ms"), middle("p99_ms"), sum(one["stalls"] for one in own)
             good = p50 <= P50_TARGET and p99 <= P99_TARGET and not stalls
@@ -218,8 +211,9 @@ def _write(
             f"# {TITLE}",
             "",
             (
-                f"Low-latency HLS with parts of 1/3 s; medians of {rounds} runs of {seconds:.0f} s, a fresh server each, "
-                "on core 0, load on core 1. Spread is from the first viewer to the median one and to the 99th percentile."
+                f"Low-latency HLS with parts of 1/3 s; medians of {rounds} runs of {seconds:.0f} s, a fresh server "
+                "each, on core 0, load on core 1. Spread is from the first viewer to the median one and to the 99th "
+                "percentile."
             ),
             "",
             *(line for table in tables for line in (table, "")),
