@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hlsd.delivery.connections import Address, Connections, in_kernel
+from hlsd.delivery.connections import Address, Connections, acknowledged, in_kernel
 from hlsd.delivery.holds import Crowd, Holds, Line, Outcome
 from hlsd.delivery.request import accepts_gzip
 from hlsd.delivery.settings import HttpSettings
@@ -152,6 +152,8 @@ class FastProtocol(HttpToolsProtocol):
         self.session: Session | None = None
         self.crowd: Crowd | None = None
         # What was charged last, for the refund:
+        self.given = 0
+        """Bytes given to the connection when it was last found not to take them."""
         self.charged: tuple[Session | None, int, bool] | None = None
 
     # -- the transport
@@ -181,10 +183,7 @@ class FastProtocol(HttpToolsProtocol):
         self.lost = True
         if self.line is not None:
             self.hot.holds.leave(self)
-        unsent = self._buffered()
-        if unsent and self.charged is not None:
-            session, size, media = self.charged
-            self.hot.sessions.charge(session, -min(size, unsent), media)
+        self._refund()
         if self.address is not None:
             self.hot.connections.leave(self, self.address)
             self.address = self.crowd = None
@@ -210,6 +209,7 @@ class FastProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not take what was written."""
         super().pause_writing()
+        self.given = self.unsent() + self._acked()
         self.hot.connections.stalls(self, monotonic())
 
     def resume_writing(self) -> None:
@@ -483,15 +483,19 @@ class FastProtocol(HttpToolsProtocol):
 
     def cut(self) -> None:
         """It does not read."""
-        self._refund()
         self.transport.abort()
 
     def _refund(self) -> None:
-        """Takes back what never left our buffer."""
-        if self.charged is not None:
+        """Takes back what its client did not get of an object that did not leave our buffer whole."""
+        if self.charged is not None and self.flow.write_paused:
             session, size, media = self.charged
             self.charged = None
-            self.hot.sessions.charge(session, -min(size, self._buffered()), media)
+            self.hot.sessions.charge(session, -min(size, max(0, self.given - self._acked())), media)
+
+    def _acked(self) -> int:
+        """Bytes that its client's kernel has confirmed; the transport forgets its buffer before it says goodbye."""
+        sock = self.transport.get_extra_info("socket")
+        return acknowledged(sock) if sock is not None else 0
 
     def _buffered(self) -> int:
         return self.transport.get_write_buffer_size()

@@ -410,11 +410,11 @@ async def test_a_viewer_that_does_not_read_gets_one_object_and_is_cut() -> None:
     scene.hot.connections.sweep(monotonic() + 31)
     assert aborted(client)
     assert scene.hot.connections.slow == 1
+    client.hang_up()
+    await settle(client)
     session = next(iter(scene.road.sessions))
     assert session.media_bytes <= 200_000
     assert session.media_bytes == scene.road.sessions.ledger.total
-    client.hang_up()
-    await settle(client)
 
 
 async def test_r5_draining_answers_who_waits_with_connection_close() -> None:

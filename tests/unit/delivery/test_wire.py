@@ -13,7 +13,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.wire import FILED, JOINED, WANTED, Ready, Sheet
 from tests.support.playable import MemoryPlayable
 from tests.support.roads import Pipe
-from tests.unit.delivery.conftest import Running
+from tests.unit.delivery.conftest import Running, until
 
 STAMP = [(b"date", b"now")]
 SID = "A" * 22
@@ -75,3 +75,24 @@ def test_a_file_is_closed_with_its_answer() -> None:
     del sheet
     gc.collect()
     assert Sheet.count == before
+
+
+@pytest.mark.parametrize("ranged", [False, True], ids=["fast path", "ASGI"])
+async def test_a_hang_up_in_the_middle_is_charged_for_what_was_taken(running: Running, ranged: bool) -> None:
+    """The transport has forgotten its buffer by the time it says goodbye; the kernel has not."""
+    cam = running.directory.find("live", "cam")
+    assert isinstance(cam, MemoryPlayable)
+    cam.add_media("r1", "big.ts", bytes(30_000_000))
+    await running.client.get(f"/live/cam/~{SID}/index.m3u8")
+    session = next(iter(running.server.hot.sessions))  # type: ignore[call-overload]
+    reader, writer = await running.connect()
+    more = "Range: bytes=0-\r\n" if ranged else ""
+    writer.write(f"GET /live/cam/~{SID}/r1/big.ts HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+    got = 0
+    while got < 1_000_000:
+        got += len(await reader.read(65536))
+    writer.transport.abort()
+    await until(lambda: running.server.hot.connections.open <= 1)
+    assert 1_000_000 <= session.media_bytes < 20_000_000
+    own = session.media_bytes + session.playlist_bytes
+    assert running.server.hot.sessions.ledger.total == own  # type: ignore[attr-defined]
