@@ -36,6 +36,9 @@ AUDIO_DEVIATION: Final = 50 * TICKS_PER_MS
 AUDIO_PATIENCE: Final = 48
 """Audio frames in a row that must be early before some are dropped: senders that bundle frames are early for a few."""
 
+DOUBT_MS: Final = 500
+"""How far the other track must go on, through the time that one leapt over, to show that there was no jump."""
+
 _HALF: Final = 1 << 31
 _FULL: Final = 1 << 32
 _SAME_EVENT_MS: Final = 3_000
@@ -45,7 +48,7 @@ _SAME_EVENT_MS: Final = 3_000
 class _Clock:
     """What is remembered of one track: its last wire time, and what must be added to come to output ticks."""
 
-    __slots__ = ("last", "moved", "offset", "raw", "started", "step", "wire")
+    __slots__ = ("doubt", "last", "moved", "offset", "raw", "started", "step", "wire")
 
     def __init__(self) -> None:
         self.started = False
@@ -53,6 +56,7 @@ class _Clock:
         self.raw = 0  # the same, unwrapped: ms
         self.offset = 0  # ticks from raw * 90 to the output
         self.moved = 0  # by how much jumps have changed the offset that the other track has not followed yet
+        self.doubt = 0  # raw time of the other track at which a leap forward turns out to have been a gap; 0: none
         self.last = 0  # the last DTS given: ticks
         self.step = 33  # the last plausible distance between frames: ms
 
@@ -181,7 +185,21 @@ class Timeline:
             clock.step = step
         clock.wire = timestamp
         clock.raw += step
+        if other.doubt and clock.raw > other.doubt:
+            self._mend(other, clock)
         return clock.raw * TICKS_PER_MS + clock.offset
+
+    def _mend(self, leapt: _Clock, steady: _Clock) -> None:
+        """Takes a jump back: the other track went on through the time that was leapt over, so there was only a gap.
+
+        Without this the two would stay as far apart as the gap was long.
+        """
+        leapt.doubt = leapt.moved = 0
+        leapt.offset = steady.offset
+        if leapt is self._audio:
+            self._anchor = None
+        self._repaired("jump")
+        self._jump()
 
     def _unwrap(self, difference: int) -> int:
         """The step in ms behind a difference of two wire times."""
@@ -232,12 +250,14 @@ class Timeline:
                     and -BACKWARD_MS * TICKS_PER_MS <= ticks - clock.last <= _SAME_EVENT_MS * TICKS_PER_MS
                 ):
                     clock.offset = offset
-                    clock.moved = other.moved = 0
+                    clock.moved = other.moved = clock.doubt = other.doubt = 0
                     return ticks
         self._repaired("jump")
         self._jump()
         ticks = newest + clock.step * TICKS_PER_MS
         offset = ticks - clock.raw * TICKS_PER_MS
+        if step > 0 and other.started and other.offset == clock.offset:
+            clock.doubt = max(clock.raw - step, other.raw) + DOUBT_MS
         clock.moved += offset - clock.offset
         clock.offset = offset
         return ticks

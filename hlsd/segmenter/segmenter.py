@@ -190,13 +190,15 @@ class Segmenter:
             if self._quiet >= QUIET and not self.live.waiting:
                 self._add(cut, None)
             else:
+                self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
                 self._add(cut, writer.part(cut))
         if self._window.target_duration and (self._settings.low_latency or any(cut.closes for cut in cuts)):
             self.live.changed()
 
     def _catch_up(self) -> None:
-        """Somebody asks: writes what was put off, in order, before anything is shown to him."""
-        self._quiet = 0
+        """Somebody asks, or waits: writes what was put off, in order, before anything is shown to him."""
+        if self._quiet >= QUIET:
+            self._quiet = 0
         while self._put_off:
             writer, segment, part, cut = self._put_off.popleft()
             if self._window.holds(part):

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.broadcast import wait_for
+from tests.support.broadcast import wait_for, wait_for_playlist
 from tests.support.encoders import ENCODERS
 from tests.support.footage import Film
 from tests.support.llcheck import Playlist, Watch, parse, watch
@@ -53,6 +53,7 @@ def test_a_publisher_that_comes_back_otherwise_changes_no_promise(films: Path, t
 
 def after_two_segments(server: HlsdServer) -> Playlist:
     """The first playlist with two whole segments."""
+    wait_for_playlist(server.hls("cam"))
     top = httpx.get(server.hls("cam"), timeout=20)
     variant = top.url.join(top.text.splitlines()[-1])
     now = Playlist("")

@@ -9,6 +9,7 @@ seen". Also a command: `python -m tests.support.llcheck URL [seconds]`.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import re
 import statistics
 import sys
@@ -21,6 +22,7 @@ import httpx
 
 from tests.support.playlistcheck import Violation, parse_attributes
 
+_OF_SEGMENT = ("#EXTINF", "#EXT-X-PART:", "#EXT-X-PROGRAM", "#EXT-X-MAP", "#EXT-X-DISCONTINUITY", "#EXT-X-GAP")
 _TICK = 0.00001  # durations are printed with five decimals
 
 
@@ -99,7 +101,7 @@ def parse(text: str, at: float = 0.0) -> Playlist:  # noqa: PLR0912 - one branch
             playlist.hints.append(value)
         elif line == "#EXT-X-ENDLIST":
             playlist.ended = True
-        elif line.startswith(("#EXTINF", "#EXT-X-PART:", "#EXT-X-PROGRAM", "#EXT-X-MAP", "#EXT-X-DISCONTINUITY")):
+        elif line.startswith(_OF_SEGMENT):
             if name == "EXT-X-DISCONTINUITY-SEQUENCE":
                 continue
             segment.tags.append(name)
@@ -312,7 +314,10 @@ async def _step(client: httpx.AsyncClient, variant: httpx.URL, now: Playlist, se
         seen.media[hint] = body
     if delta.edge == full.edge:
         whole = merge(now.text, delta.text)
-        seen.note("DD11", whole == full.text, f"merged:\n{whole}\nfull:\n{full.text}")
+        if whole != full.text:
+            differ = difflib.unified_diff(full.text.splitlines(), whole.splitlines(), "full", "merged", "", "", 1, "")
+            seen.note("DD11", False, "\n".join(differ))
+        seen.note("DD11", True)
         _judge_skip(seen, full, delta)
     return full
 

@@ -155,6 +155,21 @@ def test_gap_in_one_track_is_no_jump() -> None:
     assert watched.jumps == 0
 
 
+@pytest.mark.parametrize("leap", [1_600, 9_000])
+def test_tracks_stay_together_when_only_one_leapt_and_the_other_went_on(leap: int) -> None:
+    """An encoder that skips pictures sends them ahead of the sound of that time: a gap, though it looks like a jump."""
+    watched = Watched()
+    watched.dts(0, 33, 66, 100)
+    watched.sound(*range(0, 100, 21))
+    watched.dts(100 + leap)
+    watched.sound(*range(105, leap + 300, 21))
+    last = watched.dts(*range(133 + leap, leap + 300, 33))[-1]
+    heard = watched.sound(leap + 301)[0]
+    assert heard is not None
+    assert abs((heard - last) / MS - (301 + leap - (133 + leap + 33 * 5))) < 50
+    assert watched.jumps == 2, "one for the leap, one for taking it back"
+
+
 def test_forward_step_beyond_a_second_without_a_witness_is_a_jump() -> None:
     """TL02: the output goes on one frame later, behind a discontinuity."""
     watched = Watched()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from typing import Literal
 
@@ -53,6 +54,24 @@ def test_what_left_the_window_unseen_leaves_no_hole_in_what_is_seen(codec: Codec
     if codec == "h265":  # decode times are absolute; only the sequence numbers of unseen fragments are missing
         times = [(body or b"").partition(b"tfdt")[2][:12] for body in watched]
         assert [(body or b"").partition(b"tfdt")[2][:12] for body in unwatched] == times
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+async def test_a_viewer_who_waits_for_the_first_playlist_breaks_no_order(codec: Codec) -> None:
+    # He has asked for nothing that could be answered, and yet the parts from here on are written for him.
+    tracks, units = units_of(make_flv(codec, seconds=7, gop=15, size=(96, 64)))
+    segmenter = Segmenter(HlsSettings(list=3), run="r", first_msn=1)
+    segmenter.tracks(tracks)
+    waiter = None
+    for unit in units:
+        segmenter.unit(unit)
+        if unit.dts >= 90_000 and waiter is None:
+            assert segmenter._put_off
+            waiter = asyncio.create_task(segmenter.live.until_playlist(5))
+            await asyncio.sleep(0)
+    assert waiter is not None
+    assert await waiter
+    assert bodies(segmenter) == bodies(run(codec, 7, 0))
 
 
 def test_what_is_put_off_is_bounded_by_the_window() -> None:
