@@ -7,25 +7,24 @@ and the differential test proves that nobody can tell the roads apart.
 
 Every answer is charged to its session. A held request is an entry in its stream's waiter list. What uvicorn does not
 bound is bounded here: heads, bodies, silences, readers, requests of one connection (`hlsd.delivery.connections`).
+
+It is long because it is one state machine: every line of it reads or moves the state of one connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hlsd.delivery.connections import Address, Connections, acknowledged, in_kernel
-from hlsd.delivery.holds import Crowd, Holds, Line, Outcome
-from hlsd.delivery.request import accepts_gzip
-from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.shelf import Shelves
+from hlsd.delivery.connections import Address, acknowledged, in_kernel
+from hlsd.delivery.holds import Crowd, Line, Outcome
+from hlsd.delivery.hotpath import HotPath
 from hlsd.delivery.wire import Ready
-from hlsd.ports import Directory, Session, Sessions
+from hlsd.ports import Session
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -55,8 +54,6 @@ _NEVER = b"\n"
 """No request begins with it."""
 MAX_TAILS = 4096
 """Header blocks that connections share in memory."""
-MAX_CODINGS = 256
-"""Values of Accept-Encoding whose meaning is remembered."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -68,35 +65,6 @@ _TOO_MANY = (
 )
 _GOVERNING = (b"/api/", b"/healthz", b"/readyz", b"/metrics")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
-
-
-@dataclass(slots=True)
-class HotPath:
-    """What all connections of a listener share."""
-
-    settings: HttpSettings
-    directory: Directory
-    sessions: Sessions
-    shelves: Shelves
-    holds: Holds
-    connections: Connections
-    refusal: Ready
-    """What a request gets that cannot be held."""
-    varies: bool
-    """Whether the Origin matters."""
-    codings: dict[bytes, bool]
-    """Whether a value of Accept-Encoding takes gzip."""
-    tails: dict[bytes, bytes] = field(default_factory=dict)
-    """Header blocks as players send them: many connections, few kinds of players."""
-
-    def takes_gzip(self, value: bytes) -> bool:
-        """Whether gzip may be sent to who says `value`."""
-        found = self.codings.get(value)
-        if found is None:
-            found = accepts_gzip(value)
-            if len(self.codings) < MAX_CODINGS:
-                self.codings[value] = found
-        return found
 
 
 class FastProtocol(HttpToolsProtocol):

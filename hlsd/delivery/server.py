@@ -23,7 +23,8 @@ from starlette.applications import Starlette
 
 from hlsd.delivery.answer import Judge
 from hlsd.delivery.connections import Connections, file_limit
-from hlsd.delivery.fastpath import FastProtocol, HotPath
+from hlsd.delivery.fastpath import FastProtocol
+from hlsd.delivery.hotpath import HotPath
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelves

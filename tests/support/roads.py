@@ -18,7 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hlsd.clock import SystemClock
-from hlsd.delivery.fastpath import FastProtocol, HotPath
+from hlsd.delivery.fastpath import FastProtocol
+from hlsd.delivery.hotpath import HotPath
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
