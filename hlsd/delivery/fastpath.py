@@ -48,6 +48,8 @@ UNUSUAL = frozenset(
 NOTED = UNUSUAL | {b"accept-encoding", b"connection", b"origin"}
 MAX_UNREAD = 512 * 1024
 """Bytes that a client may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
+MAX_LATER = 4096
+"""Bytes that a connection may have waiting for the end of a release; more is read at once."""
 MAX_PIPELINED = 16
 """Requests that one connection may have waiting behind one another."""
 _NEVER = b"\n"
@@ -101,6 +103,8 @@ class FastProtocol(HttpToolsProtocol):
         """Refused: nothing more is answered."""
         self.lost = False
         self.draining = False
+        self.later: bytes | None = None
+        """What it sent during a release, not read yet."""
         self.fd = -1
         """Its socket, if bytes may be put there directly: bare TCP."""
         self.owed = 0
@@ -158,7 +162,26 @@ class FastProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser, and watches heads and bodies that come in pieces."""
+        """Feeds the parser, and watches heads and bodies that come in pieces.
+
+        While a release is under way those who were answered ask again already: what they ask is read when all the
+        others have their answer, or the last of them would wait for two requests of everybody before them.
+        """
+        if self.later is not None:
+            self.resume()
+        elif self.hot.holds.releasing and len(data) <= MAX_LATER:
+            self.later = data
+            self.hot.later.append(self)
+            return
+        self._read(data)
+
+    def resume(self) -> None:
+        """Reads what was put off."""
+        later, self.later = self.later, None
+        if later is not None and not self.lost:
+            self._read(later)
+
+    def _read(self, data: bytes) -> None:
         self.now = monotonic()
         if data.startswith(self.lead) and data.endswith(self.tail) and self._again(data):
             return

@@ -110,7 +110,10 @@ class Holds:
         self._bounds = bounds
         self._streams: dict[Playable, _Stream] = {}
         self._due: deque[_Release] = deque()
-        self._pumping = False
+        self.releasing = False
+        """A release takes more than one turn of the event loop, and is not over."""
+        self.released: Callable[[], None] = lambda: None
+        """Called when it is."""
         self._turn = 0.0
         self._drained = False
         self.waiting = 0
@@ -235,9 +238,9 @@ class Holds:
 
     def _pump(self, *, again: bool = False) -> None:
         """Answers up to `BATCH` waiters, and comes back for the rest after the event loop has had its turn."""
-        if self._pumping and not again:
+        if self.releasing and not again:
             return
-        self._pumping = False
+        was, self.releasing = self.releasing, False
         left = BATCH
         while self._due and left > 0:
             release = self._due[0]
@@ -250,8 +253,10 @@ class Holds:
             if release.done:
                 self._due.popleft()
         if self._due:
-            self._pumping = True
+            self.releasing = True
             asyncio.get_running_loop().call_soon(lambda: self._pump(again=True))
+        elif was:
+            self.released()
 
 
 class _Stream:

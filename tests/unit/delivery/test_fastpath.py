@@ -482,3 +482,30 @@ async def test_what_never_left_is_refunded() -> None:
     session = next(iter(scene.road.sessions))
     assert 598_000 <= session.media_bytes <= 600_000
     assert scene.road.sessions.ledger.total == session.media_bytes
+
+
+async def test_a_release_comes_before_what_the_released_ask_next() -> None:
+    """Else the last viewer's playlist waits for two requests of everybody before."""
+    scene = Scene(max_waiters_per_session=5000, max_connections_per_ip=0, max_waiters_per_ip=0)
+    scene.watch("ll")
+    clients = [scene.road.connect() for _ in range(1200)]
+    for client in clients:
+        client.feed(get(BLOCKING))
+    scene.low.add_part()
+    first = [client for client in clients if client.pipe.sent]
+    for client in first:
+        client.feed(get(BLOCKING[:-1] + "1"))
+    assert scene.hot.holds.waiting == 700, "nothing is read yet"
+    first[0].feed(get(f"/live/ll/~{SID}/index.m3u8"))  # more than one thing of one client is not put off
+    gone = first[1]
+    gone.hang_up()
+    for _ in range(6):
+        await asyncio.sleep(0)
+    await settle(first[0])
+    assert all(statuses(client) == [200] for client in clients if client is not first[0])
+    assert scene.hot.holds.waiting == 500 - 1
+    assert not scene.hot.later
+    scene.low.add_part()
+    await settle(first[0])
+    assert statuses(first[0]) == [200, 200, 200]
+    assert {tuple(statuses(client)) for client in first[2:]} == {(200, 200)}
