@@ -21,8 +21,9 @@ from hlsd.hub import Hub
 from hlsd.rooms import ROOMS, Room, house_of
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.keyfile import KEY_BYTES, load_key
 from hlsd.sessions.registry import Registry
-from hlsd.sessions.signing import KEY_BYTES, Key, Signer, load_key
+from hlsd.sessions.signing import Key, Signer
 from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:

@@ -10,15 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 SID_LENGTH = 28
-KEY_BYTES = 32
 MIN_KEY = 16
 
 _SHAPE = re.compile(rb"[A-Za-z0-9_-]{28}")
@@ -63,33 +60,6 @@ class Signer:
         for key in self._keys:  # all of them: time must not tell which
             good |= hmac.compare_digest(_mac(key, body, path), mac)
         return int.from_bytes(body[_RANDOM:], "big") if good else None
-
-
-def load_key(path: Path) -> Key:
-    """The key in the file `path`, made on the first start: 0600, 32 random bytes as hex.
-
-    Raises:
-        OSError: it cannot be read or written.
-        ValueError: it does not hold a key.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        text = path.read_text(encoding="ascii", errors="replace").strip()
-        try:
-            secret = bytes.fromhex(text)
-        except ValueError:
-            secret = b""
-        if len(secret) < MIN_KEY:
-            raise ValueError(f"{path} holds no session key; remove it, and a new one is made") from None
-        return Key(secret)
-    secret = secrets.token_bytes(KEY_BYTES)
-    with os.fdopen(handle, "w") as file:
-        file.write(secret.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return Key(secret)
 
 
 def _mac(key: Key, body: bytes, path: str) -> bytes:

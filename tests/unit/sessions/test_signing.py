@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.sessions.signing import Key, Signer, load_key
+from hlsd.sessions.keyfile import load_key
+from hlsd.sessions.signing import Key, Signer
 
 KEY = Key(b"0123456789abcdef")
 NOW = 1_700_000_000
