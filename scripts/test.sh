@@ -13,7 +13,11 @@ run() {
 # Pure, or their own server on loopback: they keep the cores busy.
 run -n "${JOBS:-2}" tests --ignore tests/interop --ignore tests/fault "$@"
 # Real encoders and players at the pace of the clock: more of them than cores. A file stays in one process.
-run -n "$((${JOBS:-2} + 1))" --dist loadfile tests/interop tests/fault --ignore-glob '*/test_browser*' "$@"
+browsers=$(grep -rlE '^from tests\.support import browser|^from tests\.support\.browser' tests/interop)
+for file in $browsers; do leave="${leave:-} --ignore $file"; done
+# shellcheck disable=SC2086
+run -n "$((${JOBS:-2} + 1))" --dist loadfile tests/interop tests/fault ${leave:-} "$@"
 # A browser that has to share the cores stalls for reasons that are not ours.
-run tests/interop/test_browser*.py "$@"
+# shellcheck disable=SC2086
+run ${browsers:-tests/interop} "$@"
 exit $result

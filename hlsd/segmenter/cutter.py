@@ -83,6 +83,7 @@ class Cutter:
         self._opens = True
         self._forced = False
         self._last_key = 0
+        self._last_clean = 0
         self._gop = 0
         self.longest_gop = 0
         """Longest distance between two key frames so far, ticks."""
@@ -121,6 +122,8 @@ class Cutter:
         if unit.key:
             self._gop = unit.dts - self._last_key
             self._last_key = unit.dts
+            if unit.clean:
+                self._last_clean = unit.dts
             self.longest_gop = max(self.longest_gop, self._gop)
         if self._may_end(unit) or self._must_end(unit):
             # A leading track that comes back behind the other one (see `_follow`) cannot end a part in the past.
@@ -158,7 +161,8 @@ class Cutter:
 
     def _begin(self, unit: AccessUnit) -> None:
         self._started = True
-        self._segment_start = self._part_start = self._last_key = self._origin = unit.dts
+        self._segment_start = self._part_start = self._origin = unit.dts
+        self._last_key = self._last_clean = unit.dts
         self._audio = [s for s in self._audio if s.unit.dts + s.duration > unit.dts]
         self._segment_bytes = sum(len(sample.unit.payload) for sample in self._audio)
         if self._lead is Kind.VIDEO and not unit.key:
@@ -204,8 +208,8 @@ class Cutter:
                 self._force(None)
 
     def _force(self, opening: AccessUnit | None) -> None:
-        """Marks the segment just opened as forced unless it begins with a frame where decoding can start."""
-        if opening is None or not (opening.key and opening.clean):
+        """Marks the segment just opened as forced unless it begins with a key frame."""
+        if opening is None or not opening.key:
             self._forced = True
             self.forced_cuts += 1
 
@@ -219,16 +223,19 @@ class Cutter:
 
     def _may_end(self, unit: AccessUnit) -> bool:
         """Whether the segment ends before `unit` because it should."""
-        if not (unit.key and unit.clean) or unit.dts <= self._part_start:
+        if not unit.key or unit.dts <= self._part_start:
             return False
+        elapsed = unit.dts - self._segment_start
+        passes = self._lead is Kind.VIDEO and elapsed + self._gop > self._limits.segment_limit
+        if not unit.clean and not passes and unit.dts - self._last_clean < 2 * self._limits.segment_target:
+            return False  # HE03: a CRA "is only cut at if no IDR comes", as with x265's open groups of pictures
         if self._forced:
             return True  # no player can start in this segment, so it is as short as it may be (LL23)
-        elapsed = unit.dts - self._segment_start
         slack = self._frame[self._lead] // 2  # TL07: at the boundary nearest to the target
         if elapsed + slack >= self._limits.segment_target:
             return True
         # One more group of pictures would pass the limit, so a shorter segment is the lesser evil (TL05).
-        return self._lead is Kind.VIDEO and elapsed + self._gop > self._limits.segment_limit
+        return passes
 
     def _must_end(self, unit: AccessUnit) -> bool:
         """Whether the segment ends before `unit` because it may not go on."""

@@ -238,8 +238,8 @@ class Segmenter:
         self._discontinuity = False
         if self._window.target_duration:
             self._dated = True  # listed with its first part: the mapping of this run must not change (MP15)
+        self.forced_cuts += cut.forced
         if not cut.independent:
-            self.forced_cuts += 1
             self.live.dependent()
 
     def _finish_segment(self) -> None:

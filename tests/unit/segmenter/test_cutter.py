@@ -186,12 +186,25 @@ def test_bytes_dropped_before_the_first_picture_do_not_count_against_the_first_s
     assert len(lengths(cuts)) == 2
 
 
+def test_open_groups_of_pictures_are_cut_at_when_no_idr_comes() -> None:
+    """HE03: x265 sends one IDR and then CRA pictures; without cuts at these, segments would run to the limit."""
+    units = video_at([n * 3000 for n in range(600)], 30, clean=False)
+    units[0] = units[0]._replace(clean=True)
+    cuts, cutter = cut_all(units, limits(limit=10), ONLY_VIDEO)
+    openings = [cut for cut in cuts if cut.opens]
+    assert [cut.start // TICKS for cut in openings] == [0, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert all(cut.video[0].unit.key for cut in openings)
+    assert not any(cut.independent for cut in openings[1:])
+    assert cutter.forced_cuts == 0
+
+
 def test_an_open_gop_is_cut_at_only_when_nothing_better_comes() -> None:
     """HE03: pictures after a CRA may need the past: not INDEPENDENT, and not a boundary by choice."""
     units = video_at([n * 3000 for n in range(300)], 30, clean=False)
     units[0] = units[0]._replace(clean=True)
     cuts, cutter = cut_all(units, limits(), ONLY_VIDEO)
-    assert cutter.forced_cuts > 0
+    assert cutter.forced_cuts == 0, "a CRA is still better than an ordinary picture"
+    assert all(cut.video[0].unit.key for cut in cuts if cut.opens)
     assert [cut.independent for cut in cuts].count(True) == 1
 
 
