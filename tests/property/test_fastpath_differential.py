@@ -249,6 +249,7 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
     return answered
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any origin", "listed origins"])
 async def test_both_roads_say_the_same(origins: list[str]) -> None:
     """Whoever could tell the roads apart could be fooled by one of them, or smuggle past it."""
