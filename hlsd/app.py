@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,14 @@ import structlog
 
 from hlsd import __version__
 from hlsd.clock import Clock, SystemClock
-from hlsd.errors import HlsdError
+from hlsd.errors import ConfigError, HlsdError
 from hlsd.hub import Hub
 from hlsd.rooms import ROOMS, Room, house_of
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.keyfile import KEY_BYTES, load_key
+from hlsd.sessions.registry import Registry
+from hlsd.sessions.signing import Key, Signer
 from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -52,6 +56,12 @@ class Server:
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
         )
+        self.sessions = Registry(
+            Signer([self._session_key()], self._clock.wall),
+            self._clock,
+            self._session_idle,
+            max_sessions=settings.sessions.max_sessions,
+        )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Task[None] | None = None
         self._last_run = 0
@@ -59,7 +69,7 @@ class Server:
 
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
-        house = house_of(self.settings, self._clock, self.hub)
+        house = house_of(self.settings, self._clock, self.hub, self.sessions)
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -92,6 +102,29 @@ class Server:
         while True:
             await asyncio.sleep(SWEEP)
             self.hub.sweep()
+            self.sessions.sweep()
+
+    def _session_key(self) -> Key:
+        secret = self.settings.sessions.secret
+        if secret is not None:
+            return Key(secret.get_secret_value().encode())
+        path = Path(self.settings.server.state_dir) / "session.key"
+        try:
+            return load_key(path)
+        except OSError as error:  # as the journal: a disk that is full or read-only must not keep anybody off the air
+            log = structlog.get_logger()
+            log.warning("session key not kept: viewers begin anew after a restart", path=str(path), reason=str(error))
+            return Key(secrets.token_bytes(KEY_BYTES))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    def _session_idle(self, app: str, name: str) -> float:
+        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (conventions §4.2, rule 5)."""
+        fixed = self.settings.sessions.idle_timeout
+        if fixed:
+            return fixed
+        live = self.hub.find(app, name)
+        return min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
 
     def _segmenter_for(self, stream: Stream) -> Segmenter:
         hls = self.settings.hls

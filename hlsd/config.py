@@ -28,6 +28,7 @@ from hlsd.errors import ConfigError
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
+from hlsd.sessions.settings import SessionSettings
 
 PREFIX: Final = "HLSD_"
 OTHER_VARIABLES: Final = {"HLSD_CONFIG": "path of the configuration file, as -c"}
@@ -95,6 +96,7 @@ class Settings(BaseModel):
     publish: PublishSettings = Field(default_factory=PublishSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
 
 

@@ -168,6 +168,24 @@ class Playable(Protocol):
         """Whether EXT-X-ENDLIST stands in the playlist."""
         ...
 
+    @property
+    def gone(self) -> bool:
+        """Whether the stream was removed: nothing will come any more."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Rises whenever an answer may have become another one: what was built for one version is good for it."""
+        ...
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Calls `changed()` after each rise of `version` and once when the stream is gone."""
+        ...
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Ends `watch`."""
+        ...
+
     def playlist(self, *, skip: bool = False) -> Rendering | None:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
         ...
@@ -188,16 +206,48 @@ class Playable(Protocol):
         """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window."""
         ...
 
-    async def until_playlist(self, timeout: float) -> bool:
-        """Waits until the first playlist exists; False after `timeout` seconds or at the end of the stream."""
+
+class Session(Protocol):
+    """One viewer's session as the roads of delivery count into it; bytes of body, monotonic seconds."""
+
+    path: str
+    """`/{app}/{name}`."""
+    prefix: bytes
+    """What every URL of the session begins with: `/{app}/{name}/~{sid}/`."""
+    sid: bytes
+    app: str
+    name: str
+    last: float
+    requests: int
+    playlist_bytes: int
+    media_bytes: int
+    held: int
+    over: bool
+    """Whether it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A viewer is not let in: an HTTP status of 4xx, or 503, and words fit for a stranger's eyes."""
+
+    status: int
+    words: str
+
+
+class Sessions(Protocol):
+    """The viewers of this server as delivery sees them."""
+
+    find: Callable[[bytes], Session | None]
+    """The open session of an id, for whatever stream: the caller compares `prefix`."""
+    charge: Callable[[Session | None, int, bool], None]
+    """Counts body bytes handed to a socket: of a session or of nobody, media or not; negative for a refund."""
+
+    def open(self, app: str, name: str, ip: str, agent: str) -> Session | Denial:
+        """A new session for a viewer of `/{app}/{name}`."""
         ...
 
-    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
-        """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or at the end of the stream."""
-        ...
-
-    async def until_media(self, run: str, name: str, timeout: float) -> bool:
-        """Waits until the hinted part `{run}/{name}` is there; False if it will not come or after `timeout` seconds."""
+    def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:
+        """The session that `sid` names, if it may ask for what is below `/{app}/{name}/~{sid}/`."""
         ...
 
 

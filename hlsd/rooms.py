@@ -18,7 +18,7 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
-from hlsd.sessions.signing import RandomSids
+from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -52,14 +52,15 @@ class House:
     settings: Settings
     clock: Clock
     hub: Hub
+    sessions: Registry
     web: Starlette
     """What HTTP answers, on every port of it."""
 
 
-def house_of(settings: Settings, clock: Clock, hub: Hub) -> House:
+def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> House:
     """The house around a hub."""
-    web = create_app(hub, RandomSids(), settings.http, clock, rtmp_port=settings.rtmp.port)
-    return House(settings, clock, hub, web)
+    web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
+    return House(settings, clock, hub, sessions, web)
 
 
 def _http(house: House) -> Room:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from hlsd.delivery.cors import METHODS, Cors, Headers
 from hlsd.delivery.request import (
@@ -34,7 +33,7 @@ from hlsd.delivery.request import (
     parse_range,
 )
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Directory, Lateness, Media, Playable, Rendering
+from hlsd.ports import Denial, Directory, Lateness, Media, Playable, Rendering, Session, Sessions
 
 PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
 MAX_HOLD = 8.0
@@ -53,25 +52,17 @@ _REASONS = {
 }
 
 
-class Sids(Protocol):
-    """Session ids as delivery needs them; made and checked by the sessions room."""
-
-    def mint(self, app: str, name: str) -> str:
-        """A fresh id for a viewer of `/{app}/{name}`."""
-        ...
-
-    def admits(self, sid: str, app: str, name: str) -> bool:
-        """Whether `sid` may ask for what is below `/{app}/{name}/~{sid}/`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer now. `headers` in lower case, without Date; `body` is shared and sent as it is, whole."""
+    """Answer now. `headers` in lower case, without Date; `body` is shared and sent as it is, whole.
+
+    `media`: the body is of a segment, part or initialisation section, not of a playlist or refusal.
+    """
 
     status: int
     headers: Headers
     body: bytes | memoryview = b""
+    media: bool = False
 
 
 class Fall:
@@ -80,16 +71,20 @@ class Fall:
 
 @dataclass(frozen=True, slots=True)
 class HoldFirst:
-    """Await `playable.until_playlist(timeout)`, then answer `then(its result)`."""
+    """Hold until there is a playlist, for at most `timeout` seconds, then answer `then(whether it came)`."""
 
     playable: Playable
     timeout: float
     then: Callable[[bool], Reply]
 
+    def verdict(self) -> bool | None:
+        """Whether it is there; False: it will not come; None: hold on."""
+        return True if self.playable.target_duration else _over(self.playable)
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Await `playable.until(msn, part, timeout)`, then answer `then(its result)`."""
+    """Hold until the playlist has part `part` of segment `msn`; then as `HoldFirst`."""
 
     playable: Playable
     msn: int
@@ -97,16 +92,28 @@ class Hold:
     timeout: float
     then: Callable[[bool], Reply]
 
+    def verdict(self) -> bool | None:
+        """As `HoldFirst.verdict`."""
+        if self.playable.lateness(self.msn, self.part) is Lateness.READY:
+            return True
+        return _over(self.playable)
+
 
 @dataclass(frozen=True, slots=True)
 class HoldMedia:
-    """Await `playable.until_media(run, name, timeout)` (the hinted part), then answer `then(its result)`."""
+    """Hold until the hinted part `{run}/{name}` is there; then as `HoldFirst`."""
 
     playable: Playable
     run: str
     name: str
     timeout: float
     then: Callable[[bool], Reply]
+
+    def verdict(self) -> bool | None:
+        """As `HoldFirst.verdict`; False too when another part than the hinted one came."""
+        if self.playable.media(self.run, self.name) is not None:
+            return True
+        return _over(self.playable) if self.playable.expects(self.run, self.name) else False
 
 
 Held = HoldFirst | Hold | HoldMedia
@@ -117,9 +124,9 @@ FALL = Fall()
 class Judge:
     """Answers requests for the streams of one directory."""
 
-    def __init__(self, directory: Directory, sids: Sids, settings: HttpSettings) -> None:
+    def __init__(self, directory: Directory, sessions: Sessions, settings: HttpSettings) -> None:
         self._directory = directory
-        self._sids = sids
+        self._sessions = sessions
         self._first_wait = settings.first_playlist_wait
         self._cors = Cors(settings)
         self._vary_origin: Headers = [(b"vary", b"Origin")] if self._cors.varies else []
@@ -136,7 +143,7 @@ class Judge:
             if target is not None and target.kind == "foreign":
                 return FALL
             if request.method == "OPTIONS":
-                return Reply(204, [*self._open(request), *self._cors.preflight(), (b"cache-control", _NO_STORE)])
+                return Reply(204, [*self._readable(request), *self._cors.preflight(), (b"cache-control", _NO_STORE)])
             if request.method not in ("GET", "HEAD"):
                 return self._refuse(request, 405, more=[(b"allow", METHODS)])
             if target is None:
@@ -148,6 +155,37 @@ class Judge:
     def unavailable(self, request: Request) -> Reply:
         """The answer when this server cannot hold one more request, or is about to stop."""
         return self._refuse(request, 503)
+
+    @property
+    def varies(self) -> bool:
+        """Whether answers differ by Origin."""
+        return self._cors.varies
+
+    def knows_origin(self, origin: bytes) -> bool:
+        """Whether `origin` is answered differently from a request without one."""
+        return self._cors.varies and self._cors.lists(origin)
+
+    # -- who asks
+
+    def _open(self, request: Request, target: Target) -> Session | Denial:
+        """A new session for the viewer."""
+        agent = request.headers.get(b"user-agent", b"").decode("latin-1")
+        viewer = self._sessions.open(target.app, target.name, request.peer, agent)
+        if not isinstance(viewer, Denial):
+            request.session = viewer
+        return viewer
+
+    def _admit(self, request: Request, target: Target) -> Denial | None:
+        """Finds whose request it is, or why it is refused."""
+        agent = request.headers.get(b"user-agent", b"").decode("latin-1")
+        viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent)
+        if isinstance(viewer, Denial):
+            return viewer
+        request.session = viewer
+        return None
+
+    def _deny(self, request: Request, denial: Denial) -> Reply:
+        return self._refuse(request, denial.status, words=denial.words)
 
     # -- what the path names
 
@@ -179,8 +217,10 @@ class Judge:
                 return self._refuse(request, 404)
             return Reply(200, self._multivariant_headers(request))
         if query.get("flat", "") not in ("", "0"):
-            sid = self._sids.mint(target.app, target.name)
-            return self._redirect(request, f"/{target.app}/{target.name}/~{sid}/index.m3u8")
+            viewer = self._open(request, target)
+            if isinstance(viewer, Denial):
+                return self._deny(request, viewer)
+            return self._redirect(request, f"{viewer.prefix.decode()}index.m3u8")
         reply = self._multivariant_now(request, target, playable)
         if reply is not None:
             return reply
@@ -189,8 +229,10 @@ class Judge:
     def _multivariant_now(self, request: Request, target: Target, playable: Playable) -> Reply | None:
         if not playable.target_duration:  # a variant whose playlist is not there yet is not worth naming (P07)
             return None
-        sid = self._sids.mint(target.app, target.name)
-        body = playable.multivariant(f"{target.variant}~{sid}/index.m3u8")
+        viewer = self._open(request, target)
+        if isinstance(viewer, Denial):
+            return self._deny(request, viewer)
+        body = playable.multivariant(f"{target.variant}~{viewer.sid.decode()}/index.m3u8")
         if body is None:
             return None
         headers = self._multivariant_headers(request)
@@ -210,8 +252,9 @@ class Judge:
 
     def _playlist(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
         """A media playlist; the steps are numbered as in hls-rules §5."""
-        if not self._sids.admits(target.sid, target.app, target.name):  # (1)
-            return self._refuse(request, 403)
+        denial = self._admit(request, target)  # (1)
+        if denial is not None:
+            return self._deny(request, denial)
         playable = self._directory.find(target.app, target.name)
         if playable is None:
             return self._refuse(request, 404, cache=b"private, max-age=1")
@@ -282,8 +325,9 @@ class Judge:
         return None if now is None else self._rendered(request, now)
 
     def _media(self, request: Request, target: Target) -> Answer:
-        if not self._sids.admits(target.sid, target.app, target.name):
-            return self._refuse(request, 403)
+        denial = self._admit(request, target)
+        if denial is not None:
+            return self._deny(request, denial)
         playable = self._directory.find(target.app, target.name)
         if playable is None:
             return self._refuse(request, 404, cache=b"max-age=1")
@@ -366,7 +410,7 @@ class Judge:
             (b"cache-control", _MEDIA_CACHE),
             (b"etag", media.etag.encode()),
             (b"accept-ranges", b"bytes"),
-            *self._open(request),
+            *self._readable(request),
         ]
         if etag_matches(get(b"if-none-match"), media.etag):
             return Reply(304, headers)
@@ -383,9 +427,9 @@ class Judge:
         if isinstance(span, Span):
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
             headers.append((b"content-length", b"%d" % (span.stop - span.start)))
-            return Reply(206, headers, memoryview(media.body)[span.start : span.stop])
+            return Reply(206, headers, memoryview(media.body)[span.start : span.stop], media=True)
         headers.append((b"content-length", b"%d" % size))
-        return Reply(200, headers, b"" if request.method == "HEAD" else media.body)
+        return Reply(200, headers, b"" if request.method == "HEAD" else media.body, media=True)
 
     def _no_media(self, request: Request, playable: Playable) -> Reply:
         """404; where parts appear by the second, nobody may remember it for longer than one (B.1)."""
@@ -413,16 +457,21 @@ class Judge:
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", cache),
-            *self._open(request),
+            *self._readable(request),
             *(more or ()),
         ]
         if status == 503:
             headers.append((b"retry-after", b"1"))
         return Reply(status, headers, b"" if request.method == "HEAD" else body)
 
-    def _open(self, request: Request) -> Headers:
+    def _readable(self, request: Request) -> Headers:
         """CORS, with the Vary it may need."""
         return [*self._cors.headers(request.headers.get(b"origin")), *self._vary_origin]
+
+
+def _over(playable: Playable) -> bool | None:
+    """False once nothing more can come, else None."""
+    return False if playable.ended or playable.gone else None
 
 
 def _hold_time(playable: Playable) -> float:

@@ -35,6 +35,10 @@ class Cors:
         """Whether answers differ by Origin, so that caches must be told."""
         return not self._any and bool(self._origins)
 
+    def lists(self, origin: bytes) -> bool:
+        """Whether `origin` is one of the listed ones."""
+        return origin in self._origins
+
     def headers(self, origin: bytes | None) -> Headers:
         """What every answer to a page of `origin` carries; without Vary, which the caller joins."""
         if self._any:

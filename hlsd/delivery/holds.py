@@ -1,17 +1,30 @@
-"""Keeps requests waiting: what the judge holds is awaited here, until it is answered or its client has gone.
+"""Keeps requests waiting: lines of waiters by what they wait for, released by the stream's next version.
 
-The streams wake their waiters; this module only bounds how many there are for one stream, notices a client that hangs
-up, and lets everybody go when the server drains. `waiting` shows the number held at this instant.
+Law: a waiter is an entry in a line: no task, no timer, no rendering of its own. Each line is judged and rendered once
+when its stream changes ("render first, then wake"), then its waiters are answered in one loop that lets the event loop
+breathe every `BATCH` answers and begins at another place each time, so that nobody is always last. Deadlines are
+looked at by one sweep; the oldest waiter of a line stands first, so a sweep costs what has expired.
+
+Bounds: waiters of one session, of one address, of one stream and of the node. `waiting` shows the number held.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-from hlsd.delivery.answer import Held, Hold, HoldFirst
-from hlsd.ports import Playable
+from hlsd.delivery.answer import Held, Reply
+from hlsd.delivery.wire import Ready
+from hlsd.ports import Playable, Session
+
+BATCH = 500
+"""Answers in one turn of the event loop: about 5 ms."""
+_STEP = 0.618034
+"""Where the next release begins, as a part of the line further on: the golden ratio never repeats itself soon."""
 
 
 class Outcome(enum.Enum):
@@ -27,57 +40,270 @@ class Outcome(enum.Enum):
     """The client hung up: nobody to answer."""
 
 
+class Crowd(Protocol):
+    """Those who share an address; see `hlsd.delivery.connections.Address`."""
+
+    held: int
+    """Requests of theirs that wait."""
+    trusted: bool
+    """A proxy of ours: bounds of one address are not for it."""
+
+
+class Waiter(Protocol):
+    """One held request."""
+
+    line: Line | None
+    """Where it waits; None once it was woken or has left."""
+    session: Session | None
+    crowd: Crowd | None
+
+    def wake(self, line: Line, outcome: Outcome) -> None:
+        """Answers it: `line.reply(outcome)` or `line.ready(outcome)`; None to REFUSED."""
+        ...
+
+
+class Line:
+    """Those who wait for the same thing and get the same answer."""
+
+    __slots__ = ("_readies", "_replies", "held", "settled", "waiters")
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        self.waiters: dict[Waiter, float] = {}
+        """With their deadlines, which rise: all of a line are held equally long."""
+        self.settled = False
+        """Its answer is there; those who are still in it will be woken in a moment."""
+        self._replies: dict[bool, tuple[int, Reply]] = {}
+        self._readies: dict[bool, tuple[Reply, Ready]] = {}
+
+    def reply(self, outcome: Outcome) -> Reply:
+        """What the waiters get, made once for each version of the stream."""
+        there, version = outcome is Outcome.RELEASED, self.held.playable.version
+        found = self._replies.get(there)
+        if found is None or found[0] != version:
+            found = self._replies[there] = (version, self.held.then(there))
+        return found[1]
+
+    def ready(self, outcome: Outcome) -> Ready:
+        """`reply` as bytes, made once."""
+        reply = self.reply(outcome)
+        found = self._readies.get(outcome is Outcome.RELEASED)
+        if found is None or found[0] is not reply:
+            found = self._readies[outcome is Outcome.RELEASED] = (reply, Ready(reply))
+        return found[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many may wait: 0 for no bound."""
+
+    stream: int = 20_000
+    node: int = 0
+    session: int = 0
+    address: int = 0
+
+
 class Holds:
-    """The requests that wait on this server; `limit` for each stream."""
+    """The requests that wait on this server."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._waiting: dict[Playable, int] = {}
-        self._drained = asyncio.Event()
-
-    @property
-    def waiting(self) -> int:
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._streams: dict[Playable, _Stream] = {}
+        self._due: deque[_Release] = deque()
+        self.releasing = False
+        """A release takes more than one turn of the event loop, and is not over."""
+        self.released: Callable[[], None] = lambda: None
+        """Called when it is."""
+        self._turn = 0.0
+        self._drained = False
+        self.waiting = 0
         """Requests held at this instant."""
-        return sum(self._waiting.values())
+        self.refused = 0
+        """Requests that were not held for a bound, since the start."""
 
     def drain(self) -> None:
         """Ends every wait, now and from now on, as REFUSED."""
-        self._drained.set()
+        self._drained = True
+        for stream in list(self._streams.values()):
+            for line in list(stream.lines):
+                self._settle(line, Outcome.REFUSED)
+        self._pump()
 
-    async def wait(self, held: Held, gone: Callable[[], Awaitable[None]]) -> Outcome:
-        """Waits for what `held` names; `gone()` returns when the client has hung up."""
-        playable = held.playable
-        count = self._waiting.get(playable, 0)
-        if count >= self._limit or self._drained.is_set():
+    def enter(self, line: Line, waiter: Waiter, now: float) -> bool:
+        """Puts `waiter` (its `session` and `crowd` are set) at the end of `line`; False if a bound forbids it."""
+        playable = line.held.playable
+        stream = self._streams.get(playable)
+        if self._drained or not self._room(stream, waiter):
+            self.refused += 1
+            return False
+        if stream is None:
+            stream = self._streams[playable] = _Stream(lambda: self._changed(playable))
+            playable.watch(stream.changed)
+        stream.lines[line] = None
+        stream.waiting += 1
+        self.waiting += 1
+        line.waiters[waiter] = now + line.held.timeout
+        waiter.line = line
+        if waiter.session is not None:
+            waiter.session.held += 1
+        if waiter.crowd is not None:
+            waiter.crowd.held += 1
+        return True
+
+    def leave(self, waiter: Waiter) -> None:
+        """`waiter` waits no longer: woken, or its client has gone."""
+        line = waiter.line
+        if line is None:
+            return
+        waiter.line = None
+        del line.waiters[waiter]
+        self.waiting -= 1
+        if waiter.session is not None:
+            waiter.session.held -= 1
+        if waiter.crowd is not None:
+            waiter.crowd.held -= 1
+        playable = line.held.playable
+        stream = self._streams[playable]
+        stream.waiting -= 1
+        if not line.waiters:
+            del stream.lines[line]
+            if not stream.lines:
+                del self._streams[playable]
+                playable.unwatch(stream.changed)
+
+    def sweep(self, now: float) -> None:
+        """Ends the waits whose time is over; a few times a second."""
+        for stream in list(self._streams.values()):
+            for line in list(stream.lines):
+                late = []
+                for waiter, deadline in line.waiters.items():
+                    if deadline > now:
+                        break
+                    late.append(waiter)
+                if late:
+                    self._due.append(_Release(line, Outcome.EXPIRED, late))
+        self._pump()
+
+    async def wait(
+        self,
+        held: Held,
+        gone: Callable[[], Awaitable[None]],
+        session: Session | None = None,
+        crowd: Crowd | None = None,
+    ) -> Outcome:
+        """Waits for what `held` names; `gone()` returns when the client has hung up. For roads that have a task."""
+        loop = asyncio.get_running_loop()
+        waiter = _Task(loop.create_future(), session, crowd)
+        if not self.enter(Line(held), waiter, loop.time()):
             return Outcome.REFUSED
-        self._waiting[playable] = count + 1
-        try:
-            return await self._race(held, gone)
-        finally:
-            if self._waiting[playable] == 1:
-                del self._waiting[playable]
-            else:
-                self._waiting[playable] -= 1
-
-    async def _race(self, held: Held, gone: Callable[[], Awaitable[None]]) -> Outcome:
-        waiter = asyncio.ensure_future(_await(held))
         hangup = asyncio.ensure_future(gone())
-        drain = asyncio.ensure_future(self._drained.wait())
-        race = (waiter, hangup, drain)
         try:
-            await asyncio.wait(race, return_when=asyncio.FIRST_COMPLETED)
-            if waiter.done():
-                return Outcome.RELEASED if waiter.result() else Outcome.EXPIRED
-            return Outcome.GONE if hangup.done() else Outcome.REFUSED
+            await asyncio.wait((waiter.woken, hangup), return_when=asyncio.FIRST_COMPLETED)
+            return waiter.woken.result() if waiter.woken.done() else Outcome.GONE
         finally:
-            for task in race:
-                task.cancel()
-            await asyncio.gather(*race, return_exceptions=True)
+            self.leave(waiter)
+            hangup.cancel()
+            await asyncio.gather(hangup, return_exceptions=True)
+
+    def _room(self, stream: _Stream | None, waiter: Waiter) -> bool:
+        bounds, session, crowd = self._bounds, waiter.session, waiter.crowd
+        return not (
+            (bounds.stream and stream is not None and stream.waiting >= bounds.stream)
+            or (bounds.node and self.waiting >= bounds.node)
+            or (bounds.session and session is not None and session.held >= bounds.session)
+            or (bounds.address and crowd is not None and crowd.held >= bounds.address and not crowd.trusted)
+        )
+
+    def _changed(self, playable: Playable) -> None:
+        """The stream has a new version: renders every answer that is due, then wakes."""
+        stream = self._streams.get(playable)
+        if stream is None:
+            return
+        for line in list(stream.lines):
+            there = None if line.settled else line.held.verdict()
+            if there is not None:
+                self._settle(line, Outcome.RELEASED if there else Outcome.EXPIRED)
+        self._pump()
+
+    def _settle(self, line: Line, outcome: Outcome) -> None:
+        if line.settled:
+            return
+        line.settled = True
+        if outcome is not Outcome.REFUSED:
+            line.ready(outcome)
+        waiters = list(line.waiters)
+        self._turn = (self._turn + _STEP) % 1.0
+        first = int(self._turn * len(waiters))
+        self._due.append(_Release(line, outcome, waiters[first:] + waiters[:first]))
+
+    def _pump(self, *, again: bool = False) -> None:
+        """Answers up to `BATCH` waiters, and comes back for the rest after the event loop has had its turn."""
+        if self.releasing and not again:
+            return
+        was, self.releasing = self.releasing, False
+        left = BATCH
+        while self._due and left > 0:
+            release = self._due[0]
+            woken = release.next(left)
+            for waiter in woken:
+                if waiter.line is release.line:  # else it has hung up, or was woken by something else
+                    self.leave(waiter)
+                    waiter.wake(release.line, release.outcome)
+            left -= len(woken)
+            if release.done:
+                self._due.popleft()
+        if self._due:
+            self.releasing = True
+            asyncio.get_running_loop().call_soon(lambda: self._pump(again=True))
+        elif was:
+            self.released()
 
 
-async def _await(held: Held) -> bool:
-    if isinstance(held, Hold):
-        return await held.playable.until(held.msn, held.part, held.timeout)
-    if isinstance(held, HoldFirst):
-        return await held.playable.until_playlist(held.timeout)
-    return await held.playable.until_media(held.run, held.name, held.timeout)
+class _Stream:
+    """The lines of one stream."""
+
+    __slots__ = ("changed", "lines", "waiting")
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+        self.lines: dict[Line, None] = {}
+        self.waiting = 0
+
+
+class _Release:
+    """Waiters that are being answered."""
+
+    __slots__ = ("_at", "_waiters", "line", "outcome")
+
+    def __init__(self, line: Line, outcome: Outcome, waiters: list[Waiter]) -> None:
+        self.line = line
+        self.outcome = outcome
+        self._waiters = waiters
+        self._at = 0
+
+    def next(self, count: int) -> list[Waiter]:
+        """The next `count` of them at most."""
+        at = self._at
+        self._at += count
+        return self._waiters[at : self._at]
+
+    @property
+    def done(self) -> bool:
+        """Whether `next` has given all."""
+        return self._at >= len(self._waiters)
+
+
+class _Task:
+    """A waiter with a coroutine behind it."""
+
+    __slots__ = ("crowd", "line", "session", "woken")
+
+    def __init__(self, woken: asyncio.Future[Outcome], session: Session | None, crowd: Crowd | None) -> None:
+        self.woken = woken
+        self.session = session
+        self.crowd = crowd
+        self.line: Line | None = None
+
+    def wake(self, line: Line, outcome: Outcome) -> None:  # noqa: ARG002 - its coroutine asks its own answer
+        if not self.woken.done():
+            self.woken.set_result(outcome)

@@ -22,6 +22,7 @@ from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
 from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.ports import Sessions
 
 TAKE = 64 * 1024
 """Bytes handed to the transport at a time."""
@@ -43,6 +44,8 @@ class Road:
     common: Headers = field(default_factory=list)
     """Headers of every answer: Date."""
     connections: set[Http2Connection] = field(default_factory=set)
+    sessions: Sessions | None = None
+    """Where requests and body bytes are counted."""
     closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005
     """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
 
@@ -55,6 +58,7 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._core = Http2(max_streams=road.max_streams, max_header=road.max_header)
         self._transport: asyncio.Transport
+        self._peer = ""
         self._paused = False
         self._scheduled = False
         self._gone: dict[int, asyncio.Future[None]] = {}
@@ -69,6 +73,8 @@ class Http2Connection(asyncio.Protocol):
         """After the handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         self._transport.set_write_buffer_limits(high=BUFFERED)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
         self._since = self._loop.time()
         self._road.connections.add(self)
         self._flush()
@@ -137,9 +143,14 @@ class Http2Connection(asyncio.Protocol):
             events = self._core.next_events()
 
     def _asked(self, stream: Stream) -> None:
-        request = _request(stream)
+        request = _request(stream, self._peer)
         try:
             answer = self._road.judge.answer(request)
+            stream.judged = not isinstance(answer, Fall)
+            stream.session = request.session
+            if request.session is not None:
+                request.session.requests += 1
+                request.session.last = self._loop.time()
             if isinstance(answer, Reply):
                 self._reply(stream, answer)
             elif isinstance(answer, Fall):
@@ -162,7 +173,7 @@ class Http2Connection(asyncio.Protocol):
             await gone
 
         try:
-            outcome = await self._road.holds.wait(held, hung_up)
+            outcome = await self._road.holds.wait(held, hung_up, request.session)
             if outcome is Outcome.REFUSED:
                 self._reply(stream, self._road.judge.unavailable(request))
             elif outcome is not Outcome.GONE:
@@ -173,6 +184,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
+        stream.media = reply.media
         self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
 
     def _body(self, event: Body) -> None:
@@ -189,6 +201,8 @@ class Http2Connection(asyncio.Protocol):
         cycle = self._cycles.pop(stream.id, None)
         if cycle is not None:
             cycle.hang_up()
+        if stream.judged and self._road.sessions is not None:
+            self._road.sessions.charge(stream.session, stream.sent, stream.media)
         self._road.closed(stream)
 
     # -- answers
@@ -254,11 +268,11 @@ class Http2Connection(asyncio.Protocol):
             transport.close()
 
 
-def _request(stream: Stream) -> Request:
+def _request(stream: Stream, peer: str) -> Request:
     """The request in the judge's words."""
     headers: dict[bytes, bytes] = {}
     for name, value in stream.headers:
         if name in WANTED_HEADERS:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     path, _, query = stream.path.partition(b"?")
-    return Request(stream.method, path, query, headers)
+    return Request(stream.method, path, query, headers, peer)

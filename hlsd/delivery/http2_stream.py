@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hlsd.delivery.http2_frames import DEFAULT_WINDOW
 from hlsd.delivery.http2_headers import Headers
+from hlsd.ports import Session
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +30,9 @@ class Stream:
     credit: int = DEFAULT_WINDOW  # of the peer: body bytes it may still send
     expected: int = -1  # content-length of the request; -1: not said
     received: int = 0
+    judged: bool = False  # answered by the judge's word: `sent` goes on an account
+    session: Session | None = None  # whose request it is
+    media: bool = False  # the answer is media, not a playlist
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,12 @@ class HttpsServer:
             timeout_keep_alive=http.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
         )
         self.road = Road(
-            app, app.state.judge, app.state.holds, max_streams=settings.max_streams, max_header=settings.max_header
+            app,
+            app.state.judge,
+            app.state.holds,
+            max_streams=settings.max_streams,
+            max_header=settings.max_header,
+            sessions=app.state.sessions,
         )
         self._certificate: Certificate | None = None
         self._server: asyncio.Server | None = None

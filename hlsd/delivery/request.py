@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes
 
+from hlsd.ports import Session
+
 MAX_PATH = 1024
 """Bytes of raw path: five names of 128, percent-encoded here and there."""
 MAX_QUERY = 4096
@@ -20,9 +22,9 @@ MAX_DIRECTIVE = 2**53
 """Directives are decimal integers that a JavaScript player can hold exactly."""
 
 WANTED_HEADERS = frozenset(
-    (b"accept", b"accept-encoding", b"origin", b"range", b"if-range", b"if-none-match"),
+    (b"accept", b"accept-encoding", b"origin", b"range", b"if-range", b"if-none-match", b"user-agent"),
 )
-"""The request headers that can change an answer; a caller needs to collect no others."""
+"""The request headers that can change an answer, or that a session is known by; a caller needs to collect no others."""
 
 RESERVED_APPS = frozenset(("_", "api"))
 """First path segments that are never an app: the page's own files, and the API."""
@@ -45,13 +47,15 @@ class Request:
     """A request as the wire had it.
 
     `path` and `query` are raw (percent-encoded, without `?`); `headers` maps the lower-case names of `WANTED_HEADERS`
-    that were sent to their values.
+    that were sent to their values. `peer` is the viewer's address. The judge notes in `session` whose request it is.
     """
 
     method: str
     path: bytes
     query: bytes
     headers: Mapping[bytes, bytes]
+    peer: str = ""
+    session: Session | None = None
 
 
 class Target(NamedTuple):

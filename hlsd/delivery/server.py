@@ -11,17 +11,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
-from typing import Protocol
+from functools import partial
+from time import monotonic
+from typing import Protocol, cast
 
 import uvicorn
 from starlette.applications import Starlette
 
+from hlsd.delivery.answer import Judge
+from hlsd.delivery.connections import Connections, file_limit
+from hlsd.delivery.fastpath import FastProtocol
+from hlsd.delivery.hotpath import HotPath
+from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.shelf import Shelves
+from hlsd.delivery.wire import Ready
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
+SWEEP = 0.25
+"""Seconds between two looks at held requests; connections are looked at once a second."""
 
 
 class Log(Protocol):
@@ -70,6 +82,10 @@ class HttpServer:
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._hot: HotPath | None = None
+        self.protocol: type[FastProtocol] = FastProtocol
+        """What its connections are; another one is for measurements."""
         self.port = settings.port
 
     async def start(self) -> None:
@@ -80,9 +96,10 @@ class HttpServer:
         """
         self._socket = listen(self._settings.bind, self._settings.port)
         self.port = self._socket.getsockname()[1]
+        self._hot = hot = self.hot_path()
         config = uvicorn.Config(
             self._app,
-            http="httptools",
+            http=cast("type[asyncio.Protocol]", partial(self.protocol, hot)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -93,13 +110,21 @@ class HttpServer:
             backlog=MAX_BACKLOG,
         )
         config.load()
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # rubbish from strangers is no news
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer
         await server.startup(sockets=[self._socket])
         self._server = server
         self._ticking = asyncio.create_task(server.main_loop(), name="http tick")
+        self._sweeping = asyncio.create_task(self._sweep(hot), name="http sweep")
         self._log.info("http listening", bind=self._settings.bind, port=self.port)
+
+    @property
+    def hot(self) -> HotPath:
+        """What its connections share; there from `start` on."""
+        assert self._hot is not None
+        return self._hot
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""
@@ -108,6 +133,10 @@ class HttpServer:
             return
         server.should_exit = True
         await self._ticking
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeping
         closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
         await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`
         self._app.state.holds.drain()
@@ -121,3 +150,31 @@ class HttpServer:
         with contextlib.suppress(asyncio.CancelledError):
             await closing
         self._log.info("http stopped", port=self.port)
+
+    def hot_path(self) -> HotPath:
+        """What the connections of this listener share, made anew."""
+        state, settings = self._app.state, self._settings
+        judge: Judge = state.judge
+        return HotPath(
+            settings=settings,
+            directory=state.directory,
+            sessions=state.sessions,
+            shelves=Shelves(judge),
+            holds=state.holds,
+            connections=Connections(settings, monotonic(), file_limit()),
+            refusal=Ready(judge.unavailable(Request("GET", b"/", b"", {}))),
+            varies=judge.varies,
+            codings={},
+        )
+
+    async def _sweep(self, hot: HotPath) -> None:
+        turn = 0
+        while True:
+            await asyncio.sleep(SWEEP)
+            now = monotonic()
+            hot.holds.sweep(now)
+            turn += 1
+            if turn * SWEEP >= 1.0:
+                turn = 0
+                hot.connections.sweep(now)
+                hot.shelves.forget(hot.directory)

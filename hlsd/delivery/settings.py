@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hlsd.quantities import Duration
+from hlsd.quantities import KIB, MIB, Duration, Size
 
 
 class HttpSettings(BaseModel):
@@ -60,10 +60,58 @@ class HttpSettings(BaseModel):
             "for each reload."
         ),
     )
+    header_timeout: Duration = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Seconds within which a request's head must be complete, from its first byte or from the accept.",
+    )
+    body_timeout: Duration = Field(
+        default=30.0, gt=0, le=3600, description="Seconds without a byte after which a request with a body is given up."
+    )
+    send_timeout: Duration = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="Seconds in which a viewer must take 64 KiB of what waits for it, or be cut: slower is not live.",
+    )
+    max_header_bytes: Size = Field(
+        default=16 * KIB, ge=1 * KIB, le=1 * MIB, description="Bytes of a request's head, address and headers together."
+    )
+    max_requests: int = Field(
+        default=10_000,
+        ge=0,
+        description="Requests on one connection before it is closed in an orderly way; 0: no bound.",
+    )
+    max_connections: int = Field(
+        default=50_000,
+        ge=1,
+        description="Connections at once. Never more than the process may open files, less 64 for publishers and the "
+        "API; above it only the API, /healthz and /metrics are answered, on 16 connections.",
+    )
+    max_connections_per_ip: int = Field(
+        default=512, ge=0, description="Connections of one address; 0: no bound. Many viewers may share one address."
+    )
+    trusted_proxies: list[str] = Field(
+        default=["127.0.0.1", "::1"],
+        description="Addresses of proxies in front of this server: bounds for one address do not hold for them.",
+    )
     max_waiters: int = Field(
         default=20_000,
         ge=1,
         description="Requests held for one stream at the same time; further ones get 503.",
+    )
+    max_waiters_total: int = Field(
+        default=50_000, ge=1, description="Requests held for all streams together; further ones get 503."
+    )
+    max_waiters_per_session: int = Field(
+        default=4,
+        ge=2,
+        description="Requests held for one session: a player has one playlist and one part waiting, twice that while "
+        "it switches.",
+    )
+    max_waiters_per_ip: int = Field(
+        default=64, ge=0, description="Requests held for one address; 0: no bound. Many viewers may share one address."
     )
     frame_ancestors: list[str] = Field(
         default=["'none'"],

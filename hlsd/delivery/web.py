@@ -6,26 +6,26 @@ does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
-from hlsd.delivery.answer import Fall, Judge, Reply, Sids
-from hlsd.delivery.holds import Holds, Outcome
+from hlsd.delivery.answer import Fall, Judge, Reply
+from hlsd.delivery.holds import Bounds, Crowd, Holds, Outcome
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Directory
+from hlsd.ports import Directory, Session, Sessions
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
     directory: Directory,
-    sids: Sids,
+    sessions: Sessions,
     settings: HttpSettings,
     clock: Clock,
     *,
@@ -34,10 +34,16 @@ def create_app(  # noqa: PLR0913 - what a server is made of
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
 
-    `app.state.judge` and `app.state.holds` are there for whoever answers or drains beside ASGI.
+    `app.state.judge`, `holds`, `sessions` and `directory` are there for whoever answers or drains beside ASGI.
     """
-    judge = Judge(directory, sids, settings)
-    holds = Holds(settings.max_waiters)
+    judge = Judge(directory, sessions, settings)
+    bounds = Bounds(
+        stream=settings.max_waiters,
+        node=settings.max_waiters_total,
+        session=settings.max_waiters_per_session,
+        address=settings.max_waiters_per_ip,
+    )
+    holds = Holds(bounds)
     pages = Pages(directory, settings, clock, rtmp_port)
     app = Starlette(
         routes=[
@@ -49,35 +55,59 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/", pages.page),
         ],
-        middleware=[Middleware(StreamRoad, judge=judge, holds=holds)],
+        middleware=[Middleware(StreamRoad, judge=judge, holds=holds, sessions=sessions, clock=clock)],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
     app.state.judge = judge
     app.state.holds = holds
+    app.state.sessions = sessions
+    app.state.directory = directory
     return app
 
 
-class StreamRoad:
-    """Pure ASGI: asks the judge first, and hands on what is not a stream's business."""
+class Carrier(Protocol):
+    """The connection under an ASGI request, where it wants to know what is sent on it (`scope["hlsd"]`)."""
 
-    def __init__(self, app: ASGIApp, judge: Judge, holds: Holds) -> None:
+    @property
+    def crowd(self) -> Crowd | None:
+        """Those who share the client's address."""
+        ...
+
+    def charge(self, session: Session | None, size: int, media: bool) -> None:
+        """`size` bytes of body were handed over."""
+        ...
+
+
+class StreamRoad:
+    """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""
+
+    def __init__(self, app: ASGIApp, judge: Judge, holds: Holds, sessions: Sessions, clock: Clock) -> None:
         self._app = app
         self._judge = judge
         self._holds = holds
+        self._sessions = sessions
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from the judge's answer to its last byte."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        carrier = cast("Carrier | None", scope.get("hlsd"))
+        charge = carrier.charge if carrier is not None else self._sessions.charge
         request = read_request(scope)
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _counted(send, charge))
             return
+        session = request.session
+        if session is not None:
+            session.requests += 1
+            session.last = self._clock.monotonic()
         if not isinstance(answer, Reply):
-            outcome = await self._holds.wait(answer, lambda: _hung_up(receive))
+            crowd = carrier.crowd if carrier is not None else None
+            outcome = await self._holds.wait(answer, lambda: _hung_up(receive), session, crowd)
             if outcome is Outcome.GONE:
                 return
             if outcome is Outcome.REFUSED:
@@ -86,6 +116,18 @@ class StreamRoad:
                 answer = answer.then(outcome is Outcome.RELEASED)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
+        charge(session, len(answer.body), answer.media)
+
+
+def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:
+    """`send`, with its body bytes on nobody's account."""
+
+    async def counting(message: Message) -> None:
+        await send(message)
+        if message["type"] == "http.response.body":
+            charge(None, len(message.get("body", b"")), False)
+
+    return counting
 
 
 def read_request(scope: Scope) -> Request:
@@ -95,7 +137,8 @@ def read_request(scope: Scope) -> Request:
         if name in WANTED_HEADERS:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
-    return Request(scope["method"], raw, scope["query_string"], headers)
+    client = scope.get("client")
+    return Request(scope["method"], raw, scope["query_string"], headers, client[0] if client else "")
 
 
 async def _hung_up(receive: Receive) -> None:

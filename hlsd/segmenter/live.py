@@ -37,6 +37,7 @@ class Live:
         self._rates: Rates | None = None
         self._promises: LowLatency | None = None
         self._waiters: dict[asyncio.Future[bool], Callable[[], bool]] = {}
+        self._watchers: dict[Callable[[], None], None] = {}
         self.asked = False
         """Whether anybody has asked for anything; the segmenter takes it back to learn whether anybody still does."""
         self.wanted: Callable[[], None] = lambda: None
@@ -52,6 +53,7 @@ class Live:
 
     def describe(self, tracks: Tracks, version: int, content_type: str, frame_rate: Callable[[], float]) -> None:
         """The tracks, playlist version and media type of what follows; `frame_rate` tells the measured one."""
+        self._version += 1
         if tracks != self._tracks:
             self._rates = None  # MV14: "the same answer for the run; a changed codec is a new discontinuity"
         self._tracks = tracks
@@ -72,6 +74,7 @@ class Live:
         """The window has a new version: wakes whoever it satisfies."""
         self._version += 1
         self._release()
+        self._tell()
 
     def remove(self) -> None:
         """The stream is gone from the server: every held request ends with nothing."""
@@ -80,6 +83,7 @@ class Live:
         for future in self._waiters:
             if not future.done():
                 future.set_result(False)
+        self._tell()
 
     # What delivery asks of it.
 
@@ -104,9 +108,22 @@ class Live:
         return self._window.ended
 
     @property
+    def version(self) -> int:
+        """Rises whenever an answer may have become another one."""
+        return self._version
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Calls `changed()` after each rise of `version` and once when the stream is gone."""
+        self._watchers[changed] = None
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        """Ends `watch`."""
+        self._watchers.pop(changed, None)
+
+    @property
     def waiting(self) -> int:
-        """Requests held at this instant."""
-        return len(self._waiters)
+        """Who waits for the next version at this instant: those that watch hold requests."""
+        return len(self._waiters) + len(self._watchers)
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
@@ -228,6 +245,10 @@ class Live:
         for future, satisfied in self._waiters.items():
             if not future.done() and satisfied():
                 future.set_result(True)
+
+    def _tell(self) -> None:
+        for changed in tuple(self._watchers):
+            changed()
 
     def _ask(self) -> None:
         if not self.asked:

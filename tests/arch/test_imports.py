@@ -33,6 +33,9 @@ def test_pure_modules_touch_no_sockets_clock_or_event_loop() -> None:
         CHECKOUT / "hlsd/segmenter/window.py",
         CHECKOUT / "hlsd/segmenter/playlist.py",
         CHECKOUT / "hlsd/delivery/answer.py",
+        CHECKOUT / "hlsd/sessions/session.py",
+        CHECKOUT / "hlsd/sessions/accounting.py",
+        CHECKOUT / "hlsd/sessions/signing.py",
         CHECKOUT / "hlsd/demo_picture.py",
     ]
     banned = ("import asyncio", "import socket", "import time", "from time import", "open(", "import threading")

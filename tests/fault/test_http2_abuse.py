@@ -28,9 +28,9 @@ from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.sessions.signing import RandomSids
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import viewers
 
 SID = "A" * 22
 GET = b"\x82\x87\x84\x41\x01h"
@@ -44,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[HttpsServer]:
     http = HttpSettings(bind="127.0.0.1", port=0)
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", bytes(300_000))
-    app = create_app(MemoryDirectory(cam=cam), RandomSids(), http, SystemClock())
+    app = create_app(MemoryDirectory(cam=cam), viewers(), http, SystemClock())
     https = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key)), http, app, structlog.get_logger()
     )

@@ -17,8 +17,8 @@ from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.sessions.signing import RandomSids
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import viewers
 
 SID = "A" * 22
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -35,7 +35,7 @@ async def origin(tmp_path: Path) -> AsyncIterator[str]:
     http = HttpSettings(bind="127.0.0.1", port=0)
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", SEGMENT)
-    app = create_app(MemoryDirectory(cam=cam), RandomSids(), http, SystemClock())
+    app = create_app(MemoryDirectory(cam=cam), viewers(), http, SystemClock())
     server = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key)), http, app, structlog.get_logger()
     )

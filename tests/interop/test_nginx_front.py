@@ -21,10 +21,10 @@ from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.sessions.signing import RandomSids
 from tests.support.http2client import Http2Client
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.ports import free_port
+from tests.support.viewers import viewers
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -75,10 +75,10 @@ async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         if parent.owner() == tmp_path.owner() and parent != Path(tempfile.gettempdir()):
             parent.chmod(parent.stat().st_mode | 0o055)
     write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["localhost"])
-    settings = HttpSettings(bind="127.0.0.1", port=0)
+    settings = HttpSettings(bind="127.0.0.1", port=0, max_waiters_per_session=20)
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", SEGMENT)
-    app = create_app(MemoryDirectory(cam=cam), RandomSids(), settings, SystemClock())
+    app = create_app(MemoryDirectory(cam=cam), viewers(), settings, SystemClock())
     server = HttpServer(settings, app, structlog.get_logger())
     await server.start()
     port = free_port()

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hlsd.delivery.answer import Answer, Fall, Judge, Reply
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
-from hlsd.sessions.signing import RandomSids
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import TrustingSigner, viewers
 
 SID = b"~" + b"A" * 22
 PIECES = [
@@ -73,7 +73,7 @@ def test_any_request_is_answered_in_good_order(
     method: str, path: bytes, query: bytes, headers: dict[bytes, bytes], origins: list[str]
 ) -> None:
     """HT03, HT05, HT08, HT15 and R15 for every request at once."""
-    judge = Judge(directory(), RandomSids(), HttpSettings(allow_origin=origins))
+    judge = Judge(directory(), viewers(), HttpSettings(allow_origin=origins))
     for reply in replies(judge.answer(Request(method, path, query, headers))):
         names = [name for name, _ in reply.headers]
         found = dict(reply.headers)
@@ -101,16 +101,10 @@ def test_any_request_is_answered_in_good_order(
 def test_head_never_waits_and_makes_no_session(path: bytes, query: bytes, headers: dict[bytes, bytes]) -> None:
     """HT07: a probe is no viewer."""
     streams = directory()
-    minted: list[str] = []
-
-    class CountedSids(RandomSids):
-        def mint(self, app: str, name: str) -> str:
-            minted.append(name)
-            return super().mint(app, name)
-
-    answer = Judge(streams, CountedSids(), HttpSettings()).answer(Request("HEAD", path, query, headers))
+    signer = TrustingSigner()
+    answer = Judge(streams, viewers(signer=signer), HttpSettings()).answer(Request("HEAD", path, query, headers))
     assert isinstance(answer, Reply | Fall)
-    assert not minted
+    assert not signer.minted
 
 
 @given(st.binary(min_size=0, max_size=64), st.integers(0, 80), st.integers(0, 80))
@@ -119,7 +113,7 @@ def test_ranges_put_together_are_the_resource(body: bytes, cut_a: int, cut_b: in
     """A download manager resumes by ranges; a byte lost or doubled is a broken picture."""
     stream = MemoryPlayable()
     stream.add_media("r1", "1.ts", body)
-    judge = Judge(MemoryDirectory(cam=stream), RandomSids(), HttpSettings())
+    judge = Judge(MemoryDirectory(cam=stream), viewers(), HttpSettings())
     first, second = sorted((cut_a, cut_b))
 
     def fetch(span: bytes) -> bytes:

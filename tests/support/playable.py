@@ -1,13 +1,10 @@
 """A stream's HLS output in memory: small, but it waits, wakes and judges directives as a real one must.
 
-Playlists are real enough to be told apart by version; media is bytes under a name. Waiters are futures in a list, so a
-test can see them (`waiting`) and needs no sleep.
+Playlists are real enough to be told apart by version; media is bytes under a name. Who watches it stands in a list.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gzip
 from collections.abc import Callable
 
@@ -27,15 +24,11 @@ class MemoryPlayable:
         self.resources: dict[tuple[str, str], Media] = {}
         self.hint: tuple[str, str] | None = None
         self.version = 0
-        self.waiters: list[asyncio.Future[None]] = []
+        self.gone = False
+        self.watchers: list[Callable[[], None]] = []
         self.minted: list[str] = []
         if begun:
             self.begin()
-
-    @property
-    def waiting(self) -> int:
-        """Coroutines that wait now."""
-        return len(self.waiters)
 
     @property
     def target_duration(self) -> int:
@@ -69,11 +62,20 @@ class MemoryPlayable:
 
     def _wake(self) -> None:
         self.version += 1
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        for changed in tuple(self.watchers):
+            changed()
+
+    def remove(self) -> None:
+        self.gone = True
+        self._wake()
 
     # -- Playable
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self.watchers.append(changed)
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        self.watchers.remove(changed)
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:
         if not self.done:
@@ -109,27 +111,6 @@ class MemoryPlayable:
         if msn < self.msn or (msn == self.msn and (part or 0) < self.parts):
             return Lateness.READY
         return Lateness.WAIT
-
-    async def until_playlist(self, timeout: float) -> bool:
-        return await self._until(lambda: bool(self.done), timeout)
-
-    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
-        return await self._until(lambda: self.lateness(msn, part) is Lateness.READY, timeout)
-
-    async def until_media(self, run: str, name: str, timeout: float) -> bool:
-        return await self._until(lambda: (run, name) in self.resources, timeout)
-
-    async def _until(self, there: Callable[[], bool], timeout: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while not there() and not self.ended:
-                    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    self.waiters.append(waiter)
-                    try:
-                        await waiter
-                    finally:
-                        self.waiters.remove(waiter)
-        return there()
 
 
 class MemoryDirectory:

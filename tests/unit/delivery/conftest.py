@@ -16,8 +16,8 @@ from hlsd.delivery.holds import Holds
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.sessions.signing import RandomSids
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import viewers
 
 
 @dataclass
@@ -55,7 +55,7 @@ async def run(settings: HttpSettings) -> AsyncIterator[Running]:
     directory = MemoryDirectory(
         cam=MemoryPlayable(), ll=MemoryPlayable(low_latency=True), new=MemoryPlayable(begun=False)
     )
-    app = create_app(directory, RandomSids(), settings, SystemClock(), rtmp_port=1936)
+    app = create_app(directory, viewers(), settings, SystemClock(), rtmp_port=1936)
     server = HttpServer(settings, app, structlog.get_logger())
     await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:

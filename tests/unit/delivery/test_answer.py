@@ -9,8 +9,8 @@ import pytest
 from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Judge, Reply
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
-from hlsd.sessions.signing import RandomSids
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import viewers
 
 SID = "A" * 22
 PLAYLIST = f"/live/cam/~{SID}/index.m3u8"
@@ -24,7 +24,7 @@ class Desk:
         self.stream = playable or MemoryPlayable()
         self.stream.add_media("r1", "100.ts", b"0123456789")
         self.directory = MemoryDirectory(cam=self.stream)
-        self.judge = Judge(self.directory, RandomSids(), HttpSettings.model_validate(settings))
+        self.judge = Judge(self.directory, viewers(), HttpSettings.model_validate(settings))
 
     def ask(self, url: str, method: str = "GET", **headers: str) -> Answer:
         path, _, query = url.partition("?")

@@ -14,8 +14,8 @@ from hlsd.clock import SystemClock
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.sessions.signing import RandomSids
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import viewers
 from tests.unit.delivery.conftest import Running, until
 
 SID = "A" * 22
@@ -24,7 +24,7 @@ SID = "A" * 22
 def server(port: int, bind: str = "127.0.0.1") -> HttpServer:
     settings = HttpSettings(bind=bind, port=port)
     return HttpServer(
-        settings, create_app(MemoryDirectory(), RandomSids(), settings, SystemClock()), structlog.get_logger()
+        settings, create_app(MemoryDirectory(), viewers(), settings, SystemClock()), structlog.get_logger()
     )
 
 
@@ -61,14 +61,14 @@ async def test_r5_draining_answers_who_waits_and_closes_who_idles(running: Runni
     reader, writer = await running.connect()
     idle, _ = await running.connect()
     writer.write(f"GET /live/ll/~{SID}/index.m3u8?_HLS_msn=103 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    await until(lambda: low.waiting == 1)
+    await until(lambda: running.holds.waiting == 1)
     stopping = asyncio.create_task(running.server.stop(5))
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"connection: close" in answer
     assert await idle.read() == b""
     await stopping
-    assert low.waiting == running.holds.waiting == 0
+    assert running.holds.waiting == 0
     with pytest.raises(ConnectionRefusedError):
         await running.connect()
     await running.server.stop(5)

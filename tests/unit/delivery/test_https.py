@@ -31,9 +31,9 @@ from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.sessions.signing import RandomSids
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.viewers import viewers
 from tests.unit.delivery.conftest import until
 
 SID = "A" * 22
@@ -78,13 +78,13 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", SEGMENT)
     directory = MemoryDirectory(cam=cam, plain=MemoryPlayable(), new=MemoryPlayable(begun=False))
-    settings = HttpSettings(bind="127.0.0.1", port=0, **http)
+    settings = HttpSettings(bind="127.0.0.1", port=0, **{"max_waiters_per_session": 20, **http})
     routes = [
         Route("/api/echo", _echo, methods=["GET", "POST"]),
         Route("/api/fail", _fail),
         Route("/api/endless", _endless),
     ]
-    app = create_app(directory, RandomSids(), settings, SystemClock(), routes=routes)
+    app = create_app(directory, viewers(), settings, SystemClock(), routes=routes)
     log = structlog.get_logger()
     plain = HttpServer(settings, app, log)
     secure = HttpsServer(
@@ -344,7 +344,7 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, mo
 async def test_without_a_certificate_there_is_no_listener() -> None:
     """HTTPS is asked for by giving one."""
     settings = HttpSettings(bind="127.0.0.1", port=0)
-    app = create_app(MemoryDirectory(), RandomSids(), settings, SystemClock())
+    app = create_app(MemoryDirectory(), viewers(), settings, SystemClock())
     server = HttpsServer(HttpsSettings(), settings, app, structlog.get_logger())
     await server.start()
     assert server.port == 0

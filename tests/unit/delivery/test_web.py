@@ -68,7 +68,7 @@ async def test_a_held_reload_is_released_by_its_part(running: Running) -> None:
     """DD01 over a socket."""
     low = stream(running, "ll")
     request = asyncio.create_task(running.client.get(BLOCKING))
-    await until(lambda: low.waiting == 1)
+    await until(lambda: running.holds.waiting == 1)
     assert running.holds.waiting == 1
     low.add_part()
     answer = await request
@@ -85,7 +85,7 @@ async def test_dd16_the_reload_and_the_hinted_part_are_released_together(running
         asyncio.create_task(running.client.get(BLOCKING)),
         asyncio.create_task(running.client.get(f"/live/ll/~{SID}/r1/p0.ts")),
     ]
-    await until(lambda: low.waiting == 2)
+    await until(lambda: running.holds.waiting == 2)
     low.parts += 1
     low.add_media("r1", "p0.ts", b"part")
     playlist, part = await asyncio.gather(*both)
@@ -96,19 +96,18 @@ async def test_the_first_playlist_is_waited_for_and_comes(running: Running) -> N
     """A viewer who is faster than the encoder's first segment sees a picture, not an error."""
     new = stream(running, "new")
     request = asyncio.create_task(running.client.get("/live/new.m3u8"))
-    await until(lambda: new.waiting == 1)
+    await until(lambda: running.holds.waiting == 1)
     new.begin()
     assert (await request).status_code == 200
 
 
 async def test_dd17_a_disconnect_frees_the_wait(running: Running) -> None:
     """A viewer who leaves must cost nothing until the next part."""
-    low = stream(running, "ll")
     _, writer = await running.connect()
     writer.write(f"GET {BLOCKING} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    await until(lambda: low.waiting == 1)
+    await until(lambda: running.holds.waiting == 1)
     writer.transport.abort()
-    await until(lambda: low.waiting == 0)
+    await until(lambda: running.holds.waiting == 0)
     assert running.holds.waiting == 0
 
 
@@ -116,7 +115,7 @@ async def test_dd17_one_waiter_too_many_is_503_and_the_others_wait_on(running: R
     """Every waiter list has a bound; here it is 3 for each stream."""
     low = stream(running, "ll")
     held = [asyncio.create_task(running.client.get(BLOCKING)) for _ in range(3)]
-    await until(lambda: low.waiting == 3)
+    await until(lambda: running.holds.waiting == 3)
     refused = await running.client.get(BLOCKING)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     low.add_part()
@@ -127,11 +126,11 @@ async def test_r17_the_end_of_the_stream_answers_everybody(running: Running) -> 
     """No waiter is left behind."""
     low = stream(running, "ll")
     held = [asyncio.create_task(running.client.get(BLOCKING)) for _ in range(3)]
-    await until(lambda: low.waiting == 3)
+    await until(lambda: running.holds.waiting == 3)
     low.end()
     answers: list[httpx.Response] = await asyncio.gather(*held)
     assert all("#EXT-X-ENDLIST" in answer.text for answer in answers)
-    assert low.waiting == running.holds.waiting == 0
+    assert running.holds.waiting == 0
 
 
 async def test_a_body_with_a_get_is_dropped_while_waiting(running: Running) -> None:
@@ -139,7 +138,7 @@ async def test_a_body_with_a_get_is_dropped_while_waiting(running: Running) -> N
     low = stream(running, "ll")
     reader, writer = await running.connect()
     writer.write(f"GET {BLOCKING} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n".encode() + b"x" * 200_000)
-    await until(lambda: low.waiting == 1)
+    await until(lambda: running.holds.waiting == 1)
     low.add_part()
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 

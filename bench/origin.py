@@ -1,0 +1,115 @@
+"""Serves a fixed 2 kB playlist and a 200 kB segment through the real listener: `python -m bench.origin PORT [--asgi]`.
+
+Sessions are signed, checked and charged as in production; `--asgi` sends every request down the slow road, for the
+comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
+releases them ten times over, and prints what that cost as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import json
+import statistics
+import time
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from hlsd.clock import SystemClock
+from hlsd.delivery.fastpath import FastProtocol
+from hlsd.delivery.server import HttpServer
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.web import create_app
+from hlsd.ports import Denial, Rendering
+from hlsd.sessions.registry import Registry
+from hlsd.sessions.signing import Key, Signer
+from tests.support.playable import MemoryDirectory, MemoryPlayable
+
+PLAYLIST, SEGMENT = 2048, 200 * 1024
+ROUNDS = 10
+
+
+class FixedPlayable(MemoryPlayable):
+    """A low-latency stream whose playlist has always the same size."""
+
+    def __init__(self) -> None:
+        super().__init__(low_latency=True)
+        self.add_media("r1", "s.ts", (bytes(range(256)) * (SEGMENT // 256 + 1))[:SEGMENT])
+
+    def playlist(self, *, skip: bool = False) -> Rendering | None:  # noqa: ARG002
+        """The same bytes, whatever happens."""
+        body = b"#EXTM3U\n".ljust(PLAYLIST, b"#")
+        return Rendering(body, gzip.compress(body), f'"v{self.version}"')
+
+
+class SlowRoad(FastProtocol):
+    """Every request reaches Starlette."""
+
+    def _answer(self) -> bool:
+        return False
+
+
+def rss() -> int:
+    """Resident bytes of this process."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * 4096
+
+
+async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object]) -> None:
+    """Runs until it is ended, or until its releases are measured."""
+    stream = FixedPlayable()
+    clock = SystemClock()
+    signer = Signer([Key(b"a key for measurements")], clock.wall)
+    sessions = Registry(signer, clock, lambda _app, _name: 3600.0, max_sessions=100_000)
+    settings = HttpSettings.model_validate(
+        {"bind": "127.0.0.1", "port": port, "max_requests": 0, "max_waiters_per_session": 100_000, **http}
+    )
+    app = create_app(MemoryDirectory(cam=stream), sessions, settings, clock)
+    server = HttpServer(settings, app, structlog.get_logger())
+    if asgi:
+        server.protocol = SlowRoad
+    await server.start()
+    session = sessions.open("live", "cam", "127.0.0.1", "bench")
+    assert not isinstance(session, Denial)
+    path = session.prefix.decode()
+    print(path, flush=True)
+    if waiters:
+        print(json.dumps(await _release(server, stream, waiters)), flush=True)
+        return
+    await asyncio.Event().wait()
+
+
+async def _release(server: HttpServer, stream: FixedPlayable, waiters: int) -> dict[str, float]:
+    """CPU of this process per released waiter, over `ROUNDS` releases; memory per waiter."""
+    holds = server.hot.holds
+    idle = rss()
+    costs = []
+    held = 0.0
+    for number in range(ROUNDS):
+        while holds.waiting < waiters:
+            await asyncio.sleep(0.01)
+        if not number:
+            held = (rss() - idle) / waiters
+        await asyncio.sleep(0.2)
+        began = time.process_time()
+        stream.add_part()
+        while holds.waiting:
+            # not one turn of the loop for the clients' next requests: these are another measurement
+            holds._pump(again=True)  # noqa: SLF001
+        costs.append((time.process_time() - began) / waiters * 1e6)
+        stream.parts = 0
+        stream.msn += 1
+    return {"us_per_waiter": statistics.median(costs), "worst_us": max(costs), "rss_per_waiter": held}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("--asgi", action="store_true")
+    parser.add_argument("--waiters", type=int, default=0)
+    parser.add_argument("--http", type=json.loads, default={}, help="settings of section http, as JSON")
+    given = parser.parse_args()
+    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http))

@@ -1,0 +1,75 @@
+"""Holds what all connections of a listener share on the hot path: streams, sessions, ready answers, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hlsd.delivery.connections import Connections
+from hlsd.delivery.holds import BATCH, Holds
+from hlsd.delivery.request import accepts_gzip
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.shelf import Shelves
+from hlsd.delivery.wire import Ready
+from hlsd.ports import Directory, Sessions
+
+MAX_CODINGS = 256
+"""Values of Accept-Encoding whose meaning is remembered."""
+
+
+class Deferred(Protocol):
+    """A connection that waits to be read."""
+
+    def resume(self) -> None:
+        """Reads what it has sent."""
+        ...
+
+
+@dataclass(slots=True)
+class HotPath:
+    """What all connections of a listener share."""
+
+    settings: HttpSettings
+    directory: Directory
+    sessions: Sessions
+    shelves: Shelves
+    holds: Holds
+    connections: Connections
+    refusal: Ready
+    """What a request gets that cannot be held."""
+    varies: bool
+    """Whether the Origin matters."""
+    codings: dict[bytes, bool]
+    """Whether a value of Accept-Encoding takes gzip."""
+    tails: dict[bytes, bytes] = field(default_factory=dict)
+    """Header blocks as players send them: many connections, few kinds of players."""
+
+    later: deque[Deferred] = field(default_factory=deque)
+    """Connections with a request that came while others were still being answered."""
+
+    def __post_init__(self) -> None:
+        self.holds.released = self.work_off
+
+    def work_off(self) -> None:
+        """Reads what was put off, `BATCH` requests in a turn of the event loop, unless the next release has begun."""
+        for _ in range(min(BATCH, len(self.later))):
+            self.later.popleft().resume()
+            if self.holds.releasing:
+                return
+        if self.later:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.holds.releasing:
+            self.work_off()
+
+    def takes_gzip(self, value: bytes) -> bool:
+        """Whether gzip may be sent to who says `value`."""
+        found = self.codings.get(value)
+        if found is None:
+            found = accepts_gzip(value)
+            if len(self.codings) < MAX_CODINGS:
+                self.codings[value] = found
+        return found

@@ -1,0 +1,66 @@
+"""Keeps deadlines for many things with one timer: a wheel of whole seconds that each thing sits in once.
+
+Law: a deadline may move later for free. Nothing is re-filed when it does; the owner is asked again when the old second
+comes round, and answers with the new one. So a busy connection costs the wheel nothing per request, and a sweep touches
+only what may be due. Units: seconds of one monotonic clock, given by the caller. A thing is due up to a second late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Wheel(Generic[T]):
+    """Things by the second in which they must be looked at. `due` says what to do with one (see `turn`)."""
+
+    def __init__(self, now: float) -> None:
+        self._slots: dict[int, dict[T, None]] = {}
+        self._second: dict[T, int] = {}
+        self._turned = int(now)
+
+    def __len__(self) -> int:
+        return len(self._second)
+
+    def put(self, thing: T, at: float) -> None:
+        """Files `thing` for second `at`; a thing that waits for a later look is moved, an earlier one stands."""
+        second = max(int(at) + 1, self._turned + 1)
+        filed = self._second.get(thing)
+        if filed is not None:
+            if filed <= second:
+                return
+            del self._slots[filed][thing]
+        self._second[thing] = second
+        slot = self._slots.get(second)
+        if slot is None:
+            self._slots[second] = {thing: None}
+        else:
+            slot[thing] = None
+
+    def drop(self, thing: T) -> None:
+        """Forgets `thing`, if it is there."""
+        second = self._second.pop(thing, None)
+        if second is not None:
+            slot = self._slots[second]
+            del slot[thing]
+            if not slot:
+                del self._slots[second]
+
+    def turn(self, now: float, due: Callable[[T], float | None]) -> None:
+        """Asks `due(thing)` for everything filed up to `now`: when to look again, or None if it is done with."""
+        while self._turned < int(now):
+            self._turned += 1
+            slot = self._slots.get(self._turned)
+            if slot is None:
+                if not self._slots:
+                    self._turned = int(now)
+                continue
+            for thing in list(slot):
+                if self._second.get(thing) != self._turned:
+                    continue  # dropped while its neighbours were looked at
+                self.drop(thing)
+                again = due(thing)
+                if again is not None:
+                    self.put(thing, again)

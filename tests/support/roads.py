@@ -1,0 +1,174 @@
+"""The two roads to one set of streams, without sockets: bytes in, bytes out, at the parser's own door.
+
+`Road(fast=True)` is the listener's protocol as it runs; `Road(fast=False)` is uvicorn's own, over the same ASGI app.
+A connection takes the bytes of its client in any pieces and keeps what it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from functools import partial
+from typing import Any, cast
+
+import structlog
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from hlsd.clock import SystemClock
+from hlsd.delivery.fastpath import FastProtocol
+from hlsd.delivery.hotpath import HotPath
+from hlsd.delivery.server import HttpServer
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.web import create_app
+from hlsd.ports import Directory, Session
+from hlsd.sessions.registry import Registry
+from tests.support.viewers import TrustingSigner, viewers
+
+DATE = (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")
+
+
+class Pipe:
+    """A transport that takes everything, or as much as `room` says."""
+
+    def __init__(self, ip: str = "192.0.2.1") -> None:
+        self.ip = ip
+        self.sent = bytearray()
+        self.closed = False
+        self.aborted = False
+        self.protocol: Any = None
+        self.room: int | None = None
+        self.waiting = 0
+        self.reading = True
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        if self.closed:
+            return
+        self.sent += chunk
+        if self.room is not None:
+            taken = min(self.room, len(chunk))
+            self.room -= taken
+            paused = self.waiting > 0
+            self.waiting += len(chunk) - taken
+            if self.waiting and not paused:
+                self.protocol.pause_writing()
+
+    def writelines(self, chunks: tuple[bytes | memoryview, ...]) -> None:
+        for chunk in chunks:
+            self.write(chunk)
+
+    def drain(self) -> None:
+        """The client reads everything."""
+        self.room = None
+        if self.waiting:
+            self.waiting = 0
+            self.protocol.resume_writing()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return {"peername": (self.ip, 50000), "sockname": ("192.0.2.9", 8000)}.get(name, default)
+
+
+class Connection:
+    """One client's connection."""
+
+    def __init__(self, protocol: HttpToolsProtocol, ip: str) -> None:
+        self.protocol = protocol
+        self.pipe = Pipe(ip)
+        self.pipe.protocol = protocol
+        self.kept: list[bytes] = []
+        protocol.connection_made(cast("asyncio.Transport", self.pipe))
+
+    def feed(self, chunk: bytes) -> None:
+        """The client sends `chunk`; while reading is paused it stays in the kernel."""
+        self.kept.append(chunk)
+        self.push()
+
+    def push(self) -> None:
+        """Delivers what the kernel has, as far as it is wanted."""
+        while self.kept and self.pipe.reading and not self.pipe.closed:
+            self.protocol.data_received(self.kept.pop(0))
+
+    def hang_up(self) -> None:
+        """The client is gone."""
+        self.protocol.connection_lost(None)
+
+
+class CountedProtocol(FastProtocol):
+    """As it runs, and it tells how often it answered or held by itself."""
+
+    answered = 0
+
+    def _serve(self, session: Session, rest: bytes) -> bool:
+        served = super()._serve(session, rest)
+        self.answered += served
+        return served
+
+
+class Road:
+    """A listener without a socket."""
+
+    def __init__(self, directory: Directory, settings: HttpSettings | None = None, *, fast: bool = True) -> None:
+        self.settings = settings or HttpSettings(max_requests=0)
+        self.sessions: Registry = viewers(signer=_IdsInOrder())
+        self.app = create_app(directory, self.sessions, self.settings, SystemClock())
+        self.server = HttpServer(self.settings, self.app, structlog.get_logger())
+        self.hot: HotPath = self.server.hot_path()
+        self.state = ServerState()
+        self.state.default_headers = [DATE]
+        self._config = uvicorn.Config(self.app, log_config=None, access_log=False, lifespan="off", ws="none")
+        self._config.load()
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        self._make = partial(CountedProtocol, self.hot) if fast else HttpToolsProtocol
+
+    def connect(self, ip: str = "192.0.2.1") -> Connection:
+        """A new client."""
+        loop = asyncio.get_running_loop()
+        return Connection(self._make(self._config, self.state, {}, loop), ip)
+
+
+class _IdsInOrder(TrustingSigner):
+    """Two roads must not differ by chance."""
+
+    def mint(self, path: str) -> bytes:
+        super().mint(path)
+        return b"B" * 20 + b"%08d" % len(self.minted)
+
+
+async def settle(*connections: Connection) -> None:
+    """Turns the event loop until nothing more happens."""
+    calm = 0
+    while calm < 4:
+        before = [len(one.pipe.sent) for one in connections]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for one in connections:
+            one.push()
+        calm = 0 if before != [len(one.pipe.sent) for one in connections] else calm + 1
+
+
+def undated(sent: bytes | bytearray) -> bytes:
+    """Without what may differ from one second to the next."""
+    return re.sub(rb"date: [^\r]*\r\n", b"", bytes(sent))

@@ -1,0 +1,31 @@
+"""Sessions for tests: the real registry, with a signer that takes any well-shaped id for one of its own."""
+
+from __future__ import annotations
+
+import re
+
+from hlsd.clock import SystemClock
+from hlsd.sessions.registry import Registry
+from hlsd.sessions.signing import Key, Signer
+
+_SHAPE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{28}")
+
+
+class TrustingSigner(Signer):
+    """Adopts every id of 22 or 28 characters, so that a test can write one down."""
+
+    def __init__(self) -> None:
+        super().__init__([Key(b"a key for tests only")], SystemClock().wall)
+        self.minted: list[str] = []
+
+    def mint(self, path: str) -> bytes:
+        self.minted.append(path)
+        return super().mint(path)
+
+    def issued(self, sid: bytes, path: str) -> int | None:
+        return 1 if _SHAPE.fullmatch(sid) else None
+
+
+def viewers(*, most: int = 100_000, idle: float = 60.0, signer: Signer | None = None) -> Registry:
+    """A registry of sessions that end after `idle` seconds."""
+    return Registry(signer or TrustingSigner(), SystemClock(), lambda _app, _name: idle, max_sessions=most)
