@@ -187,7 +187,7 @@ class Holds:
         """Wakes up to `most` waiters of `line` whose time is over; the oldest stand first."""
         if line.settled:
             return 0
-        late = []
+        late: list[Waiter] = []
         for waiter, deadline in line.waiters.items():
             if deadline > now or len(late) == most:
                 break
