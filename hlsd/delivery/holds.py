@@ -23,6 +23,8 @@ from hlsd.ports import Playable, Session
 
 BATCH = 500
 """Answers in one turn of the event loop: about 5 ms."""
+LATE = 50
+"""Waits that end unanswered, in one turn."""
 _STEP = 0.618034
 """Where the next release begins, as a part of the line further on: the golden ratio never repeats itself soon."""
 
@@ -172,17 +174,28 @@ class Holds:
                 playable.unwatch(stream.changed)
 
     def sweep(self, now: float) -> None:
-        """Ends the waits whose time is over; a few times a second."""
+        """Ends the waits whose time is over; a few times a second. There is no hurry: `LATE` in a turn of the loop."""
+        left = LATE
         for stream in list(self._streams.values()):
             for line in list(stream.lines):
-                late = []
-                for waiter, deadline in line.waiters.items():
-                    if deadline > now:
-                        break
-                    late.append(waiter)
-                if late:
-                    self._due.append(_Release(line, Outcome.EXPIRED, late))
-        self._pump()
+                left -= self._expire(line, now, left)
+                if not left:
+                    asyncio.get_running_loop().call_soon(self.sweep, now)
+                    return
+
+    def _expire(self, line: Line, now: float, most: int) -> int:
+        """Wakes up to `most` waiters of `line` whose time is over; the oldest stand first."""
+        if line.settled:
+            return 0
+        late: list[Waiter] = []
+        for waiter, deadline in line.waiters.items():
+            if deadline > now or len(late) == most:
+                break
+            late.append(waiter)
+        for waiter in late:
+            self.leave(waiter)
+            waiter.wake(line, Outcome.EXPIRED)
+        return len(late)
 
     async def wait(
         self,
