@@ -61,7 +61,7 @@ def looping(server: HlsdServer, films: Path, name: str, log: Path, film: Film = 
 def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
     """A server with a stream that goes on for ever, and listed segments enough for delta updates."""
     folder = tmp_path_factory.mktemp("directives")
-    env = {"HLSD_PUBLISH__GRACE": "2", "HLSD_HLS__LIST": "9"}
+    env = {"HLSD_PUBLISH__GRACE": "2", "HLSD_HLS__LIST": "9", "HLSD_HTTP__MAX_WAITERS_PER_SESSION": "1000"}
     with HlsdServer(folder, low_latency=True, env=env) as running, ExitStack() as stack:
         stack.enter_context(looping(running, films, "cam", folder / "cam.log"))
         wait_for_playlist(running.hls("cam"))
