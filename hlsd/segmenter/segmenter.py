@@ -116,7 +116,7 @@ class Segmenter:
         cuts = cutter.push(unit)
         if cuts:
             for number, cut in enumerate(cuts):
-                if cutter.is_hole(cut):
+                if cutter.is_hole(cut) and self._settings.low_latency:
                     self._over_hole(cuts[:number], unit)
                     return
             self._take(cuts)
