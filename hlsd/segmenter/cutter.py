@@ -82,6 +82,8 @@ class Cutter:
         self._segment_bytes = 0
         self._opens = True
         self._forced = False
+        self._last = 0  # how long the leading track's latest frame lasted; 0: none yet
+        self._expected = 0  # how long its next one will last, by the last two
         self._last_key = 0
         self._last_clean = 0
         self._gop = 0
@@ -118,6 +120,10 @@ class Cutter:
         cuts: list[Cut] = []
         duration = unit.dts - previous.dts
         self._lead_on(previous, unit.dts, cuts)
+        # One long frame is a hole in what the encoder sends, two are a slow encoder. A frame that turns out longer than
+        # this ends the part before it after all (see `_lead_on`), one frame later.
+        self._expected = self._last if 0 < 2 * self._last < duration else duration
+        self._last = duration
         self.longest_frame = max(self.longest_frame, duration)
         if unit.key:
             self._gop = unit.dts - self._last_key
@@ -129,9 +135,17 @@ class Cutter:
             # A leading track that comes back behind the other one (see `_follow`) cannot end a part in the past.
             cuts.append(self._close(max(unit.dts, self._part_start + 1), closes=True))
             self._force(unit)
-        elif unit.dts > self._part_start and unit.dts + duration - self._part_start > self._limits.part_target:
+        elif unit.dts > self._part_start and unit.dts + self._expected - self._part_start > self._limits.part_target:
             cuts.append(self._close(unit.dts, closes=False))
         return cuts
+
+    def is_hole(self, cut: Cut) -> bool:
+        """Whether there is nothing in a part just cut because nothing was sent, and not because a picture stands."""
+        if cut.video or cut.audio:
+            return False
+        other = self._held[1 - self._lead]
+        sounds = other is not None and other.dts + LEAD_SILENCE > cut.start
+        return sounds or self._expected <= self._limits.part_target
 
     def flush(self) -> list[Cut]:
         """Closes the open segment with what there is; frames held back get the duration of the one before them."""
@@ -231,7 +245,7 @@ class Cutter:
             return False  # HE03: a CRA "is only cut at if no IDR comes", as with x265's open groups of pictures
         if self._forced:
             return True  # no player can start in this segment, so it is as short as it may be (LL23)
-        slack = self._frame[self._lead] // 2  # TL07: at the boundary nearest to the target
+        slack = self._expected // 2  # TL07: at the boundary nearest to the target
         if elapsed + slack >= self._limits.segment_target:
             return True
         # One more group of pictures would pass the limit, so a shorter segment is the lesser evil (TL05).
@@ -240,7 +254,7 @@ class Cutter:
     def _must_end(self, unit: AccessUnit) -> bool:
         """Whether the segment ends before `unit` because it may not go on."""
         elapsed = unit.dts - self._segment_start
-        if elapsed + self._frame[self._lead] > self._limits.segment_limit:
+        if elapsed + self._expected > self._limits.segment_limit:
             return True
         return self._segment_bytes + len(unit.payload) > self._limits.segment_bytes
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.errors import MediaError
-from hlsd.media.unit import TICKS
+from hlsd.media.unit import TICKS, Kind
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
@@ -78,6 +78,7 @@ class Segmenter:
         self._init_uri: str | None = None
         self._inits = 0
         self._discontinuity = False
+        self._needs_key = False
         self._epoch: float | None = None
         self._segment_start = 0
         self._dated = False
@@ -104,12 +105,20 @@ class Segmenter:
         cutter = self._cutter
         if cutter is None:
             return
+        if self._needs_key and unit.kind is Kind.VIDEO:
+            if not unit.key:
+                return
+            self._needs_key = False
         if not self._dated:
             epoch = unit.arrived - unit.dts / TICKS
             if self._epoch is None or epoch < self._epoch:
                 self._epoch = epoch
         cuts = cutter.push(unit)
         if cuts:
+            for number, cut in enumerate(cuts):
+                if cutter.is_hole(cut) and self._settings.low_latency:
+                    self._over_hole(cuts[:number], unit)
+                    return
             self._take(cuts)
             if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
@@ -119,6 +128,20 @@ class Segmenter:
         """What follows is a discontinuity."""
         self._break()
         self._start()
+
+    def _over_hole(self, before: list[Cut], unit: AccessUnit) -> None:
+        """Goes on with `unit` behind a stretch for which nothing was sent and which is so long that a part is empty.
+
+        It could be listed as parts with GAP=YES, but hls.js 1.7 gives up the rest of the segment for one of them and
+        then waits at its end for three target durations. A discontinuity it crosses as soon as a key picture comes.
+        """
+        if self._window.target_duration:
+            self._finish(before)
+        else:
+            self._break()
+        self._start()
+        self._needs_key = True
+        self.unit(unit)
 
     def pause(self) -> None:
         """The publisher left: the open segment is finished with the parts it has (TL01).
@@ -156,7 +179,7 @@ class Segmenter:
             self._init_uri = self._window.add_init(f"i{self._inits}.mp4", init)
             self._inits += 1
         self._epoch = None
-        self._dated = False
+        self._dated = self._needs_key = False
         self._discontinuity = self._window.open is not None or bool(self._window.segments)
         self._frames = self._frames_span = 0
         version = 6 if init is None else 7
@@ -173,14 +196,16 @@ class Segmenter:
 
     def _seam(self) -> None:
         """Finishes the open segment and lets go of cutter and muxer."""
-        cutter, self._cutter = self._cutter, None
-        if cutter is None:
-            return
-        cuts = cutter.flush()
-        if not cuts and self._window.open is not None:
+        if self._cutter is not None:
+            self._finish(self._cutter.flush())
+
+    def _finish(self, cuts: list[Cut]) -> None:
+        """Finishes the open segment with the parts in `cuts`, and lets go of cutter and muxer."""
+        self._cutter = None
+        self._take(cuts)
+        if self._window.open is not None:
             self._finish_segment()
             self.live.changed()
-        self._take(cuts)
         self._writer = None
 
     def _take(self, cuts: list[Cut]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,48 @@ from tests.support.footage import Film
 from tests.support.players import follow
 from tests.support.server import HlsdServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+
+LISTED = 4
+"""Segments of 2 s before the player comes: it starts three target durations from the end, in the second of them."""
 
 
 def watch(
-    place: tuple[Path, Path], film: Film, browser: browsers.Browser, mode: browsers.Mode, seconds: float
+    place: tuple[Path, Path],
+    film: Film,
+    browser: browsers.Browser,
+    mode: browsers.Mode,
+    seconds: float,
+    *,
+    smooth: bool = False,
 ) -> dict[str, Any]:
-    """What the browser reports of `seconds` of a live stream."""
+    """What the browser reports of `seconds` of a live stream.
+
+    AssertionError unless it plays nearly all the time; if `smooth`, without a stall, an error or a lost frame.
+    """
     why = browsers.missing(browser)
     if why:
         pytest.skip(why)
+
+    def once(number: int) -> dict[str, Any]:
+        return _watch((place[0], place[1] / str(number)), film, browser, mode, seconds)
+
+    frames = film.rate * (seconds - 5) if smooth else 0
+    return browsers.undisturbed(once, lambda report: browsers.faults(report, seconds, smooth=smooth, decoded=frames))
+
+
+def _watch(
+    place: tuple[Path, Path], film: Film, browser: browsers.Browser, mode: browsers.Mode, seconds: float
+) -> dict[str, Any]:
     films, folder = place
     path = film.make(films)
     with HlsdServer(folder, env=GRACE) as server:
         encoder = ENCODERS["ffmpeg-current"]
         with encoder.publish(film, path, server.rtmp("cam"), folder / "encoder.log"):
-            # MP22: a player that starts three target durations from the end wants as many; Chromium's own gives up on
-            # a live playlist of one segment (DEMUXER_ERROR_COULD_NOT_PARSE).
-            listed = 3 if mode == "native" else 1
-            seen = follow(server.hls("cam"), seconds=20, until=lambda one: len(one.segments) >= listed)
+            # Not at the stream's first instant: Chromium's own HLS gives up on a live playlist of one segment
+            # (DEMUXER_ERROR_COULD_NOT_PARSE), and hls.js reports as an error (bufferSeekOverHole) that the sound begins
+            # with the encoder's priming, a frame before the picture.
+            seen = follow(server.hls("cam"), seconds=30, until=lambda one: len(one.segments) >= LISTED)
             assert seen.faults == []
             url = server.page("cam") if mode == "page" else server.hls("cam")
             report = browsers.play(url, browser, mode, seconds)
@@ -41,43 +63,25 @@ def watch(
     return report
 
 
-def assert_smooth(report: dict[str, Any], seconds: float, rate: float | Fraction) -> None:
-    """Played nearly all the time, without a stall, an error or a lost frame."""
-    said = {key: report[key] for key in ("played", "first_frame", "stalls", "errors", "media_error", "console")}
-    assert report["stalls"] == [], said
-    assert report["errors"] == [], said
-    assert not report["media_error"], said
-    assert report["played"] >= seconds - 3, said
-    assert report["decoded"] >= rate * (seconds - 4), report["decoded"]
-
-
 def test_chromium_plays_h264_with_hls_js_for_half_a_minute(films: Path, tmp_path: Path) -> None:
     # The usual viewer.
     film = Film(seconds=60)
-    report = watch((films, tmp_path), film, "chromium", "hlsjs", 30)
-    assert_smooth(report, 30, film.rate)
+    report = watch((films, tmp_path), film, "chromium", "hlsjs", 30, smooth=True)
     assert (report["width"], report["height"]) == (film.width, film.height)
 
 
 def test_chromium_plays_natively(films: Path, tmp_path: Path) -> None:
     # Chromium has a demuxer of its own for HLS.
-    film = Film(seconds=30)
-    report = watch((films, tmp_path), film, "chromium", "native", 10)
-    assert not report["media_error"], report
-    assert report["played"] >= 6, report
+    watch((films, tmp_path), Film(seconds=60), "chromium", "native", 10)
 
 
 def test_chromium_plays_the_page(films: Path, tmp_path: Path) -> None:
     # What `/{app}/{stream}` shows to someone who clicks the link.
-    report = watch((films, tmp_path), Film(seconds=30), "chromium", "page", 10)
-    assert report["errors"] == [], report
-    assert report["played"] >= 6, report
+    watch((films, tmp_path), Film(seconds=60), "chromium", "page", 10)
 
 
 def test_firefox_plays_hevc(films: Path, tmp_path: Path) -> None:
     # H.265 in fMP4 with hvc1, in a browser that can decode it.
-    film = Film(seconds=30, codec="h265", width=640, height=360)
+    film = Film(seconds=40, codec="h265", width=640, height=360)
     report = watch((films, tmp_path), film, "firefox", "hlsjs", 12)
-    assert report["errors"] == [], report
-    assert report["played"] >= 8, report
     assert (report["width"], report["height"]) == (film.width, film.height)

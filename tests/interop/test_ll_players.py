@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,14 +58,14 @@ def test_it_plays_near_the_live_edge(
     if why:
         pytest.skip(why)
     url = server.page(codec) if mode == "page" else server.hls(codec)
-    report = browsers.play(url, browser, mode, SECONDS)
-    said = {key: report[key] for key in ("played", "first_frame", "stalls", "errors", "media_error", "latency")}
-    assert report["fatal_errors"] == 0, said
-    assert not report["media_error"], said
-    assert report["stalls"] == [], said
-    assert report["played"] >= SECONDS - 4, said
     # A busy machine starts late, and what is lost at the start stays, but on our page, which catches up.
-    assert report["latency"]["median"] < (1.3 if mode == "page" else 3.0), said
+    latency = 1.3 if mode == "page" else 3.0
+
+    def wrong(report: dict[str, Any]) -> list[str]:
+        stalls = [f"stalls: {report['stalls']}"] if report["stalls"] else []
+        return stalls + browsers.faults(report, SECONDS, smooth=False, latency=latency)
+
+    browsers.undisturbed(lambda _: browsers.play(url, browser, mode, SECONDS), wrong)
 
 
 def test_mpv_plays_without_a_complaint(server: HlsdServer) -> None:
@@ -72,5 +73,5 @@ def test_mpv_plays_without_a_complaint(server: HlsdServer) -> None:
     if not shutil.which("mpv"):
         pytest.skip("mpv is not installed")
     command = ["mpv", "--no-config", "--vo=null", "--ao=null", "--length=10", "--msg-level=all=warn"]
-    done = subprocess.run([*command, server.hls("h264")], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*command, server.hls("h264")], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (0, "", "")

@@ -1,7 +1,7 @@
 """A viewer who stays: hls.js plays on through publishers that go and come back, and the server does not grow.
 
-A minute in the test run. `HLSD_LONG=1` makes it half an hour with four reconnects; its figures stand in
-docs/players.md.
+A minute in the test run. `HLSD_LONG=30` makes it thirty minutes with four reconnects, as does `HLSD_LONG=1`; any other
+number is so many minutes. Its figures stand in docs/players.md.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from tests.support import browser as browsers
 from tests.support.broadcast import wait_for_playlist
 from tests.support.server import CHECKOUT, HlsdServer
 
-LONG = os.environ.get("HLSD_LONG") == "1"
-SECONDS, RECONNECTS = (1800, 4) if LONG else (60, 2)
+LONG = int(os.environ.get("HLSD_LONG") or 0)
+MINUTES = 30 if LONG == 1 else LONG
+SECONDS, RECONNECTS = (60 * MINUTES, 4) if MINUTES else (60, 2)
 AWAY = 2.0
 """Seconds for which the publisher is gone."""
 
@@ -41,7 +42,9 @@ def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(tmp_path: Path) 
     why = browsers.missing("chromium")
     if why:
         pytest.skip(why)
-    with HlsdServer(tmp_path, low_latency=True) as server, ThreadPoolExecutor(1) as pool:
+    # The publisher comes back when it can, on a busy machine after more than the usual ten seconds.
+    env = {"HLSD_PUBLISH__GRACE": "30"}
+    with HlsdServer(tmp_path, low_latency=True, env=env) as server, ThreadPoolExecutor(1) as pool:
         publisher = publish(server.rtmp("cam"))
         try:
             wait_for_playlist(server.hls("cam"))
@@ -68,7 +71,9 @@ def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(tmp_path: Path) 
         finally:
             publisher.kill()
             publisher.wait()
-    said = {key: report[key] for key in ("played", "stalls", "errors", "media_error", "latency", "edge_latency")}
+    said = {
+        key: report[key] for key in ("played", "stalls", "errors", "media_error", "latency", "edge_latency", "buffer")
+    }
     settled = memory[len(memory) // 3 :]
     growth = (max(settled[-10:]) - max(settled[:10])) / 1e6
     figures: dict[str, object] = {"seconds": SECONDS, "reconnects": RECONNECTS, "discontinuities": len(marked)}
@@ -78,9 +83,11 @@ def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(tmp_path: Path) 
     assert len(marked) == RECONNECTS, figures
     assert report["fatal_errors"] == 0, said
     assert not report["media_error"], said
-    # A reconnect costs the outage, the new publisher's first part and what hls.js takes to notice.
-    assert len([stall for stall in report["stalls"] if stall["duration"] > 1]) <= RECONNECTS, said
-    assert report["played"] >= SECONDS - RECONNECTS * (AWAY + 6) - 4, said
+    # A reconnect costs the outage, the new publisher's first part and what hls.js takes to notice. A machine that is
+    # busy with other things costs some more, but does not keep a player from going on: two in a hundred, say.
+    assert report["stall_seconds"] <= RECONNECTS * (AWAY + 4) + SECONDS / 50, said
+    assert max((stall["duration"] for stall in report["stalls"]), default=0) < AWAY + 8, said
+    assert report["played"] >= SECONDS - RECONNECTS * (AWAY + 6) - SECONDS / 50 - 6, said
     assert not any(stall.get("open") for stall in report["stalls"]), said
     assert growth < 8, figures
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,6 +85,52 @@ def play(
         raise RuntimeError(f"no report from {browser}: {done.stderr.strip()[-2000:]}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def faults(
+    report: dict[str, Any], seconds: float, *, smooth: bool = True, decoded: float = 0, latency: float = math.inf
+) -> list[str]:
+    """What is wrong with a play of `seconds`: it failed, stalled, complained, lost frames, or was far from live.
+
+    Four seconds are for the browser to come up in. Not `smooth`: stalls and complaints that a player gets over by
+    itself do not count. `decoded`: frames at least; `latency`: what its median must be below, seconds.
+    """
+    errors = [error for error in report["errors"] if smooth or error["fatal"]]
+    found = [f"{key}: {it}" for key, it in (("errors", errors), ("media_error", report["media_error"])) if it]
+    if smooth and report["stalls"]:
+        found.append(f"stalls: {report['stalls']}")
+    if report["played"] < seconds - 4:
+        found.append(f"played {report['played']} s, first frame at {report['first_frame']}, {report['console']}")
+    if report["decoded"] < decoded:
+        found.append(f"decoded {report['decoded']} frames")
+    if latency < math.inf and report["latency"]["median"] >= latency:
+        found.append(f"latency {report['latency']}")
+    return found
+
+
+def undisturbed(
+    attempt: Callable[[int], dict[str, Any]], wrong: Callable[[dict[str, Any]], list[str]], attempts: int = 3
+) -> dict[str, Any]:
+    """The report of the first of a few plays with which nothing is wrong.
+
+    A browser on a busy machine stalls for reasons that are not the server's, now and then; what the server does wrong
+    it does each time.
+
+    Raises:
+        AssertionError: something was wrong with each of them: what.
+    """
+    said = []
+    for number in range(attempts):
+        try:
+            report = attempt(number)
+        except RuntimeError as error:
+            said.append(str(error))
+            continue
+        found = wrong(report)
+        if not found:
+            return report
+        said.append("; ".join(found))
+    raise AssertionError("\n".join(f"play {number + 1}: {words}" for number, words in enumerate(said)))
 
 
 async def play_async(

@@ -368,6 +368,31 @@ def test_a_slide_show_lists_gap_parts_and_keeps_its_promises() -> None:
             assert (target.live.media(*part.uri.split("/")) is None) == part.gap
 
 
+@pytest.mark.parametrize("hole", [0.3, 0.5, 0.7, 0.95, 3.0])
+@pytest.mark.parametrize("at", [0.5, 7.1, 7.25])
+@pytest.mark.parametrize("part", [0.2, 0.334, 1.0])
+def test_a_hole_in_picture_and_sound_makes_no_gap_part(hole: float, at: float, part: float) -> None:
+    """hls.js stands still for seconds at a part with GAP=YES: it is crossed by a discontinuity, if it is crossed."""
+    target = segmenter(part=part, list=20)
+    watcher = Watcher(target.live)
+    units = [unit for unit in film(15.0, gop=1.0) if not at <= unit.dts / TICKS < at + hole]
+    feed(target, units, each=watcher.look)
+    assert watcher.violations == []
+    assert "GAP" not in text(target.live)
+    assert not any(part.gap for segment in target.window.segments for part in segment.parts)
+    assert [segment.discontinuity for segment in listed(target).segments].count(True) <= 1
+    for segment in target.window.segments:
+        assert segment.independent or not segment.discontinuity, "hls.js shows nothing before the next key picture"
+    assert target.window.duration() >= 15.0 - hole - 1.0 - 2.1, "all but the hole, and what no key picture precedes"
+
+
+def test_plain_hls_crosses_a_hole_without_a_discontinuity() -> None:
+    """Without parts nothing is empty: the picture before the hole stands, as it did at the encoder."""
+    target = segmenter(low_latency=False, list=20)
+    feed(target, [unit for unit in film(15.0, gop=1.0) if not 7.1 <= unit.dts / TICKS < 8.0])
+    assert "DISCONTINUITY\n" not in text(target.live)
+
+
 def test_plain_hls_has_no_trace_of_parts_and_one_version_a_segment() -> None:
     """P04, HT16: without low latency nothing changes between two segments, neither text nor ETag."""
     target = segmenter(low_latency=False)
