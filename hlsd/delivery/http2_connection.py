@@ -15,14 +15,18 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp
 
+from hlsd.delivery import cmcd
 from hlsd.delivery.answer import PLAYLIST_TYPE, Fall, Held, Judge, Reply
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.holds import Holds, Outcome
 from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
+from hlsd.delivery.kinds import kind_of
+from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.ports import Sessions
+from hlsd.stats import Stats
 
 TAKE = 64 * 1024
 """Bytes handed to the transport at a time."""
@@ -46,6 +50,9 @@ class Road:
     connections: set[Http2Connection] = field(default_factory=set)
     sessions: Sessions | None = None
     """Where requests and body bytes are counted."""
+    stats: Stats = field(default_factory=Stats)
+    quality: Quality | None = None
+    """Where players' reports are counted."""
     closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005
     """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
 
@@ -144,15 +151,18 @@ class Http2Connection(asyncio.Protocol):
 
     def _asked(self, stream: Stream) -> None:
         request = _request(stream, self._peer)
+        begun = self._loop.time()
         try:
             answer = self._road.judge.answer(request)
             stream.judged = not isinstance(answer, Fall)
             stream.session = request.session
             if request.session is not None:
                 request.session.requests += 1
-                request.session.last = self._loop.time()
+                request.session.last = begun
+                self._report(stream, request, begun)
             if isinstance(answer, Reply):
                 self._reply(stream, answer)
+                self._road.stats.http.duration[kind_of(request.path)].observe(self._loop.time() - begun)
             elif isinstance(answer, Fall):
                 cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
                 self._begin(cycle.run(self._road.app))
@@ -173,7 +183,8 @@ class Http2Connection(asyncio.Protocol):
             await gone
 
         try:
-            outcome = await self._road.holds.wait(held, hung_up, request.session)
+            app = request.path[1:].partition(b"/")[0].decode("latin-1")
+            outcome = await self._road.holds.wait(held, hung_up, request.session, app=app, stats=self._road.stats)
             if outcome is Outcome.REFUSED:
                 self._reply(stream, self._road.judge.unavailable(request))
             elif outcome is not Outcome.GONE:
@@ -185,7 +196,14 @@ class Http2Connection(asyncio.Protocol):
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
         stream.media = reply.media
+        self._road.stats.http.slow[kind_of(stream.path.partition(b"?")[0]), reply.status] += 1
         self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
+
+    def _report(self, stream: Stream, request: Request, now: float) -> None:
+        """Counts what the player says about itself."""
+        report = cmcd.split(b"?" + request.query)[1] or cmcd.of_headers(stream.headers)
+        if report and self._road.quality is not None and request.session is not None:
+            self._road.quality.report(request.session.app, request.session.name, report, now)
 
     def _body(self, event: Body) -> None:
         cycle = self._cycles.get(event.stream.id)

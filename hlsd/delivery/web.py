@@ -7,6 +7,7 @@ does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Protocol, cast
 
 from starlette.applications import Starlette
@@ -15,12 +16,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
+from hlsd.delivery import cmcd
 from hlsd.delivery.answer import Fall, Judge, Reply
 from hlsd.delivery.holds import Bounds, Crowd, Holds, Outcome
+from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.pages import Pages
+from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Session, Sessions
+from hlsd.stats import Stats
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
@@ -31,11 +36,15 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     *,
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
+    stats: Stats | None = None,
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
 
-    `app.state.judge`, `holds`, `sessions` and `directory` are there for whoever answers or drains beside ASGI.
+    `app.state.judge`, `holds`, `sessions`, `directory`, `stats` and `quality` are there for whoever
+    answers or drains beside ASGI.
     """
+    stats = stats or Stats()
+    quality = Quality(stats)
     judge = Judge(directory, sessions, settings)
     bounds = Bounds(
         stream=settings.max_waiters,
@@ -55,7 +64,11 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/", pages.page),
         ],
-        middleware=[Middleware(StreamRoad, judge=judge, holds=holds, sessions=sessions, clock=clock)],
+        middleware=[
+            Middleware(
+                StreamRoad, judge=judge, holds=holds, sessions=sessions, clock=clock, stats=stats, quality=quality
+            )
+        ],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
@@ -63,6 +76,8 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     app.state.holds = holds
     app.state.sessions = sessions
     app.state.directory = directory
+    app.state.stats = stats
+    app.state.quality = quality
     return app
 
 
@@ -82,12 +97,24 @@ class Carrier(Protocol):
 class StreamRoad:
     """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""
 
-    def __init__(self, app: ASGIApp, judge: Judge, holds: Holds, sessions: Sessions, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913 - what it brings together
+        self,
+        app: ASGIApp,
+        judge: Judge,
+        holds: Holds,
+        sessions: Sessions,
+        clock: Clock,
+        *,
+        stats: Stats,
+        quality: Quality,
+    ) -> None:
         self._app = app
         self._judge = judge
         self._holds = holds
         self._sessions = sessions
         self._clock = clock
+        self._stats = stats
+        self._quality = quality
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from the judge's answer to its last byte."""
@@ -97,17 +124,25 @@ class StreamRoad:
         carrier = cast("Carrier | None", scope.get("hlsd"))
         charge = carrier.charge if carrier is not None else self._sessions.charge
         request = read_request(scope)
+        begun = monotonic()
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._app(scope, receive, _counted(send, charge))
+            await self._foreign(scope, receive, _counted(send, charge), begun)
             return
         session = request.session
         if session is not None:
             session.requests += 1
             session.last = self._clock.monotonic()
+            report = cmcd.split(b"?" + request.query)[1] or cmcd.of_headers(scope["headers"])
+            if report:
+                self._quality.report(session.app, session.name, report, begun)
         if not isinstance(answer, Reply):
             crowd = carrier.crowd if carrier is not None else None
-            outcome = await self._holds.wait(answer, lambda: _hung_up(receive), session, crowd)
+            app = request.path[1:].partition(b"/")[0].decode("latin-1")
+            outcome = await self._holds.wait(
+                answer, lambda: _hung_up(receive), session, crowd, app=app, stats=self._stats
+            )
+            begun = 0.0
             if outcome is Outcome.GONE:
                 return
             if outcome is Outcome.REFUSED:
@@ -117,6 +152,30 @@ class StreamRoad:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
         charge(session, len(answer.body), answer.media)
+        self._count(kind_of(request.path), answer.status, begun)
+
+    async def _foreign(self, scope: Scope, receive: Receive, send: Send, begun: float) -> None:
+        """What the routes answer; what they raise becomes a 500 further out."""
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        kind = kind_of(scope.get("raw_path") or b"")
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._count(kind, status, 0.0 if kind == "flv" else begun)  # an FLV answer lasts as long as its viewer
+
+    def _count(self, kind: str, status: int, begun: float) -> None:
+        """An answer, with the time it took since `begun`; 0 for one that was made to wait."""
+        http = self._stats.http
+        http.slow[kind, status] += 1
+        if begun:
+            http.duration[kind].observe(monotonic() - begun)
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:
