@@ -69,10 +69,14 @@ class Waiter(Protocol):
 class Line:
     """Those who wait for the same thing and get the same answer."""
 
-    __slots__ = ("_kind", "_readies", "_replies", "_stats", "held", "settled", "waited", "waiters")
+    __slots__ = ("_kind", "_readies", "_replies", "_stats", "held", "settled", "shared", "waited", "waiters")
 
-    def __init__(self, held: Held, kind: str = "other", app: str = "", stats: Stats | None = None) -> None:
+    def __init__(
+        self, held: Held, kind: str = "other", app: str = "", stats: Stats | None = None, *, shared: bool = True
+    ) -> None:
         self.held = held
+        self.shared = shared
+        """Whether the answer is one for all; else each waiter asks for its own."""
         self.waited = stats.app(app).blocking_wait if stats is not None else Histogram(WAIT)
         """Where it is counted how long each of them waited."""
         self._kind = kind
@@ -89,7 +93,10 @@ class Line:
         there, version = outcome is Outcome.RELEASED, self.held.playable.version
         found = self._replies.get(there)
         if found is None or found[0] != version:
-            found = self._replies[there] = (version, self.held.then(there))
+            reply = self.held.then(there)
+            if not isinstance(reply, Reply):
+                raise TypeError("what is shared must be a reply")
+            found = self._replies[there] = (version, reply)
         return found[1]
 
     def ready(self, outcome: Outcome) -> Ready:
@@ -218,7 +225,7 @@ class Holds:
         """Waits for what `held` names; `gone()` returns when the client has hung up. For roads that have a task."""
         loop = asyncio.get_running_loop()
         waiter = _Task(loop.create_future(), session, crowd)
-        if not self.enter(Line(held, app=app, stats=stats), waiter, monotonic()):
+        if not self.enter(Line(held, app=app, stats=stats, shared=False), waiter, monotonic()):
             return Outcome.REFUSED
         hangup = asyncio.ensure_future(gone())
         try:
@@ -258,7 +265,7 @@ class Holds:
         if line.settled:
             return
         line.settled = True
-        if outcome is not Outcome.REFUSED:
+        if line.shared and outcome is not Outcome.REFUSED:
             line.ready(outcome)
         waiters = list(line.waiters)
         self._turn = (self._turn + _STEP) % 1.0

@@ -11,22 +11,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, cast
 
 from starlette.types import ASGIApp
 
-from hlsd.delivery import cmcd
-from hlsd.delivery.answer import PLAYLIST_TYPE, Fall, Held, Judge, Reply
+from hlsd.delivery.answer import PLAYLIST_TYPE, Answer, Fall, Judge, Reply
 from hlsd.delivery.cors import Headers
-from hlsd.delivery.holds import Holds, Outcome
+from hlsd.delivery.errands import Errands
 from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
-from hlsd.delivery.kinds import kind_of
-from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.ports import Sessions
-from hlsd.stats import Stats
 
 TAKE = 64 * 1024
 """Bytes handed to the transport at a time."""
@@ -42,7 +39,7 @@ class Road:
 
     app: ASGIApp
     judge: Judge
-    holds: Holds
+    errands: Errands
     max_streams: int
     max_header: int
     common: Headers = field(default_factory=list)
@@ -50,9 +47,6 @@ class Road:
     connections: set[Http2Connection] = field(default_factory=set)
     sessions: Sessions | None = None
     """Where requests and body bytes are counted."""
-    stats: Stats = field(default_factory=Stats)
-    quality: Quality | None = None
-    """Where players' reports are counted."""
     closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005
     """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
 
@@ -151,18 +145,16 @@ class Http2Connection(asyncio.Protocol):
 
     def _asked(self, stream: Stream) -> None:
         request = _request(stream, self._peer)
-        begun = self._loop.time()
+        request.begun = monotonic()
         try:
             answer = self._road.judge.answer(request)
             stream.judged = not isinstance(answer, Fall)
             stream.session = request.session
-            if request.session is not None:
-                request.session.requests += 1
-                request.session.last = begun
-                self._report(stream, request, begun)
+            self._road.errands.hear(request, stream.headers)
             if isinstance(answer, Reply):
+                self._road.errands.count(request)
                 self._reply(stream, answer)
-                self._road.stats.http.duration[kind_of(request.path)].observe(self._loop.time() - begun)
+                self._road.errands.answered(request, answer.status)
             elif isinstance(answer, Fall):
                 cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
                 self._begin(cycle.run(self._road.app))
@@ -178,17 +170,16 @@ class Http2Connection(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hold(self, stream: Stream, request: Request, held: Held, gone: asyncio.Future[None]) -> None:
+    async def _hold(self, stream: Stream, request: Request, held: Answer, gone: asyncio.Future[None]) -> None:
         async def hung_up() -> None:
             await gone
 
         try:
-            app = request.path[1:].partition(b"/")[0].decode("latin-1")
-            outcome = await self._road.holds.wait(held, hung_up, request.session, app=app, stats=self._road.stats)
-            if outcome is Outcome.REFUSED:
-                self._reply(stream, self._road.judge.unavailable(request))
-            elif outcome is not Outcome.GONE:
-                self._reply(stream, held.then(outcome is Outcome.RELEASED))
+            reply = await self._road.errands.reply(request, held, hung_up)
+            stream.session = request.session
+            if reply is not None:
+                self._reply(stream, reply)
+                self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
             self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
@@ -196,14 +187,7 @@ class Http2Connection(asyncio.Protocol):
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
         stream.media = reply.media
-        self._road.stats.http.slow[kind_of(stream.path.partition(b"?")[0]), reply.status] += 1
         self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
-
-    def _report(self, stream: Stream, request: Request, now: float) -> None:
-        """Counts what the player says about itself."""
-        report = cmcd.split(b"?" + request.query)[1] or cmcd.of_headers(stream.headers)
-        if report and self._road.quality is not None and request.session is not None:
-            self._road.quality.report(request.session.app, request.session.name, report, now)
 
     def _body(self, event: Body) -> None:
         cycle = self._cycles.get(event.stream.id)

@@ -65,12 +65,10 @@ class HttpsServer:
         self.road = Road(
             app,
             app.state.judge,
-            app.state.holds,
+            app.state.errands,
             max_streams=settings.max_streams,
             max_header=settings.max_header,
             sessions=app.state.sessions,
-            stats=app.state.stats,
-            quality=app.state.quality,
         )
         self._certificate: Certificate | None = None
         self._server: asyncio.Server | None = None

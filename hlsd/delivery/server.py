@@ -165,7 +165,7 @@ class HttpServer:
             shelves=Shelves(judge, stats),
             holds=state.holds,
             connections=Connections(settings, monotonic(), file_limit()),
-            quality=state.quality,
+            quality=state.errands.quality,
             http=stats.http,
             refusal=Ready(refusal, stats.http.ready_cell("other", refusal.status)),
             varies=judge.varies,

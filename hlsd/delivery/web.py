@@ -16,12 +16,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
-from hlsd.delivery import cmcd
-from hlsd.delivery.answer import Fall, Judge, Reply
-from hlsd.delivery.holds import Bounds, Crowd, Holds, Outcome
-from hlsd.delivery.kinds import kind_of
+from hlsd.delivery.answer import Fall, Judge
+from hlsd.delivery.errands import Errands
+from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.pages import Pages
-from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Session, Sessions
@@ -40,11 +38,10 @@ def create_app(  # noqa: PLR0913 - what a server is made of
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
 
-    `app.state.judge`, `holds`, `sessions`, `directory`, `stats` and `quality` are there for whoever
-    answers or drains beside ASGI.
+    `app.state.judge`, `errands`, `holds`, `sessions`, `directory` and `stats` are there for whoever answers or drains
+    beside ASGI.
     """
     stats = stats or Stats()
-    quality = Quality(stats)
     judge = Judge(directory, sessions, settings)
     bounds = Bounds(
         stream=settings.max_waiters,
@@ -53,6 +50,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         address=settings.max_waiters_per_ip,
     )
     holds = Holds(bounds)
+    errands = Errands(judge, directory, sessions, holds, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port)
     app = Starlette(
         routes=[
@@ -64,20 +62,16 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/", pages.page),
         ],
-        middleware=[
-            Middleware(
-                StreamRoad, judge=judge, holds=holds, sessions=sessions, clock=clock, stats=stats, quality=quality
-            )
-        ],
+        middleware=[Middleware(StreamRoad, judge=judge, errands=errands, sessions=sessions)],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
     app.state.judge = judge
+    app.state.errands = errands
     app.state.holds = holds
     app.state.sessions = sessions
     app.state.directory = directory
     app.state.stats = stats
-    app.state.quality = quality
     return app
 
 
@@ -97,24 +91,11 @@ class Carrier(Protocol):
 class StreamRoad:
     """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""
 
-    def __init__(  # noqa: PLR0913 - what it brings together
-        self,
-        app: ASGIApp,
-        judge: Judge,
-        holds: Holds,
-        sessions: Sessions,
-        clock: Clock,
-        *,
-        stats: Stats,
-        quality: Quality,
-    ) -> None:
+    def __init__(self, app: ASGIApp, judge: Judge, errands: Errands, sessions: Sessions) -> None:
         self._app = app
         self._judge = judge
-        self._holds = holds
+        self._errands = errands
         self._sessions = sessions
-        self._clock = clock
-        self._stats = stats
-        self._quality = quality
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from the judge's answer to its last byte."""
@@ -124,37 +105,22 @@ class StreamRoad:
         carrier = cast("Carrier | None", scope.get("hlsd"))
         charge = carrier.charge if carrier is not None else self._sessions.charge
         request = read_request(scope)
-        begun = monotonic()
+        request.begun = monotonic()
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._foreign(scope, receive, _counted(send, charge), begun)
+            await self._foreign(scope, receive, _counted(send, charge), request)
             return
-        session = request.session
-        if session is not None:
-            session.requests += 1
-            session.last = self._clock.monotonic()
-            report = cmcd.split(b"?" + request.query)[1] or cmcd.of_headers(scope["headers"])
-            if report:
-                self._quality.report(session.app, session.name, report, begun)
-        if not isinstance(answer, Reply):
-            crowd = carrier.crowd if carrier is not None else None
-            app = request.path[1:].partition(b"/")[0].decode("latin-1")
-            outcome = await self._holds.wait(
-                answer, lambda: _hung_up(receive), session, crowd, app=app, stats=self._stats
-            )
-            begun = 0.0
-            if outcome is Outcome.GONE:
-                return
-            if outcome is Outcome.REFUSED:
-                answer = self._judge.unavailable(request)
-            else:
-                answer = answer.then(outcome is Outcome.RELEASED)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
-        charge(session, len(answer.body), answer.media)
-        self._count(kind_of(request.path), answer.status, begun)
+        crowd = carrier.crowd if carrier is not None else None
+        self._errands.hear(request, scope["headers"])
+        reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
+        if reply is None:
+            return
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.body", "body": reply.body})
+        charge(request.session, len(reply.body), reply.media)
+        self._errands.answered(request, reply.status)
 
-    async def _foreign(self, scope: Scope, receive: Receive, send: Send, begun: float) -> None:
+    async def _foreign(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
         """What the routes answer; what they raise becomes a 500 further out."""
         status = 500
 
@@ -164,18 +130,10 @@ class StreamRoad:
                 status = message["status"]
             await send(message)
 
-        kind = kind_of(scope.get("raw_path") or b"")
         try:
             await self._app(scope, receive, noting)
         finally:
-            self._count(kind, status, 0.0 if kind == "flv" else begun)  # an FLV answer lasts as long as its viewer
-
-    def _count(self, kind: str, status: int, begun: float) -> None:
-        """An answer, with the time it took since `begun`; 0 for one that was made to wait."""
-        http = self._stats.http
-        http.slow[kind, status] += 1
-        if begun:
-            http.duration[kind].observe(monotonic() - begun)
+            self._errands.answered(request, status)
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:
@@ -197,7 +155,7 @@ def read_request(scope: Scope) -> Request:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
     client = scope.get("client")
-    return Request(scope["method"], raw, scope["query_string"], headers, client[0] if client else "")
+    return Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
 
 
 async def _hung_up(receive: Receive) -> None:
