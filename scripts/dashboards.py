@@ -296,8 +296,9 @@ STREAM_BOARD = Board(
             ),
             stat(
                 "Newest frame",
-                "Seconds since a frame arrived. Above 10 s an alert fires.",
-                f"max(time() - hlsd_stream_last_media_timestamp_seconds{{{STREAM}}})",
+                "Seconds since a frame arrived, at the time of the scrape. Above 10 s an alert fires.",
+                f"max(timestamp(hlsd_stream_last_media_timestamp_seconds{{{STREAM}}})"
+                f" - hlsd_stream_last_media_timestamp_seconds{{{STREAM}}})",
                 "s",
                 warn=3,
                 bad=10,
