@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hlsd.media.unit import AccessUnit, Tracks
+from hlsd.stats import Tally
 
 
 class RefuseCode(enum.StrEnum):
@@ -297,6 +298,8 @@ class Session(Protocol):
     playlist_bytes: int
     media_bytes: int
     held: int
+    tally: Tally
+    """Where it is counted with the others of its stream."""
     over: bool
     """Whether it has ended."""
 

@@ -28,10 +28,15 @@ class Ledger:
         if session is None:
             self.unattributed += size
             return
+        tally = session.tally
         if media:
+            if not session.media_bytes:
+                tally.start()
             session.media_bytes += size
+            tally.media_bytes += size
         else:
             session.playlist_bytes += size
+            tally.playlist_bytes += size
         if session.over:
             self.closed += size
 

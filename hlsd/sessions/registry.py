@@ -17,6 +17,7 @@ from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Signer
+from hlsd.stats import Stats
 from hlsd.wheel import Wheel
 
 ADOPTED = Grant(method="adopted")
@@ -39,7 +40,9 @@ class Registry:
         max_sessions: int,
         gate: Gate | None = None,
         bus: Bus | None = None,
+        stats: Stats | None = None,
     ) -> None:
+        self.stats = stats or Stats()
         self.ledger = Ledger()
         self._gate: Gate = gate or OpenGate()
         self.bus = bus or Bus()
@@ -85,13 +88,17 @@ class Registry:
         request = PlayRequest(app, name, "hls", ip, user_agent=agent)
         return self._add(Session(key, request, ADOPTED, created=issued, now=self._clock.monotonic()))
 
-    def close(self, session: Viewer, reason: str) -> None:  # noqa: ARG002 - events will tell
+    def close(self, session: Viewer, reason: str) -> None:
         """The session is over."""
         mine = self._sessions.get(session.sid)
         if mine is not None and mine is session:
             del self._sessions[session.sid]
             self._wheel.drop(mine)
             self.ledger.close(mine)
+            mine.tally.sessions -= 1
+            app, protocol = self.stats.app(mine.app), mine.protocol
+            app.closed[protocol, reason.partition(":")[0]] += 1
+            app.session_duration[protocol].observe(mine.last - mine.since)
 
     def sweep(self) -> None:
         """Once a second: ends the sessions that nobody has asked for since their idle time."""
@@ -100,6 +107,9 @@ class Registry:
 
     def _add(self, session: Session) -> Session:
         self._sessions[session.sid] = session
+        session.tally = self.stats.tally(session.app, session.name, session.protocol)
+        session.tally.sessions += 1
+        self.stats.app(session.app).opened[session.protocol] += 1
         self._wheel.put(session, session.last + self._idle(session.app, session.name))
         return session
 

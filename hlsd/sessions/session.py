@@ -7,6 +7,7 @@ socket (conventions §4.2, rule 7); times are monotonic seconds except `created`
 from __future__ import annotations
 
 from hlsd.ports import Grant, PlayRequest
+from hlsd.stats import UNCOUNTED
 
 MAX_AGENT = 256
 """Characters of a User-Agent that are kept."""
@@ -35,6 +36,8 @@ class Session:
         "referer",
         "requests",
         "sid",
+        "since",
+        "tally",
     )
 
     def __init__(self, sid: bytes, request: PlayRequest, grant: Grant, *, created: float, now: float) -> None:
@@ -56,6 +59,10 @@ class Session:
         self.agent = request.user_agent[:MAX_AGENT]
         self.created = created
         """Seconds since the epoch; for an id of before a restart, when it was issued."""
+        self.since = now
+        """Monotonic time of the session's opening."""
+        self.tally = UNCOUNTED
+        """Where it is counted with the others of its stream; set by the registry."""
         self.last = now
         """Monotonic time of the last request; 0 requests: of the session's opening."""
         self.requests = 0

@@ -1,0 +1,145 @@
+"""A real Prometheus scrapes a real server under load: every panel and rule finds its series, and an alert goes off."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.broadcast import wait_for
+from tests.support.figures import Samples, samples
+from tests.support.prometheus import BOARDS, WINDOW, Ask, Load, Prometheus, missing, panels, rules, scene, settle
+
+pytestmark = [pytest.mark.interop, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+
+
+@dataclass
+class Run:
+    """The server and Prometheus after viewers came and went, and what they counted themselves."""
+
+    load: Load
+    prometheus: Prometheus
+    at: float = 0.0
+    """When the panels are asked about, seconds since the epoch: a moment after the load, whenever the tests run."""
+    swarm: dict[str, Any] = field(default_factory=dict)
+    before: Samples = field(default_factory=dict)
+    after: Samples = field(default_factory=dict)
+
+
+def scrape(load: Load) -> Samples:
+    return samples(httpx.get(f"http://127.0.0.1:{load.server.http_port}/metrics", timeout=20).text)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with scene(tmp_path_factory.mktemp("prometheus")) as (load, prometheus):
+        found = Run(load, prometheus)
+        found.before = scrape(load)
+        found.swarm = load.watch("cam", 10, 4)
+        found.after = scrape(load)
+        load.watch("hall", 28, 4, "--no-ll")
+        assert 503 in load.knock("cam", 10)  # more viewers than sessions.max_sessions
+        found.at = time.time() + 2
+        settle(3)
+        yield found
+
+
+def grown(run: Run, name: str, **labels: str) -> float:
+    """By how much a counter rose while the first swarm watched; summed over labels that are not given."""
+    wanted = set(labels.items())
+    total = 0.0
+    for (sample, have), now in run.after.items():
+        if sample == name and wanted <= have:
+            total += now - run.before.get((sample, have), 0.0)
+    return total
+
+
+def test_every_panel_and_every_rule_has_something_to_show(run: Run) -> None:
+    lines, empty = [], []
+
+    def put(ask: Ask) -> None:
+        values = [float(found["value"][1]) for found in run.prometheus.query(ask.text, run.at)]
+        there = [value for value in values if math.isfinite(value)]
+        if not there:
+            empty.append(ask)
+        shown = f"{max(there):.6g}" if there else "nothing"
+        lines.append(f"{ask.where:<15} {ask.title:<42} {len(there):>3} of {len(values)} series, highest {shown}")
+
+    for board in sorted(BOARDS.glob("*.json")):
+        for _, asks in panels(board):
+            for ask in asks:
+                put(ask)
+    for ask in rules():
+        put(ask)
+    print(f"\nat one moment, rates over {WINDOW}\n" + "\n".join(lines))  # noqa: T201 - the table is what is asked for
+    assert len(lines) > 80
+    assert not empty
+
+
+def test_promtool_has_nothing_to_say_about_a_live_scrape(run: Run) -> None:
+    text = httpx.get(f"http://127.0.0.1:{run.load.server.http_port}/metrics", timeout=20).text
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stdout + done.stderr
+
+
+def test_the_bytes_are_those_that_the_viewers_received(run: Run) -> None:
+    # The swarm reads every answer to its end: what the server says it sent, it has.
+    swarm = run.swarm
+    assert swarm["unfinished"] == swarm["short_bodies"] == swarm["retries"] == 0
+    assert grown(run, "hlsd_session_sent_bytes_total", stream="cam") == swarm["body_bytes"]
+    assert grown(run, "hlsd_http_sent_bytes_total", account="session") >= swarm["body_bytes"]
+
+
+def test_requests_and_sessions_are_those_of_the_viewers(run: Run) -> None:
+    kinds = ("multivariant", "playlist", "part", "segment", "init")
+    assert sum(grown(run, "hlsd_http_requests_total", kind=kind) for kind in kinds) == run.swarm["requests"]
+    assert grown(run, "hlsd_sessions_opened_total") == 10
+    assert grown(run, "hlsd_sessions_started_total") == 10
+    blocking = run.swarm["by_kind"]["blocking"]["requests"]
+    assert 0 < grown(run, "hlsd_hls_blocking_wait_seconds_count") <= blocking + 10
+
+
+def test_the_parts_of_the_account_make_the_whole(run: Run) -> None:
+    """Conventions §4.2, rule 7: sum over sessions + unattributed = total."""
+    streams = sum(now for (name, _), now in run.after.items() if name == "hlsd_session_sent_bytes_total")
+    accounts = {
+        dict(have)["account"]: now for (name, have), now in run.after.items() if name == "hlsd_http_sent_bytes_total"
+    }
+    assert streams == accounts["session"]
+
+
+def test_players_are_heard(run: Run) -> None:
+    assert grown(run, "hlsd_player_reports_total", stream="cam") == pytest.approx(run.swarm["requests"], abs=11)
+    assert grown(run, "hlsd_player_stalls_total", stream="cam") > 0
+    assert grown(run, "hlsd_player_buffer_seconds_count", stream="cam") > 0
+
+
+def test_a_publisher_that_falls_silent_sets_off_the_alert(run: Run) -> None:
+    """Its connection stands, nothing comes: pending first, then firing, for this stream and no other."""
+    publisher = run.load.publishers["hall"].process
+    begun = time.time()
+    publisher.send_signal(signal.SIGSTOP)
+    try:
+        wait_for(
+            "the alert",
+            lambda: run.prometheus.alerts().get(("HlsdStreamStalled", "hall")) == "firing",
+            30,
+        )
+    finally:
+        publisher.send_signal(signal.SIGCONT)
+    ask = 'ALERTS{alertname="HlsdStreamStalled"}'
+    states = {
+        (found["metric"]["stream"], found["metric"]["alertstate"]): float(found["values"][0][0])
+        for found in run.prometheus.over(ask, begun, time.time() + 1, 0.5)
+    }
+    assert set(states) == {("hall", "pending"), ("hall", "firing")}
+    assert begun + 3 <= states["hall", "pending"] < states["hall", "firing"]
+    wait_for("the end of the alert", lambda: ("HlsdStreamStalled", "hall") not in run.prometheus.alerts(), 20)
