@@ -28,6 +28,7 @@ from hlsd.errors import ConfigError
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
+from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.sessions.settings import SessionSettings
 
 PREFIX: Final = "HLSD_"
@@ -98,6 +99,7 @@ class Settings(BaseModel):
     http: HttpSettings = Field(default_factory=HttpSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,9 +304,7 @@ class Hub:
         received = stream.stats.received_bytes
         self.bus.emit(publisher.event(action, at, received=received, reason=reason), publisher)
 
-    def _tell_stream(
-        self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = ""
-    ) -> None:
+    def _tell_stream(self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = "") -> None:
         at = self._clock.wall()
         facts = facts_of(
             address=address(publisher.ip, publisher.port),

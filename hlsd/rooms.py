@@ -18,6 +18,7 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ class House:
     sessions: Registry
     web: Starlette
     """What HTTP answers, on every port of it."""
+    events: EventRing
+    """The last events."""
 
 
-def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> House:
+def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, events: EventRing) -> House:
     """The house around a hub."""
     web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
-    return House(settings, clock, hub, sessions, web)
+    return House(settings, clock, hub, sessions, web, events)
 
 
 def _http(house: House) -> Room:
