@@ -19,7 +19,7 @@ from hlsd.ports import Denial, Grant
 
 DENIED: Final = Denial(403, "not allowed")
 _NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
-_SUFFIXES: Final = (".m3u8", ".flv", "/index.m3u8", "/master.m3u8")
+_SUFFIX: Final = re.compile(r"(/index\.m3u8|/master\.m3u8|\.m3u8|\.flv)\Z")
 _MAX_SECONDS: Final = 366 * 86_400
 _MAX_SESSIONS: Final = 1_000_000
 
@@ -270,9 +270,7 @@ def target_of(location: str, app: str) -> str:
     "302 allow with Location as target stream".
     """
     path = urlsplit(location).path if len(location) <= 1024 else ""
-    for suffix in _SUFFIXES:
-        path = path.removesuffix(suffix)
-    parts = [part for part in path.split("/") if part]
+    parts = [part for part in _SUFFIX.sub("", path, count=1).split("/") if part]
     if not 1 <= len(parts) <= 2 or (len(parts) == 2 and parts[0] != app):
         return ""
     return parts[-1] if _NAME.fullmatch(parts[-1]) else ""

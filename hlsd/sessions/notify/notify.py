@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import httpx
 import structlog
 
 from hlsd.clock import Clock
@@ -35,7 +36,8 @@ FAREWELL: Final = 2.0
 class Notify:
     """What listens to a server's `bus`; `refused(action, id)` closes a client that a receiver does not want.
 
-    `state` is the folder for the outbox, `server_id` the node's name in events.
+    `state` is the folder for the outbox, `server_id` the node's name in events, `transport` the way to the receivers
+    (None: the network).
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -48,6 +50,7 @@ class Notify:
         state: Path,
         server_id: str,
         refused: Callable[[str, str], None],
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.ring = EventRing(int(clock.wall() * 1000), size=settings.ring, server_id=server_id)
         self._settings = settings
@@ -70,7 +73,7 @@ class Notify:
             self._eventlog = log
             bus.listen(log.add)
         if settings.url:
-            self._wire_urls()
+            self._wire_urls(transport)
 
     async def start(self) -> None:
         """Begins to write and to deliver."""
@@ -111,12 +114,12 @@ class Notify:
         if self._eventlog is not None:
             await asyncio.to_thread(self._eventlog.stop)
 
-    def _wire_urls(self) -> None:
+    def _wire_urls(self, transport: httpx.AsyncBaseTransport | None) -> None:
         settings, stats, clock = self._settings, self._stats, self._clock
         form = form_of(settings.format, self._server_id, send_secrets=settings.send_secrets, batch=settings.batch > 1)
         secret = settings.secret.get_secret_value().encode() if settings.secret is not None else None
         wanted = frozenset(settings.events)
-        self._courier = courier = Courier(clock, stats, timeout=settings.timeout, secret=secret)
+        self._courier = courier = Courier(clock, stats, timeout=settings.timeout, secret=secret, transport=transport)
         self._outbox = outbox = Outbox(
             self._state / FILE,
             tuple(queue_of(url) for url in settings.url),
