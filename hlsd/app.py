@@ -77,7 +77,6 @@ class Server:
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
             bus=self.bus,
-            update_interval=settings.notify.update_interval,
         )
         self.sessions = Registry(
             Signer([self._session_key()], self._clock.wall),

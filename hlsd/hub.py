@@ -48,8 +48,7 @@ class Hub:
     """The streams of one server.
 
     `segmenter_for(stream)` makes the HLS output of a new stream. `max_streams` and `max_memory` (bytes of media in all
-    windows) bound what is let in. `bus` is told of publishers and streams; `update_interval` is the seconds between two
-    `updatePublish` of a publisher, 0 for none.
+    windows) bound what is let in. `bus` is told of publishers and streams.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -62,7 +61,6 @@ class Hub:
         max_memory: int,
         gate: Gate | None = None,
         bus: Bus | None = None,
-        update_interval: float = 0.0,
     ) -> None:
         self.bus = bus or Bus()
         self.on_demand: OnDemand | None = None
@@ -77,7 +75,7 @@ class Hub:
         self._hls: dict[tuple[str, str], Segmenter] = {}
         self._past: list[tuple[Stream, Segmenter]] = []
         self._draining = False
-        self._update_interval = update_interval
+        self._update_interval = settings.update_interval
         self._publishers: dict[tuple[str, str], Publisher] = {}
         """Who holds a name, or held it last, for as long as the stream is here."""
         self._started: set[str] = set()

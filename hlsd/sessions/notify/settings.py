@@ -85,9 +85,6 @@ class NotifySettings(BaseModel):
         description="How long an event that cannot be delivered is tried again, seconds; then it is dropped and "
         "counted.",
     )
-    update_interval: Duration = Field(
-        60.0, ge=0, le=3600, description="Seconds between two update… events of a viewer or publisher; 0: none."
-    )
     log: Path | None = Field(None, description="File to which every event is written, one JSON object a line.")
     log_size: Size = Field(
         64 * MIB, ge=4096, description="Bytes at which the file is put aside as FILE.1, FILE.2, … and begun anew."
