@@ -143,7 +143,7 @@ def test_ids_are_version_seven_and_sort_by_time(monkeypatch: pytest.MonkeyPatch)
     """RFC 9562 §5.7: receivers index by them."""
     made = []
     for now in (1_700_000_000.0, 1_700_000_000.5, 1_800_000_000.0):
-        monkeypatch.setattr(events_module.time, "time", lambda now=now: now)
+        monkeypatch.setattr("time.time", lambda now=now: now)
         made.append(new_id())
     assert made == sorted(made)
     assert {uuid.UUID(each).version for each in made} == {7}
