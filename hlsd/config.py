@@ -29,6 +29,7 @@ from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
+from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.sessions.settings import SessionSettings
 
 PREFIX: Final = "HLSD_"
@@ -100,6 +101,7 @@ class Settings(BaseModel):
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
 from hlsd.metrics.room import MetricsRoom
+from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
 
@@ -64,9 +65,13 @@ class House:
     """Where every room counts."""
     exporter: Exporter
     """Who shows it."""
+    events: EventRing
+    """The last events."""
 
 
-def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats) -> House:
+def house_of(  # noqa: PLR0913, PLR0917 - what a house is made of
+    settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats, events: EventRing
+) -> House:
     """The house around a hub."""
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
@@ -82,7 +87,7 @@ def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    return House(settings, clock, hub, sessions, web, stats, exporter)
+    return House(settings, clock, hub, sessions, web, stats, exporter, events)
 
 
 def _http(house: House) -> Room:
