@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import secrets
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from hlsd.hub import Hub
 from hlsd.rooms import ROOMS, Room, house_of
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.auth.gate import gate_of
 from hlsd.sessions.keyfile import KEY_BYTES, load_key
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
@@ -49,18 +52,29 @@ class Server:
         self.settings = settings
         self._clock = clock or SystemClock()
         self._journal = SequenceJournal(Path(settings.server.state_dir) / "hlsd.sqlite")
+        key = self._session_key()
+        self.gate = gate_of(
+            settings.auth,
+            self._clock,
+            salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
+            server_id=settings.server.id or socket.gethostname(),
+            trusted=frozenset(settings.http.trusted_proxies),
+        )
+        """Who may play and publish; None where everybody may."""
         self.hub = Hub(
             settings.publish,
             self._clock,
             self._segmenter_for,
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
+            gate=self.gate,
         )
         self.sessions = Registry(
-            Signer([self._session_key()], self._clock.wall),
+            Signer([key], self._clock.wall),
             self._clock,
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
+            gate=self.gate,
         )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -96,6 +110,8 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeping
             self._sweeping = None
+        if self.gate is not None:
+            await self.gate.close()
         self._journal.close()
 
     async def _sweep(self) -> None:

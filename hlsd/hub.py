@@ -75,6 +75,7 @@ class Hub:
     async def publish(self, request: PublishRequest) -> Publication | Refuse:
         """Claims the name for the publisher, or says why not."""
         refusal = self._refusal(request)
+        hidden = self._gate is not None and self._gate.hides_names(request.app)
         if refusal is None and self._gate is not None:
             grant = await self._gate.publish(request)
             if isinstance(grant, Denial):
@@ -82,12 +83,13 @@ class Hub:
             else:
                 if grant.name:
                     request = replace(request, name=grant.name)
+                hidden = False  # by now it is a name that viewers know
                 refusal = self._refusal(request)  # again: another may have come while this one was looked at
         if refusal is not None:
             self._log.info(
                 "publish refused",
                 app=request.app[:128],
-                name=request.name[:128],
+                name="***" if hidden else request.name[:128],
                 ip=request.ip,
                 code=refusal.code.value,
                 reason=refusal.reason,

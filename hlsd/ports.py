@@ -140,6 +140,11 @@ class Publication(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The stream's public name: what was asked for may have been its key."""
+        ...
+
+    @property
     def origin(self) -> int:
         """The tick at which this publication's timeline begins: later than anything the stream has carried."""
         ...
