@@ -11,14 +11,13 @@ import re
 import time
 from typing import Annotated, Any, NoReturn
 
-import jwt
 import typer
 
 from hlsd import config
 from hlsd.cli_options import ConfigFile
 from hlsd.errors import ConfigError
 from hlsd.quantities import parse_duration
-from hlsd.sessions.auth import sign
+from hlsd.sessions.auth import sign, tokens
 from hlsd.sessions.auth.settings import AuthRules
 
 _PATH = re.compile(r"/?([A-Za-z0-9_-][A-Za-z0-9._~-]{0,127})/([A-Za-z0-9_-][A-Za-z0-9._~-]{0,127})", re.ASCII)
@@ -65,7 +64,7 @@ def sign_command(
         claims: dict[str, Any] = {"exp": expires, "hlsd": [{"action": action, "path": where}]}
         if user is not None:
             claims["sub"] = user
-        query = f"jwt={jwt.encode(claims, secret, algorithm='HS256')}"
+        query = f"jwt={tokens.make(claims, secret)}"
     else:
         query = f"sign={sign.make(where, expires, secret)}"
     base = f"rtmp://{host}:{settings.rtmp.port}" if action == "publish" else f"http://{host}:{settings.http.port}"

@@ -64,6 +64,7 @@ class AuthRules(BaseModel):
     )
     jwt_jwks: str = Field(
         default="",
+        repr=False,
         description="Public keys of tokens, a JWK set: an http(s) URL or a file.",
     )
     jwt_refresh: Duration = Field(
@@ -83,6 +84,7 @@ class AuthRules(BaseModel):
     callback_url: str = Field(
         default="",
         pattern=_URL,
+        repr=False,  # an address may hold a password
         description="URL of your own service that is asked about every viewer and publisher; empty: nobody is asked.",
     )
     callback_dialect: Literal["hlsd", "flussonic"] = Field(
