@@ -36,8 +36,11 @@ async def gate(clock: FakeClock | None = None, **rules: Any) -> AsyncIterator[Au
         await made.close()
 
 
+_ARGUMENTS = ("sign", "jwt", "token", "u")
+
+
 def viewer(name: str = "cam", *, ip: str = "192.0.2.1", app: str = "live", **more: Any) -> PlayRequest:
-    query = {key: more.pop(key) for key in ("sign", "jwt", "token", "u") if key in more}
+    query: dict[str, str] = {str(key): more.pop(key) for key in _ARGUMENTS if key in more}
     return PlayRequest(app, name, "hls", ip, query=query, **more)
 
 
@@ -69,7 +72,7 @@ async def test_each_switch_and_each_app_is_its_own() -> None:
 
 async def test_every_refusal_is_the_same_to_the_stranger() -> None:
     """A different word for "wrong" and "not for you" is what guessing needs."""
-    rules = {
+    rules: dict[str, Any] = {
         "play": True, "secrets": [SECRET], "jwt_secrets": [LONG], "deny_ips": ["198.51.100.0/24"],
         "allow_ips": ["192.0.2.0/24"], "allow_referers": ["site.example", "none"],
     }  # fmt: skip
@@ -253,8 +256,9 @@ async def test_what_has_an_end_ends() -> None:
     clock = FakeClock(NOW)
     async with gate(clock, play=True, jwt_secrets=[LONG], secrets=[SECRET], sign_expiry="hard") as door:
         for request in (viewer(jwt=token()), viewer(sign=signed())):
-            granted = await door.play(request)
-            assert isinstance(granted, Grant)
+            verdict = await door.play(request)
+            assert isinstance(verdict, Grant)
+            granted = verdict
             assert NOW + 60 <= granted.expires <= NOW + 90
             assert isinstance(await door.renew(request, granted), Grant)
         clock.advance(91)

@@ -113,7 +113,7 @@ def test_no_secret_is_shown_by_check_or_by_an_error(tmp_path: Path) -> None:
     assert "hush" not in shown
     assert "hush" not in repr(found.settings)
     assert '"door" = "********"' in shown
-    for wrong in ('skew = "hush-9"', 'keyz = { a = "hush-9" }', 'keys = { a = ["hush-9"] }', 'keys = "hush-9"'):
-        told = mistake(tmp_path, text + wrong)
+    for wrong in ('skew = "hush-9"', 'keyz = { a = "hush-9" }', 'jwt_secrets = "hush-9"', 'play = "hush-9"'):
+        told = mistake(tmp_path, text + wrong + "\n")
         assert "auth.apps" in told
-        assert not [secret for secret in ("hush-7", "hush-8") if secret in told], told
+        assert "hush" not in told

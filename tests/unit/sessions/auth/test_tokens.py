@@ -161,7 +161,8 @@ def jwk(kind: str, kid: str) -> dict[str, Any]:
         made = ECAlgorithm.to_jwk(EC.public_key())
     else:
         made = OKPAlgorithm.to_jwk(ED.public_key())
-    return json.loads(made) | {"kid": kid, "use": "sig"}
+    key: dict[str, Any] = json.loads(made)
+    return key | {"kid": kid, "use": "sig"}
 
 
 JWKS = json.dumps(
