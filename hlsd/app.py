@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import secrets
 import socket
 from pathlib import Path
@@ -24,6 +25,7 @@ from hlsd.hub import Hub
 from hlsd.rooms import ROOMS, Room, house_of
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.auth.gate import gate_of
 from hlsd.sessions.keyfile import KEY_BYTES, load_key
 from hlsd.sessions.notify.notify import Notify
 from hlsd.sessions.registry import Registry
@@ -60,16 +62,26 @@ class Server:
         self.stats = Stats(settings.metrics.max_apps)
         self.bus = Bus()
         state = Path(settings.server.state_dir)
+        server_id = settings.server.id or socket.gethostname()
         self.notify = Notify(
             settings.notify,
             self.bus,
             self._clock,
             self.stats.notify,
             state=state,
-            server_id=settings.server.id or socket.gethostname(),
+            server_id=server_id,
             refused=self._refused,
         )
         self._journal = SequenceJournal(state / "hlsd.sqlite")
+        key = self._session_key()
+        self.gate = gate_of(
+            settings.auth,
+            self._clock,
+            salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
+            server_id=server_id,
+            trusted=frozenset(settings.http.trusted_proxies),
+        )
+        """Who may play and publish; None where everybody may."""
         self.hub = Hub(
             settings.publish,
             self._clock,
@@ -78,14 +90,16 @@ class Server:
             max_memory=settings.limits.max_memory,
             stats=self.stats,
             bus=self.bus,
+            gate=self.gate,
         )
         self.sessions = Registry(
-            Signer([self._session_key()], self._clock.wall),
+            Signer([key], self._clock.wall),
             self._clock,
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
             stats=self.stats,
             bus=self.bus,
+            gate=self.gate,
         )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -146,6 +160,8 @@ class Server:
                 await self._sweeping
             self._sweeping = None
         await self.notify.stop()
+        if self.gate is not None:
+            await self.gate.close()
         self._journal.close()
 
     def _refused(self, action: str, ident: str) -> None:

@@ -1,4 +1,4 @@
-"""Is the command `hlsd`: serve, demo, publish, check, cert.
+"""Is the command `hlsd`: serve, demo, publish, check, cert, sign.
 
 Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2
 what was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the
@@ -17,7 +17,8 @@ import typer
 import uvloop
 from rich.console import Console
 
-from hlsd import __version__, config, log
+from hlsd import __version__, config, log, sign_command
+from hlsd.cli_options import ConfigFile
 from hlsd.errors import ConfigError, HlsdError
 
 if TYPE_CHECKING:
@@ -32,16 +33,6 @@ application = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        envvar="HLSD_CONFIG",
-        help="Configuration file; without it the checkout's conf/hlsd.toml, else /etc/hlsd/hlsd.toml, else defaults.",
-    ),
-]
 Bind = Annotated[str | None, typer.Option(help="Address to listen on, for RTMP, HTTP and HTTPS.")]
 RtmpPort = Annotated[int | None, typer.Option(help="TCP port for RTMP; 0 takes a free one.")]
 HttpPort = Annotated[int | None, typer.Option(help="TCP port for HTTP; 0 takes a free one.")]
@@ -170,6 +161,9 @@ def cert(
     except OSError as error:
         _fail(f"cert: {error.filename or cert_file} cannot be written: {error.strerror}", 1)
     typer.echo(f'[https]\ncert = "{cert_file.resolve()}"\nkey = "{key_file.resolve()}"')
+
+
+sign_command.register(application)
 
 
 def _overrides(

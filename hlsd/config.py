@@ -26,9 +26,11 @@ from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.log import clean
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
+from hlsd.sessions.auth.settings import AuthSettings
 from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.sessions.settings import SessionSettings
 
@@ -102,6 +104,7 @@ class Settings(BaseModel):
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,11 @@ def _from_text(text: str, field: FieldInfo) -> object:
     kinds = _kinds(field.annotation)
     if not text.strip() and type(None) in kinds:
         return None
+    if dict in kinds:
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not a JSON object: {error.msg}") from None  # not the text: it may hold secrets
     if not kinds & {list, tuple, set, frozenset}:
         return text
     if text.lstrip().startswith("["):
@@ -290,7 +298,7 @@ def _explain(section: str, model: type[BaseModel], here: Mapping[str, _Given], e
             yield f"{places[0]}[{section}]: {message}"
             continue
         field = model.model_fields[key]
-        inner = "".join(f"[{part}]" for part in item["loc"][1:] if isinstance(part, int))
+        inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"][1:])
         shown = "" if _is_secret(field) else f"; it is {_short(found.value)}"
         hint = ""
         if isinstance(found.value, str) and not _is_secret(field):
@@ -339,9 +347,16 @@ def _choices(annotation: Any) -> tuple[object, ...]:  # noqa: ANN401
 
 
 def _is_secret(field: FieldInfo) -> bool:
-    return SecretStr in _kinds(field.annotation) or any(
-        SecretStr in _kinds(argument) for argument in get_args(field.annotation)
-    )
+    """Whether a secret stands in the field, or anywhere below it."""
+    return _holds_secret(field.annotation)
+
+
+def _holds_secret(annotation: Any) -> bool:  # noqa: ANN401
+    if annotation is SecretStr:
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(_is_secret(field) for field in annotation.model_fields.values())
+    return any(_holds_secret(argument) for argument in get_args(annotation))
 
 
 # --- writing them out ---
@@ -401,7 +416,7 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _shown(value: object, field: FieldInfo) -> str:
-    if _is_secret(field) and value:
+    if _is_secret(field) and isinstance(value, str) and value:
         return _toml(MASK)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if "duration" in field.metadata:
@@ -421,7 +436,15 @@ def _toml(value: object) -> str:
             return _toml(MASK)
         case list() | tuple() | set() | frozenset():
             return f"[{', '.join(_toml(item) for item in value)}]"
+        case BaseModel():
+            return _toml(
+                {key: getattr(value, key) for key in type(value).model_fields if key in value.model_fields_set}
+            )
+        case dict() if not value:
+            return "{}"
         case dict():
             return "{ " + ", ".join(f"{json.dumps(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
         case _:
-            return json.dumps(str(value), ensure_ascii=False)
+            text = str(value)
+            # An address may hold a password or a token of its own.
+            return json.dumps(clean(text, limit=None) if "://" in text else text, ensure_ascii=False)

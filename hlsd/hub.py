@@ -94,14 +94,17 @@ class Hub:
         """Claims the name for the publisher, or says why not."""
         publisher = Publisher(request, self._clock.wall())
         refusal = self._refusal(request)
+        asked = request.name
         if refusal is None:
             request, refusal = await self._authorise(request, publisher)
+        # a stream key is a secret until it has been exchanged for the name that viewers know
+        hidden = self._gate is not None and self._gate.hides_names(request.app) and request.name == asked
         if refusal is not None:
             self._stats.app(request.app).publishes[refusal.code.value] += 1
             self._log.info(
                 "publish refused",
                 app=request.app[:128],
-                name=request.name[:128],
+                name="***" if hidden else request.name[:128],
                 ip=request.ip,
                 code=refusal.code.value,
                 reason=refusal.reason,

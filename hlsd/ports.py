@@ -125,12 +125,25 @@ class Gate(Protocol):
         """Whether the publisher may use the name."""
         ...
 
+    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
+        """Whether a viewer who was let in with `grant` may stay: after its `auth_duration`, or from a new address."""
+        ...
+
+    def hides_names(self, app: str) -> bool:
+        """Whether a publisher's stream name may be its secret key there: not to be logged before it is replaced."""
+        ...
+
 
 class Publication(Protocol):
     """A publisher's hold on a stream name, from admission until `end`.
 
     After the hub has dropped it every call is a no-op, so a late packet of a replaced publisher does no harm.
     """
+
+    @property
+    def name(self) -> str:
+        """The stream's public name: what was asked for may have been its key."""
+        ...
 
     @property
     def origin(self) -> int:

@@ -127,6 +127,11 @@ class Hold:
         self._heard_bytes = 0
 
     @property
+    def name(self) -> str:
+        """The stream's public name."""
+        return self.request.name
+
+    @property
     def origin(self) -> int:
         """The tick at which this publication's timeline begins."""
         return self._origin

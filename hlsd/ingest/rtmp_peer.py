@@ -196,7 +196,7 @@ class RtmpPeer(asyncio.Protocol):
                 self._closed(event)
 
     def _ask(self, event: PublishRequested) -> None:
-        self.app, self.name = event.app, event.name
+        self.app, self.name = event.app, ""  # the name may be a key: the publication tells the one to speak of
         request = PublishRequest(
             app=event.app,
             name=event.name,
@@ -228,6 +228,7 @@ class RtmpPeer(asyncio.Protocol):
             return
         now = self.room.clock.monotonic()
         self.publication = verdict
+        self.name = verdict.name
         try:
             self.sink = self.room.intake_factory(verdict, now)
             self.conversation.accept_publish(now)

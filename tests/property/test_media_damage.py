@@ -66,6 +66,7 @@ def test_any_record_or_tag_is_read_or_refused(body: bytes) -> None:
 class _Watch:
     """A publication that checks the contract of every call."""
 
+    name = "show"
     origin = 1_000
 
     def __init__(self) -> None:

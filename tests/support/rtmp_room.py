@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class NotedPublication:
     """A publication that notes how it ends."""
 
+    name: str = "show"
     origin: int = 0
     bytes_received: int = 0
     ended: list[str] = field(default_factory=list)

@@ -110,7 +110,7 @@ export class LivePlayer extends EventTarget {
           const answer = await fetch(ended, { cache: "no-cache" });
           if (answer.status === 404) ended = null;
           else if (answer.ok && !(await answer.text()).includes("#EXT-X-ENDLIST")) break;
-        } else if ((await fetch(`${this.path}.m3u8`, { method: "HEAD", cache: "no-store" })).ok) break;
+        } else if ((await fetch(`${this.path}.m3u8${location.search}`, { method: "HEAD", cache: "no-store" })).ok) break;
         if (take === this.take && this.reason === "server") this.set("waiting", "");
       } catch {
         if (take === this.take) this.set("waiting", "server");
@@ -136,7 +136,8 @@ export class LivePlayer extends EventTarget {
     this.set("starting");
     this.began = performance.now();
     this.firstFrame = null;
-    const url = new URL(`${this.path}.m3u8`, location.href).href;
+    // A signature in the page's address is the stream's.
+    const url = new URL(`${this.path}.m3u8${location.search}`, location.href).href;
     if (Hls?.isSupported()) this.startHls(Hls, url, take);
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) {
       this.engine = "native";

@@ -25,6 +25,7 @@ Tag = tuple[int, int, bytes]
 class Collected:
     """A publication that writes down what it is given, in order."""
 
+    name = "show"
     origin = ORIGIN
 
     def __init__(self) -> None:

@@ -1,0 +1,302 @@
+"""Decides who may play and who may publish, in one order for every protocol: the gate of a server with rules.
+
+Law (conventions §3.5): addresses that are denied, addresses that are allowed, pages, then sign, token or key, then the
+operator's back end; the first denial stands. A credential that is shown must be good, even where another one would do.
+Whoever is refused gets the same words whatever the cause: why stands in the log, without the credential. Addresses that
+guess wrongly too often are refused unheard for a while, and are told so (429).
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from typing import Final, Literal
+
+import structlog
+from jwt import PyJWK
+
+from hlsd.clock import Clock
+from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
+from hlsd.sessions.auth import keys as stream_keys
+from hlsd.sessions.auth import sign, tokens
+from hlsd.sessions.auth.failures import Failures
+from hlsd.sessions.auth.question import Asked
+from hlsd.sessions.auth.rules import Rulebook, Rules
+from hlsd.sessions.auth.settings import AuthSettings
+from hlsd.sessions.auth.verdict import Fault, Pass
+
+Action = Literal["play", "publish"]
+
+DENIED: Final = Denial(403, "not allowed")
+EXPIRED: Final = Denial(403, "not allowed", "expired")
+BARRED: Final = Denial(429, "too many attempts", "limit")
+MAX_TOLD: Final = 50
+"""Denials that are logged within a second; a flood of them must not become a flood of lines."""
+ADOPTED: Final = "adopted"
+"""Method of a grant that was made from a session id of before a restart: its credentials are gone."""
+
+_OPEN: Final = Grant()
+_MASK: Final = "***"
+
+
+class AuthGate:
+    """The gate (`hlsd.ports.Gate`) that keeps the rules of `settings`.
+
+    `salt` makes the names that grants have for tokens: the same on every node that shall recognise them. `trusted` are
+    addresses of proxies, whose failures are not their own.
+    """
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        clock: Clock,
+        *,
+        salt: bytes,
+        server_id: str = "",
+        trusted: frozenset[str] = frozenset(),
+    ) -> None:
+        self._clock = clock
+        self._salt = salt
+        self._trusted = trusted
+        self._book = Rulebook(settings, clock, server_id)
+        self._failures = Failures(settings.max_failures, settings.failure_window)
+        self.verdicts: dict[tuple[Action, str, str], int] = {}
+        """Decisions by action, method and result ("allowed", "denied", "limited"), since the start."""
+        self._told_since = 0.0
+        self._told = self._untold = 0
+        self._log = structlog.get_logger()
+
+    async def play(self, request: PlayRequest) -> Grant | Denial:
+        """Whether the viewer may watch."""
+        return await self._enter("play", request)
+
+    async def publish(self, request: PublishRequest) -> Grant | Denial:
+        """Whether the publisher may use the name."""
+        return await self._enter("publish", request)
+
+    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
+        """Whether a viewer who is here with `grant` may stay; a sign that has expired meanwhile does not end it.
+
+        What was adopted after a restart has no credentials left: only its address is looked at.
+        """
+        rules = self._book.of(request.app)
+        if grant.expires and grant.expires <= self._clock.wall():
+            return EXPIRED
+        if grant.method == ADOPTED and rules.on("play"):
+            fault = self._addressed("play", request, rules)
+            return grant if fault is None else DENIED
+        verdict = await self._judge("play", request, rules, grant)
+        if isinstance(verdict, Fault):
+            self._refused("play", request, rules, verdict)
+            return EXPIRED if verdict.expired else DENIED
+        # The stream is what it was: a viewer is not moved while it watches.
+        return replace(self._grant(request, verdict), name=grant.name)
+
+    def hides_names(self, app: str) -> bool:
+        """Whether a publisher's stream name may be its key."""
+        rules = self._book.of(app)
+        return rules.on("publish") and "key" in rules.methods["publish"]
+
+    async def close(self) -> None:
+        """Gives up what is under way."""
+        await self._book.close()
+
+    # -- the decision
+
+    async def _enter(self, action: Action, request: PlayRequest | PublishRequest) -> Grant | Denial:
+        rules = self._book.of(request.app)
+        now = self._clock.monotonic()
+        if self._failures.barred(request.ip, now):
+            self._count(action, "none", "limited")
+            return BARRED
+        verdict = await self._judge(action, request, rules, None)
+        if isinstance(verdict, Pass):
+            self._count(action, verdict.method, "allowed")
+            return self._grant(request, verdict)
+        self._count(action, "none", "denied")
+        self._refused(action, request, rules, verdict)
+        if verdict.guess and request.ip not in self._trusted and self._failures.note(request.ip, now):
+            self._log.warning("address barred: too many wrong credentials", ip=request.ip)
+        return EXPIRED if verdict.expired else DENIED
+
+    async def _judge(
+        self, action: Action, request: PlayRequest | PublishRequest, rules: Rules, held: Grant | None
+    ) -> Pass | Fault:
+        """The order of the law. `held` is what a viewer is here with."""
+        if rules.denied.hold(request.ip):
+            return Fault("address is denied", guess=False)
+        if not rules.on(action):
+            return Pass("none")
+        fault = self._addressed(action, request, rules)
+        if fault is not None:
+            return fault
+        if isinstance(request, PlayRequest) and not rules.pages.welcome(request.referer, request.origin):
+            return Fault("page is not allowed", guess=False)
+        shown = await self._shown(action, request, rules, held)
+        if isinstance(shown, Fault) or "callback" not in rules.methods[action] or rules.backend is None:
+            return shown
+        token = _token(request)
+        if isinstance(token, Fault):
+            return token
+        asked = self._asked(action, request, shown, token or shown.credential)
+        shown = replace(shown, credential=shown.credential or token)
+        said = await rules.backend.ask(asked, _held(held))
+        return said if isinstance(said, Fault) else _both(shown, said)
+
+    @staticmethod
+    def _addressed(action: Action, request: PlayRequest | PublishRequest, rules: Rules) -> Fault | None:
+        if rules.denied.hold(request.ip):
+            return Fault("address is denied", guess=False)
+        allowed = rules.allowed[action]
+        return Fault("address is not allowed", guess=False) if allowed and not allowed.hold(request.ip) else None
+
+    async def _shown(
+        self, action: Action, request: PlayRequest | PublishRequest, rules: Rules, held: Grant | None
+    ) -> Pass | Fault:
+        """Every credential that is shown must be good, and one must be shown if any is asked for."""
+        methods = rules.methods[action]
+        path, query = f"/{request.app}/{request.name}", request.query
+        found: list[Pass | Fault] = []
+        if sign.METHOD in methods and sign.METHOD in query:
+            found.append(self._signed(query[sign.METHOD], path, rules, held))
+        if tokens.METHOD in methods and (token := _token(request)):
+            found.append(
+                token if isinstance(token, Fault) else await self._borne(token, action, path, request.ip, rules)
+            )
+        if stream_keys.METHOD in methods and (not found or stream_keys.ARGUMENT in query):
+            found.append(rules.keys.check(request.app, request.name, query))
+        good = Pass("list")
+        for index, one in enumerate(found):
+            if isinstance(one, Fault):
+                return one
+            good = one if index == 0 else _both(good, one)
+        if not found and methods & {sign.METHOD, tokens.METHOD}:
+            return Fault("no credential shown", guess=False)
+        return good
+
+    def _signed(self, value: str, path: str, rules: Rules, held: Grant | None) -> Pass | Fault:
+        hard = rules.settings.sign_expiry == "hard"
+        # A viewer who is here came in time: the sign's own time is not asked for again.
+        now = 0.0 if held is not None and not hard else self._clock.wall()
+        found = sign.check(value, path, rules.secrets, now, rules.settings.skew)
+        if isinstance(found, Fault):
+            return found
+        return replace(found, expires=found.expires + rules.settings.skew if hard else 0.0)
+
+    async def _borne(self, token: str, action: Action, path: str, ip: str, rules: Rules) -> Pass | Fault:
+        public: tuple[PyJWK, ...] = ()
+        head = tokens.read_head(token)
+        if rules.jwks is not None and head is not None and head.algorithm in rules.public_algorithms:
+            public = await rules.jwks.current()
+            if not tokens.knows(public, head):
+                public = await rules.jwks.sooner()
+        return tokens.check(
+            token,
+            action=action,
+            path=path,
+            ip=ip,
+            keys=tokens.Keys(rules.token_secrets, public),
+            rules=rules.token_rules,
+            now=self._clock.wall(),
+        )
+
+    # -- what goes out
+
+    @staticmethod
+    def _asked(action: Action, request: PlayRequest | PublishRequest, shown: Pass, token: str) -> Asked:
+        return Asked(
+            action=action,
+            app=request.app,
+            # a key is a secret between the publisher and us; the back end knows streams by their names
+            name=shown.name or request.name,
+            protocol=request.protocol,
+            ip=request.ip,
+            port=request.port,
+            query=request.query,
+            user_agent=request.user_agent,
+            referer=request.referer,
+            host=request.host if isinstance(request, PlayRequest) else "",
+            token=token,
+            user_id=shown.user_id,
+        )
+
+    def _grant(self, request: PlayRequest | PublishRequest, verdict: Pass) -> Grant:
+        if verdict.method == "none":
+            return _OPEN
+        shown = verdict.credential.encode(errors="replace")
+        return Grant(
+            user_id=verdict.user_id,
+            max_sessions=verdict.max_sessions,
+            unique=verdict.unique,
+            auth_duration=verdict.auth_duration,
+            expires=verdict.expires,
+            identity=hmac.digest(self._salt, shown, "sha256").hex()[:24] if shown else "",
+            name=verdict.name if verdict.name != request.name else "",
+            method=verdict.method,
+        )
+
+    def _refused(self, action: Action, request: PlayRequest | PublishRequest, rules: Rules, fault: Fault) -> None:
+        now = self._clock.monotonic()
+        if now - self._told_since >= 1.0:
+            if self._untold:
+                self._log.info("denials not logged one by one", count=self._untold)
+            self._told_since, self._told, self._untold = now, 0, 0
+        self._told += 1
+        if self._told > MAX_TOLD:
+            self._untold += 1
+            return
+        hidden = self.hides_names(request.app) if action == "publish" else rules.keys.is_key(request.name)
+        self._log.info(
+            f"{action} denied",
+            app=request.app[:128],
+            name=_MASK if hidden else request.name[:128],
+            ip=request.ip,
+            protocol=request.protocol,
+            cause=fault.cause,
+        )
+
+    def _count(self, action: Action, method: str, result: str) -> None:
+        key = (action, method, result)
+        self.verdicts[key] = self.verdicts.get(key, 0) + 1
+
+
+def gate_of(
+    settings: AuthSettings, clock: Clock, *, salt: bytes, server_id: str, trusted: frozenset[str]
+) -> AuthGate | None:
+    """The gate that the settings ask for; None where they ask for none."""
+    if not settings.active:
+        return None
+    return AuthGate(settings, clock, salt=salt, server_id=server_id, trusted=trusted)
+
+
+def _token(request: PlayRequest | PublishRequest) -> str | Fault:
+    """The one token that is shown, "" if there is none; two different ones are refused: which would be checked?"""
+    bearer = request.bearer if isinstance(request, PlayRequest) else ""
+    shown = {text for text in (bearer, request.query.get("jwt", ""), request.query.get("token", "")) if text}
+    if len(shown) > 1:
+        return Fault("two different tokens shown")
+    return shown.pop() if shown else ""
+
+
+def _held(grant: Grant | None) -> Pass | None:
+    """What a viewer is here with, as the back end's last word."""
+    if grant is None:
+        return None
+    return Pass(
+        grant.method, grant.user_id, grant.max_sessions, grant.unique, grant.auth_duration, grant.expires, grant.name
+    )
+
+
+def _both(first: Pass, second: Pass) -> Pass:
+    """Two checks passed: the later one's word goes before, the earlier time holds."""
+    ends = [one.expires for one in (first, second) if one.expires]
+    return Pass(
+        second.method,
+        user_id=second.user_id or first.user_id,
+        max_sessions=second.max_sessions or first.max_sessions,
+        unique=second.unique or first.unique,
+        auth_duration=second.auth_duration or first.auth_duration,
+        expires=min(ends) if ends else 0.0,
+        name=second.name or first.name,
+        credential=first.credential or second.credential,
+    )
