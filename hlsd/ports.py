@@ -125,10 +125,6 @@ class Gate(Protocol):
         """Whether the publisher may use the name."""
         ...
 
-    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
-        """Whether a viewer who was let in with `grant` may go on: from another address, or as time has passed."""
-        ...
-
 
 class Publication(Protocol):
     """A publisher's hold on a stream name, from admission until `end`.
