@@ -125,6 +125,14 @@ class Gate(Protocol):
         """Whether the publisher may use the name."""
         ...
 
+    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
+        """Whether a viewer who was let in with `grant` may stay: after its `auth_duration`, or from a new address."""
+        ...
+
+    def hides_names(self, app: str) -> bool:
+        """Whether a publisher's stream name may be its secret key there: not to be logged before it is replaced."""
+        ...
+
 
 class Publication(Protocol):
     """A publisher's hold on a stream name, from admission until `end`.
