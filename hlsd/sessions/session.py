@@ -34,7 +34,17 @@ class State(enum.StrEnum):
 class Rare:
     """What few sessions have: an earlier life, another address, an end that is fixed."""
 
-    __slots__ = ("addresses", "merge", "previous_ip", "renewals", "resumed_from", "succeeds", "switched", "until_reason")
+    __slots__ = (
+        "addresses",
+        "contested",
+        "merge",
+        "previous_ip",
+        "renewals",
+        "resumed_from",
+        "succeeds",
+        "switched",
+        "until_reason",
+    )
 
     def __init__(self) -> None:
         self.resumed_from = ""
@@ -46,6 +56,8 @@ class Rare:
         """Addresses that were authorised anew, and when."""
         self.renewals: list[float] = []
         """When it was authorised anew for its address; those of the last minute."""
+        self.contested = ""
+        """The address that takes turns with the one before it."""
         self.until_reason = ""
         self.succeeds: tuple[bytes, str, str] | None = None
         """Under what it stands in for an id that is not accepted any more."""
