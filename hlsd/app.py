@@ -24,6 +24,7 @@ from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.keyfile import KEY_BYTES, load_key
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
+from hlsd.stats import Stats
 from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Server:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
+        self.stats = Stats(settings.metrics.max_apps)
         self._journal = SequenceJournal(Path(settings.server.state_dir) / "hlsd.sqlite")
         self.hub = Hub(
             settings.publish,
@@ -55,12 +57,14 @@ class Server:
             self._segmenter_for,
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
+            stats=self.stats,
         )
         self.sessions = Registry(
             Signer([self._session_key()], self._clock.wall),
             self._clock,
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
+            stats=self.stats,
         )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -69,7 +73,7 @@ class Server:
 
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
-        house = house_of(self.settings, self._clock, self.hub, self.sessions)
+        house = house_of(self.settings, self._clock, self.hub, self.sessions, self.stats)
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -103,6 +107,7 @@ class Server:
             await asyncio.sleep(SWEEP)
             self.hub.sweep()
             self.sessions.sweep()
+            self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
 
     def _session_key(self) -> Key:
         secret = self.settings.sessions.secret
@@ -144,6 +149,7 @@ class Server:
             first_msn=self._journal.first(path, self._clock.wall(), hls.time),
             finished=lambda msn: self._journal.reached(path, msn),
             overflow=overflow,
+            stats=self.stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),
         )
 
