@@ -25,8 +25,8 @@ from hlsd.ports import (
     RefuseCode,
     StreamSummary,
 )
-from hlsd.stats import Stats
 from hlsd.publisher import Publisher, address, codecs_of, facts_of
+from hlsd.stats import Stats
 from hlsd.stream import Hold, State, Stream
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ class Hub:
         max_memory: int,
         gate: Gate | None = None,
         stats: Stats | None = None,
-    ) -> None:
-        self._stats = stats or Stats()
         bus: Bus | None = None,
     ) -> None:
+        self._stats = stats or Stats()
         self.bus = bus or Bus()
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""

@@ -226,6 +226,8 @@ class Media:
     body: bytes | memoryview
     content_type: str
     etag: str
+    init: bool = False
+    """Whether it is an initialisation section."""
 
 
 class Lateness(enum.Enum):
@@ -296,6 +298,14 @@ class Playable(Protocol):
         ...
 
 
+WORDS = 0
+"""What is sent: a playlist or a refusal; as good as False."""
+MEDIA = 1
+"""A segment or part; as good as True."""
+MORE = 2
+"""An initialisation section, or the rest of what was charged as `MEDIA` before: nobody begins to watch with it."""
+
+
 class Session(Protocol):
     """One viewer's session as the roads of delivery count into it; bytes of body, monotonic seconds."""
 
@@ -307,10 +317,16 @@ class Session(Protocol):
     app: str
     name: str
     last: float
+    ip: str
     requests: int
+    segments: int
+    """Answers with media."""
     playlist_bytes: int
     media_bytes: int
+    in_bytes: int
     held: int
+    flows: int
+    """Answers under way whose client reads slowly."""
     tally: Tally
     """Where it is counted with the others of its stream."""
     over: bool
@@ -322,8 +338,9 @@ class Sessions(Protocol):
 
     find: Callable[[bytes], Session | None]
     """The open session of an id, for whatever stream: the caller compares `prefix`."""
-    charge: Callable[[Session | None, int, bool], None]
-    """Counts body bytes handed to a socket: of a session or of nobody, media or not; negative for a refund."""
+    charge: Callable[[Session | None, int, int], None]
+    """Counts body bytes handed to a socket, of a session or of nobody: `WORDS`, `MEDIA` or `MORE`; negative for a
+    refund."""
 
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
@@ -331,6 +348,10 @@ class Sessions(Protocol):
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A new session for an authorised viewer of a stream that is there (limits, prePlay)."""
+        ...
+
+    async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """As `open`, for a player that goes on asking with `sid`, which is not accepted: one session for all of it."""
         ...
 
     def close(self, session: Session, reason: str) -> None:
