@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hlsd.media.unit import AccessUnit, Tracks
+from hlsd.stats import Tally
 
 
 class RefuseCode(enum.StrEnum):
@@ -124,6 +125,14 @@ class Gate(Protocol):
         """Whether the publisher may use the name."""
         ...
 
+    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
+        """Whether a viewer who was let in with `grant` may stay: after its `auth_duration`, or from a new address."""
+        ...
+
+    def hides_names(self, app: str) -> bool:
+        """Whether a publisher's stream name may be its secret key there: not to be logged before it is replaced."""
+        ...
+
 
 class Publication(Protocol):
     """A publisher's hold on a stream name, from admission until `end`.
@@ -212,6 +221,8 @@ class Media:
     body: bytes | memoryview
     content_type: str
     etag: str
+    init: bool = False
+    """Whether it is an initialisation section."""
 
 
 class Lateness(enum.Enum):
@@ -293,10 +304,18 @@ class Session(Protocol):
     app: str
     name: str
     last: float
+    ip: str
     requests: int
+    segments: int
+    """Answers with media."""
     playlist_bytes: int
     media_bytes: int
+    in_bytes: int
     held: int
+    flows: int
+    """Answers under way whose client reads slowly."""
+    tally: Tally
+    """Where it is counted with the others of its stream."""
     over: bool
     """Whether it has ended."""
 
@@ -306,8 +325,9 @@ class Sessions(Protocol):
 
     find: Callable[[bytes], Session | None]
     """The open session of an id, for whatever stream: the caller compares `prefix`."""
-    charge: Callable[[Session | None, int, bool], None]
-    """Counts body bytes handed to a socket: of a session or of nobody, media or not; negative for a refund."""
+    charge: Callable[[Session | None, int, int], None]
+    """Counts body bytes handed to a socket, of a session or of nobody: playlist or words (0, False), a segment or part
+    (1, True), an initialisation section (2); negative for a refund."""
 
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""

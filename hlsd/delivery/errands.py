@@ -6,25 +6,41 @@ goes back to the judge until it has a reply.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
 
 from hlsd.clock import Clock
+from hlsd.delivery import cmcd
 from hlsd.delivery.answer import Answer as Said
 from hlsd.delivery.answer import Ask, Fall, Hold, HoldFirst, HoldMedia, Judge, Obtain, Open, Reply
 from hlsd.delivery.holds import Crowd, Holds, Outcome
+from hlsd.delivery.kinds import kind_of
+from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import Request
 from hlsd.ports import Directory, Session, Sessions
+from hlsd.stats import Stats
 
 
 class Errands:
     """The errands of one server."""
 
-    def __init__(self, judge: Judge, directory: Directory, sessions: Sessions, holds: Holds, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - whom they go to
+        self,
+        judge: Judge,
+        directory: Directory,
+        sessions: Sessions,
+        holds: Holds,
+        clock: Clock,
+        stats: Stats,
+    ) -> None:
         self._judge = judge
         self._directory = directory
         self._sessions = sessions
         self._holds = holds
         self._clock = clock
+        self._stats = stats
+        self.quality = Quality(stats)
+        """What players report."""
 
     def count(self, request: Request, known: Session | None = None) -> Session | None:
         """The request's session; it has asked once more, unless it is the one already `known`."""
@@ -45,7 +61,9 @@ class Errands:
         session = self.count(request)
         while not isinstance(answer, Reply):
             if isinstance(answer, HoldFirst | Hold | HoldMedia):
-                outcome = await self._holds.wait(answer, gone, session, crowd)
+                request.waited = True
+                app = request.path[1:].partition(b"/")[0].decode("latin-1")
+                outcome = await self._holds.wait(answer, gone, session, crowd, app=app, stats=self._stats)
                 if outcome is Outcome.GONE:
                     return None
                 refused = outcome is Outcome.REFUSED
@@ -60,3 +78,18 @@ class Errands:
                 raise TypeError("not a stream's business any more")  # the judge never says so twice
             session = self.count(request, session)
         return answer
+
+    def hear(self, request: Request, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Counts what the player says about itself, once it is known whose request it is."""
+        session = request.session
+        if session is not None:
+            report = cmcd.split(b"?" + request.query)[1] or cmcd.of_headers(headers)
+            if report:
+                self.quality.report(session.app, session.name, report, monotonic())
+
+    def answered(self, request: Request, status: int) -> None:
+        """Counts the answer, and the time it took since it was read unless it was made to wait or streams on and on."""
+        http, kind = self._stats.http, kind_of(request.path)
+        http.slow[kind, status] += 1
+        if not request.waited and kind != "flv":
+            http.duration[kind].observe(monotonic() - request.begun)

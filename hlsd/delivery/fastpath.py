@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hlsd.delivery import cmcd
 from hlsd.delivery.connections import Address, acknowledged, in_kernel
 from hlsd.delivery.holds import Crowd, Line, Outcome
 from hlsd.delivery.hotpath import HotPath
+from hlsd.delivery.request import MAX_QUERY
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Session
 
@@ -45,7 +47,7 @@ UNUSUAL = frozenset(
     )
 )
 """Headers with which a request is the slow road's."""
-NOTED = UNUSUAL | {b"accept-encoding", b"connection", b"origin"}
+NOTED = UNUSUAL | cmcd.HEADERS | {b"accept-encoding", b"connection", b"origin"}
 MAX_UNREAD = 512 * 1024
 """Bytes that a client may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
 MAX_LATER = 4096
@@ -93,6 +95,8 @@ class FastProtocol(HttpToolsProtocol):
         """`Connection: keep-alive` was said: HTTP/1.0 may do so too."""
         self.zipped: bool | None = None
         self.origin: bytes | None = None
+        self.reports = False
+        """Its headers hold a report of the player."""
         self.in_body = False
         self.large = False
         """The head may be larger than allowed: count it."""
@@ -139,6 +143,7 @@ class FastProtocol(HttpToolsProtocol):
         address = self.address = self.crowd = hot.connections.enter(self.ip)
         if address is None:
             self.dead = True
+            hot.http.slow["other", 503] += 1
             transport.write(_TOO_MANY)
             transport.close()
             return
@@ -247,6 +252,7 @@ class FastProtocol(HttpToolsProtocol):
         self.kept = False
         self.zipped = None
         self.origin = None
+        self.reports = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collects, and notes what decides the road."""
@@ -265,6 +271,8 @@ class FastProtocol(HttpToolsProtocol):
                 if self.origin is not None:
                     self.plain = False
                 self.origin = value
+            elif name in cmcd.HEADERS:
+                self.reports = True
             else:
                 self.plain = False
 
@@ -315,7 +323,11 @@ class FastProtocol(HttpToolsProtocol):
             return False
         if self.requests == self.hot.settings.max_requests or self.draining or self.transport.is_closing():
             return False
-        return self._serve(session, url[len(session.prefix) :])
+        if not self._serve(session, url[len(session.prefix) :]):
+            return False
+        if self.reports:
+            self.hot.quality.report(session.app, session.name, cmcd.of_headers(self.headers), self.now)
+        return True
 
     def _again(self, data: bytes) -> bool:
         """Answers a request that is the connection's last one but for what its session asks for.
@@ -342,7 +354,7 @@ class FastProtocol(HttpToolsProtocol):
         """Notes a request that was read whole and answered here, for `_again`."""
         session, url = self.session, self.url
         end = 4 + len(url)
-        if session is None or self.transport.is_closing():
+        if session is None or self.reports or self.transport.is_closing():
             return
         if data.startswith(b"GET ") and data[4:end] == url:
             self.lead = b"GET " + session.prefix
@@ -367,12 +379,20 @@ class FastProtocol(HttpToolsProtocol):
         else:
             origin = None
             table = shelf.zipped if zipped else shelf.plain
-        answer = table.get(rest) or hot.shelves.judge(table, session, rest, zipped, origin)
+        report = b""
+        answer = table.get(rest)
+        if answer is None:
+            if b"CMCD=" in rest and len(rest) <= MAX_QUERY:  # every URL another one, and yet the same thing
+                rest, report = cmcd.split(rest)
+                answer = table.get(rest)
+            answer = answer or hot.shelves.judge(table, session, rest, zipped, origin)
         if answer is None or (self.owed > MAX_UNREAD and self._overfed()):
             return False
         session.requests += 1
         session.last = self.now
         self.session = session
+        if report:
+            hot.quality.report(session.app, session.name, report, self.now)
         if answer.__class__ is Ready:
             self._send(answer)
         else:
@@ -381,6 +401,7 @@ class FastProtocol(HttpToolsProtocol):
 
     def _send(self, ready: Ready) -> None:
         self.owed += ready.size
+        ready.cell.count += 1
         ready.send(self.transport, self.server_state.default_headers, self.fd)
         self.hot.sessions.charge(self.session, ready.size, ready.media)
         if self.flow.write_paused:
@@ -394,6 +415,7 @@ class FastProtocol(HttpToolsProtocol):
         """What was waited for is there, or will not come."""
         ready = self.hot.refusal if outcome is Outcome.REFUSED else line.ready(outcome)
         if self.draining:
+            ready.cell.count += 1
             self.hot.sessions.charge(self.session, ready.size, ready.media)
             self.charged = (self.session, ready.size, ready.media)
             ready.send_last(self.transport, self.server_state.default_headers)
@@ -429,6 +451,7 @@ class FastProtocol(HttpToolsProtocol):
         self.headers = [(b"accept-encoding", b"gzip")] if self.zipped else []
         if self.origin is not None:
             self.headers.append((b"origin", self.origin))
+        self.url = cmcd.split(self.url)[0]  # counted already
         parser, self.parser = self.parser, cast("Any", _READ)
         try:
             self._fall_through()
@@ -517,6 +540,7 @@ class FastProtocol(HttpToolsProtocol):
         if not self.dead:
             self.dead = self.fast = True
             self.lead = _NEVER
+            self.hot.http.slow["other", 431 if words is _TOO_LARGE else 503] += 1
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(words)
             self.transport.close()

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, cast
 
 from starlette.types import ASGIApp
@@ -144,13 +145,16 @@ class Http2Connection(asyncio.Protocol):
 
     def _asked(self, stream: Stream) -> None:
         request = _request(stream, self._peer)
+        request.begun = monotonic()
         try:
             answer = self._road.judge.answer(request)
             stream.judged = not isinstance(answer, Fall)
             stream.session = request.session
+            self._road.errands.hear(request, stream.headers)
             if isinstance(answer, Reply):
                 self._road.errands.count(request)
                 self._reply(stream, answer)
+                self._road.errands.answered(request, answer.status)
             elif isinstance(answer, Fall):
                 cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
                 self._begin(cycle.run(self._road.app))
@@ -175,6 +179,7 @@ class Http2Connection(asyncio.Protocol):
             stream.session = request.session
             if reply is not None:
                 self._reply(stream, reply)
+                self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
             self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")

@@ -62,6 +62,7 @@ class Request:
 
     `path` and `query` are raw (percent-encoded, without `?`); `headers` maps the lower-case names of `WANTED_HEADERS`
     that were sent to their values. `peer` is the viewer's address. The judge notes in `session` whose request it is.
+    `begun` is the monotonic time when it was read, and `waited` whether it was held on purpose: for figures.
     """
 
     method: str
@@ -71,6 +72,8 @@ class Request:
     peer: str = ""
     peer_port: int = 0
     session: Session | None = None
+    begun: float = 0.0
+    waited: bool = False
 
 
 class Target(NamedTuple):

@@ -29,6 +29,7 @@ from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
+from hlsd.stats import Stats
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -155,14 +156,18 @@ class HttpServer:
         """What the connections of this listener share, made anew."""
         state, settings = self._app.state, self._settings
         judge: Judge = state.judge
+        stats: Stats = state.stats
+        refusal = judge.unavailable(Request("GET", b"/", b"", {}))
         return HotPath(
             settings=settings,
             directory=state.directory,
             sessions=state.sessions,
-            shelves=Shelves(judge),
+            shelves=Shelves(judge, stats),
             holds=state.holds,
             connections=Connections(settings, monotonic(), file_limit()),
-            refusal=Ready(judge.unavailable(Request("GET", b"/", b"", {}))),
+            quality=state.errands.quality,
+            http=stats.http,
+            refusal=Ready(refusal, stats.http.ready_cell("other", refusal.status)),
             varies=judge.varies,
             codings={},
         )

@@ -7,6 +7,7 @@ does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Protocol, cast
 
 from starlette.applications import Starlette
@@ -22,6 +23,7 @@ from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Session, Sessions
+from hlsd.stats import Stats
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
@@ -32,12 +34,14 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     *,
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
+    stats: Stats | None = None,
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
 
-    `app.state.judge`, `errands`, `holds`, `sessions` and `directory` are there for whoever answers or drains
+    `app.state.judge`, `errands`, `holds`, `sessions`, `directory` and `stats` are there for whoever answers or drains
     beside ASGI.
     """
+    stats = stats or Stats()
     judge = Judge(directory, sessions, settings)
     bounds = Bounds(
         stream=settings.max_waiters,
@@ -46,7 +50,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         address=settings.max_waiters_per_ip,
     )
     holds = Holds(bounds)
-    errands = Errands(judge, directory, sessions, holds, clock)
+    errands = Errands(judge, directory, sessions, holds, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port)
     app = Starlette(
         routes=[
@@ -67,6 +71,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     app.state.holds = holds
     app.state.sessions = sessions
     app.state.directory = directory
+    app.state.stats = stats
     return app
 
 
@@ -100,17 +105,35 @@ class StreamRoad:
         carrier = cast("Carrier | None", scope.get("hlsd"))
         charge = carrier.charge if carrier is not None else self._sessions.charge
         request = read_request(scope)
+        request.begun = monotonic()
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._app(scope, receive, _counted(send, charge))
+            await self._foreign(scope, receive, _counted(send, charge), request)
             return
         crowd = carrier.crowd if carrier is not None else None
+        self._errands.hear(request, scope["headers"])
         reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
         if reply is None:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})
         charge(request.session, len(reply.body), reply.media)
+        self._errands.answered(request, reply.status)
+
+    async def _foreign(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
+        """What the routes answer; what they raise becomes a 500 further out."""
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._errands.answered(request, status)
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:

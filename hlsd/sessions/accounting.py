@@ -2,19 +2,30 @@
 
 Law: sum over sessions (open and closed) + unattributed = total (conventions §4.2, rule 7). A charge is made when bytes
 are handed to the socket; what then turns out never to have left is refunded to the same account. Units: body bytes.
+What is sent is told by a number that is as good as a bool: `WORDS` (a playlist, a refusal), `MEDIA`, or `INIT`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from hlsd.ports import Session
+
+WORDS: Final = 0
+"""A playlist or a refusal: `False`."""
+MEDIA: Final = 1
+"""A segment or part: `True`."""
+INIT: Final = 2
+"""An initialisation section: media, but nobody has seen anything of it yet."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The totals of one server."""
+    """The totals of one server. `begins(session)` is called when a session's first byte of media goes out."""
 
+    begins: Callable[[Session], None] = lambda session: None  # noqa: ARG005
     total: int = 0
     """Every body byte sent by HTTP."""
     unattributed: int = 0
@@ -22,16 +33,23 @@ class Ledger:
     closed: int = 0
     """Of these, what sessions that are over had."""
 
-    def charge(self, session: Session | None, size: int, media: bool) -> None:
+    def charge(self, session: Session | None, size: int, media: int) -> None:
         """`size` bytes were handed to the socket; negative for a refund."""
         self.total += size
         if session is None:
             self.unattributed += size
             return
+        tally = session.tally
         if media:
+            if media == MEDIA and size > 0:
+                if not session.segments and not session.over:
+                    self.begins(session)
+                session.segments += 1
             session.media_bytes += size
+            tally.media_bytes += size
         else:
             session.playlist_bytes += size
+            tally.playlist_bytes += size
         if session.over:
             self.closed += size
 
