@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from hlsd.events import Action, Bus, Event
 from hlsd.ports import (
     Denial,
     Gate,
+    Grant,
     OnDemand,
     PlayRequest,
     Publication,
@@ -23,6 +25,7 @@ from hlsd.ports import (
     RefuseCode,
     StreamSummary,
 )
+from hlsd.publisher import Publisher, address, codecs_of, facts_of
 from hlsd.stream import Hold, State, Stream
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
 RESERVED_APPS: Final = frozenset({"_", "api", "healthz", "metrics", "readyz"})
 """First path parts that belong to the server itself."""
+MAX_BANS: Final = 10_000
+"""Kicked publishers that are remembered; beyond it the oldest may come back early."""
 _ABSENT: Final = Denial(404, "not found", "absent")
 
 
@@ -43,7 +48,8 @@ class Hub:
     """The streams of one server.
 
     `segmenter_for(stream)` makes the HLS output of a new stream. `max_streams` and `max_memory` (bytes of media in all
-    windows) bound what is let in.
+    windows) bound what is let in. `bus` is told of publishers and streams; `update_interval` is the seconds between two
+    `updatePublish` of a publisher, 0 for none.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -55,7 +61,10 @@ class Hub:
         max_streams: int,
         max_memory: int,
         gate: Gate | None = None,
+        bus: Bus | None = None,
+        update_interval: float = 0.0,
     ) -> None:
+        self.bus = bus or Bus()
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
         self._gate = gate
@@ -68,21 +77,23 @@ class Hub:
         self._hls: dict[tuple[str, str], Segmenter] = {}
         self._past: list[tuple[Stream, Segmenter]] = []
         self._draining = False
+        self._update_interval = update_interval
+        self._publishers: dict[tuple[str, str], Publisher] = {}
+        """Who holds a name, or held it last, for as long as the stream is here."""
+        self._started: set[str] = set()
+        """Runs of which `streamStart` was told and `streamStop` was not."""
+        self._bans: dict[tuple[str, str, str], float] = {}
+        """Until when (monotonic) an address may not publish under a name."""
         self._log = structlog.get_logger()
 
     # As the ways in see it.
 
     async def publish(self, request: PublishRequest) -> Publication | Refuse:
         """Claims the name for the publisher, or says why not."""
+        publisher = Publisher(request, self._clock.wall())
         refusal = self._refusal(request)
-        if refusal is None and self._gate is not None:
-            grant = await self._gate.publish(request)
-            if isinstance(grant, Denial):
-                refusal = Refuse(RefuseCode.LIMIT if grant.reason == "limit" else RefuseCode.DENIED, grant.words)
-            else:
-                if grant.name:
-                    request = replace(request, name=grant.name)
-                refusal = self._refusal(request)  # again: another may have come while this one was looked at
+        if refusal is None:
+            request, refusal = await self._authorise(request, publisher)
         if refusal is not None:
             self._log.info(
                 "publish refused",
@@ -103,7 +114,9 @@ class Hub:
             stream = None
         if stream is None:
             stream = self._create(request.app, request.name)
+        publisher.received_before = stream.stats.received_bytes
         hold = stream.publish(request, now, self._left)
+        self._admitted(key, publisher, hold)
         self._log.info(
             "publish started",
             app=request.app,
@@ -164,13 +177,17 @@ class Hub:
             stream.measure(now)
             if stream.hold is not None:
                 stream.hold.listen(now)
+                self._update(self._publishers[key], stream, now)
             waited = now - stream.state_since
             if stream.state is State.GRACE and waited >= self._settings.grace:
-                stream.finish(now)
+                self._finish(stream, now, "stream_end")
                 self._log.info("stream ended", app=stream.app, name=stream.name)
             elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
                 del self._streams[key]
+                self._publishers.pop(key, None)
                 self._hls.pop(key).live.remove()
+        for ban in [ban for ban, until in self._bans.items() if until <= now]:
+            del self._bans[ban]
         for entry in list(self._past):
             old, segmenter = entry
             if now - old.state_since >= _kept(segmenter):
@@ -184,7 +201,128 @@ class Hub:
         for stream in self._streams.values():
             self._drop(stream, "shutdown", now)
             if stream.state is not State.ENDED:
-                stream.finish(now)
+                self._finish(stream, now, "shutdown")
+
+    def kick(self, app: str, name: str, reason: str = "kicked", ban: float = 0.0) -> bool:
+        """Sends the publisher of a name away; its address may not come back to that name for `ban` seconds.
+
+        False if nobody publishes it.
+        """
+        stream = self._streams.get((app, name))
+        if stream is None or stream.hold is None:
+            return False
+        now = self._clock.monotonic()
+        if ban > 0:
+            key = (app, name, stream.hold.request.ip)
+            self._bans.pop(key, None)
+            self._bans[key] = now + ban
+            if len(self._bans) > MAX_BANS:
+                del self._bans[next(iter(self._bans))]
+        self._drop(stream, reason, now)
+        return True
+
+    def publisher(self, app: str, name: str) -> Publisher | None:
+        """Who publishes a name at this instant."""
+        found = self._publishers.get((app, name))
+        return found if found is not None and found.on_air else None
+
+    def reject(self, publication: str, reason: str) -> bool:
+        """Sends a publisher away by the id it has in events; False if it is gone."""
+        for publisher in self._publishers.values():
+            if publisher.id == publication and publisher.on_air:
+                publisher.reject(reason)
+                return True
+        return False
+
+    async def _authorise(self, request: PublishRequest, publisher: Publisher) -> tuple[PublishRequest, Refuse | None]:
+        """The rules first, then whoever listens to `prePublish`; both may rename."""
+        if self._gate is not None:
+            granted = await self._gate.publish(request)
+            if isinstance(granted, Denial):
+                return request, _refused(granted)
+            request = self._granted(request, publisher, granted)
+            if (refusal := self._refusal(request)) is not None:
+                return request, refusal  # nobody need be asked about a name that cannot be had
+        event = publisher.event(Action.PRE_PUBLISH, self._clock.wall())
+        verdict = await self.bus.ask(event, publisher, publisher.denial)
+        if isinstance(verdict, Denial):
+            return request, _refused(verdict)
+        if verdict is not None:
+            request = self._granted(request, publisher, verdict)
+        return request, self._refusal(request)  # again: another may have come while this one was looked at
+
+    def _granted(self, request: PublishRequest, publisher: Publisher, grant: Grant) -> PublishRequest:
+        publisher.user_id = grant.user_id or publisher.user_id
+        if grant.name:
+            publisher.name = grant.name
+            return replace(request, name=grant.name)
+        return request
+
+    def _admitted(self, key: tuple[str, str], publisher: Publisher, hold: Hold) -> None:
+        stream = hold.stream
+        assert stream is not None
+
+        def close(reason: str) -> None:
+            if stream.hold is hold:
+                self._drop(stream, reason, self._clock.monotonic())
+
+        publisher.stream_id = stream.id
+        publisher.codec = codecs_of(stream.tracks)
+        publisher.next_update = self._clock.monotonic() + self._update_interval
+        publisher.admitted(close)
+        self._publishers[key] = publisher
+        stream.announced = self._announced
+        self._tell(Action.POST_PUBLISH, publisher, stream)
+
+    def _announced(self, stream: Stream) -> None:
+        publisher = self._publishers[stream.app, stream.name]
+        publisher.codec = codecs_of(stream.tracks)
+        self._started.add(stream.id)
+        self._tell_stream(Action.STREAM_START, stream, publisher, 1)
+
+    def _update(self, publisher: Publisher, stream: Stream, now: float) -> None:
+        if self._update_interval and now >= publisher.next_update:
+            publisher.next_update = now + self._update_interval
+            publisher.codec = codecs_of(stream.tracks)
+            self._tell(Action.UPDATE_PUBLISH, publisher, stream)
+
+    def _done(self, stream: Stream, reason: str) -> None:
+        publisher = self._publishers[stream.app, stream.name]
+        publisher.over()
+        publisher.codec = codecs_of(stream.tracks)
+        self._tell(Action.DONE_PUBLISH, publisher, stream, reason)
+
+    def _finish(self, stream: Stream, now: float, reason: str) -> None:
+        stream.finish(now)
+        if stream.id in self._started:
+            self._started.remove(stream.id)
+            publisher = self._publishers[stream.app, stream.name]
+            self._tell_stream(Action.STREAM_STOP, stream, publisher, 2, reason)
+
+    def _tell(self, action: Action, publisher: Publisher, stream: Stream, reason: str = "") -> None:
+        at = self._clock.wall()
+        received = stream.stats.received_bytes
+        self.bus.emit(publisher.event(action, at, received=received, reason=reason), publisher)
+
+    def _tell_stream(
+        self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = ""
+    ) -> None:
+        at = self._clock.wall()
+        facts = facts_of(
+            address=address(publisher.ip, publisher.port),
+            app=stream.app,
+            name=stream.name,
+            protocol=publisher.protocol,
+            stream_id=stream.id,
+            since=stream.since,
+            at=at,
+            over=action is Action.STREAM_STOP,
+            received=stream.stats.received_bytes,
+            codec=codecs_of(stream.tracks),
+            reason=reason,
+        )
+        facts["user_id"] = publisher.user_id
+        self.bus.emit(Event(action, stream.id, seq, at, facts, publisher.query), publisher)
 
     def _refusal(self, request: PublishRequest) -> Refuse | None:
         if self._draining:
@@ -194,6 +332,9 @@ class Hub:
                 return Refuse(RefuseCode.BAD_NAME, f"{what} name must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
         if request.app in RESERVED_APPS:
             return Refuse(RefuseCode.BAD_NAME, f"app name {request.app!r} belongs to the server")
+        until = self._bans.get((request.app, request.name, request.ip), 0.0) if self._bans else 0.0
+        if until > self._clock.monotonic():
+            return Refuse(RefuseCode.DENIED, "not allowed")
         stream = self._streams.get((request.app, request.name))
         if stream is not None and stream.hold is not None and not self._may_replace(stream.hold):
             return Refuse(RefuseCode.BUSY, f"{stream.path} is already being published")
@@ -243,6 +384,7 @@ class Hub:
         if stream is not None:
             self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
             stream.release(self._clock.monotonic())
+            self._done(stream, reason)
 
     def drop(self, stream: Stream, reason: str) -> None:
         """Turns the stream's publisher away."""
@@ -255,6 +397,7 @@ class Hub:
         self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
         stream.release(now)
         hold.request.drop(reason)
+        self._done(stream, reason)
 
     def _summary(self, stream: Stream) -> StreamSummary:
         tracks = stream.tracks
@@ -263,7 +406,7 @@ class Hub:
         return StreamSummary(
             app=stream.app,
             name=stream.name,
-            codecs=",".join(track.codec_string for track in (video, tracks.audio) if track is not None),
+            codecs=codecs_of(tracks),
             width=video.width if video else 0,
             height=video.height if video else 0,
             frame_rate=self._hls[stream.app, stream.name].frame_rate if video else 0.0,
@@ -271,6 +414,10 @@ class Hub:
             since=stream.since,
             publishing=stream.hold is not None,
         )
+
+
+def _refused(denial: Denial) -> Refuse:
+    return Refuse(RefuseCode.LIMIT if denial.reason == "limit" else RefuseCode.DENIED, denial.words)
 
 
 def _kept(segmenter: Segmenter) -> float:

@@ -8,6 +8,7 @@ It moves only by calls: publications push units in, the hub says what time it is
 from __future__ import annotations
 
 import enum
+import secrets
 from typing import TYPE_CHECKING
 
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
@@ -34,6 +35,8 @@ class Stream:
     """One name's stream. `outputs` by room name, in the order in which they are fed."""
 
     def __init__(self, app: str, name: str, since: float) -> None:
+        self.id = f"s_{secrets.token_hex(8)}"
+        """Of this run of the name, as in events."""
         self.app = app
         self.name = name
         self.since = since
@@ -45,6 +48,8 @@ class Stream:
         self.tracks: Tracks | None = None
         self.outputs: dict[str, Output] = {}
         self.hold: Hold | None = None
+        self.announced: Callable[[Stream], None] | None = None
+        """Told once, when the first tracks are known."""
         self._next_origin = 0
         self._counted_bytes = 0
         self._counted_at = 0.0
@@ -128,11 +133,15 @@ class Hold:
 
     def tracks(self, tracks: Tracks) -> None:
         """Announces the tracks of what follows."""
-        if self.stream is None:
+        stream = self.stream
+        if stream is None:
             return
-        self.stream.tracks = tracks
-        for output in self.stream.outputs.values():
+        first = stream.tracks is None
+        stream.tracks = tracks
+        for output in stream.outputs.values():
             output.tracks(tracks)
+        if first and stream.announced is not None:
+            stream.announced(stream)
 
     def unit(self, unit: AccessUnit) -> None:
         """Hands the unit to every output."""
