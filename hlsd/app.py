@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,13 @@ import structlog
 from hlsd import __version__
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
+from hlsd.events import Bus
 from hlsd.hub import Hub
-from hlsd.rooms import ROOMS, Room, house_of
+from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.keyfile import KEY_BYTES, load_key
+from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stop_signals import StopSignals
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
+MAX_LATE = 0.5
+"""Seconds by which the event loop may be late before /readyz says so."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -49,27 +54,34 @@ class Server:
         self.settings = settings
         self._clock = clock or SystemClock()
         self._journal = SequenceJournal(Path(settings.server.state_dir) / "hlsd.sqlite")
+        self.bus = Bus()
+        self.ring = EventRing(int(self._clock.wall() * 1000), server_id=server_id(settings))
+        self.bus.listen(self.ring.add)
         self.hub = Hub(
             settings.publish,
             self._clock,
             self._segmenter_for,
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
+            bus=self.bus,
         )
         self.sessions = Registry(
             Signer([self._session_key()], self._clock.wall),
             self._clock,
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
+            bus=self.bus,
         )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Task[None] | None = None
+        self._late = deque([0.0], maxlen=3)
+        """Seconds by which the last sweeps were late: a measure of the event loop."""
         self._last_run = 0
         self._log = structlog.get_logger()
 
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
-        house = house_of(self.settings, self._clock, self.hub, self.sessions)
+        house = house_of(self.settings, self._clock, self.hub, self.sessions, ring=self.ring, unready=self.unready)
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -98,9 +110,23 @@ class Server:
             self._sweeping = None
         self._journal.close()
 
+    def unready(self) -> list[str]:
+        """Why no viewer should be sent here; empty if one may be."""
+        reasons = []
+        if self.hub.draining:
+            reasons.append("draining")
+        elif len(self.rooms) < len(ROOMS):
+            reasons.append("starting")
+        if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
+            reasons.append("overloaded")
+        return reasons
+
     async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP
             await asyncio.sleep(SWEEP)
+            self._late.append(loop.time() - due)
             self.hub.sweep()
             self.sessions.sweep()
 

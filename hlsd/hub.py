@@ -156,9 +156,18 @@ class Hub:
     # As the app sees it.
 
     @property
+    def draining(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._draining
+
+    @property
     def streams(self) -> Iterable[Stream]:
         """Every stream, in no order."""
         return self._streams.values()
+
+    def get(self, app: str, name: str) -> Stream | None:
+        """The stream of a name, live or not."""
+        return self._streams.get((app, name))
 
     def segmenter(self, stream: Stream) -> Segmenter:
         """The HLS output of one of `streams`."""
@@ -304,9 +313,7 @@ class Hub:
         received = stream.stats.received_bytes
         self.bus.emit(publisher.event(action, at, received=received, reason=reason), publisher)
 
-    def _tell_stream(
-        self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = ""
-    ) -> None:
+    def _tell_stream(self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = "") -> None:
         at = self._clock.wall()
         facts = facts_of(
             address=address(publisher.ip, publisher.port),

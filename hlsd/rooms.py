@@ -7,21 +7,30 @@ that viewers are served until the last publisher has been let go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from hlsd.api.access import Access
+from hlsd.api.desk import Premises
+from hlsd.api.door import create_api
+from hlsd.api.masking import shown
+from hlsd.api.readiness import ready_route
 from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
 
     from hlsd.clock import Clock
     from hlsd.config import Settings
@@ -57,10 +66,28 @@ class House:
     """What HTTP answers, on every port of it."""
 
 
-def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> House:
-    """The house around a hub."""
-    web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
+def house_of(  # noqa: PLR0913 - what a house stands on
+    settings: Settings,
+    clock: Clock,
+    hub: Hub,
+    sessions: Registry,
+    *,
+    ring: EventRing,
+    unready: Callable[[], Sequence[str]],
+) -> House:
+    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be."""
+    routes: list[BaseRoute] = [ready_route(unready)]
+    if settings.api.enabled:
+        premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
+        access = Access(settings.api, os.environ, settings.http.trusted_proxies)
+        routes.append(create_api(premises, access, structlog.get_logger()))
+    web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port, routes=routes)
     return House(settings, clock, hub, sessions, web)
+
+
+def server_id(settings: Settings) -> str:
+    """The name of this node."""
+    return settings.server.id or socket.gethostname()
 
 
 def _http(house: House) -> Room:

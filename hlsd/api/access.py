@@ -85,6 +85,11 @@ class Access:
             )
         return caller
 
+    @property
+    def shares(self) -> bool:
+        """Whether there are any such web pages."""
+        return bool(self._origins)
+
     def lists(self, origin: str) -> bool:
         """Whether web pages of `origin` may use the API."""
         return origin.lower() in self._origins
@@ -94,9 +99,7 @@ class Access:
         left = self._left(address, now)
         if left < 1.0:
             wait = max(1, round((1.0 - left) * REFILL))
-            raise ApiError(
-                Code.TOO_MANY_FAILURES, f"too many wrong tokens; wait {wait} s", {"retry-after": str(wait)}
-            )
+            raise ApiError(Code.TOO_MANY_FAILURES, f"too many wrong tokens; wait {wait} s", {"retry-after": str(wait)})
         user, token = _credentials(ask.one("authorization"))
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         found: Caller | None = None

@@ -1,8 +1,8 @@
 """Lists what changes meanwhile, page by page, without stopping the event loop.
 
 Law: what is there from the first page to the last, and matches, is listed exactly once, whatever comes and goes. So a
-cursor is not a place in a list but the key of the last one listed; keys never change, and a page is the `limit` smallest
-keys above it. Looking through `SLICE` entries at a time, then letting others run: 100,000 sessions stall nobody.
+cursor is not a place in a list but the key of the last one listed; keys never change, and a page is the `limit`
+smallest keys above it. `SLICE` entries are looked at in a turn, then others run: 100,000 sessions stall nobody.
 """
 
 from __future__ import annotations

@@ -127,10 +127,10 @@ class Audio(BaseModel):
 class Publisher(BaseModel):
     """Who publishes a stream now."""
 
-    id: str = Field(description="As in events; empty where the server gives none.")
-    ip: str
-    port: int
+    id: str = Field(description="As in events.")
+    ip: str = Field(description="Address and port, as in events.")
     protocol: str
+    user_id: str
     user_agent: str
     createtime: int = Field(description="Since when, ms of the epoch.")
     duration_ms: int
@@ -139,6 +139,7 @@ class Publisher(BaseModel):
 class Stream(BaseModel):
     """A stream that is live, in its grace, or kept for its last readers."""
 
+    id: str = Field(description="Of this run, as in events; `stream_id` of its sessions.")
     app: str
     name: str
     path: str = Field(description="`/{app}/{name}`")
@@ -162,6 +163,7 @@ class Session(BaseModel):
     """One viewer's session, in the words of the event payload."""
 
     id: str
+    state: Literal["opened", "started", "closed"]
     app: str
     name: str
     path: str = Field(description="`/{app}/{name}`")
@@ -181,7 +183,10 @@ class Session(BaseModel):
     segments: int = 0
     codec: str = ""
     rendition: str = ""
-    stream_id: str = Field(default="", description="Id of the publication it watches.")
+    stream_id: str = Field(default="", description="Id of the run of the stream it watches.")
+    resumed_from: str = Field(default="", description="Id of the session it goes on with.")
+    previous_ip: str = Field(default="", description="Where it came from before.")
+    adopted: bool = Field(default=False, description="Whether its id is of before a restart.")
 
 
 class Streams(BaseModel):

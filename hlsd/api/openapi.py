@@ -40,7 +40,7 @@ def document(operations: Iterable[Operation]) -> Schema:
         "info": {
             "title": "hlsd",
             "version": __version__,
-            "description": "The operator's API of a live HLS server. Errors are RFC 9457 problems with a stable `code`.",
+            "description": "The operator's API of a live HLS server. Errors are RFC 9457 problems with a `code`.",
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"basic": []}, {}],

@@ -1,15 +1,15 @@
 """Is what the API can do, one `Operation` each: the same table makes the routes and the OpenAPI document.
 
 What an operation takes and gives stands in the annotations of its handler, `async def f(call, query: Q) -> R`, and
-nowhere else: the query string is read by Q, the answer is checked against R, and the document shows the schemas of both.
-So it cannot say what the code does not do.
+nowhere else: the query string is read by Q, the answer is checked against R, and the document shows the schemas of
+both. So it cannot say what the code does not do.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
@@ -20,6 +20,7 @@ from hlsd.api.access import Caller
 from hlsd.api.models import Envelope, NoQuery, Query
 from hlsd.api.problems import ApiError, Code
 
+R = TypeVar("R")
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -36,27 +37,11 @@ class Call:
 Handler = Callable[[Call, Any], Awaitable[Any]]
 
 
-class Streamed(AsyncIterator[bytes]):
-    """An answer that is written piece by piece; `Streamed[R]` in an annotation says which JSON it makes."""
+class Streamed(Generic[R]):
+    """An answer that is written piece by piece; the pieces together are the JSON of an R."""
 
     def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces = pieces
-
-    def __class_getitem__(cls, result: type) -> Any:  # noqa: ANN401
-        return _StreamedOf(result)
-
-    async def __anext__(self) -> bytes:
-        return await anext(self._pieces)
-
-
-@dataclass(frozen=True, slots=True)
-class _StreamedOf:
-    """What `Streamed[R]` evaluates to."""
-
-    result: type
-
-    def __call__(self) -> None:
-        """Lets typing take it for a type."""
+        self.pieces = pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +78,21 @@ class Operation:
     def result(self) -> Any:  # noqa: ANN401 - a type
         """What the body of a 200 is."""
         found = get_type_hints(self.handler)["return"]
-        if isinstance(found, _StreamedOf):
-            found = found.result
+        if get_origin(found) is Streamed:
+            found = get_args(found)[0]
         return found if self.plain else Envelope[found]  # type: ignore[valid-type]
 
     def route(self) -> Route:
         """The route that carries it out."""
         query, name = self.query, self.handler.__name__
-        streamed = isinstance(get_type_hints(self.handler)["return"], _StreamedOf)
         adapter: TypeAdapter[Any] = TypeAdapter(self.result)
 
         async def answer(request: Request) -> Response:
             found = read_query(query, request.query_params.multi_items())
             peer = request.client.host if request.client else ""
             result = await self.handler(Call(request.state.caller, request.path_params, peer), found)
-            if streamed:
-                return StreamingResponse(result, media_type="application/json", headers=NO_STORE)
+            if isinstance(result, Streamed):
+                return StreamingResponse(result.pieces, media_type="application/json", headers=NO_STORE)
             if not self.plain:
                 result = {"data": result}
             body = adapter.dump_json(adapter.validate_python(result))
@@ -134,8 +118,3 @@ def read_query(model: type[Query], given: Sequence[tuple[str, str]]) -> Query:
             known = ", ".join(model.model_fields) or "none"
             words = f"is no parameter of this; there are: {known}"
         raise ApiError(Code.BAD_PARAMETER, f"{name} {words}") from None
-
-
-def is_optional(annotation: Any) -> bool:  # noqa: ANN401
-    """Whether None is among the members of a union."""
-    return type(None) in get_args(annotation) and get_origin(annotation) is not None

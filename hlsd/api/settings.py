@@ -24,7 +24,8 @@ class ApiToken(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Who uses it: in the log of what was done, and the user of Basic."
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Who uses it: in the log of what was done, and the user of Basic.",
     )
     token: SecretStr | None = Field(default=None, description="The token itself.")
     token_env: str = Field(default="", description="Environment variable that holds it.")

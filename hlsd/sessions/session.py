@@ -34,7 +34,16 @@ class State(enum.StrEnum):
 class Rare:
     """What few sessions have: an earlier life, another address, an end that is fixed."""
 
-    __slots__ = ("addresses", "merge", "previous_ip", "renewals", "resumed_from", "succeeds", "switched", "until_reason")
+    __slots__ = (
+        "addresses",
+        "merge",
+        "previous_ip",
+        "renewals",
+        "resumed_from",
+        "succeeds",
+        "switched",
+        "until_reason",
+    )
 
     def __init__(self) -> None:
         self.resumed_from = ""
