@@ -27,6 +27,7 @@ from hlsd.sessions.keyfile import KEY_BYTES, load_key
 from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
+from hlsd.stats import Stats
 from hlsd.stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Server:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
+        self.stats = Stats(settings.metrics.max_apps)
         self._journal = SequenceJournal(Path(settings.server.state_dir) / "hlsd.sqlite")
         self.bus = Bus()
         self.ring = EventRing(int(self._clock.wall() * 1000), server_id=server_id(settings))
@@ -64,6 +66,7 @@ class Server:
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
             bus=self.bus,
+            stats=self.stats,
         )
         self.sessions = Registry(
             Signer([self._session_key()], self._clock.wall),
@@ -71,6 +74,7 @@ class Server:
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
             bus=self.bus,
+            stats=self.stats,
         )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -81,7 +85,9 @@ class Server:
 
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
-        house = house_of(self.settings, self._clock, self.hub, self.sessions, ring=self.ring, unready=self.unready)
+        house = house_of(
+            self.settings, self._clock, self.hub, self.sessions, self.stats, ring=self.ring, unready=self.unready
+        )
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -129,6 +135,7 @@ class Server:
             self._late.append(loop.time() - due)
             self.hub.sweep()
             self.sessions.sweep()
+            self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
 
     def _session_key(self) -> Key:
         secret = self.settings.sessions.secret
@@ -170,6 +177,7 @@ class Server:
             first_msn=self._journal.first(path, self._clock.wall(), hls.time),
             finished=lambda msn: self._journal.reached(path, msn),
             overflow=overflow,
+            stats=self.stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),
         )
 

@@ -25,8 +25,13 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.metrics.exporter import Exporter
+from hlsd.metrics.lag import LagMeter
+from hlsd.metrics.reading import Reader
+from hlsd.metrics.room import MetricsRoom
 from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
+from hlsd.stats import Stats
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -64,6 +69,10 @@ class House:
     sessions: Registry
     web: Starlette
     """What HTTP answers, on every port of it."""
+    stats: Stats
+    """Where every room counts."""
+    exporter: Exporter
+    """Who shows it."""
 
 
 def house_of(  # noqa: PLR0913 - what a house stands on
@@ -71,18 +80,32 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     clock: Clock,
     hub: Hub,
     sessions: Registry,
+    stats: Stats,
     *,
     ring: EventRing,
     unready: Callable[[], Sequence[str]],
 ) -> House:
     """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be."""
-    routes: list[BaseRoute] = [ready_route(unready)]
+    reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
+    reader.account = sessions.ledger
+    exporter = Exporter(reader, settings.metrics, clock.wall)
+    routes: list[BaseRoute] = [ready_route(unready), *exporter.routes()]
     if settings.api.enabled:
         premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
         access = Access(settings.api, os.environ, settings.http.trusted_proxies)
         routes.append(create_api(premises, access, structlog.get_logger()))
-    web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port, routes=routes)
-    return House(settings, clock, hub, sessions, web)
+    web = create_app(
+        hub,
+        sessions,
+        settings.http,
+        clock,
+        rtmp_port=settings.rtmp.port,
+        routes=routes,
+        stats=stats,
+    )
+    reader.holder = web.state.holds
+    reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
+    return House(settings, clock, hub, sessions, web, stats, exporter)
 
 
 def server_id(settings: Settings) -> str:
@@ -102,8 +125,14 @@ def _rtmp(house: House) -> Room:
     return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, structlog.get_logger())
 
 
+def _metrics(house: House) -> Room:
+    lag = LagMeter(house.stats.loop_lag)
+    return MetricsRoom(house.settings.metrics, house.exporter, lag, structlog.get_logger())
+
+
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
+    ("metrics", _metrics),
     ("https", _https),
     ("http", _http),
 )

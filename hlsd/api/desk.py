@@ -10,7 +10,6 @@ import asyncio
 import os
 import platform
 import resource
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,11 @@ from hlsd.api.models import EventsQuery, KickQuery, NoQuery, SessionsQuery, Stre
 from hlsd.api.operations import Call
 from hlsd.api.problems import ApiError, Code
 from hlsd.clock import Clock
-from hlsd.events import Action, Event, masked
+from hlsd.events import Event, masked
 from hlsd.hub import Hub
-from hlsd.publisher import address, codecs_of
+from hlsd.publisher import address
 from hlsd.sessions.registry import Registry
-from hlsd.sessions.session import Session, facts
-from hlsd.sessions.signing import SID_LENGTH
+from hlsd.sessions.session import Session
 from hlsd.stream import State, Stream
 
 MAX_WAITING = 64
@@ -68,8 +66,6 @@ class Desk:
         self._id = premises.server_id
         self._since = premises.clock.wall()
         self._begun = premises.clock.monotonic()
-        self.accepted = 0
-        """Publishers and viewers let in so far."""
         self._waiting: set[asyncio.Future[None]] = set()
         buses = {id(bus): bus for bus in (premises.hub.bus, premises.sessions.bus)}
         for bus in buses.values():
@@ -115,13 +111,12 @@ class Desk:
             query.limit,
             lambda stream: query.app is None or stream.app == query.app,
         )
-        viewers = await self.viewers()
-        return models.Streams(items=[self._stream(stream, viewers[stream.path]) for stream in found], cursor=more)
+        return models.Streams(items=[self._stream(stream) for stream in found], cursor=more)
 
     async def stream(self, call: Call, query: NoQuery) -> models.Stream:  # noqa: ARG002
         """One stream."""
         found = self.find_stream(call.path["app"], call.path["stream"])
-        return self._stream(found, (await self.viewers())[found.path])
+        return self._stream(found)
 
     async def kick_publisher(self, call: Call, query: KickQuery) -> models.Kicked:
         """Sends the publisher of a stream away."""
@@ -137,14 +132,7 @@ class Desk:
             raise ApiError(Code.NO_SUCH_STREAM, "there is no such stream")
         return found
 
-    async def viewers(self) -> Counter[str]:
-        """Open sessions, by path of their stream."""
-        found: Counter[str] = Counter()
-        async for part in cursor.sliced(self._sessions):
-            found.update([session.path for session in part if not session.over])
-        return found
-
-    def _stream(self, stream: Stream, viewers: int) -> models.Stream:
+    def _stream(self, stream: Stream) -> models.Stream:
         segmenter = self._hub.segmenter(stream)
         tracks = stream.tracks
         video = tracks.video if tracks else None
@@ -173,7 +161,7 @@ class Desk:
             video_frames=stream.stats.video_frames,
             audio_frames=stream.stats.audio_frames,
             repairs=dict(stream.stats.repairs),
-            sessions=viewers,
+            sessions=self._sessions.of_stream(stream.path),
             target_duration=segmenter.live.target_duration,
             low_latency=segmenter.live.low_latency,
             media_bytes=segmenter.window.bytes,
@@ -214,21 +202,19 @@ class Desk:
 
     async def session(self, call: Call, query: NoQuery) -> models.Session:  # noqa: ARG002
         """One session."""
-        wanted = call.path["id"]
-        found = self._sessions.find(wanted[:SID_LENGTH].encode())
-        if not isinstance(found, Session) or found.id != wanted or found.over:
-            raise ApiError(Code.NO_SUCH_SESSION, "there is no such session; it may have ended")
+        found = self._sessions.get(call.path["id"])
+        if found is None:
+            raise _no_session()
         return self._session(found)
 
     async def kick_session(self, call: Call, query: KickQuery) -> models.Kicked:
         """Ends a session, and keeps its viewer out for a while."""
         if not self._sessions.kick(call.path["id"], query.ban):
-            raise ApiError(Code.NO_SUCH_SESSION, "there is no such session; it may have ended")
+            raise _no_session()
         return models.Kicked(id=call.path["id"], ban=query.ban)
 
     def _session(self, session: Session) -> models.Session:
-        stream = self._hub.get(session.app, session.name)
-        told = facts(session, stream.id if stream else "", codecs_of(stream.tracks) if stream else "")
+        told = self._sessions.facts(session)
         told |= {"id": session.id, "state": session.state.value, "query": masked(session.query)}
         return models.Session.model_validate(told)
 
@@ -256,12 +242,14 @@ class Desk:
         finally:
             self._waiting.discard(woken)
 
-    def _happened(self, event: Event) -> None:
-        if event.action in (Action.POST_PLAY, Action.POST_PUBLISH):
-            self.accepted += 1
+    def _happened(self, event: Event) -> None:  # noqa: ARG002 - the ring has it
         for woken in self._waiting:
             if not woken.done():
                 woken.set_result(None)
+
+
+def _no_session() -> ApiError:
+    return ApiError(Code.NO_SUCH_SESSION, "there is no such session; it may have ended")
 
 
 def _filter(query: SessionsQuery) -> Callable[[Session], bool]:

@@ -43,7 +43,7 @@ class Log(Protocol):
 def operations(premises: Premises) -> list[Operation]:
     """What the API can do."""
     desk = Desk(premises)
-    nms = NmsDesk(premises, desk)
+    nms = NmsDesk(premises)
     v1, old = "/api/v1", "Node-Media-Server"
     return [
         Operation("GET", f"{v1}/server", "This server.", desk.server),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from hlsd import __version__
 from hlsd.api import cursor, models
-from hlsd.api.desk import Desk, Premises, rss
+from hlsd.api.desk import Premises, rss
 from hlsd.api.models import NoQuery
 from hlsd.api.operations import Call, Streamed
 from hlsd.api.problems import ApiError, Code
@@ -35,12 +35,11 @@ _MANY = 500
 class NmsDesk:
     """The operations of /api/server and /api/streams."""
 
-    def __init__(self, premises: Premises, desk: Desk) -> None:
+    def __init__(self, premises: Premises) -> None:
         self._hub = premises.hub
         self._sessions = premises.sessions
         self._clock = premises.clock
         self._begun = premises.clock.monotonic()
-        self._desk = desk
 
     async def server(self, call: Call, query: NoQuery) -> models.NmsServer:  # noqa: ARG002
         """The machine and the process."""
@@ -73,7 +72,7 @@ class NmsDesk:
                 mem={"rss": rss()},
             ),
             clients=models.NmsClients(
-                accepted=self._desk.accepted,
+                accepted=sum(app.opened.total() + app.publishes["ok"] for app in self._sessions.stats.apps.values()),
                 active=active,
                 idle=0,
                 rtmp=kinds["rtmp"] + publishers.count("rtmp"),
@@ -104,10 +103,9 @@ class NmsDesk:
         stream = self._hub.get(app, name)
         hold = stream.hold if stream is not None else None
         lasted = self._clock.monotonic() - hold.since if hold is not None else 0.0
-        viewers = await self._desk.viewers()
         return models.NmsOneStream(
             isLive=hold is not None,
-            viewers=viewers[f"/{app}/{name}"],
+            viewers=self._sessions.of_stream(f"/{app}/{name}"),
             duration=-int(-lasted // 1),
             bitrate=round(stream.stats.bitrate / 1000) if stream is not None and hold is not None else 0,
             startTime=_iso(self._clock.wall() - lasted) if hold is not None else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
+from typing import TypeVar
 
 from hlsd.clock import Clock
 from hlsd.delivery import cmcd
@@ -17,8 +18,10 @@ from hlsd.delivery.holds import Crowd, Holds, Outcome
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import Request
-from hlsd.ports import Directory, Session, Sessions
+from hlsd.ports import Denial, Directory, PlayRequest, Session, Sessions
 from hlsd.stats import Stats
+
+R = TypeVar("R")
 
 
 class Errands:
@@ -69,15 +72,22 @@ class Errands:
                 refused = outcome is Outcome.REFUSED
                 answer = self._judge.unavailable(request) if refused else answer.then(outcome is Outcome.RELEASED)
             elif isinstance(answer, Ask):
-                answer = answer.then(await self._sessions.authorise(answer.play))
+                answer = answer.then(self._noted(answer.play, await self._sessions.authorise(answer.play)))
             elif isinstance(answer, Obtain):
                 answer = answer.then(await self._directory.obtain(answer.play))
             elif isinstance(answer, Open):
-                answer = answer.then(await self._sessions.open(answer.play, answer.grant))
+                opened = await self._sessions.open(answer.play, answer.grant)
+                answer = answer.then(self._noted(answer.play, opened))
             elif isinstance(answer, Fall):
                 raise TypeError("not a stream's business any more")  # the judge never says so twice
             session = self.count(request, session)
         return answer
+
+    def _noted(self, play: PlayRequest, said: R) -> R:
+        """What a viewer was told, counted if it is no."""
+        if isinstance(said, Denial):
+            self._stats.app(play.app).refused[said.reason] += 1
+        return said
 
     def hear(self, request: Request, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Counts what the player says about itself, once it is known whose request it is."""

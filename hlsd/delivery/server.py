@@ -158,13 +158,14 @@ class HttpServer:
         judge: Judge = state.judge
         stats: Stats = state.stats
         refusal = judge.unavailable(Request("GET", b"/", b"", {}))
+        connections = state.connections = Connections(settings, monotonic(), file_limit())
         return HotPath(
             settings=settings,
             directory=state.directory,
             sessions=state.sessions,
             shelves=Shelves(judge, stats),
             holds=state.holds,
-            connections=Connections(settings, monotonic(), file_limit()),
+            connections=connections,
             quality=state.errands.quality,
             http=stats.http,
             refusal=Ready(refusal, stats.http.ready_cell("other", refusal.status)),

@@ -36,6 +36,7 @@ class Rare:
 
     __slots__ = (
         "addresses",
+        "contested",
         "merge",
         "previous_ip",
         "renewals",
@@ -55,6 +56,8 @@ class Rare:
         """Addresses that were authorised anew, and when."""
         self.renewals: list[float] = []
         """When it was authorised anew for its address; those of the last minute."""
+        self.contested = ""
+        """The address that takes turns with the one before it."""
         self.until_reason = ""
         self.succeeds: tuple[bytes, str, str] | None = None
         """Under what it stands in for an id that is not accepted any more."""
