@@ -171,15 +171,14 @@ class Desk:
         publisher, hold = self._hub.publisher(stream.app, stream.name), stream.hold
         if publisher is None or hold is None:
             return None
-        lasted = self._clock.monotonic() - hold.since
         return models.Publisher(
             id=publisher.id,
             ip=address(publisher.ip, publisher.port),
             protocol=publisher.protocol,
             user_id=publisher.user_id,
             user_agent=publisher.user_agent,
-            createtime=_ms(self._clock.wall() - lasted),
-            duration_ms=_ms(lasted),
+            createtime=_ms(publisher.since),
+            duration_ms=_ms(self._clock.monotonic() - hold.since),
         )
 
     # -- sessions

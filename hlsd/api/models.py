@@ -16,7 +16,7 @@ MAX_LIMIT = 1000
 MAX_WAIT = 25.0
 MAX_BAN = 31_536_000.0
 _DECIMAL = re.compile(r"[0-9]{1,18}")
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,40})?([eE]-[0-9]{1,3})?")
 
 
 def _integer(value: object) -> object:
@@ -32,9 +32,10 @@ def _seconds(value: object) -> object:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
-Integer = Annotated[int, BeforeValidator(_integer)]
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Limit = Annotated[Integer, Field(ge=1, le=MAX_LIMIT, description="Entries at most.")]
+# Behind the bounds, or these would be missing in the JSON schema.
+DECIMAL = BeforeValidator(_integer)
+SECONDS = BeforeValidator(_seconds)
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Entries at most."), DECIMAL]
 Cursor = Annotated[
     str | None,
     Field(
@@ -82,21 +83,27 @@ class SessionsQuery(Query):
 class KickQuery(Query):
     """Of ending a session or a publication."""
 
-    ban: Seconds = Field(
-        60.0, ge=0, le=MAX_BAN, description="Seconds for which it may not come back; 0: it may at once."
-    )
+    ban: Annotated[
+        float,
+        Field(ge=0, le=MAX_BAN, description="Seconds for which it may not come back; 0: it may at once."),
+        SECONDS,
+    ] = 60.0
 
 
 class EventsQuery(Query):
     """Of the last events."""
 
-    after: Integer = Field(
-        0, ge=0, le=2**53, description="The `cursor` of the answer before; 0 begins with the oldest event kept."
-    )
+    after: Annotated[
+        int,
+        Field(ge=0, le=2**53, description="The `cursor` of the answer before; 0 begins with the oldest event kept."),
+        DECIMAL,
+    ] = 0
     limit: Limit = 100
-    wait: Seconds = Field(
-        0.0, ge=0, le=MAX_WAIT, description="Seconds to wait for an event if there is none yet (long poll)."
-    )
+    wait: Annotated[
+        float,
+        Field(ge=0, le=MAX_WAIT, description="Seconds to wait for an event if there is none yet (long poll)."),
+        SECONDS,
+    ] = 0.0
 
 
 class Envelope(BaseModel, Generic[T]):

@@ -149,7 +149,7 @@ class NmsDesk:
             app=stream.app,
             stream=stream.name,
             clientId=publisher.id,
-            connectCreated=_iso(self._clock.wall() - (self._clock.monotonic() - hold.since)),
+            connectCreated=_iso(publisher.since),
             bytes=max(0, stream.stats.received_bytes - publisher.received_before),
             ip=publisher.ip,
             audio=models.NmsAudio(
