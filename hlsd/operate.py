@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -112,8 +112,7 @@ def events(
 ) -> None:
     """Print what happened on a running server."""
     with _client(url, token, config_file) as client:
-        found, after = _told(client.events, 0)
-        shown: Sequence[Row] = found[-lines:] if lines else []
+        shown, after = _told(client.latest, lines)
         while True:
             for event in shown:
                 typer.echo(json.dumps(event) if as_json else _line(event))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -87,6 +88,15 @@ class Client:
         else:
             path = f"sessions/{quote(target, safe='')}"
         self._ask("DELETE", path, {"ban": f"{ban:.3f}"})
+
+    def latest(self, most: int) -> tuple[list[dict[str, Any]], int]:
+        """The last `most` events that the server keeps, and the number of the last one."""
+        kept: deque[dict[str, Any]] = deque(maxlen=most)
+        found, after = self.events(0)
+        while found:
+            kept.extend(found)
+            found, after = self.events(after)
+        return list(kept), after
 
     def events(self, after: int, limit: int = MAX_LIMIT, wait: float = 0.0) -> tuple[list[dict[str, Any]], int]:
         """The events above a number, and the number for the next call."""

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
-MAX_LIMIT = 1000
+MAX_LIMIT = 500
+"""Entries of a page: a few milliseconds to write, and more would hold up viewers."""
 MAX_WAIT = 25.0
 MAX_BAN = 31_536_000.0
 _DECIMAL = re.compile(r"[0-9]{1,18}")

@@ -250,7 +250,7 @@ async def test_problems_have_both_forms_and_a_stable_code() -> None:
         ("POST", "/api/v1/sessions"): (405, "method_not_allowed"),
         ("GET", "/api/v1/sessions?limit=0"): (400, "bad_parameter"),
         ("GET", "/api/v1/sessions?limit=1_0"): (400, "bad_parameter"),
-        ("GET", "/api/v1/sessions?limit=1001"): (400, "bad_parameter"),
+        ("GET", "/api/v1/sessions?limit=501"): (400, "bad_parameter"),
         ("GET", "/api/v1/sessions?limit=1&limit=2"): (400, "bad_parameter"),
         ("GET", "/api/v1/sessions?user=1"): (400, "bad_parameter"),
         ("GET", "/api/v1/sessions?cursor=abc"): (400, "bad_cursor"),
