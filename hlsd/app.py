@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import secrets
-import socket
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -22,7 +22,7 @@ from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
-from hlsd.rooms import ROOMS, Room, house_of
+from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.auth.gate import gate_of
@@ -43,6 +43,8 @@ SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
 SESSION_SWEEP = 0.25
 """Seconds between two looks at sessions whose time may be over."""
+MAX_LATE = 0.5
+"""Seconds by which the event loop may be late before /readyz says so."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -64,14 +66,13 @@ class Server:
         self.stats = Stats(settings.metrics.max_apps)
         self.bus = Bus()
         state = Path(settings.server.state_dir)
-        server_id = settings.server.id or socket.gethostname()
         self.notify = Notify(
             settings.notify,
             self.bus,
             self._clock,
             self.stats.notify,
             state=state,
-            server_id=server_id,
+            server_id=server_id(settings),
             refused=self._refused,
         )
         self._journal = SequenceJournal(state / "hlsd.sqlite")
@@ -80,7 +81,7 @@ class Server:
             settings.auth,
             self._clock,
             salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
-            server_id=server_id,
+            server_id=server_id(settings),
             trusted=frozenset(settings.http.trusted_proxies),
         )
         """Who may play and publish; None where everybody may."""
@@ -108,6 +109,8 @@ class Server:
         )
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Future[tuple[None, None]] | None = None
+        self._late = deque([0.0], maxlen=3)
+        """Seconds by which the last sweeps were late: a measure of the event loop."""
         self._last_run = 0
         self._log = structlog.get_logger()
 
@@ -137,7 +140,15 @@ class Server:
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
         await self.notify.start()
-        house = house_of(self.settings, self._clock, self.hub, self.sessions, self.stats, self.notify.ring)
+        house = house_of(
+            self.settings,
+            self._clock,
+            self.hub,
+            self.sessions,
+            self.stats,
+            ring=self.notify.ring,
+            unready=self.unready,
+        )
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -178,9 +189,23 @@ class Server:
         elif (session := self.sessions.find(ident.encode())) is not None:
             self.sessions.close(session, "auth_denied")
 
+    def unready(self) -> list[str]:
+        """Why no viewer should be sent here; empty if one may be."""
+        reasons = []
+        if self.hub.draining:
+            reasons.append("draining")
+        elif len(self.rooms) < len(ROOMS):
+            reasons.append("starting")
+        if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
+            reasons.append("overloaded")
+        return reasons
+
     async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP
             await asyncio.sleep(SWEEP)
+            self._late.append(loop.time() - due)
             self.hub.sweep()
             self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
 

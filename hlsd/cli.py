@@ -1,4 +1,4 @@
-"""Is the command `hlsd`: serve, demo, publish, check, cert, sign.
+"""Is the command `hlsd`: serve, demo, publish, check, cert, sign; and those that ask a running server (`hlsd.operate`).
 
 Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2
 what was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the
@@ -11,15 +11,17 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvloop
 from rich.console import Console
 
-from hlsd import __version__, config, log, sign_command
-from hlsd.cli_options import ConfigFile
-from hlsd.errors import ConfigError, HlsdError
+from hlsd import __version__, config, log, operate, sign_command
+from hlsd.errors import HlsdError
+from hlsd.options import ConfigFile
+from hlsd.options import configuration as _configuration
+from hlsd.options import fail as _fail
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -164,6 +166,7 @@ def cert(
 
 
 sign_command.register(application)
+operate.register(application)
 
 
 def _overrides(
@@ -187,13 +190,6 @@ def _overrides(
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _configuration(path: Path | None, overrides: dict[str, object]) -> config.Configuration:
-    try:
-        return config.read(path or config.default_path(), os.environ, overrides)
-    except ConfigError as error:
-        _fail(str(error), 2)
-
-
 def _run(work: Coroutine[Any, Any, int]) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -202,12 +198,6 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
         _fail(str(error), 1)
     except KeyboardInterrupt:
         return 130
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    for line in text.splitlines():
-        typer.echo(f"hlsd: {line}", err=True)
-    raise typer.Exit(code)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from hlsd.api.settings import ApiSettings
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
@@ -35,7 +36,11 @@ from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.sessions.settings import SessionSettings
 
 PREFIX: Final = "HLSD_"
-OTHER_VARIABLES: Final = {"HLSD_CONFIG": "path of the configuration file, as -c"}
+OTHER_VARIABLES: Final = {
+    "HLSD_CONFIG": "path of the configuration file, as -c",
+    "HLSD_URL": "a running server, as --url",
+    "HLSD_TOKEN": "a token of its API, as --token",
+}
 """What else may be in the environment under our prefix."""
 
 MASK: Final = "********"
@@ -102,6 +107,7 @@ class Settings(BaseModel):
     http: HttpSettings = Field(default_factory=HttpSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
@@ -347,16 +353,14 @@ def _choices(annotation: Any) -> tuple[object, ...]:  # noqa: ANN401
 
 
 def _is_secret(field: FieldInfo) -> bool:
-    """Whether a secret stands in the field, or anywhere below it."""
     return _holds_secret(field.annotation)
 
 
 def _holds_secret(annotation: Any) -> bool:  # noqa: ANN401
-    if annotation is SecretStr:
-        return True
+    """Whether a secret may stand anywhere within: an error must not show the value then."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return any(_is_secret(field) for field in annotation.model_fields.values())
-    return any(_holds_secret(argument) for argument in get_args(annotation))
+        return any(_holds_secret(field.annotation) for field in annotation.model_fields.values())
+    return annotation is SecretStr or any(_holds_secret(argument) for argument in get_args(annotation))
 
 
 # --- writing them out ---
@@ -416,7 +420,7 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _shown(value: object, field: FieldInfo) -> str:
-    if _is_secret(field) and isinstance(value, str) and value:
+    if _is_secret(field) and value and not _is_table(value):
         return _toml(MASK)
     if isinstance(value, int | float) and not isinstance(value, bool):
         if "duration" in field.metadata:
@@ -424,6 +428,13 @@ def _shown(value: object, field: FieldInfo) -> str:
         if "size" in field.metadata:
             return _toml(format_size(int(value)))
     return _toml(value)
+
+
+def _is_table(value: object) -> bool:
+    """Whether it is made of tables, which mask their own secrets."""
+    return isinstance(value, BaseModel) or (
+        isinstance(value, list) and all(isinstance(item, BaseModel) for item in value)
+    )
 
 
 def _toml(value: object) -> str:
@@ -434,6 +445,8 @@ def _toml(value: object) -> str:
             return repr(value)
         case SecretStr():
             return _toml(MASK)
+        case BaseModel():
+            return _toml({key: item for key, item in value if item is not None})
         case list() | tuple() | set() | frozenset():
             return f"[{', '.join(_toml(item) for item in value)}]"
         case BaseModel():

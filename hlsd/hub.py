@@ -64,6 +64,7 @@ class Hub:
         stats: Stats | None = None,
         bus: Bus | None = None,
     ) -> None:
+        self.bus = bus or Bus()
         self._stats = stats or Stats()
         self.bus = bus or Bus()
         self.on_demand: OnDemand | None = None
@@ -164,9 +165,18 @@ class Hub:
     # As the app sees it.
 
     @property
+    def draining(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._draining
+
+    @property
     def streams(self) -> Iterable[Stream]:
         """Every stream, in no order."""
         return self._streams.values()
+
+    def get(self, app: str, name: str) -> Stream | None:
+        """The stream of a name, live or not."""
+        return self._streams.get((app, name))
 
     def segmenter(self, stream: Stream) -> Segmenter:
         """The HLS output of one of `streams`."""

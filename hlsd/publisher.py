@@ -70,6 +70,11 @@ class Publisher:
         self._close: Callable[[str], None] | None = None
 
     @property
+    def since(self) -> float:
+        """When it came, seconds since the epoch."""
+        return self._since
+
+    @property
     def path(self) -> str:
         """`/{app}/{name}`."""
         return f"/{self.app}/{self.name}"

@@ -7,12 +7,19 @@ that viewers are served until the last publisher has been let go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from hlsd.api.access import Access
+from hlsd.api.desk import Premises
+from hlsd.api.door import create_api
+from hlsd.api.masking import shown
+from hlsd.api.readiness import ready_route
 from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
@@ -28,6 +35,7 @@ from hlsd.stats import Stats
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
 
     from hlsd.clock import Clock
     from hlsd.config import Settings
@@ -65,29 +73,44 @@ class House:
     """Where every room counts."""
     exporter: Exporter
     """Who shows it."""
-    events: EventRing
-    """The last events."""
 
 
-def house_of(  # noqa: PLR0913, PLR0917 - what a house is made of
-    settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats, events: EventRing
+def house_of(  # noqa: PLR0913 - what a house stands on
+    settings: Settings,
+    clock: Clock,
+    hub: Hub,
+    sessions: Registry,
+    stats: Stats,
+    *,
+    ring: EventRing,
+    unready: Callable[[], Sequence[str]],
 ) -> House:
-    """The house around a hub."""
+    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be."""
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
     exporter = Exporter(reader, settings.metrics, clock.wall)
+    routes: list[BaseRoute] = [ready_route(unready), *exporter.routes()]
+    if settings.api.enabled:
+        premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
+        access = Access(settings.api, os.environ, settings.http.trusted_proxies)
+        routes.append(create_api(premises, access, structlog.get_logger()))
     web = create_app(
         hub,
         sessions,
         settings.http,
         clock,
         rtmp_port=settings.rtmp.port,
-        routes=exporter.routes(),
+        routes=routes,
         stats=stats,
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    return House(settings, clock, hub, sessions, web, stats, exporter, events)
+    return House(settings, clock, hub, sessions, web, stats, exporter)
+
+
+def server_id(settings: Settings) -> str:
+    """The name of this node."""
+    return settings.server.id or socket.gethostname()
 
 
 def _http(house: House) -> Room:

@@ -14,8 +14,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hlsd import config
-from hlsd.cli_options import ConfigFile
 from hlsd.errors import ConfigError
+from hlsd.options import ConfigFile
 from hlsd.quantities import parse_duration
 from hlsd.sessions.auth import sign, tokens
 from hlsd.sessions.auth.settings import AuthRules

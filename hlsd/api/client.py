@@ -1,0 +1,137 @@
+"""Asks the API of a running server, for the commands: one connection, answers as plain values, errors as one line."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from hlsd.api.models import MAX_LIMIT, MAX_WAIT
+from hlsd.api.settings import ApiSettings
+from hlsd.delivery.settings import HttpSettings
+from hlsd.errors import HlsdError
+
+TIMEOUT = 10.0
+"""Seconds for an answer."""
+MAX_BODY = 64 * 1024 * 1024
+
+
+class Refused(HlsdError):
+    """The server cannot be asked, or will not; the text is the line to show."""
+
+
+def address_of(http: HttpSettings) -> str:
+    """Where a server of this configuration is asked on this machine. Raises Refused."""
+    if not http.port:
+        raise Refused("http.port is 0, a port that only the server knows: say where it is with --url")
+    bind = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(http.bind, http.bind)  # noqa: S104
+    return f"http://[{bind}]:{http.port}" if ":" in bind and "[" not in bind else f"http://{bind}:{http.port}"
+
+
+def token_of(api: ApiSettings) -> str:
+    """The token of this configuration that may do most; empty if it holds none in the clear."""
+    if api.token is not None:
+        return api.token.get_secret_value()
+    for token in sorted(api.tokens, key=lambda token: "write" not in token.scopes):
+        if token.token is not None:
+            return token.token.get_secret_value()
+        if token.token_env and os.environ.get(token.token_env):
+            return os.environ[token.token_env]
+    return ""
+
+
+class Client:
+    """One server. A context manager."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Refused(f"--url should be http://HOST[:PORT] or https://HOST[:PORT]; it is {url}")
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        # A proxy of the environment is for the world, not for this machine.
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=not _is_here(parts.hostname)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def pages(self, path: str, most: int, **filters: str | None) -> Iterator[dict[str, Any]]:
+        """At most `most` entries of a list, fetched page by page."""
+        given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+        while most > 0:
+            page = self._ask("GET", path, {**given, "limit": min(most, MAX_LIMIT)})
+            yield from page["items"]
+            most -= len(page["items"])
+            if not page["cursor"]:
+                return
+            given["cursor"] = page["cursor"]
+
+    def kick(self, target: str, ban: float) -> None:
+        """Ends a session (its id) or sends a publisher (`/app/stream`) away."""
+        if "/" in target:
+            app, _, name = target.strip("/").partition("/")
+            path = f"streams/{quote(app, safe='')}/{quote(name, safe='')}"
+        else:
+            path = f"sessions/{quote(target, safe='')}"
+        self._ask("DELETE", path, {"ban": f"{ban:.3f}"})
+
+    def latest(self, most: int) -> tuple[list[dict[str, Any]], int]:
+        """The last `most` events that the server keeps, and the number of the last one."""
+        kept: deque[dict[str, Any]] = deque(maxlen=most)
+        found, after = self.events(0)
+        while found:
+            kept.extend(found)
+            found, after = self.events(after)
+        return list(kept), after
+
+    def events(self, after: int, limit: int = MAX_LIMIT, wait: float = 0.0) -> tuple[list[dict[str, Any]], int]:
+        """The events above a number, and the number for the next call."""
+        wait = min(wait, MAX_WAIT)
+        found = self._ask("GET", "events", {"after": after, "limit": limit, "wait": f"{wait:.3f}"}, TIMEOUT + wait)
+        return found["items"], found["cursor"]
+
+    def _ask(self, method: str, path: str, query: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:  # noqa: ANN401
+        try:
+            with self._http.stream(method, f"/api/v1/{path}", params=query, timeout=timeout) as answer:
+                body = b""
+                for piece in answer.iter_bytes():
+                    body += piece
+                    if len(body) > MAX_BODY:
+                        raise Refused(f"{self.url} answers too much")
+        except httpx.ConnectError:
+            raise Refused(f"no server answers at {self.url}; is it running, and is --url right?") from None
+        except httpx.TimeoutException:
+            raise Refused(f"{self.url} did not answer within {timeout:.0f} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Refused(f"{self.url} cannot be asked: {error}") from None
+        try:
+            said = json.loads(body)
+            if said["success"] is True:
+                return said["data"]
+            words, code = str(said["message"]), str(said["code"])
+        except (ValueError, KeyError, TypeError):
+            raise Refused(f"{self.url} answers {answer.status_code}, and not as the API of hlsd does") from None
+        if code == "unauthorized":
+            words += " (--token, HLSD_TOKEN, or the configuration's api.token)"
+        raise Refused(words)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,70 @@
+"""Shows the configuration without its secrets: what the model calls a secret, and what hides within a URL."""
+
+from __future__ import annotations
+
+import enum
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from hlsd.events import MASK as PART
+from hlsd.events import SECRETS
+
+MASK = "********"
+_SECRET_KEYS = frozenset(("secret", "secrets", "password", "token", "hash"))
+"""Keys of tables whose values are masked even where the model does not say that they are secret."""
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+
+
+def shown(settings: BaseModel) -> dict[str, dict[str, object]]:
+    """Sections, keys and values of the configuration, ready for JSON."""
+    found: dict[str, dict[str, object]] = {}
+    for name in type(settings).model_fields:
+        section = getattr(settings, name)
+        found[name] = {key: _shown(getattr(section, key)) for key in type(section).model_fields}
+    return found
+
+
+def _shown(value: object) -> object:
+    match value:
+        case SecretStr() | SecretBytes():
+            return MASK
+        case None | bool() | int() | float():
+            return value
+        case enum.Enum():
+            return _shown(value.value)
+        case BaseModel():
+            return {key: _member(key, getattr(value, key)) for key in type(value).model_fields}
+        case dict():
+            return {str(key): _member(str(key), item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_shown(item) for item in value]
+        case Path():
+            return str(value)
+        case _:
+            text = str(value)
+            return url(text) if _URL.fullmatch(text) else text
+
+
+def _member(key: str, value: object) -> object:
+    return MASK if value and key.lower() in _SECRET_KEYS else _shown(value)
+
+
+def url(text: str) -> str:
+    """A URL without password and without the values of secret arguments."""
+    try:
+        parts = urlsplit(text)
+        host = parts.netloc
+    except ValueError:
+        return MASK
+    user, at, place = host.rpartition("@")
+    if at:
+        name, colon, _ = user.partition(":")
+        host = f"{name}:{PART}@{place}" if colon else f"{PART}@{place}"
+    query = parts.query
+    if any(name.lower() in SECRETS for name, _ in parse_qsl(query, keep_blank_values=True)):
+        pairs = [(name, PART if name.lower() in SECRETS else value) for name, value in parse_qsl(query, True)]
+        query = urlencode(pairs, quote_via=quote, safe="*{}")
+    return urlunsplit((parts.scheme, host, parts.path, query, parts.fragment))

@@ -1,0 +1,395 @@
+"""Describes what the API takes and gives: typed models, from which the OpenAPI document is made too.
+
+Field names of sessions and publishers are those of the event payload (conventions §2.3), so that an integrator learns
+them once. Times are milliseconds of the epoch, durations milliseconds, rates bits per second, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+T = TypeVar("T")
+MAX_LIMIT = 500
+"""Entries of a page: a few milliseconds to write, and more would hold up viewers."""
+MAX_WAIT = 25.0
+MAX_BAN = 31_536_000.0
+_DECIMAL = re.compile(r"[0-9]{1,18}")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,40})?([eE]-[0-9]{1,3})?")
+
+
+def _integer(value: object) -> object:
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise ValueError("should be a decimal integer")
+    return value
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str) and not _SECONDS.fullmatch(value):
+        raise ValueError("should be a number of seconds")
+    return value
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
+# Behind the bounds, or these would be missing in the JSON schema.
+DECIMAL = BeforeValidator(_integer)
+SECONDS = BeforeValidator(_seconds)
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Entries at most."), DECIMAL]
+Cursor = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{1,1024}$",
+        description="Where to go on: `cursor` of the page before, nothing for the first.",
+    ),
+]
+
+
+class Query(BaseModel):
+    """Parameters of a request; what is not known is refused, so that a misspelt filter never means "all"."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoQuery(Query):
+    """No parameters."""
+
+
+class StreamsQuery(Query):
+    """Of the list of streams."""
+
+    app: Name | None = Field(None, description="Streams of this app only.")
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
+class SessionsQuery(Query):
+    """Of the list of sessions."""
+
+    stream: str | None = Field(
+        None,
+        pattern=r"^/?[A-Za-z0-9._~-]{1,128}/[A-Za-z0-9._~-]{1,128}$",
+        description="Viewers of this stream only: `app/stream`.",
+    )
+    user_id: str | None = Field(None, min_length=1, max_length=256, description="Of this user only.")
+    ip: str | None = Field(None, min_length=1, max_length=64, description="From this address only.")
+    protocol: str | None = Field(
+        None, pattern=r"^[a-z0-9]{1,16}$", description="By this protocol only: hls, flv, wsflv, rtmp."
+    )
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
+class KickQuery(Query):
+    """Of ending a session or a publication."""
+
+    ban: Annotated[
+        float,
+        Field(ge=0, le=MAX_BAN, description="Seconds for which it may not come back; 0: it may at once."),
+        SECONDS,
+    ] = 60.0
+
+
+class EventsQuery(Query):
+    """Of the last events."""
+
+    after: Annotated[
+        int,
+        Field(ge=0, le=2**53, description="The `cursor` of the answer before; 0 begins with the oldest event kept."),
+        DECIMAL,
+    ] = 0
+    limit: Limit = 100
+    wait: Annotated[
+        float,
+        Field(ge=0, le=MAX_WAIT, description="Seconds to wait for an event if there is none yet (long poll)."),
+        SECONDS,
+    ] = 0.0
+
+
+class Envelope(BaseModel, Generic[T]):
+    """Every answer of /api/v1 that is no error."""
+
+    success: Literal[True] = True
+    data: T
+    message: str = ""
+
+
+class Video(BaseModel):
+    """The video track that is published."""
+
+    codec: str = Field(description="As in CODECS (RFC 6381).")
+    width: int
+    height: int
+    frame_rate: float = Field(description="Frames per second, as measured.")
+
+
+class Audio(BaseModel):
+    """The audio track that is published."""
+
+    codec: str
+    sample_rate: int = Field(description="Hz")
+    channels: int
+
+
+class Publisher(BaseModel):
+    """Who publishes a stream now."""
+
+    id: str = Field(description="As in events.")
+    ip: str = Field(description="Address and port, as in events.")
+    protocol: str
+    user_id: str
+    user_agent: str
+    createtime: int = Field(description="Since when, ms of the epoch.")
+    duration_ms: int
+
+
+class Stream(BaseModel):
+    """A stream that is live, in its grace, or kept for its last readers."""
+
+    id: str = Field(description="Of this run, as in events; `stream_id` of its sessions.")
+    app: str
+    name: str
+    path: str = Field(description="`/{app}/{name}`")
+    state: Literal["live", "grace", "ended"]
+    createtime: int = Field(description="First publication of this run, ms of the epoch.")
+    publisher: Publisher | None
+    video: Video | None
+    audio: Audio | None
+    bitrate: int = Field(description="Bits per second that come in, smoothed.")
+    inbytes: int = Field(description="Bytes received from its publishers.")
+    video_frames: int
+    audio_frames: int
+    repairs: dict[str, int] = Field(description="Timestamp repairs, by kind.")
+    sessions: int = Field(description="Viewers now.")
+    target_duration: int = Field(description="EXT-X-TARGETDURATION, seconds; 0 before the first segment.")
+    low_latency: bool
+    media_bytes: int = Field(description="Media held in memory for it.")
+
+
+class Session(BaseModel):
+    """One viewer's session, in the words of the event payload."""
+
+    id: str
+    state: Literal["opened", "started", "closed"]
+    app: str
+    name: str
+    path: str = Field(description="`/{app}/{name}`")
+    protocol: str
+    ip: str = Field(description="The viewer's address and port, as in events.")
+    user_id: str = ""
+    user_agent: str = ""
+    referer: str = ""
+    query: dict[str, str] = Field(default={}, description="What it asked with; secrets are `***`.")
+    createtime: int = Field(description="Since when, ms of the epoch.")
+    endtime: int = Field(default=0, description="0 while it lasts.")
+    duration_ms: int = Field(default=0, description="From the first to the last byte, ms.")
+    inbytes: int = 0
+    outbytes: int = Field(default=0, description="Body bytes sent: media and playlists.")
+    media_bytes: int = Field(default=0, description="Of these, media.")
+    requests: int = 0
+    segments: int = 0
+    codec: str = ""
+    rendition: str = ""
+    stream_id: str = Field(default="", description="Id of the run of the stream it watches.")
+    resumed_from: str = Field(default="", description="Id of the session it goes on with.")
+    previous_ip: str = Field(default="", description="Where it came from before.")
+    adopted: bool = Field(default=False, description="Whether its id is of before a restart.")
+
+
+class Streams(BaseModel):
+    """A page of streams, by app and name."""
+
+    items: list[Stream]
+    cursor: str | None = Field(description="For the next page; null on the last one.")
+
+
+class Sessions(BaseModel):
+    """A page of sessions, the oldest first."""
+
+    items: list[Session]
+    cursor: str | None = Field(description="For the next page; null on the last one.")
+
+
+class Kicked(BaseModel):
+    """What was ended."""
+
+    id: str = Field(description="Id of the session, or `/{app}/{name}` of the stream whose publisher was sent away.")
+    ban: float = Field(description="Seconds for which it may not come back.")
+
+
+class Event(BaseModel):
+    """Something that happened: the payload of a webhook, and its number."""
+
+    model_config = ConfigDict(extra="allow")
+
+    number: int = Field(description="Rises by one from event to event; a gap is what was no longer kept.")
+    action: str
+    id: str
+    event_id: str
+    event_ts: int = Field(description="ms of the epoch")
+    seq: int
+    server_id: str
+    query: dict[str, str]
+
+
+class Events(BaseModel):
+    """The events after a number, the oldest first."""
+
+    items: list[Event]
+    cursor: int = Field(description="What to give as `after` next.")
+
+
+class Node(BaseModel):
+    """This server."""
+
+    id: str
+    version: str
+    python: str
+    pid: int
+    createtime: int = Field(description="When it started, ms of the epoch.")
+    uptime_ms: int
+    draining: bool
+    streams: int = Field(description="Live or in their grace.")
+    publishers: int
+    sessions: int
+    inbytes: int = Field(description="Received from the publishers of the streams there are now.")
+    outbytes: int = Field(description="Body bytes sent by HTTP since the start.")
+    unattributed_bytes: int = Field(description="Of these, what belongs to no session.")
+    media_bytes: int = Field(description="Media held in memory.")
+    rss_bytes: int = Field(description="Resident memory of the process.")
+    cpu_seconds: float = Field(description="CPU time of the process, user and system.")
+
+
+class Settings(BaseModel):
+    """The effective configuration, by section and key."""
+
+    sections: dict[str, dict[str, Any]] = Field(description="Secrets are `********`, or `***` within a URL.")
+
+
+# --- Node-Media-Server's shapes (conventions §6) ---
+
+
+class NmsOs(BaseModel):
+    """Of the machine."""
+
+    arch: str
+    platform: str
+    release: str
+
+
+class NmsCpu(BaseModel):
+    """Of the machine."""
+
+    num: int
+    load: int = Field(description="Per cent.")
+    model: str
+    speed: int = Field(description="MHz")
+
+
+class NmsMemory(BaseModel):
+    """Of the machine, bytes; the spelling is Node-Media-Server's."""
+
+    totle: int
+    free: int
+
+
+class NmsNet(BaseModel):
+    """Bytes in and out."""
+
+    inbytes: int
+    outbytes: int
+
+
+class NmsProcess(BaseModel):
+    """Of the process; `version` is Python's."""
+
+    uptime: int
+    version: str
+    mem: dict[str, int]
+
+
+class NmsClients(BaseModel):
+    """Publishers and viewers."""
+
+    accepted: int
+    active: int
+    idle: int
+    rtmp: int
+    http: int
+    ws: int
+
+
+class NmsServer(BaseModel):
+    """`GET /api/server` of Node-Media-Server."""
+
+    os: NmsOs
+    cpu: NmsCpu
+    mem: NmsMemory
+    net: NmsNet
+    nodejs: NmsProcess
+    clients: NmsClients
+    version: str
+
+
+class NmsAudio(BaseModel):
+    """The audio of a publisher."""
+
+    codec: str
+    profile: str
+    samplerate: int
+    channels: int
+
+
+class NmsVideo(BaseModel):
+    """The video of a publisher."""
+
+    codec: str
+    width: int
+    height: int
+    profile: str
+    level: float
+    fps: float
+
+
+class NmsPublisher(BaseModel):
+    """Who publishes."""
+
+    app: str
+    stream: str
+    clientId: str  # noqa: N815 - Node-Media-Server's name
+    connectCreated: str = Field(description="ISO 8601")  # noqa: N815
+    bytes: int
+    ip: str
+    audio: NmsAudio | None
+    video: NmsVideo | None
+
+
+class NmsSubscriber(BaseModel):
+    """Who watches."""
+
+    app: str
+    stream: str
+    clientId: str  # noqa: N815
+    connectCreated: str = Field(description="ISO 8601")  # noqa: N815
+    bytes: int
+    ip: str
+    protocol: str = Field(description="hls, http (HTTP-FLV), ws (WebSocket-FLV) or rtmp.")
+
+
+class NmsStream(BaseModel):
+    """One stream of `GET /api/streams`."""
+
+    publisher: NmsPublisher | None
+    subscribers: list[NmsSubscriber]
+
+
+class NmsOneStream(BaseModel):
+    """`GET /api/streams/{app}/{stream}`."""
+
+    isLive: bool  # noqa: N815
+    viewers: int
+    duration: int = Field(description="Seconds.")
+    bitrate: int = Field(description="Kilobits per second.")
+    startTime: str | None = Field(description="ISO 8601")  # noqa: N815
+    arguments: dict[str, str]

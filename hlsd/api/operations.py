@@ -1,0 +1,120 @@
+"""Is what the API can do, one `Operation` each: the same table makes the routes and the OpenAPI document.
+
+What an operation takes and gives stands in the annotations of its handler, `async def f(call, query: Q) -> R`, and
+nowhere else: the query string is read by Q, the answer is checked against R, and the document shows the schemas of
+both. So it cannot say what the code does not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from hlsd.api.access import Caller
+from hlsd.api.models import Envelope, NoQuery, Query
+from hlsd.api.problems import ApiError, Code
+
+R = TypeVar("R")
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to an operation."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    """The named parts of the path."""
+    peer: str
+
+
+Handler = Callable[[Call, Any], Awaitable[Any]]
+
+
+class Streamed(Generic[R]):
+    """An answer that is written piece by piece; the pieces together are the JSON of an R."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self.pieces = pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`method` and `path` (as Starlette and OpenAPI both write it), and who does it.
+
+    `plain`: the answer is R as it is (Node-Media-Server's shapes), not R in the envelope.
+    """
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    errors: Sequence[Code] = ()
+    plain: bool = False
+    tag: str = "hlsd"
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What the named parts of the path are."""
+
+    @property
+    def id(self) -> str:
+        """The operationId."""
+        return f"{self.tag}_{self.handler.__name__}"
+
+    @property
+    def query(self) -> type[Query]:
+        """What the query string is read by."""
+        found = get_type_hints(self.handler).get("query", NoQuery)
+        assert isinstance(found, type)
+        assert issubclass(found, Query)
+        return found
+
+    @property
+    def result(self) -> Any:  # noqa: ANN401 - a type
+        """What the body of a 200 is."""
+        found = get_type_hints(self.handler)["return"]
+        if get_origin(found) is Streamed:
+            found = get_args(found)[0]
+        return found if self.plain else Envelope[found]  # type: ignore[valid-type]
+
+    def route(self) -> Route:
+        """The route that carries it out."""
+        query, name = self.query, self.handler.__name__
+        adapter: TypeAdapter[Any] = TypeAdapter(self.result)
+
+        async def answer(request: Request) -> Response:
+            found = read_query(query, request.query_params.multi_items())
+            peer = request.client.host if request.client else ""
+            result = await self.handler(Call(request.state.caller, request.path_params, peer), found)
+            if isinstance(result, Streamed):
+                return StreamingResponse(result.pieces, media_type="application/json", headers=NO_STORE)
+            if not self.plain:
+                result = {"data": result}
+            body = adapter.dump_json(adapter.validate_python(result))
+            return Response(body, media_type="application/json", headers=NO_STORE)
+
+        return Route(self.path, answer, methods=[self.method], name=name)
+
+
+def read_query(model: type[Query], given: Sequence[tuple[str, str]]) -> Query:
+    """The parameters of a query string. Raises ApiError that names the first one that is wrong."""
+    values: dict[str, str] = {}
+    for name, value in given:
+        if name in values:
+            raise ApiError(Code.BAD_PARAMETER, f"{name[:64]} is given twice")
+        values[name] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0])[:64] if first["loc"] else "query"
+        words = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields) or "none"
+            words = f"is no parameter of this; there are: {known}"
+        raise ApiError(Code.BAD_PARAMETER, f"{name} {words}") from None
