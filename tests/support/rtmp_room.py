@@ -87,7 +87,7 @@ class NotedAdmission:
         await self.gate.wait()
         if self.verdict is not None:
             return self.verdict
-        publication = NotedPublication()
+        publication = NotedPublication(request.name)
         self.publications.append(publication)
         return publication
 

@@ -6,13 +6,15 @@ import asyncio
 from typing import Literal
 
 import pytest
+import structlog
 
 from hlsd.hub import RESERVED_APPS, Hub
 from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
-from hlsd.ports import Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.gate import OpenGate
 from hlsd.stream import State, Stream
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, audio, interleaved, video
@@ -351,3 +353,32 @@ async def test_a_wall_clock_set_back_an_hour_changes_nothing() -> None:
     send(again, 5.0)
     assert parse_media(house.playlist()).first > last
     assert again.origin < 100 * TICKS
+
+
+class KeyGate(OpenGate):
+    """A gate whose publishers show a key for a name."""
+
+    async def publish(self, request: PublishRequest) -> Grant | Denial:  # type: ignore[override]
+        return Grant(name="cam") if request.name == "the-key" else Denial(403, "not allowed")
+
+    def hides_names(self, app: str) -> bool:
+        return True
+
+
+async def test_a_key_becomes_a_name_and_is_in_no_line_of_the_log() -> None:
+    """A stream key in a log is a stream that anybody with the log can take."""
+    house = House()
+    house.hub._gate = KeyGate()
+    with structlog.testing.capture_logs() as lines:
+        held = await house.publish("the-key")
+        refused = await house.publish("the-kex")
+        assert not isinstance(held, Refuse)
+        assert held.name == "cam"
+        assert house.hub.find("live", "cam") is not None
+        assert house.hub.find("live", "the-key") is None
+        assert isinstance(refused, Refuse)
+        assert (refused.code, refused.reason) == (RefuseCode.DENIED, "not allowed")
+        house.hub.drain()
+        await house.publish("the-key")
+    assert {line["event"] for line in lines} >= {"publish started", "publish refused", "publish ended"}
+    assert "the-ke" not in repr(lines)

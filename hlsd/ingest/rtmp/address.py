@@ -50,10 +50,12 @@ def _part(text: str, what: str) -> str:
     text = text.removesuffix("/")
     if not text:
         raise BadAddress(f"no {what} given: publish to rtmp://host/app/name")
+    # What is given for a name may be a stream key with a slip in it: that is not for the log.
+    shown = f"{what} {quoted(text, 64)}" if what == "app" else what
     if "/" in text:
-        raise BadAddress(f"{what} {quoted(text, 64)} holds a slash: publish to rtmp://host/app/name")
+        raise BadAddress(f"{shown} holds a slash: publish to rtmp://host/app/name")
     if not _PART.fullmatch(text):
-        raise BadAddress(f"{what} {quoted(text, 64)} may only hold 1 to 128 of A-Z a-z 0-9 . _ ~ - and no leading dot")
+        raise BadAddress(f"{shown} may only hold 1 to 128 of A-Z a-z 0-9 . _ ~ - and no leading dot")
     return text
 
 

@@ -39,6 +39,8 @@ class Networks:
 
     def hold(self, text: str) -> bool:
         """Whether the address lies in one of them; what is no address does not."""
+        if not (self._four or self._six):
+            return False
         found = read_address(text)
         if isinstance(found, ipaddress.IPv4Address):
             return any(found in one for one in self._four)

@@ -185,7 +185,7 @@ class AuthGate:
 
     async def _borne(self, token: str, action: Action, path: str, ip: str, rules: Rules) -> Pass | Fault:
         public: tuple[PyJWK, ...] = ()
-        head = tokens.read_head(token)
+        head = tokens.read_head(token) if rules.jwks is not None else None
         if rules.jwks is not None and head is not None and head.algorithm in rules.public_algorithms:
             public = await rules.jwks.current()
             if not tokens.knows(public, head):

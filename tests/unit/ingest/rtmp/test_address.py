@@ -79,3 +79,11 @@ def test_foreign_text_is_safe_to_log() -> None:
     """Terminal escapes and line breaks in a log are an attack on its reader."""
     assert quoted("a\r\n\x1b[31m\u202e") == r"'a\r\n\x1b[31m\u202e'"
     assert len(quoted("x" * 5000)) == 259
+
+
+@pytest.mark.parametrize("name", ["my-stream-key ", "my-stream-key/x", "my-stream-key\n", ".my-stream-key"])
+def test_a_name_that_may_be_a_key_with_a_slip_in_it_is_not_repeated(name: str) -> None:
+    """The words go into the log; a pasted key with a blank behind it is still the key."""
+    with pytest.raises(BadAddress) as caught:
+        read_address("live", "rtmp://h/live", name)
+    assert "my-stream-key" not in str(caught.value)

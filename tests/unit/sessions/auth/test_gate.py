@@ -169,6 +169,20 @@ async def test_a_grant_names_the_token_without_telling_it_and_one_token_has_one_
         assert await door.play(viewer(sign=good)) == grants[0]
 
 
+async def test_a_publisher_shows_a_token_behind_its_key() -> None:
+    """Encoders have no headers: OBS puts it behind the stream key."""
+    may = tokens.make({"exp": NOW + 60, "hlsd": [{"action": "publish", "path": "/live/cam"}]}, LONG)
+    async with gate(publish=True, jwt_secrets=[LONG], keys={"door": "k-door"}) as door:
+        for name in ("jwt", "token"):
+            found = await door.publish(publisher(**{name: may}))
+            assert isinstance(found, Grant)
+            assert (found.method, found.name) == ("jwt", "")
+        assert await door.publish(publisher("door", jwt=may)) == DENIED
+        assert await door.publish(publisher(jwt=token())) == DENIED, "a viewer's token publishes nothing"
+        assert await door.publish(publisher("k-door", jwt=may)) == DENIED, "a wrong token is not helped by a key"
+        assert isinstance(await door.publish(publisher("k-door")), Grant)
+
+
 async def test_too_many_wrong_guesses_bar_the_address_and_no_other() -> None:
     clock = FakeClock(NOW)
     async with gate(clock, play=True, secrets=[SECRET], max_failures=5, failure_window=60) as door:
