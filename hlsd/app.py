@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
+SESSION_SWEEP = 0.25
+"""Seconds between two looks at sessions whose time may be over."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -57,7 +59,7 @@ class Server:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
-        self.stats = Stats()
+        self.stats = Stats(settings.metrics.max_apps)
         self.bus = Bus()
         state = Path(settings.server.state_dir)
         self.notify = Notify(
@@ -77,6 +79,7 @@ class Server:
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
             bus=self.bus,
+            stats=self.stats,
         )
         self.sessions = Registry(
             Signer([self._session_key()], self._clock.wall),
@@ -84,9 +87,13 @@ class Server:
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
             bus=self.bus,
+            stats=self.stats,
+            settings=settings.sessions,
+            stream=self.hub.find,
+            about=self._about,
         )
         self.rooms: dict[str, Room] = {}
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Future[tuple[None, None]] | None = None
         self._last_run = 0
         self._log = structlog.get_logger()
 
@@ -116,7 +123,7 @@ class Server:
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
         await self.notify.start()
-        house = house_of(self.settings, self._clock, self.hub, self.sessions, self.notify.ring)
+        house = house_of(self.settings, self._clock, self.hub, self.sessions, self.stats, self.notify.ring)
         for name, make in ROOMS:
             room = make(house)
             try:
@@ -127,7 +134,7 @@ class Server:
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
-        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeping = asyncio.gather(self._sweep(), self._sweep_sessions())
 
     async def stop(self, deadline: float | None = None) -> None:
         """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room."""
@@ -137,6 +144,8 @@ class Server:
         self.hub.drain()
         for room in list(self.rooms.values()):
             await room.stop(max(0.1, until - loop.time()))
+        await self.sessions.stop()  # when all they got has been counted, and before events are carried away no more
+        await self.sessions.bus.close()
         self.rooms.clear()
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -150,14 +159,26 @@ class Server:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
         if action == Action.POST_PUBLISH:
             self.hub.reject(ident, "auth_denied")
-        elif (session := self.sessions.find(ident.encode())) is not None:
-            self.sessions.close(session, "auth_denied")
+        elif (session := self.sessions.get(ident)) is not None:
+            session.reject("auth_denied")
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP)
             self.hub.sweep()
-            self.sessions.sweep()
+            self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
+
+    async def _sweep_sessions(self) -> None:
+        """More often, so that an end is told within a second; in slices, so that ten thousand ends stall nobody."""
+        while True:
+            await asyncio.sleep(SESSION_SWEEP)
+            while not self.sessions.sweep_some():  # noqa: ASYNC110 - it is the work that is waited for
+                await asyncio.sleep(0)
+
+    def _about(self, app: str, name: str) -> tuple[str, str]:
+        """A stream's run and codecs, for events; empty once it is gone."""
+        live = self.hub.find(app, name)
+        return live.about if live is not None else ("", "")
 
     def _session_key(self) -> Key:
         secret = self.settings.sessions.secret
@@ -199,6 +220,7 @@ class Server:
             first_msn=self._journal.first(path, self._clock.wall(), hls.time),
             finished=lambda msn: self._journal.reached(path, msn),
             overflow=overflow,
+            stats=self.stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),
         )
 

@@ -26,6 +26,7 @@ from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.metrics.settings import MetricsSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.notify.settings import NotifySettings
@@ -100,6 +101,7 @@ class Settings(BaseModel):
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,10 @@ class Bus:
         """`asker` is asked about every `pre…` from now on."""
         self._askers.append(asker)
 
+    def heard(self, action: Action) -> bool:
+        """Whether anybody would hear an event of that action: if not, it need not be made."""
+        return bool(self._sinks or self._handlers.get(action.value) or (self._askers and action.startswith("pre")))
+
     def on(self, action: str, handler: Handler) -> None:
         """Calls `handler(subject)` at every event of that action.
 

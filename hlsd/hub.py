@@ -26,6 +26,7 @@ from hlsd.ports import (
     StreamSummary,
 )
 from hlsd.publisher import Publisher, address, codecs_of, facts_of
+from hlsd.stats import Stats
 from hlsd.stream import Hold, State, Stream
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ class Hub:
         max_memory: int,
         gate: Gate | None = None,
         bus: Bus | None = None,
+        stats: Stats | None = None,
     ) -> None:
         self.bus = bus or Bus()
+        self._stats = stats or Stats()
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
         self._gate = gate
@@ -93,6 +96,7 @@ class Hub:
         if refusal is None:
             request, refusal = await self._authorise(request, publisher)
         if refusal is not None:
+            self._stats.app(request.app).publishes[refusal.code.value] += 1
             self._log.info(
                 "publish refused",
                 app=request.app[:128],
@@ -105,7 +109,10 @@ class Hub:
         now = self._clock.monotonic()
         key = (request.app, request.name)
         stream = self._streams.get(key)
+        counted = self._stats.admit(request.app)
+        counted.publishes["ok"] += 1
         if stream is not None and stream.hold is not None:
+            counted.takeovers[self._settings.takeover] += 1
             self._drop(stream, "replaced", now)
         if stream is not None and stream.state is State.ENDED:
             self._retire(key, stream)
@@ -161,6 +168,10 @@ class Hub:
     def segmenter(self, stream: Stream) -> Segmenter:
         """The HLS output of one of `streams`."""
         return self._hls[stream.app, stream.name]
+
+    def figures(self) -> list[tuple[Stream, Segmenter]]:
+        """Every stream with its HLS output, oldest first: for the figures."""
+        return [(stream, self._hls[key]) for key, stream in self._streams.items()]
 
     def media_bytes(self) -> int:
         """Media held in all windows, bytes."""

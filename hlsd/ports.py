@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hlsd.media.unit import AccessUnit, Tracks
+from hlsd.stats import Tally
 
 
 class RefuseCode(enum.StrEnum):
@@ -124,6 +125,14 @@ class Gate(Protocol):
         """Whether the publisher may use the name."""
         ...
 
+    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
+        """Whether a viewer who was let in with `grant` may stay: after its `auth_duration`, or from a new address."""
+        ...
+
+    def hides_names(self, app: str) -> bool:
+        """Whether a publisher's stream name may be its secret key there: not to be logged before it is replaced."""
+        ...
+
 
 class Publication(Protocol):
     """A publisher's hold on a stream name, from admission until `end`.
@@ -212,6 +221,8 @@ class Media:
     body: bytes | memoryview
     content_type: str
     etag: str
+    init: bool = False
+    """Whether it is an initialisation section."""
 
 
 class Lateness(enum.Enum):
@@ -282,6 +293,14 @@ class Playable(Protocol):
         ...
 
 
+WORDS = 0
+"""What is sent: a playlist or a refusal; as good as False."""
+MEDIA = 1
+"""A segment or part; as good as True."""
+MORE = 2
+"""An initialisation section, or the rest of what was charged as `MEDIA` before: nobody begins to watch with it."""
+
+
 class Session(Protocol):
     """One viewer's session as the roads of delivery count into it; bytes of body, monotonic seconds."""
 
@@ -293,10 +312,18 @@ class Session(Protocol):
     app: str
     name: str
     last: float
+    ip: str
     requests: int
+    segments: int
+    """Answers with media."""
     playlist_bytes: int
     media_bytes: int
+    in_bytes: int
     held: int
+    flows: int
+    """Answers under way whose client reads slowly."""
+    tally: Tally
+    """Where it is counted with the others of its stream."""
     over: bool
     """Whether it has ended."""
 
@@ -306,8 +333,9 @@ class Sessions(Protocol):
 
     find: Callable[[bytes], Session | None]
     """The open session of an id, for whatever stream: the caller compares `prefix`."""
-    charge: Callable[[Session | None, int, bool], None]
-    """Counts body bytes handed to a socket: of a session or of nobody, media or not; negative for a refund."""
+    charge: Callable[[Session | None, int, int], None]
+    """Counts body bytes handed to a socket, of a session or of nobody: `WORDS`, `MEDIA` or `MORE`; negative for a
+    refund."""
 
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
@@ -315,6 +343,10 @@ class Sessions(Protocol):
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A new session for an authorised viewer of a stream that is there (limits, prePlay)."""
+        ...
+
+    async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """As `open`, for a player that goes on asking with `sid`, which is not accepted: one session for all of it."""
         ...
 
     def close(self, session: Session, reason: str) -> None:

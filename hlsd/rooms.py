@@ -18,8 +18,13 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.metrics.exporter import Exporter
+from hlsd.metrics.lag import LagMeter
+from hlsd.metrics.reading import Reader
+from hlsd.metrics.room import MetricsRoom
 from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
+from hlsd.stats import Stats
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -56,14 +61,33 @@ class House:
     sessions: Registry
     web: Starlette
     """What HTTP answers, on every port of it."""
+    stats: Stats
+    """Where every room counts."""
+    exporter: Exporter
+    """Who shows it."""
     events: EventRing
     """The last events."""
 
 
-def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, events: EventRing) -> House:
+def house_of(  # noqa: PLR0913, PLR0917 - what a house has
+    settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats, events: EventRing
+) -> House:
     """The house around a hub."""
-    web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
-    return House(settings, clock, hub, sessions, web, events)
+    reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
+    reader.account = sessions.ledger
+    exporter = Exporter(reader, settings.metrics, clock.wall)
+    web = create_app(
+        hub,
+        sessions,
+        settings.http,
+        clock,
+        rtmp_port=settings.rtmp.port,
+        routes=exporter.routes(),
+        stats=stats,
+    )
+    reader.holder = web.state.holds
+    reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
+    return House(settings, clock, hub, sessions, web, stats, exporter, events)
 
 
 def _http(house: House) -> Room:
@@ -78,8 +102,14 @@ def _rtmp(house: House) -> Room:
     return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, structlog.get_logger())
 
 
+def _metrics(house: House) -> Room:
+    lag = LagMeter(house.stats.loop_lag)
+    return MetricsRoom(house.settings.metrics, house.exporter, lag, structlog.get_logger())
+
+
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
+    ("metrics", _metrics),
     ("https", _https),
     ("http", _http),
 )

@@ -126,14 +126,47 @@ class AppStats:
         """Decisions about viewers and publishers, by (method, result): ("sign", "ok")."""
         self.ip_changes: Counter[str] = Counter()
         """Sessions that came from another address, by what was done about it."""
+        self.opened: Counter[str] = Counter()
+        """Sessions let in, by protocol."""
+        self.started: Counter[str] = Counter()
+        """Sessions that got their first media, by protocol: plays."""
+        self.refused: Counter[str] = Counter()
+        """Viewers that were not let in, by reason (`hlsd.ports.Denial`)."""
+        self.closed: Counter[tuple[str, str]] = Counter()
+        """Sessions that ended, by (protocol, reason)."""
         self.session_duration: dict[str, Histogram] = defaultdict(lambda: Histogram(STAY))
-        """Seconds from first to last byte of sessions that ended, by protocol."""
+        """Seconds that sessions lasted which ended, by protocol: their sum is the time watched."""
         self.segment_duration: dict[str, Histogram] = defaultdict(lambda: Histogram(MEDIA))
         """Seconds of media, by kind: `ts`, `fmp4`, `part`."""
         self.segment_delay: dict[str, Histogram] = defaultdict(lambda: Histogram(DELAY))
         """Seconds from the end of the media to when it was listed, by kind."""
         self.blocking_wait = Histogram(WAIT)
         """Seconds that requests were held and then answered with what they asked for, or not."""
+
+
+class Tally:
+    """The sessions of one stream and protocol: those of this instant, and all bytes they and earlier ones were sent.
+
+    A session holds the one it belongs to, so that counting is an increment and a scrape need not look at sessions.
+    """
+
+    __slots__ = ("_plays", "_protocol", "media_bytes", "playlist_bytes", "sessions")
+
+    def __init__(self, plays: Counter[str], protocol: str) -> None:
+        self._plays = plays
+        self._protocol = protocol
+        self.sessions = 0
+        """Open at this instant."""
+        self.playlist_bytes = 0
+        self.media_bytes = 0
+
+    def start(self) -> None:
+        """A session of these got its first media: a play."""
+        self._plays[self._protocol] += 1
+
+
+UNCOUNTED: Final = Tally(Counter(), "")
+"""Of sessions that no registry has taken in."""
 
 
 class NotifyStats:
@@ -192,6 +225,8 @@ class Stats:
         self.series_dropped = 0
         """Samples that a scrape left out because of a bound."""
         self.apps: dict[str, AppStats] = {OTHER: AppStats()}
+        self.tallies: dict[tuple[str, str, str], Tally] = {}
+        """By (app, stream, protocol); see `tally`."""
         self.quality: dict[tuple[str, str], QualityStats] = {}
         """By (app, stream); see `quality_of`."""
         self._max_apps = max_apps
@@ -220,7 +255,19 @@ class Stats:
             found = self.quality[app, name] = QualityStats()
         return found
 
+    def tally(self, app: str, name: str, protocol: str) -> Tally:
+        """Where sessions of that stream and protocol are counted."""
+        found = self.tallies.get((app, name, protocol))
+        if found is None:
+            found = self.tallies[app, name, protocol] = Tally(self.app(app).started, protocol)
+        return found
+
     def forget(self, known: Callable[[str, str], bool]) -> None:
-        """Drops what belongs to streams that are no longer `known`; once a second."""
-        for key in [key for key in self.quality if not known(*key)]:
-            del self.quality[key]
+        """Drops what belongs to streams that are no longer `known`; once a second.
+
+        A tally stays for its last session.
+        """
+        for key in [key for key, tally in self.tallies.items() if not tally.sessions and not known(key[0], key[1])]:
+            del self.tallies[key]
+        for stream in [stream for stream in self.quality if not known(*stream)]:
+            del self.quality[stream]

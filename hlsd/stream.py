@@ -149,7 +149,12 @@ class Hold:
         if stream is None:
             return
         if unit.kind is Kind.VIDEO:
-            stream.stats.video_frames += 1
+            stats = stream.stats
+            stats.video_frames += 1
+            if unit.key:
+                if stats.last_key >= 0 and unit.dts > stats.last_key:
+                    stats.keyframe_interval = (unit.dts - stats.last_key) / TICKS
+                stats.last_key = unit.dts
         else:
             stream.stats.audio_frames += 1
         stream.stats.last_unit = unit.arrived

@@ -7,6 +7,7 @@ only what may be due. Units: seconds of one monotonic clock, given by the caller
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -20,6 +21,8 @@ class Wheel(Generic[T]):
         self._slots: dict[int, dict[T, None]] = {}
         self._second: dict[T, int] = {}
         self._turned = int(now)
+        self._batch: list[T] = []
+        """Of the second `_turned`, those who have not been asked yet; the last one is next."""
 
     def __len__(self) -> int:
         return len(self._second)
@@ -31,7 +34,7 @@ class Wheel(Generic[T]):
         if filed is not None:
             if filed <= second:
                 return
-            del self._slots[filed][thing]
+            self.drop(thing)
         self._second[thing] = second
         slot = self._slots.get(second)
         if slot is None:
@@ -48,19 +51,29 @@ class Wheel(Generic[T]):
             if not slot:
                 del self._slots[second]
 
-    def turn(self, now: float, due: Callable[[T], float | None]) -> None:
-        """Asks `due(thing)` for everything filed up to `now`: when to look again, or None if it is done with."""
-        while self._turned < int(now):
-            self._turned += 1
-            slot = self._slots.get(self._turned)
-            if slot is None:
-                if not self._slots:
-                    self._turned = int(now)
-                continue
-            for thing in list(slot):
+    def turn(self, now: float, due: Callable[[T], float | None], most: int = sys.maxsize) -> bool:
+        """Asks `due(thing)` for what is filed up to `now`: when to look again, or None if it is done with.
+
+        At most `most` are asked; whether that was all of them. If not, the next call goes on where this one stopped.
+        """
+        while True:
+            batch = self._batch
+            while batch:
+                if not most:
+                    return False
+                most -= 1
+                thing = batch.pop()
                 if self._second.get(thing) != self._turned:
                     continue  # dropped while its neighbours were looked at
                 self.drop(thing)
                 again = due(thing)
                 if again is not None:
                     self.put(thing, again)
+            if self._turned >= int(now):
+                return True
+            self._turned += 1
+            slot = self._slots.get(self._turned)
+            if slot is not None:
+                self._batch = list(reversed(slot))
+            elif not self._slots:
+                self._turned = int(now)

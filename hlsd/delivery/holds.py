@@ -15,11 +15,13 @@ import enum
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 from hlsd.delivery.answer import Held, Reply
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Playable, Session
+from hlsd.stats import WAIT, Histogram, Stats
 
 BATCH = 500
 """Answers in one turn of the event loop: about 5 ms."""
@@ -67,12 +69,18 @@ class Waiter(Protocol):
 class Line:
     """Those who wait for the same thing and get the same answer."""
 
-    __slots__ = ("_readies", "_replies", "held", "settled", "shared", "waiters")
+    __slots__ = ("_kind", "_readies", "_replies", "_stats", "held", "settled", "shared", "waited", "waiters")
 
-    def __init__(self, held: Held, *, shared: bool = True) -> None:
+    def __init__(
+        self, held: Held, kind: str = "other", app: str = "", stats: Stats | None = None, *, shared: bool = True
+    ) -> None:
         self.held = held
         self.shared = shared
         """Whether the answer is one for all; else each waiter asks for its own."""
+        self.waited = stats.app(app).blocking_wait if stats is not None else Histogram(WAIT)
+        """Where it is counted how long each of them waited."""
+        self._kind = kind
+        self._stats = stats
         self.waiters: dict[Waiter, float] = {}
         """With their deadlines, which rise: all of a line are held equally long."""
         self.settled = False
@@ -96,7 +104,8 @@ class Line:
         reply = self.reply(outcome)
         found = self._readies.get(outcome is Outcome.RELEASED)
         if found is None or found[0] is not reply:
-            found = self._readies[outcome is Outcome.RELEASED] = (reply, Ready(reply))
+            cell = self._stats.http.held_cell(self._kind, reply.status) if self._stats is not None else None
+            found = self._readies[outcome is Outcome.RELEASED] = (reply, Ready(reply, cell))
         return found[1]
 
 
@@ -198,21 +207,25 @@ class Holds:
                 break
             late.append(waiter)
         for waiter in late:
+            line.waited.observe(line.held.timeout)
             self.leave(waiter)
             waiter.wake(line, Outcome.EXPIRED)
         return len(late)
 
-    async def wait(
+    async def wait(  # noqa: PLR0913 - who waits, for what, and where it is counted
         self,
         held: Held,
         gone: Callable[[], Awaitable[None]],
         session: Session | None = None,
         crowd: Crowd | None = None,
+        *,
+        app: str = "",
+        stats: Stats | None = None,
     ) -> Outcome:
         """Waits for what `held` names; `gone()` returns when the client has hung up. For roads that have a task."""
         loop = asyncio.get_running_loop()
         waiter = _Task(loop.create_future(), session, crowd)
-        if not self.enter(Line(held, shared=False), waiter, loop.time()):
+        if not self.enter(Line(held, app=app, stats=stats, shared=False), waiter, monotonic()):
             return Outcome.REFUSED
         hangup = asyncio.ensure_future(gone())
         try:
@@ -222,6 +235,11 @@ class Holds:
             self.leave(waiter)
             hangup.cancel()
             await asyncio.gather(hangup, return_exceptions=True)
+
+    def held(self, playable: Playable) -> int:
+        """Requests that wait for news of that stream at this instant."""
+        stream = self._streams.get(playable)
+        return stream.waiting if stream is not None else 0
 
     def _room(self, stream: _Stream | None, waiter: Waiter) -> bool:
         bounds, session, crowd = self._bounds, waiter.session, waiter.crowd
@@ -263,10 +281,13 @@ class Holds:
         while self._due and left > 0:
             release = self._due[0]
             woken = release.next(left)
+            line, outcome = release.line, release.outcome
+            observe, begun = line.waited.observe, monotonic() + line.held.timeout
             for waiter in woken:
-                if waiter.line is release.line:  # else it has hung up, or was woken by something else
+                if waiter.line is line:  # else it has hung up, or was woken by something else
+                    observe(begun - line.waiters[waiter])
                     self.leave(waiter)
-                    waiter.wake(release.line, release.outcome)
+                    waiter.wake(line, outcome)
             left -= len(woken)
             if release.done:
                 self._due.popleft()

@@ -9,11 +9,14 @@ from typing import Protocol
 
 from hlsd.delivery.connections import Connections
 from hlsd.delivery.holds import BATCH, Holds
+from hlsd.delivery.proxies import Proxies
+from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import accepts_gzip
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Directory, Sessions
+from hlsd.stats import HttpStats
 
 MAX_CODINGS = 256
 """Values of Accept-Encoding whose meaning is remembered."""
@@ -37,8 +40,11 @@ class HotPath:
     shelves: Shelves
     holds: Holds
     connections: Connections
+    quality: Quality
+    http: HttpStats
     refusal: Ready
     """What a request gets that cannot be held."""
+    proxies: Proxies
     varies: bool
     """Whether the Origin matters."""
     codings: dict[bytes, bool]

@@ -25,10 +25,12 @@ from hlsd.delivery.answer import Judge
 from hlsd.delivery.connections import Connections, file_limit
 from hlsd.delivery.fastpath import FastProtocol
 from hlsd.delivery.hotpath import HotPath
+from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
+from hlsd.stats import Stats
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -155,14 +157,20 @@ class HttpServer:
         """What the connections of this listener share, made anew."""
         state, settings = self._app.state, self._settings
         judge: Judge = state.judge
+        stats: Stats = state.stats
+        refusal = judge.unavailable(Request("GET", b"/", b"", {}))
+        connections = state.connections = Connections(settings, monotonic(), file_limit())
         return HotPath(
             settings=settings,
             directory=state.directory,
             sessions=state.sessions,
-            shelves=Shelves(judge),
+            shelves=Shelves(judge, stats),
             holds=state.holds,
-            connections=Connections(settings, monotonic(), file_limit()),
-            refusal=Ready(judge.unavailable(Request("GET", b"/", b"", {}))),
+            connections=connections,
+            quality=state.errands.quality,
+            http=stats.http,
+            refusal=Ready(refusal, stats.http.ready_cell("other", refusal.status)),
+            proxies=Proxies(settings.trusted_proxies),
             varies=judge.varies,
             codings={},
         )

@@ -11,9 +11,11 @@ import re
 
 from hlsd.delivery.answer import Ask, Fall, Judge, Obtain, Open, Reply
 from hlsd.delivery.holds import Line
+from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.request import MAX_PATH, MAX_QUERY, Request
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Directory, Playable, Session
+from hlsd.stats import Stats
 
 MAX_KEPT = 512
 """Answers in one table: a window of parts, and the directives of one instant. Further ones are judged each time."""
@@ -42,8 +44,9 @@ class Shelf:
 class Shelves:
     """The shelves of one server, by the stream's path."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, stats: Stats) -> None:
         self._judge = judge
+        self._stats = stats
         self.shelves: dict[str, Shelf] = {}
 
     def renew(self, path: str, playable: Playable) -> Shelf:
@@ -79,9 +82,9 @@ class Shelves:
         if isinstance(answer, Reply):
             if answer.status != 200:
                 return None
-            kept: Ready | Line = Ready(answer)
+            kept: Ready | Line = Ready(answer, self._stats.http.ready_cell(kind_of(path), answer.status))
         else:
-            kept = Line(answer)
+            kept = Line(answer, kind_of(path), session.app, self._stats)
         if len(table) < MAX_KEPT:
             table[rest] = kept
         return kept

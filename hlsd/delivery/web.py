@@ -6,7 +6,9 @@ does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Protocol, cast
 
 from starlette.applications import Starlette
@@ -15,13 +17,17 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
-from hlsd.delivery.answer import Fall, Judge
+from hlsd.delivery.answer import Fall, Judge, Reply
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Directory, Session, Sessions
+from hlsd.ports import MORE, Directory, Session, Sessions
+from hlsd.stats import Stats
+
+PIECE = 64 * 1024
+"""Bytes of a body that are handed over at a time where only their going tells how far it got."""
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
@@ -32,12 +38,14 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     *,
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
+    stats: Stats | None = None,
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
 
-    `app.state.judge`, `errands`, `holds`, `sessions` and `directory` are there for whoever answers or drains
+    `app.state.judge`, `errands`, `holds`, `sessions`, `directory` and `stats` are there for whoever answers or drains
     beside ASGI.
     """
+    stats = stats or Stats()
     judge = Judge(directory, sessions, settings)
     bounds = Bounds(
         stream=settings.max_waiters,
@@ -46,7 +54,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         address=settings.max_waiters_per_ip,
     )
     holds = Holds(bounds)
-    errands = Errands(judge, directory, sessions, holds, clock)
+    errands = Errands(judge, directory, sessions, holds, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port)
     app = Starlette(
         routes=[
@@ -67,6 +75,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     app.state.holds = holds
     app.state.sessions = sessions
     app.state.directory = directory
+    app.state.stats = stats
     return app
 
 
@@ -78,7 +87,7 @@ class Carrier(Protocol):
         """Those who share the client's address."""
         ...
 
-    def charge(self, session: Session | None, size: int, media: bool) -> None:
+    def charge(self, session: Session | None, size: int, media: int) -> None:
         """`size` bytes of body were handed over."""
         ...
 
@@ -100,20 +109,63 @@ class StreamRoad:
         carrier = cast("Carrier | None", scope.get("hlsd"))
         charge = carrier.charge if carrier is not None else self._sessions.charge
         request = read_request(scope)
+        request.begun = monotonic()
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._app(scope, receive, _counted(send, charge))
+            await self._foreign(scope, receive, _counted(send, charge), request)
             return
         crowd = carrier.crowd if carrier is not None else None
+        self._errands.hear(request, scope["headers"])
         reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
         if reply is None:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        await send({"type": "http.response.body", "body": reply.body})
-        charge(request.session, len(reply.body), reply.media)
+        if carrier is None and len(reply.body) > PIECE:
+            await self._send_pieces(request, reply, receive, send)
+        else:
+            await send({"type": "http.response.body", "body": reply.body})
+            charge(request.session, len(reply.body), reply.media)
+        self._errands.answered(request, reply.status)
+
+    async def _send_pieces(self, request: Request, reply: Reply, receive: Receive, send: Send) -> None:
+        """Sends a large body over a connection that does not tell what has left it: each piece counts when it goes."""
+        session, body = request.session, memoryview(reply.body)
+        gone = asyncio.ensure_future(_hung_up(receive))
+        if session is not None:
+            session.flows += 1
+        try:
+            for at in range(0, len(body), PIECE):
+                piece = body[at : at + PIECE]
+                await send({"type": "http.response.body", "body": piece, "more_body": at + PIECE < len(body)})
+                await asyncio.sleep(0)  # or a hang-up is never noticed
+                if gone.done():
+                    return
+                self._sessions.charge(session, len(piece), reply.media if not at else reply.media and MORE)
+                if session is not None:
+                    session.last = monotonic()
+        finally:
+            if session is not None:
+                session.flows -= 1
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+
+    async def _foreign(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
+        """What the routes answer; what they raise becomes a 500 further out."""
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._errands.answered(request, status)
 
 
-def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:
+def _counted(send: Send, charge: Callable[[Session | None, int, int], None]) -> Send:
     """`send`, with its body bytes on nobody's account."""
 
     async def counting(message: Message) -> None:
@@ -132,7 +184,11 @@ def read_request(scope: Scope) -> Request:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
     client = scope.get("client")
-    return Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
+    request = Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
+    request.size = (
+        16 + len(raw) + len(request.query) + sum([len(name) + len(value) + 4 for name, value in scope["headers"]])
+    )
+    return request
 
 
 async def _hung_up(receive: Receive) -> None:

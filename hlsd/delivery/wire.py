@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from hlsd.delivery.answer import Reply
+from hlsd.stats import Cell
 
 JOINED = 16 * 1024
 """Bodies up to this many bytes are copied behind their head: one buffer is cheaper to send than two."""
@@ -55,13 +56,15 @@ class Sheet:
 class Ready:
     """A reply ready to be sent to any number of viewers."""
 
-    __slots__ = ("_full", "_head", "_lines", "_sheet", "_stamp", "_status", "_wanted", "body", "media", "size")
+    __slots__ = ("_full", "_head", "_lines", "_sheet", "_stamp", "_status", "_wanted", "body", "cell", "media", "size")
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, cell: Cell | None = None) -> None:
         self.body = reply.body
         self.size = len(reply.body)
         """Bytes of body."""
         self.media = reply.media
+        self.cell = cell or Cell()
+        """Where whoever sends it counts that."""
         self._status = STATUS_LINE[reply.status]
         self._lines = _lines(reply.headers)
         self._stamp: Stamp = ()

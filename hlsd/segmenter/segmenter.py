@@ -9,7 +9,7 @@ segment is whole (MP03, TL05, LL07).
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +21,7 @@ from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
 from hlsd.segmenter.playlist import low_latency_for
 from hlsd.segmenter.window import Window
+from hlsd.stats import AppStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ class Segmenter:
         first_msn: int,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
+        stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
@@ -65,6 +67,9 @@ class Segmenter:
         self._put_off: deque[tuple[_Writer, Segment, Part, Cut]] = deque()
         self._finished = finished
         self._overflow = overflow
+        self._stats = stats or AppStats()
+        self.counts: Counter[str] = Counter()
+        """Listed so far, by kind: `ts`, `fmp4`, `part`."""
         self._limits = Limits(
             segment_target=round(settings.time * TICKS),
             segment_limit=round(settings.max_segment * TICKS),
@@ -111,9 +116,26 @@ class Segmenter:
         cuts = cutter.push(unit)
         if cuts:
             self._take(cuts)
+            self._note_delay(cuts, unit.arrived)
             if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
                 self.jump()
+
+    def _note_delay(self, cuts: list[Cut], arrived: float) -> None:
+        """Counts how long after the end of its media it was listed: the frame that closed it came `arrived`."""
+        delay, epoch = self._stats.segment_delay, self._epoch
+        assert epoch is not None
+        for cut in cuts:
+            late = max(0.0, arrived - epoch - (cut.start + cut.duration) / TICKS)
+            if self._settings.low_latency:
+                delay["part"].observe(late)
+            if cut.closes:
+                delay[self._kind].observe(late)
+
+    @property
+    def _kind(self) -> str:
+        """What kind of segments these are, in the figures."""
+        return "ts" if self._init_uri is None else "fmp4"
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
@@ -220,6 +242,9 @@ class Segmenter:
             part = window.put_off(size, cut.duration, independent=cut.independent)
             self._put_off.append((writer, window.open, part, cut))
         assert self._tracks is not None
+        if self._settings.low_latency:
+            self.counts["part"] += 1
+            self._stats.segment_duration["part"].observe(cut.duration / TICKS)
         samples = cut.video if self._tracks.video is not None else cut.audio
         self._frames += len(samples)
         self._frames_span += sum(sample.duration for sample in samples)
@@ -247,6 +272,8 @@ class Segmenter:
         segment = window.open
         assert segment is not None
         window.finish()
+        self.counts[self._kind] += 1
+        self._stats.segment_duration[self._kind].observe(segment.duration / TICKS)
         if self.live.asked or self.live.waiting:
             self._quiet = 0
             self.live.asked = False

@@ -6,15 +6,17 @@ are handed to the socket; what then turns out never to have left is refunded to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from hlsd.ports import Session
+from hlsd.ports import MEDIA, Session
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The totals of one server."""
+    """The totals of one server. `begins(session)` is called when a session's first byte of media goes out."""
 
+    begins: Callable[[Session], None] = field(default=lambda session: None, compare=False)  # noqa: ARG005
     total: int = 0
     """Every body byte sent by HTTP."""
     unattributed: int = 0
@@ -22,16 +24,23 @@ class Ledger:
     closed: int = 0
     """Of these, what sessions that are over had."""
 
-    def charge(self, session: Session | None, size: int, media: bool) -> None:
-        """`size` bytes were handed to the socket; negative for a refund."""
+    def charge(self, session: Session | None, size: int, media: int) -> None:
+        """`size` bytes of `media` (`hlsd.ports.WORDS`, `MEDIA` or `MORE`) were handed over; negative for a refund."""
         self.total += size
         if session is None:
             self.unattributed += size
             return
+        tally = session.tally
         if media:
+            if media == MEDIA and size > 0:
+                if not session.segments and not session.over:
+                    self.begins(session)
+                session.segments += 1
             session.media_bytes += size
+            tally.media_bytes += size
         else:
             session.playlist_bytes += size
+            tally.playlist_bytes += size
         if session.over:
             self.closed += size
 

@@ -1,33 +1,64 @@
-"""Knows every session of this server: opens, finds, adopts and ends them, and keeps their accounts.
+"""Knows every session of this server: opens, finds, adopts, resumes and ends them, and keeps their accounts.
 
-Law: an id is verified once and then found in a table; a valid id of before a restart is adopted (the session begins
-anew, under the old id). There are at most `max_sessions`; ending is by one sweep, never by a timer of a session.
-What a viewer may is decided in `open` and `admit`: they are where authorisation, limits and events join in.
+Law: an id is verified once and then found in a table. Ending is by one sweep of a wheel, in slices, never by a timer of
+a session. A session that is over is remembered for a while: its id begins a new session that names the old one; but if
+the server ended it, it is refused. A valid id of before a restart is adopted. `admit` never waits: whoever must be
+asked about a viewer that plays already is asked meanwhile.
+
+It is long because it is one state machine, and every road into it is here: coming, coming back, moving, going.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from math import inf
+from typing import TypeVar
 
 from hlsd.clock import Clock
-from hlsd.events import Bus
-from hlsd.ports import Denial, Gate, Grant, PlayRequest
+from hlsd.events import Action, Bus
+from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
+from hlsd.sessions.address import Move, judge_move
+from hlsd.sessions.bans import Bans
 from hlsd.sessions.gate import OpenGate
+from hlsd.sessions.limits import FULL, Limits, Room
 from hlsd.sessions.session import Session
+from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.signing import Signer
+from hlsd.sessions.telling import Teller
+from hlsd.stats import Stats
 from hlsd.wheel import Wheel
 
+K = TypeVar("K")
+
 ADOPTED = Grant(method="adopted")
-NOT_OURS = Denial(403, "session not accepted")
-FULL = Denial(503, "too many viewers, ask again", "limit")
+NOT_OURS = Denial(403, "session not accepted", "unknown")
+SPLIT = Denial(403, "session not accepted", "split")
+BANNED = Denial(403, "session not accepted", "banned")
+EXPIRED = Denial(403, "session not accepted", "expired")
+ELSEWHERE = Denial(403, "session not accepted", "address")
+
+BY_SERVER = frozenset({"kicked", "replaced", "limit", "auth_denied", "expired"})
+"""Ends after which the id is not let in again."""
+SILENT = frozenset({"idle", "closed", "stream_end", "shutdown"})
+"""Ends that are called "abandoned" if nothing was seen."""
+SLICE = 200
+"""Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
+RENEW = 30.0
+"""Seconds from one renewal of a grant that has expired to the next, if the gate names no other time."""
+MERGE = 10.0
+"""Seconds within which a player that opens twice gets the same session."""
+_TICKS = 4.0
+"""Of the wheel in a second: a session is looked at a quarter of a second late at most."""
 
 
 class Registry:
     """The sessions of one server (`hlsd.ports.Sessions`).
 
-    `idle(app, name)` says after how many seconds without a request a session of that stream is over.
+    `idle(app, name)` says after how many seconds without a request a session of that stream is over;
+    `stream(app, name)` finds the stream, `about(app, name)` tells its id and codecs for events.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -39,19 +70,42 @@ class Registry:
         max_sessions: int,
         gate: Gate | None = None,
         bus: Bus | None = None,
+        stats: Stats | None = None,
+        settings: SessionSettings | None = None,
+        stream: Callable[[str, str], Playable | None] | None = None,
+        about: Callable[[str, str], tuple[str, str]] | None = None,
     ) -> None:
-        self.ledger = Ledger()
-        self._gate: Gate = gate or OpenGate()
+        self.settings = settings or SessionSettings()
+        self.stats = stats or Stats()
+        self.ledger = Ledger(self._begins)
         self.bus = bus or Bus()
+        self.gate: Gate = gate or OpenGate()
         self._signer = signer
         self._clock = clock
         self._idle = idle
+        self._stream = stream
         self._max = max_sessions
         self._sessions: dict[bytes, Session] = {}
-        self._wheel: Wheel[Session] = Wheel(clock.monotonic())
+        now = clock.monotonic()
+        self._began = clock.wall()
+        self._wheel: Wheel[Session] = Wheel(now * _TICKS)
+        self._past: dict[bytes, Session] = {}
+        """Sessions that are over, in the order in which they ended."""
+        self._twins: dict[tuple[str, ...], Session] = {}
+        """Sessions by the player's own idea of them, in the order of their opening."""
+        self._successors: dict[tuple[bytes, str, str], Session] = {}
+        """Sessions by the id that their player goes on asking with, its address and agent."""
+        self._limits = Limits(self.settings)
+        self.bans = Bans(now)
+        self._marks = 0
+        self._teller = Teller(self.bus, clock, about)
+        self.facts = self._teller.facts
+        """What events and the API say of a session."""
         self.find: Callable[[bytes], Viewer | None] = self._sessions.get
         """The open session of that id, for whatever stream; it is the caller who compares the path."""
-        self.charge: Callable[[Viewer | None, int, bool], None] = self.ledger.charge
+        self.charge: Callable[[Viewer | None, int, int], None] = self.ledger.charge
+
+    # -- who is here
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -59,55 +113,470 @@ class Registry:
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions.values())
 
+    def get(self, sid: str) -> Session | None:
+        """The open session whose `id` is `sid`."""
+        session = self._sessions.get(sid.partition(".")[0].encode("latin-1", "replace"))
+        return session if session is not None and session.id == sid else None
+
+    def of_stream(self, path: str) -> int:
+        """How many sessions `/{app}/{name}` has, by whatever protocol."""
+        return self._limits.streams[path]
+
+    def count(self, app: str, name: str, protocol: str) -> int:
+        """How many sessions a stream has by one protocol."""
+        found = self.stats.tallies.get((app, name, protocol))
+        return found.sessions if found is not None else 0
+
+    # -- coming
+
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch."""
-        return await self._gate.play(request)
+        return await self.gate.play(request)
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
-        """A new session for an authorised viewer, or why not."""
-        if len(self._sessions) >= self._max:
-            return FULL
-        sid = self._signer.mint(request.path)
-        now = self._clock.monotonic()
-        return self._add(Session(sid, request, grant, created=self._clock.wall(), now=now))
+        """A new session for an authorised viewer, or why not; the same one for a player that opens twice."""
+        twin = self._twin(request, grant, self._clock.monotonic())
+        if twin is not None:
+            return twin
+        room = self._room(request, grant)
+        if isinstance(room, Denial):
+            return room
+        session = self._made(self._signer.mint(request.path), request, grant)
+        session.asking = True
+        verdict = await self._teller.ask(session)
+        session.asking = False
+        if isinstance(verdict, Denial):
+            return verdict
+        if verdict is not None:
+            session.grant = extended(grant, verdict)
+        room = self._room(request, session.grant)  # again: others may have come while somebody was asked
+        if isinstance(room, Denial):
+            return room
+        if room.soft:
+            session.until = self._clock.monotonic() + self.settings.soft_limit
+            session.extra.until_reason = "limit"
+        if not self._bind(session):
+            return EXPIRED
+        for other in room.leave:
+            self.end(other, "replaced")
+        self._add(session)
+        if request.playback_id:
+            key = session.extra.merge = _twin_key(request)
+            self._twins[key] = session
+        return session
+
+    async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """A session for a player that goes on asking with `sid`, which is not accepted: one for all that it asks."""
+        key = (sid.encode("latin-1", "replace"), request.ip, request.user_agent)
+        session = self._successors.get(key)
+        if session is not None and session.path == request.path:
+            return session
+        made = await self.open(request, grant)
+        if isinstance(made, Session) and not made.over and made.extra.succeeds is None:
+            made.extra.succeeds = key
+            self._successors[key] = made
+        return made
 
     def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:
-        """The session `sid` of `/{app}/{name}`: the open one, or an adopted one; or why not."""
+        """The session `sid` of `/{app}/{name}`: the open one, a resumed or an adopted one; or why not.
+
+        `ip` is where the request comes from; empty where that is checked already.
+        """
         key = sid.encode("latin-1", "replace")
         session = self._sessions.get(key)
         if session is not None:
-            return session if session.app == app and session.name == name else NOT_OURS
+            if session.app != app or session.name != name:
+                return NOT_OURS
+            if ip != session.ip and ip:
+                return self._moved(session, ip) or session
+            return session
+        now = self._clock.monotonic()
+        if self.bans.holds(key, now):
+            return BANNED
+        past = self._past.get(key)
+        if past is not None and past.app == app and past.name == name:
+            return self._resume(past, ip, agent, now)
         issued = self._signer.issued(key, f"/{app}/{name}")
-        if issued is None:
+        if issued is None or not self._adoptable(issued):
             return NOT_OURS
-        if len(self._sessions) >= self._max:
-            return FULL
-        request = PlayRequest(app, name, "hls", ip, user_agent=agent)
-        return self._add(Session(key, request, ADOPTED, created=issued, now=self._clock.monotonic()))
+        session = self._made(key, PlayRequest(app, name, "hls", ip, user_agent=agent), ADOPTED, created=issued)
+        session.adopted = True
+        session.mark = self._mark()
+        return self._back(session)
 
-    def close(self, session: Viewer, reason: str) -> None:  # noqa: ARG002 - events will tell
-        """The session is over."""
+    # -- going
+
+    def close(self, session: Viewer, reason: str, *, ban: float | None = None) -> None:
+        """The viewer is gone, or is sent away: the session's account is closed, and events tell.
+
+        If it is the server that ends it, its id is banned for `ban` seconds (`sessions.ban_time`).
+        """
         mine = self._sessions.get(session.sid)
-        if mine is not None and mine is session:
-            del self._sessions[session.sid]
-            self._wheel.drop(mine)
-            self.ledger.close(mine)
+        if mine is None or mine is not session:
+            return
+        now = self._clock.monotonic()
+        if mine.drop is not None:
+            mine.last = now  # it lived on a connection, which was read from until now
+        if not mine.started and reason in SILENT:
+            reason = "abandoned"
+        del self._sessions[mine.sid]
+        self._wheel.drop(mine)
+        self._limits.remove(mine)
+        self.ledger.close(mine)
+        mine.reason, mine.ended = reason, now
+        mine.tally.sessions -= 1
+        app = self.stats.app(mine.app)
+        app.closed[mine.protocol, reason.partition(":")[0]] += 1
+        if mine.started:
+            app.session_duration[mine.protocol].observe(max(0.0, mine.last - mine.started))
+        self._forget(mine)
+        if mine.drop is None:
+            if reason in BY_SERVER:
+                self.bans.add(mine.sid, now + (self.settings.ban_time if ban is None else ban))
+            if len(self._past) >= self._max:
+                del self._past[next(iter(self._past))]
+            self._past[mine.sid] = mine
+        if mine.started:
+            if mine.asking:
+                self._teller.tell(Action.POST_PLAY, mine)
+            self._teller.tell(Action.DONE_PLAY, mine)
+
+    def end(self, session: Viewer, reason: str, *, ban: float | None = None) -> None:
+        """As `close`, by the server's own will: a connection that the session lives on is closed too."""
+        mine = self._sessions.get(session.sid)
+        if mine is None or mine is not session:
+            return
+        self.close(mine, reason, ban=ban)
+        if mine.drop is not None:
+            mine.drop(reason)
+
+    def kick(self, sid: str, ban: float | None = None) -> bool:
+        """Ends the session of that `id` and bans its viewer from the stream; False if there is none.
+
+        `ban` in seconds (`sessions.ban_time` if None; 0 for none) is for the id and for the user, or the address of an
+        unknown user.
+        """
+        session = self.get(sid)
+        if session is None:
+            return False
+        seconds = self.settings.ban_time if ban is None else ban
+        until = self._clock.monotonic() + seconds
+        if seconds > 0:
+            self.bans.add(_banned_key(session.path, session.user_id, session.ip), until)
+        self.end(session, "kicked", ban=seconds)
+        return True
+
+    def shutdown(self) -> None:
+        """Ends every session; events are told before it returns."""
+        for session in list(self._sessions.values()):
+            self.end(session, "shutdown")
+
+    async def stop(self) -> None:
+        """`shutdown`, and nobody is asked any more."""
+        self.shutdown()
+        await self._teller.stop()
 
     def sweep(self) -> None:
-        """Once a second: ends the sessions that nobody has asked for since their idle time."""
-        now = self._clock.monotonic()
-        self._wheel.turn(now, lambda session: self._look(session, now))
+        """Looks at every session whose time may be over, all at once."""
+        while not self.sweep_some():
+            pass
 
-    def _add(self, session: Session) -> Session:
+    def sweep_some(self) -> bool:
+        """As `sweep`, for `SLICE` of them; whether that was all. To be called a few times a second."""
+        now = self._clock.monotonic()
+        if not self._wheel.turn(now * _TICKS, lambda session: self._look(session, now), SLICE):
+            return False
+        self.bans.sweep(now)
+        for key, past in list(_first(self._past, SLICE)):
+            if now - past.ended < self.settings.resume_window:
+                break
+            del self._past[key]
+        for twin, session in list(_first(self._twins, SLICE)):
+            if now - session.opened < MERGE:
+                break
+            del self._twins[twin]
+        return True
+
+    # -- inside: coming
+
+    def _made(self, sid: bytes, request: PlayRequest, grant: Grant, created: float | None = None) -> Session:
+        wall = self._clock.wall()
+        return Session(
+            sid,
+            request,
+            grant,
+            created=wall if created is None else created,
+            now=self._clock.monotonic(),
+            wall=wall,
+            end=self._rejected,
+        )
+
+    def _add(self, session: Session) -> None:
         self._sessions[session.sid] = session
-        self._wheel.put(session, session.last + self._idle(session.app, session.name))
+        session.tally = self.stats.tally(session.app, session.name, session.protocol)
+        session.tally.sessions += 1
+        self.stats.app(session.app).opened[session.protocol] += 1
+        self._limits.add(session)
+        self._file(session)
+
+    def _file(self, session: Session) -> None:
+        """Has it looked at when something may be due."""
+        at = min(session.last + self._idle(session.app, session.name), session.until, session.renew_at)
+        if self.settings.update_interval:
+            at = min(at, session.updated + self.settings.update_interval)
+        self._wheel.put(session, at * _TICKS)
+
+    def _bind(self, session: Session, *, again: bool = False) -> bool:
+        """Fixes when its grant ends or is to be renewed (`again`: it just was); False if it has ended."""
+        grant, mode = session.grant, self.settings.expire
+        now = self._clock.monotonic()
+        session.renew_at = now + grant.auth_duration if grant.auth_duration > 0 else inf
+        if grant.expires and mode != "at_start":
+            at = now + grant.expires - self._clock.wall()
+            if mode == "renew":
+                session.renew_at = min(session.renew_at, max(at, now + RENEW if again else at))
+            else:
+                session.until = min(session.until, at)
+        return session.until > now
+
+    def _back(self, session: Session) -> Session | Denial:
+        """Lets in a viewer whose player asks for media with a good id: whoever must be asked is asked meanwhile."""
+        room = self._fits(session.path, session.ip, session.grant)
+        if isinstance(room, Denial):
+            return room
+        if not self._bind(session):
+            return EXPIRED
+        for other in room.leave:
+            self.end(other, "replaced")
+        self._add(session)
+        if self._teller.curious:
+            session.asking = True
+            if not self._teller.meanwhile(self._ask_meanwhile(session)):
+                self.close(session, "limit")
+                return FULL
         return session
 
-    def _look(self, session: Session, now: float) -> float | None:
-        if session.held:
-            session.last = now
-        over = session.last + self._idle(session.app, session.name)
-        if over > now:
-            return over
-        self.close(session, "idle")
+    def _resume(self, past: Session, ip: str, agent: str, now: float) -> Session | Denial:
+        """The viewer of a session that is over is back."""
+        if past.reason in BY_SERVER:
+            return NOT_OURS  # its ban is over: it may try to be let in anew
+        if now - past.ended >= self.settings.resume_window:
+            return NOT_OURS
+        if self.bans.holds(_banned_key(past.path, past.user_id, ip or past.ip), now):
+            return BANNED
+        request = PlayRequest(
+            past.app, past.name, past.protocol, past.ip, query=past.query, user_agent=agent, referer=past.referer
+        )
+        session = self._made(past.sid, request, past.grant)
+        session.extra.resumed_from = past.id
+        session.mark = self._mark()
+        if ip and ip != past.ip:
+            if not past.ip:
+                session.ip = ip
+            elif (denial := self._moved(session, ip)) is not None:
+                return denial
+        back = self._back(session)
+        if isinstance(back, Session):
+            self._past.pop(past.sid, None)
+        return back
+
+    def _mark(self) -> str:
+        """What tells two lives of one id apart: never twice, not over a restart either."""
+        self._marks = max(self._marks + 1, int(self._clock.wall()))
+        return f".{self._marks:x}"
+
+    def _adoptable(self, issued: int) -> bool:
+        """Whether an id that nobody here remembers may be of before the start, or of another node."""
+        if self._clock.wall() - issued > self.settings.adopt_window:
+            return False
+        return issued <= self._began or self.settings.secret is not None
+
+    def _room(self, request: PlayRequest, grant: Grant) -> Room | Denial:
+        """What it takes to let a viewer in who stands at the door."""
+        if self.bans.holds(_banned_key(request.path, grant.user_id, request.ip), self._clock.monotonic()):
+            return BANNED
+        return self._fits(request.path, request.ip, grant)
+
+    def _fits(self, path: str, ip: str, grant: Grant) -> Room | Denial:
+        room = self._limits.judge(path, ip, grant)
+        if len(self._sessions) - len(room.leave) >= self._max:
+            return FULL
+        return room.denial or room
+
+    def _twin(self, request: PlayRequest, grant: Grant, now: float) -> Session | None:
+        """The session that this very player has just opened, if the gate says that it is the same viewer."""
+        if not request.playback_id:
+            return None
+        twin = self._twins.get(_twin_key(request))
+        if twin is None or twin.over or now - twin.opened >= MERGE:
+            return None
+        same = twin.grant.user_id == grant.user_id and twin.grant.identity == grant.identity
+        return twin if same else None
+
+    def _moved(self, session: Session, ip: str) -> Denial | None:
+        """A request of `session` comes from another address."""
+        if not session.ip:
+            session.ip = ip
+            return None
+        indexed = self.settings.max_per_ip and self._sessions.get(session.sid) is session
+        if indexed:
+            self._limits.remove(session)
+        move = judge_move(session, ip, self._clock.monotonic(), self._target(session), self.settings)
+        if indexed:
+            self._limits.add(session)
+        self.stats.app(session.app).ip_changes[move.value] += 1
+        if move is Move.REAUTH:
+            self._renew(session)
+        elif move is Move.SHARED:
+            return SPLIT if self.settings.shared == "split" else ELSEWHERE
+        elif move is not Move.ACCEPT:
+            return ELSEWHERE
         return None
+
+    def _target(self, session: Session) -> float:
+        live = self._stream(session.app, session.name) if self._stream is not None else None
+        return float(live.target_duration or 6) if live is not None else 6.0
+
+    # -- inside: going
+
+    def _look(self, session: Session, now: float) -> float | None:
+        """What is due of a session; when to look again (ticks), or None if it is over."""
+        if session.until <= now:
+            self.end(session, (session.rare.until_reason if session.rare else "") or "expired")
+            return None
+        if session.renew_at <= now:
+            session.renew_at = inf if self._renew(session) else now + 1.0
+            if session.over:
+                return None
+        again = min(session.until, session.renew_at, self._update(session, now))
+        if session.over:
+            return None
+        if session.drop is not None:
+            over = now + 60.0  # its connection says when it is over
+        elif session.held or session.flows:
+            over = now + 1.0
+        else:
+            over = session.last + self._idle(session.app, session.name)
+            if over <= now:
+                self.close(session, "idle" if self._stands(session) else "stream_end")
+                return None
+        return min(again, over) * _TICKS
+
+    def _update(self, session: Session, now: float) -> float:
+        """Tells of a session that goes on, if it is time; when it will be time again."""
+        interval = self.settings.update_interval
+        if not interval:
+            return inf
+        if now >= session.updated + interval:
+            session.updated = now
+            if session.started and not session.asking:
+                self._teller.tell(Action.UPDATE_PLAY, session)
+        return session.updated + interval
+
+    def _stands(self, session: Session) -> bool:
+        """Whether its stream goes on."""
+        if self._stream is None:
+            return True
+        live = self._stream(session.app, session.name)
+        return live is not None and not live.ended and not live.gone
+
+    def _forget(self, session: Session) -> None:
+        rare = session.rare
+        if rare is not None:
+            if rare.merge is not None and self._twins.get(rare.merge) is session:
+                del self._twins[rare.merge]
+            if rare.succeeds is not None and self._successors.get(rare.succeeds) is session:
+                del self._successors[rare.succeeds]
+
+    # -- inside: telling and asking
+
+    def _begins(self, viewer: Viewer) -> None:
+        """Its first byte of media goes out."""
+        session = self._sessions.get(viewer.sid)
+        if session is None or session is not viewer or session.started:
+            return
+        session.started = session.updated = self._clock.monotonic()
+        session.tally.start()
+        if not session.asking:
+            self._teller.tell(Action.POST_PLAY, session)
+
+    async def _ask_meanwhile(self, session: Session) -> None:
+        verdict = await self._teller.ask(session)
+        if session.over:
+            return
+        if isinstance(verdict, Denial):
+            self.end(session, "auth_denied")
+            return
+        session.asking = False
+        if verdict is not None:
+            self._regrant(session, extended(session.grant, verdict))
+        if session.started and not session.over:
+            self._teller.tell(Action.POST_PLAY, session)
+
+    def _rejected(self, session: Session, reason: str) -> None:
+        """A handler has called `reject`; in a `pre…` it is who asked that sees to it."""
+        if not session.asking:
+            self.end(session, "kicked" if reason not in BY_SERVER else reason)
+
+    def _renew(self, session: Session) -> bool:
+        """Has the gate asked about a viewer again; False if too many are being asked about."""
+        if isinstance(self.gate, OpenGate):
+            return True
+        return self._teller.meanwhile(self._renew_meanwhile(session))
+
+    async def _renew_meanwhile(self, session: Session) -> None:
+        request = PlayRequest(
+            session.app,
+            session.name,
+            session.protocol,
+            session.ip,
+            session.port,
+            query=session.query,
+            user_agent=session.user_agent,
+            referer=session.referer,
+        )
+        verdict = await self.gate.renew(request, session.grant)
+        if session.over:
+            return
+        if isinstance(verdict, Denial):
+            self.end(session, "expired" if verdict.reason == "expired" else "auth_denied")
+        else:
+            self._regrant(session, verdict)
+
+    def _regrant(self, session: Session, grant: Grant) -> None:
+        """Goes on under another grant."""
+        self._limits.remove(session)
+        session.grant = grant
+        self._limits.add(session)
+        if not self._bind(session, again=True):
+            self.end(session, "expired")
+        else:
+            self._file(session)
+
+
+def extended(grant: Grant, said: Grant) -> Grant:
+    """`grant` with what an asker knows besides; the name is not its business any more."""
+    return replace(
+        grant,
+        user_id=said.user_id or grant.user_id,
+        max_sessions=said.max_sessions or grant.max_sessions,
+        unique=said.unique or grant.unique,
+        auth_duration=said.auth_duration or grant.auth_duration,
+        expires=min(grant.expires, said.expires) if grant.expires and said.expires else grant.expires or said.expires,
+        identity=grant.identity or said.identity,
+    )
+
+
+def _twin_key(request: PlayRequest) -> tuple[str, ...]:
+    return (request.path, request.ip, request.user_agent, request.playback_id)
+
+
+def _banned_key(path: str, user_id: str, ip: str) -> tuple[str, str, str]:
+    return (path, "user" if user_id else "ip", user_id or ip)
+
+
+def _first(table: dict[K, Session], most: int) -> Iterator[tuple[K, Session]]:
+    for number, entry in enumerate(table.items()):
+        if number == most:
+            return
+        yield entry

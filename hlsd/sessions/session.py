@@ -1,44 +1,128 @@
-"""Is one viewer's session: who watches which stream since when, and what was sent.
+"""Is one viewer's session: who watches which stream since when, what was sent, and how it ended.
 
-A plain record: the roads (fast path and ASGI) count into it, the registry reads it. Bytes are body bytes handed to the
-socket (conventions §4.2, rule 7); times are monotonic seconds except `created`, which is the wall clock's.
+A plain record: the roads (fast path, ASGI, HTTP/2, FLV) count into it, the registry moves it. Bytes are body bytes
+handed to the socket (conventions §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since
+the epoch.
+`facts` is what events and the API say of it, in the words of conventions §2.3.
 """
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable
+from math import inf
+from sys import intern
+
 from hlsd.ports import Grant, PlayRequest
+from hlsd.stats import UNCOUNTED
 
 MAX_AGENT = 256
 """Characters of a User-Agent that are kept."""
+MAX_REFERER = 512
+"""Characters of a Referer that are kept."""
+
+
+class State(enum.StrEnum):
+    """Where a session is in its life."""
+
+    OPENED = "opened"
+    """Let in; has got playlists at most."""
+    STARTED = "started"
+    """Has got media."""
+    CLOSED = "closed"
+
+
+class Rare:
+    """What few sessions have: an earlier life, another address, an end that is fixed."""
+
+    __slots__ = (
+        "addresses",
+        "contested",
+        "merge",
+        "previous_ip",
+        "renewals",
+        "resumed_from",
+        "succeeds",
+        "switched",
+        "until_reason",
+    )
+
+    def __init__(self) -> None:
+        self.resumed_from = ""
+        """The id of the session that this one goes on with."""
+        self.previous_ip = ""
+        self.switched = -inf
+        """When it came from another address, the last time."""
+        self.addresses: dict[str, float] = {}
+        """Addresses that were authorised anew, and when."""
+        self.renewals: list[float] = []
+        """When it was authorised anew for its address; those of the last minute."""
+        self.contested = ""
+        """The address that takes turns with the one before it."""
+        self.until_reason = ""
+        self.succeeds: tuple[bytes, str, str] | None = None
+        """Under what it stands in for an id that is not accepted any more."""
+        self.merge: tuple[str, ...] | None = None
+        """Under what a second opening finds it."""
 
 
 class Session:
     """One viewer of one stream. Slotted: a node keeps a hundred thousand."""
 
     __slots__ = (
-        "agent",
+        "adopted",
         "app",
-        "created",
+        "asking",
+        "created_at",
         "drop",
+        "end",
+        "ended",
+        "epoch",
+        "flows",
         "grant",
         "held",
+        "in_bytes",
         "ip",
         "last",
+        "mark",
         "media_bytes",
         "name",
+        "opened",
         "over",
         "path",
         "playlist_bytes",
+        "port",
         "prefix",
         "protocol",
         "query",
+        "rare",
+        "reason",
         "referer",
+        "refused",
+        "renew_at",
         "requests",
+        "segments",
+        "seq",
         "sid",
+        "started",
+        "tally",
+        "until",
+        "updated",
+        "user_agent",
     )
 
-    def __init__(self, sid: bytes, request: PlayRequest, grant: Grant, *, created: float, now: float) -> None:
-        app, name = request.app, request.name
+    def __init__(  # noqa: PLR0913, PLR0915 - a record of what it is made of
+        self,
+        sid: bytes,
+        request: PlayRequest,
+        grant: Grant,
+        *,
+        created: float,
+        now: float,
+        wall: float | None = None,
+        end: Callable[[Session, str], None] | None = None,
+    ) -> None:
+        app, name = intern(request.app), intern(request.name)
         self.sid = sid
         self.app = app
         self.name = name
@@ -46,33 +130,142 @@ class Session:
         self.grant = grant
         self.query = request.query
         """What it asked with, secrets included: it leaves the process masked."""
-        self.referer = request.referer
+        self.referer = intern(request.referer[:MAX_REFERER])
         self.drop = request.drop
         """Closes the connection the session lives on, if it lives on one."""
-        self.path = f"/{app}/{name}"
+        self.path = intern(f"/{app}/{name}")
         self.prefix = b"%b/~%b/" % (self.path.encode(), sid)
         """What every URL of the session begins with."""
         self.ip = request.ip
-        self.agent = request.user_agent[:MAX_AGENT]
-        self.created = created
+        self.port = request.port
+        self.user_agent = intern(request.user_agent[:MAX_AGENT])
+        self.created_at = created
         """Seconds since the epoch; for an id of before a restart, when it was issued."""
+        self.epoch = (created if wall is None else wall) - now
+        """What makes wall clock of this session's monotonic times."""
+        self.opened = now
+        self.started = 0.0
+        """When the first byte of a segment or part went out; 0: none has."""
         self.last = now
-        """Monotonic time of the last request; 0 requests: of the session's opening."""
+        """When the last byte went out, or the last request came in."""
+        self.ended = 0.0
+        """When it was closed, which is later than `last`."""
+        self.updated = now
+        """When events last told of it."""
         self.requests = 0
+        self.segments = 0
+        """Answers with a segment or part, or a range of one."""
         self.playlist_bytes = 0
         """Playlists, and the words of refusals."""
         self.media_bytes = 0
+        self.in_bytes = 0
+        """Of requests, heads included."""
         self.held = 0
         """Requests that wait at this instant: they keep a session alive."""
+        self.flows = 0
+        """Answers that are on their way at this instant, their client reading slowly: they keep it alive too."""
         self.over = False
         """Ended: what is still counted goes to the closed accounts too."""
+        self.reason = ""
+        """Why it ended."""
+        self.seq = 0
+        """Events told of it."""
+        self.mark = ""
+        """Tells the id of a resumed or adopted session from the one in the path."""
+        self.adopted = False
+        self.asking = False
+        """Whether somebody is being asked about it at this instant."""
+        self.refused = ""
+        """Why a `pre…` handler rejects it."""
+        self.until = inf
+        """When it ends whatever it does; `rare.until_reason` says why, or it is "expired"."""
+        self.renew_at = inf
+        """When it is to be authorised anew."""
+        self.tally = UNCOUNTED
+        """Where it is counted with the others of its stream; set by the registry."""
+        self.end = end
+        self.rare: Rare | None = None
 
     @property
     def id(self) -> str:
-        """As in events and in the API."""
-        return self.sid.decode()
+        """As in events and in the API: the one in the path, unless the session is a resumed or adopted one."""
+        return self.sid.decode() + self.mark
 
     @property
     def out_bytes(self) -> int:
         """All body bytes sent."""
         return self.playlist_bytes + self.media_bytes
+
+    @property
+    def user_id(self) -> str:
+        """Who watches, as far as the gate has said."""
+        return self.grant.user_id
+
+    @property
+    def state(self) -> State:
+        """Where it is in its life."""
+        if self.over:
+            return State.CLOSED
+        return State.STARTED if self.started else State.OPENED
+
+    @property
+    def started_at(self) -> float:
+        """When media began, seconds since the epoch; 0 if it has not."""
+        return self.started + self.epoch if self.started else 0.0
+
+    @property
+    def last_at(self) -> float:
+        """When the last byte went out, seconds since the epoch."""
+        return self.last + self.epoch
+
+    @property
+    def extra(self) -> Rare:
+        """`rare`, made if need be."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
+
+    def reject(self, reason: str = "kicked") -> None:
+        """In a `pre…` handler: not let in. Later: ended, and not let in again for a while."""
+        self.refused = reason or "kicked"
+        if self.end is not None:
+            self.end(self, self.refused)
+
+
+def facts(session: Session, stream_id: str = "", codec: str = "") -> dict[str, object]:
+    """What events and the API say of a session, ready for JSON: times in ms of the epoch, `endtime` 0 while it is open.
+
+    `stream_id` and `codec` are the stream's.
+    """
+    ip = f"[{session.ip}]" if ":" in session.ip else session.ip
+    told: dict[str, object] = {
+        "ip": f"{ip}:{session.port}" if session.port else ip,
+        "app": session.app,
+        "name": session.name,
+        "protocol": session.protocol,
+        "createtime": int(session.created_at * 1000),
+        "endtime": int(session.last_at * 1000) if session.over else 0,
+        "inbytes": session.in_bytes,
+        "outbytes": session.playlist_bytes + session.media_bytes,
+        "path": session.path,
+        "stream_id": stream_id,
+        "user_id": session.grant.user_id,
+        "user_agent": session.user_agent,
+        "referer": session.referer,
+        "duration_ms": max(0, round((session.last - session.started) * 1000)) if session.started else 0,
+        "media_bytes": session.media_bytes,
+        "requests": session.requests,
+        "segments": session.segments,
+        "reason": session.reason,
+        "codec": codec,
+        "rendition": "main",
+    }
+    rare = session.rare
+    if rare is not None:
+        if rare.resumed_from:
+            told["resumed_from"] = rare.resumed_from
+        if rare.previous_ip:
+            told["previous_ip"] = rare.previous_ip
+    if session.adopted:
+        told["adopted"] = True
+    return told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hlsd.quantities import Duration
@@ -30,4 +32,61 @@ class SessionSettings(BaseModel):
         le=3600,
         description="Seconds without a request after which a session is over; a held request counts. "
         "0: three target durations of its stream, at least 10 s and at most 60 s.",
+    )
+    update_interval: Duration = Field(
+        default=0.0,
+        ge=0,
+        le=86400,
+        description="Seconds between two updatePlay events of a session, with what it was sent so far. 0: none.",
+    )
+    resume_window: Duration = Field(
+        default=600.0,
+        ge=0,
+        le=86400,
+        description="Seconds after its end within which a viewer who comes back under the same address begins a new "
+        "session that names the old one; later it has to be let in anew. An ended session is remembered so long.",
+    )
+    adopt_window: Duration = Field(
+        default=604800.0,
+        ge=0,
+        le=31536000,
+        description="Age in seconds up to which a session id of before a restart (with sessions.secret: of another "
+        "node) is taken over without asking the viewer for a token again. 0: never.",
+    )
+    ip_policy: Literal["any", "prefix", "reauth", "deny"] = Field(
+        default="reauth",
+        description="When a session's requests come from another address. any: nothing. prefix: refused unless of the "
+        "same /24 (IPv6: /56). reauth: authorised again, at most 5 times a minute, while it plays on. deny: refused.",
+    )
+    shared: Literal["allow", "split", "deny"] = Field(
+        default="deny",
+        description="When two addresses use one session by turns within a target duration. deny: the later one is "
+        "refused. split: it has to be let in as a viewer of its own. allow: nothing.",
+    )
+    expire: Literal["at_start", "hard", "renew"] = Field(
+        default="at_start",
+        description="What the expiry of a signature or token means for who is watching already. at_start: nothing. "
+        "hard: the session ends. renew: the viewer is authorised again, and ends if that is denied.",
+    )
+    max_per_user: int = Field(default=0, ge=0, description="Sessions of one user id at once; 0: no bound.")
+    max_per_ip: int = Field(
+        default=0, ge=0, description="Sessions from one address at once; further ones get 429. 0: no bound."
+    )
+    max_per_stream: int = Field(
+        default=0, ge=0, description="Viewers of one stream at once; further ones get 429. 0: no bound."
+    )
+    when_full: Literal["replace", "refuse", "soft"] = Field(
+        default="replace",
+        description="What happens beyond the bound of a token or user. replace: the oldest session ends. refuse: the "
+        "new one gets 429. soft: the new one ends after sessions.soft_limit.",
+    )
+    soft_limit: Duration = Field(
+        default=30.0, gt=0, le=3600, description="Seconds that a session beyond its bound lasts, if when_full is soft."
+    )
+    ban_time: Duration = Field(
+        default=60.0,
+        ge=0,
+        le=86400,
+        description="Seconds for which a session that was ended by the server (kicked, replaced, denied) is not let in "
+        "again; after a kick also its user, or its address, for that stream.",
     )

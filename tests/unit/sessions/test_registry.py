@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hlsd.ports import Denial, Grant, PlayRequest
-from hlsd.sessions.registry import FULL, NOT_OURS, Registry
+from hlsd.sessions.limits import FULL
+from hlsd.sessions.registry import NOT_OURS, Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
 from tests.support.errands import at_once
@@ -47,7 +48,7 @@ def test_an_open_session_is_found_by_its_id_and_only_for_its_stream() -> None:
     assert sessions.admit(sid, "live", "other", "", "") is NOT_OURS
     assert sessions.find(session.sid) is session
     assert session.prefix == f"/live/cam/~{sid}/".encode()
-    assert (session.ip, session.agent, session.created) == ("192.0.2.1", "player/1", 1_700_001_000.0)
+    assert (session.ip, session.user_agent, session.created_at) == ("192.0.2.1", "player/1", 1_700_001_000.0)
 
 
 def test_a_valid_id_is_adopted_after_a_restart_and_a_forged_one_is_not() -> None:
@@ -58,7 +59,7 @@ def test_a_valid_id_is_adopted_after_a_restart_and_a_forged_one_is_not() -> None
     clock.now += 500
     session = after.admit(sid, "live", "cam", "192.0.2.7", "player/1")
     assert isinstance(session, Session)
-    assert session.created == 1_700_001_000
+    assert session.created_at == 1_700_001_000
     for forged in ("A" * 28, sid[:-1], sid + "A", "", "ÿ" * 28, "\N{SNOWMAN}"):
         assert after.admit(forged, "live", "cam", "", "") is NOT_OURS
     assert after.admit(sid, "live", "other", "", "") is NOT_OURS

@@ -1,0 +1,40 @@
+"""Measures how late the event loop is: the time for which everybody waits, whatever they wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from time import monotonic
+from typing import Final
+
+from hlsd.stats import Histogram
+
+EVERY: Final = 0.25
+"""Seconds between two looks: what stalls the loop for longer than that is seen whole."""
+
+
+class LagMeter:
+    """Looks at the clock every `EVERY` seconds, and counts in `lag` how much later than asked for it was called."""
+
+    def __init__(self, lag: Histogram) -> None:
+        self._lag = lag
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins, in the running loop."""
+        self._task = asyncio.create_task(self._look(), name="loop lag")
+
+    async def stop(self) -> None:
+        """Ends; safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _look(self) -> None:
+        while True:
+            asked = monotonic() + EVERY
+            await asyncio.sleep(EVERY)
+            # uvloop counts its timers in whole milliseconds and may be up to one early
+            self._lag.observe(max(0.0, monotonic() - asked))

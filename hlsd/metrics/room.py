@@ -1,0 +1,95 @@
+"""Runs what figures need of a server: the meter of the event loop, and a port of their own where settings name one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from typing import Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+
+from hlsd.metrics.exporter import Exporter
+from hlsd.metrics.lag import LagMeter
+from hlsd.metrics.settings import MetricsSettings
+
+
+class Log(Protocol):
+    """Where this room says its facts."""
+
+    def info(self, event: str, **facts: object) -> object:
+        """States a fact."""
+        ...
+
+
+class MetricsRoom:
+    """The room `metrics`. `port` is its own one once started, 0 if it has none."""
+
+    def __init__(self, settings: MetricsSettings, exporter: Exporter, lag: LagMeter, log: Log) -> None:
+        self._settings = settings
+        self._exporter = exporter
+        self._lag = lag
+        self._log = log
+        self._server: uvicorn.Server | None = None
+        self._socket: socket.socket | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Begins.
+
+        Raises:
+            OSError: the port is taken, or the address not this machine's.
+        """
+        settings = self._settings
+        routes = self._exporter.routes(own_port=True)
+        if routes:
+            self._socket = _listen(settings.bind, settings.port)
+            self.port = self._socket.getsockname()[1]
+            config = uvicorn.Config(
+                Starlette(routes=routes),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=64,
+            )
+            config.load()
+            server = uvicorn.Server(config)
+            server.lifespan = config.lifespan_class(config)
+            await server.startup(sockets=[self._socket])
+            self._server = server
+            self._ticking = asyncio.create_task(server.main_loop(), name="metrics tick")
+            self._log.info("metrics listening", bind=settings.bind, port=self.port)
+        self._lag.start()
+
+    async def stop(self, deadline: float = 1.0) -> None:
+        """Ends; safe to call twice."""
+        await self._lag.stop()
+        server, self._server = self._server, None
+        if server is None or self._ticking is None:
+            return
+        server.should_exit = True
+        await self._ticking
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.shutdown(sockets=[self._socket] if self._socket else None), deadline)
+
+
+def _listen(bind: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((bind, port))
+        sock.listen(16)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        number = getattr(error, "errno", None) or errno.EINVAL
+        raise OSError(number, f"cannot listen for metrics on {bind}:{port}: {os.strerror(number)}") from error
+    sock.setblocking(False)
+    return sock

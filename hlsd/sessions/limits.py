@@ -1,0 +1,113 @@
+"""Decides whether there is room for one more session: of a token, a user, an address, a stream (§4.2, rule 11).
+
+Law: only what is bounded is indexed; an entry goes with its session. A token's or user's bound ends its oldest session,
+refuses the new one or lets it in for a while, as the operator says; an address's or a stream's bound always refuses, or
+strangers could end each other's sessions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hlsd.ports import Denial, Grant
+from hlsd.sessions.session import Session
+from hlsd.sessions.settings import SessionSettings
+
+TOO_MANY = Denial(429, "too many sessions", "limit")
+FULL = Denial(503, "too many viewers, ask again", "limit")
+
+
+@dataclass(slots=True)
+class Room:
+    """What it takes to let a session in: who must leave for it, and whether it may stay."""
+
+    denial: Denial | None = None
+    leave: list[Session] = field(default_factory=list)
+    soft: bool = False
+
+
+Key = tuple[str, str]
+Entry = Session | dict[Session, None]
+
+
+class Limits:
+    """Sessions by what bounds them."""
+
+    def __init__(self, settings: SessionSettings) -> None:
+        self._settings = settings
+        self._by: dict[Key, Entry] = {}
+        self.streams: Counter[str] = Counter()
+        """Sessions of each stream, by path."""
+
+    def judge(self, path: str, ip: str, grant: Grant) -> Room:
+        """Whether a viewer of `path` from `ip` may begin a session under `grant`."""
+        settings = self._settings
+        if settings.max_per_stream and self.streams[path] >= settings.max_per_stream:
+            return Room(TOO_MANY)
+        if settings.max_per_ip and len(self._of(("ip", ip))) >= settings.max_per_ip:
+            return Room(TOO_MANY)
+        room = Room()
+        leave: dict[Session, None] = {}
+        if grant.unique and grant.user_id:
+            leave.update(self._of(("user", grant.user_id)))
+        bounds = [(("token", grant.identity), grant.max_sessions), (("user", grant.user_id), grant.max_sessions)]
+        bounds.append((("user", grant.user_id), settings.max_per_user))
+        for key, most in bounds:
+            if not most or not key[1]:
+                continue
+            there = [session for session in self._of(key) if session not in leave]
+            if len(there) < most:
+                continue
+            if settings.when_full == "refuse":
+                return Room(TOO_MANY)
+            if settings.when_full == "soft":
+                room.soft = True
+            else:
+                leave.update(dict.fromkeys(there[: len(there) - most + 1]))
+        room.leave = list(leave)
+        return room
+
+    def add(self, session: Session) -> None:
+        """`session` begins."""
+        self.streams[session.path] += 1
+        for key in self._keys(session):
+            there = self._by.get(key)
+            if there is None:
+                self._by[key] = session
+            elif isinstance(there, dict):
+                there[session] = None
+            else:
+                self._by[key] = {there: None, session: None}
+
+    def remove(self, session: Session) -> None:
+        """`session` is over; its address and grant are those it was added with."""
+        self.streams[session.path] -= 1
+        if not self.streams[session.path]:
+            del self.streams[session.path]
+        for key in self._keys(session):
+            there = self._by.get(key)
+            if there is session:
+                del self._by[key]
+            elif isinstance(there, dict):
+                there.pop(session, None)
+                if not there:
+                    del self._by[key]
+
+    def _keys(self, session: Session) -> list[Key]:
+        grant = session.grant
+        keys: list[Key] = []
+        if grant.identity and grant.max_sessions:
+            keys.append(("token", grant.identity))
+        if grant.user_id:
+            keys.append(("user", grant.user_id))
+        if self._settings.max_per_ip:
+            keys.append(("ip", session.ip))
+        return keys
+
+    def _of(self, key: Key) -> dict[Session, None]:
+        """The sessions of `key`, the oldest first."""
+        there = self._by.get(key)
+        if there is None:
+            return {}
+        return there if isinstance(there, dict) else {there: None}
