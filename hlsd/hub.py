@@ -364,6 +364,7 @@ class Hub:
         key = (app, name)
         stream = Stream(app, name, self._clock.wall())
         segmenter = self._segmenter_for(stream)
+        stream.id = segmenter.window.run
         past = [old for earlier, old in self._past if (earlier.app, earlier.name) == key]
         segmenter.live.previous = past[-1].live if past else None
         stream.attach("hls", segmenter)
