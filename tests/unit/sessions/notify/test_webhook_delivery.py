@@ -227,3 +227,25 @@ async def test_a_flood_beyond_what_memory_may_hold_is_counted(
         assert 190 <= dropped <= 201
         await here.until(lambda: len(world.of("a")) == 300 - dropped)
         assert world.of("a") == list(range(1, 301 - dropped))
+
+
+async def test_what_is_written_is_brought_to_the_disk(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R4: a power cut costs a tenth of a second of events, so somebody must ask the disk for it."""
+    synced: list[str] = []
+    true_sync = os.fdatasync
+
+    def noted(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        true_sync(descriptor)
+
+    monkeypatch.setattr("os.fdatasync", noted)
+    world.answer = lambda _: httpx.Response(500)
+    async with running(tmp_path, world) as here:
+        here.emit(happened("a", 1))
+        await here.until(lambda: len(synced) >= 1)
+        before = len(synced)
+        here.emit(happened("a", 2))
+        await here.until(lambda: len(synced) > before)
+    assert set(synced) == {str(tmp_path / "hlsd.sqlite-wal")}
