@@ -62,7 +62,12 @@ async def test_a_viewer_is_told_of_from_the_door_to_its_last_byte(tmp_path: Path
         done = asyncio.Event()
         ended: list[Subject] = []
         server = Server(settings)
-        server.on("donePlay", lambda session: (ended.append(session), done.set())[0])
+
+        def over(session: Subject) -> None:
+            ended.append(session)
+            done.set()
+
+        server.on("donePlay", over)
         async with server, httpx.AsyncClient(timeout=60, headers={"Accept-Encoding": "identity"}) as client:
             push = await on_air(settings.rtmp.port, "show")
             url = f"http://127.0.0.1:{settings.http.port}/live/show.m3u8"
