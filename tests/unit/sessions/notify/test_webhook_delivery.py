@@ -231,10 +231,11 @@ async def test_a_flood_beyond_what_memory_may_hold_is_counted(
         await asyncio.to_thread(stalled.wait, 30)
         for seq in range(1, 301):
             here.emit(happened("a", seq))
-        assert here.stats.events["updatePlay", "dropped"] == 200
         on_again.set()
-        await here.until(lambda: len(world.of("a")) == 100)
-        assert world.of("a") == list(range(1, 101))
+        dropped = here.stats.events["updatePlay", "dropped"]
+        assert dropped in (200, 201), "a sender's question may wait among them"
+        await here.until(lambda: len(world.of("a")) == 300 - dropped)
+        assert world.of("a") == list(range(1, 301 - dropped))
 
 
 async def test_what_is_written_is_brought_to_the_disk(
