@@ -186,8 +186,8 @@ class Server:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
         if action == Action.POST_PUBLISH:
             self.hub.reject(ident, "auth_denied")
-        elif (session := self.sessions.find(ident.encode())) is not None:
-            self.sessions.close(session, "auth_denied")
+        elif (session := self.sessions.get(ident)) is not None:
+            session.reject("auth_denied")
 
     def unready(self) -> list[str]:
         """Why no viewer should be sent here; empty if one may be."""

@@ -61,12 +61,11 @@ class Hub:
         max_streams: int,
         max_memory: int,
         gate: Gate | None = None,
-        stats: Stats | None = None,
         bus: Bus | None = None,
+        stats: Stats | None = None,
     ) -> None:
         self.bus = bus or Bus()
         self._stats = stats or Stats()
-        self.bus = bus or Bus()
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
         self._gate = gate
@@ -377,6 +376,7 @@ class Hub:
         key = (app, name)
         stream = Stream(app, name, self._clock.wall())
         segmenter = self._segmenter_for(stream)
+        stream.id = segmenter.window.run
         past = [old for earlier, old in self._past if (earlier.app, earlier.name) == key]
         segmenter.live.previous = past[-1].live if past else None
         stream.attach("hls", segmenter)
