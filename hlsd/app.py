@@ -1,7 +1,8 @@
 """Puts the house together and runs it: `Server` as a library, `serve` as a process.
 
 It makes the hub and the rooms of the table, keeps the one-second sweep going, and drains in order on the way out:
-publishers are let go, playlists get their end, held requests are answered, listeners close.
+publishers are let go, playlists get their end, held requests are answered, listeners close; what was told of all this
+is in the outbox last.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ import contextlib
 import secrets
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
 from hlsd import __version__
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
-from hlsd.events import Bus
+from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
 from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.keyfile import KEY_BYTES, load_key
-from hlsd.sessions.notify.ring import EventRing
+from hlsd.sessions.notify.notify import Notify
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
@@ -49,16 +50,28 @@ class CannotListen(HlsdError):
 
 
 class Server:
-    """One hlsd inside the running event loop."""
+    """One hlsd inside the running event loop: `async with Server(settings) as server: …`, or `start` and `stop`.
+
+    `server.on("prePlay", handler)` calls `handler(session)` for each viewer at the door, `session.reject()` turns it
+    away; the names of events are those of `hlsd.events.Action`.
+    """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
         self._clock = clock or SystemClock()
         self.stats = Stats(settings.metrics.max_apps)
-        self._journal = SequenceJournal(Path(settings.server.state_dir) / "hlsd.sqlite")
         self.bus = Bus()
-        self.ring = EventRing(int(self._clock.wall() * 1000), server_id=server_id(settings))
-        self.bus.listen(self.ring.add)
+        state = Path(settings.server.state_dir)
+        self.notify = Notify(
+            settings.notify,
+            self.bus,
+            self._clock,
+            self.stats.notify,
+            state=state,
+            server_id=server_id(settings),
+            refused=self._refused,
+        )
+        self._journal = SequenceJournal(state / "hlsd.sqlite")
         self.hub = Hub(
             settings.publish,
             self._clock,
@@ -83,10 +96,34 @@ class Server:
         self._last_run = 0
         self._log = structlog.get_logger()
 
+    def on(self, action: str, handler: Handler) -> None:
+        """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
+
+        The subject is the viewer's session or the publisher: `id`, `app`, `name`, `path`, `ip`, `query`, and
+        `reject()`, which denies in a `pre…` handler and ends it later. What a handler raises is logged and denies
+        nothing.
+
+        Raises:
+            ValueError: there is no such action.
+        """
+        self.bus.on(action, handler)
+
+    def off(self, action: str, handler: Handler) -> None:
+        """Takes a handler back. Raises ValueError if it was not `on`."""
+        self.bus.off(action, handler)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
+        await self.notify.start()
         house = house_of(
-            self.settings, self._clock, self.hub, self.sessions, self.stats, ring=self.ring, unready=self.unready
+            self.settings, self._clock, self.hub, self.sessions, self.stats, ring=self.notify.ring, unready=self.unready
         )
         for name, make in ROOMS:
             room = make(house)
@@ -114,6 +151,7 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeping
             self._sweeping = None
+        await self.notify.stop()
         self._journal.close()
 
     def unready(self) -> list[str]:
@@ -126,6 +164,13 @@ class Server:
         if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
             reasons.append("overloaded")
         return reasons
+
+    def _refused(self, action: str, ident: str) -> None:
+        """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
+        if action == Action.POST_PUBLISH:
+            self.hub.reject(ident, "auth_denied")
+        elif (session := self.sessions.get(ident)) is not None:
+            self.sessions.end(session, "auth_denied")
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -30,6 +30,7 @@ from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
+from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.sessions.settings import SessionSettings
 
 PREFIX: Final = "HLSD_"
@@ -106,6 +107,7 @@ class Settings(BaseModel):
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from hlsd.ports import Denial, Grant
 SECRETS = frozenset({"sign", "token", "jwt", "key", "secret", "password", "pass", "signature", "policy", "auth_key"})
 """Arguments of a request that are masked wherever an event leaves the process."""
 MASK = "***"
+BROKEN = Denial(503, "not decided", "error:internal")
+"""What an asker that raised has said."""
 MAX_TASKS = 1000
 """Async handlers under way at once; further calls are dropped and logged."""
 
@@ -153,7 +155,8 @@ class Bus:
     async def ask(self, event: Event, subject: Subject, denied: Callable[[], Denial | None]) -> Verdict:
         """Puts a `pre…` to everybody. `denied()` says whether `subject.reject` was called meanwhile.
 
-        A handler that fails denies nothing; an asker's own rules say what its failure means.
+        A handler that fails denies nothing; an asker's own rules say what its failure means, and one that breaks them
+        by raising denies, because nobody has said yes.
         """
         for sink in self._sinks:
             try:
@@ -171,7 +174,11 @@ class Bus:
             if (denial := denied()) is not None:
                 return denial
         for asker in self._askers:
-            said = await asker(event)
+            try:
+                said = await asker(event)
+            except Exception:  # noqa: BLE001 - whose ever fault it is, the door stays shut
+                self._log.exception("asker failed", action=event.action.value)
+                return BROKEN
             if isinstance(said, Denial):
                 return said
             verdict = said or verdict

@@ -49,8 +49,7 @@ class Hub:
     """The streams of one server.
 
     `segmenter_for(stream)` makes the HLS output of a new stream. `max_streams` and `max_memory` (bytes of media in all
-    windows) bound what is let in. `bus` is told of publishers and streams; `update_interval` is the seconds between two
-    `updatePublish` of a publisher, 0 for none.
+    windows) bound what is let in. `bus` is told of publishers and streams.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -63,7 +62,6 @@ class Hub:
         max_memory: int,
         gate: Gate | None = None,
         bus: Bus | None = None,
-        update_interval: float = 0.0,
         stats: Stats | None = None,
     ) -> None:
         self.bus = bus or Bus()
@@ -80,7 +78,7 @@ class Hub:
         self._hls: dict[tuple[str, str], Segmenter] = {}
         self._past: list[tuple[Stream, Segmenter]] = []
         self._draining = False
-        self._update_interval = update_interval
+        self._update_interval = settings.update_interval
         self._publishers: dict[tuple[str, str], Publisher] = {}
         """Who holds a name, or held it last, for as long as the stream is here."""
         self._started: set[str] = set()
@@ -375,6 +373,7 @@ class Hub:
         key = (app, name)
         stream = Stream(app, name, self._clock.wall())
         segmenter = self._segmenter_for(stream)
+        stream.id = segmenter.window.run
         past = [old for earlier, old in self._past if (earlier.app, earlier.name) == key]
         segmenter.live.previous = past[-1].live if past else None
         stream.attach("hls", segmenter)

@@ -8,7 +8,6 @@ It moves only by calls: publications push units in, the hub says what time it is
 from __future__ import annotations
 
 import enum
-import secrets
 from typing import TYPE_CHECKING
 
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
@@ -35,8 +34,8 @@ class Stream:
     """One name's stream. `outputs` by room name, in the order in which they are fed."""
 
     def __init__(self, app: str, name: str, since: float) -> None:
-        self.id = f"s_{secrets.token_hex(8)}"
-        """Of this run of the name, as in events."""
+        self.id = ""
+        """Of this run of the name, as in events and in the URLs of its media; the hub knows it once there is an output."""
         self.app = app
         self.name = name
         self.since = since

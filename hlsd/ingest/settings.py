@@ -96,6 +96,12 @@ class PublishSettings(BaseModel):
         description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's "
         "hiccups, it gives streams away.",
     )
+    update_interval: Duration = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        description="Seconds between two updatePublish events of a publisher, with what it has sent so far. 0: none.",
+    )
     grace: Duration = Field(
         default=10.0,
         ge=0,
