@@ -41,6 +41,8 @@ SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
 MAX_LATE = 0.5
 """Seconds by which the event loop may be late before /readyz says so."""
+SESSION_SWEEP = 0.25
+"""Seconds between two looks at sessions whose time may be over."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -88,9 +90,12 @@ class Server:
             max_sessions=settings.sessions.max_sessions,
             bus=self.bus,
             stats=self.stats,
+            settings=settings.sessions,
+            stream=self.hub.find,
+            about=self._about,
         )
         self.rooms: dict[str, Room] = {}
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Future[tuple[None, None]] | None = None
         self._late = deque([0.0], maxlen=3)
         """Seconds by which the last sweeps were late: a measure of the event loop."""
         self._last_run = 0
@@ -135,7 +140,7 @@ class Server:
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
-        self._sweeping = asyncio.create_task(self._sweep(), name="sweep")
+        self._sweeping = asyncio.gather(self._sweep(), self._sweep_sessions())
 
     async def stop(self, deadline: float | None = None) -> None:
         """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room."""
@@ -145,6 +150,8 @@ class Server:
         self.hub.drain()
         for room in list(self.rooms.values()):
             await room.stop(max(0.1, until - loop.time()))
+        await self.sessions.stop()  # when all they got has been counted, and before events are carried away no more
+        await self.sessions.bus.close()
         self.rooms.clear()
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -179,8 +186,19 @@ class Server:
             await asyncio.sleep(SWEEP)
             self._late.append(loop.time() - due)
             self.hub.sweep()
-            self.sessions.sweep()
             self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
+
+    async def _sweep_sessions(self) -> None:
+        """More often, so that an end is told within a second; in slices, so that ten thousand ends stall nobody."""
+        while True:
+            await asyncio.sleep(SESSION_SWEEP)
+            while not self.sessions.sweep_some():  # noqa: ASYNC110 - it is the work that is waited for
+                await asyncio.sleep(0)
+
+    def _about(self, app: str, name: str) -> tuple[str, str]:
+        """A stream's run and codecs, for events; empty once it is gone."""
+        live = self.hub.find(app, name)
+        return live.about if live is not None else ("", "")
 
     def _session_key(self) -> Key:
         secret = self.settings.sessions.secret

@@ -293,6 +293,14 @@ class Playable(Protocol):
         ...
 
 
+WORDS = 0
+"""What is sent: a playlist or a refusal; as good as False."""
+MEDIA = 1
+"""A segment or part; as good as True."""
+MORE = 2
+"""An initialisation section, or the rest of what was charged as `MEDIA` before: nobody begins to watch with it."""
+
+
 class Session(Protocol):
     """One viewer's session as the roads of delivery count into it; bytes of body, monotonic seconds."""
 
@@ -326,8 +334,8 @@ class Sessions(Protocol):
     find: Callable[[bytes], Session | None]
     """The open session of an id, for whatever stream: the caller compares `prefix`."""
     charge: Callable[[Session | None, int, int], None]
-    """Counts body bytes handed to a socket, of a session or of nobody: playlist or words (0, False), a segment or part
-    (1, True), an initialisation section (2); negative for a refund."""
+    """Counts body bytes handed to a socket, of a session or of nobody: `WORDS`, `MEDIA` or `MORE`; negative for a
+    refund."""
 
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
@@ -335,6 +343,10 @@ class Sessions(Protocol):
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A new session for an authorised viewer of a stream that is there (limits, prePlay)."""
+        ...
+
+    async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """As `open`, for a player that goes on asking with `sid`, which is not accepted: one session for all of it."""
         ...
 
     def close(self, session: Session, reason: str) -> None:

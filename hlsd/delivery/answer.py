@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hlsd.delivery.cors import METHODS, Cors, Headers
+from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import (
     MAX_PATH,
     MAX_QUERY,
@@ -28,13 +29,18 @@ from hlsd.delivery.request import (
     arguments,
     etag_matches,
     is_ours,
+    is_prefetch,
     parse_directive,
     parse_path,
     parse_query,
     parse_range,
+    playback_id,
 )
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import (
+    MEDIA,
+    MORE,
+    WORDS,
     Denial,
     Directory,
     Grant,
@@ -48,6 +54,8 @@ from hlsd.ports import (
 )
 
 PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
+_ANEW = ("unknown", "split")
+"""Why an id is not accepted though its viewer may be: a playlist then leads to a session of its own (§4.2, rule 13)."""
 MAX_HOLD = 8.0
 """Seconds a delivery directive is held at most: hls.js gives up on a first byte after 10 (DD09)."""
 
@@ -68,13 +76,13 @@ _REASONS = {
 class Reply:
     """Answer now. `headers` in lower case, without Date; `body` is shared and sent as it is, whole.
 
-    `media`: the body is of a segment, part or initialisation section, not of a playlist or refusal.
+    `media`: what the body is, for the accounts (`hlsd.ports.WORDS`, `MEDIA`, `MORE`).
     """
 
     status: int
     headers: Headers
     body: bytes | memoryview = b""
-    media: bool = False
+    media: int = WORDS
 
 
 class Fall:
@@ -151,6 +159,8 @@ class Open:
     play: PlayRequest
     grant: Grant
     then: Callable[[Session | Denial], Answer]
+    instead: str = ""
+    """The id that its player goes on asking with (`Sessions.replace`)."""
 
 
 Held = HoldFirst | Hold | HoldMedia
@@ -167,6 +177,7 @@ class Judge:
         self._directory = directory
         self._sessions = sessions
         self._first_wait = settings.first_playlist_wait
+        self._proxies = Proxies(settings.trusted_proxies)
         self._cors = Cors(settings)
         self._vary_origin: Headers = [(b"vary", b"Origin")] if self._cors.varies else []
         self._vary_both: Headers = [(b"vary", b"Accept-Encoding, Origin" if self._cors.varies else b"Accept-Encoding")]
@@ -175,6 +186,9 @@ class Judge:
         """What `request` gets. Never raises for what a stranger may send; never a status of 5xx but 503."""
         if not is_ours(request.path):
             return FALL
+        forwarded = request.headers.get(b"x-forwarded-for")
+        if forwarded is not None and request.peer in self._proxies:
+            request.peer, request.peer_port = self._proxies.viewer(request.peer, forwarded), 0
         if len(request.path) > MAX_PATH or len(request.query) > MAX_QUERY:
             return self._refuse(request, 414)
         try:
@@ -225,7 +239,7 @@ class Judge:
             origin=text(b"origin"),
             host=text(b"host"),
             bearer=token.strip() if scheme.lower() == "bearer" else "",
-            playback_id=text(b"x-playback-session-id", 128),
+            playback_id=playback_id(request.headers, request.query),
         )
 
     def _admit(self, request: Request, target: Target) -> Denial | None:
@@ -265,6 +279,24 @@ class Judge:
     def _multivariant(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
         """The way in. First whether the viewer may, so that nobody else learns what is there or makes it come."""
         flat = query.get("flat", "") not in ("", "0")
+        if request.method == "GET":
+            if is_prefetch(request.headers):  # nobody watches yet: no session, and nothing that could be used later
+                return self._refuse(request, 503, words="not to be fetched ahead")
+            known = query.get("sid", "")
+            if known and (answer := self._again(request, target, known, flat=flat)) is not None:
+                return answer
+        return self._ask(request, target, flat=flat)
+
+    def _again(self, request: Request, target: Target, sid: str, *, flat: bool) -> Answer | None:
+        """The way in for who has a session already (`?sid=`); None if it is not accepted."""
+        there = target._replace(sid=sid)
+        playable = self._directory.find(target.app, target.name)
+        if playable is None or self._admit(request, there) is not None or request.session is None:
+            return None
+        return self._opened(request, there, playable, request.session, flat=flat)
+
+    def _ask(self, request: Request, target: Target, *, flat: bool) -> Answer:
+        """Asks whether the viewer may, and goes on."""
         play = self._viewer(request, target)
 
         def asked(grant: Grant | Denial) -> Answer:
@@ -282,7 +314,12 @@ class Judge:
 
         def present(playable: Playable) -> Answer:
             if playable.target_duration or flat:
-                return Open(play, grant, lambda viewer: self._opened(request, target, playable, viewer, flat=flat))
+                return Open(
+                    play,
+                    grant,
+                    lambda viewer: self._opened(request, target, playable, viewer, flat=flat),
+                    instead=target.sid,
+                )
             # a variant whose playlist is not there yet is not worth naming (P07)
             return self._hold_first(request, target, playable, begun)
 
@@ -333,6 +370,8 @@ class Judge:
         """A media playlist; the steps are numbered as in hls-rules §5."""
         denial = self._admit(request, target)  # (1)
         if denial is not None:
+            if denial.reason in _ANEW and request.method == "GET" and not is_prefetch(request.headers):
+                return self._ask(request, target, flat=True)
             return self._deny(request, denial)
         playable = self._directory.find(target.app, target.name)
         if playable is None:
@@ -494,6 +533,7 @@ class Judge:
         if etag_matches(get(b"if-none-match"), media.etag):
             return Reply(304, headers)
         size = len(media.body)
+        kind = MORE if media.init else MEDIA
         wanted = get(b"range")
         condition = get(b"if-range")
         if wanted is None or request.method == "HEAD" or (condition and condition.strip() != media.etag.encode()):
@@ -506,9 +546,9 @@ class Judge:
         if isinstance(span, Span):
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
             headers.append((b"content-length", b"%d" % (span.stop - span.start)))
-            return Reply(206, headers, memoryview(media.body)[span.start : span.stop], media=True)
+            return Reply(206, headers, memoryview(media.body)[span.start : span.stop], media=kind)
         headers.append((b"content-length", b"%d" % size))
-        return Reply(200, headers, b"" if request.method == "HEAD" else media.body, media=True)
+        return Reply(200, headers, b"" if request.method == "HEAD" else media.body, media=kind)
 
     def _no_media(self, request: Request, playable: Playable) -> Reply:
         """404; where parts appear by the second, nobody may remember it for longer than one (B.1)."""

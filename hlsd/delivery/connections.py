@@ -15,6 +15,7 @@ import sys
 import termios
 from typing import Protocol
 
+from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.settings import HttpSettings
 from hlsd.wheel import Wheel
 
@@ -72,7 +73,7 @@ class Connections:
         self._send_timeout = settings.send_timeout
         self._idle = settings.keep_alive
         self._per_ip = settings.max_connections_per_ip
-        self._trusted = frozenset(settings.trusted_proxies)
+        self._trusted = Proxies(settings.trusted_proxies)
         self.most = max(1, min(settings.max_connections, files - RESERVE))
         """Connections that are served at once."""
         self.addresses: dict[str, Address] = {}

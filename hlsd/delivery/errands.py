@@ -50,6 +50,7 @@ class Errands:
         session = request.session
         if session is not None and session is not known:
             session.requests += 1
+            session.in_bytes += request.size
             session.last = self._clock.monotonic()
         return session
 
@@ -76,7 +77,10 @@ class Errands:
             elif isinstance(answer, Obtain):
                 answer = answer.then(await self._directory.obtain(answer.play))
             elif isinstance(answer, Open):
-                opened = await self._sessions.open(answer.play, answer.grant)
+                if answer.instead:
+                    opened = await self._sessions.replace(answer.instead, answer.play, answer.grant)
+                else:
+                    opened = await self._sessions.open(answer.play, answer.grant)
                 answer = answer.then(self._noted(answer.play, opened))
             elif isinstance(answer, Fall):
                 raise TypeError("not a stream's business any more")  # the judge never says so twice

@@ -47,7 +47,7 @@ UNUSUAL = frozenset(
     )
 )
 """Headers with which a request is the slow road's."""
-NOTED = UNUSUAL | cmcd.HEADERS | {b"accept-encoding", b"connection", b"origin"}
+NOTED = UNUSUAL | cmcd.HEADERS | {b"accept-encoding", b"connection", b"origin", b"x-forwarded-for"}
 MAX_UNREAD = 512 * 1024
 """Bytes that a client may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
 MAX_LATER = 4096
@@ -95,6 +95,10 @@ class FastProtocol(HttpToolsProtocol):
         """`Connection: keep-alive` was said: HTTP/1.0 may do so too."""
         self.zipped: bool | None = None
         self.origin: bytes | None = None
+        self.forwarded = b""
+        """What a proxy says of where it comes from."""
+        self.viewer = ""
+        """Whose request it is: the client's address, or what a proxy of ours says."""
         self.reports = False
         """Its headers hold a report of the player."""
         self.in_body = False
@@ -130,7 +134,7 @@ class FastProtocol(HttpToolsProtocol):
         # What was charged last, for the refund:
         self.given = 0
         """Bytes given to the connection when it was last found not to take them."""
-        self.charged: tuple[Session | None, int, bool] | None = None
+        self.charged: tuple[Session | None, int, int] | None = None
 
     # -- the transport
 
@@ -189,18 +193,23 @@ class FastProtocol(HttpToolsProtocol):
     def _read(self, data: bytes) -> None:
         self.now = monotonic()
         if data.startswith(self.lead) and data.endswith(self.tail) and self._again(data):
+            self.session.in_bytes += len(data)  # type: ignore[union-attr]  # `_again` has seen it
             return
         if self.dead:
             return
-        if self.head_bytes + len(data) > self.hot.settings.max_header_bytes:
+        size = self.head_bytes + len(data)
+        if size > self.hot.settings.max_header_bytes:
             self.large = True
         alone = not self.begun and not self.in_body
         read = self.requests + 1
         super().data_received(data)
         if self.begun or self.in_body:
             self._unfinished(len(data))
-        elif alone and self.fast and self.requests == read:
-            self._remember(data)
+        elif self.fast:
+            if self.session is not None:
+                self.session.in_bytes += size
+            if alone and self.requests == read:
+                self._remember(data)
 
     def pause_writing(self) -> None:
         """The client does not take what was written."""
@@ -212,7 +221,7 @@ class FastProtocol(HttpToolsProtocol):
         """It has taken everything."""
         super().resume_writing()
         self.now = monotonic()  # idle from here on
-        self.charged = None
+        self._settled()
         self.hot.connections.flows(self)
 
     def catch_up(self) -> None:
@@ -252,6 +261,7 @@ class FastProtocol(HttpToolsProtocol):
         self.kept = False
         self.zipped = None
         self.origin = None
+        self.forwarded = b""
         self.reports = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -271,6 +281,8 @@ class FastProtocol(HttpToolsProtocol):
                 if self.origin is not None:
                     self.plain = False
                 self.origin = value
+            elif name == b"x-forwarded-for":
+                self.forwarded = b"%b, %b" % (self.forwarded, value) if self.forwarded else value
             elif name in cmcd.HEADERS:
                 self.reports = True
             else:
@@ -323,6 +335,7 @@ class FastProtocol(HttpToolsProtocol):
             return False
         if self.requests == self.hot.settings.max_requests or self.draining or self.transport.is_closing():
             return False
+        self.viewer = self.hot.proxies.viewer(self.ip, self.forwarded) if self.forwarded else self.ip
         if not self._serve(session, url[len(session.prefix) :]):
             return False
         if self.reports:
@@ -366,7 +379,7 @@ class FastProtocol(HttpToolsProtocol):
         """Answers or holds the plain GET of `session.prefix + rest`; False if the judge says neither."""
         hot = self.hot
         playable = hot.directory.find(session.app, session.name)
-        if playable is None:
+        if playable is None or session.ip != self.viewer:  # what that means is not decided here
             return False
         path = session.path
         shelf = hot.shelves.shelves.get(path)
@@ -405,7 +418,21 @@ class FastProtocol(HttpToolsProtocol):
         ready.send(self.transport, self.server_state.default_headers, self.fd)
         self.hot.sessions.charge(self.session, ready.size, ready.media)
         if self.flow.write_paused:
-            self.charged = (self.session, ready.size, ready.media)
+            self._unsettled(self.session, ready.size, ready.media)
+
+    def _unsettled(self, session: Session | None, size: int, media: int) -> None:
+        """What was charged has not left our buffer yet: its client reads slowly, and watches all the same."""
+        self._settled()
+        self.charged = (session, size, media)
+        if session is not None:
+            session.flows += 1
+
+    def _settled(self) -> None:
+        """It has left, or never will."""
+        charged, self.charged = self.charged, None
+        if charged is not None and charged[0] is not None:
+            charged[0].flows -= 1
+            charged[0].last = monotonic()
 
     def _hold(self, line: Line) -> None:
         if not self.hot.holds.enter(line, self, self.now):
@@ -414,10 +441,12 @@ class FastProtocol(HttpToolsProtocol):
     def wake(self, line: Line, outcome: Outcome) -> None:
         """What was waited for is there, or will not come."""
         ready = self.hot.refusal if outcome is Outcome.REFUSED else line.ready(outcome)
+        if self.session is not None:
+            self.session.last = monotonic()
         if self.draining:
             ready.cell.count += 1
             self.hot.sessions.charge(self.session, ready.size, ready.media)
-            self.charged = (self.session, ready.size, ready.media)
+            self._unsettled(self.session, ready.size, ready.media)
             ready.send_last(self.transport, self.server_state.default_headers)
         else:
             self._send(ready)
@@ -451,6 +480,8 @@ class FastProtocol(HttpToolsProtocol):
         self.headers = [(b"accept-encoding", b"gzip")] if self.zipped else []
         if self.origin is not None:
             self.headers.append((b"origin", self.origin))
+        if self.forwarded:
+            self.headers.append((b"x-forwarded-for", self.forwarded))
         self.url = cmcd.split(self.url)[0]  # counted already
         parser, self.parser = self.parser, cast("Any", _READ)
         try:
@@ -459,12 +490,12 @@ class FastProtocol(HttpToolsProtocol):
         finally:
             self.parser = parser
 
-    def charge(self, session: Session | None, size: int, media: bool) -> None:
+    def charge(self, session: Session | None, size: int, media: int) -> None:
         """ASGI has sent `size` bytes of body."""
         if not self.lost:
             self.hot.sessions.charge(session, size, media)
             if self.flow.write_paused:
-                self.charged = (session, size, media)
+                self._unsettled(session, size, media)
 
     # -- the bounds
 
@@ -503,8 +534,8 @@ class FastProtocol(HttpToolsProtocol):
         """Takes back what its client did not get of an object that did not leave our buffer whole."""
         if self.charged is not None and self.flow.write_paused:
             session, size, media = self.charged
-            self.charged = None
             self.hot.sessions.charge(session, -min(size, max(0, self.given - self._acked())), media)
+        self._settled()
 
     def _acked(self) -> int:
         """Bytes that its client's kernel has confirmed; the transport forgets its buffer before it says goodbye."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from hlsd.delivery.connections import Connections
 from hlsd.delivery.holds import BATCH, Holds
+from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import accepts_gzip
 from hlsd.delivery.settings import HttpSettings
@@ -43,6 +44,7 @@ class HotPath:
     http: HttpStats
     refusal: Ready
     """What a request gets that cannot be held."""
+    proxies: Proxies
     varies: bool
     """Whether the Origin matters."""
     codings: dict[bytes, bool]

@@ -60,6 +60,7 @@ class Http2Connection(asyncio.Protocol):
         self._core = Http2(max_streams=road.max_streams, max_header=road.max_header)
         self._transport: asyncio.Transport
         self._peer = ""
+        self._port = 0
         self._paused = False
         self._scheduled = False
         self._gone: dict[int, asyncio.Future[None]] = {}
@@ -75,7 +76,8 @@ class Http2Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         self._transport.set_write_buffer_limits(high=BUFFERED)
         peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else ""
+        if peer:
+            self._peer, self._port = str(peer[0]), int(peer[1])
         self._since = self._loop.time()
         self._road.connections.add(self)
         self._flush()
@@ -144,7 +146,7 @@ class Http2Connection(asyncio.Protocol):
             events = self._core.next_events()
 
     def _asked(self, stream: Stream) -> None:
-        request = _request(stream, self._peer)
+        request = _request(stream, self._peer, self._port)
         request.begun = monotonic()
         try:
             answer = self._road.judge.answer(request)
@@ -187,6 +189,9 @@ class Http2Connection(asyncio.Protocol):
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
         stream.media = reply.media
+        if stream.session is not None:
+            stream.flowing = True
+            stream.session.flows += 1
         self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
 
     def _body(self, event: Body) -> None:
@@ -203,6 +208,9 @@ class Http2Connection(asyncio.Protocol):
         cycle = self._cycles.pop(stream.id, None)
         if cycle is not None:
             cycle.hang_up()
+        if stream.flowing and stream.session is not None:
+            stream.session.flows -= 1
+            stream.session.last = monotonic()
         if stream.judged and self._road.sessions is not None:
             self._road.sessions.charge(stream.session, stream.sent, stream.media)
         self._road.closed(stream)
@@ -270,11 +278,13 @@ class Http2Connection(asyncio.Protocol):
             transport.close()
 
 
-def _request(stream: Stream, peer: str) -> Request:
+def _request(stream: Stream, peer: str, port: int) -> Request:
     """The request in the judge's words."""
     headers: dict[bytes, bytes] = {}
     for name, value in stream.headers:
         if name in WANTED_HEADERS:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     path, _, query = stream.path.partition(b"?")
-    return Request(stream.method, path, query, headers, peer)
+    request = Request(stream.method, path, query, headers, peer, port)
+    request.size = len(stream.path) + sum([len(name) + len(value) + 4 for name, value in stream.headers])
+    return request

@@ -32,7 +32,8 @@ class Stream:
     received: int = 0
     judged: bool = False  # answered by the judge's word: `sent` goes on an account
     session: Session | None = None  # whose request it is
-    media: bool = False  # the answer is media, not a playlist
+    media: int = 0  # what the answer is: `hlsd.ports.WORDS`, `MEDIA`, `MORE`
+    flowing: bool = False  # the answer keeps its session alive
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,17 @@ WANTED_HEADERS = frozenset(
         b"accept",
         b"accept-encoding",
         b"authorization",
+        b"cmcd-session",
         b"host",
         b"if-none-match",
         b"if-range",
         b"origin",
+        b"purpose",
         b"range",
         b"referer",
+        b"sec-purpose",
         b"user-agent",
+        b"x-forwarded-for",
         b"x-playback-session-id",
     ),
 )
@@ -48,8 +52,9 @@ RESERVED_SUFFIXES = (".flv",)
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 _DIGITS = re.compile(r"[0-9]{1,17}")
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
+_CMCD_SID = re.compile(rb'(?:^|[,= ])sid="([^"]{1,64})"')
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
-_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "flat"))
+_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "flat", "sid"))
 
 
 class BadRequest(Exception):
@@ -72,6 +77,8 @@ class Request:
     peer: str = ""
     peer_port: int = 0
     session: Session | None = None
+    size: int = 0
+    """Bytes of its head, or nearly."""
     begun: float = 0.0
     waited: bool = False
 
@@ -182,6 +189,24 @@ def parse_directive(name: str, value: str) -> int:
     if not _DIGITS.fullmatch(value) or int(value) > MAX_DIRECTIVE:
         raise BadRequest(f"{name} is not a decimal integer")
     return int(value)
+
+
+def is_prefetch(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser asks ahead, for a page that nobody may ever open (Sec-Purpose, formerly Purpose)."""
+    purpose = headers.get(b"sec-purpose", b"") or headers.get(b"purpose", b"")
+    return purpose.strip().lower().startswith(b"prefetch")
+
+
+def playback_id(headers: Mapping[bytes, bytes], query: bytes) -> str:
+    """The player's own idea of its session: Apple's header, or `sid` of its CMCD report (CTA-5004); empty if none."""
+    own = headers.get(b"x-playback-session-id")
+    if own is None:
+        report = headers.get(b"cmcd-session", b"")
+        if not report and b"CMCD=" in query:
+            report = unquote_to_bytes(query)
+        found = _CMCD_SID.search(report)
+        own = found[1] if found is not None else b""
+    return own.decode("latin-1")[:128]
 
 
 def accepts_gzip(header: bytes | None) -> bool:

@@ -25,6 +25,7 @@ from hlsd.delivery.answer import Judge
 from hlsd.delivery.connections import Connections, file_limit
 from hlsd.delivery.fastpath import FastProtocol
 from hlsd.delivery.hotpath import HotPath
+from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelves
@@ -169,6 +170,7 @@ class HttpServer:
             quality=state.errands.quality,
             http=stats.http,
             refusal=Ready(refusal, stats.http.ready_cell("other", refusal.status)),
+            proxies=Proxies(settings.trusted_proxies),
             varies=judge.varies,
             codings={},
         )

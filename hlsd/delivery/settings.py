@@ -6,9 +6,10 @@ a setting that would be unsafe in combination is refused here, before anything l
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hlsd.quantities import KIB, MIB, Duration, Size
 
@@ -94,7 +95,8 @@ class HttpSettings(BaseModel):
     )
     trusted_proxies: list[str] = Field(
         default=["127.0.0.1", "::1"],
-        description="Addresses of proxies in front of this server: bounds for one address do not hold for them.",
+        description="Addresses or networks of proxies in front of this server: X-Forwarded-For is believed from them, "
+        "and bounds for one address do not hold for them.",
     )
     max_waiters: int = Field(
         default=20_000,
@@ -121,6 +123,14 @@ class HttpSettings(BaseModel):
         default=True,
         description="Whether the front page and /streams.json name the live streams to anybody who asks.",
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, listed: list[str]) -> list[str]:
+        """Refuses what is no address: a name would never match, and its viewers all look like one."""
+        for one in listed:
+            ip_network(one, strict=False)
+        return listed
 
     @model_validator(mode="after")
     def _origins_and_credentials(self) -> Self:

@@ -6,6 +6,7 @@ does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Protocol, cast
@@ -16,14 +17,17 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
-from hlsd.delivery.answer import Fall, Judge
+from hlsd.delivery.answer import Fall, Judge, Reply
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Directory, Session, Sessions
+from hlsd.ports import MORE, Directory, Session, Sessions
 from hlsd.stats import Stats
+
+PIECE = 64 * 1024
+"""Bytes of a body that are handed over at a time where only their going tells how far it got."""
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
@@ -83,7 +87,7 @@ class Carrier(Protocol):
         """Those who share the client's address."""
         ...
 
-    def charge(self, session: Session | None, size: int, media: bool) -> None:
+    def charge(self, session: Session | None, size: int, media: int) -> None:
         """`size` bytes of body were handed over."""
         ...
 
@@ -116,9 +120,34 @@ class StreamRoad:
         if reply is None:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        await send({"type": "http.response.body", "body": reply.body})
-        charge(request.session, len(reply.body), reply.media)
+        if carrier is None and len(reply.body) > PIECE:
+            await self._send_pieces(request, reply, receive, send)
+        else:
+            await send({"type": "http.response.body", "body": reply.body})
+            charge(request.session, len(reply.body), reply.media)
         self._errands.answered(request, reply.status)
+
+    async def _send_pieces(self, request: Request, reply: Reply, receive: Receive, send: Send) -> None:
+        """Sends a large body over a connection that does not tell what has left it: each piece counts when it goes."""
+        session, body = request.session, memoryview(reply.body)
+        gone = asyncio.ensure_future(_hung_up(receive))
+        if session is not None:
+            session.flows += 1
+        try:
+            for at in range(0, len(body), PIECE):
+                piece = body[at : at + PIECE]
+                await send({"type": "http.response.body", "body": piece, "more_body": at + PIECE < len(body)})
+                await asyncio.sleep(0)  # or a hang-up is never noticed
+                if gone.done():
+                    return
+                self._sessions.charge(session, len(piece), reply.media if not at else reply.media and MORE)
+                if session is not None:
+                    session.last = monotonic()
+        finally:
+            if session is not None:
+                session.flows -= 1
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
 
     async def _foreign(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
         """What the routes answer; what they raise becomes a 500 further out."""
@@ -136,7 +165,7 @@ class StreamRoad:
             self._errands.answered(request, status)
 
 
-def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:
+def _counted(send: Send, charge: Callable[[Session | None, int, int], None]) -> Send:
     """`send`, with its body bytes on nobody's account."""
 
     async def counting(message: Message) -> None:
@@ -155,7 +184,11 @@ def read_request(scope: Scope) -> Request:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
     client = scope.get("client")
-    return Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
+    request = Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
+    request.size = (
+        16 + len(raw) + len(request.query) + sum([len(name) + len(value) + 4 for name, value in scope["headers"]])
+    )
+    return request
 
 
 async def _hung_up(receive: Receive) -> None:

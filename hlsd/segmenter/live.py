@@ -112,6 +112,13 @@ class Live:
         """Rises whenever an answer may have become another one."""
         return self._version
 
+    @property
+    def about(self) -> tuple[str, str]:
+        """The run's id, and the codecs as a multivariant playlist says them: what events tell of the stream."""
+        tracks = self._tracks
+        both = (tracks.video, tracks.audio) if tracks is not None else ()
+        return self._window.run, ",".join(track.codec_string for track in both if track is not None)
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Calls `changed()` after each rise of `version` and once when the stream is gone."""
         self._watchers[changed] = None
@@ -166,7 +173,7 @@ class Live:
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
-            return Media(init, self._init_type, etag)
+            return Media(init, self._init_type, etag, init=True)
         found = window.find(name)
         if found is None:
             return None

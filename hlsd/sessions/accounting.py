@@ -2,30 +2,21 @@
 
 Law: sum over sessions (open and closed) + unattributed = total (conventions §4.2, rule 7). A charge is made when bytes
 are handed to the socket; what then turns out never to have left is refunded to the same account. Units: body bytes.
-What is sent is told by a number that is as good as a bool: `WORDS` (a playlist, a refusal), `MEDIA`, or `INIT`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
-from hlsd.ports import Session
-
-WORDS: Final = 0
-"""A playlist or a refusal: `False`."""
-MEDIA: Final = 1
-"""A segment or part: `True`."""
-INIT: Final = 2
-"""An initialisation section: media, but nobody has seen anything of it yet."""
+from hlsd.ports import MEDIA, Session
 
 
 @dataclass(slots=True)
 class Ledger:
     """The totals of one server. `begins(session)` is called when a session's first byte of media goes out."""
 
-    begins: Callable[[Session], None] = lambda session: None  # noqa: ARG005
+    begins: Callable[[Session], None] = field(default=lambda session: None, compare=False)  # noqa: ARG005
     total: int = 0
     """Every body byte sent by HTTP."""
     unattributed: int = 0
@@ -34,7 +25,7 @@ class Ledger:
     """Of these, what sessions that are over had."""
 
     def charge(self, session: Session | None, size: int, media: int) -> None:
-        """`size` bytes were handed to the socket; negative for a refund."""
+        """`size` bytes of `media` (`hlsd.ports.WORDS`, `MEDIA` or `MORE`) were handed over; negative for a refund."""
         self.total += size
         if session is None:
             self.unattributed += size

@@ -1,9 +1,9 @@
 """Decides what it means that a session's request comes from another address than before (§4.2, rule 9).
 
-Pure: a session, the address and the time in; a verdict out. A player changes address when its user leaves the house: the
-session goes on. Two addresses that take turns within a target duration are two players with one URL: the one that came
-later is refused while the other plays on. Addresses of one network (/24, /56) or of two families (a house has both) are
-never taken for two players.
+Pure: a session, the address and the time in; a verdict out. A player changes address when its user leaves the house:
+the session goes on. Two addresses that take turns within a target duration are two players with one URL: the one that
+came later is refused while the other plays on. Addresses of one network (/24, /56) or of two families (a house has
+both) are never taken for two players.
 """
 
 from __future__ import annotations

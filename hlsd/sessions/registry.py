@@ -1,35 +1,37 @@
 """Knows every session of this server: opens, finds, adopts, resumes and ends them, and keeps their accounts.
 
-Law: an id is verified once and then found in a table. Ending is by one sweep of a wheel, in slices, never by a timer of a
-session. A session that is over is remembered for a while: its id begins a new session that names the old one, unless the
-server ended it, then it is refused. A valid id of before a restart is adopted. `admit` never waits: whoever must be
+Law: an id is verified once and then found in a table. Ending is by one sweep of a wheel, in slices, never by a timer of
+a session. A session that is over is remembered for a while: its id begins a new session that names the old one; but if
+the server ended it, it is refused. A valid id of before a restart is adopted. `admit` never waits: whoever must be
 asked about a viewer that plays already is asked meanwhile.
+
+It is long because it is one state machine, and every road into it is here: coming, coming back, moving, going.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import inf
-from typing import Any
-
-import structlog
+from typing import TypeVar
 
 from hlsd.clock import Clock
-from hlsd.events import Action, Bus, Event
+from hlsd.events import Action, Bus
 from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.address import Move, judge_move
 from hlsd.sessions.bans import Bans
 from hlsd.sessions.gate import OpenGate
-from hlsd.sessions.limits import FULL, Limits
-from hlsd.sessions.session import Session, facts
+from hlsd.sessions.limits import FULL, Limits, Room
+from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.signing import Signer
+from hlsd.sessions.telling import Teller
 from hlsd.stats import Stats
 from hlsd.wheel import Wheel
+
+K = TypeVar("K")
 
 ADOPTED = Grant(method="adopted")
 NOT_OURS = Denial(403, "session not accepted", "unknown")
@@ -37,7 +39,6 @@ SPLIT = Denial(403, "session not accepted", "split")
 BANNED = Denial(403, "session not accepted", "banned")
 EXPIRED = Denial(403, "session not accepted", "expired")
 ELSEWHERE = Denial(403, "session not accepted", "address")
-REJECTED = Denial(403, "not allowed", "rejected")
 
 BY_SERVER = frozenset({"kicked", "replaced", "limit", "auth_denied", "expired"})
 """Ends after which the id is not let in again."""
@@ -45,10 +46,10 @@ SILENT = frozenset({"idle", "closed", "stream_end", "shutdown"})
 """Ends that are called "abandoned" if nothing was seen."""
 SLICE = 200
 """Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
+RENEW = 30.0
+"""Seconds from one renewal of a grant that has expired to the next, if the gate names no other time."""
 MERGE = 10.0
 """Seconds within which a player that opens twice gets the same session."""
-MAX_ASKED = 200
-"""Viewers that the gate is asked about again at the same time; further ones a second later."""
 _TICKS = 4.0
 """Of the wheel in a second: a session is looked at a quarter of a second late at most."""
 
@@ -56,8 +57,8 @@ _TICKS = 4.0
 class Registry:
     """The sessions of one server (`hlsd.ports.Sessions`).
 
-    `idle(app, name)` says after how many seconds without a request a session of that stream is over; `stream(app, name)`
-    finds the stream, `about(app, name)` tells its id and codecs for events.
+    `idle(app, name)` says after how many seconds without a request a session of that stream is over;
+    `stream(app, name)` finds the stream, `about(app, name)` tells its id and codecs for events.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -83,7 +84,6 @@ class Registry:
         self._clock = clock
         self._idle = idle
         self._stream = stream
-        self._about = about
         self._max = max_sessions
         self._sessions: dict[bytes, Session] = {}
         now = clock.monotonic()
@@ -98,8 +98,9 @@ class Registry:
         self._limits = Limits(self.settings)
         self.bans = Bans(now)
         self._marks = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._log = structlog.get_logger()
+        self._teller = Teller(self.bus, clock, about)
+        self.facts = self._teller.facts
+        """What events and the API say of a session."""
         self.find: Callable[[bytes], Viewer | None] = self._sessions.get
         """The open session of that id, for whatever stream; it is the caller who compares the path."""
         self.charge: Callable[[Viewer | None, int, int], None] = self.ledger.charge
@@ -126,11 +127,6 @@ class Registry:
         found = self.stats.tallies.get((app, name, protocol))
         return found.sessions if found is not None else 0
 
-    def facts(self, session: Session) -> dict[str, object]:
-        """What events and the API say of `session`."""
-        stream_id, codec = self._about(session.app, session.name) if self._about is not None else ("", "")
-        return facts(session, stream_id, codec)
-
     # -- coming
 
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
@@ -139,38 +135,30 @@ class Registry:
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A new session for an authorised viewer, or why not; the same one for a player that opens twice."""
-        now = self._clock.monotonic()
-        twin = self._twin(request, grant, now)
+        twin = self._twin(request, grant, self._clock.monotonic())
         if twin is not None:
             return twin
-        if self._banned(request, grant, now):
-            return BANNED
-        room = self._limits.judge(request.path, request.ip, grant)
-        if len(self._sessions) - len(room.leave) >= self._max:
-            return FULL
-        if room.denial is not None:
-            return room.denial
+        room = self._room(request, grant)
+        if isinstance(room, Denial):
+            return room
         session = self._made(self._signer.mint(request.path), request, grant)
-        verdict = await self._ask(session)
+        session.asking = True
+        verdict = await self._teller.ask(session)
+        session.asking = False
         if isinstance(verdict, Denial):
             return verdict
         if verdict is not None:
             session.grant = extended(grant, verdict)
-        # Again, and for good: others may have come while somebody was asked.
-        if self._banned(request, session.grant, now):
-            return BANNED
-        room = self._limits.judge(request.path, request.ip, session.grant)
-        if len(self._sessions) - len(room.leave) >= self._max:
-            return FULL
-        if room.denial is not None:
-            return room.denial
-        for other in room.leave:
-            self.end(other, "replaced")
+        room = self._room(request, session.grant)  # again: others may have come while somebody was asked
+        if isinstance(room, Denial):
+            return room
         if room.soft:
             session.until = self._clock.monotonic() + self.settings.soft_limit
             session.extra.until_reason = "limit"
         if not self._bind(session):
             return EXPIRED
+        for other in room.leave:
+            self.end(other, "replaced")
         self._add(session)
         if request.playback_id:
             key = session.extra.merge = _twin_key(request)
@@ -178,7 +166,7 @@ class Registry:
         return session
 
     async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
-        """A session for a player that goes on asking with `sid`, which is not accepted any more: one for all it asks."""
+        """A session for a player that goes on asking with `sid`, which is not accepted: one for all that it asks."""
         key = (sid.encode("latin-1", "replace"), request.ip, request.user_agent)
         session = self._successors.get(key)
         if session is not None and session.path == request.path:
@@ -218,8 +206,11 @@ class Registry:
 
     # -- going
 
-    def close(self, session: Viewer, reason: str) -> None:
-        """The viewer is gone, or is sent away: the session's account is closed, and events tell."""
+    def close(self, session: Viewer, reason: str, *, ban: float | None = None) -> None:
+        """The viewer is gone, or is sent away: the session's account is closed, and events tell.
+
+        If it is the server that ends it, its id is banned for `ban` seconds (`sessions.ban_time`).
+        """
         mine = self._sessions.get(session.sid)
         if mine is None or mine is not session:
             return
@@ -241,21 +232,21 @@ class Registry:
         self._forget(mine)
         if mine.drop is None:
             if reason in BY_SERVER:
-                self.bans.add(mine.sid, now + self.settings.ban_time)
+                self.bans.add(mine.sid, now + (self.settings.ban_time if ban is None else ban))
             if len(self._past) >= self._max:
                 del self._past[next(iter(self._past))]
             self._past[mine.sid] = mine
         if mine.started:
             if mine.asking:
-                self._tell(Action.POST_PLAY, mine)
-            self._tell(Action.DONE_PLAY, mine)
+                self._teller.tell(Action.POST_PLAY, mine)
+            self._teller.tell(Action.DONE_PLAY, mine)
 
-    def end(self, session: Viewer, reason: str) -> None:
+    def end(self, session: Viewer, reason: str, *, ban: float | None = None) -> None:
         """As `close`, by the server's own will: a connection that the session lives on is closed too."""
         mine = self._sessions.get(session.sid)
         if mine is None or mine is not session:
             return
-        self.close(mine, reason)
+        self.close(mine, reason, ban=ban)
         if mine.drop is not None:
             mine.drop(reason)
 
@@ -272,8 +263,7 @@ class Registry:
         until = self._clock.monotonic() + seconds
         if seconds > 0:
             self.bans.add(_banned_key(session.path, session.user_id, session.ip), until)
-            self.bans.add(session.sid, until)
-        self.end(session, "kicked")
+        self.end(session, "kicked", ban=seconds)
         return True
 
     def shutdown(self) -> None:
@@ -284,9 +274,7 @@ class Registry:
     async def stop(self) -> None:
         """`shutdown`, and nobody is asked any more."""
         self.shutdown()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._teller.stop()
 
     def sweep(self) -> None:
         """Looks at every session whose time may be over, all at once."""
@@ -338,34 +326,34 @@ class Registry:
             at = min(at, session.updated + self.settings.update_interval)
         self._wheel.put(session, at * _TICKS)
 
-    def _bind(self, session: Session) -> bool:
-        """Fixes when its grant ends or is to be renewed; False if that is past."""
+    def _bind(self, session: Session, *, again: bool = False) -> bool:
+        """Fixes when its grant ends or is to be renewed (`again`: it just was); False if it has ended."""
         grant, mode = session.grant, self.settings.expire
         now = self._clock.monotonic()
         session.renew_at = now + grant.auth_duration if grant.auth_duration > 0 else inf
         if grant.expires and mode != "at_start":
             at = now + grant.expires - self._clock.wall()
             if mode == "renew":
-                session.renew_at = min(session.renew_at, at)
+                session.renew_at = min(session.renew_at, max(at, now + RENEW if again else at))
             else:
                 session.until = min(session.until, at)
         return session.until > now
 
     def _back(self, session: Session) -> Session | Denial:
         """Lets in a viewer whose player asks for media with a good id: whoever must be asked is asked meanwhile."""
-        room = self._limits.judge(session.path, session.ip, session.grant)
-        if len(self._sessions) - len(room.leave) >= self._max:
-            return FULL
-        if room.denial is not None:
-            return room.denial
+        room = self._fits(session.path, session.ip, session.grant)
+        if isinstance(room, Denial):
+            return room
         if not self._bind(session):
             return EXPIRED
         for other in room.leave:
             self.end(other, "replaced")
         self._add(session)
-        if self.bus.heard(Action.PRE_PLAY):
+        if self._teller.curious:
             session.asking = True
-            self._spawn(self._ask_meanwhile(session))
+            if not self._teller.meanwhile(self._ask_meanwhile(session)):
+                self.close(session, "limit")
+                return FULL
         return session
 
     def _resume(self, past: Session, ip: str, agent: str, now: float) -> Session | Denial:
@@ -403,8 +391,17 @@ class Registry:
             return False
         return issued <= self._began or self.settings.secret is not None
 
-    def _banned(self, request: PlayRequest, grant: Grant, now: float) -> bool:
-        return self.bans.holds(_banned_key(request.path, grant.user_id, request.ip), now)
+    def _room(self, request: PlayRequest, grant: Grant) -> Room | Denial:
+        """What it takes to let a viewer in who stands at the door."""
+        if self.bans.holds(_banned_key(request.path, grant.user_id, request.ip), self._clock.monotonic()):
+            return BANNED
+        return self._fits(request.path, request.ip, grant)
+
+    def _fits(self, path: str, ip: str, grant: Grant) -> Room | Denial:
+        room = self._limits.judge(path, ip, grant)
+        if len(self._sessions) - len(room.leave) >= self._max:
+            return FULL
+        return room.denial or room
 
     def _twin(self, request: PlayRequest, grant: Grant, now: float) -> Session | None:
         """The session that this very player has just opened, if the gate says that it is the same viewer."""
@@ -451,16 +448,9 @@ class Registry:
             session.renew_at = inf if self._renew(session) else now + 1.0
             if session.over:
                 return None
-        again = min(session.until, session.renew_at)
-        interval = self.settings.update_interval
-        if interval:
-            if now >= session.updated + interval:
-                session.updated = now
-                if session.started and not session.asking:
-                    self._tell(Action.UPDATE_PLAY, session)
-                    if session.over:
-                        return None
-            again = min(again, session.updated + interval)
+        again = min(session.until, session.renew_at, self._update(session, now))
+        if session.over:
+            return None
         if session.drop is not None:
             over = now + 60.0  # its connection says when it is over
         elif session.held or session.flows:
@@ -471,6 +461,17 @@ class Registry:
                 self.close(session, "idle" if self._stands(session) else "stream_end")
                 return None
         return min(again, over) * _TICKS
+
+    def _update(self, session: Session, now: float) -> float:
+        """Tells of a session that goes on, if it is time; when it will be time again."""
+        interval = self.settings.update_interval
+        if not interval:
+            return inf
+        if now >= session.updated + interval:
+            session.updated = now
+            if session.started and not session.asking:
+                self._teller.tell(Action.UPDATE_PLAY, session)
+        return session.updated + interval
 
     def _stands(self, session: Session) -> bool:
         """Whether its stream goes on."""
@@ -497,37 +498,20 @@ class Registry:
         session.started = session.updated = self._clock.monotonic()
         session.tally.start()
         if not session.asking:
-            self._tell(Action.POST_PLAY, session)
-
-    def _tell(self, action: Action, session: Session) -> None:
-        session.seq += 1
-        if self.bus.heard(action):
-            self.bus.emit(self._event(action, session), session)
-
-    def _event(self, action: Action, session: Session) -> Event:
-        return Event(action, session.id, session.seq, self._clock.wall(), self.facts(session), session.query)
-
-    async def _ask(self, session: Session) -> Denial | Grant | None:
-        """What handlers and askers say about a viewer at the door."""
-        session.seq += 1
-        if not self.bus.heard(Action.PRE_PLAY):
-            return None
-        return await self.bus.ask(
-            self._event(Action.PRE_PLAY, session), session, lambda: REJECTED if session.refused else None
-        )
+            self._teller.tell(Action.POST_PLAY, session)
 
     async def _ask_meanwhile(self, session: Session) -> None:
-        verdict = await self._ask(session)
+        verdict = await self._teller.ask(session)
         if session.over:
             return
-        session.asking = False
         if isinstance(verdict, Denial):
             self.end(session, "auth_denied")
             return
+        session.asking = False
         if verdict is not None:
             self._regrant(session, extended(session.grant, verdict))
         if session.started and not session.over:
-            self._tell(Action.POST_PLAY, session)
+            self._teller.tell(Action.POST_PLAY, session)
 
     def _rejected(self, session: Session, reason: str) -> None:
         """A handler has called `reject`; in a `pre…` it is who asked that sees to it."""
@@ -538,10 +522,7 @@ class Registry:
         """Has the gate asked about a viewer again; False if too many are being asked about."""
         if isinstance(self.gate, OpenGate):
             return True
-        if len(self._tasks) >= MAX_ASKED:
-            return False
-        self._spawn(self._renew_meanwhile(session))
-        return True
+        return self._teller.meanwhile(self._renew_meanwhile(session))
 
     async def _renew_meanwhile(self, session: Session) -> None:
         request = PlayRequest(
@@ -567,21 +548,10 @@ class Registry:
         self._limits.remove(session)
         session.grant = grant
         self._limits.add(session)
-        if not self._bind(session):
+        if not self._bind(session, again=True):
             self.end(session, "expired")
         else:
             self._file(session)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except Exception:  # noqa: BLE001 - a fault of a gate costs nobody else anything
-                self._log.exception("a viewer could not be asked about")
-
-        task = asyncio.get_running_loop().create_task(run(), name="ask about a viewer")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def extended(grant: Grant, said: Grant) -> Grant:
@@ -605,7 +575,7 @@ def _banned_key(path: str, user_id: str, ip: str) -> tuple[str, str, str]:
     return (path, "user" if user_id else "ip", user_id or ip)
 
 
-def _first(table: dict[Any, Session], most: int) -> Iterator[tuple[Any, Session]]:
+def _first(table: dict[K, Session], most: int) -> Iterator[tuple[K, Session]]:
     for number, entry in enumerate(table.items()):
         if number == most:
             return

@@ -1,7 +1,8 @@
 """Is one viewer's session: who watches which stream since when, what was sent, and how it ended.
 
-A plain record: the roads (fast path, ASGI, HTTP/2, FLV) count into it, the registry moves it. Bytes are body bytes handed
-to the socket (conventions §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since the epoch.
+A plain record: the roads (fast path, ASGI, HTTP/2, FLV) count into it, the registry moves it. Bytes are body bytes
+handed to the socket (conventions §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since
+the epoch.
 `facts` is what events and the API say of it, in the words of conventions §2.3.
 """
 
@@ -110,7 +111,7 @@ class Session:
         "user_agent",
     )
 
-    def __init__(  # noqa: PLR0913 - a record of what it is made of
+    def __init__(  # noqa: PLR0913, PLR0915 - a record of what it is made of
         self,
         sid: bytes,
         request: PlayRequest,

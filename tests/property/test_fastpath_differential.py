@@ -220,8 +220,8 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
     clients = [road.connect() for road in roads]
     for road in roads:  # the sessions are open, as after the first playlist
         for name in ("cam", "ll"):
-            road.sessions.admit(SID, "live", name, "", "")
-            road.sessions.admit(SID[:-1] + name[0], "live", name, "", "")
+            road.sessions.admit(SID, "live", name, "192.0.2.1", "")
+            road.sessions.admit(SID[:-1] + name[0], "live", name, "192.0.2.1", "")
     for piece in [*talk.pieces, None, None]:
         if piece is None:
             go_on(directory)

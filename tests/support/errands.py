@@ -28,7 +28,12 @@ def settled(answer: Answer, sessions: Sessions, directory: Directory) -> Answer:
         if isinstance(answer, Ask):
             answer = answer.then(at_once(sessions.authorise(answer.play)))
         elif isinstance(answer, Open):
-            answer = answer.then(at_once(sessions.open(answer.play, answer.grant)))
+            opening = (
+                sessions.replace(answer.instead, answer.play, answer.grant)
+                if answer.instead
+                else sessions.open(answer.play, answer.grant)
+            )
+            answer = answer.then(at_once(opening))
         else:
             answer = answer.then(at_once(directory.obtain(answer.play)))
     return answer

@@ -17,13 +17,14 @@ class TrustingSigner(Signer):
     def __init__(self) -> None:
         super().__init__([Key(b"a key for tests only")], SystemClock().wall)
         self.minted: list[str] = []
+        self._born = int(SystemClock().wall())
 
     def mint(self, path: str) -> bytes:
         self.minted.append(path)
         return super().mint(path)
 
     def issued(self, sid: bytes, path: str) -> int | None:
-        return 1 if _SHAPE.fullmatch(sid) else None
+        return self._born if _SHAPE.fullmatch(sid) else None
 
 
 def viewers(*, most: int = 100_000, idle: float = 60.0, signer: Signer | None = None) -> Registry:

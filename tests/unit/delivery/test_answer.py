@@ -28,10 +28,10 @@ class Desk:
         self.sessions = viewers()
         self.judge = Judge(self.directory, self.sessions, HttpSettings.model_validate(settings))
 
-    def ask(self, url: str, method: str = "GET", **headers: str) -> Answer:
+    def ask(self, url: str, method: str = "GET", peer: str = "", **headers: str) -> Answer:
         path, _, query = url.partition("?")
         named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-        return self.settle(self.judge.answer(Request(method, path.encode(), query.encode(), named)))
+        return self.settle(self.judge.answer(Request(method, path.encode(), query.encode(), named, peer)))
 
     def settle(self, answer: Answer) -> Answer:
         return settled(answer, self.sessions, self.directory)
@@ -104,12 +104,66 @@ def test_the_bare_name_is_a_page_for_browsers_and_a_playlist_for_players(desk: D
     assert (signed.status, header(signed, "location")) == (302, "/live/none.m3u8?sign=1-a&u=2")
 
 
-@pytest.mark.parametrize("path", [f"/live/cam/~{SID}x/index.m3u8", "/live/cam/~a/index.m3u8", "/live/cam/~a/r1/100.ts"])
+@pytest.mark.parametrize("path", [f"/live/cam/~{SID}x/r1/100.ts", "/live/cam/~a/r1/100.ts"])
 def test_se05_what_is_no_session_is_refused(desk: Desk, path: str) -> None:
     """A client's own idea of a session is never taken."""
     reply = desk.reply(path)
     assert (reply.status, header(reply, "cache-control")) == (403, "no-store")
     assert header(reply, "access-control-allow-origin") == "*"
+
+
+@pytest.mark.parametrize("path", [f"/live/cam/~{SID}x/index.m3u8", "/live/cam/~a/index.m3u8"])
+def test_a_playlist_of_no_session_leads_to_one_of_its_own_and_always_the_same(desk: Desk, path: str) -> None:
+    """Rule 13: an id that was forgotten costs the viewer a redirection, and a player that keeps asking one session."""
+    replies = [desk.reply(path) for _ in range(3)]
+    assert {(reply.status, header(reply, "cache-control")) for reply in replies} == {(302, "no-store")}
+    assert len({header(reply, "location") for reply in replies}) == len(desk.sessions) == 1
+    (session,) = desk.sessions
+    assert header(replies[0], "location") == f"{session.prefix.decode()}index.m3u8"
+    assert desk.reply(f"{session.prefix.decode()}index.m3u8").status == 200
+    assert desk.reply(path, method="HEAD").status == 403
+    assert desk.reply("/live/none/~a/index.m3u8").status == 404
+
+
+def test_what_is_fetched_ahead_makes_no_session(desk: Desk) -> None:
+    """A browser asks ahead for pages that nobody may ever open."""
+    for name in ("sec_purpose", "purpose"):
+        assert desk.reply("/live/cam.m3u8", **{name: "prefetch;prerender"}).status == 503
+        assert desk.reply("/live/cam/~a/index.m3u8", **{name: "prefetch"}).status == 403
+    assert len(desk.sessions) == 0
+
+
+def test_sid_as_an_argument_names_the_session_one_has_and_no_other(desk: Desk) -> None:
+    """For those who keep the id beside the address."""
+    first = desk.reply("/live/cam.m3u8")
+    (session,) = desk.sessions
+    again = desk.reply(f"/live/cam.m3u8?sid={session.id}")
+    assert again.body == first.body
+    assert desk.reply(f"/live/cam.m3u8?sid={session.id}&flat=1").status == 302
+    assert len(desk.sessions) == 1
+    desk.reply("/live/cam.m3u8?sid=forged")
+    assert len(desk.sessions) == 2
+
+
+def test_a_player_that_opens_twice_is_one_viewer(desk: Desk) -> None:
+    """Players open, fail, and open again at once: by their own id of the playback they are known."""
+    for more in ({"x_playback_session_id": "A-1"}, {"cmcd_session": 'cid="x",sid="A-2"'}):
+        bodies = {bytes(desk.reply("/live/cam.m3u8", user_agent="p", **more).body) for _ in range(3)}
+        assert len(bodies) == 1
+    desk.reply("/live/cam.m3u8?CMCD=ot%3Dm%2Csid%3D%22A-2%22", user_agent="p")
+    assert len(desk.sessions) == 2
+    desk.reply("/live/cam.m3u8", user_agent="another", x_playback_session_id="A-1")
+    assert len(desk.sessions) == 3
+
+
+def test_a_viewer_behind_a_proxy_of_ours_is_known_by_its_own_address(desk: Desk) -> None:
+    """And a stranger's X-Forwarded-For is only its own words."""
+    for peer, told, ip in (
+        ("127.0.0.1", "198.51.100.9, 203.0.113.7", "203.0.113.7"),
+        ("203.0.113.1", "198.51.100.9", "203.0.113.1"),
+    ):
+        desk.ask("/live/cam.m3u8", peer=peer, x_forwarded_for=told)
+        assert list(desk.sessions)[-1].ip == ip
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/streams.json", "/_/page.js", "/api/v1/streams", "/live/cam.flv"])

@@ -29,9 +29,9 @@ class Scene:
         self.road = Road(MemoryDirectory(cam=self.cam, ll=self.low), HttpSettings.model_validate(settings))
         self.hot = self.road.hot
 
-    def watch(self, name: str, sid: str = SID) -> None:
+    def watch(self, name: str, sid: str = SID, ip: str = "192.0.2.1") -> None:
         """A session is open, as after its first playlist."""
-        self.road.sessions.admit(sid, "live", name, "", "")
+        self.road.sessions.admit(sid, "live", name, ip, "")
 
 
 def get(url: str, *headers: str) -> bytes:
@@ -111,7 +111,10 @@ async def test_one_sessions_id_does_not_open_another_stream() -> None:
     client = scene.road.connect()
     client.feed(get(f"/live/ll/~{SID}/index.m3u8"))
     await settle(client)
-    assert statuses(client) == [403]
+    client.feed(get(f"/live/ll/~{SID}/r1/100.ts"))
+    await settle(client)
+    assert statuses(client) == [302, 403]
+    assert SID.encode() not in bytes(client.pipe.sent)
     assert counted(client) == 0
 
 
@@ -268,7 +271,7 @@ async def test_company_behind_a_held_request_is_answered_in_order() -> None:
 async def test_waiters_are_bounded(settings: dict[str, object], ip: str, held: int) -> None:
     """By session, address (but for a proxy of ours), stream and node: 503, and the connection goes on."""
     scene = Scene(**settings)
-    scene.watch("ll")
+    scene.watch("ll", ip=ip)
     clients = [scene.road.connect(ip) for _ in range(6)]
     for client in clients:
         client.feed(get(BLOCKING))

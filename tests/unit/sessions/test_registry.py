@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hlsd.ports import Denial, Grant, PlayRequest
-from hlsd.sessions.registry import FULL, NOT_OURS, Registry
+from hlsd.sessions.limits import FULL
+from hlsd.sessions.registry import NOT_OURS, Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
 from tests.support.errands import at_once

@@ -1,0 +1,49 @@
+"""Whose request a proxy hands on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from hlsd.delivery.proxies import Proxies
+from hlsd.delivery.settings import HttpSettings
+
+PROXIES = Proxies(["127.0.0.1", "::1", "10.0.0.0/8", "2001:db8::/32"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "viewer"),
+    [
+        ("127.0.0.1", b"203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", b"6.6.6.6, 203.0.113.7, 10.1.2.3", "203.0.113.7"),
+        ("127.0.0.1", b"6.6.6.6,203.0.113.7:4711", "203.0.113.7"),
+        ("2001:db8::5", b"[2a00::1]:443", "2a00::1"),
+        ("::1", b"2a00::0001", "2a00::1"),
+        ("203.0.113.1", b"6.6.6.6", "203.0.113.1"),
+        ("127.0.0.1", b"6.6.6.6, unknown", "127.0.0.1"),
+        ("127.0.0.1", b"6.6.6.6, rubbish, 10.0.0.9", "10.0.0.9"),
+        ("127.0.0.1", b"10.0.0.1, 10.0.0.2", "10.0.0.1"),
+        ("127.0.0.1", b"", "127.0.0.1"),
+        ("", b"6.6.6.6", ""),
+    ],
+)
+def test_the_rightmost_address_that_is_no_proxy_of_ours(peer: str, forwarded: bytes, viewer: str) -> None:
+    """Further to the left stand a stranger's own words."""
+    assert PROXIES.viewer(peer, forwarded) == viewer
+
+
+@given(st.binary(max_size=200))
+def test_any_header_names_an_address_or_the_peer(forwarded: bytes) -> None:
+    """It is the network's word."""
+    assert PROXIES.viewer("127.0.0.1", forwarded)
+
+
+def test_a_name_is_no_proxy() -> None:
+    """It would match nothing, and all its viewers would look like one."""
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        HttpSettings(trusted_proxies=["proxy.example.org"])
+    assert "10.9.8.7" in PROXIES
+    assert "11.0.0.1" not in PROXIES
+    assert "nonsense" not in PROXIES

@@ -1,0 +1,283 @@
+"""The life of a session: opened, started, ended; each told once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from hlsd.events import Bus, Event, Subject
+from hlsd.ports import MORE, Denial, Grant
+from hlsd.sessions.session import Session, State
+from tests.unit.sessions.conftest import House
+
+
+async def test_one_start_and_one_stop_in_order_and_the_end_is_the_last_byte(house: House) -> None:
+    """Billing counts what events say: no play twice, none without end, and not a second of silence."""
+    session = await house.watch(user_agent="VLC", referer="https://site/", port=51234, query={"u": "42", "sign": "x"})
+    house.clock.now += 5
+    session.last = house.clock.now
+    house.sessions.charge(session, 500, 1)
+    await house.after(30)
+    assert house.actions(session.id) == ["prePlay", "postPlay", "donePlay"]
+    assert [event.seq for event in house.told] == [1, 2, 3]
+    done = house.told[-1].payload("edge-1")
+    assert done["endtime"] == ((1_700_000_000 + 1005) * 1000)
+    assert done["query"] == {"u": "42", "sign": "***"}
+    assert {
+        key: done[key] for key in ("createtime", "duration_ms", "outbytes", "media_bytes", "segments", "reason")
+    } == {
+        "createtime": (1_700_000_000 + 1000) * 1000,
+        "duration_ms": 5000,
+        "outbytes": 1700,
+        "media_bytes": 1500,
+        "segments": 2,
+        "reason": "idle",
+    }
+    assert {key: done[key] for key in ("ip", "path", "app", "name", "protocol", "user_agent", "referer")} == {
+        "ip": "192.0.2.1:51234",
+        "path": "/live/cam",
+        "app": "live",
+        "name": "cam",
+        "protocol": "hls",
+        "user_agent": "VLC",
+        "referer": "https://site/",
+    }
+    assert (done["stream_id"], done["codec"], done["rendition"]) == ("run1", "avc1.64001f", "main")
+    assert session.state is State.CLOSED
+
+
+@pytest.mark.parametrize("gets", [[], [(200, 0)], [(200, 0), (700, MORE)], [(0, 1)]])
+async def test_who_sees_no_media_has_not_watched(house: House, gets: list[tuple[int, int]]) -> None:
+    """A playlist, an initialisation section, a HEAD: nobody has seen a picture yet."""
+    session = await house.watch(media=0)
+    for size, kind in gets:
+        house.sessions.charge(session, size, kind)
+    assert session.state is State.OPENED
+    await house.after(12)
+    assert (session.reason, house.actions()) == ("abandoned", ["prePlay"])
+    assert house.sessions.stats.app("live").closed["hls", "abandoned"] == 1
+
+
+@pytest.mark.parametrize(("ended", "reason"), [(False, "idle"), (True, "stream_end")])
+async def test_the_end_of_the_stream_is_told_from_a_viewer_who_left(house: House, ended: bool, reason: str) -> None:
+    """Whoever stops with the stream has not run away."""
+    session = await house.watch()
+    house.stream.ended = ended
+    await house.after(11)
+    assert session.reason == reason
+
+
+async def test_a_stop_is_told_within_a_second_of_the_idle_time(house: House) -> None:
+    """The bar is idle timeout + 1 s, wherever in the second the last byte was."""
+    for _ in range(40):
+        house.clock.now += 0.13
+        session = await house.watch()
+        left = house.clock.now
+        while not session.over:
+            await house.after(0.25)
+        assert 10.0 <= house.clock.now - left <= 11.0
+
+
+async def test_what_is_held_or_flows_slowly_keeps_a_session_alive_and_is_no_byte(house: House) -> None:
+    """A slow reader watches; a hold that nobody answers is not a byte received."""
+    held, slow = await house.watch(), await house.watch()
+    held.held = slow.flows = 1
+    await house.after(40)
+    assert not held.over
+    assert not slow.over
+    held.held = slow.flows = 0
+    slow.last = house.clock.now
+    await house.after(5)
+    assert (held.over, held.last) == (True, 1000.0)
+    assert not slow.over
+
+
+async def test_updates_are_told_while_it_plays() -> None:
+    """Billing that counts while it runs."""
+    house = House(update_interval=5)
+    session = await house.watch()
+    for _ in range(16):
+        await house.after(1)
+        session.last = house.clock.now
+    assert house.actions() == ["prePlay", "postPlay", "updatePlay", "updatePlay", "updatePlay"]
+
+
+async def test_ten_thousand_leave_at_once_and_the_loop_goes_on(house: House) -> None:
+    """R14: each stop in time, and nobody else waits for them: slices of a few milliseconds."""
+    for number in range(10_000):
+        await house.watch(ip=f"10.0.{number >> 8}.{number & 255}")
+    house.clock.now += 11
+    longest, turns = 0.0, 0
+    while True:
+        began = time.perf_counter()
+        done = house.sessions.sweep_some()
+        longest, turns = max(longest, time.perf_counter() - began), turns + 1
+        if done:
+            break
+    assert len(house.sessions) == 0
+    assert turns >= 50
+    assert longest < 1.0  # it is some ms; a bound that a loaded machine keeps too
+    assert house.actions().count("donePlay") == 10_000
+    ledger = house.sessions.ledger
+    assert ledger.closed == ledger.total == 12_000_000
+
+
+async def test_shutdown_tells_every_end_before_it_returns(house: House) -> None:
+    """The outbox closes right after it."""
+    await house.watch()
+    await house.watch(media=0)
+    await house.sessions.stop()
+    assert house.actions().count("donePlay") == 1
+    assert house.told[-1].facts["reason"] == "shutdown"
+    assert len(house.sessions) == 0
+
+
+async def test_a_handler_may_deny_a_viewer_and_later_end_it(house: House) -> None:
+    """`session.reject()`, as in Node-Media-Server."""
+    subjects: list[Subject] = []
+    house.sessions.bus.on("prePlay", lambda subject: subject.reject("rejected"))
+    denial = await house.enter()
+    assert isinstance(denial, Denial)
+    assert (denial.status, denial.reason) == (403, "rejected")
+    house.sessions.bus = Bus()
+    other = House()
+    other.sessions.bus.on("postPlay", subjects.append)
+    session = await other.watch()
+    subjects[0].reject()
+    assert (session.over, session.reason) == (True, "kicked")
+
+
+async def test_an_asker_may_extend_the_grant(house: House) -> None:
+    """A webhook knows who it is."""
+
+    async def asker(event: Event) -> Grant:
+        return Grant(user_id="42", max_sessions=2)
+
+    house.sessions.bus.consult(asker)
+    session = await house.watch(Grant(identity="t", method="sign"))
+    assert (session.user_id, session.grant.identity, session.grant.max_sessions) == ("42", "t", 2)
+    assert session.grant.method == "sign"
+
+
+# -- coming back
+
+
+async def test_a_viewer_who_comes_back_begins_a_session_that_names_the_old_one(house: House) -> None:
+    """AVPlayer stops asking while it is paused; the URL it has goes on working."""
+    first = await house.watch(Grant(user_id="42"), query={"u": "42"})
+    await house.after(60)
+    again = house.admit(first.id)
+    assert isinstance(again, Session)
+    assert again is not first
+    assert (again.sid, again.user_id, again.query) == (first.sid, "42", {"u": "42"})
+    assert again.id != first.id
+    assert house.admit(first.id) is again
+    house.sessions.charge(again, 100, 1)
+    await house.after(1)
+    house.sessions.end(again, "shutdown")
+    assert house.actions(again.id) == ["prePlay", "postPlay", "donePlay"]
+    assert house.told[-1].facts["resumed_from"] == first.id
+    third = house.admit(first.id)
+    assert isinstance(third, Session)
+    assert third.id not in (first.id, again.id)
+    assert house.sessions.get(third.id) is third
+    assert house.sessions.get(first.id) is None
+
+
+async def test_after_the_window_an_id_is_as_good_as_none(house: House) -> None:
+    """It would be a key for ever."""
+    first = await house.watch()
+    await house.after(10.5)
+    assert first.over
+    house.clock.now += 601
+    denial = house.admit(first.id)
+    assert isinstance(denial, Denial)
+    assert (denial.status, denial.reason) == (403, "unknown")
+
+
+async def test_a_viewer_who_is_denied_on_coming_back_is_ended_meanwhile(house: House) -> None:
+    """Nobody waits for a webhook in mid-play; no means no all the same, and it is a start and a stop."""
+    first = await house.watch()
+    await house.after(12)
+
+    async def asker(event: Event) -> Denial:
+        await asyncio.sleep(0)
+        return Denial(403, "no")
+
+    house.sessions.bus.consult(asker)
+    again = house.admit(first.id)
+    assert isinstance(again, Session)
+    house.sessions.charge(again, 100, 1)
+    await house.after(1)
+    assert (again.over, again.reason) == (True, "auth_denied")
+    assert house.actions(again.id) == ["prePlay", "postPlay", "donePlay"]
+    denial = house.admit(first.id)
+    assert isinstance(denial, Denial)
+    assert denial.reason == "banned"
+
+
+async def test_an_adopted_session_is_told_of_under_an_id_of_its_own(house: House) -> None:
+    """Its first life has had its events already, under the id in the path."""
+    first = await house.watch()
+    house.clock.now += 5
+    house.sessions = house.registry()
+    house.sessions.bus.listen(house.told.append)
+    again = house.admit(first.id)
+    assert isinstance(again, Session)
+    await house.after(0.25)
+    house.sessions.charge(again, 10, 1)
+    assert house.actions(again.id) == ["prePlay", "postPlay"]
+    assert house.told[-1].facts["adopted"] is True
+    late = House(adopt_window=3)
+    late.clock.now += 5
+    assert isinstance(late.admit(first.id), Denial)
+    # an id of after the start that nobody remembers is of nobody here
+    young = house.sessions._signer.mint("/live/cam").decode()
+    house.clock.now += 1
+    house.sessions = house.registry()
+    assert isinstance(house.admit(young), Session)
+
+
+async def test_in_a_cluster_an_id_of_another_node_is_taken_over(house: House) -> None:
+    """It was issued after this node began."""
+    house.clock.now += 100
+    young = house.sessions._signer.mint("/live/cam").decode()
+    assert isinstance(house.admit(young), Denial)
+    node = House(secret="0123456789abcdef")
+    node.clock.now += 100
+    assert isinstance(node.admit(young), Session)
+
+
+# -- time
+
+
+@pytest.mark.parametrize(("mode", "over"), [("at_start", False), ("hard", True), ("renew", False)])
+async def test_expiry_means_what_the_operator_says(mode: str, over: bool) -> None:
+    """`at_start`, Node-Media-Server's way; `hard`, as pay television has it; `renew`, which asks."""
+    house = House(expire=mode)
+    session = await house.watch(Grant(expires=house.clock.wall() + 20))
+    for _ in range(25):
+        await house.after(1)
+        session.last = house.clock.now if not session.over else session.last
+    assert session.over is over
+    assert len(house.gate.asked) == (mode == "renew")
+    if over:
+        assert (session.reason, house.told[-1].facts["reason"]) == ("expired", "expired")
+        assert isinstance(house.admit(session.id), Denial)
+        assert isinstance(await house.enter(Grant(expires=house.clock.wall() - 1)), Denial)
+
+
+async def test_the_gate_is_asked_again_each_time_it_wants_to_be(house: House) -> None:
+    """Flussonic's X-AuthDuration; a denial then is the end."""
+    session = await house.watch(Grant(auth_duration=5))
+    for second in range(18):
+        if second == 16:
+            house.gate.says = Denial(403, "no")
+        await house.after(1)
+        session.last = house.clock.now if not session.over else session.last
+    assert len(house.gate.asked) == 3
+    assert not session.over
+    await house.after(4)
+    assert (len(house.gate.asked), session.reason) == (4, "auth_denied")

@@ -1,0 +1,129 @@
+"""How many sessions: of a token, a user, an address, a stream; and who is not let in again."""
+
+from __future__ import annotations
+
+from hlsd.ports import Denial, Grant
+from hlsd.sessions.bans import MAX_BANS, Bans
+from hlsd.sessions.session import Session
+from tests.unit.sessions.conftest import House
+
+
+async def test_one_more_of_a_token_ends_the_oldest_which_stays_out() -> None:
+    """Changing the device must work at once, and the old one must not take the place back."""
+    house = House()
+    grant = Grant(identity="t", max_sessions=2)
+    first, second = await house.watch(grant), await house.watch(grant)
+    third = await house.watch(grant)
+    assert (first.reason, second.over, third.over) == ("replaced", False, False)
+    denial = house.admit(first.id)
+    assert isinstance(denial, Denial)
+    assert (denial.status, denial.reason) == (403, "banned")
+    assert house.actions(first.id)[-1] == "donePlay"
+    other = await house.watch(Grant(identity="another", max_sessions=2))
+    assert not second.over
+    assert not other.over
+
+
+async def test_the_operator_may_refuse_the_new_one_or_let_it_in_for_a_while() -> None:
+    """429, and the player may ask again later."""
+    house = House(when_full="refuse", max_per_user=1)
+    await house.watch(Grant(user_id="42"))
+    denial = await house.enter(Grant(user_id="42"))
+    assert isinstance(denial, Denial)
+    assert (denial.status, denial.reason) == (429, "limit")
+    assert isinstance(await house.enter(Grant(user_id="43")), Session)
+    soft = House(when_full="soft", max_per_user=1, soft_limit=20)
+    first, second = [await soft.watch(Grant(user_id="42")) for _ in range(2)]
+    for _ in range(22):
+        await soft.after(1)
+        first.last = soft.clock.now
+        second.last = second.last if second.over else soft.clock.now
+    assert (first.over, second.reason) == (False, "limit")
+
+
+async def test_unique_ends_the_users_other_sessions_of_any_stream() -> None:
+    """Flussonic's X-Unique."""
+    house = House()
+    others = [await house.watch(Grant(user_id="42"), name=name) for name in ("a", "b")]
+    await house.watch(Grant(user_id="42", unique=True), name="c")
+    assert [session.reason for session in others] == ["replaced", "replaced"]
+
+
+async def test_an_address_or_a_stream_is_bounded_by_refusing() -> None:
+    """Strangers must not be able to end each other's sessions."""
+    house = House(max_per_ip=2, max_per_stream=3)
+    first, _ = await house.watch(), await house.watch()
+    denial = await house.enter()
+    assert isinstance(denial, Denial)
+    assert denial.status == 429
+    await house.watch(ip="192.0.2.2")
+    assert isinstance(await house.enter(ip="192.0.2.3"), Denial)
+    assert isinstance(await house.enter(ip="192.0.2.3", name="other"), Session)
+    house.sessions.close(first, "closed")
+    assert house.sessions.of_stream("/live/cam") == house.sessions.count("live", "cam", "hls") == 2
+    assert isinstance(await house.enter(), Session)
+
+
+async def test_a_session_that_moved_is_counted_where_it_is() -> None:
+    """Its old address is free again."""
+    house = House(max_per_ip=1)
+    session = await house.watch()
+    assert house.admit(session.id, "198.51.100.1") is session
+    assert isinstance(await house.enter(), Session)
+    assert isinstance(await house.enter(ip="198.51.100.1"), Denial)
+    house.sessions.shutdown()
+    assert not house.sessions._limits._by
+
+
+async def test_a_kick_ends_bans_and_is_over_after_its_time() -> None:
+    """The id, and the viewer under a new one; nobody else."""
+    house = House()
+    session = await house.watch(Grant(user_id="42"))
+    assert not house.sessions.kick("nobody")
+    assert house.sessions.kick(session.id, ban=30)
+    assert (session.reason, house.actions()[-1]) == ("kicked", "donePlay")
+    for denial in (house.admit(session.id), await house.enter(Grant(user_id="42"))):
+        assert isinstance(denial, Denial)
+        assert (denial.status, denial.reason) == (403, "banned")
+    assert isinstance(await house.enter(Grant(user_id="43")), Session)
+    assert isinstance(await house.enter(Grant(user_id="42"), name="other"), Session)
+    await house.after(31)
+    assert isinstance(await house.enter(Grant(user_id="42")), Session)
+    assert isinstance(house.admit(session.id), Denial)  # it has to be let in anew
+    assert not len(house.sessions.bans)
+
+
+async def test_an_unknown_viewer_is_banned_by_address() -> None:
+    """There is nothing else to know it by."""
+    house = House()
+    session = await house.watch()
+    house.sessions.kick(session.id)
+    assert isinstance(await house.enter(), Denial)
+    assert isinstance(await house.enter(ip="192.0.2.9"), Session)
+
+
+async def test_a_viewer_on_a_connection_is_cut_off_it() -> None:
+    """FLV and RTMP: there the session is the connection."""
+    house = House()
+    cut: list[str] = []
+    session = await house.watch(protocol="flv", drop=cut.append)
+    await house.after(60)
+    assert not session.over
+    house.sessions.kick(session.id)
+    assert cut == ["kicked"]
+    assert session.last == house.clock.now
+
+
+def test_bans_are_bounded_and_forgotten() -> None:
+    """A table of strangers."""
+    bans = Bans(0.0)
+    for number in range(MAX_BANS + 10):
+        bans.add(number, 5.0 + number % 7)
+    assert len(bans) == MAX_BANS
+    assert not bans.holds(0, 1.0)
+    assert bans.holds(MAX_BANS, 1.0)
+    bans.add(MAX_BANS, 100.0)
+    bans.add(MAX_BANS, 2.0)
+    bans.sweep(50.0)
+    assert len(bans) == 1
+    assert bans.holds(MAX_BANS, 99.0)
