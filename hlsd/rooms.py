@@ -73,6 +73,8 @@ class House:
     """Where every room counts."""
     exporter: Exporter
     """Who shows it."""
+    events: EventRing
+    """The last events."""
 
 
 def house_of(  # noqa: PLR0913 - what a house stands on
@@ -105,7 +107,7 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    return House(settings, clock, hub, sessions, web, stats, exporter)
+    return House(settings, clock, hub, sessions, web, stats, exporter, ring)
 
 
 def server_id(settings: Settings) -> str:

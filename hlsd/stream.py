@@ -35,7 +35,7 @@ class Stream:
 
     def __init__(self, app: str, name: str, since: float) -> None:
         self.id = ""
-        """Of this run of the name, as in events and in the URLs of its media; the hub sets it with the first output."""
+        """Of this run of the name, as in events and in its media's URLs; known once there is an output."""
         self.app = app
         self.name = name
         self.since = since

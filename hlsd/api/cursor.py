@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from hlsd.api.problems import ApiError, Code
 
-SLICE = 2000
-"""Entries looked at in one turn of the event loop: about a millisecond."""
+SLICE = 500
+"""Entries looked at in one turn of the event loop: one or two milliseconds."""
 MAX_CURSOR = 1024
 """Characters."""
 

@@ -195,7 +195,7 @@ class Desk:
         items: list[models.Session] = []
         for number, session in enumerate(found, 1):
             items.append(self._session(session))
-            if not number % 100:
+            if not number % 50:
                 await asyncio.sleep(0)
         return models.Sessions(items=items, cursor=more)
 

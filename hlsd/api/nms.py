@@ -28,7 +28,7 @@ from hlsd.stream import State, Stream
 _PROTOCOLS = {"flv": "http", "wsflv": "ws"}
 _SAMPLE = 0.1
 """Seconds over which the CPU's load is measured."""
-_MANY = 500
+_MANY = 100
 """Subscribers written at a time."""
 
 

@@ -78,17 +78,20 @@ class ApiHouse:
         token: str | None = TOKEN,
         peer: str = "192.0.2.1",
         headers: Mapping[str, str] | None = None,
-        **query: str | float,
+        query: Mapping[str, str | float] | None = None,
+        **more: float,
     ) -> httpx.Response:
         """One request, from an address elsewhere unless `peer` says otherwise."""
         bearer = {"authorization": f"Bearer {token}"} if token is not None else {}
         transport = httpx.ASGITransport(self.app, client=(peer, 50_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
-            return await client.request(method, path, params=query or None, headers={**bearer, **(headers or {})})
+            return await client.request(
+                method, path, params={**(query or {}), **more} or None, headers={**bearer, **(headers or {})}
+            )
 
     async def get(self, path: str, **query: str | float) -> Any:
         """What a GET below /api/v1 has for `data`; it must succeed."""
-        answer = await self.ask("GET", f"/api/v1/{path}", **query)
+        answer = await self.ask("GET", f"/api/v1/{path}", query=query)
         assert answer.status_code == 200, answer.text
         body = answer.json()
         assert (body["success"], body["message"]) == (True, "")

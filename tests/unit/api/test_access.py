@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ SETTINGS = ApiSettings.model_validate(
 )
 
 
-def ask(method: str = "GET", peer: str = "127.0.0.1", *, version: str = "1.1", **headers: str | list[str]) -> Ask:
+def ask(method: str = "GET", peer: str = "127.0.0.1", *, version: str = "1.1", **headers: Any) -> Ask:
     named = {"host": "127.0.0.1:8000"} | {name.replace("_", "-"): value for name, value in headers.items()}
     lists = {name: value if isinstance(value, list) else [value] for name, value in named.items()}
     return Ask(method, peer, lists, version)
@@ -196,7 +197,7 @@ def test_a_foreign_page_may_change_nothing_even_with_a_token(access: Access, met
 def test_401_tells_how_and_asks_people_only_for_a_password(access: Access) -> None:
     """A script that gets a Basic challenge would open a dialogue in the page it runs in."""
 
-    def challenge(**headers: str | list[str]) -> str:
+    def challenge(**headers: str) -> str:
         with pytest.raises(ApiError) as caught:
             access.judge(ask(peer="192.0.2.1", **headers), 0)
         return caught.value.headers["www-authenticate"]
