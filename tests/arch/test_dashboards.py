@@ -20,7 +20,7 @@ RULES = ROOT / "conf" / "prometheus"
 UNITS = {"short", "s", "bytes", "Bps", "reqps", "percentunit"}
 KINDS = {"row", "timeseries", "stat", "heatmap", "table"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-FOREIGN = {
+FOREIGN: dict[str, set[str]] = {
     "process_resident_memory_bytes": set(),
     "process_cpu_seconds_total": set(),
     "process_open_fds": set(),

@@ -166,9 +166,11 @@ class Load:
         self.publishers[name] = Publishing(command, self._folder / f"{name}.log")
         return self.publishers[name]
 
-    def watch(self, name: str, viewers: int, seconds: float, *more: str) -> dict[str, Any]:
+    def watch(
+        self, name: str, viewers: int, seconds: float, *more: str, reports: Sequence[str] = CMCD
+    ) -> dict[str, Any]:
         """Viewers that report by CMCD; the swarm's own figures."""
-        headers = [argument for header in CMCD for argument in ("--header", header)]
+        headers = [argument for header in reports for argument in ("--header", header)]
         return swarm.run(
             "llswarm",
             [self.server.hls(name), "--viewers", str(viewers), "--ramp", "1", *headers, *more],
