@@ -98,6 +98,8 @@ class Registry:
         self._limits = Limits(self.settings)
         self.bans = Bans(now)
         self._marks = 0
+        self._epoch = 0.0
+        self._end_rejected = self._rejected  # one bound method for all
         self._teller = Teller(self.bus, clock, about)
         self.facts = self._teller.facts
         """What events and the API say of a session."""
@@ -199,9 +201,9 @@ class Registry:
         issued = self._signer.issued(key, f"/{app}/{name}")
         if issued is None or not self._adoptable(issued):
             return NOT_OURS
-        session = self._made(key, PlayRequest(app, name, "hls", ip, user_agent=agent), ADOPTED, created=issued)
-        session.adopted = True
-        session.mark = self._mark()
+        session = self._made(key, PlayRequest(app, name, "hls", ip, user_agent=agent), ADOPTED)
+        session.extra.issued = float(issued)
+        session.extra.mark = self._mark()
         return self._back(session)
 
     # -- going
@@ -299,17 +301,12 @@ class Registry:
 
     # -- inside: coming
 
-    def _made(self, sid: bytes, request: PlayRequest, grant: Grant, created: float | None = None) -> Session:
-        wall = self._clock.wall()
-        return Session(
-            sid,
-            request,
-            grant,
-            created=wall if created is None else created,
-            now=self._clock.monotonic(),
-            wall=wall,
-            end=self._rejected,
-        )
+    def _made(self, sid: bytes, request: PlayRequest, grant: Grant) -> Session:
+        now = self._clock.monotonic()
+        epoch = self._clock.wall() - now
+        if abs(epoch - self._epoch) > 0.001:  # the clock was set; else all share one number
+            self._epoch = epoch
+        return Session(sid, request, grant, now=now, epoch=self._epoch, end=self._end_rejected)
 
     def _add(self, session: Session) -> None:
         self._sessions[session.sid] = session
@@ -369,7 +366,7 @@ class Registry:
         )
         session = self._made(past.sid, request, past.grant)
         session.extra.resumed_from = past.id
-        session.mark = self._mark()
+        session.extra.mark = self._mark()
         if ip and ip != past.ip:
             if not past.ip:
                 session.ip = ip

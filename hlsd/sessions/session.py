@@ -12,6 +12,7 @@ import enum
 from collections.abc import Callable
 from math import inf
 from sys import intern
+from urllib.parse import parse_qsl, urlencode
 
 from hlsd.ports import Grant, PlayRequest
 from hlsd.stats import UNCOUNTED
@@ -38,8 +39,11 @@ class Rare:
     __slots__ = (
         "addresses",
         "contested",
+        "issued",
+        "mark",
         "merge",
         "previous_ip",
+        "refused",
         "renewals",
         "resumed_from",
         "succeeds",
@@ -50,6 +54,12 @@ class Rare:
     def __init__(self) -> None:
         self.resumed_from = ""
         """The id of the session that this one goes on with."""
+        self.mark = ""
+        """Tells the id of a resumed or adopted session from the one in the path."""
+        self.issued = 0.0
+        """When the id of an adopted session was issued, seconds since the epoch; 0: it is none."""
+        self.refused = ""
+        """Why a `pre…` handler rejects it."""
         self.previous_ip = ""
         self.switched = -inf
         """When it came from another address, the last time."""
@@ -70,10 +80,8 @@ class Session:
     """One viewer of one stream. Slotted: a node keeps a hundred thousand."""
 
     __slots__ = (
-        "adopted",
         "app",
         "asking",
-        "created_at",
         "drop",
         "end",
         "ended",
@@ -84,7 +92,6 @@ class Session:
         "in_bytes",
         "ip",
         "last",
-        "mark",
         "media_bytes",
         "name",
         "opened",
@@ -94,11 +101,10 @@ class Session:
         "port",
         "prefix",
         "protocol",
-        "query",
+        "query_string",
         "rare",
         "reason",
         "referer",
-        "refused",
         "renew_at",
         "requests",
         "segments",
@@ -117,9 +123,8 @@ class Session:
         request: PlayRequest,
         grant: Grant,
         *,
-        created: float,
         now: float,
-        wall: float | None = None,
+        epoch: float,
         end: Callable[[Session, str], None] | None = None,
     ) -> None:
         app, name = intern(request.app), intern(request.name)
@@ -128,8 +133,8 @@ class Session:
         self.name = name
         self.protocol = request.protocol
         self.grant = grant
-        self.query = request.query
-        """What it asked with, secrets included: it leaves the process masked."""
+        self.query_string = urlencode(list(request.query.items())) if request.query else ""
+        """`query`, packed: a dictionary for each would be a fifth of a session's memory."""
         self.referer = intern(request.referer[:MAX_REFERER])
         self.drop = request.drop
         """Closes the connection the session lives on, if it lives on one."""
@@ -139,9 +144,7 @@ class Session:
         self.ip = request.ip
         self.port = request.port
         self.user_agent = intern(request.user_agent[:MAX_AGENT])
-        self.created_at = created
-        """Seconds since the epoch; for an id of before a restart, when it was issued."""
-        self.epoch = (created if wall is None else wall) - now
+        self.epoch = epoch
         """What makes wall clock of this session's monotonic times."""
         self.opened = now
         self.started = 0.0
@@ -170,13 +173,8 @@ class Session:
         """Why it ended."""
         self.seq = 0
         """Events told of it."""
-        self.mark = ""
-        """Tells the id of a resumed or adopted session from the one in the path."""
-        self.adopted = False
         self.asking = False
         """Whether somebody is being asked about it at this instant."""
-        self.refused = ""
-        """Why a `pre…` handler rejects it."""
         self.until = inf
         """When it ends whatever it does; `rare.until_reason` says why, or it is "expired"."""
         self.renew_at = inf
@@ -189,7 +187,27 @@ class Session:
     @property
     def id(self) -> str:
         """As in events and in the API: the one in the path, unless the session is a resumed or adopted one."""
-        return self.sid.decode() + self.mark
+        return self.sid.decode() + self.rare.mark if self.rare is not None else self.sid.decode()
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What it asked with, secrets included: it leaves the process masked."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True))
+
+    @property
+    def created_at(self) -> float:
+        """When it was opened, seconds since the epoch; for an id of before a restart, when that was issued."""
+        return self.rare.issued if self.rare is not None and self.rare.issued else self.opened + self.epoch
+
+    @property
+    def refused(self) -> str:
+        """Why a `pre…` handler rejects it; empty if none does."""
+        return self.rare.refused if self.rare is not None else ""
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it goes on with an id of before a restart, or of another node."""
+        return self.rare is not None and self.rare.issued > 0
 
     @property
     def out_bytes(self) -> int:
@@ -227,7 +245,7 @@ class Session:
 
     def reject(self, reason: str = "kicked") -> None:
         """In a `pre…` handler: not let in. Later: ended, and not let in again for a while."""
-        self.refused = reason or "kicked"
+        self.extra.refused = reason or "kicked"
         if self.end is not None:
             self.end(self, self.refused)
 
