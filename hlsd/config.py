@@ -432,7 +432,7 @@ def _shown(value: object, field: FieldInfo) -> str:
 
 def _is_table(value: object) -> bool:
     """Whether it is made of tables, which mask their own secrets."""
-    return isinstance(value, BaseModel) or (
+    return isinstance(value, BaseModel | dict) or (
         isinstance(value, list) and all(isinstance(item, BaseModel) for item in value)
     )
 
@@ -445,8 +445,6 @@ def _toml(value: object) -> str:
             return repr(value)
         case SecretStr():
             return _toml(MASK)
-        case BaseModel():
-            return _toml({key: item for key, item in value if item is not None})
         case list() | tuple() | set() | frozenset():
             return f"[{', '.join(_toml(item) for item in value)}]"
         case BaseModel():

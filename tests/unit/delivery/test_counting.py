@@ -28,7 +28,7 @@ class Scene:
         self.road = Road(MemoryDirectory(ll=self.low), HttpSettings(max_requests=0), fast=fast)
         self.stats: Stats = self.road.app.state.stats
         self.stats.admit("live")
-        self.road.sessions.admit(SID, "live", "ll", "", "")
+        self.road.sessions.admit(SID, "live", "ll", "192.0.2.1", "")
 
     def requests(self) -> Counter[tuple[str, int]]:
         """Answers by kind and status, of every road."""
