@@ -30,7 +30,9 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_HLS_JS_PLACES = ("web/node_modules/hls.js/dist/hls.min.js",)
+_DIST = "web/node_modules/hls.js/dist"
+_HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
+"""The light one first: it lacks what our streams never have (DRM, subtitles, other sound tracks), and a third of it."""
 
 
 class File(NamedTuple):
@@ -67,6 +69,10 @@ class Pages:
         hls_js = find_hls_js(settings.hls_js)
         if hls_js is not None:
             self._files["hls.js"] = _load(hls_js)
+        # The script names the module that it imports, which the shell has a browser fetch beside it.
+        module, script = self._files["player.js"], self._files["page.js"]
+        text = script.body.replace(b'"./player.js"', f'"./player.js?v={module.version}"'.encode())
+        self._files["page.js"] = _file(text, script.content_type)
         self._shell = self._render(rtmp_port)
         self._headers = {
             "content-security-policy": (
@@ -84,7 +90,11 @@ class Pages:
         for name, file in self._files.items():
             text = text.replace(f"/_/{name}?v=", f"/_/{name}?v={file.version}")
         hls_js = self._files.get("hls.js")
-        text = text.replace("{{hls_js}}", f"/_/hls.js?v={hls_js.version}" if hls_js else "")
+        address = f"/_/hls.js?v={hls_js.version}" if hls_js else ""
+        # Not loaded by the script that needs it: it is compiled while the modules of the page are still on their way.
+        script = f'<script id="hls-js" src="{address}" async></script>' if address else ""
+        text = text.replace("{{hls_script}}", script)
+        text = text.replace("{{hls_js}}", address)
         text = text.replace("{{rtmp_port}}", html.escape(str(rtmp_port)))
         return _file(text.encode(), "text/html; charset=utf-8")
 

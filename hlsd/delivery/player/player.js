@@ -14,16 +14,16 @@ const SPARE = 0.2; // seconds of buffer that catching up must leave
 
 let hlsClass; // a promise of hls.js, loaded once
 
-function loadHls(url) {
-  hlsClass ??= url
-    ? new Promise((resolve) => {
-        const script = document.createElement("script");
-        script.src = url;
-        script.onload = () => resolve(window.Hls ?? null);
-        script.onerror = () => resolve(null);
-        document.head.append(script);
-      })
-    : Promise.resolve(null);
+/** hls.js, which the page has a script element for, or null where there is none or it does not load. */
+function loadHls() {
+  hlsClass ??= new Promise((resolve) => {
+    const done = () => resolve(window.Hls ?? null);
+    const script = document.getElementById("hls-js");
+    if (window.Hls || !script || document.readyState === "complete") done();
+    script?.addEventListener("load", done);
+    script?.addEventListener("error", done);
+    addEventListener("load", done); // it may have failed before we listened
+  });
   return hlsClass;
 }
 
@@ -33,7 +33,7 @@ export class LivePlayer extends EventTarget {
     super();
     this.video = video;
     this.hlsJs = hlsJs;
-    loadHls(hlsJs); // while the page asks whether the stream is there
+    loadHls(); // while the page asks whether the stream is there
     this.serverNow = serverNow;
     this.path = null;
     this.hls = null;
@@ -131,7 +131,7 @@ export class LivePlayer extends EventTarget {
   }
 
   async start(take) {
-    const Hls = await loadHls(this.hlsJs);
+    const Hls = await loadHls();
     if (take !== this.take) return;
     this.set("starting");
     this.began = performance.now();
@@ -152,6 +152,7 @@ export class LivePlayer extends EventTarget {
       maxLiveSyncPlaybackRate: 1, // see steer()
       liveSyncOnStallIncrease: 0.25,
       startFragPrefetch: true,
+      enableWorker: false, // compiling it once more for a worker costs more than the parts of one stream ever do
       liveDurationInfinity: true,
       backBufferLength: 30,
     });
