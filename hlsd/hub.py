@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
 RESERVED_APPS: Final = frozenset({"_", "api", "healthz", "metrics", "readyz"})
 """First path parts that belong to the server itself."""
+RELAY: Final = "relay"
+"""The protocol of publishers that this server fetched itself: the operator's rule let them in."""
 _ABSENT: Final = Denial(404, "not found", "absent")
 
 
@@ -75,7 +77,7 @@ class Hub:
     async def publish(self, request: PublishRequest) -> Publication | Refuse:
         """Claims the name for the publisher, or says why not."""
         refusal = self._refusal(request)
-        if refusal is None and self._gate is not None:
+        if refusal is None and self._gate is not None and request.protocol != RELAY:
             grant = await self._gate.publish(request)
             if isinstance(grant, Denial):
                 refusal = Refuse(RefuseCode.LIMIT if grant.reason == "limit" else RefuseCode.DENIED, grant.words)

@@ -7,6 +7,7 @@ that viewers are served until the last publisher has been let go.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +19,7 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.relay.room import RelayRoom
 from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
@@ -63,6 +65,25 @@ def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> 
     return House(settings, clock, hub, sessions, web)
 
 
+def relay_of(house: House) -> RelayRoom:
+    """The relay room of a house; it is behind the hub's door for absent streams from then on."""
+    settings = house.settings
+    ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
+    room = RelayRoom(
+        settings.relay,
+        house.hub,
+        house.hub.find,
+        lambda: house.sessions,
+        house.clock,
+        house.sessions.bus,
+        structlog.get_logger(),
+        server_id=settings.server.id or socket.gethostname(),
+        own_ports=lambda: ports,
+    )
+    house.hub.on_demand = room
+    return room
+
+
 def _http(house: House) -> Room:
     return HttpServer(house.settings.http, house.web, structlog.get_logger())
 
@@ -75,8 +96,13 @@ def _rtmp(house: House) -> Room:
     return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, structlog.get_logger())
 
 
+def _relay(house: House) -> Room:
+    return relay_of(house)
+
+
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
+    ("relay", _relay),
     ("https", _https),
     ("http", _http),
 )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from hlsd.errors import HlsdError
@@ -22,7 +22,7 @@ READ_LIMIT = 256 * 1024
 
 
 class SourceError(HlsdError):
-    """A source or target cannot be had, or is lost. `final`: it was refused, so that trying again will not help soon."""
+    """A source or target cannot be had, or is lost. `final`: refused, so that trying again will not help soon."""
 
     def __init__(self, text: str, *, final: bool = False) -> None:
         super().__init__(text)
@@ -43,6 +43,11 @@ class Dial:
     def __init__(self, own_ports: Callable[[], Collection[int]], hosts: HostList | None = None) -> None:
         self._own_ports = own_ports
         self.hosts = hosts
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """What `relay.allow_hosts` lists; nothing for the operator's own rules."""
+        return () if self.hosts is None else self.hosts.entries
 
     async def resolve(self, address: Address) -> str:
         """The IP address to connect to. Raises SourceError."""

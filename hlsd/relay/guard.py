@@ -42,7 +42,8 @@ class HostList:
     """The hosts of `relay.allow_hosts`. Raises ValueError for an entry that is none."""
 
     def __init__(self, entries: Iterable[str]) -> None:
-        self._entries = [self._read(entry) for entry in entries]
+        self.entries = tuple(entries)
+        self._entries = [self._read(entry) for entry in self.entries]
 
     @staticmethod
     def _read(entry: str) -> _Entry:

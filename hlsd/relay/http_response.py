@@ -18,9 +18,6 @@ _LINE_LIMIT = 1024
 
 def request(address: Address, agent: str) -> bytes:
     """A GET for the address; user and password go along as basic credentials."""
-
-
-
     lines = [f"GET {address.target} HTTP/1.1", f"Host: {address.authority}", f"User-Agent: {agent}", "Accept: */*"]
     if address.user:
         lines.append(f"Authorization: Basic {base64.b64encode(unquote(address.user).encode()).decode()}")
@@ -28,7 +25,7 @@ def request(address: Address, agent: str) -> bytes:
 
 
 class ResponseReader:
-    """One response. `status` is 0 until the head is there; `headers` are in lower case; `done` when the body is over."""
+    """One response. `status` is 0 until the head is there, `headers` in lower case, `done` says the body is over."""
 
     def __init__(self) -> None:
         self.status = 0

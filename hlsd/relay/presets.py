@@ -25,7 +25,7 @@ def default_file() -> Path:
     return checkout if checkout.is_file() else Path("/etc/hlsd") / FILE
 
 
-def preset_urls(
+def preset_urls(  # noqa: PLR0913 - what a camera is
     make: str, file: Path | None, *, host: str, user: str, password: str, channel: str, sub: bool
 ) -> list[str]:  # fmt: skip
     """The URL templates of a camera; `channel` is a number, or a field such as {g1}. Raises PresetError."""

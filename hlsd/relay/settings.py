@@ -12,7 +12,7 @@ from hlsd.quantities import MIB, Duration, Size
 from hlsd.relay.address import Format, masked
 from hlsd.relay.guard import HostList
 from hlsd.relay.match import Match
-from hlsd.relay.presets import PresetError, preset_urls
+from hlsd.relay.presets import preset_urls
 from hlsd.relay.signs import Scheme
 from hlsd.relay.template import Signing, Template
 
@@ -85,7 +85,7 @@ class RelayRule(BaseModel):
         return {key: found[key] for key in type(self).model_fields if key in found}
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _goes_somewhere(self) -> Self:
         pattern = Match(self.match)
         if self.mode == "static" and pattern.literal is None:
             raise ValueError('a static rule names one stream: match = "app/stream"')
@@ -93,23 +93,24 @@ class RelayRule(BaseModel):
             raise ValueError("needs url, urls or preset")
         if self.preset and not self.host:
             raise ValueError("a preset needs host")
-        try:
-            templates = [Template(url) for url in (self.url, *self.urls) if url]
-        except PresetError as error:
-            raise ValueError(str(error)) from None
-        if self.mode == "push":
-            for url in (self.url, *self.urls):
-                if url and not url.startswith(("rtmp://", "rtmps://")):
-                    raise ValueError("a stream is pushed to rtmp:// or rtmps:// only")
+        given = [url for url in (self.url, *self.urls) if url]
+        if self.mode == "push" and (self.preset or not all(url.startswith(("rtmp://", "rtmps://")) for url in given)):
+            raise ValueError("a stream is pushed to rtmp:// or rtmps:// only")
         if self.backoff[0] <= 0 or self.backoff[1] < self.backoff[0]:
             raise ValueError("backoff is [first, longest] in seconds, above 0 and rising")
-        uses_sign = any("sign" in template.fields for template in templates)
-        if self.sign != "none" and not (self.sign_secret.get_secret_value() or self.sign_secret_env):
-            raise ValueError("sign needs sign_secret_env (or sign_secret)")
-        if uses_sign and self.sign == "none":
+        return self
+
+    @model_validator(mode="after")
+    def _is_signed_as_it_says(self) -> Self:
+        signed = any("sign" in Template(url).fields for url in (self.url, *self.urls) if url)
+        if signed and self.sign == "none":
             raise ValueError("the URL has {sign}: say which, sign = nms, aliyun or tencent")
-        if self.sign != "none" and not uses_sign and not self.preset:
+        if self.sign == "none":
+            return self
+        if not signed:
             raise ValueError("sign is made where {sign} stands in the URL: it stands nowhere")
+        if not (self.sign_secret.get_secret_value() or self.sign_secret_env):
+            raise ValueError("sign needs sign_secret_env (or sign_secret)")
         return self
 
 

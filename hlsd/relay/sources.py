@@ -16,7 +16,7 @@ from hlsd.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.client import Refused, read_url
 from hlsd.ingest.rtmp.play_client import PlayConnection
-from hlsd.media.flv import FileReader
+from hlsd.media import flv
 from hlsd.relay.address import Address
 from hlsd.relay.dial import Connection, Dial, SourceError
 from hlsd.relay.http_response import ResponseReader, request
@@ -24,6 +24,8 @@ from hlsd.relay.http_response import ResponseReader, request
 AGENT: Final = f"hlsd/{__version__}"
 READ: Final = 64 * 1024
 PING_AFTER: Final = 20.0
+EARLY_LIMIT: Final = 64 * 1024
+"""Bytes of a data tag before the first media that are kept."""
 
 
 class Feed(Protocol):
@@ -48,9 +50,9 @@ async def pull_rtmp(url: str, address: Address, dial: Dial, feed: Feed) -> None:
     connection = await dial.open(address)
     clock = asyncio.get_running_loop().time
     conversation = PlayConnection(conversation_url, clock())
-    reader, writer, ip = connection
+    _, writer, ip = connection
     try:
-        begun = False
+        opening = Opening(feed, ip, address.port)
         received = b""
         while True:
             writer.write(conversation.data_to_send())
@@ -63,10 +65,7 @@ async def pull_rtmp(url: str, address: Address, dial: Dial, feed: Feed) -> None:
                 feed.received(len(received))
             for event in conversation.receive_data(received, clock()):
                 if isinstance(event, Message):
-                    if not begun:
-                        await feed.begin(ip, address.port)
-                        begun = True
-                    _hand(feed, event.type_id, event.timestamp, event.body)
+                    await opening.tag(event.type_id, event.timestamp, event.body)
                 elif isinstance(event, Refused):
                     raise SourceError(f"refused: {event.code} {event.description}".rstrip(), final=True)
             if conversation.closed is not None:
@@ -100,8 +99,8 @@ async def pull_flv(address: Address, dial: Dial, feed: Feed) -> None:
     try:
         writer.write(request(address, AGENT))
         response = ResponseReader()
-        flv = FileReader()
-        begun = False
+        tags = flv.FileReader()
+        opening = Opening(feed, ip, address.port)
         while not response.done:
             received = await reader.read(READ)
             if not received:
@@ -111,7 +110,8 @@ async def pull_flv(address: Address, dial: Dial, feed: Feed) -> None:
             if response.status and response.status != 200:
                 final = 300 <= response.status < 500
                 raise SourceError(f"HTTP status {response.status}", final=final)
-            begun = await _feed_flv(flv, body, feed, begun=begun, ip=ip, port=address.port)
+            for tag in tags.feed(body):
+                await opening.tag(tag.type, tag.timestamp, tag.body)
         raise SourceError("the source has ended")
     except (OSError, ProtocolError, MediaError) as error:
         if isinstance(error, UnsupportedCodec):
@@ -121,16 +121,32 @@ async def pull_flv(address: Address, dial: Dial, feed: Feed) -> None:
         _goodbye(writer, b"")
 
 
-async def _feed_flv(flv: FileReader, octets: bytes, feed: Feed, *, begun: bool, ip: str, port: int) -> bool:
-    for tag in flv.feed(octets):
-        if not begun:
-            await feed.begin(ip, port)
-            begun = True
-        _hand(feed, tag.type, tag.timestamp, tag.body)
-    return begun
+class Opening:
+    """Claims the stream's name with the first audio or video, not before: servers send data where no stream is."""
+
+    def __init__(self, feed: Feed, ip: str, port: int) -> None:
+        self._feed = feed
+        self._ip = ip
+        self._port = port
+        self._early: list[tuple[int, bytes]] = []
+        self._open = False
+
+    async def tag(self, type_id: int, timestamp: int, body: bytes) -> None:
+        """The next tag. Raises SourceError."""
+        if not self._open:
+            if type_id == flv.SCRIPT:
+                self._early = [*self._early[-3:], (timestamp, body[:EARLY_LIMIT])]
+                return
+            await self._feed.begin(self._ip, self._port)
+            self._open = True
+            for time, early in self._early:
+                hand(self._feed, flv.SCRIPT, time, early)
+            self._early.clear()
+        hand(self._feed, type_id, timestamp, body)
 
 
-def _hand(feed: Feed, type_id: int, timestamp: int, body: bytes) -> None:
+def hand(feed: Feed, type_id: int, timestamp: int, body: bytes) -> None:
+    """Hands a tag on; a codec that is not carried is a refusal."""
     try:
         feed.tag(type_id, timestamp, body)
     except UnsupportedCodec as error:

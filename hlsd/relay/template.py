@@ -72,7 +72,7 @@ class Template:
         """The names of the fields in a text."""
         return {match[1] for match in _FIELD.finditer(text)}
 
-    def fill(
+    def fill(  # noqa: PLR0913 - what an address is made of
         self,
         subject: Subject,
         *,
