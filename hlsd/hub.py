@@ -60,6 +60,8 @@ class Hub:
     ) -> None:
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
+        self.published: list[Callable[[PublishRequest, Stream], None]] = []
+        """Called when a publisher has been let in, before its first unit: what feeds on every stream attaches here."""
         self._gate = gate
         self._settings = settings
         self._clock = clock
@@ -114,6 +116,8 @@ class Hub:
             protocol=request.protocol,
             agent=request.user_agent[:128],
         )
+        for tell in self.published:
+            tell(request, stream)
         return hold
 
     # As delivery sees it.

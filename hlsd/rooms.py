@@ -81,6 +81,7 @@ def relay_of(house: House) -> RelayRoom:
         own_ports=lambda: ports,
     )
     house.hub.on_demand = room
+    house.hub.published.append(room.published)
     return room
 
 

@@ -23,6 +23,7 @@ from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCod
 from hlsd.relay.address import Address, Kind, kind_of, masked, read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import SourceError
+from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
 from hlsd.relay.sources import Feed
 from hlsd.relay.template import VIA, Subject, carried
@@ -43,17 +44,6 @@ class Fetching(Protocol):
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
         """Feeds from an address until the source is lost; raises SourceError."""
         ...
-
-
-class Figures:
-    """One relay's counts since it came to be."""
-
-    __slots__ = ("bytes", "failures", "starts")
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.starts = 0
-        self.failures = 0
 
 
 class Pull:

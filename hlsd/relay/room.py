@@ -10,19 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.events import Bus
-from hlsd.ports import Admission, Denial, Playable, PlayRequest
+from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
+from hlsd.relay.figures import Figures
 from hlsd.relay.guard import HostList
 from hlsd.relay.plan import Plan, plan_of
-from hlsd.relay.pull import Figures, Pull
+from hlsd.relay.pull import PROTOCOL, Pull
+from hlsd.relay.push import Fan, Push
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import Feed, pull_flv, pull_rtmp
 from hlsd.relay.template import Subject, looped
@@ -30,6 +33,8 @@ from hlsd.relay.template import Subject, looped
 SWEEP: Final = 0.5
 REFUSED_FOR: Final = 2.0
 """Seconds for which a stream that every origin refused is not asked for again."""
+OUTPUT: Final = "push"
+"""The name of the room among a stream's outputs."""
 _REMEMBERED: Final = 10_000
 
 ABSENT: Final = Denial(404, "not found", "absent")
@@ -50,6 +55,21 @@ class Viewer(Protocol):
     @property
     def protocol(self) -> str:
         """Whether it asks again and again ("hls"), or lives on a connection (all others)."""
+        ...
+
+
+class Published(Protocol):
+    """A stream that has a publisher, as far as a push must know it."""
+
+    app: str
+    name: str
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on."""
+        ...
+
+    def detach(self, room: str) -> None:
+        """Ends `attach`."""
         ...
 
 
@@ -79,11 +99,15 @@ class RelayRoom:
         self.plans = [plan_of(rule, number, settings.presets) for number, rule in enumerate(settings.rules, 1)]
         self.figures: dict[str, Figures] = {plan.name: Figures() for plan in self.plans}
         self.pulls: dict[Key, Pull] = {}
+        self.fans: dict[Key, Fan] = {}
+        self.pushes: dict[Push, Fan] = {}
+        self.max_seconds = settings.push_seconds
+        self.max_bytes = settings.push_bytes
         self._find = find
         self._viewers = viewers
         self._trusted = Dial(own_ports)
         self._guarded = Dial(own_ports, self.hosts)
-        self._tasks: dict[Pull, asyncio.Task[None]] = {}
+        self._tasks: dict[Pull | Push, asyncio.Task[None]] = {}
         self._refused: dict[Key, float] = {}
         self._sweeping: asyncio.Task[None] | None = None
         self._open = False
@@ -111,6 +135,8 @@ class RelayRoom:
             self._sweeping = None
         for pull in list(self.pulls.values()):
             pull.stop("shutdown")
+        for push in list(self.pushes):
+            push.stop("shutdown")
         await _ended(self._tasks.values(), deadline)
 
     # As the hub sees it.
@@ -238,11 +264,68 @@ class RelayRoom:
             else:
                 pull.sweep(now)
 
+    # Pushes.
+
+    def published(self, request: PublishRequest, stream: Published) -> None:
+        """A publisher has been let in: its stream goes on to every target that a rule names."""
+        key = (request.app, request.name)
+        subject = Subject(*key, request.query)
+        if key in self.fans or not self._open:
+            return
+        if looped(request.query, self.server_id) and request.protocol != PROTOCOL:
+            self.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
+            return
+        plans = [plan for plan in self.plans if plan.mode == "push" and plan.match.groups(*key) is not None]
+        if plans:
+            fan = self._fan(key, subject, stream)
+            for plan in plans:
+                self._push(fan, plan, subject)
+
+    def _fan(self, key: Key, subject: Subject, stream: Published) -> Fan:
+        def ended(over: Fan) -> None:
+            if self.fans.get(key) is over:
+                del self.fans[key]
+            stream.detach(OUTPUT)
+
+        fan = Fan(subject, ended)
+        self.fans[key] = fan
+        stream.attach(OUTPUT, fan)
+        return fan
+
+    def _push(self, fan: Fan, plan: Plan, subject: Subject) -> list[Push]:
+        groups = plan.match.groups(subject.app, subject.name) or ()
+        begun: list[Push] = []
+        for template in plan.templates:
+            if len(self.pushes) >= self.settings.max_pushes:
+                self.log.warning("push not started: relay.max_pushes is reached", rule=plan.name)
+                break
+            figures = self.figures.setdefault(plan.name, Figures())
+            push = Push(self, plan, template, subject._replace(groups=groups), figures)
+            fan.add(push)
+            self.pushes[push] = fan
+            begun.append(push)
+            task = asyncio.create_task(push.run(), name=f"push {plan.name}")
+            self._tasks[push] = task
+            task.add_done_callback(partial(self._pushed, push))
+        return begun
+
+    def _pushed(self, push: Push, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(push, None)
+        fan = self.pushes.pop(push, None)
+        if fan is not None:
+            fan.remove(push)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.error("relay push failed", rule=push.plan.name, exc_info=task.exception())
+
     # How media is fetched.
+
+    def dial(self, plan: Plan) -> Dial:
+        """The way out for a plan."""
+        return self._guarded if plan.guarded else self._trusted
 
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
         """Feeds from the address until the source is lost; raises SourceError."""
-        dial = self._guarded if plan.guarded else self._trusted
+        dial = self.dial(plan)
         if kind == "rtmp":
             await pull_rtmp(url, address, dial, feed)
         elif kind == "flv":

@@ -154,7 +154,7 @@ class RelaySettings(BaseModel):
     )
     child_memory: Size = Field(
         default=1024 * MIB,
-        ge=256 * MIB,
+        ge=384 * MIB,
         description="Address space of the process that reads an RTSP, HLS, MPEG-TS or file source, bytes; beyond it "
         "that process fails and is started again.",
     )
