@@ -1,8 +1,8 @@
 """Is the process that reads one source with libav and hands its media to the relay that started it.
 
 `python -m hlsd.relay_child` takes an order, one line of JSON, on standard input; writes FLV to standard output; says
-why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it writes no files,
-it ends as soon as its input does, libav may use the protocols of its kind of source and no others, and never speaks
+why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it writes no
+files, it ends as soon as its input does, libav may use the protocols of its kind of source and no others, and never speaks
 HTTP itself: playlists, segments and streams are fetched here, each address judged like the first one.
 """
 
@@ -238,9 +238,11 @@ def main() -> int:
         run(order, sys.stdout.buffer)
     except BrokenPipeError:
         os._exit(0)
-    except (HlsdError, OSError, ValueError, MemoryError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-        sys.stderr.write(f"{reason}\n")
+    except (av.FFmpegError, OSError) as error:
+        sys.stderr.write(f"{error.strerror or type(error).__name__}\n")  # its whole text has the address in it
+        return 1
+    except (HlsdError, ValueError, MemoryError) as error:
+        sys.stderr.write(f"{error or type(error).__name__}\n")
         return 1
     return 0
 

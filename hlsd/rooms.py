@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -19,7 +20,9 @@ from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.relay.relays import Relays
 from hlsd.relay.room import RelayRoom
+from hlsd.relay.tasks import TaskStore
 from hlsd.sessions.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,31 +60,35 @@ class House:
     sessions: Registry
     web: Starlette
     """What HTTP answers, on every port of it."""
+    relay: RelayRoom
+    """Its `relays` are what the API asks."""
 
 
 def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> House:
     """The house around a hub."""
     web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
-    return House(settings, clock, hub, sessions, web)
+    return House(settings, clock, hub, sessions, web, relay_of(settings, clock, hub, sessions))
 
 
-def relay_of(house: House) -> RelayRoom:
-    """The relay room of a house; it is behind the hub's door for absent streams from then on."""
-    settings = house.settings
+def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> RelayRoom:
+    """The relay room; it is behind the hub's door for absent streams from then on."""
     ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
     room = RelayRoom(
         settings.relay,
-        house.hub,
-        house.hub.find,
-        lambda: house.sessions,
-        house.clock,
-        house.sessions.bus,
+        hub,
+        hub.find,
+        lambda: sessions,
+        clock,
+        sessions.bus,
         structlog.get_logger(),
         server_id=settings.server.id or socket.gethostname(),
         own_ports=lambda: ports,
+        on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
     )
-    house.hub.on_demand = room
-    house.hub.published.append(room.published)
+    room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
+    room.relays.restore()
+    hub.on_demand = room
+    hub.published.append(room.published)
     return room
 
 
@@ -98,7 +105,7 @@ def _rtmp(house: House) -> Room:
 
 
 def _relay(house: House) -> Room:
-    return relay_of(house)
+    return house.relay
 
 
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (

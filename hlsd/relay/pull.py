@@ -144,14 +144,13 @@ class Pull:
 
     async def _try(self, url: str) -> tuple[bool, bool]:
         """Whether it brought media for a while, and whether it was refused for good."""
-        starts = self._figures.starts
-        refused = False
         try:
             address = read_address(url)
             kind = kind_of(address, self.plan.form)
             attempt = asyncio.ensure_future(self._room.fetch(url, address, kind, self.plan, self))
         except ValueError as error:
             self.error = str(error)
+            self._figures.starts["refused"] += 1
             return False, True
         self._attempt = attempt
         try:
@@ -162,10 +161,11 @@ class Pull:
                 attempt.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await attempt
+            began = bool(self._began)
             refused, why = self._verdict(attempt)
+            if not began:
+                self._figures.starts["refused" if refused else "timeout" if why == "no_data" else "error"] += 1
             brought = self._release(why)
-        if self._figures.starts == starts:
-            self._figures.failures += 1
         return brought, refused
 
     def _verdict(self, attempt: asyncio.Task[None]) -> tuple[bool, str]:
@@ -190,6 +190,7 @@ class Pull:
             return False
         lasted = self._room.clock.monotonic() - self._began
         self._began = 0.0
+        self._figures.up -= 1
         if publication is not None:
             if intake is not None:
                 try:
@@ -213,7 +214,7 @@ class Pull:
     def received(self, size: int) -> None:
         """Counts bytes of the connection."""
         self.received_bytes += size
-        self._figures.bytes += size
+        self._figures.received_bytes += size
         if self._publication is not None:
             self._publication.received(size)
 
@@ -232,7 +233,8 @@ class Pull:
         self._publication = verdict
         self._intake = Intake(verdict, now)
         self._heard = self._began = now
-        self._figures.starts += 1
+        self._figures.starts["ok"] += 1
+        self._figures.up += 1
         self._log.info("relay started", url=self.shown)
         self._tell_began(self)
         self._tell(Action.RELAY_START)

@@ -176,11 +176,13 @@ class Push:
     async def _try(self) -> float:
         """One connection; returns the seconds to wait before the next."""
         began = 0.0
+        result = "error"
         clock = self._room.clock.monotonic
         try:
             push = await self._connect()
             began = clock()
-            self._figures.starts += 1
+            self._figures.starts["ok"] += 1
+            self._figures.up += 1
             self._log.info("relay push started", url=self.shown)
             self._tell(Action.RELAY_START)
             try:
@@ -190,17 +192,19 @@ class Push:
                 self._drop(count=False)
                 await _close(push)
         except PushRefused as error:
+            result = "refused"
             self.error = str(error)
             self._backoff.failures = max(self._backoff.failures, 4)  # it has said no: no use in hurrying
         except (HlsdError, OSError, ValueError) as error:
             self.error = str(error)
         finally:
             if began:
+                self._figures.up -= 1
                 self._tell(Action.RELAY_STOP, reason=self.over or "closed")
         if began and clock() - began >= STABLE:
             self._backoff.good()
         elif not began:
-            self._figures.failures += 1
+            self._figures.starts[result] += 1
         self._log.info("relay target lost" if began else "relay target not reached", url=self.shown, reason=self.error)
         return self._backoff.pause(random.random())  # noqa: S311 - jitter
 
@@ -247,7 +251,7 @@ class Push:
             size = push.sent - sent
             sent = push.sent
             self.sent_bytes += size
-            self._figures.bytes += size
+            self._figures.sent_bytes += size
 
     def _tell(self, action: Action, **more: object) -> None:
         self._sequence += 1

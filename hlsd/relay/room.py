@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -21,7 +21,7 @@ from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, Publish
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
-from hlsd.relay.figures import Figures
+from hlsd.relay.figures import Figures, RuleFigures
 from hlsd.relay.guard import HostList
 from hlsd.relay.plan import Plan, plan_of
 from hlsd.relay.pull import PROTOCOL, Pull
@@ -29,6 +29,9 @@ from hlsd.relay.push import Fan, Push
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import Feed, pull_flv, pull_rtmp
 from hlsd.relay.template import Subject, looped
+
+if TYPE_CHECKING:
+    from hlsd.relay.relays import Relays
 
 SWEEP: Final = 0.5
 REFUSED_FOR: Final = 2.0
@@ -88,6 +91,8 @@ class RelayRoom:
         *,
         server_id: str,
         own_ports: Callable[[], Collection[int]] = tuple,
+        figures: Callable[[str, str], Figures] | None = None,
+        on_air: Callable[[], Iterable[Published]] = tuple,
     ) -> None:
         self.settings = settings
         self.admission = admission
@@ -97,7 +102,14 @@ class RelayRoom:
         self.server_id = server_id
         self.hosts = HostList(settings.allow_hosts)
         self.plans = [plan_of(rule, number, settings.presets) for number, rule in enumerate(settings.rules, 1)]
-        self.figures: dict[str, Figures] = {plan.name: Figures() for plan in self.plans}
+        self.relays: Relays | None = None
+        """What the API asks; `hlsd.rooms` puts it here."""
+        self.plans_by_api: list[Plan] = []
+        self._kept: dict[tuple[str, str], Figures] = {}
+        self._figures = figures or (lambda rule, mode: self._kept.setdefault((rule, mode), RuleFigures()))
+        self._on_air = on_air
+        for plan in self.plans:
+            self._figures(plan.name, plan.mode)  # rules that have done nothing yet are figures too
         self.pulls: dict[Key, Pull] = {}
         self.fans: dict[Key, Fan] = {}
         self.pushes: dict[Push, Fan] = {}
@@ -106,7 +118,7 @@ class RelayRoom:
         self._find = find
         self._viewers = viewers
         self._trusted = Dial(own_ports)
-        self._guarded = Dial(own_ports, self.hosts)
+        self.guarded = Dial(own_ports, self.hosts)
         self._tasks: dict[Pull | Push, asyncio.Task[None]] = {}
         self._refused: dict[Key, float] = {}
         self._sweeping: asyncio.Task[None] | None = None
@@ -120,9 +132,7 @@ class RelayRoom:
     async def start(self) -> None:
         """Begins the static pulls."""
         self._open = True
-        for plan in self.plans:
-            if plan.mode == "static":
-                self.keep(plan)
+        self._keep_static()
         self._sweeping = asyncio.create_task(self._sweep(), name="relay sweep")
 
     async def stop(self, deadline: float) -> None:
@@ -138,6 +148,8 @@ class RelayRoom:
         for push in list(self.pushes):
             push.stop("shutdown")
         await _ended(self._tasks.values(), deadline)
+        if self.relays is not None:
+            self.relays.close()
 
     # As the hub sees it.
 
@@ -168,18 +180,46 @@ class RelayRoom:
         playable = self._find(*key)
         return None if playable is not None and not playable.ended else LATE
 
+    # As the API sees it.
+
+    def add(self, plan: Plan) -> None:
+        """Takes a task up; it has effect on streams that are on air too."""
+        self.plans_by_api.append(plan)
+        if not self._open:
+            return
+        self._keep_static()
+        if plan.mode == "push":
+            for stream in self._on_air():
+                key = (stream.app, stream.name)
+                if plan.match.groups(*key) is not None:
+                    fan = self.fans.get(key) or self._fan(key, Subject(*key, {}), stream)
+                    self._push(fan, plan, fan.subject)
+
+    def remove(self, plan: Plan) -> None:
+        """Gives a task up, and ends what runs of it."""
+        self.plans_by_api = [each for each in self.plans_by_api if each is not plan]
+        for relay in self.of(plan):
+            relay.stop("removed")
+
+    def of(self, plan: Plan) -> list[Pull | Push]:
+        """What runs of a rule or task."""
+        return [relay for relay in self.running() if relay.plan is plan]
+
+    def running(self) -> list[Pull | Push]:
+        """Every relay of this instant."""
+        return [*self.pulls.values(), *self.pushes]
+
     # Pulls.
 
-    def keep(self, plan: Plan) -> Pull | None:
-        """Pulls the stream that the plan names until it is stopped; None if there is one, or no room for it."""
-        key = plan.match.literal
-        if key is None or key in self.pulls or len(self.pulls) >= self.settings.max_pulls:
-            self.log.warning("relay not started: the stream has one, or relay.max_pulls is reached", rule=plan.name)
-            return None
-        return self._pull(key, plan, Subject(*key, {}))
+    def _keep_static(self) -> None:
+        """Pulls what is to be pulled always and is not: at the start, and again when somebody ended it."""
+        for plan in (*self.plans, *self.plans_by_api):
+            key = plan.match.literal
+            if plan.mode == "static" and key and key not in self.pulls and len(self.pulls) < self.settings.max_pulls:
+                self._pull(key, plan, Subject(*key, {}))
 
     def _plan_for(self, app: str, name: str) -> tuple[Plan, tuple[str, ...]] | None:
-        for plan in self.plans:
+        for plan in (*self.plans, *self.plans_by_api):
             if plan.mode == "pull":
                 groups = plan.match.groups(app, name)
                 if groups is not None:
@@ -203,7 +243,7 @@ class RelayRoom:
         return self._pull(key, plan, Subject(*key, request.query, groups))
 
     def _pull(self, key: Key, plan: Plan, subject: Subject) -> Pull:
-        pull = Pull(self, plan, subject, self.figures.setdefault(plan.name, Figures()), self._began)
+        pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
         self.pulls[key] = pull
         task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
         self._tasks[pull] = task
@@ -246,6 +286,7 @@ class RelayRoom:
             now = self.clock.monotonic()
             if self._refused:
                 self._refused = {key: until for key, until in self._refused.items() if until > now}
+            self._keep_static()
             if self.pulls:
                 self._look(now)
 
@@ -275,7 +316,8 @@ class RelayRoom:
         if looped(request.query, self.server_id) and request.protocol != PROTOCOL:
             self.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
             return
-        plans = [plan for plan in self.plans if plan.mode == "push" and plan.match.groups(*key) is not None]
+        every = (*self.plans, *self.plans_by_api)
+        plans = [plan for plan in every if plan.mode == "push" and plan.match.groups(*key) is not None]
         if plans:
             fan = self._fan(key, subject, stream)
             for plan in plans:
@@ -299,7 +341,7 @@ class RelayRoom:
             if len(self.pushes) >= self.settings.max_pushes:
                 self.log.warning("push not started: relay.max_pushes is reached", rule=plan.name)
                 break
-            figures = self.figures.setdefault(plan.name, Figures())
+            figures = self._figures(plan.name, plan.mode)
             push = Push(self, plan, template, subject._replace(groups=groups), figures)
             fan.add(push)
             self.pushes[push] = fan
@@ -321,7 +363,7 @@ class RelayRoom:
 
     def dial(self, plan: Plan) -> Dial:
         """The way out for a plan."""
-        return self._guarded if plan.guarded else self._trusted
+        return self.guarded if plan.guarded else self._trusted
 
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
         """Feeds from the address until the source is lost; raises SourceError."""
