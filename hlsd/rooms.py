@@ -86,7 +86,6 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> 
         on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
     )
     room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
-    room.relays.restore()
     hub.on_demand = room
     hub.published.append(room.published)
     return room

@@ -65,7 +65,7 @@ class Relays:
         self._plans: dict[str, tuple[Task, Plan]] = {}
 
     def restore(self) -> None:
-        """Takes up the stored tasks; before the room starts. A host that is no longer listed is tried in vain."""
+        """Takes up the stored tasks: the room's start. A host that is no longer listed is tried in vain."""
         for task in self._store.load():
             self._take(task)
 

@@ -131,6 +131,8 @@ class RelayRoom:
 
     async def start(self) -> None:
         """Begins the static pulls."""
+        if self.relays is not None:
+            self.relays.restore()
         self._open = True
         self._keep_static()
         self._sweeping = asyncio.create_task(self._sweep(), name="relay sweep")

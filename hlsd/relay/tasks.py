@@ -35,14 +35,17 @@ class Task(BaseModel):
 
 
 class TaskStore:
-    """The stored tasks. `path` is the state file; None keeps nothing."""
+    """The stored tasks. `path` is the state file, opened by `load`; None keeps nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._log = structlog.get_logger()
-        self._file = self._open(path)
+        self._path = path
+        self._file: sqlite3.Connection | None = None
 
     def load(self) -> list[Task]:
         """All tasks, oldest first; one that cannot be read is left out, with a line in the log."""
+        if self._file is None:
+            self._file = self._open(self._path)
         if self._file is None:
             return []
         try:
