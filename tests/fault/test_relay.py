@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,14 @@ def relay_of(server: Server) -> RelayRoom:
 
 def address(server: Server, path: str) -> str:
     return f"http://127.0.0.1:{server.rooms['http'].port}/{path}"
+
+
+def _serves(origin: FlvOrigin) -> bool:
+    return origin.open == 1
+
+
+def _files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def rule(*urls: str, **more: object) -> dict[str, object]:
@@ -92,7 +101,7 @@ async def test_origin_killed_and_swapped_continues_the_playlist(tmp_path: Path) 
             for number in range(1, 11):
                 gone, other = (one, two) if one.open else (two, one)
                 await gone.stop()
-                await until(lambda other=other: other.open == 1)
+                await until(partial(_serves, other))
                 await gone.start()
 
                 async def breaks(wanted: int = number) -> bool:
@@ -122,10 +131,10 @@ async def test_fifty_cycles_leave_nothing_behind(tmp_path: Path) -> None:
             await until(lambda: not origin.open)
             gc.collect()
             if not turn:
-                before = len(os.listdir("/proc/self/fd"))
+                before = _files()
         await until(lambda: not room._tasks)
         await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name().startswith("relay rule")])
-        await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+        await until(lambda: _files() <= before)
         assert len(origin.asked) == 50
 
 
@@ -150,7 +159,7 @@ async def test_a_publisher_of_the_same_name_goes_before_the_pull(tmp_path: Path)
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_reader_that_crashes_or_hangs_is_started_again(tmp_path: Path, blow: signal.Signals) -> None:
-    """libav may do what it likes in there: the stream comes back, and no process stays."""
+    """Libav may do what it likes in there: the stream comes back, and no process stays."""
     from tests.support.footage import Film
 
     film = Film(seconds=4, gop=25).make(tmp_path / "films")
@@ -172,7 +181,7 @@ async def test_a_server_does_not_feed_itself(tmp_path: Path) -> None:
         port = other.rooms["rtmp"].port
         rules = [rule(f"rtmp://127.0.0.1:{port}/{{app}}/{{stream}}", start_timeout=20)]
         async with edge(tmp_path / "edge", rules) as server, client() as http:
-            itself = f"live/film.m3u8?hlsd-via=first,edge"
+            itself = "live/film.m3u8?hlsd-via=first,edge"
             assert (await http.get(address(server, itself))).status_code == 404
             assert not relay_of(server).pulls
     own = {"rtmp__port": port}

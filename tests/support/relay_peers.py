@@ -1,4 +1,4 @@
-"""Stands in for the other end of a relay: an HTTP-FLV origin that counts, a real nginx-rtmp, a listener nobody may reach.
+"""Stands in for the other end of a relay: an HTTP-FLV origin that counts, a real nginx-rtmp, a sink to stay away from.
 
 Everything listens on loopback and runs in the test's own event loop, or as a process that its context manager ends.
 """
@@ -13,7 +13,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hlsd.app import Server
 from hlsd.config import load
@@ -105,7 +105,7 @@ class FlvOrigin:
             await writer.drain()
             shift += int(SECONDS * 1000)
 
-    async def __aenter__(self) -> FlvOrigin:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

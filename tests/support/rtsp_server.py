@@ -11,7 +11,8 @@ import sys
 PIPELINE = (
     "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=180,framerate=25/1"
     " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=300 ! rtph264pay name=pay0 pt=96"
-    " audiotestsrc is-live=true wave=sine ! audio/x-raw,rate=48000,channels=2 ! avenc_aac ! rtpmp4gpay name=pay1 pt=97 )"
+    " audiotestsrc is-live=true wave=sine ! audio/x-raw,rate=48000,channels=2"
+    " ! avenc_aac ! rtpmp4gpay name=pay1 pt=97 )"
 )
 
 
