@@ -15,15 +15,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx
 
 from bench import machine, report
-from hlsd.clock import SystemClock
+from hlsd.ingest.rtmp.chunk import Message
+from hlsd.ingest.rtmp.server import PublishRequested, ServerConnection
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.ingest.rtmp_server import RtmpServer
-from hlsd.ingest.settings import RtmpSettings
-from hlsd.ports import Publication, PublishRequest, Refuse
 from hlsd.publish import SET_DATA_FRAME, Source
 from hlsd.tagger import SCRIPT, VIDEO, Tag
 from tests.support.footage import Film
@@ -52,65 +51,34 @@ class Run:
     p99: float
 
 
-class Arrivals:
-    """Takes what each server pushes, and notes when a picture's bytes come (as an admission and an intake)."""
+class Listener(asyncio.Protocol):
+    """Takes one push and notes the first arrival of each picture under the stream's name, as soon as it is there."""
 
-    def __init__(self) -> None:
-        self.at: dict[str, dict[bytes, float]] = {}
+    def __init__(self, arrivals: dict[str, dict[bytes, float]]) -> None:
+        self._arrivals = arrivals
+        self._at: dict[bytes, float] = {}
+        self._conversation = ServerConnection(time.monotonic())
+        self._transport: asyncio.Transport | None = None
 
-    async def publish(self, request: PublishRequest) -> Publication | Refuse:
-        """Lets in whoever comes; the stream's name says which server it is."""
-        return _Publication(request.name)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A server comes."""
+        self._transport = cast(asyncio.Transport, transport)
 
-    def intake(self, publication: Publication, _now: float) -> _Taker:
-        """Where the tags of one server go."""
-        assert isinstance(publication, _Publication)
-        return _Taker(self.at.setdefault(publication.name, {}))
-
-
-class _Publication:
-    """A publication that goes nowhere."""
-
-    origin = 0
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def tracks(self, tracks: object) -> None:
-        """Nothing."""
-
-    def unit(self, unit: object) -> None:
-        """Nothing."""
-
-    def jump(self) -> None:
-        """Nothing."""
-
-    def received(self, size: int) -> None:
-        """Nothing."""
-
-    def repaired(self, kind: str) -> None:
-        """Nothing."""
-
-    def end(self, reason: str) -> None:
-        """Nothing."""
-
-
-class _Taker:
-    """Notes the first arrival of each picture."""
-
-    def __init__(self, at: dict[bytes, float]) -> None:
-        self._at = at
-
-    def tag(self, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:  # noqa: ARG002
-        """Takes a tag."""
-        if type_id == VIDEO and body[1] == 1:
-            self._at.setdefault(body[5:], time.monotonic())
-
-    def tick(self, now: float) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+    def data_received(self, received: bytes) -> None:
+        """Bytes of the push."""
+        assert self._transport is not None
+        now = time.monotonic()
+        while True:
+            for event in self._conversation.receive_data(received, now):
+                if isinstance(event, PublishRequested):
+                    self._at = self._arrivals.setdefault(event.name, {})
+                    self._conversation.accept_publish(now)
+                elif isinstance(event, Message) and event.type_id == VIDEO and event.body[1] == 1:
+                    self._at.setdefault(event.body[5:], now)
+            if not self._conversation.more:
+                break
+            received = b""
+        self._transport.write(self._conversation.data_to_send())
 
 
 def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Sequence[str] = ()) -> bool:
@@ -123,33 +91,32 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
         film = Film(seconds=seconds + 4, width=640, height=360, rate=25, gop=50, bitrate=800_000).make(Path(folder))
         tags = list(Source(film).tags())
         for number in range(rounds):
-            for link in LINKS:
+            for link, words in LINKS.items():
                 for count in counts:
                     measured = asyncio.run(_chain(tags, link, count, Path(folder) / f"{link}{number}"))
                     runs += measured
                     shown = ", ".join(f"hop {one.hop} p50 {one.p50:.1f} p99 {one.p99:.1f} ms" for one in measured)
-                    print(f"round {number + 1}/{rounds}  {LINKS[link]}: {shown}", flush=True)
+                    print(f"round {number + 1}/{rounds}  {words}: {shown}", flush=True)
     return _write(runs, seconds, rounds)
 
 
 async def _chain(tags: Sequence[Tag], link: str, count: int, folder: Path) -> list[Run]:
-    arrivals = Arrivals()
-    settings = RtmpSettings.model_validate({"bind": "127.0.0.1", "port": 0})
-    listener = RtmpServer(settings, arrivals, arrivals.intake, SystemClock())
-    await listener.start()
+    arrivals: dict[str, dict[bytes, float]] = {}
+    listener = await asyncio.get_running_loop().create_server(lambda: Listener(arrivals), "127.0.0.1", 0)
+    port = int(listener.sockets[0].getsockname()[1])
     servers = [HlsdServer(folder / str(place), env={"HLSD_SERVER__ID": f"s{place}"}) for place in range(count)]
     started: list[HlsdServer] = []
     try:
         for place, server in enumerate(servers):
-            _configure(server, place, servers, link, listener.port)
+            _configure(server, place, servers, link, port)
             await asyncio.to_thread(server.start)
             started.append(server)
         sent = await _publish(servers[0].rtmp("film"), servers[-1].hls("film"), tags)
     finally:
         for server in started:
             await asyncio.to_thread(server.stop)
-        await listener.stop(1.0)
-    stages = [sent, *(arrivals.at.get(f"film{place}", {}) for place in range(count))]
+        listener.close()
+    stages = [sent, *(arrivals.get(f"film{place}", {}) for place in range(count))]
     runs: list[Run] = []
     for hop in range(1, len(stages)):
         before, after = stages[hop - 1], stages[hop]
