@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
+from hlsd.ingest.rounds import AVAILABLE, Rounds
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
 from hlsd.ingest.rtmp.server import PlayRequested, PublishEnded, PublishRequested, ServerConnection, ServerLimits
@@ -23,8 +24,6 @@ from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 
 _WRITE_BUFFER = 256 * 1024
-_GATHERED = 256 * 1024
-"""Bytes of a publisher's that do not wait for a turn."""
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
 
@@ -70,14 +69,11 @@ class RtmpRoom(Protocol):
     clock: Clock
     log: FilteringBoundLogger
     connections: set[RtmpPeer]
+    rounds: Rounds
     refused_connections: int
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
         """Runs the wait for an admission beside the connection."""
-        ...
-
-    def gather(self, peer: RtmpPeer) -> None:
-        """The connection has media: calls its `take_turn` within a few milliseconds."""
         ...
 
     def forget(self, peer: RtmpPeer) -> None:
@@ -108,9 +104,8 @@ class RtmpPeer(asyncio.Protocol):
         self.effort = 0
         """The conversation's effort at the last sweep: the measure of the second under way."""
         self.scheduled = False
-        self.gathered: list[bytes] = []
-        """What a publisher has sent since the room's last turn."""
-        self.gathered_size = 0
+        self.fd = -1
+        """Its socket, while it is read in the room's rounds."""
 
     # What asyncio calls.
 
@@ -135,27 +130,7 @@ class RtmpPeer(asyncio.Protocol):
         publication = self.publication
         if publication is not None:
             publication.received(len(received))
-        if self.sink is None:
-            self._turn(received)
-            return
-        # Media waits a few milliseconds for that of other publishers: one turn for all of them finds the way from chunk
-        # to segment in the processor's caches (a tenth off the cost of 20 publishers).
-        if not self.gathered:
-            self.room.gather(self)
-        self.gathered.append(received)
-        self.gathered_size += len(received)
-        if self.gathered_size >= _GATHERED:
-            self.take_turn()
-
-    def take_turn(self) -> None:
-        """Works off what was gathered."""
-        if not self.gathered:
-            return
-        received = self.gathered[0] if len(self.gathered) == 1 else b"".join(self.gathered)
-        self.gathered.clear()
-        self.gathered_size = 0
-        if not self.lost and self.go_by is None:
-            self._turn(received)
+        self._turn(received)
 
     def eof_received(self) -> bool:
         """Nothing can follow: closes."""
@@ -175,7 +150,7 @@ class RtmpPeer(asyncio.Protocol):
         """Ends what still runs."""
         if self.transport is None or self not in self.room.connections:
             return
-        self.take_turn()
+        self._out_of_rounds()
         self.lost = True
         self._end("closed" if exc is None else "error:connection")
         self.room.forget(self)
@@ -309,6 +284,9 @@ class RtmpPeer(asyncio.Protocol):
             return
         self._flush()
         self.go_by = self.room.clock.monotonic() + LINGER
+        if self.fd >= 0:
+            self._out_of_rounds()
+            self.paused = True
         if gently and transport.can_write_eof() and not transport.is_closing():
             # Half a close: the peer sees the end behind our last words, and what it still sends is read and dropped
             # instead of answered with a reset that would tear those words from its buffer.
@@ -324,12 +302,14 @@ class RtmpPeer(asyncio.Protocol):
     def abort(self) -> None:
         """Closes without waiting for anything."""
         self._end("shutdown")
+        self._out_of_rounds()
         if self.transport is not None:
             self.transport.abort()
 
     def _fail(self, error: Exception) -> None:
         self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
         self._end("error:internal")
+        self._out_of_rounds()
         if self.transport is not None:
             self.transport.abort()
 
@@ -349,7 +329,10 @@ class RtmpPeer(asyncio.Protocol):
         if self.write_full or exhausted or more or self.conversation.awaiting:
             if not self.paused and self.transport is not None and not self.transport.is_closing():
                 self.paused = True
-                self.transport.pause_reading()
+                if self.fd >= 0:
+                    self._out_of_rounds()
+                else:
+                    self.transport.pause_reading()
             if more and not self.scheduled and not self.write_full and not exhausted:
                 self.scheduled = True
                 asyncio.get_running_loop().call_soon(self._go_on)
@@ -357,8 +340,31 @@ class RtmpPeer(asyncio.Protocol):
             self._resume()
 
     def _resume(self) -> None:
-        if self.paused and self.transport is not None and not self.transport.is_closing():
-            self.paused = False
+        """Reads on: media in the room's rounds, all else by the transport."""
+        transport = self.transport
+        media = self.sink is not None and not self.secure and AVAILABLE
+        if transport is None or transport.is_closing() or (not self.paused and media is (self.fd >= 0)):
+            return
+        if media and self.fd < 0:
+            if not self.paused:
+                transport.pause_reading()
+            self.fd = transport.get_extra_info("socket").fileno()
+            self.room.rounds.join(self.fd, self)
+        else:
+            self._out_of_rounds()
+            transport.resume_reading()
+        self.paused = False
+
+    def _out_of_rounds(self) -> None:
+        """Nobody reads it now."""
+        if self.fd >= 0:
+            self.room.rounds.leave(self.fd)
+            self.fd = -1
+
+    def leave_rounds(self) -> None:
+        """The connection has ended: the transport finds out how."""
+        self._out_of_rounds()
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _go_on(self) -> None:

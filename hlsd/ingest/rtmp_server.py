@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.errors import ConfigError
+from hlsd.ingest.rounds import Rounds
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
@@ -24,8 +25,6 @@ from hlsd.ports import Admission
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
 _SWEEP = 1.0
-GATHER = 0.003
-"""Seconds that media waits for that of other publishers; what this adds to the delay is half of it, on average."""
 
 
 class RtmpServer:
@@ -63,8 +62,7 @@ class RtmpServer:
         self._sweeper: asyncio.Task[None] | None = None
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
-        self._waiting: list[RtmpPeer] = []
-        self._turn: asyncio.TimerHandle | None = None
+        self.rounds = Rounds()
 
     @property
     def publishing(self) -> int:
@@ -100,9 +98,7 @@ class RtmpServer:
                     await self._emptied.wait()
         for peer in list(self.connections):
             peer.abort()
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        self.rounds.close()
         for task in self._admissions:
             task.cancel()
         if self._sweeper is not None:
@@ -150,18 +146,6 @@ class RtmpServer:
     def _admitted(self, task: asyncio.Task[None]) -> None:
         self._admissions.discard(task)
         self._emptied.set()
-
-    def gather(self, peer: RtmpPeer) -> None:
-        """Works off the connection's media at the next turn, which begins `GATHER` seconds after the first asked."""
-        self._waiting.append(peer)
-        if self._turn is None:
-            self._turn = asyncio.get_running_loop().call_later(GATHER, self._take_turns)
-
-    def _take_turns(self) -> None:
-        self._turn = None
-        waiting, self._waiting = self._waiting, []
-        for peer in waiting:
-            peer.take_turn()
 
     def forget(self, peer: RtmpPeer) -> None:
         """The connection is lost."""
