@@ -92,9 +92,9 @@ async def test_an_origin_that_stays_silent_is_given_up_in_time(tmp_path: Path) -
 async def test_origin_killed_and_swapped_continues_the_playlist(tmp_path: Path) -> None:
     """A viewer's player must go on by itself: same playlist, numbers that rise, a discontinuity."""
     one, two = FlvOrigin(), FlvOrigin()
-    rules = [rule(one.url, two.url, idle_timeout=60)]
     await one.start()
     await two.start()
+    rules = [rule(one.url, two.url, idle_timeout=60)]
     try:
         async with edge(tmp_path, rules, hls__list=40) as server, client() as http:
             url = await media(http, server, "live/film.m3u8")

@@ -215,27 +215,26 @@ async def test_two_servers_of_ours_make_a_chain(tmp_path: Path, link: str) -> No
     """More viewers than one machine carries are served by a second one: by push, or by pull over either protocol."""
     if link != "push" and importlib.util.find_spec("hlsd.flv") is None:
         pytest.skip("this server cannot be played by RTMP or HTTP-FLV")
-    async with FlvOrigin() as origin:
-        second: dict[str, object] = {"mode": "pull", "match": "live/*"}
-        rtmp, port = free_port(), free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        origin = await stack.enter_async_context(FlvOrigin())
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
         first: list[dict[str, object]] = [{"mode": "static", "match": "live/film", "url": origin.url}]
-        urls = {
-            "rtmp": f"rtmp://127.0.0.1:{rtmp}/{{app}}/{{stream}}",
-            "flv": f"http://127.0.0.1:{port}/{{app}}/{{stream}}.flv",
-        }
-        taker = free_port()
         if link == "push":
-            first.append({"mode": "push", "match": "live/*", "url": f"rtmp://127.0.0.1:{taker}/{{app}}/{{stream}}"})
-        rules = [] if link == "push" else [second | {"url": urls[link]}]
-        ports = {"server__id": "one", "rtmp__port": rtmp, "http__port": port}
-        async with (
-            edge(tmp_path / "two", rules, server__id="two", rtmp__port=taker) as two,
-            edge(tmp_path / "one", first, **ports),
-            httpx.AsyncClient(timeout=60) as client,
-        ):
-            url = f"http://127.0.0.1:{two.rooms['http'].port}/live/film.m3u8"
-            await until(lambda: two.hub.find("live", "film") is not None or link != "push")
-            answer = await client.get(url)
-            assert answer.status_code == 200, answer.text
-            assert 'CODECS="avc1.' in answer.text
-            assert "mp4a" in answer.text
+            two = await stack.enter_async_context(edge(tmp_path / "two", [], server__id="two"))
+            url = f"rtmp://127.0.0.1:{two.rooms['rtmp'].port}/{{path}}"
+            first.append({"mode": "push", "match": "live/*", "url": url, "backoff": [0.1, 0.5]})
+            await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one"))
+            await until(lambda: two.hub.find("live", "film") is not None)
+        else:
+            one = await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one"))
+            await until(lambda: one.hub.find("live", "film") is not None)
+            url = {
+                "rtmp": f"rtmp://127.0.0.1:{one.rooms['rtmp'].port}/{{path}}",
+                "flv": f"http://127.0.0.1:{one.rooms['http'].port}/{{path}}.flv",
+            }[link]
+            rules: list[dict[str, object]] = [{"mode": "pull", "match": "live/*", "url": url}]
+            two = await stack.enter_async_context(edge(tmp_path / "two", rules, server__id="two"))
+        answer = await client.get(f"http://127.0.0.1:{two.rooms['http'].port}/live/film.m3u8")
+        assert answer.status_code == 200, answer.text
+        assert 'CODECS="avc1.' in answer.text
+        assert "mp4a" in answer.text

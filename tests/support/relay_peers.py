@@ -28,8 +28,9 @@ SECONDS = 2.0
 class FlvOrigin:
     """Serves one film by HTTP-FLV in a loop at its own pace; counts who asks. `missing` are paths it does not have."""
 
-    def __init__(self, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
+        """The port, once it has been started; a second start takes the same one."""
         self.asked: list[str] = []
         self.missing: set[str] = set()
         self.stalled = False
@@ -50,6 +51,7 @@ class FlvOrigin:
     async def start(self) -> None:
         """Listens."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Is gone at once, as if it had been killed."""
@@ -120,9 +122,9 @@ async def edge(state: Path, rules: list[dict[str, Any]], **more: object) -> Asyn
         "server.state_dir": str(state),
         "server.id": "edge",
         "rtmp.bind": "127.0.0.1",
-        "rtmp.port": free_port(),
+        "rtmp.port": 0,
         "http.bind": "127.0.0.1",
-        "http.port": free_port(),
+        "http.port": 0,
         "hls.time": 1,
         "relay.rules": rules,
         **{key.replace("__", "."): value for key, value in more.items()},
