@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from hlsd.app import Server
+from hlsd.events import Action, Event
 from hlsd.relay.room import RelayRoom
 from tests.support.relay_peers import FlvOrigin, children, edge, until
 
@@ -56,12 +57,20 @@ async def media(http: httpx.AsyncClient, server: Server, path: str) -> str:
 async def test_two_hundred_viewers_of_an_absent_stream_cause_one_connection(tmp_path: Path) -> None:
     """An origin must not feel how many are watching; and when they leave it is left alone."""
     async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url)]) as server, client() as http:
+        events: list[Event] = []
+        server.sessions.bus.listen(events.append)
         answers = await asyncio.gather(*(http.get(address(server, "live/film.m3u8?token=SECRET")) for _ in range(200)))
         assert {answer.status_code for answer in answers} == {200}
         assert origin.asked == ["/live/film.flv?hlsd-via=edge"], "one connection, and no viewer's token"
         assert "#EXT-X-STREAM-INF" in answers[0].text
         await until(lambda: not relay_of(server).pulls)
         await until(lambda: not origin.open)
+        told = [event for event in events if event.action in {Action.RELAY_START, Action.RELAY_STOP}]
+        assert [(event.action, event.seq, event.facts.get("reason")) for event in told] == [
+            (Action.RELAY_START, 1, None),
+            (Action.RELAY_STOP, 2, "idle"),
+        ]
+        assert "SECRET" not in str([event.payload() for event in told])
 
 
 async def test_a_viewer_of_nothing_gets_503_and_retry_after(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hlsd.delivery.certificate import write_self_signed
 from hlsd.relay.room import RelayRoom
 from tests.support.encoders import current_ffmpeg, system_ffmpeg
 from tests.support.footage import Film
@@ -210,25 +211,32 @@ async def test_a_stream_goes_on_to_several_targets_and_a_dead_one_hurts_nobody(t
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize("link", ["push", "rtmp", "flv"])
-async def test_two_servers_of_ours_make_a_chain(tmp_path: Path, link: str) -> None:
+@pytest.mark.parametrize("link", ["push", "push-tls", "rtmp", "rtmps", "flv"])
+async def test_two_servers_of_ours_make_a_chain(tmp_path: Path, link: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """More viewers than one machine carries are served by a second one: by push, or by pull over either protocol."""
-    if link != "push" and importlib.util.find_spec("hlsd.flv") is None:
+    if not link.startswith("push") and importlib.util.find_spec("hlsd.flv") is None:
         pytest.skip("this server cannot be played by RTMP or HTTP-FLV")
     async with contextlib.AsyncExitStack() as stack:
         origin = await stack.enter_async_context(FlvOrigin())
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
         first: list[dict[str, object]] = [{"mode": "static", "match": "live/film", "url": origin.url}]
-        if link == "push":
-            two = await stack.enter_async_context(edge(tmp_path / "two", [], server__id="two"))
-            url = f"rtmp://127.0.0.1:{two.rooms['rtmp'].port}/{{path}}"
+        cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+        write_self_signed(cert, key, ["localhost"])
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))  # as an operator trusts an authority of his own
+        tls = free_port()
+        secure = {"rtmp__tls_port": tls, "rtmp__cert": str(cert), "rtmp__key": str(key)}
+        if link.startswith("push"):
+            two = await stack.enter_async_context(edge(tmp_path / "two", [], server__id="two", **secure))
+            plain = f"rtmp://127.0.0.1:{two.rooms['rtmp'].port}/{{path}}"
+            url = plain if link == "push" else f"rtmps://localhost:{tls}/{{path}}"
             first.append({"mode": "push", "match": "live/*", "url": url, "backoff": [0.1, 0.5]})
             await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one"))
             await until(lambda: two.hub.find("live", "film") is not None)
         else:
-            one = await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one"))
+            one = await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one", **secure))
             await until(lambda: one.hub.find("live", "film") is not None)
             url = {
+                "rtmps": f"rtmps://localhost:{tls}/{{path}}",
                 "rtmp": f"rtmp://127.0.0.1:{one.rooms['rtmp'].port}/{{path}}",
                 "flv": f"http://127.0.0.1:{one.rooms['http'].port}/{{path}}.flv",
             }[link]

@@ -103,6 +103,8 @@ class FlvOrigin:
                 while (late > 0 or self.stalled) and not gone.done():
                     await asyncio.wait({gone}, timeout=0.05 if self.stalled else late)
                     late = start + (shift + at) / 1000 - loop.time()
+                if gone.done():
+                    return
                 put(file_tag(kind, shift + at, body))
             await writer.drain()
             shift += int(SECONDS * 1000)
