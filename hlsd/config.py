@@ -17,7 +17,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, Protocol, Union, get_args, get_origin, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -30,6 +30,7 @@ from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.log import clean
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
+from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.auth.settings import AuthSettings
 from hlsd.sessions.notify.settings import NotifySettings
@@ -45,6 +46,15 @@ OTHER_VARIABLES: Final = {
 
 MASK: Final = "********"
 INSTALLED_FILE: Final = Path("/etc/hlsd/hlsd.toml")
+
+
+@runtime_checkable
+class Shown(Protocol):
+    """A model inside a setting that says itself what may be shown of it."""
+
+    def shown(self) -> dict[str, Any]:
+        """The keys worth showing, with secrets masked."""
+        ...
 
 
 class ServerSettings(BaseModel):
@@ -111,6 +121,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
+    relay: RelaySettings = Field(default_factory=RelaySettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +201,8 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, _Given]:
         model = known.get(section)
         if model is None:
             problems.append(f"{path}: [{section}]: no such section{_nearest(section, known, '[{}]')}")
+        elif isinstance(table, list) and (rows := getattr(model, "ROWS", "")):
+            given[f"{section}.{rows}"] = _Given(table, str(path), f"{section}.{rows}")  # [[section]]: its rows alone
         elif not isinstance(table, dict):
             problems.append(f"{path}: {section}: is a section: write [{section}] and its keys below")
         else:
@@ -304,8 +317,10 @@ def _explain(section: str, model: type[BaseModel], here: Mapping[str, _Given], e
             yield f"{places[0]}[{section}]: {message}"
             continue
         field = model.model_fields[key]
+        rows = any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in get_args(field.annotation))
         inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"][1:])
-        shown = "" if _is_secret(field) else f"; it is {_short(found.value)}"
+        # A row is not shown: it may hold secrets among its keys
+        shown = "" if rows or _is_secret(field) else f"; it is {_short(found.value)}"
         hint = ""
         if isinstance(found.value, str) and not _is_secret(field):
             hint = _nearest(found.value, [str(choice) for choice in _choices(field.annotation)], '"{}"')
@@ -447,6 +462,8 @@ def _toml(value: object) -> str:
             return _toml(MASK)
         case list() | tuple() | set() | frozenset():
             return f"[{', '.join(_toml(item) for item in value)}]"
+        case Shown():
+            return _toml(value.shown())
         case BaseModel():
             return _toml(
                 {key: getattr(value, key) for key in type(value).model_fields if key in value.model_fields_set}

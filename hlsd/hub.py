@@ -42,6 +42,8 @@ RESERVED_APPS: Final = frozenset({"_", "api", "healthz", "metrics", "readyz"})
 """First path parts that belong to the server itself."""
 MAX_BANS: Final = 10_000
 """Kicked publishers that are remembered; beyond it the oldest may come back early."""
+RELAY: Final = "relay"
+"""The protocol of publishers that this server fetched itself: the operator's rule let them in."""
 _ABSENT: Final = Denial(404, "not found", "absent")
 
 
@@ -68,6 +70,8 @@ class Hub:
         self._stats = stats or Stats()
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
+        self.published: list[Callable[[PublishRequest, Stream], None]] = []
+        """Called when a publisher has been let in, before its first unit: what feeds on every stream attaches here."""
         self._gate = gate
         self._settings = settings
         self._clock = clock
@@ -133,6 +137,8 @@ class Hub:
             protocol=request.protocol,
             agent=request.user_agent[:128],
         )
+        for tell in self.published:
+            tell(request, stream)
         return hold
 
     # As delivery sees it.
@@ -257,6 +263,8 @@ class Hub:
 
     async def _authorise(self, request: PublishRequest, publisher: Publisher) -> tuple[PublishRequest, Refuse | None]:
         """The rules first, then whoever listens to `prePublish`; both may rename."""
+        if request.protocol == RELAY:
+            return request, None
         if self._gate is not None:
             granted = await self._gate.publish(request)
             if isinstance(granted, Denial):

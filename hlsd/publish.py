@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import av
 from rich.console import Console
@@ -20,19 +20,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from hlsd.errors import HlsdError, MediaError
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger
+from hlsd.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger, dated
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
 LEAD: Final = Fraction(1)
 """Where the file's first presentation time stands, seconds."""
-
-UNDATED_LIMIT: Final = 64
-"""Packets of a track that may wait for a decoding time."""
 
 SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
 _NAMES: Final = {"h264": "H.264", "hevc": "H.265", "aac": "AAC"}
@@ -91,7 +87,7 @@ class Source:
             with self._open() as container:
                 shift = begin - Fraction(container.start_time or 0, av.time_base)
                 try:
-                    for packet in _dated(container.demux([container.streams[index] for index in self._indexes])):
+                    for packet in dated(container.demux([container.streams[index] for index in self._indexes])):
                         base = packet.time_base
                         offset = round(shift / base)
                         decoding = (packet.dts or 0) + offset
@@ -104,36 +100,6 @@ class Source:
             if not self._loop or end == begin:
                 return
             begin = end
-
-
-def _dated(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """Gives every packet a decoding time.
-
-    Matroska has none, and libavformat can tell them only once it has seen as many pictures as are reordered: those
-    before are dated backwards from the first that it tells. Raises MediaError if it tells none for long.
-    """
-    waiting: dict[int, list[Packet[Any]]] = {}
-    for packet in packets:
-        if packet.pts is None and packet.dts is None:
-            continue  # the empty packet at the end
-        early = waiting.setdefault(packet.stream_index, [])
-        if packet.dts is None:
-            early.append(packet)
-            if len(early) > UNDATED_LIMIT:
-                raise MediaError("the file has no decoding times")
-            continue
-        yield from _backwards(early, packet.dts)
-        early.clear()
-        yield packet
-    for early in waiting.values():
-        yield from _backwards(early, max((packet.pts or 0 for packet in early), default=0) + 1)
-
-
-def _backwards(early: list[Packet[Any]], before: int) -> list[Packet[Any]]:
-    for packet in reversed(early):
-        before = min(before - max(packet.duration or 1, 1), packet.pts or 0)
-        packet.dts = before
-    return early
 
 
 async def publish(source: Source, url: str, report: Callable[[Sent], None] | None = None) -> Sent:

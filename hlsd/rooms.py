@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -29,6 +30,10 @@ from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
 from hlsd.metrics.room import MetricsRoom
+from hlsd.relay.relays import Relays
+from hlsd.relay.room import RelayRoom
+from hlsd.relay.routes import routes as relay_routes
+from hlsd.relay.tasks import TaskStore
 from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
@@ -75,6 +80,8 @@ class House:
     """Who shows it."""
     events: EventRing
     """The last events."""
+    relay: RelayRoom
+    """What fetches streams from other servers and sends them on."""
 
 
 def house_of(  # noqa: PLR0913 - what a house stands on
@@ -92,10 +99,12 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     reader.account = sessions.ledger
     exporter = Exporter(reader, settings.metrics, clock.wall)
     routes: list[BaseRoute] = [ready_route(unready), *exporter.routes()]
+    relay = relay_of(settings, clock, hub, sessions, stats)
     if settings.api.enabled:
         premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
         access = Access(settings.api, os.environ, settings.http.trusted_proxies)
-        routes.append(create_api(premises, access, structlog.get_logger()))
+        assert relay.relays is not None
+        routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
     web = create_app(
         hub,
         sessions,
@@ -107,12 +116,34 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    return House(settings, clock, hub, sessions, web, stats, exporter, ring)
+    return House(settings, clock, hub, sessions, web, stats, exporter, ring, relay)
 
 
 def server_id(settings: Settings) -> str:
     """The name of this node."""
     return settings.server.id or socket.gethostname()
+
+
+def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats) -> RelayRoom:
+    """The relay room; it is behind the hub's door for absent streams from then on."""
+    ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
+    room = RelayRoom(
+        settings.relay,
+        hub,
+        hub.find,
+        lambda: sessions,
+        clock,
+        sessions.bus,
+        structlog.get_logger(),
+        server_id=server_id(settings),
+        own_ports=lambda: ports,
+        on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
+        figures=stats.relay,
+    )
+    room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
+    hub.on_demand = room
+    hub.published.append(room.published)
+    return room
 
 
 def _http(house: House) -> Room:
@@ -132,9 +163,14 @@ def _metrics(house: House) -> Room:
     return MetricsRoom(house.settings.metrics, house.exporter, lag, structlog.get_logger())
 
 
+def _relay(house: House) -> Room:
+    return house.relay
+
+
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
     ("metrics", _metrics),
+    ("relay", _relay),
     ("https", _https),
     ("http", _http),
 )

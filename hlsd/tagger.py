@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import av
 
+from hlsd.errors import MediaError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,6 +28,9 @@ VIDEO: Final = 9
 SCRIPT: Final = 18
 CODECS: Final = ("h264", "hevc", "aac")
 """What a track may be, in libavcodec's names."""
+
+UNDATED_LIMIT: Final = 64
+"""Packets of a track that may wait for a decoding time."""
 
 _FILE_HEADER: Final = 9
 _TAG_HEADER: Final = 11
@@ -97,3 +102,33 @@ class Tagger:
             yield Tag(pending[at], time, bytes(pending[at + _TAG_HEADER : end]))
             at = end + 4
         del pending[:at]
+
+
+def dated(packets: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Gives every packet a decoding time.
+
+    Matroska has none, and libavformat can tell them only once it has seen as many pictures as are reordered: those
+    before are dated backwards from the first that it tells. Raises MediaError if it tells none for long.
+    """
+    waiting: dict[int, list[Packet[Any]]] = {}
+    for packet in packets:
+        if packet.pts is None and packet.dts is None:
+            continue  # the empty packet at the end
+        early = waiting.setdefault(packet.stream_index, [])
+        if packet.dts is None:
+            early.append(packet)
+            if len(early) > UNDATED_LIMIT:
+                raise MediaError("the source has no decoding times")
+            continue
+        yield from _backwards(early, packet.dts)
+        early.clear()
+        yield packet
+    for early in waiting.values():
+        yield from _backwards(early, max((packet.pts or 0 for packet in early), default=0) + 1)
+
+
+def _backwards(early: list[Packet[Any]], before: int) -> list[Packet[Any]]:
+    for packet in reversed(early):
+        before = min(before - max(packet.duration or 1, 1), packet.pts or 0)
+        packet.dts = before
+    return early

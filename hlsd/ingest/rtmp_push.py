@@ -47,10 +47,17 @@ class RtmpPush(asyncio.Protocol):
 
     @classmethod
     async def connect(
-        cls, url: str, *, ssl: ssl.SSLContext | None = None, within: float = 10.0, chunk_size: int = 60_000
-    ) -> Self:  # fmt: skip
+        cls,
+        url: str,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        ip: str = "",
+        within: float = 10.0,
+        chunk_size: int = 60_000,
+    ) -> Self:
         """Connects and publishes; returns when the server takes media.
 
+        `ip` is where to connect to when the caller has resolved the host already;
         `ssl` is the context for rtmps:// (None: the system's default). Raises PushRefused, PushError, or ValueError
         for a URL that is none.
         """
@@ -61,9 +68,10 @@ class RtmpPush(asyncio.Protocol):
             async with asyncio.timeout(within):
                 _, push = await asyncio.get_running_loop().create_connection(
                     lambda: cls(address, chunk_size),
-                    address.host,
+                    ip or address.host,
                     address.port,
                     ssl=(ssl or _default_tls()) if address.secure else None,
+                    server_hostname=address.host if address.secure else None,
                 )
                 await push.until_ready()
         except TimeoutError:

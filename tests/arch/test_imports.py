@@ -60,5 +60,6 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
     assert {user for user in users if not user.startswith("segmenter/")} <= {
         "demo_source.py",
         "publish.py",
+        "relay_child.py",  # a process of its own for each source
         "tagger.py",
     }

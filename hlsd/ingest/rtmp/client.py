@@ -1,7 +1,7 @@
 """Publishes to a server: the client's side of the conversation (RTMP 1.0 §7.2), for one connection.
 
 It says what FMLE says: connect, releaseStream, FCPublish, createStream, publish. Pipelining nothing, it takes any
-order of answers and the absence of those that servers forget. Later roles (play, pull) derive as this one does.
+order of answers and the absence of those that servers forget. The playing client (`play_client`) derives from it.
 """
 
 from __future__ import annotations
@@ -70,12 +70,26 @@ ClientEvent = Ready | Refused
 
 
 class ClientConnection(Connection[ClientEvent]):
-    """The publishing client's side of one connection. `now` is monotonic seconds throughout."""
+    """The publishing client's side of one connection. `now` is monotonic seconds throughout.
+
+    `max_message` bounds what the server may send in one message, bytes.
+    """
+
+    STARTED = "NetStream.Publish.Start"
+    """The status by which the server says that media may flow."""
+    _STARTING = _PUBLISH
+    """The transaction that asks for it."""
 
     def __init__(
-        self, url: RtmpUrl, now: float, *, chunk_size: int = 60_000, user_agent: str = "FMLE/3.0 (compatible; hlsd)"
+        self,
+        url: RtmpUrl,
+        now: float,
+        *,
+        chunk_size: int = 60_000,
+        user_agent: str = "FMLE/3.0 (compatible; hlsd)",
+        max_message: int = 1024 * 1024,
     ) -> None:
-        super().__init__(ClientHandshake(), Dechunker(max_message=1024 * 1024), now)
+        super().__init__(ClientHandshake(), Dechunker(max_message=max_message), now)
         self._url = url
         self._chunk_size = chunk_size
         self._user_agent = user_agent
@@ -111,17 +125,36 @@ class ClientConnection(Connection[ClientEvent]):
         if self.closed is None and self._ready:
             self._ping(now, ping_interval)
 
-    # Below: what the server says.
-
     def _on_handshake(self, now: float) -> None:  # noqa: ARG002  the server's role needs it
         self._send(self._chunker.set_chunk_size(self._chunk_size))
         asked: dict[str, Value] = {
             "app": self._url.app,
-            "type": "nonprivate",
+            **self._capabilities(),
             "flashVer": self._user_agent,
             "tcUrl": self._url.tc_url,
         }
         self._send_command(COMMAND_CSID, 0, "connect", _CONNECT, asked)
+
+    # What the roles differ in.
+
+    def _capabilities(self) -> dict[str, Value]:
+        return {"type": "nonprivate"}
+
+    def _prepare(self) -> None:
+        """Says what goes before createStream."""
+        key = self._url.key
+        self._send_command(COMMAND_CSID, 0, "releaseStream", 2.0, None, key)
+        self._send_command(COMMAND_CSID, 0, "FCPublish", 3.0, None, key)
+
+    def _begin(self) -> None:
+        """Asks for what the stream was created for."""
+        self._send_command(STATUS_CSID, self._msid, "publish", _PUBLISH, None, self._url.key, "live")
+
+    def _on_other_status(self, code: str, description: str, events: list[ClientEvent | Tag | Closed]) -> None:
+        if code == "NetStream.Unpublish.Success" and self._ready:
+            self._close(Closed("closed", f"unpublished by the server: {description}"), events)
+
+    # What the server says.
 
     def _on_media(self, message: Message, now: float, events: list[ClientEvent | Tag | Closed]) -> None:
         """A publisher is sent no media; data messages such as |RtmpSampleAccess say nothing to it."""
@@ -145,7 +178,7 @@ class ClientConnection(Connection[ClientEvent]):
             self._on_result(command)
         elif name == "_error":
             # No answer to releaseStream or FCPublish matters
-            if command.transaction in {_CONNECT, _CREATE_STREAM, _PUBLISH}:
+            if command.transaction in {_CONNECT, _CREATE_STREAM, self._STARTING}:
                 self._refused(command, events)
         elif name == "onStatus":
             self._on_status(command, events)
@@ -154,28 +187,26 @@ class ClientConnection(Connection[ClientEvent]):
 
     def _on_result(self, command: rtmp.Command) -> None:
         if command.transaction == _CONNECT:
-            key = self._url.key
             self._send_control(rtmp.WINDOW_ACK_SIZE, rtmp.number(WINDOW))
-            self._send_command(COMMAND_CSID, 0, "releaseStream", 2.0, None, key)
-            self._send_command(COMMAND_CSID, 0, "FCPublish", 3.0, None, key)
+            self._prepare()
             self._send_command(COMMAND_CSID, 0, "createStream", _CREATE_STREAM, None)
         elif command.transaction == _CREATE_STREAM and not self._msid:
             msid = command.number(0)
             if msid is None or not 0 < msid < 2**32:
                 raise ProtocolError("the server created no stream")
             self._msid = int(msid)
-            self._send_command(STATUS_CSID, self._msid, "publish", _PUBLISH, None, self._url.key, "live")
+            self._begin()
 
     def _on_status(self, command: rtmp.Command, events: list[ClientEvent | Tag | Closed]) -> None:
         code, description, level = _status(command)
-        if code == "NetStream.Publish.Start":
+        if code == self.STARTED:
             if self._msid and not self._ready:
                 self._ready = True
                 events.append(Ready())
         elif level == "error":
             self._refused(command, events)
-        elif code == "NetStream.Unpublish.Success" and self._ready:
-            self._close(Closed("closed", f"unpublished by the server: {description}"), events)
+        else:
+            self._on_other_status(code, description, events)
 
     def _refused(self, command: rtmp.Command, events: list[ClientEvent | Tag | Closed]) -> None:
         code, description, _ = _status(command)

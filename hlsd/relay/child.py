@@ -1,0 +1,99 @@
+"""Fetches what only libav can read, in a process of its own: RTSP, HLS, MPEG-TS, files (decision 2 of the house).
+
+A crash, hang or leak in it costs one relay one reconnect. The order goes in as one line of JSON on its standard input
+(no address and no password stands on a command line); media comes back on its standard output as an FLV stream, whose
+tags are length-prefixed and bounded. The process ends when its input does, so it cannot outlive this one; it is killed
+when the relay is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from hlsd.errors import MediaError
+from hlsd.media.flv import FileReader
+from hlsd.relay.address import Address, Kind
+from hlsd.relay.dial import Dial, SourceError
+from hlsd.relay.plan import Plan
+from hlsd.relay.sources import READ, Feed, Opening
+
+MODULE: Final = "hlsd.relay_child"
+_WORDS: Final = 4096
+"""Bytes of its complaints that are kept."""
+_PATH: Final = Path(__file__).resolve().parents[2]
+
+
+async def pull_child(  # noqa: PLR0913, PLR0917 - what a source is
+    url: str, address: Address, kind: Kind, plan: Plan, dial: Dial, feed: Feed, *, memory: int
+) -> None:
+    """Runs the process until the source is lost. Raises SourceError."""
+    ip = "" if kind == "file" else await dial.resolve(address)
+    order = {
+        "url": url,
+        "kind": kind,
+        "ip": ip,
+        "guarded": plan.guarded,
+        "allow": list(dial.entries),
+        "transport": "tcp" if plan.guarded else plan.rtsp_transport,
+        "timeout": plan.no_data_timeout,
+        "memory": memory,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        MODULE,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        # Nothing of this process's environment: it holds secrets.
+        env={"PATH": os.defpath, "PYTHONPATH": str(_PATH), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+        start_new_session=True,  # a terminal's Ctrl-C is for the server to act on
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    words = asyncio.create_task(_last_words(process.stderr))
+    try:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        flv = FileReader()
+        opening = Opening(feed, ip or "127.0.0.1", address.port)
+        while received := await process.stdout.read(READ):
+            feed.received(len(received))
+            for tag in flv.feed(received):
+                await opening.tag(tag.type, tag.timestamp, tag.body)
+        said = await words
+        raise SourceError(said or "the source has ended")
+    except (OSError, MediaError) as error:
+        raise SourceError(f"connection lost: {error}") from None
+    finally:
+        words.cancel()
+        await _kill(process)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """Ends the process and waits until it is gone; also when the relay itself is being cancelled."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    waiting = asyncio.ensure_future(process.wait())
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        await waiting  # SIGKILL: it is a matter of milliseconds
+        raise
+
+
+async def _last_words(stream: asyncio.StreamReader) -> str:
+    """The last line of the process's complaints; reads all of them, keeps little."""
+    kept = b""
+    while received := await stream.read(READ):
+        kept = (kept + received)[-_WORDS:]
+    lines = kept.decode(errors="replace").strip().splitlines()
+    return lines[-1][:256] if lines else ""

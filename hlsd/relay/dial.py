@@ -1,0 +1,98 @@
+"""Connects to other servers: resolves once, judges, and connects to the very address that was judged.
+
+Law: never to a port of this server's own (a stream that fed itself would never end); for relays by API only where the
+guard lets it; no redirects are followed. Seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from hlsd.errors import HlsdError
+from hlsd.relay.address import Address
+from hlsd.relay.guard import Forbidden, HostList
+
+CONNECT_WITHIN = 10.0
+READ_LIMIT = 256 * 1024
+
+
+class SourceError(HlsdError):
+    """A source or target cannot be had, or is lost. `final`: refused, so that trying again will not help soon."""
+
+    def __init__(self, text: str, *, final: bool = False) -> None:
+        super().__init__(text)
+        self.final = final
+
+
+class Connection(NamedTuple):
+    """An open connection and the address it is to."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    ip: str
+
+
+class Dial:
+    """The way out. `own_ports()` are this server's; `hosts` is the guard, None for the operator's own rules."""
+
+    def __init__(self, own_ports: Callable[[], Collection[int]], hosts: HostList | None = None) -> None:
+        self._own_ports = own_ports
+        self.hosts = hosts
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """What `relay.allow_hosts` lists; nothing for the operator's own rules."""
+        return () if self.hosts is None else self.hosts.entries
+
+    async def resolve(self, address: Address) -> str:
+        """The IP address to connect to. Raises SourceError."""
+        try:
+            if self.hosts is not None:
+                self.hosts.lists(address)
+            found = await _look_up(address.host, address.port)
+            ip = found[0] if self.hosts is None else self.hosts.judge(address.scheme, found)
+        except Forbidden as error:
+            raise SourceError(str(error), final=True) from None
+        if address.port in self._own_ports() and _is_here(ip, address.port):
+            raise SourceError("the address is this server's own: a stream must not feed itself", final=True)
+        return ip
+
+    async def open(self, address: Address, within: float = CONNECT_WITHIN) -> Connection:
+        """Connects, with TLS where the scheme says so. Raises SourceError."""
+        try:
+            async with asyncio.timeout(within):
+                ip = await self.resolve(address)
+                reader, writer = await asyncio.open_connection(
+                    ip,
+                    address.port,
+                    limit=READ_LIMIT,
+                    ssl=ssl.create_default_context() if address.secure else None,
+                    server_hostname=address.host if address.secure else None,
+                )
+        except TimeoutError:
+            raise SourceError(f"{address.authority} gave no answer in {within:g} s") from None
+        except OSError as error:
+            raise SourceError(f"{address.authority} cannot be reached: {error.strerror or error}") from None
+        return Connection(reader, writer, ip)
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SourceError(f"{host} cannot be resolved: {error.strerror or error}") from None
+    return [str(entry[4][0]) for entry in found]
+
+
+def _is_here(ip: str, port: int) -> bool:
+    """Whether the address is one of this machine's: then the kernel would use the same one to talk to it."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((ip, port))  # of a datagram socket: nothing is sent
+        return bool(probe.getsockname()[0] == ip or ip in {"0.0.0.0", "::"})  # noqa: S104
+    return False

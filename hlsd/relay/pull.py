@@ -1,0 +1,277 @@
+"""Brings one stream from elsewhere, from the first try until it is stopped: tries, failover, back-off, no-data timeout.
+
+Law: at most one connection at a time; the addresses of a plan are tried in order at once, and only when all have failed
+comes a pause. The stream's name is claimed when media is there, not before, and let go when the source is lost; coming
+back within the stream's grace continues its playlist behind a discontinuity. A pull that was cancelled leaves nothing.
+Times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from hlsd.clock import Clock
+from hlsd.events import Action, Bus, Event, new_id
+from hlsd.ingest.intake import Intake
+from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.relay.address import Address, Kind, kind_of, masked, read_address
+from hlsd.relay.backoff import STABLE, Backoff
+from hlsd.relay.dial import SourceError
+from hlsd.relay.figures import Figures
+from hlsd.relay.plan import Plan
+from hlsd.relay.sources import Feed
+from hlsd.relay.template import VIA, Subject, carried
+
+PROTOCOL: Final = "relay"
+"""What a pulled stream's publisher is called; the gate does not ask it for a key."""
+
+
+class Fetching(Protocol):
+    """What a pull knows of the room it is in."""
+
+    admission: Admission
+    clock: Clock
+    bus: Bus
+    log: FilteringBoundLogger
+    server_id: str
+
+    async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
+        """Feeds from an address until the source is lost; raises SourceError."""
+        ...
+
+
+class Pull:
+    """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
+
+    def __init__(
+        self, room: Fetching, plan: Plan, subject: Subject, figures: Figures, began: Callable[[Pull], None]
+    ) -> None:
+        self.id = new_id()
+        self.plan = plan
+        self.subject = subject
+        self.over = ""
+        """Why it ended; "" while it runs."""
+        self.shown = ""
+        """The address of the last try, masked."""
+        self.error = ""
+        """What the last try failed with."""
+        self.since = room.clock.wall()
+        self.wanted = room.clock.monotonic()
+        """When somebody last watched or asked."""
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when viewers need not wait for it any more: there is a playlist, or there will be none."""
+        self.waiting = 0
+        """Viewers who wait for it at this instant."""
+        self.received_bytes = 0
+        self._room = room
+        self._figures = figures
+        self._tell_began = began
+        self._backoff = Backoff(*plan.backoff)
+        self._publication: Publication | None = None
+        self._intake: Intake | None = None
+        self._attempt: asyncio.Task[None] | None = None
+        self._why = ""  # why the attempt was cut by us
+        self._heard = 0.0  # last media, or the try's begin
+        self._began = 0.0
+        self._sequence = 0
+        self._log = room.log.bind(app=subject.app, name=subject.name, rule=plan.name)
+
+    @property
+    def active(self) -> bool:
+        """Whether media comes at this instant."""
+        return self._publication is not None
+
+    async def run(self) -> None:
+        """Tries until it is stopped, or for a pull on demand until every address refused it."""
+        try:
+            while True:
+                final = await self._round()
+                if self._stopped():
+                    break
+                if final and self.plan.mode == "pull":
+                    self.over = "refused"
+                    break
+                await asyncio.sleep(self._backoff.pause(random.random()))  # noqa: S311 - jitter
+        finally:
+            self.over = self.over or "stopped"
+
+    def _stopped(self) -> bool:
+        return bool(self.over)
+
+    def stop(self, reason: str) -> None:
+        """Ends it; `run` returns soon."""
+        self.over = self.over or reason
+        self._cut(reason)
+
+    def reject(self, reason: str = "kicked") -> None:
+        """As `hlsd.events.Subject`."""
+        self.stop(reason)
+
+    def sweep(self, now: float) -> None:
+        """Once a second: lets the intake's time pass, cuts a try that brings nothing."""
+        if self._intake is not None:
+            self._intake.tick(now)
+        if self._attempt is not None and now - self._heard > self.plan.no_data_timeout:
+            self._cut("no_data")
+
+    # One try of each address.
+
+    async def _round(self) -> bool:
+        """Tries every address once; whether all refused for good. Returns after the first that brought media."""
+        final = True
+        try:
+            urls = self.plan.urls_for(self.subject, self._room.clock.wall(), self._room.server_id)
+        except ValueError as error:
+            self.error = str(error)
+            return True
+        for url in urls:
+            self.shown = masked(url)
+            self._heard = self._room.clock.monotonic()
+            self._why = ""
+            brought, refused = await self._try(url)
+            if self._stopped():
+                return True
+            final = final and refused
+            if brought:
+                return False
+        return final
+
+    async def _try(self, url: str) -> tuple[bool, bool]:
+        """Whether it brought media for a while, and whether it was refused for good."""
+        try:
+            address = read_address(url)
+            kind = kind_of(address, self.plan.form)
+            attempt = asyncio.ensure_future(self._room.fetch(url, address, kind, self.plan, self))
+        except ValueError as error:
+            self.error = str(error)
+            self._figures.starts["refused"] += 1
+            return False, True
+        self._attempt = attempt
+        try:
+            await asyncio.wait({attempt})
+        finally:
+            self._attempt = None
+            if not attempt.done():  # it is the pull itself that is cancelled
+                attempt.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await attempt
+            began = bool(self._began)
+            refused, why = self._verdict(attempt)
+            if not began:
+                self._figures.starts["refused" if refused else "timeout" if why == "no_data" else "error"] += 1
+            brought = self._release(why)
+        return brought, refused
+
+    def _verdict(self, attempt: asyncio.Task[None]) -> tuple[bool, str]:
+        if attempt.cancelled():
+            why = self._why or "stopped"
+            self.error = {"no_data": "no media came in time"}.get(why, why)
+            self._log.info("relay cut", url=self.shown, reason=why)
+            return False, why
+        error = attempt.exception()
+        self.error = str(error or "ended")
+        if isinstance(error, SourceError):
+            self._log.info("relay source lost", url=self.shown, reason=self.error)
+            return error.final, "closed"
+        self._log.error("relay failed", url=self.shown, exc_info=error)
+        return False, "error:internal"
+
+    def _release(self, why: str) -> bool:
+        """Lets the name go; whether the try had been good."""
+        publication, intake = self._publication, self._intake
+        self._publication = self._intake = None
+        if not self._began:
+            return False
+        lasted = self._room.clock.monotonic() - self._began
+        self._began = 0.0
+        self._figures.up -= 1
+        if publication is not None:
+            if intake is not None:
+                try:
+                    intake.close()
+                except Exception:  # noqa: BLE001 - the name must be let go whatever the last frames do
+                    self._log.exception("intake failed at its end")
+            publication.end(why)
+        self._tell(Action.RELAY_STOP, reason=self.over or why)
+        if lasted < STABLE:
+            return False
+        self._backoff.good()
+        return True
+
+    def _cut(self, why: str) -> None:
+        if self._attempt is not None:
+            self._why = self._why or why
+            self._attempt.cancel()
+
+    # As the source sees it.
+
+    def received(self, size: int) -> None:
+        """Counts bytes of the connection."""
+        self.received_bytes += size
+        self._figures.received_bytes += size
+        if self._publication is not None:
+            self._publication.received(size)
+
+    async def begin(self, ip: str, port: int) -> None:
+        """Claims the stream's name. Raises SourceError."""
+        subject = self.subject
+        # Who carried it so far goes on to whom it is pushed; a viewer's own arguments are nobody's business.
+        args = {VIA: carried(subject.args, self._room.server_id)}
+        request = PublishRequest(subject.app, subject.name, PROTOCOL, ip, port, self._dropped, query=args)
+        verdict = await self._room.admission.publish(request)
+        if isinstance(verdict, Refuse):
+            if verdict.code is RefuseCode.BUSY and self.plan.mode == "pull":
+                self.over = "busy"  # a publisher came first: there is nothing left to bring
+            raise SourceError(f"not let in: {verdict.reason}")
+        now = self._room.clock.monotonic()
+        self._publication = verdict
+        self._intake = Intake(verdict, now)
+        self._heard = self._began = now
+        self._figures.starts["ok"] += 1
+        self._figures.up += 1
+        self._log.info("relay started", url=self.shown)
+        self._tell_began(self)
+        self._tell(Action.RELAY_START)
+
+    def tag(self, type_id: int, timestamp: int, body: bytes) -> None:
+        """Hands a tag to the stream."""
+        intake = self._intake
+        if intake is None:
+            raise SourceError("the stream was taken by another publisher")
+        clock = self._room.clock
+        now = clock.monotonic()
+        if type_id != 18:  # metadata alone is no sign of life
+            self._heard = now
+        intake.tag(type_id, timestamp, body, now, clock.wall())
+
+    def _dropped(self, reason: str) -> None:
+        """What the hub calls: the publication is gone already."""
+        self._publication = self._intake = None
+        if reason == "shutdown" or self.plan.mode == "pull":
+            self.stop(reason)
+        else:
+            self._cut(reason)
+
+    def _tell(self, action: Action, **more: object) -> None:
+        self._sequence += 1
+        room = self._room
+        facts: dict[str, object] = {
+            "app": self.subject.app,
+            "name": self.subject.name,
+            "path": f"/{self.subject.app}/{self.subject.name}",
+            "protocol": "relay",
+            "mode": self.plan.mode,
+            "rule": self.plan.name,
+            "url": self.shown,
+            "createtime": int(self.since * 1000),
+            "inbytes": self.received_bytes,
+            "outbytes": 0,
+            **more,
+        }
+        room.bus.emit(Event(action, self.id, self._sequence, room.clock.wall(), facts), self)

@@ -1,0 +1,358 @@
+"""Sends a stream on to RTMP servers: one queue and one connection for each target, whatever the others do.
+
+Law: a target that is slow, dead or refuses costs the stream nothing and the other targets nothing. Its queue is
+bounded in seconds and bytes; beyond either, what waits is dropped up to the next key frame, so that what arrives always
+decodes.
+While there is no connection the queue holds the newest key frame and what follows, so a target begins with a picture.
+Times on the wire are the stream's, in ms, and never go back. Seconds, monotonic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from hlsd.clock import Clock
+from hlsd.errors import HlsdError
+from hlsd.events import Action, Bus, Event, new_id
+from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
+from hlsd.media import flv
+from hlsd.media.codecs import VideoCodec
+from hlsd.media.unit import AccessUnit, Kind, Tracks
+from hlsd.relay.address import masked, read_address
+from hlsd.relay.backoff import STABLE, Backoff
+from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
+from hlsd.relay.figures import Figures
+from hlsd.relay.plan import Fillable, Plan
+from hlsd.relay.template import Subject, carried
+
+STALLED: Final = 15.0
+"""Seconds that a target may take nothing; then the connection is made anew."""
+_SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
+
+
+class Sending(Protocol):
+    """What a push knows of the room it is in."""
+
+    clock: Clock
+    bus: Bus
+    log: FilteringBoundLogger
+    server_id: str
+    max_seconds: float
+    max_bytes: int
+
+    def dial(self, plan: Plan) -> Dial:
+        """The way out for a plan."""
+        ...
+
+
+class Tag(NamedTuple):
+    """A tag as it waits: type, ms, body; `key`: playing can begin here."""
+
+    kind: int
+    time: int
+    body: bytes
+    key: bool
+
+
+class Push:
+    """One target of one stream. `run` is its whole life; `put` and `opening` are what the stream says."""
+
+    def __init__(self, room: Sending, plan: Plan, template: Fillable, subject: Subject, figures: Figures) -> None:
+        self.id = new_id()
+        self.plan = plan
+        self.subject = subject
+        self.over = ""
+        self.shown = ""
+        """The address of the last try, masked."""
+        self.error = ""
+        self.since = room.clock.wall()
+        self.active = False
+        """Whether the target takes media at this instant."""
+        self.sent_bytes = 0
+        self.dropped = 0
+        """Frames that the target was too slow for."""
+        self._room = room
+        self._template = template
+        self._figures = figures
+        self._backoff = Backoff(*plan.backoff)
+        self._opening: list[Tag] = []
+        self._queue: deque[Tag] = deque()
+        self._bytes = 0
+        self._need_key = True
+        self._more = asyncio.Event()
+        self._sequence = 0
+        self._task: asyncio.Task[None] | None = None
+        self._log = room.log.bind(app=subject.app, name=subject.name, rule=plan.name)
+
+    # What the stream says.
+
+    def opening(self, tags: list[Tag]) -> None:
+        """What goes before the next key frame: metadata and configuration."""
+        self._drop()
+        self._opening = tags
+        if self.active:
+            self._add(tags)
+
+    def put(self, tag: Tag) -> None:
+        """The next frame."""
+        if tag.key and not self.active:
+            self._drop(count=False)
+        elif self._full(tag):
+            self._drop()
+        if self._need_key:
+            if not tag.key:
+                self.dropped += self.active
+                return
+            self._need_key = False
+        self._add((tag,))
+
+    def _full(self, tag: Tag) -> bool:
+        queue = self._queue
+        if not queue:
+            return False
+        if self._bytes + len(tag.body) > self._room.max_bytes:
+            return True
+        return tag.time - queue[0].time > self._room.max_seconds * 1000
+
+    def _add(self, tags: Iterable[Tag]) -> None:
+        for tag in tags:
+            self._queue.append(tag)
+            self._bytes += len(tag.body)
+        self._more.set()
+
+    def _drop(self, *, count: bool = True) -> None:
+        if count and self.active:
+            self.dropped += len(self._queue)
+        self._queue.clear()
+        self._bytes = 0
+        self._need_key = True
+
+    def stop(self, reason: str) -> None:
+        """Ends it; what waits is not sent any more. `run` returns soon."""
+        self.over = self.over or reason
+        self._more.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    def finish(self, reason: str) -> None:
+        """Ends it once what waits has been sent."""
+        if self.active:
+            self.over = self.over or reason
+            self._more.set()
+        else:
+            self.stop(reason)
+
+    def reject(self, reason: str = "kicked") -> None:
+        """As `hlsd.events.Subject`."""
+        self.stop(reason)
+
+    # The connection.
+
+    async def run(self) -> None:
+        """Connects and sends until it is stopped."""
+        self._task = asyncio.current_task()
+        try:
+            while not self.over:
+                pause = await self._try()
+                if not self._stopped():
+                    await asyncio.sleep(pause)
+        except asyncio.CancelledError:
+            if not self.over:
+                raise
+        finally:
+            self.over = self.over or "stopped"
+            self._drop(count=False)
+
+    def _stopped(self) -> bool:
+        return bool(self.over)
+
+    async def _try(self) -> float:
+        """One connection; returns the seconds to wait before the next."""
+        began = 0.0
+        result = "error"
+        clock = self._room.clock.monotonic
+        try:
+            push = await self._connect()
+            began = clock()
+            self._figures.starts["ok"] += 1
+            self._figures.up += 1
+            self._log.info("relay push started", url=self.shown)
+            self._tell(Action.RELAY_START)
+            try:
+                await self._send(push)
+            finally:
+                self.active = False
+                self._drop(count=False)
+                await _close(push)
+        except PushRefused as error:
+            result = "refused"
+            self.error = str(error)
+            self._backoff.failures = max(self._backoff.failures, 4)  # it has said no: no use in hurrying
+        except (HlsdError, OSError, ValueError) as error:
+            self.error = str(error)
+        finally:
+            if began:
+                self._figures.up -= 1
+                self._tell(Action.RELAY_STOP, reason=self.over or "closed")
+        if began and clock() - began >= STABLE:
+            self._backoff.good()
+        elif not began:
+            self._figures.starts[result] += 1
+        self._log.info("relay target lost" if began else "relay target not reached", url=self.shown, reason=self.error)
+        return self._backoff.pause(random.random())  # noqa: S311 - jitter
+
+    async def _connect(self) -> RtmpPush:
+        room, plan, subject = self._room, self.plan, self.subject
+        via = carried(subject.args, room.server_id) if plan.via else ""
+        url = self._template.fill(
+            subject,
+            now=room.clock.wall(),
+            server_id=room.server_id,
+            signing=plan.signing,
+            forward=plan.forward,
+            via=via,
+        )
+        self.shown = masked(url)
+        address = read_address(url)
+        if address.scheme not in {"rtmp", "rtmps"}:
+            raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
+        ip = await room.dial(plan).resolve(address)
+        return await RtmpPush.connect(url, ip=ip, within=CONNECT_WITHIN)
+
+    async def _send(self, push: RtmpPush) -> None:
+        """Sends what comes until the connection is lost. Raises PushError."""
+        for tag in self._opening:
+            await push.send(tag.kind, self._queue[0].time if self._queue else 0, tag.body)
+        self.active = True
+        queue, more = self._queue, self._more
+        sent = push.sent
+        while True:
+            if not queue:
+                if self.over:
+                    return
+                more.clear()
+                await more.wait()
+                continue
+            tag = queue.popleft()
+            self._bytes -= len(tag.body)
+            try:
+                async with asyncio.timeout(STALLED):
+                    await push.send(tag.kind, tag.time, tag.body)
+            except TimeoutError:
+                push.abort()
+                raise SourceError(f"took nothing for {STALLED:g} s") from None
+            size = push.sent - sent
+            sent = push.sent
+            self.sent_bytes += size
+            self._figures.sent_bytes += size
+
+    def _tell(self, action: Action, **more: object) -> None:
+        self._sequence += 1
+        room = self._room
+        facts: dict[str, object] = {
+            "app": self.subject.app,
+            "name": self.subject.name,
+            "path": f"/{self.subject.app}/{self.subject.name}",
+            "protocol": "relay",
+            "mode": "push",
+            "rule": self.plan.name,
+            "url": self.shown,
+            "createtime": int(self.since * 1000),
+            "inbytes": 0,
+            "outbytes": self.sent_bytes,
+            **more,
+        }
+        room.bus.emit(Event(action, self.id, self._sequence, room.clock.wall(), facts), self)
+
+
+async def _close(push: RtmpPush) -> None:
+    """Says goodbye; cut off from it, drops the connection."""
+    try:
+        with contextlib.suppress(HlsdError, OSError):
+            await push.close(1.0)
+    finally:
+        push.abort()
+
+
+class Fan:
+    """A stream's pushes as one `hlsd.ports.Output`: each frame is made a tag once, whatever the number of targets."""
+
+    def __init__(self, subject: Subject, ended: Callable[[Fan], None]) -> None:
+        self.subject = subject
+        self.pushes: list[Push] = []
+        self._ended = ended
+        self._codec: VideoCodec = "h264"
+        self._video = False
+        self._opening: list[Tag] = []
+
+    def add(self, push: Push) -> None:
+        """One more target, from the next key frame on."""
+        push.opening(list(self._opening))
+        self.pushes.append(push)
+
+    def remove(self, push: Push) -> None:
+        """One target less."""
+        if push in self.pushes:
+            self.pushes.remove(push)
+
+    def tracks(self, tracks: Tracks) -> None:
+        """What the frames from here on are made of."""
+        opening = [Tag(flv.SCRIPT, 0, _SET_DATA_FRAME + flv.metadata(_described(tracks)), False)]
+        self._video = tracks.video is not None
+        if tracks.video is not None:
+            self._codec = tracks.video.codec
+            opening.append(Tag(flv.VIDEO, 0, flv.video_config(tracks.video.codec, tracks.video.record), False))
+        if tracks.audio is not None:
+            opening.append(Tag(flv.AUDIO, 0, flv.audio_config(tracks.audio.record), False))
+        self._opening = opening
+        for push in self.pushes:
+            push.opening(opening)
+
+    def unit(self, unit: AccessUnit) -> None:
+        """The next frame."""
+        if not self.pushes:
+            return
+        time = unit.dts // 90
+        if unit.kind is Kind.VIDEO:
+            offset = (unit.pts - unit.dts + 45) // 90
+            tag = Tag(flv.VIDEO, time, flv.video_frame(self._codec, unit.key, offset, unit.payload), unit.key)
+        else:
+            tag = Tag(flv.AUDIO, time, flv.audio_frame(unit.payload), not self._video)
+        for push in self.pushes:
+            push.put(tag)
+
+    def jump(self) -> None:
+        """Times go on rising: nothing to tell a target."""
+
+    def pause(self) -> None:
+        """The publisher may come back: targets are kept."""
+
+    def end(self) -> None:
+        """The stream is over."""
+        for push in list(self.pushes):
+            push.finish("stream_end")
+        self._ended(self)
+
+
+def _described(tracks: Tracks) -> dict[str, float | bool | str]:
+    facts: dict[str, float | bool | str] = {"encoder": "hlsd"}
+    if tracks.video is not None:
+        facts |= {
+            "width": float(tracks.video.width),
+            "height": float(tracks.video.height),
+            "videocodecid": 7.0 if tracks.video.codec == "h264" else "hvc1",
+        }
+    if tracks.audio is not None:
+        facts |= {
+            "audiocodecid": 10.0,
+            "audiosamplerate": float(tracks.audio.sample_rate),
+            "stereo": tracks.audio.channels > 1,
+        }
+    return facts

@@ -1,0 +1,184 @@
+"""Adds, lists and removes relays by API: what the routes do, without HTTP.
+
+Law: what comes by API goes only where `relay.allow_hosts` lets it, and says so at once; it is judged again, and pinned,
+at each connect. Addresses are shown masked. There are at most `max_tasks`; ids are made here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pydantic import BaseModel
+
+from hlsd.errors import HlsdError
+from hlsd.events import new_id
+from hlsd.relay.address import kind_of, masked, read_address
+from hlsd.relay.dial import SourceError
+from hlsd.relay.guard import Forbidden
+from hlsd.relay.match import Match
+from hlsd.relay.plan import FixedUrl, Plan
+from hlsd.relay.pull import Pull
+from hlsd.relay.push import Push
+from hlsd.relay.room import RelayRoom
+from hlsd.relay.tasks import Task, TaskStore
+
+_NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
+API_RULE: Final = "api"
+"""What all tasks are called together in logs and figures: ids are no labels."""
+
+
+class RelayRefused(HlsdError):
+    """A task is not taken; `status` is HTTP's, `code` for programs, the text for people."""
+
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
+class RelayView(BaseModel):
+    """A relay as the API shows it. Addresses are masked; bytes since it began; times seconds since the epoch."""
+
+    id: str
+    mode: str
+    rule: str
+    app: str
+    name: str
+    url: str
+    stored: bool
+    """Whether it is a task that DELETE can take away; rules of the configuration are not."""
+    state: str
+    """"running" while media flows, "trying" while it is to be had, "idle" while nobody wants it."""
+    error: str = ""
+    created: float = 0.0
+    in_bytes: int = 0
+    out_bytes: int = 0
+
+
+class Relays:
+    """The relays of one server as the API sees them."""
+
+    def __init__(self, room: RelayRoom, store: TaskStore) -> None:
+        self._room = room
+        self._store = store
+        self._plans: dict[str, tuple[Task, Plan]] = {}
+
+    def restore(self) -> None:
+        """Takes up the stored tasks: the room's start. A host that is no longer listed is tried in vain."""
+        for task in self._store.load():
+            self._take(task)
+
+    async def add(self, task: Task) -> RelayView:
+        """Begins and stores a task; id and time are given here. Raises RelayRefused."""
+        if not (_NAME.fullmatch(task.app) and _NAME.fullmatch(task.name)):
+            raise RelayRefused(400, "bad_name", "app and name must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        if len(self._plans) >= self._room.settings.max_tasks:
+            raise RelayRefused(409, "too_many", "relay.max_tasks is reached")
+        for url in (task.url, *task.urls):
+            await self._judge(task, url)
+        task = task.model_copy(update={"id": new_id(), "created": self._room.clock.wall()})
+        self._store.put(task)
+        self._take(task)
+        found = self.get(task.id)
+        assert found is not None
+        return found
+
+    def list(self, app: str = "", name: str = "") -> list[RelayView]:
+        """Every task and everything that runs, of one app or stream if they are named."""
+        views: list[RelayView] = []
+        told: set[Pull | Push] = set()
+        for task, plan in self._plans.values():
+            running = self._room.of(plan)
+            told.update(running)
+            views.append(_view_of_task(task, running))
+        views += [_view(relay) for relay in self._room.running() if relay not in told]
+        return [view for view in views if (not app or view.app == app) and (not name or view.name == name)]
+
+    def get(self, relay_id: str) -> RelayView | None:
+        """One of `list`."""
+        return next((view for view in self.list() if view.id == relay_id), None)
+
+    def remove(self, relay_id: str) -> bool:
+        """Takes a task away, or ends a relay that a rule runs; False if there is none of that id."""
+        found = self._plans.pop(relay_id, None)
+        if found is not None:
+            self._store.drop(relay_id)
+            self._room.remove(found[1])
+            return True
+        for relay in self._room.running():
+            if relay.id == relay_id:
+                relay.stop("kicked")
+                return True
+        return False
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        self._store.close()
+
+    async def _judge(self, task: Task, url: str) -> None:
+        try:
+            address = read_address(url)
+            kind = kind_of(address, task.format)
+            self._room.hosts.lists(address)
+            await self._room.guarded.resolve(address)
+        except ValueError as error:
+            raise RelayRefused(400, "bad_url", str(error)) from None
+        except Forbidden as error:
+            raise RelayRefused(403, "forbidden_host", str(error)) from None
+        except SourceError as error:
+            if error.final:
+                raise RelayRefused(403, "forbidden_host", str(error)) from None
+            # else a name that cannot be resolved at this instant; it may be later on
+        if task.mode == "push" and kind != "rtmp":
+            raise RelayRefused(400, "bad_url", "a stream is pushed to rtmp:// or rtmps:// only")
+
+    def _take(self, task: Task) -> None:
+        plan = Plan(
+            name=API_RULE,
+            mode=task.mode,
+            match=Match(f"{task.app}/{task.name}"),
+            templates=[FixedUrl(url) for url in (task.url, *task.urls)],
+            form=task.format,
+            rtsp_transport=task.rtsp_transport,
+            guarded=True,
+        )
+        self._plans[task.id] = (task, plan)
+        self._room.add(plan)
+
+
+def _view(relay: Pull | Push) -> RelayView:
+    pull = isinstance(relay, Pull)
+    return RelayView(
+        id=relay.id,
+        mode=relay.plan.mode,
+        rule=relay.plan.name,
+        app=relay.subject.app,
+        name=relay.subject.name,
+        url=relay.shown,
+        stored=False,
+        state="running" if relay.active else "trying",
+        error="" if relay.active else relay.error,
+        created=relay.since,
+        in_bytes=relay.received_bytes if isinstance(relay, Pull) else 0,
+        out_bytes=0 if pull else relay.sent_bytes if isinstance(relay, Push) else 0,
+    )
+
+
+def _view_of_task(task: Task, running: list[Pull | Push]) -> RelayView:
+    views = [_view(relay) for relay in running]
+    active = any(view.state == "running" for view in views)
+    return RelayView(
+        id=task.id,
+        mode=task.mode,
+        rule=API_RULE,
+        app=task.app,
+        name=task.name,
+        url=masked(task.url),
+        stored=True,
+        state="running" if active else "trying" if views else "idle",
+        error="" if active else next((view.error for view in views if view.error), ""),
+        created=task.created,
+        in_bytes=sum(view.in_bytes for view in views),
+        out_bytes=sum(view.out_bytes for view in views),
+    )

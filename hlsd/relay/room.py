@@ -1,0 +1,390 @@
+"""Is the relay room: what is pulled when somebody watches, what is pulled always, what is pushed on.
+
+Law: a stream has one pull however many ask for it; whoever asks was authorised before (delivery's errand order). It
+is `hlsd.ports.OnDemand` to the hub. Bounds: `max_pulls` in all, `max_streams` a rule. Everything it starts is a task in
+one of its tables, and `stop` ends them all. Seconds, monotonic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from hlsd.clock import Clock
+from hlsd.events import Bus
+from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
+from hlsd.relay.address import Address, Kind
+from hlsd.relay.child import pull_child
+from hlsd.relay.dial import Dial
+from hlsd.relay.figures import Figures, RuleFigures
+from hlsd.relay.guard import HostList
+from hlsd.relay.plan import Plan, plan_of
+from hlsd.relay.pull import PROTOCOL, Pull
+from hlsd.relay.push import Fan, Push
+from hlsd.relay.settings import RelaySettings
+from hlsd.relay.sources import Feed, pull_flv, pull_rtmp
+from hlsd.relay.template import Subject, looped
+
+if TYPE_CHECKING:
+    from hlsd.relay.relays import Relays
+
+SWEEP: Final = 0.5
+REFUSED_FOR: Final = 2.0
+"""Seconds for which a stream that every origin refused is not asked for again."""
+OUTPUT: Final = "push"
+"""The name of the room among a stream's outputs."""
+_REMEMBERED: Final = 10_000
+
+ABSENT: Final = Denial(404, "not found", "absent")
+LATE: Final = Denial(503, "the stream has not come yet, ask again", "late")
+FULL: Final = Denial(503, "too many streams, ask again", "limit")
+
+Key = tuple[str, str]
+
+
+class Viewer(Protocol):
+    """A session, as far as it shows that somebody watches."""
+
+    app: str
+    name: str
+    last: float
+    held: int
+
+    @property
+    def protocol(self) -> str:
+        """Whether it asks again and again ("hls"), or lives on a connection (all others)."""
+        ...
+
+
+class Published(Protocol):
+    """A stream that has a publisher, as far as a push must know it."""
+
+    app: str
+    name: str
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on."""
+        ...
+
+    def detach(self, room: str) -> None:
+        """Ends `attach`."""
+        ...
+
+
+class RelayRoom:
+    """The relays of one server; `hosts` guard what came by API."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a room is given
+        self,
+        settings: RelaySettings,
+        admission: Admission,
+        find: Callable[[str, str], Playable | None],
+        viewers: Callable[[], Iterable[Viewer]],
+        clock: Clock,
+        bus: Bus,
+        log: FilteringBoundLogger,
+        *,
+        server_id: str,
+        own_ports: Callable[[], Collection[int]] = tuple,
+        figures: Callable[[str, str], Figures] | None = None,
+        on_air: Callable[[], Iterable[Published]] = tuple,
+    ) -> None:
+        self.settings = settings
+        self.admission = admission
+        self.clock = clock
+        self.bus = bus
+        self.log = log
+        self.server_id = server_id
+        self.hosts = HostList(settings.allow_hosts)
+        self.plans = [plan_of(rule, number, settings.presets) for number, rule in enumerate(settings.rules, 1)]
+        self.relays: Relays | None = None
+        """What the API asks; `hlsd.rooms` puts it here."""
+        self.plans_by_api: list[Plan] = []
+        self._kept: dict[tuple[str, str], Figures] = {}
+        self._figures = figures or (lambda rule, mode: self._kept.setdefault((rule, mode), RuleFigures()))
+        self._on_air = on_air
+        for plan in self.plans:
+            self._figures(plan.name, plan.mode)  # rules that have done nothing yet are figures too
+        self.pulls: dict[Key, Pull] = {}
+        self.fans: dict[Key, Fan] = {}
+        self.pushes: dict[Push, Fan] = {}
+        self.max_seconds = settings.push_seconds
+        self.max_bytes = settings.push_bytes
+        self._find = find
+        self._viewers = viewers
+        self._trusted = Dial(own_ports)
+        self.guarded = Dial(own_ports, self.hosts)
+        self._tasks: dict[Pull | Push, asyncio.Task[None]] = {}
+        self._refused: dict[Key, float] = {}
+        self._sweeping: asyncio.Task[None] | None = None
+        self._open = False
+
+    @property
+    def port(self) -> int:
+        """The relay listens nowhere."""
+        return 0
+
+    async def start(self) -> None:
+        """Begins the static pulls."""
+        if self.relays is not None:
+            self.relays.restore()
+        self._open = True
+        self._keep_static()
+        self._sweeping = asyncio.create_task(self._sweep(), name="relay sweep")
+
+    async def stop(self, deadline: float) -> None:
+        """Ends every relay."""
+        self._open = False
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeping
+            self._sweeping = None
+        for pull in list(self.pulls.values()):
+            pull.stop("shutdown")
+        for push in list(self.pushes):
+            push.stop("shutdown")
+        await _ended(self._tasks.values(), deadline)
+        if self.relays is not None:
+            self.relays.close()
+
+    # As the hub sees it.
+
+    def obtainable(self, app: str, name: str) -> bool:
+        """Whether a rule says where the stream can be had."""
+        return self._open and ((app, name) in self.pulls or self._plan_for(app, name) is not None)
+
+    async def obtain(self, request: PlayRequest) -> Denial | None:
+        """Makes the stream come, and returns when its playlist is there, or why it will not come."""
+        key = (request.app, request.name)
+        pull = self.pulls.get(key)
+        if pull is None:
+            started = self._begin(key, request)
+            if isinstance(started, Denial):
+                return started
+            pull = started
+        elif pull.ready.done() and not pull.active:
+            pull.ready = asyncio.get_running_loop().create_future()  # it is between two tries
+        pull.waiting += 1
+        try:
+            async with asyncio.timeout(pull.plan.start_timeout):
+                await asyncio.shield(pull.ready)
+        except TimeoutError:
+            return LATE
+        finally:
+            pull.waiting -= 1
+            pull.wanted = self.clock.monotonic()
+        playable = self._find(*key)
+        return None if playable is not None and not playable.ended else LATE
+
+    # As the API sees it.
+
+    def add(self, plan: Plan) -> None:
+        """Takes a task up; it has effect on streams that are on air too."""
+        self.plans_by_api.append(plan)
+        if not self._open:
+            return
+        self._keep_static()
+        if plan.mode == "push":
+            for stream in self._on_air():
+                key = (stream.app, stream.name)
+                if plan.match.groups(*key) is not None:
+                    fan = self.fans.get(key) or self._fan(key, Subject(*key, {}), stream)
+                    self._push(fan, plan, fan.subject)
+
+    def remove(self, plan: Plan) -> None:
+        """Gives a task up, and ends what runs of it."""
+        self.plans_by_api = [each for each in self.plans_by_api if each is not plan]
+        for relay in self.of(plan):
+            relay.stop("removed")
+
+    def of(self, plan: Plan) -> list[Pull | Push]:
+        """What runs of a rule or task."""
+        return [relay for relay in self.running() if relay.plan is plan]
+
+    def running(self) -> list[Pull | Push]:
+        """Every relay of this instant."""
+        return [*self.pulls.values(), *self.pushes]
+
+    # Pulls.
+
+    def _keep_static(self) -> None:
+        """Pulls what is to be pulled always and is not: at the start, and again when somebody ended it."""
+        for plan in (*self.plans, *self.plans_by_api):
+            key = plan.match.literal
+            if plan.mode == "static" and key and key not in self.pulls and len(self.pulls) < self.settings.max_pulls:
+                self._pull(key, plan, Subject(*key, {}))
+
+    def _plan_for(self, app: str, name: str) -> tuple[Plan, tuple[str, ...]] | None:
+        for plan in (*self.plans, *self.plans_by_api):
+            if plan.mode == "pull":
+                groups = plan.match.groups(app, name)
+                if groups is not None:
+                    return plan, groups
+        return None
+
+    def _begin(self, key: Key, request: PlayRequest) -> Pull | Denial:
+        found = self._plan_for(*key)
+        if found is None or not self._open:
+            return ABSENT
+        if looped(request.query, self.server_id):
+            self.log.warning("relay refused: it would go in a circle", app=key[0], name=key[1])
+            return ABSENT
+        plan, groups = found
+        now = self.clock.monotonic()
+        if self._refused.get(key, 0.0) > now:
+            return LATE
+        of_rule = sum(pull.plan is plan for pull in self.pulls.values())
+        if of_rule >= plan.max_streams or len(self.pulls) >= self.settings.max_pulls:
+            return FULL
+        return self._pull(key, plan, Subject(*key, request.query, groups))
+
+    def _pull(self, key: Key, plan: Plan, subject: Subject) -> Pull:
+        pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
+        self.pulls[key] = pull
+        task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
+        self._tasks[pull] = task
+        task.add_done_callback(lambda done: self._done(pull, done))
+        return pull
+
+    def _began(self, pull: Pull) -> None:
+        """Media has begun to come: those who wait are told when there is a playlist."""
+        playable = self._find(pull.subject.app, pull.subject.name)
+        if playable is None:
+            return
+
+        def changed() -> None:
+            if playable.target_duration or playable.gone or playable.ended:
+                playable.unwatch(changed)
+                if playable.target_duration and not pull.ready.done():
+                    pull.ready.set_result(None)
+
+        playable.watch(changed)
+        changed()
+
+    def _done(self, pull: Pull, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(pull, None)
+        key = (pull.subject.app, pull.subject.name)
+        if self.pulls.get(key) is pull:
+            del self.pulls[key]
+        if pull.over == "refused" and len(self._refused) < _REMEMBERED:
+            self._refused[key] = self.clock.monotonic() + REFUSED_FOR
+        if not pull.ready.done():
+            pull.ready.set_result(None)  # whoever waits looks for itself
+        if not task.cancelled() and task.exception() is not None:
+            self.log.error("relay failed", rule=pull.plan.name, exc_info=task.exception())
+        self.log.info(
+            "relay ended", app=key[0], name=key[1], rule=pull.plan.name, reason=pull.over, bytes=pull.received_bytes
+        )
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            now = self.clock.monotonic()
+            if self._refused:
+                self._refused = {key: until for key, until in self._refused.items() if until > now}
+            self._keep_static()
+            if self.pulls:
+                self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Ends the pulls on demand that nobody has watched for their idle time."""
+        for viewer in self._viewers():
+            pull = self.pulls.get((viewer.app, viewer.name))
+            if pull is not None:
+                watching = viewer.held or viewer.protocol != "hls"
+                pull.wanted = max(pull.wanted, now if watching else viewer.last)
+        for pull in list(self.pulls.values()):
+            if pull.waiting:
+                pull.wanted = now
+            if pull.plan.mode == "pull" and now - pull.wanted >= pull.plan.idle_timeout:
+                pull.stop("idle")
+            else:
+                pull.sweep(now)
+
+    # Pushes.
+
+    def published(self, request: PublishRequest, stream: Published) -> None:
+        """A publisher has been let in: its stream goes on to every target that a rule names."""
+        key = (request.app, request.name)
+        subject = Subject(*key, request.query)
+        if key in self.fans or not self._open:
+            return
+        if looped(request.query, self.server_id) and request.protocol != PROTOCOL:
+            self.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
+            return
+        every = (*self.plans, *self.plans_by_api)
+        plans = [plan for plan in every if plan.mode == "push" and plan.match.groups(*key) is not None]
+        if plans:
+            fan = self._fan(key, subject, stream)
+            for plan in plans:
+                self._push(fan, plan, subject)
+
+    def _fan(self, key: Key, subject: Subject, stream: Published) -> Fan:
+        def ended(over: Fan) -> None:
+            if self.fans.get(key) is over:
+                del self.fans[key]
+            stream.detach(OUTPUT)
+
+        fan = Fan(subject, ended)
+        self.fans[key] = fan
+        stream.attach(OUTPUT, fan)
+        return fan
+
+    def _push(self, fan: Fan, plan: Plan, subject: Subject) -> list[Push]:
+        groups = plan.match.groups(subject.app, subject.name) or ()
+        begun: list[Push] = []
+        for template in plan.templates:
+            if len(self.pushes) >= self.settings.max_pushes:
+                self.log.warning("push not started: relay.max_pushes is reached", rule=plan.name)
+                break
+            figures = self._figures(plan.name, plan.mode)
+            push = Push(self, plan, template, subject._replace(groups=groups), figures)
+            fan.add(push)
+            self.pushes[push] = fan
+            begun.append(push)
+            task = asyncio.create_task(push.run(), name=f"push {plan.name}")
+            self._tasks[push] = task
+            task.add_done_callback(partial(self._pushed, push))
+        return begun
+
+    def _pushed(self, push: Push, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(push, None)
+        fan = self.pushes.pop(push, None)
+        if fan is not None:
+            fan.remove(push)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.error("relay push failed", rule=push.plan.name, exc_info=task.exception())
+
+    # How media is fetched.
+
+    def dial(self, plan: Plan) -> Dial:
+        """The way out for a plan."""
+        return self.guarded if plan.guarded else self._trusted
+
+    async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
+        """Feeds from the address until the source is lost; raises SourceError."""
+        dial = self.dial(plan)
+        if kind == "rtmp":
+            await pull_rtmp(url, address, dial, feed)
+        elif kind == "flv":
+            await pull_flv(address, dial, feed)
+        else:
+            await pull_child(url, address, kind, plan, dial, feed, memory=self.settings.child_memory)
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]], deadline: float) -> None:
+    """Waits for the tasks; cancels what is still there at the deadline."""
+    pending = set(tasks)
+    if not pending:
+        return
+    _, late = await asyncio.wait(pending, timeout=max(0.1, deadline))
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
