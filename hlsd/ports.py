@@ -7,10 +7,11 @@ and the streams stand behind these; `app` hands them in.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hlsd.media.flv import OutTag
 from hlsd.media.unit import AccessUnit, Tracks
 
 
@@ -115,6 +116,43 @@ class Output(Protocol):
 
     def end(self) -> None:
         """The stream is over: nothing will follow."""
+        ...
+
+
+class Feed(Protocol):
+    """A stream as a way out sees it: what it may be attached to."""
+
+    app: str
+    name: str
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on, under the name of its room."""
+        ...
+
+    def detach(self, room: str) -> None:
+        """Ends `attach`; nothing happens if it is over already."""
+        ...
+
+
+class Wrapping(Protocol):
+    """The form in which tags go out: viewers of wrappings with equal `key` get the same bytes."""
+
+    @property
+    def key(self) -> Hashable:
+        """What tells this form from others, `legacy` included."""
+        ...
+
+    @property
+    def legacy(self) -> bool:
+        """Whether H.265 is marked by the legacy codec id 12."""
+        ...
+
+    def prologue(self, *, video: bool, audio: bool) -> bytes:
+        """What a viewer gets before the first tag."""
+        ...
+
+    def wrap(self, tags: Sequence[OutTag]) -> bytes:
+        """The tags as they go out."""
         ...
 
 

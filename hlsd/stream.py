@@ -60,6 +60,10 @@ class Stream:
         if self.tracks is not None:
             output.tracks(self.tracks)
 
+    def detach(self, room: str) -> None:
+        """Feeds that room's output no more; nothing happens if there is none."""
+        self.outputs.pop(room, None)
+
     def publish(self, request: PublishRequest, now: float, ended: Callable[[Hold, str], None]) -> Hold:
         """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
         assert self.hold is None
@@ -67,7 +71,7 @@ class Stream:
         self._move(State.LIVE, now)
         self.stats.publishes += 1
         if self.stats.publishes > 1:
-            for output in self.outputs.values():
+            for output in tuple(self.outputs.values()):
                 output.jump()
         return self.hold
 
@@ -79,14 +83,14 @@ class Stream:
         hold.revoke()
         self._next_origin = hold.last_dts + TICKS // 10
         self._move(State.GRACE, now)
-        for output in self.outputs.values():
+        for output in tuple(self.outputs.values()):
             output.pause()
 
     def finish(self, now: float) -> None:
         """Nobody will publish into this run any more."""
         self.release(now)
         self._move(State.ENDED, now)
-        for output in self.outputs.values():
+        for output in tuple(self.outputs.values()):
             output.end()
 
     def measure(self, now: float) -> None:
@@ -131,7 +135,7 @@ class Hold:
         if self.stream is None:
             return
         self.stream.tracks = tracks
-        for output in self.stream.outputs.values():
+        for output in tuple(self.stream.outputs.values()):
             output.tracks(tracks)
 
     def unit(self, unit: AccessUnit) -> None:
@@ -145,13 +149,13 @@ class Hold:
             stream.stats.audio_frames += 1
         stream.stats.last_unit = unit.arrived
         self.last_dts = max(self.last_dts, unit.dts)
-        for output in stream.outputs.values():
+        for output in tuple(stream.outputs.values()):
             output.unit(unit)
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
         if self.stream is not None:
-            for output in self.stream.outputs.values():
+            for output in tuple(self.stream.outputs.values()):
                 output.jump()
 
     def received(self, size: int) -> None:

@@ -23,6 +23,10 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Session, Sessions
 
 
+SESSION = "hlsd.session"
+"""Where an endpoint of another room puts the session that its answer belongs to, in the scope."""
+
+
 def create_app(  # noqa: PLR0913 - what a server is made of
     directory: Directory,
     sessions: Sessions,
@@ -99,7 +103,7 @@ class StreamRoad:
         request = read_request(scope)
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._app(scope, receive, _counted(send, charge))
+            await self._app(scope, receive, _counted(send, charge, scope))
             return
         session = request.session
         if session is not None:
@@ -119,13 +123,14 @@ class StreamRoad:
         charge(session, len(answer.body), answer.media)
 
 
-def _counted(send: Send, charge: Callable[[Session | None, int, bool], None]) -> Send:
-    """`send`, with its body bytes on nobody's account."""
+def _counted(send: Send, charge: Callable[[Session | None, int, bool], None], scope: Scope) -> Send:
+    """`send`, with its body bytes on the account of `scope["hlsd.session"]`, or on nobody's if there is none."""
 
     async def counting(message: Message) -> None:
         await send(message)
         if message["type"] == "http.response.body":
-            charge(None, len(message.get("body", b"")), False)
+            session = cast("Session | None", scope.get(SESSION))
+            charge(session, len(message.get("body", b"")), session is not None)
 
     return counting
 

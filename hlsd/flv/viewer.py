@@ -1,0 +1,172 @@
+"""Is one viewer of a form: how far it has got on the tape, and how bytes reach its socket.
+
+Law: a viewer never holds more than one write that its socket did not take; everything else waits on the tape, which all
+viewers share. What was handed over is charged to its session; what stays in our buffer is charged when it has left, and
+never if it does not. Bytes go to the socket directly where it is bare TCP, past the transport, which costs half.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from hlsd.kernel import in_kernel
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from hlsd.flv.form import Form
+    from hlsd.ports import Session
+
+NEXT_KEY: Final = -1
+"""The place of a viewer who waits for the next key frame."""
+MAX_UNREAD: Final = 1024 * 1024
+"""Bytes that a viewer may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
+
+
+class Viewer:
+    """One viewer; `over(reason)` is called once, when the server ends it ("stream_end", "slow", "kicked")."""
+
+    __slots__ = (
+        "blocked",
+        "charge",
+        "cursor",
+        "ended",
+        "fd",
+        "form",
+        "held",
+        "leaps",
+        "over",
+        "owed",
+        "session",
+        "since",
+        "started",
+        "transport",
+        "unsent",
+    )
+
+    def __init__(  # noqa: PLR0913 - a record of what it is made of
+        self,
+        form: Form,
+        transport: asyncio.Transport,
+        fd: int,
+        session: Session,
+        charge: Callable[[Session | None, int, bool], None],
+        over: Callable[[str], None],
+    ) -> None:
+        self.form = form
+        self.transport = transport
+        self.fd = fd
+        self.session = session
+        self.charge = charge
+        self.over = over
+        self.cursor = NEXT_KEY
+        self.started = False
+        """Whether the form's prologue has been sent."""
+        self.blocked = False
+        """The socket does not take more."""
+        self.held = False
+        """The player has paused."""
+        self.ended = False
+        self.owed = 0
+        """Bytes in the transport's buffer, not charged yet."""
+        self.since: float | None = None
+        """Since when it has not taken a byte (monotonic), as of the last sweep."""
+        self.unsent = 0
+        """Bytes that its client had still to take at the last sweep."""
+        self.leaps = 0
+        """How often it fell off the tape since it was last up to date."""
+
+    # -- what its connection says
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        if not self.blocked:
+            self.blocked = True
+            self.form.block(self)
+
+    def resume_writing(self) -> None:
+        """The transport has room."""
+        if self.blocked and not self.ended:
+            self.blocked = False
+            if self.owed:
+                self.charge(self.session, self.owed, True)
+                self.owed = 0
+            self.form.unblock(self)
+
+    def hold(self, held: bool) -> None:
+        """The player pauses, or goes on: then at the newest key frame."""
+        if held != self.held and not self.ended:
+            self.held = held
+            if held:
+                self.cursor = NEXT_KEY
+                self.form.block(self)
+            else:
+                self.since = None
+                self.cursor = self.form.entrance()
+                self.form.unblock(self)
+
+    def leave(self) -> None:
+        """The connection is lost, or the player has gone: nothing more is written."""
+        if not self.ended:
+            self.ended = True
+            self.form.forget(self)
+
+    # -- what its form does
+
+    def put(self, data: bytes, size: int) -> None:
+        """Writes a burst; the transport has nothing else to send, as far as is known."""
+        transport = self.transport
+        if self.fd >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
+            try:
+                sent = os.write(self.fd, data)
+            except OSError:  # full, or broken: the transport finds out which
+                sent = 0
+            if sent == size:
+                self.charge(self.session, size, True)
+                return
+            if sent:
+                self.charge(self.session, sent, True)
+            self._hand(memoryview(data)[sent:], size - sent)
+            return
+        self._hand(data, size)
+
+    def _hand(self, data: bytes | memoryview, size: int) -> None:
+        self.transport.write(data)
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self.charge(self.session, size, True)
+            return
+        left = min(waiting, size)
+        self.owed += left
+        if left < size:
+            self.charge(self.session, size - left, True)
+        self.pause_writing()
+
+    def end(self, reason: str) -> None:
+        """The server ends it."""
+        if not self.ended:
+            self.leave()
+            self.over(reason)
+
+    def sweep(self, now: float, give_up: float) -> None:
+        """Once a second: looks whether its client reads at all."""
+        waiting = self.transport.get_write_buffer_size() + (in_kernel(self.fd) if self.fd >= 0 else 0)
+        if self.held:
+            self.since = None
+            return
+        if not self.blocked:
+            self.since = None
+            if waiting > MAX_UNREAD:
+                self.pause_writing()
+            self.unsent = waiting
+            return
+        if waiting < self.unsent or self.since is None:
+            self.since = now
+        elif now - self.since >= give_up:
+            self.end("slow")
+            return
+        self.unsent = waiting
+        if not self.transport.get_write_buffer_size() and waiting < MAX_UNREAD // 2:
+            self.resume_writing()
