@@ -23,7 +23,7 @@ from hlsd.delivery.fastpath import FastProtocol
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.ports import Denial, Rendering
+from hlsd.ports import Denial, Grant, PlayRequest, Rendering
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from tests.support.playable import MemoryDirectory, MemoryPlayable
@@ -72,7 +72,7 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object])
     if asgi:
         server.protocol = SlowRoad
     await server.start()
-    session = sessions.open("live", "cam", "127.0.0.1", "bench")
+    session = await sessions.open(PlayRequest("live", "cam", "hls", "127.0.0.1", user_agent="bench"), Grant())
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
     print(path, flush=True)

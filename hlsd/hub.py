@@ -7,11 +7,22 @@ a second, so that a thousand streams need no timers of their own.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from hlsd.ports import Publication, PublishRequest, Refuse, RefuseCode, StreamSummary
+from hlsd.ports import (
+    Denial,
+    Gate,
+    OnDemand,
+    PlayRequest,
+    Publication,
+    PublishRequest,
+    Refuse,
+    RefuseCode,
+    StreamSummary,
+)
 from hlsd.stream import Hold, State, Stream
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
 RESERVED_APPS: Final = frozenset({"_", "api", "healthz", "metrics", "readyz"})
 """First path parts that belong to the server itself."""
+_ABSENT: Final = Denial(404, "not found", "absent")
 
 
 class Hub:
@@ -34,7 +46,7 @@ class Hub:
     windows) bound what is let in.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a server has
         self,
         settings: PublishSettings,
         clock: Clock,
@@ -42,7 +54,11 @@ class Hub:
         *,
         max_streams: int,
         max_memory: int,
+        gate: Gate | None = None,
     ) -> None:
+        self.on_demand: OnDemand | None = None
+        """Who can make absent streams come; the relay room puts itself here."""
+        self._gate = gate
         self._settings = settings
         self._clock = clock
         self._segmenter_for = segmenter_for
@@ -59,6 +75,14 @@ class Hub:
     async def publish(self, request: PublishRequest) -> Publication | Refuse:
         """Claims the name for the publisher, or says why not."""
         refusal = self._refusal(request)
+        if refusal is None and self._gate is not None:
+            grant = await self._gate.publish(request)
+            if isinstance(grant, Denial):
+                refusal = Refuse(RefuseCode.LIMIT if grant.reason == "limit" else RefuseCode.DENIED, grant.words)
+            else:
+                if grant.name:
+                    request = replace(request, name=grant.name)
+                refusal = self._refusal(request)  # again: another may have come while this one was looked at
         if refusal is not None:
             self._log.info(
                 "publish refused",
@@ -96,6 +120,17 @@ class Hub:
         """The HLS output of a stream that is live, in its grace or kept after its end."""
         segmenter = self._hls.get((app, name))
         return segmenter.live if segmenter is not None else None
+
+    def obtainable(self, app: str, name: str) -> bool:
+        """Whether a stream that is not here can be made to come."""
+        return self.on_demand is not None and self.on_demand.obtainable(app, name)
+
+    async def obtain(self, request: PlayRequest) -> Live | Denial:
+        """Makes an absent stream come, or says why it will not."""
+        if self.on_demand is None:
+            return _ABSENT
+        denial = await self.on_demand.obtain(request)
+        return denial or self.find(request.app, request.name) or _ABSENT
 
     def summaries(self) -> list[StreamSummary]:
         """The streams that are live or in their grace, by path."""

@@ -41,6 +41,57 @@ class PublishRequest:
     drop: Callable[[str], None]
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     user_agent: str = ""
+    referer: str = ""
+    """The page it was started from (RTMP pageUrl)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayRequest:
+    """A viewer at the door, by whatever protocol. `query` and `bearer` hold secrets: never log them.
+
+    `drop(reason)` closes the viewer's connection where the session lives on one (FLV, RTMP); HLS has none.
+    """
+
+    app: str
+    name: str
+    protocol: str
+    """"hls", "flv", "wsflv", "rtmp"."""
+    ip: str
+    port: int = 0
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user_agent: str = ""
+    referer: str = ""
+    origin: str = ""
+    host: str = ""
+    bearer: str = field(default="", repr=False)
+    """The token of `Authorization: Bearer`."""
+    playback_id: str = ""
+    """The player's own idea of its session (X-Playback-Session-Id, CMCD sid): merges duplicates, proves nothing."""
+    drop: Callable[[str], None] | None = None
+
+    @property
+    def path(self) -> str:
+        """`/{app}/{name}`."""
+        return f"/{self.app}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A viewer or publisher is let in, and what is known of it.
+
+    `max_sessions` and `auth_duration` (seconds until it is asked again) are 0 where there is no bound; `expires` is
+    wall clock seconds, 0 for never; `name` is the stream to use instead of the one asked for; `identity` stands for the
+    token (a hash, never the token); `unique` ends the user's other sessions.
+    """
+
+    user_id: str = ""
+    max_sessions: int = 0
+    unique: bool = False
+    auth_duration: float = 0.0
+    expires: float = 0.0
+    identity: str = ""
+    name: str = ""
+    method: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +100,30 @@ class Refuse:
 
     code: RefuseCode
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Somebody is not let in: an HTTP status of 4xx, or 503, and words fit for a stranger's eyes.
+
+    `reason` is for events, metrics and logs: "auth_denied", "limit", "banned", "expired", "rejected".
+    """
+
+    status: int
+    words: str
+    reason: str = "auth_denied"
+
+
+class Gate(Protocol):
+    """Who may play and publish: IP lists, signatures, tokens, keys, the operator's back end (conventions §3.5)."""
+
+    async def play(self, request: PlayRequest) -> Grant | Denial:
+        """Whether the viewer may watch; never raises for what a stranger sends."""
+        ...
+
+    async def publish(self, request: PublishRequest) -> Grant | Denial:
+        """Whether the publisher may use the name."""
+        ...
 
 
 class Publication(Protocol):
@@ -264,14 +339,6 @@ class Session(Protocol):
     """Whether it has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """A viewer is not let in: an HTTP status of 4xx, or 503, and words fit for a stranger's eyes."""
-
-    status: int
-    words: str
-
-
 class Sessions(Protocol):
     """The viewers of this server as delivery sees them."""
 
@@ -280,8 +347,16 @@ class Sessions(Protocol):
     charge: Callable[[Session | None, int, bool], None]
     """Counts body bytes handed to a socket: of a session or of nobody, media or not; negative for a refund."""
 
-    def open(self, app: str, name: str, ip: str, agent: str) -> Session | Denial:
-        """A new session for a viewer of `/{app}/{name}`."""
+    async def authorise(self, request: PlayRequest) -> Grant | Denial:
+        """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
+        ...
+
+    async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """A new session for an authorised viewer of a stream that is there (limits, prePlay)."""
+        ...
+
+    def close(self, session: Session, reason: str) -> None:
+        """The viewer is gone, or is sent away ("closed", "kicked", …): the session's account is closed."""
         ...
 
     def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:
@@ -313,4 +388,24 @@ class Directory(Protocol):
 
     def summaries(self) -> list[StreamSummary]:
         """The streams of this instant, by path."""
+        ...
+
+    def obtainable(self, app: str, name: str) -> bool:
+        """Whether a stream that is not here can be made to come."""
+        ...
+
+    async def obtain(self, request: PlayRequest) -> Playable | Denial:
+        """Makes an absent stream come (pull on demand); returns when it is there to be waited for, or will not come."""
+        ...
+
+
+class OnDemand(Protocol):
+    """Who can make absent streams come: the relay's door for the hub."""
+
+    def obtainable(self, app: str, name: str) -> bool:
+        """Whether a rule matches the name."""
+        ...
+
+    async def obtain(self, request: PlayRequest) -> Denial | None:
+        """One pull however many ask; None once somebody publishes the stream, else why not (404, 503)."""
         ...

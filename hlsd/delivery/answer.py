@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hlsd.delivery.cors import METHODS, Cors, Headers
 from hlsd.delivery.request import (
@@ -25,6 +25,7 @@ from hlsd.delivery.request import (
     Target,
     accepts_gzip,
     accepts_html,
+    arguments,
     etag_matches,
     is_ours,
     parse_directive,
@@ -33,7 +34,18 @@ from hlsd.delivery.request import (
     parse_range,
 )
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Denial, Directory, Lateness, Media, Playable, Rendering, Session, Sessions
+from hlsd.ports import (
+    Denial,
+    Directory,
+    Grant,
+    Lateness,
+    Media,
+    Playable,
+    PlayRequest,
+    Rendering,
+    Session,
+    Sessions,
+)
 
 PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
 MAX_HOLD = 8.0
@@ -75,7 +87,7 @@ class HoldFirst:
 
     playable: Playable
     timeout: float
-    then: Callable[[bool], Reply]
+    then: Callable[[bool], Answer]
 
     def verdict(self) -> bool | None:
         """Whether it is there; False: it will not come; None: hold on."""
@@ -90,7 +102,7 @@ class Hold:
     msn: int
     part: int | None
     timeout: float
-    then: Callable[[bool], Reply]
+    then: Callable[[bool], Answer]
 
     def verdict(self) -> bool | None:
         """As `HoldFirst.verdict`."""
@@ -107,7 +119,7 @@ class HoldMedia:
     run: str
     name: str
     timeout: float
-    then: Callable[[bool], Reply]
+    then: Callable[[bool], Answer]
 
     def verdict(self) -> bool | None:
         """As `HoldFirst.verdict`; False too when another part than the hinted one came."""
@@ -116,8 +128,35 @@ class HoldMedia:
         return _over(self.playable) if self.playable.expects(self.run, self.name) else False
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask whether the viewer may watch (`Sessions.authorise`), then go on with `then(the verdict)`."""
+
+    play: PlayRequest
+    then: Callable[[Grant | Denial], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Obtain:
+    """Make the absent stream come (`Directory.obtain`), then go on with `then(what came)`."""
+
+    play: PlayRequest
+    then: Callable[[Playable | Denial], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open the viewer's session (`Sessions.open`), then go on with `then(it)`."""
+
+    play: PlayRequest
+    grant: Grant
+    then: Callable[[Session | Denial], Answer]
+
+
 Held = HoldFirst | Hold | HoldMedia
-Answer = Reply | Held | Fall
+Errand = Ask | Obtain | Open
+"""What the road does, and perhaps waits for, before the judge goes on."""
+Answer = Reply | Held | Errand | Fall
 FALL = Fall()
 
 
@@ -167,13 +206,27 @@ class Judge:
 
     # -- who asks
 
-    def _open(self, request: Request, target: Target) -> Session | Denial:
-        """A new session for the viewer."""
-        agent = request.headers.get(b"user-agent", b"").decode("latin-1")
-        viewer = self._sessions.open(target.app, target.name, request.peer, agent)
-        if not isinstance(viewer, Denial):
-            request.session = viewer
-        return viewer
+    def _viewer(self, request: Request, target: Target) -> PlayRequest:
+        """The viewer at the door."""
+
+        def text(name: bytes, most: int = 512) -> str:
+            return request.headers.get(name, b"").decode("latin-1")[:most]
+
+        scheme, _, token = text(b"authorization", 8192).partition(" ")
+        return PlayRequest(
+            target.app,
+            target.name,
+            "hls",
+            request.peer,
+            request.peer_port,
+            query=arguments(request.query),
+            user_agent=text(b"user-agent"),
+            referer=text(b"referer", 1024),
+            origin=text(b"origin"),
+            host=text(b"host"),
+            bearer=token.strip() if scheme.lower() == "bearer" else "",
+            playback_id=text(b"x-playback-session-id", 128),
+        )
 
     def _admit(self, request: Request, target: Target) -> Denial | None:
         """Finds whose request it is, or why it is refused."""
@@ -204,37 +257,63 @@ class Judge:
         """`/{app}/{name}`: the player page for a browser, the playlist for anything else (conventions §1)."""
         if accepts_html(request.headers.get(b"accept")):
             return FALL
-        if self._directory.find(target.app, target.name) is None:
-            return self._refuse(request, 404)
-        return self._redirect(request, f"/{target.app}/{target.name}.m3u8")
+        query = "?" + request.query.decode("latin-1")  # a signature must survive the redirection
+        if len(query) == 1 or not all("!" <= char <= "~" for char in query):
+            query = ""
+        return self._redirect(request, f"/{target.app}/{target.name}.m3u8{query}")
 
     def _multivariant(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
+        """The way in. First whether the viewer may, so that nobody else learns what is there or makes it come."""
+        flat = query.get("flat", "") not in ("", "0")
+        play = self._viewer(request, target)
+
+        def asked(grant: Grant | Denial) -> Answer:
+            if isinstance(grant, Denial):
+                return self._deny(request, grant)
+            if not grant.name or grant.name == target.name:
+                return self._enter(request, target, play, grant, flat=flat)
+            renamed = target._replace(name=grant.name, variant=f"{'' if target.variant else '../'}{grant.name}/")
+            return self._enter(request, renamed, replace(play, name=grant.name), grant, flat=flat)
+
+        return Ask(play, asked)
+
+    def _enter(self, request: Request, target: Target, play: PlayRequest, grant: Grant, *, flat: bool) -> Answer:
+        """An authorised viewer waits for the stream, then for its first playlist; then it has a session."""
+
+        def present(playable: Playable) -> Answer:
+            if playable.target_duration or flat:
+                return Open(play, grant, lambda viewer: self._opened(request, target, playable, viewer, flat=flat))
+            # a variant whose playlist is not there yet is not worth naming (P07)
+            return self._hold_first(request, target, playable, begun)
+
+        def begun(request: Request, target: Target, playable: Playable) -> Answer | None:  # noqa: ARG001
+            return present(playable) if playable.target_duration else None
+
+        def obtained(playable: Playable | Denial) -> Answer:
+            return self._deny(request, playable) if isinstance(playable, Denial) else present(playable)
+
         playable = self._directory.find(target.app, target.name)
-        if playable is None:
-            return self._refuse(request, 404)
         if request.method == "HEAD":  # HT07: never holds, never makes a session
-            if not playable.target_duration:
+            if playable is None or not playable.target_duration:
                 return self._refuse(request, 404)
             return Reply(200, self._multivariant_headers(request))
-        if query.get("flat", "") not in ("", "0"):
-            viewer = self._open(request, target)
-            if isinstance(viewer, Denial):
-                return self._deny(request, viewer)
-            return self._redirect(request, f"{viewer.prefix.decode()}index.m3u8")
-        reply = self._multivariant_now(request, target, playable)
-        if reply is not None:
-            return reply
-        return self._hold_first(request, target, playable, self._multivariant_now)
+        if playable is not None and not (playable.ended and self._directory.obtainable(target.app, target.name)):
+            return present(playable)
+        if self._directory.obtainable(target.app, target.name):
+            return Obtain(play, obtained)
+        return self._refuse(request, 404)
 
-    def _multivariant_now(self, request: Request, target: Target, playable: Playable) -> Reply | None:
-        if not playable.target_duration:  # a variant whose playlist is not there yet is not worth naming (P07)
-            return None
-        viewer = self._open(request, target)
+    def _opened(
+        self, request: Request, target: Target, playable: Playable, viewer: Session | Denial, *, flat: bool
+    ) -> Answer:
         if isinstance(viewer, Denial):
             return self._deny(request, viewer)
+        request.session = viewer
+        if flat:
+            return self._redirect(request, f"{viewer.prefix.decode()}index.m3u8")
         body = playable.multivariant(f"{target.variant}~{viewer.sid.decode()}/index.m3u8")
         if body is None:
-            return None
+            return self._gone_or_late(request, target, playable)
         headers = self._multivariant_headers(request)
         if accepts_gzip(request.headers.get(b"accept-encoding")):
             body = gzip.compress(body, 1, mtime=0)
@@ -360,7 +439,7 @@ class Judge:
         request: Request,
         target: Target,
         playable: Playable,
-        now: Callable[[Request, Target, Playable], Reply | None],
+        now: Callable[[Request, Target, Playable], Answer | None],
     ) -> Answer:
         """Holds until there is a playlist: a publisher who has just begun is no error to a player."""
         if request.method == "HEAD":
@@ -368,7 +447,7 @@ class Judge:
         if playable.ended:
             return self._refuse(request, 404)
 
-        def then(released: bool) -> Reply:  # noqa: ARG001 - the playlist may have come in the last instant
+        def then(released: bool) -> Answer:  # noqa: ARG001 - the playlist may have come in the last instant
             return now(request, target, playable) or self._gone_or_late(request, target, playable)
 
         if not self._first_wait:

@@ -67,10 +67,12 @@ class Waiter(Protocol):
 class Line:
     """Those who wait for the same thing and get the same answer."""
 
-    __slots__ = ("_readies", "_replies", "held", "settled", "waiters")
+    __slots__ = ("_readies", "_replies", "held", "settled", "shared", "waiters")
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: Held, *, shared: bool = True) -> None:
         self.held = held
+        self.shared = shared
+        """Whether the answer is one for all; else each waiter asks for its own."""
         self.waiters: dict[Waiter, float] = {}
         """With their deadlines, which rise: all of a line are held equally long."""
         self.settled = False
@@ -83,7 +85,10 @@ class Line:
         there, version = outcome is Outcome.RELEASED, self.held.playable.version
         found = self._replies.get(there)
         if found is None or found[0] != version:
-            found = self._replies[there] = (version, self.held.then(there))
+            reply = self.held.then(there)
+            if not isinstance(reply, Reply):
+                raise TypeError("what is shared must be a reply")
+            found = self._replies[there] = (version, reply)
         return found[1]
 
     def ready(self, outcome: Outcome) -> Ready:
@@ -207,7 +212,7 @@ class Holds:
         """Waits for what `held` names; `gone()` returns when the client has hung up. For roads that have a task."""
         loop = asyncio.get_running_loop()
         waiter = _Task(loop.create_future(), session, crowd)
-        if not self.enter(Line(held), waiter, loop.time()):
+        if not self.enter(Line(held, shared=False), waiter, loop.time()):
             return Outcome.REFUSED
         hangup = asyncio.ensure_future(gone())
         try:
@@ -242,7 +247,7 @@ class Holds:
         if line.settled:
             return
         line.settled = True
-        if outcome is not Outcome.REFUSED:
+        if line.shared and outcome is not Outcome.REFUSED:
             line.ready(outcome)
         waiters = list(line.waiters)
         self._turn = (self._turn + _STEP) % 1.0

@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp
 
-from hlsd.delivery.answer import PLAYLIST_TYPE, Fall, Held, Judge, Reply
+from hlsd.delivery.answer import PLAYLIST_TYPE, Answer, Fall, Judge, Reply
 from hlsd.delivery.cors import Headers
-from hlsd.delivery.holds import Holds, Outcome
+from hlsd.delivery.errands import Errands
 from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
@@ -38,7 +38,7 @@ class Road:
 
     app: ASGIApp
     judge: Judge
-    holds: Holds
+    errands: Errands
     max_streams: int
     max_header: int
     common: Headers = field(default_factory=list)
@@ -148,10 +148,8 @@ class Http2Connection(asyncio.Protocol):
             answer = self._road.judge.answer(request)
             stream.judged = not isinstance(answer, Fall)
             stream.session = request.session
-            if request.session is not None:
-                request.session.requests += 1
-                request.session.last = self._loop.time()
             if isinstance(answer, Reply):
+                self._road.errands.count(request)
                 self._reply(stream, answer)
             elif isinstance(answer, Fall):
                 cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
@@ -168,16 +166,15 @@ class Http2Connection(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hold(self, stream: Stream, request: Request, held: Held, gone: asyncio.Future[None]) -> None:
+    async def _hold(self, stream: Stream, request: Request, held: Answer, gone: asyncio.Future[None]) -> None:
         async def hung_up() -> None:
             await gone
 
         try:
-            outcome = await self._road.holds.wait(held, hung_up, request.session)
-            if outcome is Outcome.REFUSED:
-                self._reply(stream, self._road.judge.unavailable(request))
-            elif outcome is not Outcome.GONE:
-                self._reply(stream, held.then(outcome is Outcome.RELEASED))
+            reply = await self._road.errands.reply(request, held, hung_up)
+            stream.session = request.session
+            if reply is not None:
+                self._reply(stream, reply)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
             self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")

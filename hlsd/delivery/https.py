@@ -66,7 +66,7 @@ class HttpsServer:
         self.road = Road(
             app,
             app.state.judge,
-            app.state.holds,
+            app.state.errands,
             max_streams=settings.max_streams,
             max_header=settings.max_header,
             sessions=app.state.sessions,

@@ -18,11 +18,25 @@ MAX_PATH = 1024
 """Bytes of raw path: five names of 128, percent-encoded here and there."""
 MAX_QUERY = 4096
 """Bytes of raw query."""
+MAX_ARGUMENTS = 64
+"""Arguments of a query."""
 MAX_DIRECTIVE = 2**53
 """Directives are decimal integers that a JavaScript player can hold exactly."""
 
 WANTED_HEADERS = frozenset(
-    (b"accept", b"accept-encoding", b"origin", b"range", b"if-range", b"if-none-match", b"user-agent"),
+    (
+        b"accept",
+        b"accept-encoding",
+        b"authorization",
+        b"host",
+        b"if-none-match",
+        b"if-range",
+        b"origin",
+        b"range",
+        b"referer",
+        b"user-agent",
+        b"x-playback-session-id",
+    ),
 )
 """The request headers that can change an answer, or that a session is known by; a caller needs to collect no others."""
 
@@ -55,6 +69,7 @@ class Request:
     query: bytes
     headers: Mapping[bytes, bytes]
     peer: str = ""
+    peer_port: int = 0
     session: Session | None = None
 
 
@@ -135,6 +150,24 @@ def parse_query(query: bytes) -> dict[str, str]:
                 raise BadRequest(f"{key} is given twice")
             known[key] = unquote_plus(value)
     return known
+
+
+def arguments(query: bytes) -> dict[str, str]:
+    """Every argument of a raw query, decoded: what authorisation and events see.
+
+    Raises:
+        BadRequest: more than `MAX_ARGUMENTS`, or one stands twice with two values, of which two readers could take
+            different ones.
+    """
+    found: dict[str, str] = {}
+    for pair in query.decode("latin-1").split("&") if query else ():
+        key, _, value = pair.partition("=")
+        key, value = unquote_plus(key), unquote_plus(value)
+        if found.setdefault(key, value) != value:
+            raise BadRequest("an argument is given twice")
+    if len(found) > MAX_ARGUMENTS:
+        raise BadRequest("too many arguments")
+    return found
 
 
 def parse_directive(name: str, value: str) -> int:

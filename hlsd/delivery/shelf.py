@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from hlsd.delivery.answer import Fall, Judge, Reply
+from hlsd.delivery.answer import Ask, Fall, Judge, Obtain, Open, Reply
 from hlsd.delivery.holds import Line
 from hlsd.delivery.request import MAX_PATH, MAX_QUERY, Request
 from hlsd.delivery.wire import Ready
@@ -74,7 +74,7 @@ class Shelves:
             headers[b"origin"] = origin
         request = Request("GET", path, query, headers)
         answer = self._judge.answer(request)
-        if isinstance(answer, Fall) or request.session is not session:
+        if isinstance(answer, Fall | Ask | Obtain | Open) or request.session is not session:
             return None
         if isinstance(answer, Reply):
             if answer.status != 200:

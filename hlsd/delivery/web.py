@@ -15,8 +15,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
-from hlsd.delivery.answer import Fall, Judge, Reply
-from hlsd.delivery.holds import Bounds, Crowd, Holds, Outcome
+from hlsd.delivery.answer import Fall, Judge
+from hlsd.delivery.errands import Errands
+from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
@@ -38,7 +39,8 @@ def create_app(  # noqa: PLR0913 - what a server is made of
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
 
-    `app.state.judge`, `holds`, `sessions` and `directory` are there for whoever answers or drains beside ASGI.
+    `app.state.judge`, `errands`, `holds`, `sessions` and `directory` are there for whoever answers or drains
+    beside ASGI.
     """
     judge = Judge(directory, sessions, settings)
     bounds = Bounds(
@@ -48,6 +50,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         address=settings.max_waiters_per_ip,
     )
     holds = Holds(bounds)
+    errands = Errands(judge, directory, sessions, holds, clock)
     pages = Pages(directory, settings, clock, rtmp_port)
     app = Starlette(
         routes=[
@@ -59,11 +62,12 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/", pages.page),
         ],
-        middleware=[Middleware(StreamRoad, judge=judge, holds=holds, sessions=sessions, clock=clock)],
+        middleware=[Middleware(StreamRoad, judge=judge, errands=errands, sessions=sessions)],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
     app.state.judge = judge
+    app.state.errands = errands
     app.state.holds = holds
     app.state.sessions = sessions
     app.state.directory = directory
@@ -86,12 +90,11 @@ class Carrier(Protocol):
 class StreamRoad:
     """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""
 
-    def __init__(self, app: ASGIApp, judge: Judge, holds: Holds, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, judge: Judge, errands: Errands, sessions: Sessions) -> None:
         self._app = app
         self._judge = judge
-        self._holds = holds
+        self._errands = errands
         self._sessions = sessions
-        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from the judge's answer to its last byte."""
@@ -105,22 +108,13 @@ class StreamRoad:
         if isinstance(answer, Fall):
             await self._app(scope, receive, _counted(send, charge, scope))
             return
-        session = request.session
-        if session is not None:
-            session.requests += 1
-            session.last = self._clock.monotonic()
-        if not isinstance(answer, Reply):
-            crowd = carrier.crowd if carrier is not None else None
-            outcome = await self._holds.wait(answer, lambda: _hung_up(receive), session, crowd)
-            if outcome is Outcome.GONE:
-                return
-            if outcome is Outcome.REFUSED:
-                answer = self._judge.unavailable(request)
-            else:
-                answer = answer.then(outcome is Outcome.RELEASED)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body})
-        charge(session, len(answer.body), answer.media)
+        crowd = carrier.crowd if carrier is not None else None
+        reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
+        if reply is None:
+            return
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.body", "body": reply.body})
+        charge(request.session, len(reply.body), reply.media)
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, bool], None], scope: Scope) -> Send:
@@ -143,7 +137,7 @@ def read_request(scope: Scope) -> Request:
             headers[name] = value if name not in headers else headers[name] + b", " + value
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
     client = scope.get("client")
-    return Request(scope["method"], raw, scope["query_string"], headers, client[0] if client else "")
+    return Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hlsd.clock import Clock
-from hlsd.ports import Denial
+from hlsd.events import Bus
+from hlsd.ports import Denial, Gate, Grant, PlayRequest
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
+from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Signer
 from hlsd.wheel import Wheel
 
-MAX_AGENT = 256
-"""Characters of a User-Agent that are kept."""
+ADOPTED = Grant(method="adopted")
 NOT_OURS = Denial(403, "session not accepted")
-FULL = Denial(503, "too many viewers, ask again")
+FULL = Denial(503, "too many viewers, ask again", "limit")
 
 
 class Registry:
@@ -29,8 +30,19 @@ class Registry:
     `idle(app, name)` says after how many seconds without a request a session of that stream is over.
     """
 
-    def __init__(self, signer: Signer, clock: Clock, idle: Callable[[str, str], float], *, max_sessions: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a server has
+        self,
+        signer: Signer,
+        clock: Clock,
+        idle: Callable[[str, str], float],
+        *,
+        max_sessions: int,
+        gate: Gate | None = None,
+        bus: Bus | None = None,
+    ) -> None:
         self.ledger = Ledger()
+        self._gate: Gate = gate or OpenGate()
+        self.bus = bus or Bus()
         self._signer = signer
         self._clock = clock
         self._idle = idle
@@ -47,13 +59,17 @@ class Registry:
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions.values())
 
-    def open(self, app: str, name: str, ip: str, agent: str) -> Session | Denial:
-        """A new session for a viewer of `/{app}/{name}`, or why not."""
+    async def authorise(self, request: PlayRequest) -> Grant | Denial:
+        """Whether the viewer may watch."""
+        return await self._gate.play(request)
+
+    async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """A new session for an authorised viewer, or why not."""
         if len(self._sessions) >= self._max:
             return FULL
-        sid = self._signer.mint(f"/{app}/{name}")
+        sid = self._signer.mint(request.path)
         now = self._clock.monotonic()
-        return self._add(Session(sid, app, name, ip, agent[:MAX_AGENT], created=self._clock.wall(), now=now))
+        return self._add(Session(sid, request, grant, created=self._clock.wall(), now=now))
 
     def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:
         """The session `sid` of `/{app}/{name}`: the open one, or an adopted one; or why not."""
@@ -66,13 +82,16 @@ class Registry:
             return NOT_OURS
         if len(self._sessions) >= self._max:
             return FULL
-        return self._add(Session(key, app, name, ip, agent[:MAX_AGENT], created=issued, now=self._clock.monotonic()))
+        request = PlayRequest(app, name, "hls", ip, user_agent=agent)
+        return self._add(Session(key, request, ADOPTED, created=issued, now=self._clock.monotonic()))
 
-    def end(self, session: Session) -> None:
+    def close(self, session: Viewer, reason: str) -> None:  # noqa: ARG002 - events will tell
         """The session is over."""
-        if self._sessions.pop(session.sid, None) is session:
-            self._wheel.drop(session)
-            self.ledger.close(session)
+        mine = self._sessions.get(session.sid)
+        if mine is not None and mine is session:
+            del self._sessions[session.sid]
+            self._wheel.drop(mine)
+            self.ledger.close(mine)
 
     def sweep(self) -> None:
         """Once a second: ends the sessions that nobody has asked for since their idle time."""
@@ -90,5 +109,5 @@ class Registry:
         over = session.last + self._idle(session.app, session.name)
         if over > now:
             return over
-        self.end(session)
+        self.close(session, "idle")
         return None

@@ -6,6 +6,11 @@ socket (conventions §4.2, rule 7); times are monotonic seconds except `created`
 
 from __future__ import annotations
 
+from hlsd.ports import Grant, PlayRequest
+
+MAX_AGENT = 256
+"""Characters of a User-Agent that are kept."""
+
 
 class Session:
     """One viewer of one stream. Slotted: a node keeps a hundred thousand."""
@@ -14,6 +19,8 @@ class Session:
         "agent",
         "app",
         "created",
+        "drop",
+        "grant",
         "held",
         "ip",
         "last",
@@ -23,21 +30,30 @@ class Session:
         "path",
         "playlist_bytes",
         "prefix",
+        "protocol",
+        "query",
+        "referer",
         "requests",
         "sid",
     )
 
-    def __init__(  # noqa: PLR0913 - a record of what it is made of
-        self, sid: bytes, app: str, name: str, ip: str, agent: str, *, created: float, now: float
-    ) -> None:
+    def __init__(self, sid: bytes, request: PlayRequest, grant: Grant, *, created: float, now: float) -> None:
+        app, name = request.app, request.name
         self.sid = sid
         self.app = app
         self.name = name
+        self.protocol = request.protocol
+        self.grant = grant
+        self.query = request.query
+        """What it asked with, secrets included: it leaves the process masked."""
+        self.referer = request.referer
+        self.drop = request.drop
+        """Closes the connection the session lives on, if it lives on one."""
         self.path = f"/{app}/{name}"
         self.prefix = b"%b/~%b/" % (self.path.encode(), sid)
         """What every URL of the session begins with."""
-        self.ip = ip
-        self.agent = agent
+        self.ip = request.ip
+        self.agent = request.user_agent[:MAX_AGENT]
         self.created = created
         """Seconds since the epoch; for an id of before a restart, when it was issued."""
         self.last = now
@@ -50,6 +66,11 @@ class Session:
         """Requests that wait at this instant: they keep a session alive."""
         self.over = False
         """Ended: what is still counted goes to the closed accounts too."""
+
+    @property
+    def id(self) -> str:
+        """As in events and in the API."""
+        return self.sid.decode()
 
     @property
     def out_bytes(self) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.delivery.answer import Answer, Fall, Judge, Reply
+from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Judge, Reply
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
+from hlsd.ports import Directory, Sessions
+from tests.support.errands import settled
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import TrustingSigner, viewers
 
@@ -60,11 +62,14 @@ def directory() -> MemoryDirectory:
     return MemoryDirectory(cam=plain, ll=low, new=new)
 
 
-def replies(answer: Answer) -> list[Reply]:
+def replies(answer: Answer, sessions: Sessions, streams: Directory) -> list[Reply]:
     """Every reply an answer can come to."""
+    answer = settled(answer, sessions, streams)
     if isinstance(answer, Reply):
         return [answer]
-    return [] if isinstance(answer, Fall) else [answer.then(True), answer.then(False)]
+    if isinstance(answer, HoldFirst | Hold | HoldMedia):
+        return [reply for there in (True, False) for reply in replies(answer.then(there), sessions, streams)]
+    return []
 
 
 @given(METHODS, PATHS, QUERIES, HEADERS, st.sampled_from([["*"], ["https://a.example"], []]))
@@ -73,8 +78,9 @@ def test_any_request_is_answered_in_good_order(
     method: str, path: bytes, query: bytes, headers: dict[bytes, bytes], origins: list[str]
 ) -> None:
     """HT03, HT05, HT08, HT15 and R15 for every request at once."""
-    judge = Judge(directory(), viewers(), HttpSettings(allow_origin=origins))
-    for reply in replies(judge.answer(Request(method, path, query, headers))):
+    streams, sessions = directory(), viewers()
+    judge = Judge(streams, sessions, HttpSettings(allow_origin=origins))
+    for reply in replies(judge.answer(Request(method, path, query, headers)), sessions, streams):
         names = [name for name, _ in reply.headers]
         found = dict(reply.headers)
         assert reply.status in {200, 204, 206, 302, 304, 400, 403, 404, 405, 414, 416, 503}
@@ -102,8 +108,9 @@ def test_head_never_waits_and_makes_no_session(path: bytes, query: bytes, header
     """HT07: a probe is no viewer."""
     streams = directory()
     signer = TrustingSigner()
-    answer = Judge(streams, viewers(signer=signer), HttpSettings()).answer(Request("HEAD", path, query, headers))
-    assert isinstance(answer, Reply | Fall)
+    sessions = viewers(signer=signer)
+    answer = Judge(streams, sessions, HttpSettings()).answer(Request("HEAD", path, query, headers))
+    assert isinstance(settled(answer, sessions, streams), Reply | Fall)
     assert not signer.minted
 
 

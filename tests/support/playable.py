@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 
-from hlsd.ports import Lateness, Media, Playable, Rendering, StreamSummary
+from hlsd.ports import Denial, Lateness, Media, Playable, PlayRequest, Rendering, StreamSummary
 
 
 class MemoryPlayable:
@@ -122,6 +122,12 @@ class MemoryDirectory:
 
     def find(self, app: str, name: str) -> Playable | None:
         return self.streams.get((app, name))
+
+    def obtainable(self, app: str, name: str) -> bool:
+        return False
+
+    async def obtain(self, request: PlayRequest) -> Playable | Denial:
+        return self.find(request.app, request.name) or Denial(404, "not found")
 
     def summaries(self) -> list[StreamSummary]:
         return self.rows

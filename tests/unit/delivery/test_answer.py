@@ -9,6 +9,7 @@ import pytest
 from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Judge, Reply
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
+from tests.support.errands import settled
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
 
@@ -24,12 +25,21 @@ class Desk:
         self.stream = playable or MemoryPlayable()
         self.stream.add_media("r1", "100.ts", b"0123456789")
         self.directory = MemoryDirectory(cam=self.stream)
-        self.judge = Judge(self.directory, viewers(), HttpSettings.model_validate(settings))
+        self.sessions = viewers()
+        self.judge = Judge(self.directory, self.sessions, HttpSettings.model_validate(settings))
 
     def ask(self, url: str, method: str = "GET", **headers: str) -> Answer:
         path, _, query = url.partition("?")
         named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-        return self.judge.answer(Request(method, path.encode(), query.encode(), named))
+        return self.settle(self.judge.answer(Request(method, path.encode(), query.encode(), named)))
+
+    def settle(self, answer: Answer) -> Answer:
+        return settled(answer, self.sessions, self.directory)
+
+    def after(self, held: Hold | HoldFirst | HoldMedia, released: bool) -> Reply:
+        answer = self.settle(held.then(released))
+        assert isinstance(answer, Reply), answer
+        return answer
 
     def reply(self, url: str, method: str = "GET", **headers: str) -> Reply:
         answer = self.ask(url, method, **headers)
@@ -90,7 +100,8 @@ def test_the_bare_name_is_a_page_for_browsers_and_a_playlist_for_players(desk: D
     assert isinstance(desk.ask("/live/none", accept="text/html"), Fall)
     reply = desk.reply("/live/cam", accept="*/*")
     assert (reply.status, header(reply, "location")) == (302, "/live/cam.m3u8")
-    assert desk.reply("/live/none").status == 404
+    signed = desk.reply("/live/none?sign=1-a&u=2")  # whether it is there is told to who may watch, at the next step
+    assert (signed.status, header(signed, "location")) == (302, "/live/none.m3u8?sign=1-a&u=2")
 
 
 @pytest.mark.parametrize("path", [f"/live/cam/~{SID}x/index.m3u8", "/live/cam/~a/index.m3u8", "/live/cam/~a/r1/100.ts"])
@@ -150,9 +161,9 @@ def test_the_first_playlist_is_waited_for(url: str) -> None:
     answer = desk.ask(url)
     assert isinstance(answer, HoldFirst)
     assert answer.timeout == 10
-    assert answer.then(False).status == 503
+    assert desk.after(answer, False).status == 503
     desk.stream.begin()
-    assert answer.then(True).status == 200
+    assert desk.after(answer, True).status == 200
 
 
 def test_the_wait_for_the_first_playlist_ends_with_404_when_the_stream_does() -> None:
@@ -161,7 +172,7 @@ def test_the_wait_for_the_first_playlist_ends_with_404_when_the_stream_does() ->
     answer = desk.ask("/live/cam.m3u8")
     assert isinstance(answer, HoldFirst)
     desk.directory.streams.clear()
-    assert answer.then(False).status == 404
+    assert desk.after(answer, False).status == 404
     desk = Desk(MemoryPlayable(begun=False))
     desk.stream.ended = True
     assert desk.reply("/live/cam.m3u8").status == 404
@@ -193,7 +204,7 @@ def test_dd01_a_reload_is_held_until_its_part_is_listed(low: Desk) -> None:
     assert isinstance(answer, Hold)
     assert (answer.msn, answer.part) == (103, 1)
     low.stream.add_part()
-    reply = answer.then(True)
+    reply = low.after(answer, True)
     assert b"r1/103.1.ts" in bytes(reply.body)
     assert header(reply, "cache-control") == "private, max-age=12"
 
@@ -242,7 +253,7 @@ def test_dd09_a_hold_ends_with_503_in_time(target: int, seconds: float) -> None:
     answer = desk.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
     assert isinstance(answer, Hold)
     assert answer.timeout == seconds
-    reply = answer.then(False)
+    reply = desk.after(answer, False)
     assert (reply.status, header(reply, "cache-control"), header(reply, "retry-after")) == (503, "no-store", "1")
 
 
@@ -251,9 +262,9 @@ def test_dd09_the_end_answers_held_requests_with_endlist_and_removal_with_404(lo
     answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
     assert isinstance(answer, Hold)
     low.stream.end()
-    assert b"#EXT-X-ENDLIST" in bytes(answer.then(False).body)
+    assert b"#EXT-X-ENDLIST" in bytes(low.after(answer, False).body)
     low.directory.streams.clear()
-    assert answer.then(False).status == 404
+    assert low.after(answer, False).status == 404
 
 
 def test_en01_directives_are_ignored_after_the_end(low: Desk) -> None:
@@ -270,7 +281,7 @@ def test_dd10_skip_gives_a_delta_update_with_and_without_a_hold(low: Desk, value
     answer = low.ask(f"{PLAYLIST}?_HLS_skip={value}&_HLS_part=0&_HLS_msn=103")
     assert isinstance(answer, Hold)
     low.stream.add_part()
-    assert (b"EXT-X-SKIP" in bytes(answer.then(True).body)) is delta
+    assert (b"EXT-X-SKIP" in bytes(low.after(answer, True).body)) is delta
 
 
 def test_dd14_the_hinted_part_is_held_and_then_whole(low: Desk) -> None:
@@ -279,9 +290,9 @@ def test_dd14_the_hinted_part_is_held_and_then_whole(low: Desk) -> None:
     answer = low.ask(f"/live/cam/~{SID}/r1/p7.ts")
     assert isinstance(answer, HoldMedia)
     assert (answer.run, answer.name, answer.timeout) == ("r1", "p7.ts", 6)
-    assert answer.then(False).status == 503
+    assert low.after(answer, False).status == 503
     low.stream.add_media("r1", "p7.ts", b"part")
-    assert answer.then(True).body == b"part"
+    assert low.after(answer, True).body == b"part"
 
 
 def test_dd14_a_hinted_part_that_will_not_come_is_404(low: Desk) -> None:
@@ -290,7 +301,7 @@ def test_dd14_a_hinted_part_that_will_not_come_is_404(low: Desk) -> None:
     answer = low.ask(f"/live/cam/~{SID}/r1/p7.ts")
     assert isinstance(answer, HoldMedia)
     low.stream.hint = None
-    reply = answer.then(True)
+    reply = low.after(answer, True)
     assert (reply.status, header(reply, "cache-control")) == (404, "max-age=1")
 
 

@@ -463,7 +463,7 @@ async def test_every_body_byte_is_on_an_account() -> None:
     assert registry.ledger.total == sum(map(len, bodies))
     assert registry.ledger.unattributed == len(bodies[-1]) + len(bodies[-2])
     for one in list(registry):
-        registry.end(one)
+        registry.close(one, "closed")
     assert registry.ledger.closed + registry.ledger.unattributed == registry.ledger.total
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hlsd.ports import Denial
+from hlsd.ports import Denial, Grant, PlayRequest
 from hlsd.sessions.registry import FULL, NOT_OURS, Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
+from tests.support.errands import at_once
 
 KEY = Key(b"0123456789abcdef")
 
@@ -28,9 +29,13 @@ def registry(clock: Hands, *, most: int = 100, idle: float = 10.0) -> Registry:
 
 
 def opened(sessions: Registry, name: str = "cam") -> Session:
-    session = sessions.open("live", name, "192.0.2.1", "player/1")
+    session = asked(sessions, name)
     assert isinstance(session, Session)
     return session
+
+
+def asked(sessions: Registry, name: str = "cam") -> Session | Denial:
+    return at_once(sessions.open(PlayRequest("live", name, "hls", "192.0.2.1", user_agent="player/1"), Grant()))
 
 
 def test_an_open_session_is_found_by_its_id_and_only_for_its_stream() -> None:
@@ -64,14 +69,14 @@ def test_there_are_never_more_than_allowed() -> None:
     sessions = registry(Hands(), most=2)
     first = opened(sessions)
     opened(sessions)
-    stranger = registry(Hands()).open("live", "cam", "", "")
+    stranger = asked(registry(Hands()))
     assert isinstance(stranger, Session)
-    assert sessions.open("live", "cam", "", "") is FULL
+    assert asked(sessions) is FULL
     assert sessions.admit(stranger.sid.decode(), "live", "cam", "", "") is FULL
     assert isinstance(FULL, Denial)
     assert FULL.status == 503
     assert sessions.admit(first.sid.decode(), "live", "cam", "", "") is first
-    sessions.end(first)
+    sessions.close(first, "closed")
     opened(sessions)
 
 
@@ -114,7 +119,7 @@ def test_the_accounts_add_up_even_when_a_refund_comes_late() -> None:
     sessions.charge(first, 1000, True)
     sessions.charge(second, 10, False)
     sessions.charge(None, 5, False)
-    sessions.end(first)
+    sessions.close(first, "closed")
     sessions.charge(first, -400, True)
     assert (first.media_bytes, first.out_bytes, second.playlist_bytes) == (600, 600, 10)
     ledger = sessions.ledger
