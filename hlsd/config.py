@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
+from hlsd.flv.settings import FlvSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.segmenter.settings import HlsSettings
@@ -96,6 +97,7 @@ class Settings(BaseModel):
     publish: PublishSettings = Field(default_factory=PublishSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    flv: FlvSettings = Field(default_factory=FlvSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
 

@@ -58,6 +58,7 @@ class Hub:
     ) -> None:
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
+        self._begun: list[Callable[[Stream], None]] = []
         self._gate = gate
         self._settings = settings
         self._clock = clock
@@ -142,6 +143,10 @@ class Hub:
 
     # As the app sees it.
 
+    def on_stream(self, begun: Callable[[Stream], None]) -> None:
+        """Calls `begun(stream)` for every stream from now on, before its first publication: ways out attach to it."""
+        self._begun.append(begun)
+
     @property
     def streams(self) -> Iterable[Stream]:
         """Every stream, in no order."""
@@ -221,6 +226,8 @@ class Hub:
         stream.attach("hls", segmenter)
         self._streams[key] = stream
         self._hls[key] = segmenter
+        for begun in self._begun:
+            begun(stream)
         return stream
 
     def _retire(self, key: tuple[str, str], stream: Stream) -> None:

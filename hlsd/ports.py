@@ -6,6 +6,7 @@ and the streams stand behind these; `app` hands them in.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,6 +229,60 @@ class Wrapping(Protocol):
 
     def wrap(self, tags: Sequence[OutTag]) -> bytes:
         """The tags as they go out."""
+        ...
+
+
+class Watching(Protocol):
+    """A viewer who is fed tags: what the connection under it tells the room that feeds it."""
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        ...
+
+    def resume_writing(self) -> None:
+        """The transport has room."""
+        ...
+
+    def hold(self, held: bool) -> None:
+        """The player pauses, or goes on: then at the newest key frame."""
+        ...
+
+    def leave(self, reason: str = "closed") -> None:
+        """The viewer has gone; nothing more is written, and its session is over. Safe to call twice."""
+        ...
+
+
+class Ticket(Protocol):
+    """A viewer who was let in and has a session, but no bytes yet."""
+
+    @property
+    def session(self) -> Session:
+        """What it is charged to."""
+        ...
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it wants H.265 marked by the legacy codec id."""
+        ...
+
+    def begin(self, transport: asyncio.Transport, fd: int, wrapping: Wrapping, over: Callable[[str], None]) -> Watching:
+        """Feeds `transport`, whose write buffer limit is 0, from now on.
+
+        `fd` is its socket where bytes may be put there directly, else -1. `over(reason)` is called once if it is the
+        server that ends it: "stream_end", "slow", "kicked" and so on.
+        """
+        ...
+
+    def close(self, reason: str) -> None:
+        """It never began, or has left: its session is over. Safe to call twice."""
+        ...
+
+
+class Audience(Protocol):
+    """The room that feeds tags to viewers, as the ways in of viewers see it."""
+
+    async def admit(self, request: PlayRequest) -> Ticket | Denial:
+        """Authorises a viewer, makes its stream come, opens its session; `request.drop` need not be set."""
         ...
 
 

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
+from starlette.routing import Route
 
+from hlsd.delivery.flv_road import FlvRoad
 from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
+from hlsd.flv.broadcasts import Broadcasts
+from hlsd.flv.room import FlvRoom
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.sessions.registry import Registry
@@ -55,12 +59,17 @@ class House:
     sessions: Registry
     web: Starlette
     """What HTTP answers, on every port of it."""
+    audience: Broadcasts
+    """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
 
 
 def house_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry) -> House:
     """The house around a hub."""
     web = create_app(hub, sessions, settings.http, clock, rtmp_port=settings.rtmp.port)
-    return House(settings, clock, hub, sessions, web)
+    audience = Broadcasts(settings.flv, hub, sessions)
+    hub.on_stream(audience.begun)
+    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvRoad(audience, web.state.judge)))
+    return House(settings, clock, hub, sessions, web, audience)
 
 
 def _http(house: House) -> Room:
@@ -72,11 +81,17 @@ def _https(house: House) -> Room:
 
 
 def _rtmp(house: House) -> Room:
-    return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, structlog.get_logger())
+    log = structlog.get_logger()
+    return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, log, audience=house.audience)
+
+
+def _flv(house: House) -> Room:
+    return FlvRoom(house.audience, house.clock)
 
 
 ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
+    ("flv", _flv),
     ("https", _https),
     ("http", _http),
 )

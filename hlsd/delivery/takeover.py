@@ -53,7 +53,7 @@ class TakeableProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Tells the endpoint that it may take over."""
-        self.scope[TAKE] = self.take  # type: ignore[typeddict-unknown-key]
+        self.scope[TAKE] = self.take  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def take(self, heir: Heir) -> Taken | None:

@@ -24,8 +24,8 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Session, Sessions
 
 
-SESSION = "hlsd.session"
-"""Where an endpoint of another room puts the session that its answer belongs to, in the scope."""
+COUNTED = "hlsd.counted"
+"""What an endpoint of another room sets in the scope if it charges the body of its answer itself."""
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
@@ -118,13 +118,12 @@ class StreamRoad:
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, bool], None], scope: Scope) -> Send:
-    """`send`, with its body bytes on the account of `scope["hlsd.session"]`, or on nobody's if there is none."""
+    """`send`, with its body bytes on nobody's account, unless the endpoint charges them itself (`COUNTED`)."""
 
     async def counting(message: Message) -> None:
         await send(message)
-        if message["type"] == "http.response.body":
-            session = cast("Session | None", scope.get(SESSION))
-            charge(session, len(message.get("body", b"")), session is not None)
+        if message["type"] == "http.response.body" and COUNTED not in scope:
+            charge(None, len(message.get("body", b"")), False)
 
     return counting
 

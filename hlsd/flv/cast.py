@@ -177,8 +177,12 @@ class Cast:
         self._flush()
         self.over = True
         self._drop_gop()
+        self.dismiss("stream_end")
+
+    def dismiss(self, reason: str) -> None:
+        """Ends every viewer."""
         for form in list(self._forms.values()):
-            form.end("stream_end")
+            form.end(reason)
 
     def sweep(self, now: float) -> None:
         """Once a second."""

@@ -57,10 +57,3 @@ class FlvSettings(BaseModel):
         description='How H.265 is marked: "enhanced" is FourCC hvc1 (Enhanced RTMP, ffmpeg 6.1 and later), "legacy" '
         "codec id 12 (flv.js and its kin). A viewer chooses with ?codecid=12 or ?codecid=hvc1.",
     )
-    wait: Duration = Field(
-        default=5.0,
-        ge=0,
-        le=60,
-        description="Seconds that an accepted viewer waits for a stream to begin (one that is pulled on demand, or is "
-        "about to); then it is told that there is none.",
-    )

@@ -26,7 +26,10 @@ MAX_UNREAD: Final = 1024 * 1024
 
 
 class Viewer:
-    """One viewer; `over(reason)` is called once, when the server ends it ("stream_end", "slow", "kicked")."""
+    """One viewer. `over(reason)` is called if it is the server that ends it ("stream_end", "slow", "kicked").
+
+    `left(reason)` is called once, whoever ends it.
+    """
 
     __slots__ = (
         "blocked",
@@ -37,6 +40,7 @@ class Viewer:
         "form",
         "held",
         "leaps",
+        "left",
         "over",
         "owed",
         "session",
@@ -51,9 +55,11 @@ class Viewer:
         form: Form,
         transport: asyncio.Transport,
         fd: int,
+        *,
         session: Session,
         charge: Callable[[Session | None, int, bool], None],
         over: Callable[[str], None],
+        left: Callable[[str], None],
     ) -> None:
         self.form = form
         self.transport = transport
@@ -61,6 +67,7 @@ class Viewer:
         self.session = session
         self.charge = charge
         self.over = over
+        self.left = left
         self.cursor = NEXT_KEY
         self.started = False
         """Whether the form's prologue has been sent."""
@@ -82,7 +89,7 @@ class Viewer:
 
     def pause_writing(self) -> None:
         """The transport is full."""
-        if not self.blocked:
+        if not self.blocked and not self.ended:
             self.blocked = True
             self.form.block(self)
 
@@ -107,11 +114,12 @@ class Viewer:
                 self.cursor = self.form.entrance()
                 self.form.unblock(self)
 
-    def leave(self) -> None:
+    def leave(self, reason: str = "closed") -> None:
         """The connection is lost, or the player has gone: nothing more is written."""
         if not self.ended:
             self.ended = True
             self.form.forget(self)
+            self.left(reason)
 
     # -- what its form does
 
@@ -147,7 +155,7 @@ class Viewer:
     def end(self, reason: str) -> None:
         """The server ends it."""
         if not self.ended:
-            self.leave()
+            self.leave(reason)
             self.over(reason)
 
     def sweep(self, now: float, give_up: float) -> None:

@@ -18,9 +18,30 @@ from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
-from hlsd.ingest.rtmp.server import PlayRequested, PublishEnded, PublishRequested, ServerConnection, ServerLimits
+from hlsd.ingest.rtmp.server import (
+    PlayEnded,
+    PlayPaused,
+    PlayRequested,
+    PublishEnded,
+    PublishRequested,
+    ServerConnection,
+    ServerEvent,
+    ServerLimits,
+)
+from hlsd.ingest.rtmp.wrapping import ChunkWrapping
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports import (
+    Admission,
+    Audience,
+    Denial,
+    PlayRequest,
+    Publication,
+    PublishRequest,
+    Refuse,
+    RefuseCode,
+    Ticket,
+    Watching,
+)
 
 _WRITE_BUFFER = 256 * 1024
 _GATHERED = 256 * 1024
@@ -38,6 +59,10 @@ _STATUS_CODE = {
     RefuseCode.DRAINING: "NetConnection.Connect.AppShutdown",
 }
 _REJECTED = "NetStream.Publish.Rejected"
+_PLAY_OVER = {
+    "stream_end": ("NetStream.Play.UnpublishNotify", "the stream has ended"),
+    "shutdown": ("NetConnection.Connect.AppShutdown", "the server is shutting down"),
+}
 SHUTDOWN = "NetConnection.Connect.AppShutdown"
 
 
@@ -66,10 +91,12 @@ class RtmpRoom(Protocol):
     settings: RtmpSettings
     limits: ServerLimits
     admission: Admission
+    audience: Audience | None
     intake_factory: IntakeFactory
     clock: Clock
     log: FilteringBoundLogger
     connections: set[RtmpPeer]
+    players: int
     refused_connections: int
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
@@ -93,6 +120,10 @@ class RtmpPeer(asyncio.Protocol):
         self.secure = secure
         self.publication: Publication | None = None
         self.sink: TagSink | None = None
+        self.play = 0
+        """The number of the playback under way, accepted or not: an answer to an earlier one is void."""
+        self.ticket: Ticket | None = None
+        self.watching: Watching | None = None
         self.log = room.log
         self.conversation = ServerConnection(room.clock.monotonic(), room.limits)
         self.ip = ""
@@ -120,7 +151,7 @@ class RtmpPeer(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
-        if len(room.connections) >= room.settings.max_connections:
+        if len(room.connections) - room.players >= room.settings.max_connections:
             room.refused_connections += 1
             self.lost = True
             self.transport.abort()
@@ -163,12 +194,17 @@ class RtmpPeer(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not take our answers: reads no more questions."""
+        if self.watching is not None:
+            self.watching.pause_writing()  # a player who is slow may be a publisher too: its questions are still read
+            return
         self.write_full = True
         self._steer()
 
     def resume_writing(self) -> None:
         """The peer has taken our answers."""
         self.write_full = False
+        if self.watching is not None:
+            self.watching.resume_writing()
         self._steer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -177,6 +213,7 @@ class RtmpPeer(asyncio.Protocol):
             return
         self.take_turn()
         self.lost = True
+        self._stop_play("closed")
         self._end("closed" if exc is None else "error:connection")
         self.room.forget(self)
 
@@ -193,9 +230,7 @@ class RtmpPeer(asyncio.Protocol):
         self._flush()
         self._steer()
 
-    def _act(
-        self, events: list[PublishRequested | PublishEnded | PlayRequested | Message | Closed], now: float
-    ) -> None:
+    def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
         sink = self.sink
         wall = self.room.clock.wall() if events else 0.0
         for event in events:
@@ -215,8 +250,12 @@ class RtmpPeer(asyncio.Protocol):
                 self._end("closed")
                 sink = None
             elif isinstance(event, PlayRequested):
-                self.conversation.refuse_play(event.msid, "NetStream.Play.StreamNotFound", "no playing over RTMP here")
-                self._leave()
+                self._ask_play(event)
+            elif isinstance(event, PlayPaused):
+                if self.watching is not None:
+                    self.watching.hold(event.paused)
+            elif isinstance(event, PlayEnded):
+                self._stop_play("closed")
             else:
                 self._closed(event)
 
@@ -260,6 +299,85 @@ class RtmpPeer(asyncio.Protocol):
             self._fail(error)
             return
         self._turn(b"")
+
+    def _ask_play(self, event: PlayRequested) -> None:
+        self.play += 1
+        if self.room.audience is None:
+            self._refuse_play(event.msid, Denial(404, "no playing over RTMP here"))
+            return
+        request = PlayRequest(
+            app=event.app,
+            name=event.name,
+            protocol="rtmp",
+            ip=self.ip,
+            port=self.port,
+            query=event.query,
+            user_agent=event.user_agent,
+            referer=event.page,
+        )
+        self.room.admit(self._admit_player(self.room.audience, request, event.msid, self.play))
+
+    async def _admit_player(self, audience: Audience, request: PlayRequest, msid: int, play: int) -> None:
+        try:
+            verdict = await audience.admit(request)
+        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
+            self._fail(error)
+            return
+        void = self.lost or self.go_by is not None or play != self.play
+        if isinstance(verdict, Denial):
+            if not void:
+                self._refuse_play(msid, verdict)
+            return
+        if void:
+            verdict.close("closed")
+            return
+        try:
+            self._start_play(verdict, msid)
+        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
+            verdict.close("error:internal")
+            self._fail(error)
+
+    def _start_play(self, ticket: Ticket, msid: int) -> None:
+        transport = self.transport
+        assert transport is not None
+        self.ticket = ticket
+        self.room.players += 1
+        self.conversation.accept_play()
+        self._flush()
+        transport.set_write_buffer_limits(high=0)  # one write at most waits here; the rest is the audience's
+        sock = transport.get_extra_info("socket")
+        fd = sock.fileno() if sock is not None and not self.secure else -1
+        wrapping = ChunkWrapping(self.conversation.chunk_size, msid, legacy=ticket.legacy)
+        self.watching = ticket.begin(transport, fd, wrapping, self._play_over)
+
+    def _stop_play(self, reason: str) -> None:
+        """The player is gone, or wants no more."""
+        self.play += 1
+        watching, self.watching = self.watching, None
+        ticket, self.ticket = self.ticket, None
+        if watching is not None:
+            watching.leave(reason)
+        if ticket is not None:
+            ticket.close(reason)
+            self.room.players -= 1
+            if self.transport is not None and not self.lost:
+                self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+
+    def _play_over(self, reason: str) -> None:
+        """What the audience calls: the stream is over, the viewer too slow, or sent away."""
+        self._stop_play(reason)
+        if self.lost or self.go_by is not None or self.transport is None:
+            return
+        if reason == "slow":
+            self.transport.abort()
+            return
+        self.conversation.end_play(*_PLAY_OVER.get(reason, ("NetStream.Play.Failed", reason)))
+        self._leave()
+
+    def _refuse_play(self, msid: int, denial: Denial) -> None:
+        code = "NetStream.Play.StreamNotFound" if denial.status == 404 else "NetStream.Play.Failed"
+        self.conversation.refuse_play(msid, code, denial.words)
+        self._leave()
 
     def _drop(self, reason: str) -> None:
         """What the hub calls: the publication is gone already and must not be touched again."""
@@ -307,6 +425,7 @@ class RtmpPeer(asyncio.Protocol):
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
+        self._stop_play("closed")
         self._flush()
         self.go_by = self.room.clock.monotonic() + LINGER
         if gently and transport.can_write_eof() and not transport.is_closing():
@@ -323,12 +442,14 @@ class RtmpPeer(asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes without waiting for anything."""
+        self._stop_play("shutdown")
         self._end("shutdown")
         if self.transport is not None:
             self.transport.abort()
 
     def _fail(self, error: Exception) -> None:
         self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
+        self._stop_play("error:internal")
         self._end("error:internal")
         if self.transport is not None:
             self.transport.abort()
@@ -337,6 +458,8 @@ class RtmpPeer(asyncio.Protocol):
         out = self.conversation.data_to_send()
         if out and self.transport is not None and not self.transport.is_closing() and self.go_by is None:
             self.transport.write(out)
+            if self.watching is not None and self.transport.get_write_buffer_size() > _WRITE_BUFFER:
+                self.write_full = True
 
     # Whose turn it is.
 

@@ -19,7 +19,7 @@ from hlsd.errors import ConfigError
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ports import Admission
+from hlsd.ports import Admission, Audience
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -38,9 +38,12 @@ class RtmpServer:
         intake_factory: IntakeFactory,
         clock: Clock,
         log: FilteringBoundLogger | None = None,
+        *,
+        audience: Audience | None = None,
     ) -> None:
         self.settings = settings
         self.admission = admission
+        self.audience = audience
         self.intake_factory = intake_factory
         self.clock = clock
         self.log: FilteringBoundLogger = log or structlog.get_logger()
@@ -57,6 +60,8 @@ class RtmpServer:
         """The port that rtmp:// listens on, once started."""
         self.tls_port = 0
         """The port that rtmps:// listens on, once started; 0 without."""
+        self.players = 0
+        """How many connections play now."""
         self.refused_connections = 0
         """Connections closed because there were max_connections already."""
         self._servers: list[asyncio.Server] = []

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from hlsd.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, read_address
-from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value
+from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value, encode
 from hlsd.ingest.rtmp.chunk import Dechunker, Message
 from hlsd.ingest.rtmp.connection import COMMAND_CSID, STATUS_CSID, WINDOW, Closed, Connection, Tag
 from hlsd.ingest.rtmp.handshake import ServerHandshake

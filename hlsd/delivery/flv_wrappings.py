@@ -8,12 +8,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from hlsd.flv.websocket import BINARY, frame_head
+from hlsd.delivery.websocket import BINARY, frame_head
 from hlsd.media import flv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
 
 
 def file_tags(tags: Sequence[flv.OutTag]) -> list[bytes]:
