@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from hlsd.audience import Audience, Ticket, Watching
     from hlsd.delivery.answer import Judge
     from hlsd.delivery.cors import Headers
     from hlsd.delivery.request import Request, Target
     from hlsd.delivery.takeover import Heir
-    from hlsd.ports import Audience, Ticket, Watching
 
 SUFFIX = ".flv"
 _METHODS = b"GET, HEAD, OPTIONS"
@@ -60,42 +60,31 @@ class FlvRoad:
             return judge.preflight(request)
         if request.method not in {"GET", "HEAD"}:
             return judge.refuse(request, 405, more=[(b"allow", _METHODS)])
+        head = [*_FLV, *judge.readable(request)]
         try:
             target = _target(request)
             if target is None:
                 return judge.refuse(request, 404)
-            headers = dict(scope["headers"])
-            upgrade = headers.get(b"upgrade", b"").lower() == b"websocket"
-            play = judge.viewer(request, target, "wsflv" if upgrade else "flv")
+            if request.method == "HEAD":
+                return Reply(200, head)
+            upgrade = _switch(scope) if _upgrades(scope) else b""
+            if upgrade and not judge.may_read(request):
+                return judge.refuse(request, 403, "this page may not play here")
+            ticket = await self._audience.admit(judge.viewer(request, target, "wsflv" if upgrade else "flv"))
         except BadRequest as error:
             return judge.refuse(request, 400, str(error))
-        head = [*_FLV, *judge.readable(request)]
-        if request.method == "HEAD":
-            return Reply(200, head)
-        if upgrade:
-            token = accept(headers.get(b"sec-websocket-key", b""))
-            if token is None or headers.get(b"sec-websocket-version") != b"13" or TAKE not in scope:
-                return judge.refuse(request, 400, "not a WebSocket handshake of RFC 6455")
-            if not judge.may_read(request):
-                return judge.refuse(request, 403, "this page may not play here")
-            protocols = headers.get(b"sec-websocket-protocol", b"").split(b",")[0].strip()
-            opening = _switch(token, protocols)
-        else:
-            opening = _head(head)
-        ticket = await self._audience.admit(play)
         if isinstance(ticket, Denial):
             return judge.refuse(request, ticket.status, ticket.words)
         try:
-            await _feed(ticket, opening, head, upgrade=upgrade, road=(scope, receive, send))
+            await _feed(ticket, upgrade, head, (scope, receive, send))
         except BaseException:
             ticket.close("error:internal")
             raise
         return None
 
 
-async def _feed(
-    ticket: Ticket, opening: bytes, head: Headers, *, upgrade: bool, road: tuple[Scope, Receive, Send]
-) -> None:
+async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, road: tuple[Scope, Receive, Send]) -> None:
+    """Feeds the viewer, or leaves that to the heir of its connection; `upgrade` is the answer to a WebSocket."""
     scope, receive, send = road
     take = cast("Callable[[Heir], Taken | None] | None", scope.get(TAKE))
     if take is None:
@@ -107,7 +96,7 @@ async def _feed(
     if taken is None:
         ticket.close("closed")
     else:
-        heir.begin(taken, ticket, opening)
+        heir.begin(taken, ticket, upgrade or _head(head))
 
 
 def _target(request: Request) -> Target | None:
@@ -124,8 +113,20 @@ def _head(headers: Headers) -> bytes:
     return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
 
 
-def _switch(token: bytes, protocol: bytes) -> bytes:
-    """The answer to the opening handshake; of the subprotocols offered, the first is taken: none means anything."""
+def _upgrades(scope: Scope) -> bool:
+    return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
+
+
+def _switch(scope: Scope) -> bytes:
+    """The answer to the opening handshake; of the subprotocols offered, the first is taken: none means anything.
+
+    Raises BadRequest.
+    """
+    headers = dict(scope["headers"])
+    token = accept(headers.get(b"sec-websocket-key", b""))
+    if token is None or headers.get(b"sec-websocket-version") != b"13" or TAKE not in scope:
+        raise BadRequest("not a WebSocket handshake of RFC 6455")
+    protocol = headers.get(b"sec-websocket-protocol", b"").split(b",")[0].strip()
     chosen = b"sec-websocket-protocol: %b\r\n" % protocol if protocol else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"

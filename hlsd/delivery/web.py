@@ -23,7 +23,6 @@ from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Session, Sessions
 
-
 COUNTED = "hlsd.counted"
 """What an endpoint of another room sets in the scope if it charges the body of its answer itself."""
 

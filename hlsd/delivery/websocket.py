@@ -1,8 +1,8 @@
-"""Speaks the server's side of RFC 6455 as far as a one-way stream needs it: the answer to the opening handshake, the
-heads of frames, and a reader of what the client says, which is to close, to ping or nothing that matters.
+"""Speaks the server's side of RFC 6455 as far as a one-way stream needs it.
 
-Law: a client's frame is at most `MAX_FRAME` bytes and masked (§5.1); anything else ends the connection with 1002 or
-1009. Sans-IO.
+That is the answer to the opening handshake, the heads of frames, and a reader of what the client says, which is to
+close, to ping or nothing that matters. Law: a client's frame is at most `MAX_FRAME` bytes and masked (§5.1); anything
+else ends the connection with 1002 or 1009. Sans-IO.
 """
 
 from __future__ import annotations

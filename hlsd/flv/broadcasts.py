@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from hlsd.audience import Feed, Wrapping
     from hlsd.flv.settings import FlvSettings
-    from hlsd.ports import Directory, Feed, Session, Sessions, Wrapping
+    from hlsd.ports import Directory, Session, Sessions
 
 ABSENT = Denial(404, "not found", "absent")
 

@@ -18,11 +18,13 @@ from hlsd.media.unit import AccessUnit, Kind, Tracks
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from hlsd.audience import Feed, Wrapping
     from hlsd.flv.settings import FlvSettings
-    from hlsd.ports import Feed, Wrapping
 
 ROOM: Final = "flv"
 """Under this name it is attached to a stream."""
+SOUND_WAITS: Final = 0.04
+"""Seconds that sound waits for the next picture, to go out with it: half the writes, and they are played together."""
 _TICKS_MS: Final = 90
 _VIDEO_IDS: Final = {"h264": 7.0, "h265": 12.0}
 _HVC1: Final = float(int.from_bytes(b"hvc1", "big"))
@@ -85,6 +87,8 @@ class Cast:
         self._caching = False
         self._pending: list[AccessUnit | Tracks] = []
         self._timer: asyncio.Handle | None = None
+        self._patient = False
+        """What is pending is sound, which waits for the next picture."""
         self._attached = False
         if settings.gop_cache:
             self._attach()
@@ -158,8 +162,8 @@ class Cast:
                 self._drop_gop()
         if self._forms:
             self._pending.append(unit)
-            if self._timer is None:
-                self._schedule()
+            if self._timer is None or (self._patient and unit.kind is Kind.VIDEO):
+                self._schedule(unit.kind)
 
     def jump(self) -> None:
         """What follows is not what came before: nobody begins with that."""
@@ -196,9 +200,16 @@ class Cast:
 
     # -- bursts
 
-    def _schedule(self) -> None:
+    def _schedule(self, kind: Kind) -> None:
+        """Sets the time at which what is pending goes out."""
         loop = asyncio.get_running_loop()
-        wait = min(self._settings.gather, max([form.gather for form in self._forms.values()], default=0.0))
+        if self._timer is not None:
+            self._timer.cancel()
+        wait = max([form.gather for form in self._forms.values()], default=0.0)
+        self._patient = kind is Kind.AUDIO and self._tracks is not None and self._tracks.video is not None
+        if self._patient:
+            wait += SOUND_WAITS
+        wait = min(self._settings.gather, wait)
         self._timer = loop.call_later(wait, self._flush) if wait > 0.001 else loop.call_soon(self._flush)
 
     def _flush(self) -> None:

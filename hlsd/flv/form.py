@@ -16,10 +16,10 @@ from hlsd.flv.viewer import NEXT_KEY, Viewer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hlsd.audience import Wrapping
     from hlsd.flv.settings import FlvSettings
     from hlsd.media.flv import OutTag
     from hlsd.media.unit import Tracks
-    from hlsd.ports import Wrapping
 
 BATCH: Final = 256
 """Viewers that are served in one turn of the event loop."""
@@ -27,8 +27,8 @@ GULP: Final = 256 * 1024
 """Bytes that a viewer who is behind gets in one write."""
 MAX_LEAPS: Final = 5
 """Leaps in a row, never up to date between them, after which a viewer's way is too narrow for the stream."""
-PER_VIEWER: Final = 0.0001
-"""Seconds for which tags are gathered, for each viewer: one round of writes costs about a tenth of it."""
+PER_VIEWER: Final = 0.0002
+"""Seconds for which tags are gathered, for each viewer: one round of writes costs about a twentieth of it."""
 
 
 class Form:

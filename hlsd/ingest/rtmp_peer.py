@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
 from hlsd.ingest.rtmp.chunk import Message
@@ -28,22 +29,10 @@ from hlsd.ingest.rtmp.server import (
     ServerEvent,
     ServerLimits,
 )
-from hlsd.ingest.rtmp.wrapping import ChunkWrapping
+from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ports import (
-    Admission,
-    Audience,
-    Denial,
-    PlayRequest,
-    Publication,
-    PublishRequest,
-    Refuse,
-    RefuseCode,
-    Ticket,
-    Watching,
-)
+from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 
-_WRITE_BUFFER = 256 * 1024
 _GATHERED = 256 * 1024
 """Bytes of a publisher's that do not wait for a turn."""
 LINGER = 3.0
@@ -59,10 +48,6 @@ _STATUS_CODE = {
     RefuseCode.DRAINING: "NetConnection.Connect.AppShutdown",
 }
 _REJECTED = "NetStream.Publish.Rejected"
-_PLAY_OVER = {
-    "stream_end": ("NetStream.Play.UnpublishNotify", "the stream has ended"),
-    "shutdown": ("NetConnection.Connect.AppShutdown", "the server is shutting down"),
-}
 SHUTDOWN = "NetConnection.Connect.AppShutdown"
 
 
@@ -120,10 +105,7 @@ class RtmpPeer(asyncio.Protocol):
         self.secure = secure
         self.publication: Publication | None = None
         self.sink: TagSink | None = None
-        self.play = 0
-        """The number of the playback under way, accepted or not: an answer to an earlier one is void."""
-        self.ticket: Ticket | None = None
-        self.watching: Watching | None = None
+        self.player = RtmpPlayer(self)
         self.log = room.log
         self.conversation = ServerConnection(room.clock.monotonic(), room.limits)
         self.ip = ""
@@ -157,7 +139,7 @@ class RtmpPeer(asyncio.Protocol):
             self.transport.abort()
             return
         room.connections.add(self)
-        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     def data_received(self, received: bytes) -> None:
         """Feeds what has come."""
@@ -194,17 +176,15 @@ class RtmpPeer(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not take our answers: reads no more questions."""
-        if self.watching is not None:
-            self.watching.pause_writing()  # a player who is slow may be a publisher too: its questions are still read
-            return
+        if self.player.pause_writing():
+            return  # a player who is slow may be a publisher too: what it says is still read
         self.write_full = True
         self._steer()
 
     def resume_writing(self) -> None:
         """The peer has taken our answers."""
         self.write_full = False
-        if self.watching is not None:
-            self.watching.resume_writing()
+        self.player.resume_writing()
         self._steer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -213,7 +193,7 @@ class RtmpPeer(asyncio.Protocol):
             return
         self.take_turn()
         self.lost = True
-        self._stop_play("closed")
+        self.player.stop("closed")
         self._end("closed" if exc is None else "error:connection")
         self.room.forget(self)
 
@@ -225,18 +205,19 @@ class RtmpPeer(asyncio.Protocol):
         try:
             self._act(self.conversation.receive_data(received, now), now)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
-        self._flush()
+        self.flush()
         self._steer()
 
     def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
         sink = self.sink
         wall = self.room.clock.wall() if events else 0.0
         for event in events:
-            if isinstance(event, Message):
-                if sink is None:
-                    continue
+            if not isinstance(event, Message):
+                self._heed(event)
+                sink = self.sink
+            elif sink is not None:
                 try:
                     sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 except UnsupportedCodec as error:
@@ -244,19 +225,21 @@ class RtmpPeer(asyncio.Protocol):
                     return
                 if self.sink is None:  # dropped from within
                     return
-            elif isinstance(event, PublishRequested):
+
+    def _heed(self, event: ServerEvent | Closed) -> None:
+        """Acts on what is no media."""
+        match event:
+            case PublishRequested():
                 self._ask(event)
-            elif isinstance(event, PublishEnded):
+            case PublishEnded():
                 self._end("closed")
-                sink = None
-            elif isinstance(event, PlayRequested):
-                self._ask_play(event)
-            elif isinstance(event, PlayPaused):
-                if self.watching is not None:
-                    self.watching.hold(event.paused)
-            elif isinstance(event, PlayEnded):
-                self._stop_play("closed")
-            else:
+            case PlayRequested():
+                self.player.ask(event)
+            case PlayPaused():
+                self.player.hold(event.paused)
+            case PlayEnded():
+                self.player.stop("closed")
+            case Closed():
                 self._closed(event)
 
     def _ask(self, event: PublishRequested) -> None:
@@ -278,12 +261,12 @@ class RtmpPeer(asyncio.Protocol):
         try:
             verdict = await self.room.admission.publish(request)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
         if isinstance(verdict, Refuse):
             if not self.lost and self.go_by is None:
                 self.conversation.refuse_publish(_STATUS_CODE[verdict.code], verdict.reason)
-                self._leave()
+                self.leave()
             return
         if self.dropped:
             return  # let in and thrown out in one breath: the hub wants to hear nothing more
@@ -296,88 +279,9 @@ class RtmpPeer(asyncio.Protocol):
             self.sink = self.room.intake_factory(verdict, now)
             self.conversation.accept_publish(now)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
         self._turn(b"")
-
-    def _ask_play(self, event: PlayRequested) -> None:
-        self.play += 1
-        if self.room.audience is None:
-            self._refuse_play(event.msid, Denial(404, "no playing over RTMP here"))
-            return
-        request = PlayRequest(
-            app=event.app,
-            name=event.name,
-            protocol="rtmp",
-            ip=self.ip,
-            port=self.port,
-            query=event.query,
-            user_agent=event.user_agent,
-            referer=event.page,
-        )
-        self.room.admit(self._admit_player(self.room.audience, request, event.msid, self.play))
-
-    async def _admit_player(self, audience: Audience, request: PlayRequest, msid: int, play: int) -> None:
-        try:
-            verdict = await audience.admit(request)
-        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
-            return
-        void = self.lost or self.go_by is not None or play != self.play
-        if isinstance(verdict, Denial):
-            if not void:
-                self._refuse_play(msid, verdict)
-            return
-        if void:
-            verdict.close("closed")
-            return
-        try:
-            self._start_play(verdict, msid)
-        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            verdict.close("error:internal")
-            self._fail(error)
-
-    def _start_play(self, ticket: Ticket, msid: int) -> None:
-        transport = self.transport
-        assert transport is not None
-        self.ticket = ticket
-        self.room.players += 1
-        self.conversation.accept_play()
-        self._flush()
-        transport.set_write_buffer_limits(high=0)  # one write at most waits here; the rest is the audience's
-        sock = transport.get_extra_info("socket")
-        fd = sock.fileno() if sock is not None and not self.secure else -1
-        wrapping = ChunkWrapping(self.conversation.chunk_size, msid, legacy=ticket.legacy)
-        self.watching = ticket.begin(transport, fd, wrapping, self._play_over)
-
-    def _stop_play(self, reason: str) -> None:
-        """The player is gone, or wants no more."""
-        self.play += 1
-        watching, self.watching = self.watching, None
-        ticket, self.ticket = self.ticket, None
-        if watching is not None:
-            watching.leave(reason)
-        if ticket is not None:
-            ticket.close(reason)
-            self.room.players -= 1
-            if self.transport is not None and not self.lost:
-                self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
-
-    def _play_over(self, reason: str) -> None:
-        """What the audience calls: the stream is over, the viewer too slow, or sent away."""
-        self._stop_play(reason)
-        if self.lost or self.go_by is not None or self.transport is None:
-            return
-        if reason == "slow":
-            self.transport.abort()
-            return
-        self.conversation.end_play(*_PLAY_OVER.get(reason, ("NetStream.Play.Failed", reason)))
-        self._leave()
-
-    def _refuse_play(self, msid: int, denial: Denial) -> None:
-        code = "NetStream.Play.StreamNotFound" if denial.status == 404 else "NetStream.Play.Failed"
-        self.conversation.refuse_play(msid, code, denial.words)
-        self._leave()
 
     def _drop(self, reason: str) -> None:
         """What the hub calls: the publication is gone already and must not be touched again."""
@@ -398,14 +302,14 @@ class RtmpPeer(asyncio.Protocol):
         if told:
             self.conversation.refuse_publish(code, text)
         self._end(reason)
-        self._leave(gently=told)
+        self.leave(gently=told)
 
     def _closed(self, event: Closed) -> None:
         self.log.info(
             "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=event.text[:256]
         )
         self._end(event.reason)
-        self._leave(gently=event.reason == "refused")
+        self.leave(gently=event.reason == "refused")
 
     def _end(self, reason: str) -> None:
         """Ends the publication, if there is one."""
@@ -420,13 +324,13 @@ class RtmpPeer(asyncio.Protocol):
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
         publication.end(reason)
 
-    def _leave(self, *, gently: bool = True) -> None:
+    def leave(self, *, gently: bool = True) -> None:
         """Flushes, then closes; gently if a refused encoder is to read why."""
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
-        self._stop_play("closed")
-        self._flush()
+        self.player.stop("closed")
+        self.flush()
         self.go_by = self.room.clock.monotonic() + LINGER
         if gently and transport.can_write_eof() and not transport.is_closing():
             # Half a close: the peer sees the end behind our last words, and what it still sends is read and dropped
@@ -442,23 +346,25 @@ class RtmpPeer(asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes without waiting for anything."""
-        self._stop_play("shutdown")
+        self.player.stop("shutdown")
         self._end("shutdown")
         if self.transport is not None:
             self.transport.abort()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Ends a connection in whose service something of ours went wrong."""
         self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
-        self._stop_play("error:internal")
+        self.player.stop("error:internal")
         self._end("error:internal")
         if self.transport is not None:
             self.transport.abort()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Sends what the conversation has to say."""
         out = self.conversation.data_to_send()
         if out and self.transport is not None and not self.transport.is_closing() and self.go_by is None:
             self.transport.write(out)
-            if self.watching is not None and self.transport.get_write_buffer_size() > _WRITE_BUFFER:
+            if self.player.watching is not None and self.transport.get_write_buffer_size() > WRITE_BUFFER:
                 self.write_full = True
 
     # Whose turn it is.
@@ -503,8 +409,8 @@ class RtmpPeer(asyncio.Protocol):
             self._refuse_codec(error)
             return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
-        self._flush()
+        self.flush()
         self.effort = self.conversation.effort
         self._steer()

@@ -14,12 +14,13 @@ from typing import cast
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import ConfigError
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ports import Admission, Audience
+from hlsd.ports import Admission
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -31,7 +32,7 @@ GATHER = 0.003
 class RtmpServer:
     """The RTMP room. `start` opens the ports, `stop` closes them and every connection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a room of the house is handed
         self,
         settings: RtmpSettings,
         admission: Admission,

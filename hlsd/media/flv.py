@@ -217,7 +217,7 @@ def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None
 
 
 def video_config(codec: VideoCodec, record: bytes, *, legacy: bool = False) -> bytes:
-    """The tag body of a decoder configuration record: AVC as in FLV 10.1; H.265 as enhanced `hvc1`, or `legacy` id 12."""
+    """The tag body of a decoder configuration record: AVC as in FLV 10.1, H.265 as `hvc1` or `legacy` id 12."""
     if codec == "h264":
         return b"\x17\x00\x00\x00\x00" + record
     return (b"\x1c\x00\x00\x00\x00" if legacy else b"\x90hvc1") + record
