@@ -61,7 +61,7 @@ def looping(server: HlsdServer, films: Path, name: str, log: Path, film: Film = 
 def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
     """A server with a stream that goes on for ever, and listed segments enough for delta updates."""
     folder = tmp_path_factory.mktemp("directives")
-    env = {"HLSD_PUBLISH__GRACE": "2", "HLSD_HLS__LIST": "9"}
+    env = {"HLSD_PUBLISH__GRACE": "2", "HLSD_HLS__LIST": "9", "HLSD_HTTP__MAX_WAITERS_PER_SESSION": "1000"}
     with HlsdServer(folder, low_latency=True, env=env) as running, ExitStack() as stack:
         stack.enter_context(looping(running, films, "cam", folder / "cam.log"))
         wait_for_playlist(running.hls("cam"))
@@ -307,7 +307,7 @@ async def test_dd17_held_requests_are_freed_when_their_clients_leave(server: Hls
 
 async def test_dd17_a_stream_holds_only_so_many(films: Path, tmp_path: Path) -> None:
     # The bound, reached: 503 with Retry-After, and the playlist still answers whoever does not wait.
-    env = {"HLSD_HTTP__MAX_WAITERS": "5"}
+    env = {"HLSD_HTTP__MAX_WAITERS": "5", "HLSD_HTTP__MAX_WAITERS_PER_SESSION": "100"}
     async with httpx.AsyncClient(timeout=30) as client:
         with (
             HlsdServer(tmp_path, low_latency=True, env=env) as small,
