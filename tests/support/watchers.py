@@ -101,7 +101,7 @@ class Watcher:
         form.enter(self.viewer)
         return self
 
-    def _charge(self, session: Session | None, size: int, media: bool) -> None:  # noqa: ARG002
+    def _charge(self, session: Session | None, size: int, media: bool) -> None:
         self.charged += size
 
 
