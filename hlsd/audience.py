@@ -102,3 +102,7 @@ class Audience(Protocol):
     async def admit(self, request: PlayRequest) -> Ticket | Denial:
         """Authorises a viewer, makes its stream come, opens its session; `request.drop` need not be set."""
         ...
+
+    async def look(self, request: PlayRequest) -> Denial | None:
+        """Why `admit` would not let the viewer in, as far as can be said without making anything; None if it would."""
+        ...

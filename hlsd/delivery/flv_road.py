@@ -3,7 +3,7 @@
 An ASGI endpoint as far as the viewer's being let in. Then, on HTTP/1.1, it takes the connection over: the head is
 written, and the room that feeds tags writes to the transport itself; the body ends with the connection. On an HTTP/2
 stream, which cannot be taken over, a loop hands the bytes to ASGI, one write at a time. Errors and CORS are those of
-playlists. Only GET makes a session; HEAD says what GET would look like.
+playlists. Only GET makes a session; HEAD says whether GET would.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class FlvRoad:
             if target is None:
                 return judge.refuse(request, 404)
             if request.method == "HEAD":
-                return Reply(200, head)
+                denial = await self._audience.look(judge.viewer(request, target, "flv"))
+                return Reply(200, head) if denial is None else judge.refuse(request, denial.status, denial.words)
             upgrade = _switch(scope) if _upgrades(scope) else b""
             if upgrade and not judge.may_read(request):
                 return judge.refuse(request, 403, "this page may not play here")

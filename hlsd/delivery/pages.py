@@ -30,7 +30,8 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_HLS_JS_PLACES = ("web/node_modules/hls.js/dist/hls.min.js",)
+_HLS_JS = "web/node_modules/hls.js/dist/hls.min.js"
+_MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
 
 
 class File(NamedTuple):
@@ -49,11 +50,15 @@ class File(NamedTuple):
 
 def find_hls_js(configured: str) -> Path | None:
     """Where hls.js is: the configured file, or below the project's `web/`; None if it is not installed."""
+    return _find(configured, _HLS_JS)
+
+
+def _find(configured: str, place: str) -> Path | None:
     if configured:
         path = Path(configured)
         return path if path.is_file() else None
     roots = (Path(__file__).parents[2], Path.cwd())
-    return next((root / place for root in roots for place in _HLS_JS_PLACES if (root / place).is_file()), None)
+    return next((root / place for root in roots if (root / place).is_file()), None)
 
 
 class Pages:
@@ -67,6 +72,9 @@ class Pages:
         hls_js = find_hls_js(settings.hls_js)
         if hls_js is not None:
             self._files["hls.js"] = _load(hls_js)
+        mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)
+        if mpegts_js is not None:
+            self._files["mpegts.js"] = _load(mpegts_js)
         self._shell = self._render(rtmp_port)
         self._headers = {
             "content-security-policy": (
@@ -83,8 +91,9 @@ class Pages:
         text = (PLAYER / "page.html").read_text(encoding="utf-8")
         for name, file in self._files.items():
             text = text.replace(f"/_/{name}?v=", f"/_/{name}?v={file.version}")
-        hls_js = self._files.get("hls.js")
-        text = text.replace("{{hls_js}}", f"/_/hls.js?v={hls_js.version}" if hls_js else "")
+        for name, mark in (("hls.js", "{{hls_js}}"), ("mpegts.js", "{{mpegts_js}}")):
+            script = self._files.get(name)
+            text = text.replace(mark, f"/_/{name}?v={script.version}" if script else "")
         text = text.replace("{{rtmp_port}}", html.escape(str(rtmp_port)))
         return _file(text.encode(), "text/html; charset=utf-8")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hlsd.audience import Feed, Wrapping
     from hlsd.flv.settings import FlvSettings
-    from hlsd.ports import Directory, Session, Sessions
+    from hlsd.ports import Directory, Grant, Session, Sessions
 
 ABSENT = Denial(404, "not found", "absent")
 
@@ -50,15 +50,11 @@ class Broadcasts:
 
     async def admit(self, request: PlayRequest) -> Ticket | Denial:
         """Lets a viewer in, or says why not; never raises for what a stranger may send."""
-        if not self._served.get(request.protocol, False):
-            return ABSENT
         ticket = Ticket(self)
-        request = replace(request, drop=ticket.drop)
-        grant = await self._sessions.authorise(request)
-        if isinstance(grant, Denial):
-            return grant
-        if grant.name and grant.name != request.name:
-            request = replace(request, name=grant.name)
+        found = await self._authorise(replace(request, drop=ticket.drop))
+        if isinstance(found, Denial):
+            return found
+        request, grant = found
         cast = self.find(request.app, request.name)
         if cast is None:
             if not self._directory.obtainable(request.app, request.name):
@@ -79,6 +75,26 @@ class Broadcasts:
         legacy = codec == "12" or (self.settings.hevc == "legacy" and codec not in {"hvc1", "enhanced"})
         ticket.issue(cast, session, legacy=legacy)
         return ticket
+
+    async def look(self, request: PlayRequest) -> Denial | None:
+        """Why a viewer would not be let in; makes no session, and nothing come."""
+        found = await self._authorise(request)
+        if isinstance(found, Denial):
+            return found
+        request, _ = found
+        here = self.find(request.app, request.name) or self._directory.obtainable(request.app, request.name)
+        return None if here else ABSENT
+
+    async def _authorise(self, request: PlayRequest) -> tuple[PlayRequest, Grant] | Denial:
+        """The request with the name that it may watch."""
+        if not self._served.get(request.protocol, False):
+            return ABSENT
+        grant = await self._sessions.authorise(request)
+        if isinstance(grant, Denial):
+            return grant
+        if grant.name and grant.name != request.name:
+            request = replace(request, name=grant.name)
+        return request, grant
 
     def sweep(self, now: float) -> None:
         """Once a second: viewers who do not read, streams that are over."""

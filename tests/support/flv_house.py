@@ -1,4 +1,4 @@
-"""The ways out of FLV on real sockets: HTTP and RTMP listeners, one feed behind them, sessions and a gate of its own."""
+"""The ways out of FLV on real sockets: HTTP and RTMP listeners over one feed, with sessions and a gate of their own."""
 
 from __future__ import annotations
 

@@ -132,6 +132,7 @@ async def test_who_is_denied_gets_the_gates_answer_and_no_session() -> None:
         ("GET /live/..%2fx.flv", 400),
         ("POST /live/cam.flv", 405),
         ("HEAD /live/cam.flv", 200),
+        ("HEAD /live/none.flv", 404),
         ("OPTIONS /live/cam.flv", 204),
         ("GET /live/cam.flv?a=1&a=2", 400),
     ],
