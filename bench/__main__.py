@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.pages import fanout, hotpath, ingest, latency
+from bench.pages import fanout, flv, hotpath, ingest, latency
 
-PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout)}
+PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, flv)}
 
 
 def main() -> int:
