@@ -35,12 +35,12 @@ QUICK_END = {"HLSD_PUBLISH__GRACE": "0"}
 
 @contextlib.contextmanager
 def on_air(
-    place: tuple[Path, Path], film: Film, *, to_the_end: bool = True, **env: str
+    place: tuple[Path, Path], film: Film, *, to_the_end: bool = True, env: dict[str, str] | None = None
 ) -> Iterator[tuple[HlsdServer, Path]]:
     """A server with a live stream `cam`; viewers are let in when this yields. Behind it the film goes `to_the_end`."""
     films, folder = place
     path = film.make(films)
-    with HlsdServer(folder, env=QUICK_END | env) as server:  # noqa: SIM117 - one needs the other
+    with HlsdServer(folder, env=QUICK_END | (env or {})) as server:  # noqa: SIM117 - one needs the other
         with ENCODERS["ffmpeg-current"].publish(film, path, server.rtmp("cam"), folder / "encoder.log") as encoder:
             deadline = time.monotonic() + 20
             while httpx.head(flv_url(server)).status_code != httpx.codes.OK:
@@ -117,7 +117,7 @@ def test_hevc_enhanced_and_legacy_over_tls_and_http2(films: Path, tmp_path: Path
     subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=60)
     tls = {"HLSD_HTTPS__PORT": str(port), "HLSD_HTTPS__CERT": str(cert), "HLSD_HTTPS__KEY": str(key)}
     film = Film(seconds=6, gop=25, codec="h265")
-    with on_air((films, tmp_path), film, **tls) as (server, source):
+    with on_air((films, tmp_path), film, env=tls) as (server, source):
         secure = f"https://127.0.0.1:{port}/live/cam.flv"
         ways = (["--http1.1", secure], ["--http2", secure], [secure + "?codecid=12"], [flv_url(server)])
         copies = {}

@@ -20,7 +20,7 @@ LEGACY = FlvWrapping(legacy=True)
 
 
 def film(codec: str = "h264", **more: object) -> tuple[Tracks, list[AccessUnit]]:
-    return units_of(make_flv(codec, seconds=3, gop=30, **more))  # type: ignore[arg-type]
+    return units_of(make_flv(codec, seconds=3, gop=30, **more))
 
 
 def tags(sent: bytes | bytearray) -> list[FileTag]:

@@ -394,10 +394,11 @@ def test_one_connection_publishes_and_plays() -> None:
     talk.server.accept_play()
     assert codes(talk.answers()) == [(2, "NetStream.Play.Reset"), (2, "NetStream.Play.Start")]
     talk.say(3, 0, "deleteStream", 0.0, None, 2.0)
-    assert talk.events[-1] == PlayEnded()
+    assert talk.events[-1:] == [PlayEnded()]
     assert talk.server.publishing
     talk.say(3, 0, "deleteStream", 0.0, None, 1.0)
-    assert talk.events[-1] == PublishEnded()
+    assert talk.events[-1:] == [PublishEnded()]
+    assert not talk.server.publishing
 
 
 def test_unknown_call_fails_and_unknown_message_is_skipped() -> None:
