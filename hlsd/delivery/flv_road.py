@@ -1,7 +1,7 @@
 """Answers `/{app}/{stream}.flv`: FLV that goes on for hours, by HTTP and by WebSocket (RFC 6455).
 
 An ASGI endpoint as far as the viewer's being let in. Then, on HTTP/1.1, it takes the connection over: the head is
-written, and the room that feeds tags writes to the transport itself; the body ends with the connection. On an HTTP/2
+written, and the room that feeds tags writes to the transport itself; the body is chunked, or for HTTP/1.0 ends with the connection. On an HTTP/2
 stream, which cannot be taken over, a loop hands the bytes to ASGI, one write at a time. Errors and CORS are those of
 playlists. Only GET makes a session; HEAD says whether GET would.
 """
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SUFFIX = ".flv"
 _METHODS = b"GET, HEAD, OPTIONS"
 _FLV: Headers = [(b"content-type", b"video/x-flv"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+_LAST_CHUNK = b"0\r\n\r\n"
 _CLOSE_CODES = {"stream_end": 1000, "shutdown": 1001, "slow": 1013}
 
 
@@ -92,12 +93,13 @@ async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, road: tuple[Scope
         scope[COUNTED] = True
         await Pull(ticket, send).run(receive, head)
         return
-    heir = MessageHeir() if upgrade else BodyHeir()
+    chunked = scope.get("http_version") == "1.1"
+    heir = MessageHeir() if upgrade else BodyHeir(chunked=chunked)
     taken = take(heir)
     if taken is None:
         ticket.close("closed")
     else:
-        heir.begin(taken, ticket, upgrade or _head(head))
+        heir.begin(taken, ticket, upgrade or _head(head, chunked=chunked))
 
 
 def _target(request: Request) -> Target | None:
@@ -109,8 +111,10 @@ def _target(request: Request) -> Target | None:
     return target._replace(name=name) if name else None
 
 
-def _head(headers: Headers) -> bytes:
+def _head(headers: Headers, *, chunked: bool) -> bytes:
     lines = [(b"date", formatdate(usegmt=True).encode()), *headers, (b"connection", b"close")]
+    if chunked:
+        lines.append((b"transfer-encoding", b"chunked"))
     return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
 
 
@@ -138,7 +142,8 @@ def _switch(scope: Scope) -> bytes:
 class BodyHeir:
     """A connection that carries the body of HTTP-FLV (`hlsd.delivery.takeover.Heir`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, chunked: bool = False) -> None:
+        self._chunked = chunked
         self._watching: Watching | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -150,15 +155,17 @@ class BodyHeir:
 
     def wrapping(self, *, legacy: bool) -> FlvWrapping | MessageWrapping:
         """The form of what is sent."""
-        return FlvWrapping(legacy=legacy)
+        return FlvWrapping(legacy=legacy, chunked=self._chunked)
 
     def over(self, reason: str) -> None:
         """The server ends it."""
         assert self._transport is not None
         if reason == "slow":
             self._transport.abort()
-        else:
-            self._transport.close()
+            return
+        if self._chunked:
+            self._transport.write(_LAST_CHUNK)
+        self._transport.close()
 
     def received(self, octets: bytes) -> None:
         """A client has nothing to say."""

@@ -30,19 +30,27 @@ def file_tags(tags: Sequence[flv.OutTag]) -> list[bytes]:
 
 
 class FlvWrapping:
-    """HTTP-FLV: the body of an answer without length."""
+    """HTTP-FLV: the body of an answer without length, `chunked` (RFC 9112 §7.1) where its end must be told from a loss.
 
-    def __init__(self, *, legacy: bool) -> None:
+    ffmpeg takes the end of any other body of unknown length for an error.
+    """
+
+    def __init__(self, *, legacy: bool, chunked: bool = False) -> None:
         self.legacy = legacy
-        self.key = ("flv", legacy)
+        self.key = ("flv", legacy, chunked)
+        self._chunked = chunked
 
     def prologue(self, *, video: bool, audio: bool) -> bytes:
         """The file header."""
-        return flv.file_header(video=video, audio=audio)
+        header = flv.file_header(video=video, audio=audio)
+        return b"%x\r\n%b\r\n" % (len(header), header) if self._chunked else header
 
     def wrap(self, tags: Sequence[flv.OutTag]) -> bytes:
-        """The tags as in a file."""
-        return b"".join(file_tags(tags))
+        """The tags as in a file, in one chunk."""
+        pieces = file_tags(tags)
+        if self._chunked and pieces:
+            pieces = [b"%x\r\n" % sum(map(len, pieces)), *pieces, b"\r\n"]
+        return b"".join(pieces)
 
 
 class MessageWrapping:
