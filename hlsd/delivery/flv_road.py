@@ -1,9 +1,9 @@
 """Answers `/{app}/{stream}.flv`: FLV that goes on for hours, by HTTP and by WebSocket (RFC 6455).
 
 An ASGI endpoint as far as the viewer's being let in. Then, on HTTP/1.1, it takes the connection over: the head is
-written, and the room that feeds tags writes to the transport itself; the body is chunked, or for HTTP/1.0 ends with the connection. On an HTTP/2
-stream, which cannot be taken over, a loop hands the bytes to ASGI, one write at a time. Errors and CORS are those of
-playlists. Only GET makes a session; HEAD says whether GET would.
+written, and the room that feeds tags writes to the transport itself; the body is chunked, or for HTTP/1.0 ends with
+the connection. On an HTTP/2 stream, which cannot be taken over, a loop hands the bytes to ASGI, one write at a time.
+Errors and CORS are those of playlists. Only GET makes a session; HEAD says whether GET would.
 """
 
 from __future__ import annotations
@@ -162,6 +162,8 @@ class BodyHeir:
         assert self._transport is not None
         if reason == "slow":
             self._transport.abort()
+            return
+        if self._transport.is_closing():
             return
         if self._chunked:
             self._transport.write(_LAST_CHUNK)

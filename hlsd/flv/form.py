@@ -8,6 +8,7 @@ is only a place on the tape. Units: ms of media, monotonic seconds.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Final
 
 from hlsd.flv.tape import Burst, Tape
@@ -27,8 +28,14 @@ GULP: Final = 256 * 1024
 """Bytes that a viewer who is behind gets in one write."""
 MAX_LEAPS: Final = 5
 """Leaps in a row, never up to date between them, after which a viewer's way is too narrow for the stream."""
-PER_VIEWER: Final = 0.0002
-"""Seconds for which tags are gathered, for each viewer: one round of writes costs about a twentieth of it."""
+PER_VIEWER: Final = 0.001
+"""Seconds for which tags are gathered, for each viewer: one round of writes costs about a hundredth of it."""
+
+
+FILED: Final = 16 * 1024
+"""Bytes of a burst from which a file in memory is worth its making: sendfile(2) takes its pages instead of copies."""
+MANY: Final = 16
+"""Viewers from which it is."""
 
 
 class Form:
@@ -61,6 +68,8 @@ class Form:
         self._served = 0
         """Every viewer who takes has got what stands before this burst."""
         self._reached = 0
+        self._memory = -1
+        self._filed = -1  # the burst that is in the file
 
     # -- coming and going
 
@@ -128,11 +137,14 @@ class Form:
         newest = tape.end - 1
         last = tape.burst(newest)
         data, size = last.data, last.size
+        if newest != self._filed and size >= FILED and len(self._round) - at >= MANY:
+            self._make_file(newest, data)
+        file = self._memory if newest == self._filed else -1
         for viewer in self._round[at:stop]:
             if viewer.cursor == newest and viewer.started and not viewer.blocked and not viewer.ended:
                 viewer.cursor += 1
                 viewer.leaps = 0
-                viewer.put(data, size)
+                viewer.put(data, size, file)
             else:
                 self.advance(viewer)
         self._at = stop
@@ -141,9 +153,26 @@ class Form:
             return
         self._round = []
         self._served = self._reached
+        self._drop_file()
         if self._again:
             self._again = False
             asyncio.get_running_loop().call_soon(self.serve)
+
+    def _make_file(self, number: int, data: bytes) -> None:
+        """Lays a burst out as a file in memory; without one (no files, no memory) bytes are written as ever."""
+        self._drop_file()
+        try:
+            self._memory = os.memfd_create("hlsd burst", os.MFD_CLOEXEC)
+            if os.write(self._memory, data) == len(data):
+                self._filed = number
+        except OSError:
+            self._drop_file()
+
+    def _drop_file(self) -> None:
+        """Closes the file; the kernel keeps its pages while they are under way."""
+        if self._memory >= 0:
+            os.close(self._memory)
+        self._memory = self._filed = -1
 
     def advance(self, viewer: Viewer) -> None:
         """Writes what the viewer has not got, until it is up to date or its socket is full."""

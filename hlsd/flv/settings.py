@@ -49,7 +49,7 @@ class FlvSettings(BaseModel):
         default=0.1,
         ge=0,
         le=1,
-        description="Seconds at most that tags are gathered into one write: 0.2 ms for each viewer of the stream up to "
+        description="Seconds at most that tags are gathered into one write: 1 ms for each viewer of the stream up to "
         "this; sound waits up to 40 ms for the next picture. It adds to the latency of crowds; 0 sends every tag at "
         "once.",
     )

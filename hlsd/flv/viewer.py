@@ -123,12 +123,12 @@ class Viewer:
 
     # -- what its form does
 
-    def put(self, data: bytes, size: int) -> None:
-        """Writes a burst; the transport has nothing else to send, as far as is known."""
+    def put(self, data: bytes, size: int, file: int = -1) -> None:
+        """Writes a burst; `file` is a file of these bytes in memory, if there is one."""
         transport = self.transport
         if self.fd >= 0 and not transport.get_write_buffer_size() and not transport.is_closing():
             try:
-                sent = os.write(self.fd, data)
+                sent = os.write(self.fd, data) if file < 0 else os.sendfile(self.fd, file, 0, size)
             except OSError:  # full, or broken: the transport finds out which
                 sent = 0
             if sent == size:
@@ -156,7 +156,10 @@ class Viewer:
         """The server ends it."""
         if not self.ended:
             self.leave(reason)
-            self.over(reason)
+            try:
+                self.over(reason)
+            except Exception:  # noqa: BLE001 - whatever is wrong with it, the others end too
+                self.transport.abort()
 
     def sweep(self, now: float, give_up: float) -> None:
         """Once a second: looks whether its client reads at all."""
