@@ -26,6 +26,7 @@ from hlsd.api.settings import ApiSettings
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
+from hlsd.flv.settings import FlvSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.log import clean
 from hlsd.metrics.settings import MetricsSettings
@@ -115,6 +116,7 @@ class Settings(BaseModel):
     publish: PublishSettings = Field(default_factory=PublishSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    flv: FlvSettings = Field(default_factory=FlvSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)

@@ -72,6 +72,7 @@ class Hub:
         """Who can make absent streams come; the relay room puts itself here."""
         self.published: list[Callable[[PublishRequest, Stream], None]] = []
         """Called when a publisher has been let in, before its first unit: what feeds on every stream attaches here."""
+        self._begun: list[Callable[[Stream], None]] = []
         self._gate = gate
         self._settings = settings
         self._clock = clock
@@ -168,6 +169,10 @@ class Hub:
         ]
 
     # As the app sees it.
+
+    def on_stream(self, begun: Callable[[Stream], None]) -> None:
+        """Calls `begun(stream)` for every stream from now on, before its first publication: ways out attach to it."""
+        self._begun.append(begun)
 
     @property
     def draining(self) -> bool:
@@ -390,6 +395,8 @@ class Hub:
         stream.attach("hls", segmenter)
         self._streams[key] = stream
         self._hls[key] = segmenter
+        for begun in self._begun:
+            begun(stream)
         return stream
 
     def _retire(self, key: tuple[str, str], stream: Stream) -> None:

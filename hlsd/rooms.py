@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
+from starlette.routing import Route
 
 from hlsd.api.access import Access
 from hlsd.api.desk import Premises
 from hlsd.api.door import create_api
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
+from hlsd.delivery.flv_road import FlvRoad
 from hlsd.delivery.https import HttpsServer
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.web import create_app
+from hlsd.flv.broadcasts import Broadcasts
+from hlsd.flv.room import FlvRoom
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.metrics.exporter import Exporter
@@ -82,6 +86,8 @@ class House:
     """The last events."""
     relay: RelayRoom
     """What fetches streams from other servers and sends them on."""
+    audience: Broadcasts
+    """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
 
 
 def house_of(  # noqa: PLR0913 - what a house stands on
@@ -116,7 +122,10 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    return House(settings, clock, hub, sessions, web, stats, exporter, ring, relay)
+    audience = Broadcasts(settings.flv, hub, sessions)
+    hub.on_stream(audience.begun)
+    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvRoad(audience, web.state.judge)))
+    return House(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
 
 
 def server_id(settings: Settings) -> str:
@@ -155,7 +164,12 @@ def _https(house: House) -> Room:
 
 
 def _rtmp(house: House) -> Room:
-    return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, structlog.get_logger())
+    log = structlog.get_logger()
+    return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, log, audience=house.audience)
+
+
+def _flv(house: House) -> Room:
+    return FlvRoom(house.audience, house.clock)
 
 
 def _metrics(house: House) -> Room:
@@ -171,6 +185,7 @@ ROOMS: tuple[tuple[str, Callable[[House], Room]], ...] = (
     ("rtmp", _rtmp),
     ("metrics", _metrics),
     ("relay", _relay),
+    ("flv", _flv),
     ("https", _https),
     ("http", _http),
 )

@@ -196,7 +196,7 @@ class Judge:
             if target is not None and target.kind == "foreign":
                 return FALL
             if request.method == "OPTIONS":
-                return Reply(204, [*self._readable(request), *self._cors.preflight(), (b"cache-control", _NO_STORE)])
+                return self.preflight(request)
             if request.method not in ("GET", "HEAD"):
                 return self._refuse(request, 405, more=[(b"allow", METHODS)])
             if target is None:
@@ -217,6 +217,31 @@ class Judge:
     def knows_origin(self, origin: bytes) -> bool:
         """Whether `origin` is answered differently from a request without one."""
         return self._cors.varies and self._cors.lists(origin)
+
+    # -- for the endpoints of other ways out
+
+    def viewer(self, request: Request, target: Target, protocol: str) -> PlayRequest:
+        """The viewer at the door of another way out. Raises BadRequest."""
+        return replace(self._viewer(request, target), protocol=protocol)
+
+    def refuse(self, request: Request, status: int, words: str = "", more: Headers | None = None) -> Reply:
+        """An error, as for playlists."""
+        return self._refuse(request, status, words=words, more=more)
+
+    def readable(self, request: Request) -> Headers:
+        """CORS headers of an answer."""
+        return self._readable(request)
+
+    def preflight(self, request: Request) -> Reply:
+        """The answer to OPTIONS."""
+        return Reply(204, [*self._readable(request), *self._cors.preflight(), (b"cache-control", _NO_STORE)])
+
+    def may_read(self, request: Request) -> bool:
+        """Whether the page that asks may read what it gets: for WebSockets, where the browser does not see to it."""
+        origin = request.headers.get(b"origin")
+        if origin is None or self._cors.headers(origin):
+            return True
+        return origin.partition(b"://")[2] == request.headers.get(b"host")
 
     # -- who asks
 

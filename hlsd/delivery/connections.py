@@ -7,12 +7,7 @@ connections are let in on the reserve for what keeps a server governable. Second
 
 from __future__ import annotations
 
-import fcntl
 import resource
-import socket
-import struct
-import sys
-import termios
 from typing import Protocol
 
 from hlsd.delivery.proxies import Proxies
@@ -165,20 +160,3 @@ def file_limit() -> int:
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
-
-
-def acknowledged(sock: socket.socket) -> int:
-    """Bytes that the peer of a TCP socket has acknowledged since it was opened (tcpi_bytes_acked, linux/tcp.h)."""
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
-    except OSError:
-        return 0
-    return int.from_bytes(info[120:128], sys.byteorder) if len(info) == 128 else 0
-
-
-def in_kernel(fd: int) -> int:
-    """Bytes of a socket that its peer has not acknowledged (SIOCOUTQ, tcp(7))."""
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
-    except OSError:
-        return 0

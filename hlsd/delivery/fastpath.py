@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from hlsd.delivery import cmcd
-from hlsd.delivery.connections import Address, acknowledged, in_kernel
+from hlsd.delivery.connections import Address
 from hlsd.delivery.holds import Crowd, Line, Outcome
 from hlsd.delivery.hotpath import HotPath
 from hlsd.delivery.request import MAX_QUERY
+from hlsd.delivery.takeover import TakeableProtocol
 from hlsd.delivery.wire import Ready
+from hlsd.kernel import acknowledged, in_kernel
 from hlsd.ports import Session
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ _GOVERNING = (b"/api/", b"/healthz", b"/readyz", b"/metrics")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
 
-class FastProtocol(HttpToolsProtocol):
+class FastProtocol(TakeableProtocol):
     """One connection. `hot` comes first, so that uvicorn's factory can be a partial of this class."""
 
     def __init__(

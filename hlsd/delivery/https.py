@@ -24,6 +24,7 @@ from hlsd.delivery.http2_connection import Http2Connection, Road
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import MAX_BACKLOG, Log, listen
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.takeover import TakeableProtocol
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -34,7 +35,7 @@ SWEEP = 1.0
 class HttpsServer:
     """One HTTPS listener for `app`, which the plain listener serves too. Without a certificate it does nothing.
 
-    `http1` is the protocol class of HTTP/1.1 connections: uvicorn's, or a subclass.
+    `http1` is the protocol class of HTTP/1.1 connections: a subclass of uvicorn's.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class HttpsServer:
         http: HttpSettings,
         app: Starlette,
         log: Log,
-        http1: type[HttpToolsProtocol] = HttpToolsProtocol,
+        http1: type[HttpToolsProtocol] = TakeableProtocol,
     ) -> None:
         self._settings = settings
         self._keep_alive = http.keep_alive

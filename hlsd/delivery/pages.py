@@ -33,6 +33,7 @@ _TYPES = {
 _DIST = "web/node_modules/hls.js/dist"
 _HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
 """The light one first: it lacks what our streams never have (DRM, subtitles, other sound tracks), and a third of it."""
+_MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
 
 
 class File(NamedTuple):
@@ -51,11 +52,15 @@ class File(NamedTuple):
 
 def find_hls_js(configured: str) -> Path | None:
     """Where hls.js is: the configured file, or below the project's `web/`; None if it is not installed."""
+    return _find(configured, *_HLS_JS_PLACES)
+
+
+def _find(configured: str, *places: str) -> Path | None:
     if configured:
         path = Path(configured)
         return path if path.is_file() else None
     roots = (Path(__file__).parents[2], Path.cwd())
-    return next((root / place for root in roots for place in _HLS_JS_PLACES if (root / place).is_file()), None)
+    return next((root / place for place in places for root in roots if (root / place).is_file()), None)
 
 
 class Pages:
@@ -73,6 +78,9 @@ class Pages:
         module, script = self._files["player.js"], self._files["page.js"]
         text = script.body.replace(b'"./player.js"', f'"./player.js?v={module.version}"'.encode())
         self._files["page.js"] = _file(text, script.content_type)
+        mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)
+        if mpegts_js is not None:
+            self._files["mpegts.js"] = _load(mpegts_js)
         self._shell = self._render(rtmp_port)
         self._headers = {
             "content-security-policy": (
@@ -95,6 +103,8 @@ class Pages:
         script = f'<script id="hls-js" src="{address}" async></script>' if address else ""
         text = text.replace("{{hls_script}}", script)
         text = text.replace("{{hls_js}}", address)
+        mpegts_js = self._files.get("mpegts.js")
+        text = text.replace("{{mpegts_js}}", f"/_/mpegts.js?v={mpegts_js.version}" if mpegts_js else "")
         text = text.replace("{{rtmp_port}}", html.escape(str(rtmp_port)))
         return _file(text.encode(), "text/html; charset=utf-8")
 

@@ -43,6 +43,10 @@ class HttpSettings(BaseModel):
         default="",
         description="File of hls.js (hls.min.js) for the player page; empty: web/node_modules beside the program.",
     )
+    mpegts_js: str = Field(
+        default="",
+        description="File of mpegts.js, for FLV on the player page; empty: web/node_modules beside the program.",
+    )
     first_playlist_wait: Duration = Field(
         default=10.0,
         ge=0,

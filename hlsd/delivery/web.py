@@ -29,6 +29,9 @@ from hlsd.stats import Stats
 PIECE = 64 * 1024
 """Bytes of a body that are handed over at a time where only their going tells how far it got."""
 
+COUNTED = "hlsd.counted"
+"""What an endpoint of another room sets in the scope if it charges the body of its answer itself."""
+
 
 def create_app(  # noqa: PLR0913 - what a server is made of
     directory: Directory,
@@ -112,7 +115,7 @@ class StreamRoad:
         request.begun = monotonic()
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._foreign(scope, receive, _counted(send, charge), request)
+            await self._app(scope, receive, _counted(send, charge, scope))
             return
         crowd = carrier.crowd if carrier is not None else None
         self._errands.hear(request, scope["headers"])
@@ -165,12 +168,12 @@ class StreamRoad:
             self._errands.answered(request, status)
 
 
-def _counted(send: Send, charge: Callable[[Session | None, int, int], None]) -> Send:
-    """`send`, with its body bytes on nobody's account."""
+def _counted(send: Send, charge: Callable[[Session | None, int, int], None], scope: Scope) -> Send:
+    """`send`, with its body bytes on nobody's account, unless the endpoint charges them itself (`COUNTED`)."""
 
     async def counting(message: Message) -> None:
         await send(message)
-        if message["type"] == "http.response.body":
+        if message["type"] == "http.response.body" and COUNTED not in scope:
             charge(None, len(message.get("body", b"")), False)
 
     return counting

@@ -14,16 +14,26 @@ from typing import Protocol, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
 from hlsd.ingest.rounds import AVAILABLE, Rounds
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
-from hlsd.ingest.rtmp.server import PlayRequested, PublishEnded, PublishRequested, ServerConnection, ServerLimits
+from hlsd.ingest.rtmp.server import (
+    PlayEnded,
+    PlayPaused,
+    PlayRequested,
+    PublishEnded,
+    PublishRequested,
+    ServerConnection,
+    ServerEvent,
+    ServerLimits,
+)
+from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 
-_WRITE_BUFFER = 256 * 1024
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
 
@@ -65,11 +75,13 @@ class RtmpRoom(Protocol):
     settings: RtmpSettings
     limits: ServerLimits
     admission: Admission
+    audience: Audience | None
     intake_factory: IntakeFactory
     clock: Clock
     log: FilteringBoundLogger
     connections: set[RtmpPeer]
     rounds: Rounds
+    players: int
     refused_connections: int
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
@@ -89,6 +101,7 @@ class RtmpPeer(asyncio.Protocol):
         self.secure = secure
         self.publication: Publication | None = None
         self.sink: TagSink | None = None
+        self.player = RtmpPlayer(self)
         self.log = room.log
         self.conversation = ServerConnection(room.clock.monotonic(), room.limits)
         self.ip = ""
@@ -115,13 +128,13 @@ class RtmpPeer(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
-        if len(room.connections) >= room.settings.max_connections:
+        if len(room.connections) - room.players >= room.settings.max_connections:
             room.refused_connections += 1
             self.lost = True
             self.transport.abort()
             return
         room.connections.add(self)
-        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     def data_received(self, received: bytes) -> None:
         """Feeds what has come."""
@@ -138,12 +151,15 @@ class RtmpPeer(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not take our answers: reads no more questions."""
+        if self.player.pause_writing():
+            return  # a player who is slow may be a publisher too: what it says is still read
         self.write_full = True
         self._steer()
 
     def resume_writing(self) -> None:
         """The peer has taken our answers."""
         self.write_full = False
+        self.player.resume_writing()
         self._steer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,6 +168,7 @@ class RtmpPeer(asyncio.Protocol):
             return
         self._out_of_rounds()
         self.lost = True
+        self.player.stop("closed")
         self._end("closed" if exc is None else "error:connection")
         self.room.forget(self)
 
@@ -163,20 +180,19 @@ class RtmpPeer(asyncio.Protocol):
         try:
             self._act(self.conversation.receive_data(received, now), now)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
-        self._flush()
+        self.flush()
         self._steer()
 
-    def _act(
-        self, events: list[PublishRequested | PublishEnded | PlayRequested | Message | Closed], now: float
-    ) -> None:
+    def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
         sink = self.sink
         wall = self.room.clock.wall() if events else 0.0
         for event in events:
-            if isinstance(event, Message):
-                if sink is None:
-                    continue
+            if not isinstance(event, Message):
+                self._heed(event)
+                sink = self.sink
+            elif sink is not None:
                 try:
                     sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 except UnsupportedCodec as error:
@@ -184,15 +200,21 @@ class RtmpPeer(asyncio.Protocol):
                     return
                 if self.sink is None:  # dropped from within
                     return
-            elif isinstance(event, PublishRequested):
+
+    def _heed(self, event: ServerEvent | Closed) -> None:
+        """Acts on what is no media."""
+        match event:
+            case PublishRequested():
                 self._ask(event)
-            elif isinstance(event, PublishEnded):
+            case PublishEnded():
                 self._end("closed")
-                sink = None
-            elif isinstance(event, PlayRequested):
-                self.conversation.refuse_play(event.msid, "NetStream.Play.StreamNotFound", "no playing over RTMP here")
-                self._leave()
-            else:
+            case PlayRequested():
+                self.player.ask(event)
+            case PlayPaused():
+                self.player.hold(event.paused)
+            case PlayEnded():
+                self.player.stop("closed")
+            case Closed():
                 self._closed(event)
 
     def _ask(self, event: PublishRequested) -> None:
@@ -214,12 +236,12 @@ class RtmpPeer(asyncio.Protocol):
         try:
             verdict = await self.room.admission.publish(request)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
         if isinstance(verdict, Refuse):
             if not self.lost and self.go_by is None:
                 self.conversation.refuse_publish(_STATUS_CODE[verdict.code], verdict.reason)
-                self._leave()
+                self.leave()
             return
         if self.dropped:
             return  # let in and thrown out in one breath: the hub wants to hear nothing more
@@ -233,7 +255,7 @@ class RtmpPeer(asyncio.Protocol):
             self.sink = self.room.intake_factory(verdict, now)
             self.conversation.accept_publish(now)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
         self._turn(b"")
 
@@ -256,14 +278,14 @@ class RtmpPeer(asyncio.Protocol):
         if told:
             self.conversation.refuse_publish(code, text)
         self._end(reason)
-        self._leave(gently=told)
+        self.leave(gently=told)
 
     def _closed(self, event: Closed) -> None:
         self.log.info(
             "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=event.text[:256]
         )
         self._end(event.reason)
-        self._leave(gently=event.reason == "refused")
+        self.leave(gently=event.reason == "refused")
 
     def _end(self, reason: str) -> None:
         """Ends the publication, if there is one."""
@@ -278,12 +300,13 @@ class RtmpPeer(asyncio.Protocol):
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
         publication.end(reason)
 
-    def _leave(self, *, gently: bool = True) -> None:
+    def leave(self, *, gently: bool = True) -> None:
         """Flushes, then closes; gently if a refused encoder is to read why."""
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
-        self._flush()
+        self.player.stop("closed")
+        self.flush()
         self.go_by = self.room.clock.monotonic() + LINGER
         if self.fd >= 0:
             self._out_of_rounds()
@@ -302,22 +325,28 @@ class RtmpPeer(asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes without waiting for anything."""
+        self.player.stop("shutdown")
         self._end("shutdown")
         self._out_of_rounds()
         if self.transport is not None:
             self.transport.abort()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Ends a connection in whose service something of ours went wrong."""
         self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
+        self.player.stop("error:internal")
         self._end("error:internal")
         self._out_of_rounds()
         if self.transport is not None:
             self.transport.abort()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Sends what the conversation has to say."""
         out = self.conversation.data_to_send()
         if out and self.transport is not None and not self.transport.is_closing() and self.go_by is None:
             self.transport.write(out)
+            if self.player.watching is not None and self.transport.get_write_buffer_size() > WRITE_BUFFER:
+                self.write_full = True
 
     # Whose turn it is.
 
@@ -387,8 +416,8 @@ class RtmpPeer(asyncio.Protocol):
             self._refuse_codec(error)
             return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self._fail(error)
+            self.fail(error)
             return
-        self._flush()
+        self.flush()
         self.effort = self.conversation.effort
         self._steer()

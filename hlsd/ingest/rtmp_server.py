@@ -14,6 +14,7 @@ from typing import cast
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import ConfigError
 from hlsd.ingest.rounds import Rounds
@@ -30,16 +31,19 @@ _SWEEP = 1.0
 class RtmpServer:
     """The RTMP room. `start` opens the ports, `stop` closes them and every connection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a room of the house is handed
         self,
         settings: RtmpSettings,
         admission: Admission,
         intake_factory: IntakeFactory,
         clock: Clock,
         log: FilteringBoundLogger | None = None,
+        *,
+        audience: Audience | None = None,
     ) -> None:
         self.settings = settings
         self.admission = admission
+        self.audience = audience
         self.intake_factory = intake_factory
         self.clock = clock
         self.log: FilteringBoundLogger = log or structlog.get_logger()
@@ -56,6 +60,8 @@ class RtmpServer:
         """The port that rtmp:// listens on, once started."""
         self.tls_port = 0
         """The port that rtmps:// listens on, once started; 0 without."""
+        self.players = 0
+        """How many connections play now."""
         self.refused_connections = 0
         """Connections closed because there were max_connections already."""
         self._servers: list[asyncio.Server] = []

@@ -216,17 +216,26 @@ def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None
     return None
 
 
-def video_config(codec: VideoCodec, record: bytes) -> bytes:
-    """The tag body of a decoder configuration record: AVC as in FLV 10.1, H.265 as enhanced `hvc1`."""
-    return (b"\x17\x00\x00\x00\x00" if codec == "h264" else b"\x90hvc1") + record
+def video_config(codec: VideoCodec, record: bytes, *, legacy: bool = False) -> bytes:
+    """The tag body of a decoder configuration record: AVC as in FLV 10.1, H.265 as `hvc1` or `legacy` id 12."""
+    if codec == "h264":
+        return b"\x17\x00\x00\x00\x00" + record
+    return (b"\x1c\x00\x00\x00\x00" if legacy else b"\x90hvc1") + record
+
+
+def video_head(codec: VideoCodec, key: bool, cts: int, *, legacy: bool = False) -> bytes:
+    """What stands in a tag body before an access unit with 4-byte NAL lengths; `cts` in ms."""
+    offset = (cts & 0xFFFFFF).to_bytes(3, "big")
+    if codec == "h264":
+        return (b"\x17\x01" if key else b"\x27\x01") + offset
+    if legacy:
+        return (b"\x1c\x01" if key else b"\x2c\x01") + offset
+    return (b"\x91hvc1" if key else b"\xa1hvc1") + offset
 
 
 def video_frame(codec: VideoCodec, key: bool, cts: int, sample: bytes) -> bytes:
     """The tag body of an access unit with 4-byte NAL lengths; `cts` in ms."""
-    offset = (cts & 0xFFFFFF).to_bytes(3, "big")
-    if codec == "h264":
-        return (b"\x17\x01" if key else b"\x27\x01") + offset + sample
-    return (b"\x91hvc1" if key else b"\xa1hvc1") + offset + sample
+    return video_head(codec, key, cts) + sample
 
 
 def audio_config(record: bytes) -> bytes:
@@ -234,9 +243,13 @@ def audio_config(record: bytes) -> bytes:
     return b"\xaf\x00" + record  # E.4.2.1: AAC always says 44 kHz, 16 bit, stereo
 
 
+AUDIO_HEAD: Final = b"\xaf\x01"
+"""What stands in a tag body before a raw AAC frame."""
+
+
 def audio_frame(frame: bytes) -> bytes:
     """The tag body of a raw AAC frame."""
-    return b"\xaf\x01" + frame
+    return AUDIO_HEAD + frame
 
 
 def metadata(values: Mapping[str, float | bool | str]) -> bytes:
@@ -269,6 +282,15 @@ def file_tag(tag_type: int, timestamp: int, body: bytes) -> bytes:
     size = len(body)
     head = struct.pack(">II", tag_type << 24 | size, (timestamp & 0xFFFFFF) << 8 | (timestamp >> 24 & 0xFF))
     return b"".join((head, b"\x00\x00\x00", body, (size + 11).to_bytes(4, "big")))
+
+
+class OutTag(NamedTuple):
+    """A tag on its way out: type, time in ms modulo 2^32, and its body in two pieces, so that no frame is copied."""
+
+    type: int
+    time: int
+    head: bytes
+    payload: bytes
 
 
 class FileTag(NamedTuple):

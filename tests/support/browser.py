@@ -19,7 +19,7 @@ from typing import Any, Literal
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "tests" / "interop" / "web"
 Browser = Literal["chromium", "firefox", "webkit"]
-Mode = Literal["page", "hlsjs", "shaka", "native"]
+Mode = Literal["page", "hlsjs", "shaka", "native", "mpegts"]
 
 _PROGRAMS: dict[Browser, tuple[str, ...]] = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),

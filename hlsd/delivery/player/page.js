@@ -15,7 +15,7 @@ let current = null; // the path that plays, such as /live/cam
 let known = ""; // codecs and beginning of what plays
 let rate = { at: performance.now(), frames: 0, fps: null };
 
-const player = new LivePlayer($("video"), { hlsJs: meta.hlsJs, serverNow: () => Date.now() + clock.offset });
+const player = new LivePlayer($("video"), { hlsJs: meta.hlsJs, mpegtsJs: meta.mpegtsJs, serverNow: () => Date.now() + clock.offset });
 window.hlsd = { player, get hls() { return player.hls; }, stats: () => player.stats() };
 
 /* -- what is live */
@@ -64,7 +64,7 @@ function show() {
   const mine = streams.find((stream) => stream.path === current);
   $("facts").textContent = mine ? describe(mine, true) : "";
   const sent = mine ? `${mine.codecs} ${mine.since}` : known;
-  if (known && sent !== known && player.state === "unsupported") player.play(current); // another codec may do
+  if (known && sent !== known && player.state === "unsupported") player.play(current, way()); // another codec may do
   known = sent;
   $("screen").classList.toggle("audio", Boolean(mine?.codecs) && !mine.width);
 }
@@ -111,8 +111,32 @@ function tune(path) {
   copyable("url-page", url);
   copyable("url-ffplay", `ffplay ${url}.m3u8`);
   copyable("url-vlc", `vlc ${url}.m3u8`);
+  copyable("url-flv", `${url}.flv`);
+  copyable("url-rtmp", `rtmp://${location.hostname}${meta.rtmpPort === "1935" ? "" : `:${meta.rtmpPort}`}${path}`);
+  start(path);
+}
+
+function start(path) {
   history.latency.length = history.buffer.length = 0;
-  player.play(path);
+  player.play(path, way());
+}
+
+/* -- which way it comes: `?way=flv`, and a selector that tells the latency each way had here last */
+
+const WAYS = { hls: "HLS", flv: "HTTP-FLV", wsflv: "WebSocket-FLV" };
+const reached = {};
+
+function way() {
+  return $("way").value;
+}
+
+function tell(latency) {
+  if (latency !== null) reached[player.way] = latency;
+  for (const option of $("way").options) {
+    const seen = reached[option.value];
+    const text = WAYS[option.value] + (seen === undefined ? "" : ` · ${seen.toFixed(1)} s`);
+    if (option.textContent !== text) option.textContent = text;
+  }
 }
 
 /* -- how it plays */
@@ -120,6 +144,7 @@ function tune(path) {
 const WORDS = {
   waiting: {
     "": ["Waiting for the stream", "It is not live now. Playback begins by itself when it is."],
+    over: ["The stream has ended", "If it comes back, playback goes on by itself."],
     ended: ["The stream has ended", "If it comes back, playback goes on by itself."],
     server: ["The server does not answer", "Trying again every few seconds."],
     network: ["Connection lost", "Trying again."],
@@ -134,6 +159,7 @@ const WORDS = {
       "No way to play HLS here",
       "This browser has no HLS of its own, and hls.js is not installed on the server (npm ci in its folder web).",
     ],
+    "no mpegts.js": ["No way to play FLV here", "mpegts.js is not installed on the server (npm ci in its folder web)."],
     "no MSE": ["No way to play HLS here", "This browser has neither HLS nor Media Source Extensions."],
   },
 };
@@ -188,6 +214,7 @@ function measure() {
   tile("speed", playing ? `${stats.rate.toFixed(2)}×` : "–");
   const [engine, version] = stats.engine.split(" ");
   tile("engine", engine === "native" ? "browser" : engine || "–", version ? `player · ${version}` : "player");
+  tell(playing ? stats.latency : null);
   curve("latency", playing ? stats.latency : null);
   curve("buffer", playing ? stats.buffer : null);
   const behind = stats.target !== null && stats.latency !== null && stats.latency > stats.target + 6;
@@ -266,6 +293,9 @@ $("unmute").addEventListener("click", () => { player.video.muted = false; sound(
 $("golive").addEventListener("click", () => player.goLive());
 player.video.addEventListener("volumechange", sound);
 addEventListener("hashchange", show);
+const asked = new URLSearchParams(location.search).get("way");
+if (asked in WAYS) $("way").value = asked;
+$("way").addEventListener("change", () => current && start(current));
 if (own) show();
 refresh();
 setInterval(measure, 500);

@@ -1,4 +1,5 @@
-/* Plays one live stream and keeps it playing: through hls.js where it is installed, else by the browser's own HLS.
+/* Plays one live stream and keeps it playing: through hls.js where it is installed, else by the browser's own HLS; or
+ * as FLV by HTTP or WebSocket, through mpegts.js.
  *
  * States: idle, waiting (no such stream now; asked for again and again), starting, playing, stalled, blocked (the
  * browser wants a click first), unsupported. Every road out of a fault leads back to `waiting`, never to a dead page.
@@ -12,11 +13,11 @@ const FASTEST = 1.2; // playback rate at most while catching up: faster is heard
 const NEAR = 0.03; // seconds around the target latency that are left alone
 const SPARE = 0.2; // seconds of buffer that catching up must leave
 
-let hlsClass; // a promise of hls.js, loaded once
+const scripts = {}; // promises of hls.js and mpegts.js, each loaded once
 
 /** hls.js, which the page has a script element for, or null where there is none or it does not load. */
 function loadHls() {
-  hlsClass ??= new Promise((resolve) => {
+  scripts.Hls ??= new Promise((resolve) => {
     const done = () => resolve(window.Hls ?? null);
     const script = document.getElementById("hls-js");
     if (window.Hls || !script || document.readyState === "complete") done();
@@ -24,16 +25,34 @@ function loadHls() {
     script?.addEventListener("error", done);
     addEventListener("load", done); // it may have failed before we listened
   });
-  return hlsClass;
+  return scripts.Hls;
+}
+
+/** mpegts.js, fetched when it is first wanted, or null. */
+function loadMpegts(url) {
+  scripts.mpegts ??= url
+    ? new Promise((resolve) => {
+        const script = document.createElement("script");
+        script.src = url;
+        script.onload = () => resolve(window.mpegts ?? null);
+        script.onerror = () => resolve(null);
+        document.head.append(script);
+      })
+    : Promise.resolve(null);
+  return scripts.mpegts;
 }
 
 export class LivePlayer extends EventTarget {
-  /** `hlsJs`: its address or "". `serverNow()`: the server's wall clock in ms. */
-  constructor(video, { hlsJs, serverNow }) {
+  /** `hlsJs`, `mpegtsJs`: their addresses or "". `serverNow()`: the server's wall clock in ms. */
+  constructor(video, { hlsJs, mpegtsJs, serverNow }) {
     super();
     this.video = video;
     this.hlsJs = hlsJs;
     loadHls(); // while the page asks whether the stream is there
+    this.mpegtsJs = mpegtsJs;
+    this.way = "hls"; // or "flv", "wsflv"
+    this.flv = null;
+    this.flvBegan = null; // when the server received what is at 0 of the FLV's media clock, ms of its clock
     this.serverNow = serverNow;
     this.path = null;
     this.hls = null;
@@ -62,9 +81,10 @@ export class LivePlayer extends EventTarget {
     this.mediaFaults = 0;
   }
 
-  /** Plays `/app/stream`, as soon as it is there. */
-  play(path) {
+  /** Plays `/app/stream` by `way`, as soon as it is there. */
+  play(path, way = "hls") {
     this.path = path;
+    this.way = way;
     this.reset();
     this.errors = [];
     this.wait("");
@@ -80,6 +100,9 @@ export class LivePlayer extends EventTarget {
   detach() {
     this.hls?.destroy();
     this.hls = null;
+    this.flv?.destroy();
+    this.flv = null;
+    this.flvBegan = null;
     if (this.engine === "native") {
       this.video.removeAttribute("src");
       this.video.load();
@@ -110,7 +133,7 @@ export class LivePlayer extends EventTarget {
           const answer = await fetch(ended, { cache: "no-cache" });
           if (answer.status === 404) ended = null;
           else if (answer.ok && !(await answer.text()).includes("#EXT-X-ENDLIST")) break;
-        } else if ((await fetch(`${this.path}.m3u8${location.search}`, { method: "HEAD", cache: "no-store" })).ok) break;
+        } else if ((await fetch(this.address(), { method: "HEAD", cache: "no-store" })).ok) break;
         if (take === this.take && this.reason === "server") this.set("waiting", "");
       } catch {
         if (take === this.take) this.set("waiting", "server");
@@ -131,19 +154,27 @@ export class LivePlayer extends EventTarget {
   }
 
   async start(take) {
-    const Hls = await loadHls();
+    const flv = this.way !== "hls";
+    const Hls = await (flv ? loadMpegts(this.mpegtsJs) : loadHls());
     if (take !== this.take) return;
     this.set("starting");
     this.began = performance.now();
     this.firstFrame = null;
-    // A signature in the page's address is the stream's.
-    const url = new URL(`${this.path}.m3u8${location.search}`, location.href).href;
-    if (Hls?.isSupported()) this.startHls(Hls, url, take);
+    const url = new URL(this.address(), location.href).href;
+    if (flv) {
+      if (Hls?.getFeatureList().mseLivePlayback) this.startFlv(Hls, take);
+      else this.set("unsupported", this.mpegtsJs ? "no MSE" : "no mpegts.js");
+    } else if (Hls?.isSupported()) this.startHls(Hls, url, take);
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) {
       this.engine = "native";
       this.video.src = url;
       this.kick();
     } else this.set("unsupported", this.hlsJs ? "no MSE" : "no hls.js");
+  }
+
+  /** Where the stream is, this way. A signature in the page's address is the stream's. */
+  address() {
+    return `${this.path}${this.way === "hls" ? ".m3u8" : ".flv"}${location.search}`;
   }
 
   startHls(Hls, url, take) {
@@ -165,6 +196,52 @@ export class LivePlayer extends EventTarget {
     hls.on(Hls.Events.MANIFEST_PARSED, mine(() => this.kick()));
     hls.loadSource(url);
     hls.attachMedia(this.video);
+  }
+
+  startFlv(mpegts, take) {
+    const url = new URL(this.address(), location.href);
+    if (this.way === "wsflv") url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const flv = mpegts.createPlayer(
+      { type: "flv", isLive: true, url: url.href },
+      {
+        enableStashBuffer: false,
+        lazyLoad: false,
+        autoCleanupSourceBuffer: true,
+        autoCleanupMaxBackwardDuration: 60,
+        autoCleanupMinBackwardDuration: 30,
+        liveSync: true,
+        liveSyncMaxLatency: 0.9,
+        liveSyncTargetLatency: 0.5,
+        liveSyncPlaybackRate: FASTEST,
+      },
+    );
+    this.flv = flv;
+    this.engine = `mpegts.js ${mpegts.version}`;
+    const mine = (handler) => (...facts) => take === this.take && handler(...facts);
+    flv.on(mpegts.Events.METADATA_ARRIVED, mine((data) => (this.flvBegan ??= data.hlsdArrived ?? null)));
+    flv.on(mpegts.Events.STATISTICS_INFO, mine((data) => this.onSpeed(data.speed)));
+    flv.on(mpegts.Events.LOADING_COMPLETE, mine(() => this.wait("over")));
+    flv.on(mpegts.Events.ERROR, mine((type, details, info) => this.onFlvError(mpegts, type, details, info)));
+    flv.attachMediaElement(this.video);
+    flv.load();
+    this.kick();
+  }
+
+  /** `speed` in KiB per second, told each 0.6 s. */
+  onSpeed(speed) {
+    this.loads.push({ bytes: speed * 1024 * 0.6, duration: 0.6 });
+    if (this.loads.length > WINDOW / 0.6) this.loads.shift();
+  }
+
+  onFlvError(mpegts, type, details, info) {
+    this.errors.push({ type, details: `${details} ${info?.msg ?? ""}`, fatal: true, at: performance.now() });
+    if (this.errors.length > 200) this.errors.shift();
+    const { MEDIA_CODEC_UNSUPPORTED, MEDIA_MSE_ERROR } = mpegts.ErrorDetails;
+    if (details === MEDIA_CODEC_UNSUPPORTED || (details === MEDIA_MSE_ERROR && this.firstFrame === null)) {
+      this.take++;
+      this.detach();
+      this.set("unsupported", "codec");
+    } else this.retry(type === mpegts.ErrorTypes.NETWORK_ERROR ? "network" : "media error");
   }
 
   /** Begins playback; a browser that refuses sound, or all of it, is asked again without, or waits for a click. */
@@ -261,7 +338,9 @@ export class LivePlayer extends EventTarget {
   /** Moves to the live edge, after a pause or a long stall. */
   goLive() {
     const { video, hls } = this;
-    const edge = hls?.liveSyncPosition ?? (video.seekable.length ? video.seekable.end(video.seekable.length - 1) : null);
+    const { buffered } = video;
+    if (this.flv && buffered.length) video.currentTime = Math.max(video.currentTime, buffered.end(buffered.length - 1) - 0.4);
+    const edge = this.flv ? null : hls?.liveSyncPosition ?? (video.seekable.length ? video.seekable.end(video.seekable.length - 1) : null);
     if (edge !== null) video.currentTime = edge;
     this.kick();
   }
@@ -269,6 +348,7 @@ export class LivePlayer extends EventTarget {
   /** When the picture on screen was received by the server, in ms of its clock, or null. */
   pictureDate() {
     if (this.hls) return this.hls.playingDate?.getTime() ?? null;
+    if (this.flv) return this.flvBegan === null || this.firstFrame === null ? null : this.flvBegan + this.video.currentTime * 1000;
     const start = this.video.getStartDate?.().getTime();
     return Number.isFinite(start) ? start + this.video.currentTime * 1000 : null;
   }

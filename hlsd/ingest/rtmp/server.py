@@ -14,7 +14,7 @@ from typing import NamedTuple
 from hlsd.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, read_address
-from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value
+from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value, encode
 from hlsd.ingest.rtmp.chunk import Dechunker, Message
 from hlsd.ingest.rtmp.connection import COMMAND_CSID, STATUS_CSID, WINDOW, Closed, Connection, Tag
 from hlsd.ingest.rtmp.handshake import ServerHandshake
@@ -41,15 +41,31 @@ class PublishEnded(NamedTuple):
 
 
 class PlayRequested(NamedTuple):
-    """A player asks for a name on message stream `msid`; answer with `refuse_play`. `query` holds secrets."""
+    """A player asks for a name on message stream `msid`; answer with `accept_play` or `refuse_play`.
+
+    `query` holds secrets.
+    """
 
     app: str
     name: str
     query: dict[str, str]
     msid: int
+    user_agent: str = ""
+    page: str = ""
+    """pageUrl: what a browser's Referer would be."""
 
 
-ServerEvent = PublishRequested | PublishEnded | PlayRequested
+class PlayPaused(NamedTuple):
+    """The player wants nothing for a while, or goes on."""
+
+    paused: bool
+
+
+class PlayEnded(NamedTuple):
+    """The player has ended its playback, accepted or not; the connection stays open."""
+
+
+ServerEvent = PublishRequested | PublishEnded | PlayRequested | PlayPaused | PlayEnded
 """Beside these `receive_data` returns `Tag` and `Closed`."""
 
 
@@ -86,6 +102,9 @@ class ServerConnection(Connection[ServerEvent]):
         self._announced = False
         self._publishing: int | None = None
         self._asked: int | None = None
+        self._playing: int | None = None
+        self._play_accepted = False
+        self._page = ""
         self._last_media = now
         self.ignored = 0
         """Media messages dropped because no accepted publication covers them."""
@@ -100,6 +119,16 @@ class ServerConnection(Connection[ServerEvent]):
         """Whether an accepted publication is under way."""
         return self._publishing is not None
 
+    @property
+    def playing(self) -> bool:
+        """Whether an accepted playback is under way."""
+        return self._playing is not None and self._play_accepted
+
+    @property
+    def chunk_size(self) -> int:
+        """The size in which this side cuts its messages, bytes."""
+        return self._chunker.chunk_size
+
     def tick(self, now: float) -> list[ServerEvent | Tag | Closed]:
         """Looks at the deadlines; call it about once a second."""
         events: list[ServerEvent | Tag | Closed] = []
@@ -109,7 +138,7 @@ class ServerConnection(Connection[ServerEvent]):
         if self._publishing is not None:
             if now - self._last_media >= limits.idle_timeout:
                 self._close(Closed("idle", f"no media for {limits.idle_timeout:g} s"), events)
-        elif now >= self._deadline:
+        elif self._playing is None and now >= self._deadline:
             what = "handshake" if self._handshake is not None else "connect" if self._app is None else "publish"
             self._close(Closed("timeout", f"no {what} in time"), events)
         if self.closed is None and self._handshake is None:
@@ -139,8 +168,28 @@ class ServerConnection(Connection[ServerEvent]):
             self._send_status(msid or 0, "error", code, text)
             self.closed = Closed("refused", f"{code}: {text}")
 
+    def accept_play(self) -> None:
+        """Lets the player start: flush, and the media of its message stream may follow."""
+        msid = self._playing
+        assert msid is not None, "no play to accept"
+        self._play_accepted = self._known = True
+        self._send_control(rtmp.USER_CONTROL, rtmp.user_control(rtmp.STREAM_BEGIN, rtmp.number(msid)))
+        self._send_status(msid, "status", "NetStream.Play.Reset", "playing and resetting")
+        self._send_status(msid, "status", "NetStream.Play.Start", "playing")
+        access = encode("|RtmpSampleAccess", True, True)
+        self._send(self._chunker.message(STATUS_CSID, rtmp.DATA, 0, msid, access))
+
+    def end_play(self, code: str, text: str) -> None:
+        """Tells the player that nothing follows, and ends the connection: flush, then close."""
+        msid, self._playing, self._play_accepted = self._playing, None, False
+        if msid is not None and self.closed is None:
+            self._send_control(rtmp.USER_CONTROL, rtmp.user_control(rtmp.STREAM_EOF, rtmp.number(msid)))
+            self._send_status(msid, "status", code, text)
+            self.closed = Closed("closed", text)
+
     def refuse_play(self, msid: int, code: str, text: str) -> None:
         """Refuses a player, and ends the connection: flush, then close."""
+        self._playing = None
         if self.closed is None:
             self._send_status(msid, "error", code, text)
             self.closed = Closed("refused", f"{code}: {text}")
@@ -176,9 +225,12 @@ class ServerConnection(Connection[ServerEvent]):
             self._on_publish(command, msid, events)
         elif name == "play":
             self._on_play(command, msid, events)
+        elif name in {"pause", "pauseRaw"}:
+            self._on_pause(command, msid, events)
         elif name == "deleteStream":
             which = command.number(0)  # GStreamer puts the key here: then its only stream is meant
-            self._on_delete(self._publishing if which is None else int(which), now, events)
+            only = self._playing if self._publishing is None else self._publishing
+            self._on_delete(only if which is None else int(which), now, events)
         elif name == "closeStream":
             self._on_delete(msid, now, events)
         elif name == "FCUnpublish":
@@ -198,6 +250,9 @@ class ServerConnection(Connection[ServerEvent]):
             created = next(n for n in range(1, _MAX_STREAMS + 1) if n not in self._msids)
             self._msids.add(created)
             self._send_command(COMMAND_CSID, 0, "_result", transaction, None, float(created))
+        elif name == "FCSubscribe":
+            subscribed = _info("status", "NetStream.Play.Start", "subscribed")
+            self._send_command(COMMAND_CSID, 0, "onFCSubscribe", 0.0, None, subscribed)
         elif name == "getStreamLength":
             self._send_command(COMMAND_CSID, 0, "_result", transaction, None, 0.0)
         elif transaction > 0 and name not in {"_result", "_error"}:
@@ -213,6 +268,7 @@ class ServerConnection(Connection[ServerEvent]):
         self._app = _text(asked.get("app"))
         self._tc_url = _text(asked.get("tcUrl"))
         self._user_agent = _text(asked.get("flashVer"))
+        self._page = _text(asked.get("pageUrl"))
         self._send_control(rtmp.WINDOW_ACK_SIZE, rtmp.number(WINDOW))
         self._send_control(rtmp.SET_PEER_BANDWIDTH, rtmp.peer_bandwidth(WINDOW))
         # ffmpeg sends at the size we announce here, so a large one saves both sides work
@@ -249,7 +305,19 @@ class ServerConnection(Connection[ServerEvent]):
             self.refuse_play(msid, "NetStream.Play.Failed", str(error))
             self._report_refusal(events)
             return
-        events.append(PlayRequested(*address, msid))
+        if self._playing is not None:
+            self._send_status(msid, "error", "NetStream.Play.Failed", "one playback a connection")
+            return
+        self._playing = msid
+        events.append(PlayRequested(*address, msid, self._user_agent, self._page))
+
+    def _on_pause(self, command: rtmp.Command, msid: int, events: list[ServerEvent | Tag | Closed]) -> None:
+        if msid != self._playing or not self._play_accepted:
+            return
+        paused = bool(command.arguments and command.arguments[0] is True)
+        code = "NetStream.Pause.Notify" if paused else "NetStream.Unpause.Notify"
+        self._send_status(msid, "status", code, "paused" if paused else "going on")
+        events.append(PlayPaused(paused))
 
     def _report_refusal(self, events: list[ServerEvent | Tag | Closed]) -> None:
         assert self.closed is not None
@@ -269,6 +337,11 @@ class ServerConnection(Connection[ServerEvent]):
         self._msids.discard(msid)
         if msid == self._publishing:
             self._end_publication(now, events)
+        elif msid == self._playing:
+            self._playing = None
+            self._play_accepted = False
+            self._deadline = now + self._limits.publish_timeout
+            events.append(PlayEnded())
 
     def _end_publication(self, now: float, events: list[ServerEvent | Tag | Closed]) -> None:
         if self._publishing is not None:

@@ -1,12 +1,13 @@
 /* Plays a stream in a real browser and prints, as one JSON object, how it went.
  *
- *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native] [--seconds N] [--hls-js FILE]
+ *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N] [--hls-js FILE]
  *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark]
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
  * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
  * shaka   the same with Shaka Player, in its low-latency mode.
  * native  URL is a playlist; a bare <video src> plays it.
+ * mpegts  URL is FLV by http or ws; a bare page with mpegts.js plays it, from another origin.
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
  *
@@ -39,7 +40,7 @@ const { values: options, positionals } = parseArgs({
 const url = positionals[0];
 const seconds = Number(options.seconds);
 const [width, height] = options.size.split("x").map(Number);
-if (!url || !["page", "hlsjs", "shaka", "native"].includes(options.mode) || !["chromium", "firefox", "webkit"].includes(options.browser)) {
+if (!url || !["page", "hlsjs", "shaka", "native", "mpegts"].includes(options.mode) || !["chromium", "firefox", "webkit"].includes(options.browser)) {
   console.error("usage: node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native] [--seconds N]");
   process.exit(1);
 }
@@ -58,6 +59,11 @@ if (asked.get("mode") === "native") {
   player.addEventListener("error", (event) => note(event.detail));
   player.configure({ streaming: { lowLatencyMode: true }, ...JSON.parse(asked.get("config")) });
   player.attach(video).then(() => player.load(asked.get("url"))).catch(note);
+} else if (asked.get("mode") === "mpegts") {
+  const player = mpegts.createPlayer({ type: "flv", isLive: true, url: asked.get("url") }, JSON.parse(asked.get("config")));
+  player.on(mpegts.Events.ERROR, (type, details, info) => errors.push({ type, details: details + " " + (info?.msg ?? ""), fatal: true, at: performance.now() / 1000 }));
+  player.attachMediaElement(video);
+  player.load();
 } else {
   const hls = window.hls = new Hls(JSON.parse(asked.get("config")));
   hls.on(Hls.Events.ERROR, (_, e) => errors.push({ type: e.type, details: e.details, fatal: e.fatal, reason: e.reason || e.error?.message || "", code: e.response?.code ?? null, at: performance.now() / 1000 }));
@@ -91,7 +97,7 @@ function probe() {
       }
     }
     watch.last = { now, time };
-    const date = hls?.playingDate?.getTime() ?? window.shakaPlayer?.getPlayheadTimeAsDate()?.getTime() ?? (video.getStartDate ? video.getStartDate().getTime() + time * 1000 : NaN);
+    const date = window.hlsd?.player.flv ? (window.hlsd.player.pictureDate() ?? NaN) : hls?.playingDate?.getTime() ?? window.shakaPlayer?.getPlayheadTimeAsDate()?.getTime() ?? (video.getStartDate ? video.getStartDate().getTime() + time * 1000 : NaN);
     let buffer = 0;
     for (let i = 0; i < video.buffered.length; i++) if (video.buffered.start(i) <= time + 0.1 && video.buffered.end(i) > time) buffer = video.buffered.end(i) - time;
     watch.samples.push({
@@ -120,7 +126,8 @@ function report() {
 
 async function serveBare() {
   const shaka = new URL("node_modules/shaka-player/dist/shaka-player.compiled.js", import.meta.url).pathname;
-  const script = { hlsjs: () => readFileSync(options["hls-js"]), shaka: () => readFileSync(shaka), native: () => "" }[options.mode]();
+  const mpegts = new URL("../../../web/node_modules/mpegts.js/dist/mpegts.js", import.meta.url).pathname;
+  const script = { mpegts: () => readFileSync(mpegts), hlsjs: () => readFileSync(options["hls-js"]), shaka: () => readFileSync(shaka), native: () => "" }[options.mode]();
   const server = createServer((request, response) => {
     const isScript = request.url === "/hls.js";
     response.writeHead(200, { "content-type": isScript ? "text/javascript" : "text/html" });

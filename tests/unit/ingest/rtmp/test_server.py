@@ -11,6 +11,8 @@ from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value, encode
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed, Tag
 from hlsd.ingest.rtmp.server import (
+    PlayEnded,
+    PlayPaused,
     PlayRequested,
     PublishEnded,
     PublishRequested,
@@ -339,6 +341,64 @@ def test_player_is_told_that_there_is_nothing() -> None:
     talk.server.refuse_play(1, "NetStream.Play.StreamNotFound", "none")
     ((msid, answer),) = talk.answers()
     assert (msid, answer[0]) == (1, "onStatus")
+
+
+def codes(answers: list[tuple[int, list[Value]]]) -> list[tuple[int, object]]:
+    return [(msid, v[3]["code"]) for msid, v in answers if v[0] == "onStatus" and isinstance(v[3], dict)]
+
+
+def test_player_pauses_ends_and_plays_again_on_one_connection() -> None:
+    """What ffplay, rtmpdump and Flash do; each answer on the stream's own message stream."""
+    talk = Talk()
+    talk.connect()
+    talk.say(3, 0, "createStream", 2.0, None)
+    assert talk.say(3, 0, "FCSubscribe", 3.0, None, "show")[0][1][0] == "onFCSubscribe"
+    talk.say(8, 1, "play", 4.0, None, "show", -2000.0)
+    assert talk.say(8, 1, "pause", 0.0, None, True, 0.0) == []  # not accepted yet
+    talk.server.accept_play()
+    assert codes(talk.answers()) == [(1, "NetStream.Play.Reset"), (1, "NetStream.Play.Start")]
+    assert talk.server.playing
+    assert codes(talk.say(8, 1, "play", 0.0, None, "other")) == [(1, "NetStream.Play.Failed")]
+    assert codes(talk.say(8, 1, "pause", 0.0, None, True, 0.0)) == [(1, "NetStream.Pause.Notify")]
+    assert codes(talk.say(8, 1, "pause", 0.0, None, False, 0.0)) == [(1, "NetStream.Unpause.Notify")]
+    talk.say(3, 0, "deleteStream", 0.0, None, 1.0)
+    assert talk.events[1:] == [PlayPaused(True), PlayPaused(False), PlayEnded()]
+    talk.say(3, 0, "createStream", 5.0, None)
+    talk.say(8, 1, "play", 6.0, None, "again")
+    assert isinstance(talk.events[-1], PlayRequested)
+    talk.server.accept_play()
+    talk.answers()
+    talk.server.end_play("NetStream.Play.UnpublishNotify", "over")
+    assert codes(talk.answers()) == [(1, "NetStream.Play.UnpublishNotify")]
+
+
+def test_a_player_may_be_silent_for_hours_and_acknowledge_for_days() -> None:
+    """Neither the deadline for publish nor the bound on strangers' bytes is for it."""
+    talk = Talk()
+    talk.connect()
+    talk.say(3, 0, "createStream", 2.0, None)
+    talk.say(8, 1, "play", 4.0, None, "show")
+    talk.server.accept_play()
+    assert talk.server.tick(100_000.0) == []
+    for _ in range(2000):
+        talk.send(talk.peer.chunker.message(2, 3, 0, 0, bytes(60)))
+    assert talk.server.closed is None
+
+
+def test_one_connection_publishes_and_plays() -> None:
+    """Conference clients did; each message stream has its own life."""
+    talk = Talk()
+    talk.publish()
+    talk.say(3, 0, "createStream", 7.0, None)
+    talk.say(8, 2, "play", 0.0, None, "other")
+    talk.server.accept_play()
+    assert codes(talk.answers()) == [(2, "NetStream.Play.Reset"), (2, "NetStream.Play.Start")]
+    talk.say(3, 0, "deleteStream", 0.0, None, 2.0)
+    assert talk.events[-1:] == [PlayEnded()]
+    assert talk.server.publishing
+    talk.say(3, 0, "deleteStream", 0.0, None, 1.0)
+    assert talk.events[-1:] == [PublishEnded()]
+    assert not talk.server.publishing
 
 
 def test_unknown_call_fails_and_unknown_message_is_skipped() -> None:

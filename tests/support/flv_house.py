@@ -1,0 +1,114 @@
+"""The ways out of FLV on real sockets: HTTP and RTMP listeners over one feed, with sessions and a gate of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.routing import Route
+
+from hlsd.clock import SystemClock
+from hlsd.delivery.flv_road import FlvRoad
+from hlsd.delivery.server import HttpServer
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.web import create_app
+from hlsd.flv.broadcasts import Broadcasts
+from hlsd.flv.settings import FlvSettings
+from hlsd.ingest.intake import Intake
+from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.settings import RtmpSettings
+from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
+from hlsd.sessions.registry import Registry
+from tests.support.playable import MemoryDirectory
+from tests.support.rtmp_room import NotedAdmission
+from tests.support.viewers import TrustingSigner
+from tests.support.watchers import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class NotedGate:
+    """Lets in whoever asks, unless `denial` is set, and notes who asked."""
+
+    def __init__(self) -> None:
+        self.denial: Denial | None = None
+        self.grant = Grant()
+        self.asked: list[PlayRequest] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def play(self, request: PlayRequest) -> Grant | Denial:
+        self.asked.append(request)
+        await self.open.wait()
+        return self.denial or self.grant
+
+    async def publish(self, request: PublishRequest) -> Grant | Denial:
+        return self.grant
+
+    async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
+        return grant
+
+    def hides_names(self, app: str) -> bool:
+        return False
+
+
+@dataclass
+class FlvHouse:
+    """What runs, and the feed `live/cam`."""
+
+    http: HttpServer
+    rtmp: RtmpServer
+    broadcasts: Broadcasts
+    sessions: Registry
+    gate: NotedGate
+    feed: Feed = field(default_factory=Feed)
+
+    async def ask(self, request: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Sends a request's lines on a connection of its own."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.http.port)
+        writer.write(request.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        return reader, writer
+
+    async def answer(self, request: str) -> bytes:
+        """Sends a request and returns all that comes until the server closes."""
+        reader, writer = await self.ask(request)
+        async with asyncio.timeout(10):
+            said = await reader.read()
+        writer.close()
+        return said
+
+    async def until(self, what: object, seconds: float = 10.0) -> None:
+        """Waits until `what()` is true; TimeoutError after `seconds`."""
+        assert callable(what)
+        async with asyncio.timeout(seconds):
+            while not what():
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def flv_house(**settings: object) -> AsyncIterator[FlvHouse]:
+    """Both listeners on free loopback ports; `settings` are those of section flv."""
+    clock, gate = SystemClock(), NotedGate()
+    sessions = Registry(TrustingSigner(), clock, lambda _app, _name: 60.0, max_sessions=100, gate=gate)
+    http = HttpSettings(bind="127.0.0.1", port=0)
+    directory = MemoryDirectory()
+    broadcasts = Broadcasts(FlvSettings.model_validate({"gather": 0, **settings}), directory, sessions)
+    web = create_app(directory, sessions, http, clock)
+    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvRoad(broadcasts, web.state.judge)))
+    server = HttpServer(http, web, structlog.get_logger())
+    rtmp = RtmpServer(RtmpSettings(bind="127.0.0.1", port=0), NotedAdmission(), Intake, clock, audience=broadcasts)
+    house = FlvHouse(server, rtmp, broadcasts, sessions, gate)
+    await server.start()
+    await rtmp.start()
+    broadcasts.begun(house.feed)
+    try:
+        yield house
+    finally:
+        gate.open.set()
+        broadcasts.end("shutdown")
+        await rtmp.stop(1.0)
+        await server.stop(2.0)

@@ -1,0 +1,209 @@
+"""FLV over HTTP and WebSocket on real sockets: let in as everywhere, charged, ended, and nothing of it left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hlsd.media.flv import FileReader
+from hlsd.ports import Denial
+from tests.support.flv_house import FlvHouse, flv_house
+from tests.support.flvmedia import make_flv
+from tests.support.units import units_of
+
+GET = "GET /live/cam.flv?token=A HTTP/1.1\nHost: h\nUser-Agent: mine\nReferer: http://page/"
+WS = (
+    GET + "\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+)
+
+
+def unchunked(body: bytes) -> bytes:
+    """The body behind its framing (RFC 9112 §7.1), which must be whole."""
+    content = b""
+    while True:
+        length, _, body = body.partition(b"\r\n")
+        size = int(length, 16)
+        assert body[size : size + 2] == b"\r\n"
+        if not size:
+            assert len(body) == 2
+            return content
+        content += body[:size]
+        body = body[size + 2 :]
+
+
+def on_air(house: FlvHouse) -> int:
+    """Puts two seconds on the feed; how many pictures."""
+    tracks, units = units_of(make_flv(seconds=2, gop=1000))
+    house.feed.tracks(tracks)
+    house.feed.push(units)
+    return sum(unit.kind == 0 for unit in units)
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+async def test_http_viewer_is_a_session_from_head_to_end(minor: int) -> None:
+    # Every byte of the body on its account, and the end of the stream is the end of the body.
+    async with flv_house() as house:
+        on_air(house)
+        reader, writer = await house.ask(GET.replace("HTTP/1.1", f"HTTP/1.{minor}"))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (b"transfer-encoding: chunked" in head) is bool(minor)
+        for line in (b"content-type: video/x-flv", b"access-control-allow-origin: *", b"connection: close"):
+            assert line in head
+        await house.until(lambda: len(house.sessions) == 1)
+        (session,) = house.sessions
+        asked = house.gate.asked[0]
+        assert (asked.protocol, asked.path, asked.query) == ("flv", "/live/cam", {"token": "A"})
+        assert (asked.user_agent, asked.referer, asked.ip) == ("mine", "http://page/", "127.0.0.1")
+        await house.until(lambda: house.broadcasts.viewers)
+        cast = house.broadcasts.find("live", "cam")
+        assert cast is not None
+        cast.end()
+        body = await reader.read()
+        assert session.media_bytes == len(body) - 5 * minor  # without the last chunk
+        assert len(FileReader().feed(unchunked(body) if minor else body)) > 60
+        assert len(house.sessions) == 0
+        assert house.sessions.ledger.total == session.media_bytes == house.sessions.ledger.closed
+        writer.close()
+        await house.until(lambda: house.http.hot.connections.open == 0)
+
+
+async def test_a_viewer_who_leaves_is_gone() -> None:
+    # Session, form and connection are let go of, with or without a word.
+    async with flv_house() as house:
+        on_air(house)
+        for _ in range(3):
+            reader, writer = await house.ask(GET)
+            await reader.readuntil(b"FLV\x01")
+            writer.transport.abort()
+        await house.until(lambda: not len(house.sessions) and not house.broadcasts.viewers)
+        await house.until(lambda: house.http.hot.connections.open == 0)
+
+
+async def test_a_kicked_viewer_is_cut_at_once() -> None:
+    # What the API's kick and an expired token do.
+    async with flv_house() as house:
+        on_air(house)
+        for request, last in ((GET, b""), (WS, b"\x88\x08\x03\xf0kicked")):
+            reader, writer = await house.ask(request)
+            await reader.readuntil(b"FLV\x01")
+            (session,) = house.sessions
+            assert session.drop is not None
+            session.drop("kicked")
+            said = await asyncio.wait_for(reader.read(), 10)
+            assert said.endswith(last)
+            assert len(house.sessions) == 0
+            writer.close()
+
+
+async def test_websocket_viewer_gets_messages_and_may_ping_and_close() -> None:
+    # mpegts.js over ws; a proxy's pings are answered.
+    async with flv_house() as house:
+        on_air(house)
+        reader, writer = await house.ask(WS)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in head
+        assert await reader.readexactly(6) == b"\x82\x0dFLV\x01"
+        assert house.gate.asked[0].protocol == "wsflv"
+        writer.write(bytes.fromhex("898400000000") + b"ping")
+        await reader.readuntil(b"\x8a\x04ping")
+        writer.write(bytes.fromhex("888200000000") + b"\x03\xe8")
+        assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"\x88\x02\x03\xe8")
+        await house.until(lambda: not len(house.sessions))
+        writer.close()
+
+
+async def test_a_websocket_client_that_breaks_the_rules_is_told_so() -> None:
+    # 1002, and only its own connection.
+    async with flv_house() as house:
+        on_air(house)
+        reader, writer = await house.ask(WS)
+        await reader.readuntil(b"FLV\x01")
+        writer.write(b"\x81\x05hello")
+        assert b"\x88" in await asyncio.wait_for(reader.read(), 10)
+        await house.until(lambda: not len(house.sessions))
+        writer.close()
+
+
+async def test_who_is_denied_gets_the_gates_answer_and_no_session() -> None:
+    # Authorised first, as everywhere: a stranger does not even learn whether the stream is there.
+    async with flv_house() as house:
+        house.gate.denial = Denial(403, "not yours")
+        for name in ("cam", "none"):
+            said = await house.answer(GET.replace("cam", name) + "\nConnection: close")
+            assert said.startswith(b"HTTP/1.1 403 ")
+            assert b"not yours" in said
+        assert len(house.sessions) == 0
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET /live/none.flv", 404),
+        ("GET /live/.flv", 400),
+        ("GET /live/a/b.flv", 404),
+        ("GET /live/..%2fx.flv", 400),
+        ("POST /live/cam.flv", 405),
+        ("HEAD /live/cam.flv", 200),
+        ("HEAD /live/none.flv", 404),
+        ("OPTIONS /live/cam.flv", 204),
+        ("GET /live/cam.flv?a=1&a=2", 400),
+    ],
+)
+async def test_other_requests_are_answered_as_for_playlists(request_line: str, status: int) -> None:
+    # One judge's words on every way out.
+    async with flv_house() as house:
+        on_air(house)
+        said = await house.answer(f"{request_line} HTTP/1.1\nHost: h\nConnection: close")
+        assert said.startswith(f"HTTP/1.1 {status} ".encode())
+        assert len(house.sessions) == 0
+
+
+async def test_ways_can_be_switched_off() -> None:
+    # An operator who wants HLS only has HLS only.
+    async with flv_house(http=False, websocket=False) as house:
+        on_air(house)
+        for request in (GET + "\nConnection: close", WS.replace("Connection: Upgrade", "Connection: Upgrade, close")):
+            reader, writer = await house.ask(request)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+            writer.close()
+
+
+async def test_a_bad_handshake_is_no_websocket() -> None:
+    # Before anybody is let in.
+    async with flv_house() as house:
+        on_air(house)
+        for old, new in (("dGhlIHNhbXBsZSBub25jZQ==", "short"), ("Version: 13", "Version: 8")):
+            reader, writer = await house.ask(WS.replace(old, new))
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+        assert house.gate.asked == []
+
+
+async def test_a_client_that_hangs_up_while_the_gate_thinks_leaves_nothing() -> None:
+    # The back end may take seconds; viewers zap in less.
+    async with flv_house() as house:
+        on_air(house)
+        house.gate.open.clear()
+        _, writer = await house.ask(GET)
+        await house.until(lambda: house.gate.asked)
+        writer.transport.abort()
+        await house.until(lambda: house.http.hot.connections.open == 0)
+        house.gate.open.set()
+        await house.until(lambda: not len(house.sessions))
+        assert house.broadcasts.viewers == 0
+
+
+async def test_codecid_chooses_the_legacy_marking() -> None:
+    # flv.js-era players want codec id 12 for H.265.
+    tracks, units = units_of(make_flv("h265", seconds=1))
+    async with flv_house() as house:
+        house.feed.tracks(tracks)
+        house.feed.push(units)
+        for query, mark in (("codecid=12", b"\x1c\0\0\0\0"), ("codecid=hvc1", b"\x90hvc1"), ("", b"\x90hvc1")):
+            reader, writer = await house.ask(GET.replace("token=A", query))
+            await reader.readuntil(mark)
+            writer.close()
