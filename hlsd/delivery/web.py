@@ -115,7 +115,7 @@ class StreamRoad:
         request.begun = monotonic()
         answer = self._judge.answer(request)
         if isinstance(answer, Fall):
-            await self._app(scope, receive, _counted(send, charge, scope))
+            await self._foreign(scope, receive, _counted(send, charge, scope), request)
             return
         crowd = carrier.crowd if carrier is not None else None
         self._errands.hear(request, scope["headers"])
