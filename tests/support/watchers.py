@@ -101,7 +101,7 @@ class Watcher:
         form.enter(self.viewer)
         return self
 
-    def _charge(self, session: Session | None, size: int, media: bool) -> None:
+    def _charge(self, session: Session | None, size: int, media: int) -> None:
         self.charged += size
 
 
