@@ -20,8 +20,10 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 VIEWERS = int(os.environ.get("HLSD_TEST_VIEWERS", "120"))
 """Of the swarm; 5000 where there are cores for it."""
-SECONDS = 6.0
-IDLE = 4.0
+RAMP = max(3, VIEWERS // 200)
+"""Seconds in which they come."""
+SECONDS = RAMP + 3.0
+IDLE = 4.0 if VIEWERS < 1000 else 20.0
 FILM = Film(seconds=40, rate=30, gop=30, width=320, height=180)
 
 
@@ -36,7 +38,7 @@ async def test_each_viewer_is_charged_what_it_counted_itself_and_all_end_in_time
         report = await asyncio.to_thread(
             swarm.run,
             "llswarm",
-            [here.url(), "--viewers", str(VIEWERS), "--show", str(VIEWERS), "--ramp", "3"],
+            [here.url(), "--viewers", str(VIEWERS), "--show", str(VIEWERS), "--ramp", str(RAMP)],
             seconds=SECONDS,
             core=None,
         )
