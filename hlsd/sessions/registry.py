@@ -57,6 +57,31 @@ _TICKS = 4.0
 """Of the wheel in a second: a session is looked at a quarter of a second late at most."""
 
 
+class _Filed:
+    """In which tick each session is filed, kept in the session: a table of them would be 80 bytes for each."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def get(self, session: Session, /) -> int | None:
+        return session.filed
+
+    def pop(self, session: Session, default: None, /) -> int | None:
+        filed = session.filed
+        if filed is None:
+            return default
+        session.filed = None
+        self._count -= 1
+        return filed
+
+    def __setitem__(self, session: Session, tick: int, /) -> None:
+        self._count += session.filed is None
+        session.filed = tick
+
+    def __len__(self) -> int:
+        return self._count
+
+
 class Registry:
     """The sessions of one server (`hlsd.ports.Sessions`).
 
@@ -94,7 +119,7 @@ class Registry:
         self._sessions: dict[bytes, Session] = {}
         now = clock.monotonic()
         self._began = clock.wall()
-        self._wheel: Wheel[Session] = Wheel(now * _TICKS)
+        self._wheel: Wheel[Session] = Wheel(now * _TICKS, _Filed())
         self._past: dict[bytes, Session] = {}
         """Sessions that are over, in the order in which they ended."""
         self._twins: dict[tuple[str, ...], Session] = {}
