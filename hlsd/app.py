@@ -105,8 +105,10 @@ class Server:
             gate=self.gate,
             settings=settings.sessions,
             stream=self.hub.find,
+            grace=settings.publish.grace,
             about=self._about,
         )
+        self.hub.over = self.sessions.stream_over
         self.rooms: dict[str, Room] = {}
         self._sweeping: asyncio.Future[tuple[None, None]] | None = None
         self._late = deque([0.0], maxlen=3)
@@ -166,6 +168,7 @@ class Server:
         left = self.settings.server.drain_timeout if deadline is None else deadline
         loop = asyncio.get_running_loop()
         until = loop.time() + left
+        self.sessions.draining = True
         self.hub.drain()
         for room in list(self.rooms.values()):
             await room.stop(max(0.1, until - loop.time()))
@@ -236,12 +239,16 @@ class Server:
             raise ConfigError(str(error)) from error
 
     def _session_idle(self, app: str, name: str) -> float:
-        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (conventions §4.2, rule 5)."""
+        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (conventions §4.2, rule 5).
+
+        After the end of the stream one target duration and a second: whoever has not seen the end yet asks within
+        that time, be it for the playlist, be it for the next one of the last segments.
+        """
         fixed = self.settings.sessions.idle_timeout
-        if fixed:
-            return fixed
         live = self.hub.find(app, name)
-        return min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
+        if live is not None and live.ended:
+            return min(fixed or 60.0, live.target_duration + 1.0)
+        return fixed or min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
 
     def _segmenter_for(self, stream: Stream) -> Segmenter:
         hls = self.settings.hls

@@ -68,6 +68,8 @@ class Hub:
     ) -> None:
         self.bus = bus or Bus()
         self._stats = stats or Stats()
+        self.over: Callable[[str, str], None] = lambda _app, _name: None
+        """Told when a stream has ended, and when it was removed."""
         self.on_demand: OnDemand | None = None
         """Who can make absent streams come; the relay room puts itself here."""
         self.published: list[Callable[[PublishRequest, Stream], None]] = []
@@ -218,6 +220,7 @@ class Hub:
                 del self._streams[key]
                 self._publishers.pop(key, None)
                 self._hls.pop(key).live.remove()
+                self.over(*key)
         for ban in [ban for ban, until in self._bans.items() if until <= now]:
             del self._bans[ban]
         for entry in list(self._past):
@@ -328,6 +331,7 @@ class Hub:
 
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
         stream.finish(now)
+        self.over(stream.app, stream.name)
         if stream.id in self._started:
             self._started.remove(stream.id)
             publisher = self._publishers[stream.app, stream.name]

@@ -265,6 +265,11 @@ class Playable(Protocol):
         ...
 
     @property
+    def away(self) -> bool:
+        """Whether its publisher has left and may be back: nothing is to be expected at this instant."""
+        ...
+
+    @property
     def version(self) -> int:
         """Rises whenever an answer may have become another one: what was built for one version is good for it."""
         ...
@@ -356,6 +361,10 @@ class Sessions(Protocol):
 
     def close(self, session: Session, reason: str) -> None:
         """The viewer is gone, or is sent away ("closed", "kicked", …): the session's account is closed."""
+        ...
+
+    def awaits(self, viewer: Session) -> bool:
+        """Whether the stream of a session, which is not here, may still come: it is of before a restart."""
         ...
 
     def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:

@@ -9,17 +9,43 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T", bound=Hashable)
+K_contra = TypeVar("K_contra", contravariant=True)
+
+
+class Places(Protocol[K_contra]):
+    """In which second each thing is filed: a dictionary, or the things themselves."""
+
+    def get(self, thing: K_contra, /) -> int | None:
+        """Its second; None if it is not filed."""
+        ...
+
+    def pop(self, thing: K_contra, default: None, /) -> int | None:
+        """As `get`, and forgotten."""
+        ...
+
+    def __setitem__(self, thing: K_contra, second: int, /) -> None:
+        """Files it."""
+        ...
+
+    def __len__(self) -> int:
+        """How many are filed."""
+        ...
 
 
 class Wheel(Generic[T]):
-    """Things by the second in which they must be looked at. `due` says what to do with one (see `turn`)."""
+    """Things by the second in which they must be looked at. `due` says what to do with one (see `turn`).
 
-    def __init__(self, now: float) -> None:
+    `places` is where it is kept in which second each of them is, if not in a dictionary.
+    """
+
+    def __init__(self, now: float, places: Places[T] | None = None) -> None:
         self._slots: dict[int, dict[T, None]] = {}
-        self._second: dict[T, int] = {}
+        self._second: Places[T] = {} if places is None else places
+        self._recent = -1
+        """The second of the last thing that was filed: most are filed for the same one, and share the number."""
         self._turned = int(now)
         self._batch: list[T] = []
         """Of the second `_turned`, those who have not been asked yet; the last one is next."""
@@ -35,6 +61,10 @@ class Wheel(Generic[T]):
             if filed <= second:
                 return
             self.drop(thing)
+        if second == self._recent:
+            second = self._recent
+        else:
+            self._recent = second
         self._second[thing] = second
         slot = self._slots.get(second)
         if slot is None:

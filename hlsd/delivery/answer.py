@@ -400,6 +400,8 @@ class Judge:
             return self._deny(request, denial)
         playable = self._directory.find(target.app, target.name)
         if playable is None:
+            if request.session is not None and self._sessions.awaits(request.session):
+                return self._refuse(request, 503)  # the publisher may be as quick to come back as its viewers
             return self._refuse(request, 404, cache=b"private, max-age=1")
         now = playable.playlist()
         if now is None:
@@ -454,6 +456,10 @@ class Judge:
         here = self._directory.find(target.app, target.name) is playable
         if here and playable.ended and (last := playable.playlist()) is not None:
             return self._rendered(request, last)
+        if here and playable.away and (last := playable.playlist()) is not None:
+            # "hold […], then return the last playlist unchanged through publish.grace" (conventions §4.2, rule 12).
+            # It was held for as long as any (DD01: never early), so nobody spins.
+            return self._rendered(request, last, conditional=False)
         return self._gone_or_late(request, target, playable)
 
     def _blocked(self, request: Request, playable: Playable, skip: bool) -> Reply:

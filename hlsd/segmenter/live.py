@@ -46,6 +46,8 @@ class Live:
         self._init_type = "video/mp4"
         self.previous: Live | None = None
         """The ended run of the same name, whose media somebody may still be reading (EN04)."""
+        self.away = False
+        """The publisher has left and may be back."""
         self.gone = False
         """The stream was removed: nothing will be answered any more."""
 
@@ -75,6 +77,11 @@ class Live:
         self._version += 1
         self._release()
         self._tell()
+
+    def left(self) -> None:
+        """The publisher has left: what is held from now on ends in another way."""
+        self.away = True
+        self.changed()
 
     def remove(self) -> None:
         """The stream is gone from the server: every held request ends with nothing."""

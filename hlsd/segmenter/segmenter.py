@@ -173,6 +173,7 @@ class Segmenter:
         """
         if self._window.target_duration:
             self._seam()
+        self.live.left()
 
     def end(self) -> None:
         """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
@@ -279,6 +280,7 @@ class Segmenter:
     def _begin_segment(self, cut: Cut) -> None:
         assert self._epoch is not None
         self._segment_start = cut.start
+        self.live.away = False
         self._window.begin(
             date=self._epoch + cut.start / TICKS,
             discontinuity=self._discontinuity,

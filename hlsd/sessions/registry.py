@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from math import inf
 from typing import TypeVar
 
@@ -46,6 +47,8 @@ SILENT = frozenset({"idle", "closed", "stream_end", "shutdown"})
 """Ends that are called "abandoned" if nothing was seen."""
 SLICE = 200
 """Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
+SEARCHED = 5000
+"""Sessions of which it is asked in one turn whether their stream is one that has ended: about 1 ms."""
 RENEW = 30.0
 """Seconds from one renewal of a grant that has expired to the next, if the gate names no other time."""
 MERGE = 10.0
@@ -54,11 +57,37 @@ _TICKS = 4.0
 """Of the wheel in a second: a session is looked at a quarter of a second late at most."""
 
 
+class _Filed:
+    """In which tick each session is filed, kept in the session: a table of them would be 80 bytes for each."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def get(self, session: Session, /) -> int | None:
+        return session.filed
+
+    def pop(self, session: Session, default: None, /) -> int | None:
+        filed = session.filed
+        if filed is None:
+            return default
+        session.filed = None
+        self._count -= 1
+        return filed
+
+    def __setitem__(self, session: Session, tick: int, /) -> None:
+        self._count += session.filed is None
+        session.filed = tick
+
+    def __len__(self) -> int:
+        return self._count
+
+
 class Registry:
     """The sessions of one server (`hlsd.ports.Sessions`).
 
     `idle(app, name)` says after how many seconds without a request a session of that stream is over;
-    `stream(app, name)` finds the stream, `about(app, name)` tells its id and codecs for events.
+    `stream(app, name)` finds the stream, `about(app, name)` tells its id and codecs for events; `grace` is how many
+    seconds a publisher may take to come back.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -73,6 +102,7 @@ class Registry:
         stats: Stats | None = None,
         settings: SessionSettings | None = None,
         stream: Callable[[str, str], Playable | None] | None = None,
+        grace: float = 0.0,
         about: Callable[[str, str], tuple[str, str]] | None = None,
     ) -> None:
         self.settings = settings or SessionSettings()
@@ -84,17 +114,24 @@ class Registry:
         self._clock = clock
         self._idle = idle
         self._stream = stream
+        self._grace = grace
         self._max = max_sessions
         self._sessions: dict[bytes, Session] = {}
         now = clock.monotonic()
         self._began = clock.wall()
-        self._wheel: Wheel[Session] = Wheel(now * _TICKS)
+        self._wheel: Wheel[Session] = Wheel(now * _TICKS, _Filed())
         self._past: dict[bytes, Session] = {}
         """Sessions that are over, in the order in which they ended."""
         self._twins: dict[tuple[str, ...], Session] = {}
         """Sessions by the player's own idea of them, in the order of their opening."""
         self._successors: dict[tuple[bytes, str, str], Session] = {}
         """Sessions by the id that their player goes on asking with, its address and agent."""
+        self.draining = False
+        """The server is about to stop: that is why sessions end from now on, and not that their streams do."""
+        self._over: set[str] = set()
+        """Streams that have ended, whose viewers are to be looked for."""
+        self._search: Iterator[Session] = iter(())
+        self._sought: set[str] = set()
         self._limits = Limits(self.settings)
         self.bans = Bans(now)
         self._marks = 0
@@ -206,7 +243,16 @@ class Registry:
         session.extra.mark = self._mark()
         return self._back(session)
 
+    def awaits(self, viewer: Viewer) -> bool:
+        """Whether the stream of a session, which is not here, may still come: the server began again a moment ago."""
+        mine = self._sessions.get(viewer.sid)
+        return mine is not None and mine.adopted and self._clock.monotonic() - mine.opened < self._grace
+
     # -- going
+
+    def stream_over(self, app: str, name: str) -> None:
+        """A stream has ended, or was removed: its viewers are looked for, some in each `sweep_some`."""
+        self._over.add(f"/{app}/{name}")
 
     def close(self, session: Viewer, reason: str, *, ban: float | None = None) -> None:
         """The viewer is gone, or is sent away: the session's account is closed, and events tell.
@@ -286,6 +332,8 @@ class Registry:
     def sweep_some(self) -> bool:
         """As `sweep`, for `SLICE` of them; whether that was all. To be called a few times a second."""
         now = self._clock.monotonic()
+        if not self._seek(now):
+            return False
         if not self._wheel.turn(now * _TICKS, lambda session: self._look(session, now), SLICE):
             return False
         self.bans.sweep(now)
@@ -359,6 +407,8 @@ class Registry:
             return NOT_OURS  # its ban is over: it may try to be let in anew
         if now - past.ended >= self.settings.resume_window:
             return NOT_OURS
+        if past.reason == "stream_end" and self._stream is not None and self._stream(past.app, past.name) is None:
+            return past  # there is nothing to begin again
         if self.bans.holds(_banned_key(past.path, past.user_id, ip or past.ip), now):
             return BANNED
         request = PlayRequest(
@@ -436,10 +486,33 @@ class Registry:
 
     # -- inside: going
 
+    def _seek(self, now: float) -> bool:
+        """Looks for viewers of streams that are over, and has them looked at in time; whether that was all of them.
+
+        Who was given the end of the playlist asks no more: there is no need to wait for him as long as for others.
+        """
+        left = SEARCHED
+        for session in islice(self._search, SEARCHED):
+            left -= 1
+            if session.path not in self._sought or session.over or session.drop is not None:
+                continue
+            if self._stream is not None and self._stream(session.app, session.name) is None:
+                session.until = now
+                session.extra.until_reason = "stream_end"
+            self._file(session)
+        if not left:
+            return False
+        if not self._over:
+            return True
+        self._sought, self._over = self._over, set()
+        self._search = iter(tuple(self._sessions.values()))
+        return False
+
     def _look(self, session: Session, now: float) -> float | None:
         """What is due of a session; when to look again (ticks), or None if it is over."""
         if session.until <= now:
-            self.end(session, (session.rare.until_reason if session.rare else "") or "expired")
+            reason = (session.rare.until_reason if session.rare else "") or "expired"
+            self.end(session, self._shown(reason))
             return None
         if session.renew_at <= now:
             session.renew_at = inf if self._renew(session) else now + 1.0
@@ -455,7 +528,7 @@ class Registry:
         else:
             over = session.last + self._idle(session.app, session.name)
             if over <= now:
-                self.close(session, "idle" if self._stands(session) else "stream_end")
+                self.close(session, self._shown("idle" if self._stands(session) else "stream_end"))
                 return None
         return min(again, over) * _TICKS
 
@@ -469,6 +542,9 @@ class Registry:
             if session.started and not session.asking:
                 self._teller.tell(Action.UPDATE_PLAY, session)
         return session.updated + interval
+
+    def _shown(self, reason: str) -> str:
+        return "shutdown" if self.draining and reason in SILENT else reason
 
     def _stands(self, session: Session) -> bool:
         """Whether its stream goes on."""

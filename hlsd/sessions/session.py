@@ -86,6 +86,7 @@ class Session:
         "end",
         "ended",
         "epoch",
+        "filed",
         "flows",
         "grant",
         "held",
@@ -179,6 +180,8 @@ class Session:
         """When it ends whatever it does; `rare.until_reason` says why, or it is "expired"."""
         self.renew_at = inf
         """When it is to be authorised anew."""
+        self.filed: int | None = None
+        """When the registry looks at it next, in its ticks."""
         self.tally = UNCOUNTED
         """Where it is counted with the others of its stream; set by the registry."""
         self.end = end

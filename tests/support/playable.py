@@ -24,6 +24,7 @@ class MemoryPlayable:
         self.resources: dict[tuple[str, str], Media] = {}
         self.hint: tuple[str, str] | None = None
         self.version = 0
+        self.away = False
         self.gone = False
         self.watchers: list[Callable[[], None]] = []
         self.minted: list[str] = []

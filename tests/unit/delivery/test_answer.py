@@ -311,6 +311,28 @@ def test_dd09_a_hold_ends_with_503_in_time(target: int, seconds: float) -> None:
     assert (reply.status, header(reply, "cache-control"), header(reply, "retry-after")) == (503, "no-store", "1")
 
 
+def test_a_hold_ends_with_the_unchanged_playlist_while_the_publisher_is_away(low: Desk) -> None:
+    """A blink of the publisher is no error to a viewer; and the answer is not to be kept."""
+    before = low.reply(PLAYLIST)
+    low.stream.away = True
+    answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
+    assert isinstance(answer, Hold)
+    reply = low.after(answer, False)
+    assert (reply.status, bytes(reply.body)) == (200, bytes(before.body))
+    assert header(reply, "cache-control") == "private, no-cache"
+
+
+def test_the_id_of_before_a_restart_is_not_told_404_while_its_publisher_may_come(
+    low: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hls.js gives up on 404, and asks again after 503."""
+    low.reply(PLAYLIST)
+    low.directory.streams.clear()
+    assert low.reply(PLAYLIST).status == 404
+    monkeypatch.setattr(low.sessions, "awaits", lambda _: True)
+    assert low.reply(PLAYLIST).status == 503
+
+
 def test_dd09_the_end_answers_held_requests_with_endlist_and_removal_with_404(low: Desk) -> None:
     """A player that gets 503 at the end asks for ever."""
     answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")

@@ -57,7 +57,8 @@ class House:
     def __init__(self, **settings: object) -> None:
         self.clock = Hands()
         self.gate = ToldGate()
-        self.stream = MemoryPlayable()
+        self.stream: MemoryPlayable | None = MemoryPlayable()
+        self.idle = 10.0
         self.told: list[Event] = []
         self.settings = SessionSettings.model_validate(settings)
         self.sessions = self.registry()
@@ -68,11 +69,12 @@ class House:
         return Registry(
             Signer([KEY], self.clock.wall),
             self.clock,
-            lambda _app, _name: 10.0,
+            lambda _app, _name: self.idle,
             max_sessions=self.settings.max_sessions,
             gate=self.gate,
             settings=self.settings,
             stream=lambda _app, _name: self.stream,
+            grace=10.0,
             about=lambda _app, _name: ("run1", "avc1.64001f"),
         )
 

@@ -9,7 +9,9 @@ import pytest
 
 from hlsd.events import Bus, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
+from hlsd.sessions.registry import SEARCHED
 from hlsd.sessions.session import Session, State
+from tests.support.playable import MemoryPlayable
 from tests.unit.sessions.conftest import House
 
 
@@ -64,9 +66,80 @@ async def test_who_sees_no_media_has_not_watched(house: House, gets: list[tuple[
 async def test_the_end_of_the_stream_is_told_from_a_viewer_who_left(house: House, ended: bool, reason: str) -> None:
     """Whoever stops with the stream has not run away."""
     session = await house.watch()
+    assert house.stream is not None
     house.stream.ended = ended
     await house.after(11)
     assert session.reason == reason
+
+
+async def test_who_was_given_the_end_of_the_playlist_is_told_soon_and_others_stay(house: House) -> None:
+    """Its player asks no more; to wait for it as for one that may come back would bill it for nothing."""
+    session = await house.watch()
+    other = await house.watch(name="other")
+    slow = await house.watch(ip="192.0.2.7")
+    slow.flows += 1  # the last segment is still on its way
+    assert house.stream is not None
+    house.stream.ended = True
+    house.idle = 2.0
+    house.sessions.stream_over("live", "cam")
+    await house.after(3)
+    assert (session.reason, house.actions(session.id)) == ("stream_end", ["prePlay", "postPlay", "donePlay"])
+    assert not other.over
+    assert not slow.over
+    slow.flows -= 1
+    await house.after(2)
+    assert slow.reason == "stream_end"
+
+
+async def test_the_removal_of_a_stream_ends_its_viewers_and_nothing_begins_again(house: House) -> None:
+    """A player that goes on asking gets 404: that is not another viewer."""
+    session = await house.watch()
+    house.stream = None
+    house.sessions.stream_over("live", "cam")
+    await house.after(1)
+    assert session.reason == "stream_end"
+    assert house.admit(session.sid.decode()) is session
+    assert len(house.sessions) == 0
+    house.stream = MemoryPlayable()  # published anew
+    back = house.admit(session.sid.decode())
+    assert isinstance(back, Session)
+    assert back is not session
+    assert not back.over
+
+
+async def test_all_viewers_of_an_ended_stream_are_found_in_slices(house: House) -> None:
+    """Ten thousand are looked for without a stall of the event loop."""
+    made = [await house.watch(ip=f"10.0.{n >> 8}.{n & 255}") for n in range(SEARCHED + 7)]
+    house.stream = None
+    house.sessions.stream_over("live", "cam")
+    assert not house.sessions.sweep_some()
+    assert not any(one.over for one in made)
+    await house.after(1)
+    assert {one.reason for one in made} == {"stream_end"}
+
+
+async def test_a_stream_that_ends_because_the_server_stops_is_a_shutdown(house: House) -> None:
+    """An operator's own restart must not look like the end of the show."""
+    session = await house.watch()
+    assert house.stream is not None
+    house.sessions.draining = house.stream.ended = True
+    house.idle = 2.0
+    house.sessions.stream_over("live", "cam")
+    await house.after(3)
+    assert session.reason == "shutdown"
+
+
+async def test_a_session_of_before_a_restart_awaits_its_publisher_for_the_grace(house: House) -> None:
+    """Both come back at the same time, and a player gives up on 404."""
+    session = await house.watch()
+    assert not house.sessions.awaits(session)
+    house.clock.now += 1
+    house.sessions = house.registry()
+    adopted = house.admit(session.sid.decode())
+    assert isinstance(adopted, Session)
+    assert house.sessions.awaits(adopted)
+    house.clock.now += 10
+    assert not house.sessions.awaits(adopted)
 
 
 async def test_a_stop_is_told_within_a_second_of_the_idle_time(house: House) -> None:
