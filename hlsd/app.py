@@ -83,6 +83,7 @@ class Server:
             salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
             server_id=server_id(settings),
             trusted=frozenset(settings.http.trusted_proxies),
+            stats=self.stats,
         )
         """Who may play and publish; None where everybody may."""
         self.hub = Hub(

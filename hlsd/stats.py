@@ -123,7 +123,8 @@ class AppStats:
         self.takeovers: Counter[str] = Counter()
         """Publishers that replaced another one, by policy."""
         self.auth: Counter[tuple[str, str]] = Counter()
-        """Decisions about viewers and publishers, by (method, result): ("sign", "ok")."""
+        """Decisions about viewers and publishers, by (method, result): ("sign", "ok"). Methods are those of grants, and
+        "list"; results "ok", "denied", "expired", "limited" (refused unheard)."""
         self.ip_changes: Counter[str] = Counter()
         """Sessions that came from another address, by what was done about it."""
         self.opened: Counter[str] = Counter()
@@ -143,6 +144,11 @@ class AppStats:
         self.blocking_wait = Histogram(WAIT)
         """Seconds that requests were held and then answered with what they asked for, or not."""
 
+    @property
+    def seen(self) -> bool:
+        """Whether anybody has come to it, let in or not."""
+        return bool(self.publishes or self.opened or self.refused or self.auth)
+
 
 class Tally:
     """The sessions of one stream and protocol: those of this instant, and all bytes they and earlier ones were sent.
@@ -150,22 +156,16 @@ class Tally:
     A session holds the one it belongs to, so that counting is an increment and a scrape need not look at sessions.
     """
 
-    __slots__ = ("_plays", "_protocol", "media_bytes", "playlist_bytes", "sessions")
+    __slots__ = ("media_bytes", "playlist_bytes", "sessions")
 
-    def __init__(self, plays: Counter[str], protocol: str) -> None:
-        self._plays = plays
-        self._protocol = protocol
+    def __init__(self) -> None:
         self.sessions = 0
         """Open at this instant."""
         self.playlist_bytes = 0
         self.media_bytes = 0
 
-    def start(self) -> None:
-        """A session of these got its first media: a play."""
-        self._plays[self._protocol] += 1
 
-
-UNCOUNTED: Final = Tally(Counter(), "")
+UNCOUNTED: Final = Tally()
 """Of sessions that no registry has taken in."""
 
 
@@ -259,7 +259,7 @@ class Stats:
         """Where sessions of that stream and protocol are counted."""
         found = self.tallies.get((app, name, protocol))
         if found is None:
-            found = self.tallies[app, name, protocol] = Tally(self.app(app).started, protocol)
+            found = self.tallies[app, name, protocol] = Tally()
         return found
 
     def forget(self, known: Callable[[str, str], bool]) -> None:

@@ -195,7 +195,7 @@ class Reader:
             if self.holder is not None:
                 blocked[app] += self.holder.held(output.live)
         for app, figures in self._stats.apps.items():
-            if app == OTHER and not figures.publishes and not publishing[app] and not figures.opened:
+            if app == OTHER and not publishing[app] and not figures.seen:
                 continue
             room.add(names.STREAMS, (app,), publishing[app])
             room.add(names.BLOCKED, (app,), blocked[app])

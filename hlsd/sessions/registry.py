@@ -569,7 +569,7 @@ class Registry:
         if session is None or session is not viewer or session.started:
             return
         session.started = session.updated = self._clock.monotonic()
-        session.tally.start()
+        self.stats.app(session.app).started[session.protocol] += 1
         if not session.asking:
             self._teller.tell(Action.POST_PLAY, session)
 

@@ -45,11 +45,3 @@ def test_what_belongs_to_a_stream_goes_with_it_but_not_before_its_last_viewer() 
     stats.tallies["live", "gone", "hls"].sessions = 0
     stats.forget(lambda _app, name: name == "there")
     assert set(stats.tallies) == {("live", "there", "hls")}
-
-
-def test_a_play_is_counted_for_the_app_and_outlives_its_stream() -> None:
-    stats = Stats()
-    stats.admit("live")
-    stats.tally("live", "cam", "hls").start()
-    stats.forget(lambda _app, _name: False)
-    assert stats.app("live").started["hls"] == 1

@@ -24,6 +24,7 @@ from hlsd.sessions.auth.question import Asked
 from hlsd.sessions.auth.rules import Rulebook, Rules
 from hlsd.sessions.auth.settings import AuthSettings
 from hlsd.sessions.auth.verdict import Fault, Pass
+from hlsd.stats import Stats
 
 Action = Literal["play", "publish"]
 
@@ -32,6 +33,8 @@ EXPIRED: Final = Denial(403, "not allowed", "expired")
 BARRED: Final = Denial(429, "too many attempts", "limit")
 MAX_TOLD: Final = 50
 """Denials that are logged within a second; a flood of them must not become a flood of lines."""
+LIST: Final = "list"
+"""Method of what addresses and pages alone decide."""
 ADOPTED: Final = "adopted"
 """Method of a grant that was made from a session id of before a restart: its credentials are gone."""
 
@@ -43,10 +46,11 @@ class AuthGate:
     """The gate (`hlsd.ports.Gate`) that keeps the rules of `settings`.
 
     `salt` makes the names that grants have for tokens: the same on every node that shall recognise them. `trusted` are
-    addresses of proxies, whose failures are not their own.
+    addresses of proxies, whose failures are not their own. Decisions are counted in `stats`, by app, method and result
+    (`hlsd.stats.AppStats.auth`).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a server has
         self,
         settings: AuthSettings,
         clock: Clock,
@@ -54,14 +58,14 @@ class AuthGate:
         salt: bytes,
         server_id: str = "",
         trusted: frozenset[str] = frozenset(),
+        stats: Stats | None = None,
     ) -> None:
         self._clock = clock
+        self._stats = stats or Stats()
         self._salt = salt
         self._trusted = trusted
         self._book = Rulebook(settings, clock, server_id)
         self._failures = Failures(settings.max_failures, settings.failure_window)
-        self.verdicts: dict[tuple[Action, str, str], int] = {}
-        """Decisions by action, method and result ("allowed", "denied", "limited"), since the start."""
         self._told_since = 0.0
         self._told = self._untold = 0
         self._log = structlog.get_logger()
@@ -84,8 +88,10 @@ class AuthGate:
             return EXPIRED
         if grant.method == ADOPTED and rules.on("play"):
             fault = self._addressed("play", request, rules)
+            self._count(request.app, fault or Pass(ADOPTED))
             return grant if fault is None else DENIED
         verdict = await self._judge("play", request, rules, grant)
+        self._count(request.app, verdict)
         if isinstance(verdict, Fault):
             self._refused("play", request, rules, verdict)
             return EXPIRED if verdict.expired else DENIED
@@ -107,13 +113,12 @@ class AuthGate:
         rules = self._book.of(request.app)
         now = self._clock.monotonic()
         if self._failures.barred(request.ip, now):
-            self._count(action, "none", "limited")
+            self._stats.app(request.app).auth["none", "limited"] += 1
             return BARRED
         verdict = await self._judge(action, request, rules, None)
+        self._count(request.app, verdict)
         if isinstance(verdict, Pass):
-            self._count(action, verdict.method, "allowed")
             return self._grant(request, verdict)
-        self._count(action, "none", "denied")
         self._refused(action, request, rules, verdict)
         if verdict.guess and request.ip not in self._trusted and self._failures.note(request.ip, now):
             self._log.warning("address barred: too many wrong credentials", ip=request.ip)
@@ -124,14 +129,14 @@ class AuthGate:
     ) -> Pass | Fault:
         """The order of the law. `held` is what a viewer is here with."""
         if rules.denied.hold(request.ip):
-            return Fault("address is denied", guess=False)
+            return Fault("address is denied", guess=False, method=LIST)
         if not rules.on(action):
             return Pass("none")
         fault = self._addressed(action, request, rules)
         if fault is not None:
             return fault
         if isinstance(request, PlayRequest) and not rules.pages.welcome(request.referer, request.origin):
-            return Fault("page is not allowed", guess=False)
+            return Fault("page is not allowed", guess=False, method=LIST)
         shown = await self._shown(action, request, rules, held)
         if isinstance(shown, Fault) or "callback" not in rules.methods[action] or rules.backend is None:
             return shown
@@ -141,14 +146,16 @@ class AuthGate:
         asked = self._asked(action, request, shown, token or shown.credential)
         shown = replace(shown, credential=shown.credential or token)
         said = await rules.backend.ask(asked, _held(held))
-        return said if isinstance(said, Fault) else _both(shown, said)
+        return replace(said, method="callback") if isinstance(said, Fault) else _both(shown, said)
 
     @staticmethod
     def _addressed(action: Action, request: PlayRequest | PublishRequest, rules: Rules) -> Fault | None:
         if rules.denied.hold(request.ip):
-            return Fault("address is denied", guess=False)
+            return Fault("address is denied", guess=False, method=LIST)
         allowed = rules.allowed[action]
-        return Fault("address is not allowed", guess=False) if allowed and not allowed.hold(request.ip) else None
+        if allowed and not allowed.hold(request.ip):
+            return Fault("address is not allowed", guess=False, method=LIST)
+        return None
 
     async def _shown(
         self, action: Action, request: PlayRequest | PublishRequest, rules: Rules, held: Grant | None
@@ -156,19 +163,18 @@ class AuthGate:
         """Every credential that is shown must be good, and one must be shown if any is asked for."""
         methods = rules.methods[action]
         path, query = f"/{request.app}/{request.name}", request.query
-        found: list[Pass | Fault] = []
+        found: list[tuple[str, Pass | Fault]] = []
         if sign.METHOD in methods and sign.METHOD in query:
-            found.append(self._signed(query[sign.METHOD], path, rules, held))
+            found.append((sign.METHOD, self._signed(query[sign.METHOD], path, rules, held)))
         if tokens.METHOD in methods and (token := _token(request)):
-            found.append(
-                token if isinstance(token, Fault) else await self._borne(token, action, path, request.ip, rules)
-            )
+            borne = token if isinstance(token, Fault) else await self._borne(token, action, path, request.ip, rules)
+            found.append((tokens.METHOD, borne))
         if stream_keys.METHOD in methods and (not found or stream_keys.ARGUMENT in query):
-            found.append(rules.keys.check(request.app, request.name, query))
-        good = Pass("list")
-        for index, one in enumerate(found):
+            found.append((stream_keys.METHOD, rules.keys.check(request.app, request.name, query)))
+        good = Pass(LIST)
+        for index, (method, one) in enumerate(found):
             if isinstance(one, Fault):
-                return one
+                return replace(one, method=method)
             good = one if index == 0 else _both(good, one)
         if not found and methods & {sign.METHOD, tokens.METHOD}:
             return Fault("no credential shown", guess=False)
@@ -255,18 +261,24 @@ class AuthGate:
             cause=fault.cause,
         )
 
-    def _count(self, action: Action, method: str, result: str) -> None:
-        key = (action, method, result)
-        self.verdicts[key] = self.verdicts.get(key, 0) + 1
+    def _count(self, app: str, verdict: Pass | Fault) -> None:
+        result = "ok" if isinstance(verdict, Pass) else "expired" if verdict.expired else "denied"
+        self._stats.app(app).auth[verdict.method, result] += 1
 
 
-def gate_of(
-    settings: AuthSettings, clock: Clock, *, salt: bytes, server_id: str, trusted: frozenset[str]
+def gate_of(  # noqa: PLR0913 - what a gate has
+    settings: AuthSettings,
+    clock: Clock,
+    *,
+    salt: bytes,
+    server_id: str,
+    trusted: frozenset[str],
+    stats: Stats | None = None,
 ) -> AuthGate | None:
     """The gate that the settings ask for; None where they ask for none."""
     if not settings.active:
         return None
-    return AuthGate(settings, clock, salt=salt, server_id=server_id, trusted=trusted)
+    return AuthGate(settings, clock, salt=salt, server_id=server_id, trusted=trusted, stats=stats)
 
 
 def _token(request: PlayRequest | PublishRequest) -> str | Fault:

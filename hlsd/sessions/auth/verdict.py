@@ -31,9 +31,11 @@ class Fault:
     """The credential is not good: `cause` in words for the log; `expired` if it was good once.
 
     `guess` is whether it counts against the address it came from: a credential that was never good does, a
-    missing or an expired one does not.
+    missing or an expired one does not. `method` is what said so, for figures: that of a `Pass`, "list" for addresses
+    and pages, "none" if nothing was shown.
     """
 
     cause: str
     expired: bool = False
     guess: bool = True
+    method: str = "none"

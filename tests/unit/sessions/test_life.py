@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hlsd.events import Bus, Event, Subject
+from hlsd.events import Action, Bus, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
 from hlsd.sessions.registry import SEARCHED
 from hlsd.sessions.session import Session, State
@@ -59,7 +59,39 @@ async def test_who_sees_no_media_has_not_watched(house: House, gets: list[tuple[
     assert session.state is State.OPENED
     await house.after(12)
     assert (session.reason, house.actions()) == ("abandoned", ["prePlay"])
-    assert house.sessions.stats.app("live").closed["hls", "abandoned"] == 1
+    figures = house.sessions.stats.app("live")
+    assert figures.closed == {("hls", "abandoned"): 1}
+    assert not figures.started
+    assert not figures.session_duration
+
+
+async def test_figures_say_of_plays_what_events_say() -> None:
+    """Two accounts of one thing: whoever pays by events and watches by figures must not see two truths."""
+    house = House(ip_policy="reauth")
+    figures = house.sessions.stats.admit("live")
+    for number in range(5):
+        session = await house.watch(media=1000 * (number % 3))
+        house.clock.now += number
+        session.last = house.clock.now
+    house.sessions.kick(session.id)
+    await house.after(20)
+    done = [event.payload("n1") for event in house.told if event.action is Action.DONE_PLAY]
+    stay = figures.session_duration["hls"]
+    assert figures.opened["hls"] == house.actions().count("prePlay") == 5
+    assert figures.started["hls"] == house.actions().count("postPlay") == len(done) == stay.count == 3
+    assert stay.total == sum(int(str(event["duration_ms"])) for event in done) / 1000
+    assert figures.closed == {("hls", "abandoned"): 2, ("hls", "idle"): 2, ("hls", "kicked"): 1}
+
+
+async def test_plays_after_a_restart_are_counted_for_their_app(house: House) -> None:
+    """Players are back before the publisher is: their plays must not end up with those of unknown apps for ever."""
+    old = await house.watch()
+    house.sessions = house.registry()
+    session = house.admit(old.id)
+    assert isinstance(session, Session)
+    house.sessions.stats.admit("live")
+    house.sessions.charge(session, 100, 1)
+    assert house.sessions.stats.app("live").started == {"hls": 1}
 
 
 @pytest.mark.parametrize(("ended", "reason"), [(False, "idle"), (True, "stream_end")])

@@ -19,6 +19,7 @@ from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
 from hlsd.sessions.auth import sign, tokens
 from hlsd.sessions.auth.gate import BARRED, DENIED, AuthGate, gate_of
 from hlsd.sessions.auth.settings import AuthSettings
+from hlsd.stats import OTHER, Stats
 from tests.support.backend import Says, Service
 from tests.support.clock import FakeClock
 
@@ -300,11 +301,33 @@ async def test_tokens_of_a_published_key_set_are_accepted_and_no_others() -> Non
         assert len(service.questions) == 1, "a stranger's key id does not make us fetch again and again"
 
 
-async def test_decisions_are_counted_for_metrics_without_names() -> None:
-    async with gate(play=True, secrets=[SECRET]) as door:
-        await door.play(viewer(sign=signed()))
-        await door.play(viewer())
-        assert door.verdicts == {("play", "sign", "allowed"): 1, ("play", "none", "denied"): 1}
+async def test_decisions_are_counted_by_app_method_and_result() -> None:
+    # An operator who sees refusals rise asks first by what: a secret changed on one side, old links, or guessing.
+    stats, clock = Stats(), FakeClock(NOW)
+    stats.admit("live")
+    settings = AuthSettings(play=True, secrets=[SECRET], jwt_secrets=[LONG], deny_ips=["198.51.100.7"], max_failures=1)
+    door = AuthGate(settings, clock, salt=b"salt", stats=stats)
+    grant = await door.play(viewer(sign=signed()))
+    assert isinstance(grant, Grant)
+    await door.renew(viewer(sign=signed()), grant)
+    await door.play(viewer(jwt=token()))
+    await door.play(viewer())
+    await door.play(viewer(ip="198.51.100.7"))
+    await door.play(viewer(sign=signed(expires=NOW - 600)))
+    await door.play(viewer("other", sign=signed()))
+    await door.play(viewer(sign=signed()))
+    await door.play(viewer(app="nobody-publishes-to-it", jwt="bad", ip="192.0.2.9"))
+    assert stats.app("live").auth == {
+        ("sign", "ok"): 2,
+        ("jwt", "ok"): 1,
+        ("none", "denied"): 1,
+        ("list", "denied"): 1,
+        ("sign", "expired"): 1,
+        ("sign", "denied"): 1,
+        ("none", "limited"): 1,
+    }
+    assert stats.apps[OTHER].auth == {("jwt", "denied"): 1}
+    await door.close()
 
 
 @given(
