@@ -13,8 +13,9 @@ from typing import TypeVar
 from hlsd.clock import Clock
 from hlsd.delivery import cmcd
 from hlsd.delivery.answer import Answer as Said
-from hlsd.delivery.answer import Ask, Fall, Hold, HoldFirst, HoldMedia, Judge, Obtain, Open, Reply
+from hlsd.delivery.answer import Ask, Fall, Hold, HoldFirst, HoldMedia, Obtain, Open, Reply
 from hlsd.delivery.holds import Crowd, Holds, Outcome
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import Request

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from hlsd.audience import Audience, Ticket, Watching
-    from hlsd.delivery.answer import Judge
     from hlsd.delivery.cors import Headers
+    from hlsd.delivery.judge import Judge
     from hlsd.delivery.request import Request, Target
     from hlsd.delivery.takeover import Heir
 

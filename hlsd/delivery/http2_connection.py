@@ -16,12 +16,13 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp
 
-from hlsd.delivery.answer import PLAYLIST_TYPE, Answer, Fall, Judge, Reply
+from hlsd.delivery.answer import Answer, Fall, Reply
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
+from hlsd.delivery.judge import PLAYLIST_TYPE, Judge
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.ports import Sessions
 

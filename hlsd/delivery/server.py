@@ -21,10 +21,10 @@ from typing import Protocol, cast
 import uvicorn
 from starlette.applications import Starlette
 
-from hlsd.delivery.answer import Judge
 from hlsd.delivery.connections import Connections, file_limit
 from hlsd.delivery.fastpath import FastProtocol
 from hlsd.delivery.hotpath import HotPath
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings

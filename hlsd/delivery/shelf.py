@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
-from hlsd.delivery.answer import Ask, Fall, Judge, Obtain, Open, Reply
+from hlsd.delivery.answer import Ask, Fall, Obtain, Open, Reply
 from hlsd.delivery.holds import Line
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.request import MAX_PATH, MAX_QUERY, Request
 from hlsd.delivery.wire import Ready

@@ -17,9 +17,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
-from hlsd.delivery.answer import Fall, Judge, Reply
+from hlsd.delivery.answer import Fall, Reply
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Bounds, Crowd, Holds
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings

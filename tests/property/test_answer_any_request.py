@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Judge, Reply
+from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Reply
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory, Sessions

@@ -6,7 +6,8 @@ import gzip
 
 import pytest
 
-from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Judge, Reply
+from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Reply
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from tests.support.errands import settled
