@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -67,3 +68,39 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, which: str) -> None:
     assert done.returncode not in {0, -signal.SIGKILL}
     assert "Traceback" not in said
     assert len([line for line in said.splitlines() if str(port) in line]) == 1, said
+
+
+def test_sigterm_tells_the_end_of_every_viewer_before_the_process_is_gone(films: Path, tmp_path: Path) -> None:
+    # A deployment must not leave open bills: the log and the outbox hold every stop when the process has ended.
+    film = Film(seconds=60)
+    path = film.make(films)
+    told = tmp_path / "events.jsonl"
+    receiver = "http://127.0.0.1:9/"  # nobody listens: what is told stays in the outbox
+    env = {
+        "HLSD_NOTIFY__LOG": str(told),
+        "HLSD_NOTIFY__URL": receiver,
+        "HLSD_NOTIFY__EVENTS": "postPlay,donePlay",
+        "HLSD_NOTIFY__ON_ERROR": "allow",
+    }
+    publisher = ENCODERS["ffmpeg-current"]
+    recordings = [Recording() for _ in range(5)]
+    with HlsdServer(tmp_path, env=env) as server, ThreadPoolExecutor(len(recordings)) as pool:
+        with publisher.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log"):
+            played = [
+                pool.submit(follow, server.hls("cam"), seconds=60, until=lambda one: len(one.faults) > 2, recording=one)
+                for one in recordings
+            ]
+            wait_for("segments for all", lambda: all(one.segments for one in recordings))
+            server.stop()
+            for one in played:
+                one.exception(30)
+    events = [json.loads(line) for line in told.read_text().splitlines()]
+    started = {one["id"] for one in events if one["action"] == "postPlay"}
+    ends = [one for one in events if one["action"] == "donePlay"]
+    assert len(started) == len(recordings)
+    assert sorted(one["id"] for one in ends) == sorted(started)
+    assert {one["reason"] for one in ends} == {"shutdown"}
+    assert all(one["media_bytes"] > 0 and one["endtime"] >= one["createtime"] for one in ends)
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "state").iterdir() if file.is_file())
+    for one in ends:
+        assert one["event_id"].encode() in kept
