@@ -74,7 +74,7 @@ def trouble(run: Run) -> None:
     """A bad day: a receiver that fails while the swarm's viewers leave, forged signs, a viewer who moves."""
     load = run.load
     load.receiver.mode("500 donePlay")  # they are told 2 s after the last byte
-    wait_for("a second attempt", lambda: figure(scrape(load), "hlsd_notify_events_total", result="retried") > 0)
+    wait_for("a second attempt", lambda: figure(scrape(load), "hlsd_notify_events_total", result="retried") > 0, 40)
     run.most_queued = figure(scrape(load), "hlsd_notify_queue_length")
     load.receiver.mode("403 prePlay")
     assert load.knock("cam", 1) == [403]  # its sign is good, but the receiver says no
@@ -89,7 +89,7 @@ def trouble(run: Run) -> None:
         run.late = scrape(load)
         return not figure(run.late, "hlsd_sessions") and len(run.done) == 10
 
-    wait_for("the swarm's donePlay", all_told)
+    wait_for("the swarm's donePlay", all_told, 40)
 
 
 def figure(found: Samples, name: str, **labels: str) -> float:
