@@ -361,8 +361,8 @@ class FastProtocol(HttpToolsProtocol):
             return False
         self.requests = number
         session.in_bytes += len(data)
-        if self.line is not None:
-            self.url = data[4 : -len(self.tail)]  # it may have to be handed over
+        if self.line is not None:  # held meanwhile: it may have to be handed over
+            self.url = data[4 : -len(self.tail)]  # type: ignore[unreachable]  # mypy does not see what `_serve` does
         return True
 
     def _remember(self, data: bytes) -> None:
