@@ -193,7 +193,6 @@ class FastProtocol(TakeableProtocol):
     def _read(self, data: bytes) -> None:
         self.now = monotonic()
         if data.startswith(self.lead) and data.endswith(self.tail) and self._again(data):
-            self.session.in_bytes += len(data)  # type: ignore[union-attr]  # `_again` has seen it
             return
         if self.dead:
             return
@@ -350,17 +349,20 @@ class FastProtocol(TakeableProtocol):
         it did before the last one, and need not see this one. Any doubt, and it does.
         """
         session = self.session
+        number = self.requests + 1
         if (
             session is None
             or session.over
             or self.line is not None
             or self.flow.write_paused
-            or self.requests + 1 == self.hot.settings.max_requests
+            or number == self.hot.max_requests
             or not self._serve(session, data[len(self.lead) : -len(self.tail)])
         ):
             return False
-        self.requests += 1
-        self.url = data[4 : -len(self.tail)]  # if it is held, it may have to be handed over
+        self.requests = number
+        session.in_bytes += len(data)
+        if self.line is not None:  # held meanwhile: it may have to be handed over
+            self.url = data[4 : -len(self.tail)]  # type: ignore[unreachable]  # mypy does not see what `_serve` does
         return True
 
     def _remember(self, data: bytes) -> None:
@@ -378,11 +380,11 @@ class FastProtocol(TakeableProtocol):
     def _serve(self, session: Session, rest: bytes) -> bool:
         """Answers or holds the plain GET of `session.prefix + rest`; False if the judge says neither."""
         hot = self.hot
-        playable = hot.directory.find(session.app, session.name)
+        playable = hot.find(session.app, session.name)
         if playable is None or session.ip != self.viewer:  # what that means is not decided here
             return False
         path = session.path
-        shelf = hot.shelves.shelves.get(path)
+        shelf = hot.kept.get(path)
         if shelf is None or shelf.playable is not playable or shelf.version != playable.version:
             shelf = hot.shelves.renew(path, playable)
         zipped = self.zipped is True
@@ -406,8 +408,14 @@ class FastProtocol(TakeableProtocol):
         self.session = session
         if report:
             hot.quality.report(session.app, session.name, report, self.now)
-        if answer.__class__ is Ready:
-            self._send(answer)
+        if answer.__class__ is Ready:  # `_send`, without the call
+            size, media = answer.size, answer.media
+            self.owed += size
+            answer.cell.count += 1
+            answer.send(self.transport, self.server_state.default_headers, self.fd)
+            hot.charge(session, size, media)
+            if self.flow.write_paused:
+                self._unsettled(session, size, media)
         else:
             self._hold(cast("Line", answer))
         return True

@@ -33,9 +33,10 @@ class Ledger:
         tally = session.tally
         if media:
             if media == MEDIA and size > 0:
-                if not session.segments and not session.over:
+                segments = session.segments
+                if not segments and not session.over:
                     self.begins(session)
-                session.segments += 1
+                session.segments = segments + 1
             session.media_bytes += size
             tally.media_bytes += size
         else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,44 @@ def lines_matching(pattern: re.Pattern[str]) -> list[str]:
             if pattern.search(line):
                 found.append(f"{path.relative_to(CHECKOUT)}:{number}: {line.strip()[:120]}")
     return found
+
+
+def imported(*folders: str) -> set[str]:
+    """The packages that modules of these folders name in import statements, less our own and Python's."""
+    found = set()
+    for path in committed():
+        if path.suffix == ".py" and path.relative_to(CHECKOUT).parts[0] in folders:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"hlsd", "bench", "scripts", "tests"}
+
+
+def locked(name: str) -> set[str]:
+    """What a lock installs, in normal form."""
+    lines = (CHECKOUT / name).read_text().splitlines()
+    return {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines if "==" in line}
+
+
+@pytest.mark.parametrize(
+    ("lock", "folders"),
+    [
+        ("requirements.txt", ("hlsd", "examples")),
+        ("requirements-dev.txt", ("hlsd", "examples", "bench", "scripts", "tests")),
+    ],
+)
+def test_a_lock_holds_all_that_is_imported(lock: str, folders: tuple[str, ...]) -> None:
+    """Or `make run` and `make check` break on a fresh clone, where nothing else happens to be installed."""
+    owners = packages_distributions()
+    there = locked(lock)
+    missing = {
+        package
+        for package in imported(*folders)
+        if not {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners.get(package, ["?"])} & there
+    }
+    assert not missing
 
 
 def test_nothing_names_a_package_index() -> None:

@@ -6,6 +6,7 @@ import math
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,19 @@ import pytest
 
 from tests.support.broadcast import wait_for
 from tests.support.figures import Samples, samples
-from tests.support.prometheus import BOARDS, WINDOW, Ask, Load, Prometheus, missing, panels, rules, scene, settle
+from tests.support.prometheus import (
+    BOARDS,
+    JUMPY,
+    WINDOW,
+    Ask,
+    Load,
+    Prometheus,
+    missing,
+    panels,
+    rules,
+    scene,
+    settle,
+)
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -31,6 +44,11 @@ class Run:
     swarm: dict[str, Any] = field(default_factory=dict)
     before: Samples = field(default_factory=dict)
     after: Samples = field(default_factory=dict)
+    late: Samples = field(default_factory=dict)
+    """When all of the first swarm's viewers are gone, the receiver knows of it, and others have knocked."""
+    done: list[dict[str, Any]] = field(default_factory=list)
+    """The receiver's `donePlay` of the first swarm."""
+    most_queued: float = 0.0
 
 
 def scrape(load: Load) -> Samples:
@@ -44,21 +62,50 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         found.before = scrape(load)
         found.swarm = load.watch("cam", 10, 4)
         found.after = scrape(load)
-        load.watch("hall", 28, 4, "--no-ll")
+        trouble(found)
+        load.watch("hall", 28, 3, "--no-ll")
         assert 503 in load.knock("cam", 10)  # more viewers than sessions.max_sessions
         found.at = time.time() + 2
         settle(3)
         yield found
 
 
+def trouble(run: Run) -> None:
+    """A bad day: a receiver that fails while the swarm's viewers leave, forged signs, a viewer who moves."""
+    load = run.load
+    load.receiver.mode("500 donePlay")  # they are told 2 s after the last byte
+    wait_for("a second attempt", lambda: figure(scrape(load), "hlsd_notify_events_total", result="retried") > 0, 40)
+    run.most_queued = figure(scrape(load), "hlsd_notify_queue_length")
+    load.receiver.mode("403 prePlay")
+    assert load.knock("cam", 1) == [403]  # its sign is good, but the receiver says no
+    load.receiver.mode("200")
+    forged, unsigned = load.url("cam", "another secret"), load.server.hls("cam")
+    assert load.knock("cam", 3, forged) + load.knock("cam", 2, unsigned) == [403] * 5
+    assert load.roam("cam") == 200
+
+    def all_told() -> bool:
+        events = load.receiver.events()
+        run.done = list({event["id"]: event for event in events if event["action"] == "donePlay"}.values())
+        run.late = scrape(load)
+        return not figure(run.late, "hlsd_sessions") and len(run.done) == 10
+
+    wait_for("the swarm's donePlay", all_told, 40)
+
+
+def figure(found: Samples, name: str, **labels: str) -> float:
+    """A figure summed over labels that are not given."""
+    wanted = set(labels.items())
+    return sum(now for (sample, have), now in found.items() if sample == name and wanted <= have)
+
+
 def grown(run: Run, name: str, **labels: str) -> float:
     """By how much a counter rose while the first swarm watched; summed over labels that are not given."""
-    wanted = set(labels.items())
-    total = 0.0
-    for (sample, have), now in run.after.items():
-        if sample == name and wanted <= have:
-            total += now - run.before.get((sample, have), 0.0)
-    return total
+    return figure(run.after, name, **labels) - figure(run.before, name, **labels)
+
+
+def later(run: Run, name: str, **labels: str) -> float:
+    """As `grown`, for what came after the first swarm."""
+    return figure(run.late, name, **labels) - figure(run.after, name, **labels)
 
 
 def test_every_panel_and_every_rule_has_something_to_show(run: Run) -> None:
@@ -114,6 +161,44 @@ def test_the_parts_of_the_account_make_the_whole(run: Run) -> None:
         dict(have)["account"]: now for (name, have), now in run.after.items() if name == "hlsd_http_sent_bytes_total"
     }
     assert streams == accounts["session"]
+
+
+def test_plays_and_time_watched_are_those_of_the_events(run: Run) -> None:
+    """Whoever bills by events and looks at figures sees one truth: the viewer who only moved saw nothing."""
+    watched = sum(event["duration_ms"] for event in run.done) / 1000
+    assert figure(run.late, "hlsd_session_duration_seconds_count", app="live") == len(run.done) == 10
+    assert figure(run.late, "hlsd_session_duration_seconds_sum", app="live") == pytest.approx(watched, abs=0.01)
+    assert figure(run.late, "hlsd_sessions_closed_total", reason="idle") == 10
+    opened, closed = (figure(run.late, f"hlsd_sessions_{what}_total") for what in ("opened", "closed"))
+    assert opened == closed == 10 + figure(run.late, "hlsd_sessions_closed_total", reason="abandoned")
+
+
+def test_webhooks_are_those_that_the_receiver_got(run: Run) -> None:
+    taken = Counter(event["action"] for event in run.load.receiver.events())
+    assert figure(run.late, "hlsd_notify_events_total", action="donePlay", result="ok") <= taken["donePlay"]
+    assert figure(run.late, "hlsd_notify_events_total", action="postPlay", result="ok") == 10
+    assert later(run, "hlsd_notify_events_total", action="prePlay", result="denied") == 1
+    assert later(run, "hlsd_sessions_refused_total", app="live") >= 1
+    assert run.most_queued > 0
+    for phase in ("sync", "queued"):
+        assert figure(run.late, "hlsd_notify_request_duration_seconds_count", phase=phase) >= 10
+
+
+def test_what_the_gate_decides_is_counted_by_what_decided(run: Run) -> None:
+    assert grown(run, "hlsd_session_auth_total", app="live", method="sign", result="ok") == 10
+    assert later(run, "hlsd_session_auth_total", app="live", method="sign", result="denied") == 3
+    assert later(run, "hlsd_session_auth_total", app="live", method="none", result="denied") == 2
+
+
+def test_a_viewer_who_moves_is_counted_and_authorised_again(run: Run) -> None:
+    assert later(run, "hlsd_session_ip_changes_total", app="live", result="reauth") == 1
+    # In with the webhook that said no, in and then on from another address.
+    assert later(run, "hlsd_session_auth_total", app="live", method="sign", result="ok") == 3
+
+
+def test_a_clock_that_jumps_is_counted_and_is_nobody_elses(run: Run) -> None:
+    assert figure(run.late, "hlsd_stream_timestamp_repairs_total", stream=JUMPY, kind="jump") > 0
+    assert not figure(run.late, "hlsd_stream_timestamp_repairs_total", stream="cam", kind="jump")
 
 
 def test_players_are_heard(run: Run) -> None:

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.parse import urljoin
 
 import httpx
 
 from bench import swarm
+from hlsd.sessions.auth import sign
 from tests.support.broadcast import wait_for, wait_for_playlist
 from tests.support.encoders import Publishing, current_ffmpeg, system_ffmpeg
 from tests.support.ports import free_port
+from tests.support.receiver import Receiver
 from tests.support.server import CHECKOUT, HlsdServer
 
 RULES = CHECKOUT / "conf" / "prometheus"
@@ -28,6 +31,11 @@ BOARDS = CHECKOUT / "grafana" / "dashboards"
 WINDOW = "15s"
 """What stands for $__rate_interval and for the windows of rules: scrapes are a second apart here."""
 CMCD = ("CMCD-Request: bl=2100,mtp=4800", "CMCD-Status: bs,rtp=9000", 'CMCD-Session: sid="swarm"')
+
+SECRET = "a secret for tests"
+JUMPY = "jumpy"
+JUMPS = ("-vf", "setpts=PTS+floor(T/4)*3/TB", "-af", "asetpts=PTS+floor(T/4)*3/TB")
+"""An encoder whose clock leaps by three seconds every four."""
 
 
 def missing() -> str | None:
@@ -54,6 +62,7 @@ class Prometheus:
         config = (RULES / "prometheus.yml").read_text().replace("127.0.0.1:8000", target)
         (folder / "prometheus.yml").write_text(re.sub(r"interval: \d+s", "interval: 1s", config))
         self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
 
     def __enter__(self) -> Self:
         with (self.folder / "prometheus.log").open("wb") as log:
@@ -73,6 +82,7 @@ class Prometheus:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._client.close()
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
@@ -89,7 +99,7 @@ class Prometheus:
 
     def alerts(self) -> dict[tuple[str, str], str]:
         """State of each active alert, by name and stream."""
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/alerts", timeout=10).json()
+        answer = self._client.get("/api/v1/alerts").json()
         return {
             (alert["labels"]["alertname"], alert["labels"].get("stream", "")): alert["state"]
             for alert in answer["data"]["alerts"]
@@ -97,12 +107,12 @@ class Prometheus:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/-/ready", timeout=2).status_code == httpx.codes.OK
+            return self._client.get("/-/ready").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
     def _get(self, what: str, **fields: Any) -> list[dict[str, Any]]:
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/{what}", params=fields, timeout=10).json()
+        answer = self._client.get(f"/api/v1/{what}", params=fields).json()
         assert answer["status"] == "success", (fields, answer)
         return cast("list[dict[str, Any]]", answer["data"]["result"])
 
@@ -147,21 +157,26 @@ def _filled(ask: str) -> str:
 
 
 class Load:
-    """Two publishers and their viewers; `reports` are those of the swarms that have ended."""
+    """Publishers, their viewers, and the `receiver` of what happens to them; who watches must show a sign."""
 
-    def __init__(self, server: HlsdServer, folder: Path) -> None:
+    def __init__(self, server: HlsdServer, folder: Path, receiver: Receiver) -> None:
         self.server = server
+        self.receiver = receiver
         self._folder = folder
         self.publishers: dict[str, Publishing] = {}
 
-    def publish(self, name: str) -> Publishing:
-        """A small test picture with sound, until it is ended."""
+    def url(self, name: str, secret: str = SECRET) -> str:
+        """Where a viewer begins who has been given a sign."""
+        return f"{self.server.hls(name)}?sign={sign.make(f'/live/{name}', int(time.time()) + 3600, secret)}"
+
+    def publish(self, name: str, *more: str) -> Publishing:
+        """A small test picture with sound, until it is ended; `more` for the encoder."""
         program = system_ffmpeg() or current_ffmpeg()
         command = [
             *(program, "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=15"),
             *("-re", "-f", "lavfi", "-i", "sine=sample_rate=48000", "-t", "300"),
             *("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15", "-pix_fmt", "yuv420p"),
-            *("-c:a", "aac", "-b:a", "48k", "-f", "flv", self.server.rtmp(name)),
+            *("-c:a", "aac", "-b:a", "48k", *more, "-f", "flv", self.server.rtmp(name)),
         ]
         self.publishers[name] = Publishing(command, self._folder / f"{name}.log")
         return self.publishers[name]
@@ -173,19 +188,27 @@ class Load:
         headers = [argument for header in reports for argument in ("--header", header)]
         return swarm.run(
             "llswarm",
-            [self.server.hls(name), "--viewers", str(viewers), "--ramp", "1", *headers, *more],
+            [self.url(name), "--viewers", str(viewers), "--ramp", "1", *headers, *more],
             seconds=seconds,
             core=None,
         )
 
-    def knock(self, name: str, times: int) -> list[int]:
+    def knock(self, name: str, times: int, url: str | None = None) -> list[int]:
         """Viewers who come at once; the statuses that they get."""
         with httpx.Client() as client:
-            return [client.get(self.server.hls(name)).status_code for _ in range(times)]
+            return [client.get(url or self.url(name)).status_code for _ in range(times)]
+
+    def roam(self, name: str) -> int:
+        """A viewer who comes from one address and goes on from another; the status that it gets there."""
+        with httpx.Client() as home:
+            text = home.get(self.url(name)).text
+        way = next(line for line in text.splitlines() if line and not line.startswith("#"))
+        with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")) as away:
+            return away.get(urljoin(self.server.hls(name), way)).status_code
 
 
 class CountedServer(HlsdServer):
-    """As it runs, with the figures of unused rooms counted by hand."""
+    """As it runs, with the figures of rooms that are not there yet counted by hand."""
 
     def command(self) -> list[str]:
         plain = super().command()
@@ -194,21 +217,29 @@ class CountedServer(HlsdServer):
 
 @contextmanager
 def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tuple[Load, Prometheus]]:
-    """A server with publishers on the air, and a Prometheus that scrapes it."""
+    """A server with publishers on the air, one more whose clock jumps, and a Prometheus that scrapes it."""
     swarm.build()
     environment = {
         "HLSD_SESSIONS__IDLE_TIMEOUT": "2",
         "HLSD_SESSIONS__MAX_SESSIONS": "30",
         "HLSD_RTMP__IDLE_TIMEOUT": "120",
+        "HLSD_AUTH__PLAY": "true",
+        "HLSD_AUTH__SECRETS": SECRET,
+        "HLSD_NOTIFY__TIMEOUT": "20",
+        "HLSD_NOTIFY__BACKOFF_FIRST": "0.2",
+        "HLSD_NOTIFY__BACKOFF_MAX": "0.5",
     }
     with ExitStack() as stack:
+        receiver = stack.enter_context(Receiver(folder / "receiver"))
+        environment["HLSD_NOTIFY__URL"] = receiver.url
         server = stack.enter_context(CountedServer(folder / "hlsd", target=1, low_latency=True, env=environment))
-        load = Load(server, folder)
+        load = Load(server, folder, receiver)
         for name in streams:
             stack.enter_context(load.publish(name))
+        stack.enter_context(load.publish(JUMPY, *JUMPS))
         prometheus = stack.enter_context(Prometheus(folder / "prometheus", f"127.0.0.1:{server.http_port}"))
         for name in streams:
-            wait_for_playlist(server.hls(name))
+            wait_for_playlist(load.url(name))
         yield load, prometheus
 
 

@@ -1,8 +1,8 @@
 """Receives webhooks in a process of its own, which a test may slow down, make answer 500, kill and start again.
 
 `python -m tests.support.receiver PORT FOLDER`: every request becomes a line of `FOLDER/requests.jsonl` before it is
-answered; `FOLDER/mode` says how: a status ("200", "500"), or "slow" (no answer for ten seconds). Bodies are kept as
-text.
+answered; `FOLDER/mode` says how: a status ("200", "500"; "500 donePlay": only where the body has that word, else 200),
+or "slow" (no answer for ten seconds). Bodies are kept as text.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def serve(port: int, folder: Path) -> None:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             mode = (folder / "mode").read_text()
-            status = 0 if mode == "slow" else int(mode)
+            code, _, only = mode.partition(" ")
+            status = 0 if mode == "slow" else int(code) if only.encode() in body else 200
             noted = {"headers": dict(self.headers), "body": body.decode(), "status": status}
             os.write(line, json.dumps(noted).encode() + b"\n")
             if mode == "slow":
