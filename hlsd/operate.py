@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -111,7 +112,7 @@ def events(
     config_file: ConfigFile = None,
 ) -> None:
     """Print what happened on a running server."""
-    with _client(url, token, config_file) as client:
+    with _client(url, token, config_file) as client, _until_ctrl_c():
         shown, after = _told(client.latest, lines)
         while True:
             for event in shown:
@@ -137,6 +138,13 @@ def _told(ask: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         return ask(*given, **named)
     except Refused as error:
         fail(str(error), 1)
+
+
+@contextmanager
+def _until_ctrl_c() -> Iterator[None]:
+    """Ctrl-C ends what goes on and on, in order, with the shell's status for it."""
+    try:
+        yield
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
@@ -157,21 +165,18 @@ def _show(
         else:
             console.print(table(rows))
 
-    with client:
+    with client, _until_ctrl_c():
         if not watch:
             once()
             return
-        try:
-            if as_json or not console.is_terminal:
-                while True:
-                    once()
-                    time.sleep(_PAUSE)
-            with Live(table(_told(look)), console=console, auto_refresh=False, screen=True) as live:
-                while True:
-                    time.sleep(_PAUSE)
-                    live.update(table(_told(look)), refresh=True)
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+        if as_json or not console.is_terminal:
+            while True:
+                once()
+                time.sleep(_PAUSE)
+        with Live(table(_told(look)), console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                time.sleep(_PAUSE)
+                live.update(table(_told(look)), refresh=True)
 
 
 def _table(title: str, columns: Iterable[tuple[str, bool]]) -> Table:

@@ -121,7 +121,8 @@ def test_events_are_followed_as_they_happen(server: HlsdServer, film: tuple[Film
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HLSD_")}
     with log.open("wb") as out:
         following = subprocess.Popen(
-            [sys.executable, "-m", "hlsd", "events", "--follow"],
+            # A shell starts what runs behind it with SIGINT ignored, and that is inherited: a terminal does not.
+            ["env", "--default-signal=INT", sys.executable, "-m", "hlsd", "events", "--follow"],
             cwd=CHECKOUT,
             env={**clean, "HLSD_URL": f"http://127.0.0.1:{server.http_port}"},
             stdout=out,

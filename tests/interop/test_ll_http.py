@@ -310,10 +310,23 @@ def test_se04_all_viewers_share_playlist_and_media(place: Place) -> None:
 
 
 def test_se05_a_forged_session_is_refused_in_words(place: Place) -> None:
-    # 401 or 403, readable by the page, and nothing that looks like a playlist.
-    for path in ("~x/index.m3u8", "~" + "A" * 22 + "%00/index.m3u8", "~/index.m3u8"):
+    # Readable by the page, and nothing that looks like a playlist.
+    name = "/".join(place.segment.path.split("/")[-2:])
+    for path in (f"~x/{name}", f"~{'A' * 36}/{name}", "~" + "A" * 22 + "%00/index.m3u8", "~/index.m3u8"):
         answer = place.client.get(place.media.join(f"../{path}"), headers=ORIGIN)
         assert answer.status_code in {400, 403, 404}, path
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "EXTM3U" not in answer.text
         assert answer.headers["content-type"].startswith("text/plain")
+
+
+def test_se05_a_playlist_under_a_forged_session_leads_to_one_of_the_servers_own(place: Place) -> None:
+    # "Unknown/expired id … on a playlist: treat as create (auth again), answer with a fresh sid" (rule 13).
+    for forged in ("x", "A" * 36):
+        answer = place.client.get(place.media.join(f"../~{forged}/index.m3u8"), headers=ORIGIN, follow_redirects=False)
+        assert answer.status_code == httpx.codes.FOUND
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.content == b""
+        led = place.media.join(answer.headers["location"])
+        assert led.path not in {place.media.path, place.media.join(f"../~{forged}/index.m3u8").path}
+        assert place.client.get(led).text.startswith("#EXTM3U")

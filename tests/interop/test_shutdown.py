@@ -84,16 +84,19 @@ def test_sigterm_tells_the_end_of_every_viewer_before_the_process_is_gone(films:
     }
     publisher = ENCODERS["ffmpeg-current"]
     recordings = [Recording() for _ in range(5)]
-    with HlsdServer(tmp_path, env=env) as server, ThreadPoolExecutor(len(recordings)) as pool:
-        with publisher.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log"):
-            played = [
-                pool.submit(follow, server.hls("cam"), seconds=60, until=lambda one: len(one.faults) > 2, recording=one)
-                for one in recordings
-            ]
-            wait_for("segments for all", lambda: all(one.segments for one in recordings))
-            server.stop()
-            for one in played:
-                one.exception(30)
+    with (
+        HlsdServer(tmp_path, env=env) as server,
+        ThreadPoolExecutor(len(recordings)) as pool,
+        publisher.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log"),
+    ):
+        played = [
+            pool.submit(follow, server.hls("cam"), seconds=60, until=lambda one: len(one.faults) > 2, recording=one)
+            for one in recordings
+        ]
+        wait_for("segments for all", lambda: all(one.segments for one in recordings))
+        server.stop()
+        for one in played:
+            one.exception(30)
     events = [json.loads(line) for line in told.read_text().splitlines()]
     started = {one["id"] for one in events if one["action"] == "postPlay"}
     ends = [one for one in events if one["action"] == "donePlay"]
