@@ -46,6 +46,8 @@ class Stream:
         self.stats = StreamStats()
         self.tracks: Tracks | None = None
         self.outputs: dict[str, Output] = {}
+        self.fed: tuple[Output, ...] = ()
+        """The outputs as they are fed: made when one comes or goes, not for each unit."""
         self.hold: Hold | None = None
         self.announced: Callable[[Stream], None] | None = None
         """Told once, when the first tracks are known."""
@@ -61,12 +63,14 @@ class Stream:
     def attach(self, room: str, output: Output) -> None:
         """Feeds `output` from now on."""
         self.outputs[room] = output
+        self.fed = tuple(self.outputs.values())
         if self.tracks is not None:
             output.tracks(self.tracks)
 
     def detach(self, room: str) -> None:
         """Feeds that room's output no more; nothing happens if there is none."""
         self.outputs.pop(room, None)
+        self.fed = tuple(self.outputs.values())
 
     def publish(self, request: PublishRequest, now: float, ended: Callable[[Hold, str], None]) -> Hold:
         """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
@@ -75,7 +79,7 @@ class Stream:
         self._move(State.LIVE, now)
         self.stats.publishes += 1
         if self.stats.publishes > 1:
-            for output in tuple(self.outputs.values()):
+            for output in self.fed:
                 output.jump()
         return self.hold
 
@@ -87,14 +91,14 @@ class Stream:
         hold.revoke()
         self._next_origin = hold.last_dts + TICKS // 10
         self._move(State.GRACE, now)
-        for output in tuple(self.outputs.values()):
+        for output in self.fed:
             output.pause()
 
     def finish(self, now: float) -> None:
         """Nobody will publish into this run any more."""
         self.release(now)
         self._move(State.ENDED, now)
-        for output in tuple(self.outputs.values()):
+        for output in self.fed:
             output.end()
 
     def measure(self, now: float) -> None:
@@ -146,7 +150,7 @@ class Hold:
             return
         first = stream.tracks is None
         stream.tracks = tracks
-        for output in tuple(stream.outputs.values()):
+        for output in stream.fed:
             output.tracks(tracks)
         if first and stream.announced is not None:
             stream.announced(stream)
@@ -156,24 +160,25 @@ class Hold:
         stream = self.stream
         if stream is None:
             return
-        if unit.kind is Kind.VIDEO:
-            stats = stream.stats
+        kind, dts, _, key, _, _, arrived = unit
+        stats = stream.stats
+        if kind is Kind.VIDEO:
             stats.video_frames += 1
-            if unit.key:
-                if stats.last_key >= 0 and unit.dts > stats.last_key:
-                    stats.keyframe_interval = (unit.dts - stats.last_key) / TICKS
-                stats.last_key = unit.dts
+            if key:
+                if stats.last_key >= 0 and dts > stats.last_key:
+                    stats.keyframe_interval = (dts - stats.last_key) / TICKS
+                stats.last_key = dts
         else:
-            stream.stats.audio_frames += 1
-        stream.stats.last_unit = unit.arrived
-        self.last_dts = max(self.last_dts, unit.dts)
-        for output in tuple(stream.outputs.values()):
+            stats.audio_frames += 1
+        stats.last_unit = arrived
+        self.last_dts = max(self.last_dts, dts)
+        for output in stream.fed:
             output.unit(unit)
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
         if self.stream is not None:
-            for output in tuple(self.stream.outputs.values()):
+            for output in self.stream.fed:
                 output.jump()
 
     def received(self, size: int) -> None:
