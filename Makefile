@@ -17,7 +17,7 @@ run: $(VENV)/.run web-modules       ## set up what is missing, then serve (ARGS=
 demo: $(VENV)/.run web-modules      ## serve, and publish a moving test picture to it
 	@exec $(BIN)/hlsd demo $(ARGS)
 
-test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name")
+test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=no: installs nothing by apt)
 	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)
 
 check: $(VENV)/.dev           ## lint, format, types, imports, the configuration file
@@ -27,7 +27,7 @@ check: $(VENV)/.dev           ## lint, format, types, imports, the configuration
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hlsd check -c conf/hlsd.toml > /dev/null
 
-bench: $(VENV)/.dev           ## CPU and memory a stream, beside nginx-rtmp
+bench: $(VENV)/.dev           ## measure again what docs/bench says (ARGS="ingest --quick")
 	@$(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/.dev          ## put the sources into shape

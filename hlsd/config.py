@@ -28,7 +28,7 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.errors import ConfigError
 from hlsd.flv.settings import FlvSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
-from hlsd.log import clean
+from hlsd.log import MASK, clean
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
 from hlsd.relay.settings import RelaySettings
@@ -45,7 +45,6 @@ OTHER_VARIABLES: Final = {
 }
 """What else may be in the environment under our prefix."""
 
-MASK: Final = "********"
 INSTALLED_FILE: Final = Path("/etc/hlsd/hlsd.toml")
 
 

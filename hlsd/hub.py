@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from hlsd.events import Action, Bus, Event
+from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import (
     Denial,
     Gate,
@@ -25,7 +26,7 @@ from hlsd.ports import (
     RefuseCode,
     StreamSummary,
 )
-from hlsd.publisher import Publisher, address, codecs_of, facts_of
+from hlsd.publisher import Publisher, address, facts_of
 from hlsd.stats import Stats
 from hlsd.stream import Hold, State, Stream
 
@@ -304,7 +305,7 @@ class Hub:
                 self._drop(stream, reason, self._clock.monotonic())
 
         publisher.stream_id = stream.id
-        publisher.codec = codecs_of(stream.tracks)
+        publisher.codec = codecs_attribute(stream.tracks)
         publisher.next_update = self._clock.monotonic() + self._update_interval
         publisher.admitted(close)
         self._publishers[key] = publisher
@@ -313,20 +314,20 @@ class Hub:
 
     def _announced(self, stream: Stream) -> None:
         publisher = self._publishers[stream.app, stream.name]
-        publisher.codec = codecs_of(stream.tracks)
+        publisher.codec = codecs_attribute(stream.tracks)
         self._started.add(stream.id)
         self._tell_stream(Action.STREAM_START, stream, publisher, 1)
 
     def _update(self, publisher: Publisher, stream: Stream, now: float) -> None:
         if self._update_interval and now >= publisher.next_update:
             publisher.next_update = now + self._update_interval
-            publisher.codec = codecs_of(stream.tracks)
+            publisher.codec = codecs_attribute(stream.tracks)
             self._tell(Action.UPDATE_PUBLISH, publisher, stream)
 
     def _done(self, stream: Stream, reason: str) -> None:
         publisher = self._publishers[stream.app, stream.name]
         publisher.over()
-        publisher.codec = codecs_of(stream.tracks)
+        publisher.codec = codecs_attribute(stream.tracks)
         self._tell(Action.DONE_PUBLISH, publisher, stream, reason)
 
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
@@ -354,7 +355,7 @@ class Hub:
             at=at,
             over=action is Action.STREAM_STOP,
             received=stream.stats.received_bytes,
-            codec=codecs_of(stream.tracks),
+            codec=codecs_attribute(stream.tracks),
             reason=reason,
         )
         facts["user_id"] = publisher.user_id
@@ -445,7 +446,7 @@ class Hub:
         return StreamSummary(
             app=stream.app,
             name=stream.name,
-            codecs=codecs_of(tracks),
+            codecs=codecs_attribute(tracks),
             width=video.width if video else 0,
             height=video.height if video else 0,
             frame_rate=self._hls[stream.app, stream.name].frame_rate if video else 0.0,

@@ -211,7 +211,7 @@ class Output(Protocol):
 class Rendering:
     """A playlist at one version: rendered once, gzipped once, shared by every viewer.
 
-    `etag` is a strong validator with its quotes; `max_age` in seconds is what the un-blocked answer may say.
+    `etag` is a strong validator with its quotes.
     """
 
     body: bytes

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable, Mapping
 
 from hlsd.events import Action, Event
-from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, PublishRequest
 
 REJECTED = Denial(403, "not allowed", "rejected")
@@ -164,10 +163,3 @@ def facts_of(  # noqa: PLR0913 - an event has as many
 def address(ip: str, port: int) -> str:
     """`192.0.2.7:51234`, `[::1]:60116`: as Node-Media-Server writes it."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
-def codecs_of(tracks: Tracks | None) -> str:
-    """The CODECS of the tracks, video first; empty where there are none."""
-    if tracks is None:
-        return ""
-    return ",".join(track.codec_string for track in (tracks.video, tracks.audio) if track is not None)

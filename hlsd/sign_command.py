@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from hlsd import config
 from hlsd.errors import ConfigError
-from hlsd.options import ConfigFile
+from hlsd.options import ConfigFile, fail
 from hlsd.quantities import parse_duration
 from hlsd.sessions.auth import sign, tokens
 from hlsd.sessions.auth.settings import AuthRules
@@ -43,20 +43,20 @@ def sign_command(
 ) -> None:
     """Print a URL for OBS, ffmpeg or a player that this server lets in for a while."""
     if action not in {"play", "publish"}:
-        _fail(f"sign: what for? play or publish, not {action}")
+        fail(f"sign: what for? play or publish, not {action}", 2)
     found = _PATH.fullmatch(sign.stream_path(path))
     if found is None or ".." in path:
-        _fail(f"sign: PATH should be APP/STREAM, such as live/cam; it is {path}")
+        fail(f"sign: PATH should be APP/STREAM, such as live/cam; it is {path}", 2)
     app, name = found.groups()
     try:
         settings = config.load(config_file or config.default_path(), os.environ, {})
         seconds = parse_duration(ttl)
     except (ConfigError, ValueError) as error:
-        _fail(f"sign: {error}")
+        fail(f"sign: {error}", 2)
     if not isinstance(seconds, int | float) or not 0 < seconds <= _MOST:
-        _fail("sign: --ttl should be above 0 and at most 3650d")
+        fail("sign: --ttl should be above 0 and at most 3650d", 2)
     if user is not None and not token:
-        _fail("sign: --user needs --jwt: a sign names nobody")
+        fail("sign: --user needs --jwt: a sign names nobody", 2)
     secret = _secret(settings.auth.rules(app), secret_env, token=token)
     expires = int(time.time() + seconds)
     where = f"/{app}/{name}"
@@ -75,15 +75,10 @@ def _secret(rules: AuthRules, variable: str | None, *, token: bool) -> str:
     if variable is not None:
         secret = os.environ.get(variable, "")
         if not secret:
-            _fail(f"sign: the variable {variable} is not set")
+            fail(f"sign: the variable {variable} is not set", 2)
         return secret
     secrets = rules.jwt_secrets if token else rules.secrets
     if not secrets:
-        _fail(f"sign: no secret: set auth.{'jwt_secrets' if token else 'secrets'}, or name a variable by --secret-env")
+        key = "jwt_secrets" if token else "secrets"
+        fail(f"sign: no secret: set auth.{key}, or name a variable by --secret-env", 2)
     return secrets[0].get_secret_value()
-
-
-def _fail(text: str) -> NoReturn:
-    for line in text.splitlines():
-        typer.echo(f"hlsd: {line}", err=True)
-    raise typer.Exit(2)

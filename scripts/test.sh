@@ -12,11 +12,12 @@ run() {
 }
 # Pure, or their own server on loopback: they keep the cores busy.
 run -n "${JOBS:-2}" tests --ignore tests/interop --ignore tests/fault "$@"
-# Real encoders and players at the pace of the clock: more of them than cores. A file stays in one process.
+# Real encoders and players at the pace of the clock, which leave the cores idle for two thirds of the time: twice as
+# many as cores. A file stays in one process.
 browsers=$(grep -rlE '^from tests\.support import browser|^from tests\.support\.browser' tests/interop)
 for file in $browsers; do leave="${leave:-} --ignore $file"; done
 # shellcheck disable=SC2086
-run -n "$((${JOBS:-2} + 1))" --dist loadfile tests/interop tests/fault ${leave:-} "$@"
+run -n "$((${JOBS:-2} * 2))" --dist loadfile tests/interop tests/fault ${leave:-} "$@"
 # A browser that has to share the cores stalls for reasons that are not ours.
 # shellcheck disable=SC2086
 run ${browsers:-tests/interop} "$@"

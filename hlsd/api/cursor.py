@@ -18,8 +18,6 @@ from hlsd.api.problems import ApiError, Code
 
 SLICE = 500
 """Entries looked at in one turn of the event loop: one or two milliseconds."""
-MAX_CURSOR = 1024
-"""Characters."""
 
 Key = tuple[Any, ...]
 T = TypeVar("T")

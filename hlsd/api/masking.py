@@ -11,8 +11,8 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from hlsd.events import MASK as PART
 from hlsd.events import SECRETS
+from hlsd.log import MASK
 
-MASK = "********"
 _SECRET_KEYS = frozenset(("secret", "secrets", "password", "token", "hash"))
 """Keys of tables whose values are masked even where the model does not say that they are secret."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)

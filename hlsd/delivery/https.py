@@ -22,9 +22,10 @@ from hlsd.delivery import http2_headers
 from hlsd.delivery.certificate import Certificate
 from hlsd.delivery.http2_connection import Http2Connection, Road
 from hlsd.delivery.https_settings import HttpsSettings
-from hlsd.delivery.server import MAX_BACKLOG, Log, listen
+from hlsd.delivery.server import MAX_BACKLOG, Log
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.takeover import TakeableProtocol
+from hlsd.listening import listen
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -100,7 +101,7 @@ class HttpsServer:
             )
         certificate = Certificate(settings.cert, settings.key, alpn)
         context = certificate.context()
-        sock = listen(settings.bind, settings.port)
+        sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG)
         self._config.load()
         self._date()
         self._certificate = certificate

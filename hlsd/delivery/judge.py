@@ -1,7 +1,7 @@
 """Judges every request for a stream: the one place where it is decided what a player gets.
 
-Pure: a request and the streams of this instant in, an answer out; no sockets, no waiting, no clock. Every road (ASGI,
-and whatever is faster) asks here, so all of them answer alike. An answer is bytes (`Reply`), or what to wait for before
+Pure: a request and the streams of this instant in, an answer out; no sockets, no waiting, no clock. Every road (fast
+path, ASGI, HTTP/2) asks here, so all of them answer alike. An answer is bytes (`Reply`), or what to wait for before
 asking again (`Hold…`), or `Fall`: not a stream's business.
 
 The order of decisions for a media playlist is that of draft-pantos-hls-rfc8216bis §6.2.5: authorised, ended, directives

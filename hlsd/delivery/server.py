@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import socket
 from functools import partial
 from time import monotonic
@@ -30,6 +28,7 @@ from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
+from hlsd.listening import listen
 from hlsd.stats import Stats
 
 MAX_BACKLOG = 2048
@@ -48,30 +47,6 @@ class Log(Protocol):
     def warning(self, event: str, **facts: object) -> object:
         """States a fact that someone should look at."""
         ...
-
-
-def listen(bind: str, port: int) -> socket.socket:
-    """A socket bound to `bind:port`; `::` takes IPv4 too.
-
-    Raises:
-        OSError: the address is taken, not this machine's, or not permitted; the text names it.
-    """
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    # asyncio switches Nagle off only where the socket says TCP by name: 40 ms an answer
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind((bind, port))
-        sock.listen(MAX_BACKLOG)  # now, not when serving begins: two binds may succeed, a second listen does not
-    except (OSError, OverflowError) as error:
-        sock.close()
-        number = getattr(error, "errno", None) or errno.EINVAL
-        place = f"[{bind}]:{port}" if ":" in bind else f"{bind}:{port}"
-        raise OSError(number, f"cannot listen for HTTP on {place}: {os.strerror(number)}") from error
-    sock.setblocking(False)
-    return sock
 
 
 class HttpServer:
@@ -96,7 +71,7 @@ class HttpServer:
         Raises:
             OSError: the address cannot be listened on.
         """
-        self._socket = listen(self._settings.bind, self._settings.port)
+        self._socket = listen("http.port", self._settings.bind, self._settings.port, MAX_BACKLOG)
         self.port = self._socket.getsockname()[1]
         self._hot = hot = self.hot_path()
         config = uvicorn.Config(

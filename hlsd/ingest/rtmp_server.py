@@ -21,6 +21,7 @@ from hlsd.ingest.rounds import Rounds
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
+from hlsd.listening import refusal
 from hlsd.ports import Admission
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
@@ -138,8 +139,7 @@ class RtmpServer:
                 ssl_handshake_timeout=self.limits.handshake_timeout if context else None,
             )
         except OSError as error:
-            why = error.strerror or str(error)
-            raise ConfigError(f"{key} = {port} on {self.settings.bind!r} cannot be opened: {why}") from error
+            raise ConfigError(refusal(key, self.settings.bind, port, error)) from error
         self._servers.append(server)
         return cast(int, server.sockets[0].getsockname()[1])
 

@@ -84,6 +84,8 @@ def with_parameter_sets(codec: VideoCodec, track: VideoTrack | None, found: tupl
     return h265.make_track(h265.merge(current, found))
 
 
-def codecs_attribute(tracks: Tracks) -> str:
-    """The CODECS attribute of a rendition with these tracks (MV03): video first."""
+def codecs_attribute(tracks: Tracks | None) -> str:
+    """The CODECS attribute of a rendition with these tracks (MV03): video first; empty where there are none."""
+    if tracks is None:
+        return ""
     return ",".join(track.codec_string for track in (tracks.video, tracks.audio) if track is not None)

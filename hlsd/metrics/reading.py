@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 
 from hlsd import __version__
+from hlsd.media.codecs import codecs_attribute
 from hlsd.metrics import names
 from hlsd.metrics.exposition import Counts, Family, Row
 from hlsd.metrics.names import Spec
@@ -247,9 +248,9 @@ class Reader:
                 yield names.KEYFRAMES, (), stats.keyframe_interval
             if tracks.audio is not None:
                 yield names.FRAMES, ("audio",), stats.audio_frames
-            codec = ",".join([track.codec_string for track in (tracks.video, tracks.audio) if track is not None])
             container = "fmp4" if output.counts["fmp4"] else "ts"
-            yield names.INFO, (codec, container, hold.request.protocol if hold is not None else ""), 1
+            way = hold.request.protocol if hold is not None else ""
+            yield names.INFO, (codecs_attribute(tracks), container, way), 1
             yield names.FRAME_RATE, (), round(output.frame_rate, 3)
         yield names.FORCED, (), output.forced_cuts
         for kind, count in output.counts.items():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import socket
 from typing import Protocol
 
 import uvicorn
 from starlette.applications import Starlette
 
+from hlsd.listening import listen
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.settings import MetricsSettings
@@ -47,7 +46,7 @@ class MetricsRoom:
         settings = self._settings
         routes = self._exporter.routes(own_port=True)
         if routes:
-            self._socket = _listen(settings.bind, settings.port)
+            self._socket = listen("metrics.port", settings.bind, settings.port, 16)
             self.port = self._socket.getsockname()[1]
             config = uvicorn.Config(
                 Starlette(routes=routes),
@@ -78,18 +77,3 @@ class MetricsRoom:
         await self._ticking
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.shutdown(sockets=[self._socket] if self._socket else None), deadline)
-
-
-def _listen(bind: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((bind, port))
-        sock.listen(16)
-    except (OSError, OverflowError) as error:
-        sock.close()
-        number = getattr(error, "errno", None) or errno.EINVAL
-        raise OSError(number, f"cannot listen for metrics on {bind}:{port}: {os.strerror(number)}") from error
-    sock.setblocking(False)
-    return sock

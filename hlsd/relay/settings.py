@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from hlsd.log import MASK
 from hlsd.quantities import MIB, Duration, Size
 from hlsd.relay.address import Format, masked
 from hlsd.relay.guard import HostList
@@ -80,7 +81,7 @@ class RelayRule(BaseModel):
             elif key == "urls":
                 value = [masked(url) for url in value]
             elif key in {"password", "sign_secret", "user"}:
-                value = "********" if value else ""
+                value = MASK if value else ""
             found[key] = value
         return {key: found[key] for key in type(self).model_fields if key in found}
 

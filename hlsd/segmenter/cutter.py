@@ -95,11 +95,6 @@ class Cutter:
         """Segments that had to begin at an ordinary frame."""
 
     @property
-    def frame_duration(self) -> int:
-        """The leading track's latest frame duration, ticks."""
-        return self._frame[self._lead]
-
-    @property
     def open_bytes(self) -> int:
         """Payload bytes held for the part under way."""
         held = sum(len(unit.payload) for unit in self._held if unit is not None)

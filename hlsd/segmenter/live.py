@@ -1,16 +1,16 @@
-"""Serves the live window to whoever asks: renders each version once and wakes those who wait for the next.
+"""Serves the live window to whoever asks: renders each version once and tells those who watch of the next.
 
-Law: "Render first, then wake"; a version is rendered and gzipped at most once however many viewers ask; a waiter is an
-entry in a list, not a task or a timer of ours; the list is bounded by those who hold requests (delivery). The order of
-decisions on delivery directives is hls-rules §5 (DD01-DD08).
+Law: a version is rendered and gzipped at most once however many viewers ask. Who is kept waiting, and for how long, is
+delivery's business (`hlsd.delivery.holds`): here a request is judged early, late or ready, and nobody is held. The
+order of decisions on delivery directives is hls-rules §5 (DD01-DD08).
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from typing import TYPE_CHECKING
 
+from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
 from hlsd.ports import Lateness, Media, Rendering
 from hlsd.segmenter.playlist import LowLatency, Rates, media_playlist, multivariant_playlist
@@ -36,7 +36,6 @@ class Live:
         self._frame_rate: Callable[[], float] = float
         self._rates: Rates | None = None
         self._promises: LowLatency | None = None
-        self._waiters: dict[asyncio.Future[bool], Callable[[], bool]] = {}
         self._watchers: dict[Callable[[], None], None] = {}
         self.asked = False
         """Whether anybody has asked for anything; the segmenter takes it back to learn whether anybody still does."""
@@ -73,9 +72,8 @@ class Live:
         self._independent = False
 
     def changed(self) -> None:
-        """The window has a new version: wakes whoever it satisfies."""
+        """The window has a new version: tells whoever watches."""
         self._version += 1
-        self._release()
         self._tell()
 
     def left(self) -> None:
@@ -87,9 +85,6 @@ class Live:
         """The stream is gone from the server: every held request ends with nothing."""
         self.gone = True
         self.previous = None
-        for future in self._waiters:
-            if not future.done():
-                future.set_result(False)
         self._tell()
 
     # What delivery asks of it.
@@ -122,9 +117,7 @@ class Live:
     @property
     def about(self) -> tuple[str, str]:
         """The run's id, and the codecs as a multivariant playlist says them: what events tell of the stream."""
-        tracks = self._tracks
-        both = (tracks.video, tracks.audio) if tracks is not None else ()
-        return self._window.run, ",".join(track.codec_string for track in both if track is not None)
+        return self._window.run, codecs_attribute(self._tracks)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Calls `changed()` after each rise of `version` and once when the stream is gone."""
@@ -135,9 +128,9 @@ class Live:
         self._watchers.pop(changed, None)
 
     @property
-    def waiting(self) -> int:
-        """Who waits for the next version at this instant: those that watch hold requests."""
-        return len(self._waiters) + len(self._watchers)
+    def watched(self) -> bool:
+        """Whether the next version is waited for at this instant: only those watch who hold requests for it."""
+        return bool(self._watchers)
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
@@ -224,41 +217,6 @@ class Live:
         if wanted > there - 1 + self._advance_part_limit():
             return Lateness.TOO_FAR
         return Lateness.WAIT
-
-    async def until_playlist(self, timeout: float) -> bool:
-        """Waits until the first playlist exists; False after `timeout` seconds or when the stream is over."""
-        window = self._window
-        await self._until(lambda: window.target_duration > 0 or window.ended, timeout)
-        return window.target_duration > 0 and not self.gone
-
-    async def until(self, msn: int, part: int | None, timeout: float) -> bool:
-        """Waits until `lateness(msn, part)` is READY; False after `timeout` seconds or when the stream is removed."""
-        return await self._until(lambda: self.lateness(msn, part) is Lateness.READY, timeout)
-
-    async def until_media(self, run: str, name: str, timeout: float) -> bool:
-        """Waits until the hinted `{run}/{name}` is there; False if it will not come or as above (DD14)."""
-        await self._until(lambda: not self.expects(run, name), timeout)
-        return self.media(run, name) is not None
-
-    async def _until(self, satisfied: Callable[[], bool], timeout: float) -> bool:
-        if satisfied():
-            return True
-        if self.gone:
-            return False
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiters[future] = satisfied
-        try:
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            return False
-        finally:
-            del self._waiters[future]
-
-    def _release(self) -> None:
-        for future, satisfied in self._waiters.items():
-            if not future.done() and satisfied():
-                future.set_result(True)
 
     def _tell(self) -> None:
         for changed in tuple(self._watchers):

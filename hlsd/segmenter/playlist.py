@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ def media_playlist(window: Window, version: int, low_latency: LowLatency | None,
 
 def multivariant_playlist(tracks: Tracks, rates: Rates, variant: str, *, version: int, independent: bool) -> str:
     """The multivariant playlist of one muxed variant (MV13) whose media playlist is the URI `variant`."""
-    codecs = ",".join(track.codec_string for track in (tracks.video, tracks.audio) if track is not None)
-    attributes = [f"BANDWIDTH={rates.bandwidth}", f"AVERAGE-BANDWIDTH={rates.average_bandwidth}", f'CODECS="{codecs}"']
+    attributes = [
+        f"BANDWIDTH={rates.bandwidth}",
+        f"AVERAGE-BANDWIDTH={rates.average_bandwidth}",
+        f'CODECS="{codecs_attribute(tracks)}"',
+    ]
     if tracks.video is not None:
         attributes.append(f"RESOLUTION={tracks.video.width}x{tracks.video.height}")
         if rates.frame_rate > 0:

@@ -235,7 +235,7 @@ class Segmenter:
         writer = self._writer
         assert writer is not None
         for cut in cuts:
-            if self._quiet >= QUIET and not self.live.waiting:
+            if self._quiet >= QUIET and not self.live.watched:
                 self._add(cut, None)
             else:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
@@ -301,7 +301,7 @@ class Segmenter:
         window.finish()
         self.counts[self._kind] += 1
         self._stats.segment_duration[self._kind].observe(segment.duration / TICKS)
-        if self.live.asked or self.live.waiting:
+        if self.live.asked or self.live.watched:
             self._quiet = 0
             self.live.asked = False
         else:

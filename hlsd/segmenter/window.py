@@ -115,11 +115,6 @@ class Window:
         return self.segments[0].msn if self.segments else self._next_msn - (self.open is not None)
 
     @property
-    def next_msn(self) -> int:
-        """The number that the next new segment gets."""
-        return self._next_msn
-
-    @property
     def last_msn(self) -> int:
         """The number of the newest listed segment, finished or open; one below the first if there is none."""
         return self._next_msn - 1

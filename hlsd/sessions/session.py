@@ -230,11 +230,6 @@ class Session:
         return State.STARTED if self.started else State.OPENED
 
     @property
-    def started_at(self) -> float:
-        """When media began, seconds since the epoch; 0 if it has not."""
-        return self.started + self.epoch if self.started else 0.0
-
-    @property
     def last_at(self) -> float:
         """When the last byte went out, seconds since the epoch."""
         return self.last + self.epoch

@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-SID_LENGTH = 28
 MIN_KEY = 16
 
 _SHAPE = re.compile(rb"[A-Za-z0-9_-]{28}")

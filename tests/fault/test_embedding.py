@@ -92,7 +92,7 @@ async def test_a_program_of_ones_own_starts_and_stops_it_in_its_loop(tmp_path: P
         async with asyncio.timeout(20):
             await gone.wait()
         push.abort()
-        with pytest.raises(HlsdError, match="cannot be opened"):
+        with pytest.raises(HlsdError, match="cannot listen on"):
             await Server(settings).start()
     assert [word.partition(" ")[0] for word in told] == ["post", "done"]
     assert len({word.partition(" ")[2] for word in told}) == 1

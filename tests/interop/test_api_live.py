@@ -135,7 +135,7 @@ def test_events_are_followed_as_they_happen(server: HlsdServer, film: tuple[Film
             api(server, "streams/live/follow", "DELETE")
             wait_for("its end", lambda: any("donePublish" in line for line in said(log, "/live/follow")))
         following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 130
+        assert following.wait(30) == 130
     finally:
         following.kill()
         following.wait(5)

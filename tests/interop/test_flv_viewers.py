@@ -17,7 +17,6 @@ import pytest
 
 from hlsd.media import flv
 from hlsd.media.flv import FileReader
-from tests.support import browser as browsers
 from tests.support.encoders import ENCODERS, current_ffmpeg
 from tests.support.footage import Film
 from tests.support.packets import Packet, Packets, compare, read_packets
@@ -155,25 +154,6 @@ def test_a_viewer_has_a_picture_at_once(films: Path, tmp_path: Path) -> None:
     assert second[0].key
     assert second[0].body == first[0].body
     assert len(second) >= 25  # in one write
-
-
-def test_chromium_plays_by_http_by_websocket_and_on_the_page(films: Path, tmp_path: Path) -> None:
-    # mpegts.js from another origin, as flv.js-era pages use it, and our own page, which tells the latency.
-    why = browsers.missing("chromium")
-    if why:
-        pytest.skip(why)
-    with on_air((films, tmp_path), Film(seconds=60), to_the_end=False) as (server, _):
-        for scheme in ("http", "ws"):
-            report = browsers.play(flv_url(server).replace("http", scheme, 1), "chromium", "mpegts", 3)
-            said = {key: report[key] for key in ("played", "first_frame", "errors", "media_error", "console")}
-            assert report["errors"] == [], said
-            assert report["played"] > 0.5, said
-            assert report["decoded"] > 10, said
-        report = browsers.play(server.page("cam") + "?way=flv", "chromium", "page", 4)
-    assert report["errors"] == [], report
-    assert report["page"]["engine"].startswith("mpegts.js"), report["page"]
-    assert report["page"]["latency"] is not None, report["page"]
-    assert report["played"] > 0.5, report
 
 
 async def _tags_of(reader: asyncio.StreamReader) -> list[tuple[int, int]]:

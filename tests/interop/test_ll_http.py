@@ -174,12 +174,13 @@ def test_ht07_ht08_head_is_get_without_a_body_and_lengths_are_right(place: Place
         assert head.headers.get("content-type") == get.headers.get("content-type"), kind
         if kind in {"segment", "part"}:
             assert head.headers["content-length"] == get.headers["content-length"]
-    now = parse(place.client.get(place.media).text)
     began = time.monotonic()
-    place.client.head(place.media.copy_with(query=f"_HLS_msn={now.edge[0] + 1}".encode()))
-    hint = re.findall(r'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', now.text)[0]
-    place.client.head(place.media.join(hint))
-    assert time.monotonic() - began < 0.5
+    for _ in range(3):
+        now = parse(place.client.get(place.media).text)
+        place.client.head(place.media.copy_with(query=f"_HLS_msn={now.edge[0] + 1}".encode()))
+        hint = re.findall(r'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', now.text)[0]
+        place.client.head(place.media.join(hint))
+    assert time.monotonic() - began < 2.0  # three that wait would wait for two whole segments at least
 
 
 def test_ht09_what_is_not_there_is_404_at_once(place: Place) -> None:
@@ -202,7 +203,7 @@ def test_ht09_what_is_not_there_is_404_at_once(place: Place) -> None:
         assert answer.status_code in {400, 404}, url
         assert len(answer.content) < 200
         assert "EXTM3U" not in answer.text
-        assert time.monotonic() - began < 0.5, url
+        assert time.monotonic() - began < 3.0, url  # holds end after three target durations
 
 
 def test_ht10_ranges_of_media(place: Place) -> None:

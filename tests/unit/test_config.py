@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hlsd import config
 from hlsd.errors import ConfigError
+from hlsd.log import MASK
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -154,7 +155,7 @@ def test_secrets_are_masked_in_listing_and_errors(monkeypatch: pytest.MonkeyPatc
 
     listing = config.listing(config.Configuration(_Settings(server=shown), {}))  # type: ignore[arg-type]
     assert "hunter" not in listing
-    assert f'password = "{config.MASK}"' in listing
+    assert f'password = "{MASK}"' in listing
     (told,) = problems(None, {"HLSD_SERVER__PASSWORD": "abc"})
     assert "server.password" in told
     assert "abc" not in told

@@ -18,7 +18,6 @@ from hlsd.ingest.rtmp.handshake import ClientHandshake
 
 AUDIO_CSID = 4
 VIDEO_CSID = 6
-DATA_CSID = 4
 
 _URL = re.compile(r"(rtmps?)://([^/?#]+)/([^/?#]+)/([^#]+)", re.ASCII)
 _CONNECT = 1.0

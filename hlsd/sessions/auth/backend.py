@@ -75,7 +75,6 @@ class Backend:
         self._log = structlog.get_logger()
         self.questions = 0
         """Requests sent."""
-        self.unanswered = 0
 
     async def ask(self, asked: Asked, held: Pass | None = None) -> Pass | Fault:
         """The back end's verdict; `held` is what a viewer was let in with who is here already."""
@@ -148,7 +147,6 @@ class Backend:
 
     def _without(self, last: Pass | None, why: str) -> Pass | Fault:
         """The verdict without an answer."""
-        self.unanswered += 1
         if why:
             self._log.warning("auth callback unanswered", reason=why, rule=self._line.on_error)
         if self._line.on_error == "stale" and last is not None:

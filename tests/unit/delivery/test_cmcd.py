@@ -90,7 +90,7 @@ def test_nothing_that_is_sent_raises(raw: bytes) -> None:
 def test_a_hostile_report_is_not_worth_sending() -> None:
     # No pattern here may take more than linear time.
     for raw in (b"a" * MAX_REPORT, b"a=" * 1024, b'a="' + b"\\" * 2000, b"," * MAX_REPORT, b'a="\\"' * 400):
-        begun = time.perf_counter()
+        begun = time.process_time()
         parse(raw)
         stalled(raw)
-        assert time.perf_counter() - begun < 0.5
+        assert time.process_time() - begun < 0.5

@@ -137,7 +137,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
     )
     await first.start()
     try:
-        with pytest.raises(OSError, match="cannot listen for metrics on"):
+        with pytest.raises(OSError, match="cannot listen on"):
             await second.start()
     finally:
         await first.stop()

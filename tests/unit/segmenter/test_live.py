@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import re
 
@@ -185,125 +184,65 @@ def test_bandwidth_has_head_room_over_the_peak() -> None:
     assert b"BANDWIDTH=1920,AVERAGE-BANDWIDTH=1600," in answer
 
 
-async def settle() -> None:
-    """Lets every task that can run do so."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-async def test_held_requests_are_released_together_by_what_they_wait_for() -> None:
-    """DD01, DD14, DD16: the reload and the hinted part by the same event; who waits for more stays."""
+def test_the_reload_and_the_hinted_part_are_ready_with_the_same_version() -> None:
+    """DD01, DD14, DD16: whoever holds both is told once, and then both are there; who wants more waits on."""
     window, live = under_way(2)
-    run, name = window.hint.split("/")
-    waits = [live.until(109, 2, 5), live.until_media(run, name, 5), live.until(109, 3, 5), live.until(110, None, 5)]
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    await settle()
-    assert live.waiting == 4
+    hint = window.hint.split("/")
+    seen: list[tuple[Lateness, bool, Lateness]] = []
+    live.watch(lambda: seen.append((live.lateness(109, 2), live.media(*hint) is not None, live.lateness(109, 3))))
+    assert live.lateness(109, 2) is Lateness.WAIT
+    assert live.expects(*hint)
     window.append(b"x", 45_000, independent=False)
     live.changed()
-    await settle()
-    assert [task.done() for task in tasks] == [True, True, False, False]
-    assert live.waiting == 2
-    window.append(b"x", 45_000, independent=False)
-    window.finish()
-    begin(window)
-    window.append(b"x", 45_000, independent=True)
-    live.changed()
-    assert await asyncio.gather(*tasks) == [True] * 4
-    assert live.waiting == 0
+    assert seen == [(Lateness.READY, True, Lateness.WAIT)]
 
 
-async def test_a_hinted_part_that_opens_the_next_segment_is_the_hinted_part() -> None:
+def test_a_hinted_part_that_opens_the_next_segment_is_the_hinted_part() -> None:
     """LL16: an early key frame answers the held request all the same."""
     window, live = under_way(2)
-    run, name = window.hint.split("/")
-    task = asyncio.create_task(live.until_media(run, name, 5))
-    await settle()
+    hint = window.hint.split("/")
     window.finish()
     live.changed()
-    await settle()
-    assert not task.done()
+    assert live.expects(*hint)
+    assert live.media(*hint) is None
     begin(window)
     window.append(b"x", 45_000, independent=True)
     live.changed()
-    assert await task
-    assert live.media(run, name) is not None
+    assert not live.expects(*hint)
+    assert live.media(*hint) is not None
 
 
-async def test_a_hinted_part_that_will_not_come_is_false_at_once() -> None:
+def test_a_hinted_part_that_will_not_come_is_not_expected() -> None:
     """DD14: "404 if it will not come"; EN01: the hint is withdrawn at the end."""
     window, live = under_way(2)
-    run, name = window.hint.split("/")
-    task = asyncio.create_task(live.until_media(run, name, 5))
-    await settle()
+    hint = window.hint.split("/")
     window.ended = True
     live.changed()
-    assert not await task
-    assert live.waiting == 0
+    assert not live.expects(*hint)
+    assert live.media(*hint) is None
 
 
-async def test_a_wait_is_over_when_its_time_is() -> None:
-    """DD09: and leaves nothing behind."""
+def test_who_watches_is_told_of_each_version_and_of_the_removal() -> None:
+    """R17: nothing is held for a stream that is gone, and nobody is told who no longer watches."""
     _, live = under_way()
-    assert not await live.until(110, None, 0.001)
-    assert not await live.until_media("r1", "p38.ts", 0.001)
-    assert live.waiting == 0
+    told: list[tuple[int, bool]] = []
 
+    def changed() -> None:
+        told.append((live.version, live.gone))
 
-async def test_a_request_whose_client_hangs_up_is_forgotten() -> None:
-    """DD17: "a disconnect frees them"."""
-    window, live = under_way()
-    task = asyncio.create_task(live.until(110, None, 60))
-    await settle()
-    assert live.waiting == 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert live.waiting == 0
-    window.append(b"x", 45_000, independent=False)
+    watched = [live.watched]
+    live.watch(changed)
+    watched.append(live.watched)
+    before = live.version
     live.changed()
-
-
-@pytest.mark.parametrize("how", ["end", "remove"])
-async def test_a_thousand_held_requests_end_with_the_stream(how: str) -> None:
-    """R17, DD09: answered at once with the ended playlist, or with nothing when the stream is removed."""
-    window, live = under_way()
-    tasks = [asyncio.create_task(live.until(109 + n % 3, n % 7 + 2, 60)) for n in range(1000)]
-    await settle()
-    assert live.waiting > 900
-    if how == "end":
-        window.ended = True
-        live.changed()
-    else:
-        live.remove()
-    results = await asyncio.gather(*tasks)
-    assert results.count(how == "end") > 900
-    assert live.waiting == 0
-    if how == "remove":
-        assert not await live.until(110, None, 60)
-
-
-async def test_who_waits_for_the_first_playlist_is_told_that_none_will_come() -> None:
-    """MV14, EN01: a publisher that leaves without a picture does not cost its viewers ten seconds."""
-    window = Window("r1", 100, ".ts", listed=6, max_bytes=10**9)
-    live = Live(window)
-    task = asyncio.create_task(live.until_playlist(60))
-    await settle()
-    window.ended = True
+    live.remove()
+    assert told == [(before + 1, False), (before + 1, True)]
+    live.unwatch(changed)
+    live.unwatch(changed)
+    assert watched == [False, True]
+    assert not live.watched
     live.changed()
-    assert not await task
-    assert live.waiting == 0
-
-
-async def test_who_waits_for_the_first_playlist_gets_it() -> None:
-    """MV14."""
-    window = Window("r1", 100, ".ts", listed=6, max_bytes=10**9)
-    live = Live(window)
-    task = asyncio.create_task(live.until_playlist(60))
-    await settle()
-    window.target_duration = 2
-    live.changed()
-    assert await task
-    assert await live.until_playlist(0.0)
+    assert len(told) == 2
 
 
 def test_the_ended_run_of_the_name_is_still_served() -> None:

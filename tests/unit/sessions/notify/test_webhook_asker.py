@@ -68,7 +68,8 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
     tmp_path: Path, world: World, fault: str, on_error: str
 ) -> None:
     """stale: who was let in before is let in again, a stranger is not (Flussonic's rule)."""
-    async with running(tmp_path, world, on_error=on_error, timeout=0.2) as here:
+    # Only where it is waited for, so that a busy machine is no fault of the receiver's.
+    async with running(tmp_path, world, on_error=on_error, timeout=1.0 if fault == "slow" else 20.0) as here:
         assert is_yes(await ask(here, question("192.0.2.1:1", u="1")))
         world.answer = lambda request: broken(request, fault)
         if fault == "slow":
@@ -80,9 +81,11 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
             world.handle = sleepy  # type: ignore[method-assign]
             assert here.notify._courier is not None
             here.notify._courier._client._transport = httpx.MockTransport(sleepy)
-        known = await ask(here, question("192.0.2.1:2", u="1"))
-        stranger = await ask(here, question("192.0.2.1:3", u="2"))
-        elsewhere = await ask(here, question("192.0.2.9:2", u="1"))
+        known, stranger, elsewhere = await asyncio.gather(
+            ask(here, question("192.0.2.1:2", u="1")),
+            ask(here, question("192.0.2.1:3", u="2")),
+            ask(here, question("192.0.2.9:2", u="1")),
+        )
     assert is_yes(known) == (on_error != "deny")
     assert is_yes(stranger) == is_yes(elsewhere) == (on_error == "allow")
     assert here.stats.events["prePlay", "failed"] == 3

@@ -1,0 +1,39 @@
+"""Opens the TCP sockets that rooms listen on; what cannot be had is one line: the setting, the address, the reason.
+
+A taken port is the most frequent mistake at a first start, so it is told alike wherever it happens.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+
+def listen(key: str, bind: str, port: int, backlog: int) -> socket.socket:
+    """A socket that listens on `bind:port`; `::` takes IPv4 too. `key` is the setting of the port.
+
+    Raises:
+        OSError: the address is taken, not this machine's, or not permitted; the text is `refusal`'s.
+    """
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    # asyncio switches Nagle off only where the socket says TCP by name: 40 ms an answer
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind((bind, port))
+        sock.listen(backlog)  # now, not when serving begins: two binds may succeed, a second listen does not
+    except (OSError, OverflowError) as error:
+        sock.close()
+        raise OSError(getattr(error, "errno", None) or errno.EINVAL, refusal(key, bind, port, error)) from error
+    sock.setblocking(False)
+    return sock
+
+
+def refusal(key: str, bind: str, port: int, error: Exception) -> str:
+    """Why nothing listens on `bind:port`: `http.port: cannot listen on 0.0.0.0:8000: Address already in use`."""
+    number = getattr(error, "errno", None)
+    place = f"[{bind}]:{port}" if ":" in bind else f"{bind}:{port}"
+    return f"{key}: cannot listen on {place}: {os.strerror(number) if number else error}"
