@@ -113,8 +113,11 @@ class Pages:
         if request.url.path != "/" and not _is_page(request.scope):  # `%2f` is a slash to the router, not to us
             return await self.missing(request)
         if request.url.path.endswith("/") and request.url.path != "/":
-            return RedirectResponse(request.url.path.rstrip("/"), 302, headers={"cache-control": "no-store"})
-        return self._send(request, self._shell, "no-cache")
+            bare = request.url.replace(scheme="", netloc="", path=request.url.path.rstrip("/"))
+            return RedirectResponse(str(bare), 302, headers={"cache-control": "no-store"})  # its signature stays
+        answer = self._send(request, self._shell, "no-cache")
+        answer.headers["vary"] = "Accept, Accept-Encoding"  # players are led to the playlist from the same address
+        return answer
 
     async def file(self, request: Request) -> Response:
         """A file of the pages: `/_/{name}`."""

@@ -121,11 +121,14 @@ def parse_path(path: bytes) -> Target | None:
         BadRequest: a name is not `^[A-Za-z0-9._~-]{1,128}$` after percent-decoding, or hides (`.`, `~`, `..`).
     """
     parts = [_decode(part) for part in path[1:].split(b"/")]
-    if parts[-1] == "" and len(parts) == 3:  # /{app}/{name}/
+    page = parts[-1] == "" and len(parts) == 3  # /{app}/{name}/, a page only: below a playlist its URIs would not hold
+    if page:
         parts.pop()
     for index, part in enumerate(parts):
         _check_name(part[1:] if index == 2 and part[:1] == "~" else part)
     match parts:
+        case [_, file] if page and file.endswith((".m3u8", *RESERVED_SUFFIXES)):
+            return None
         case [app, file] if file.endswith(RESERVED_SUFFIXES):
             return Target("foreign", app, file)
         case [app, file] if file.endswith(".m3u8") and len(file) > len(".m3u8"):

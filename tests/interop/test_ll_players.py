@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.interop.test_ll_directives import looping
@@ -68,6 +70,20 @@ def test_it_plays_near_the_live_edge(
         return stalls + browsers.faults(report, seconds, smooth=False, latency=latency)
 
     browsers.undisturbed(lambda _: browsers.play(url, browser, mode, seconds), wrong)
+
+
+def test_the_page_of_an_edge_makes_the_stream_come(server: HlsdServer, tmp_path: Path) -> None:
+    # Asking by HEAD, which fetches nothing for anybody, it waited for a stream that waited for a viewer.
+    why = browsers.missing("chromium")
+    if why:
+        pytest.skip(why)
+    rule = {"name": "edge", "mode": "pull", "match": "live/*", "url": server.rtmp("{stream}")}
+    with HlsdServer(tmp_path, low_latency=True, env={"HLSD_RELAY__RULES": json.dumps([rule])}) as edge:
+        assert httpx.head(edge.hls("h264")).status_code == 404
+        browsers.undisturbed(
+            lambda _: browsers.play(edge.page("h264"), "chromium", "page", 8.0),
+            lambda report: browsers.faults(report, 8.0, smooth=False),
+        )
 
 
 def test_mpv_plays_without_a_complaint(server: HlsdServer) -> None:

@@ -3,7 +3,8 @@
  *
  * States: idle, waiting (no such stream now; asked for again and again), starting, playing, stalled, blocked (the
  * browser wants a click first), unsupported. Every road out of a fault leads back to `waiting`, never to a dead page.
- * Waiting asks by HEAD, which makes no session on the server.
+ * Waiting for hls.js asks by GET, as a viewer does: a relay fetches the stream for it, and the answer is the viewer's
+ * session, so it goes to hls.js and is not asked for again. For other players it asks by HEAD, which makes no session.
  */
 
 const POLL = [800, 1000, 1500, 2000, 3000]; // ms between two questions whether the stream is there
@@ -12,6 +13,8 @@ const WINDOW = 10; // seconds of media over which the bit rate is told
 const FASTEST = 1.2; // playback rate at most while catching up: faster is heard
 const NEAR = 0.03; // seconds around the target latency that are left alone
 const SPARE = 0.2; // seconds of buffer that catching up must leave
+
+const FRESH = 5000; // ms in which hls.js must take up the session that was asked for ahead of it
 
 const scripts = {}; // promises of hls.js and mpegts.js, each loaded once
 
@@ -26,6 +29,30 @@ function loadHls() {
     addEventListener("load", done); // it may have failed before we listened
   });
   return scripts.Hls;
+}
+
+/** hls.js's loader of playlists, but for the one address of `ahead`, whose text is there already: for the first who asks. */
+function loaderOf(Hls, ahead) {
+  return class extends Hls.DefaultConfig.loader {
+    load(context, config, callbacks) {
+      const { text } = ahead;
+      if (text === null || context.url !== ahead.url || performance.now() - ahead.at > FRESH) return super.load(context, config, callbacks);
+      ahead.text = null;
+      this.context = context; // by which hls.js knows what is under way
+      const { stats } = this;
+      stats.loading.start = stats.loading.first = stats.loading.end = performance.now();
+      stats.loaded = stats.total = text.length;
+      Promise.resolve().then(() => this.over || callbacks.onSuccess({ url: context.url, data: text, code: 200 }, stats, context, null));
+    }
+    abort() {
+      this.over = true;
+      super.abort();
+    }
+    destroy() {
+      this.over = true;
+      super.destroy();
+    }
+  };
 }
 
 /** mpegts.js, fetched when it is first wanted, or null. */
@@ -61,6 +88,7 @@ export class LivePlayer extends EventTarget {
     this.reason = "";
     this.take = 0; // each start anew has a number, so that late answers to an older one are ignored
     this.errors = [];
+    this.ahead = { url: "", text: null, at: 0 }; // the multivariant playlist, asked for before hls.js; see isThere()
     this.reset();
     video.addEventListener("playing", () => this.onPlaying());
     video.addEventListener("waiting", () => this.onStall());
@@ -133,7 +161,7 @@ export class LivePlayer extends EventTarget {
           const answer = await fetch(ended, { cache: "no-cache" });
           if (answer.status === 404) ended = null;
           else if (answer.ok && !(await answer.text()).includes("#EXT-X-ENDLIST")) break;
-        } else if ((await fetch(this.address(), { method: "HEAD", cache: "no-store" })).ok) break;
+        } else if (await this.isThere()) break;
         if (take === this.take && this.reason === "server") this.set("waiting", "");
       } catch {
         if (take === this.take) this.set("waiting", "server");
@@ -141,6 +169,15 @@ export class LivePlayer extends EventTarget {
       await new Promise((resolve) => setTimeout(resolve, POLL[Math.min(round, POLL.length - 1)]));
     }
     if (take === this.take) await this.start(take);
+  }
+
+  /** Whether the stream is there. The answer for hls.js is kept for it: it is this viewer's session. */
+  async isThere() {
+    const url = new URL(this.address(), location.href).href;
+    const ours = this.way === "hls" && this.hlsJs && window.MediaSource;
+    const answer = await fetch(url, { method: ours ? "GET" : "HEAD", cache: "no-store" });
+    if (answer.ok && ours) this.ahead = { url, text: await answer.text(), at: performance.now() };
+    return answer.ok;
   }
 
   /** Starts anew after a fault, not at once: a broken stream must not be hammered. */
@@ -186,6 +223,7 @@ export class LivePlayer extends EventTarget {
       enableWorker: false, // compiling it once more for a worker costs more than the parts of one stream ever do
       liveDurationInfinity: true,
       backBufferLength: 30,
+      pLoader: loaderOf(Hls, this.ahead),
     });
     this.hls = hls;
     this.engine = `hls.js ${Hls.version}`;

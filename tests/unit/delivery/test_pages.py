@@ -32,6 +32,21 @@ async def test_both_pages_are_html_behind_a_strict_policy(running: Running, path
     assert not re.search(r"<script(?![^>]*src)|\son[a-z]+=|style=", page.text)
 
 
+async def test_a_slash_behind_the_name_goes_and_the_signature_stays(running: Running) -> None:
+    """The page hands its query to the stream; without it a signed link with a slash would be refused."""
+    page = await running.client.get("/live/cam/?sign=1-a&way=flv", headers={"accept": "text/html"})
+    assert (page.status_code, page.headers["location"]) == (302, "/live/cam?sign=1-a&way=flv")
+    page = await running.client.get("/live/cam/", headers={"accept": "text/html"})
+    assert page.headers["location"] == "/live/cam"
+
+
+async def test_a_cache_keeps_the_page_apart_from_the_way_to_the_playlist(running: Running) -> None:
+    """One address answers browsers and players differently: both answers say by what."""
+    for accept in ("text/html", "*/*"):
+        answer = await running.client.get("/live/cam", headers={"accept": accept})
+        assert "Accept" in answer.headers["vary"].split(", "), accept
+
+
 async def test_every_file_the_page_names_is_there_and_kept_by_its_version(running: Running) -> None:
     """A new release must show at once, an old one must not be asked for again."""
     page = await running.client.get("/")

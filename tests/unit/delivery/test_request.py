@@ -75,7 +75,15 @@ def test_a_name_that_is_not_allowed_is_refused(path: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [b"/live/cam/other.m3u8", b"/live/cam/~a/other.m3u8", b"/live/cam/~a/r/s/7.ts", b"/a/b/c/d/e"]
+    "path",
+    [
+        b"/live/cam/other.m3u8",
+        b"/live/cam.m3u8/",  # its relative URIs would lead into nowhere
+        b"/live/cam.flv/",
+        b"/live/cam/~a/other.m3u8",
+        b"/live/cam/~a/r/s/7.ts",
+        b"/a/b/c/d/e",
+    ],
 )
 def test_a_path_of_no_known_form_names_nothing(path: bytes) -> None:
     """It becomes 404, not a guess."""
