@@ -21,7 +21,7 @@ from hlsd.clock import Clock
 from hlsd.events import Event
 from hlsd.ports import Denial, Grant
 from hlsd.sessions.notify.courier import Courier, Failure, shown
-from hlsd.sessions.notify.forms import Form
+from hlsd.sessions.notify.forms import Form, host_of
 from hlsd.sessions.notify.settings import OnError
 from hlsd.stats import NotifyStats
 
@@ -115,8 +115,7 @@ class Asker:
 
 def _who(event: Event) -> bytes:
     """Who asks for what, as a hash: address without its port, path and every argument."""
-    address = str(event.facts.get("ip", "")).rpartition(":")[0]
-    known = [event.action.value, address, str(event.facts.get("path", "")), *map(str, sorted(event.query.items()))]
+    known = [event.action.value, host_of(event.facts), str(event.facts.get("path", "")), *map(str, sorted(event.query.items()))]
     return hashlib.sha256("\0".join(known).encode("utf-8", "replace")).digest()[:16]
 
 
