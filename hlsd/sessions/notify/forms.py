@@ -281,11 +281,13 @@ def _granted(body: bytes, now: float) -> Grant:
     user = said.get("user_id", "")
     name = said.get("name", "")
     lifetime = _bounded(said.get("lifetime"), _MAX_SECONDS)
+    end = now + lifetime if lifetime else 0.0
     return Grant(
         user_id=str(user)[:256] if isinstance(user, str | int) and not isinstance(user, bool) else "",
         max_sessions=int(_bounded(said.get("max_sessions"), _MAX_SESSIONS)),
         auth_duration=_bounded(said.get("auth_duration"), _MAX_SECONDS),
-        expires=now + lifetime if lifetime else 0.0,
+        expires=end,
+        ends=end,
         name=name if isinstance(name, str) and _NAME.fullmatch(name) else "",
         method="callback",
     )

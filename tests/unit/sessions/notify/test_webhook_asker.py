@@ -89,7 +89,8 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
 
 
 @pytest.mark.parametrize(
-    ("known", "stranger"), [("192.0.2.1", "198.51.100.9"), ("[2001:db8::1]", "[2001:db8::2]"), ("10.0.0.1:5", "10.0.0.2")]
+    ("known", "stranger"),
+    [("192.0.2.1", "198.51.100.9"), ("[2001:db8::1]", "[2001:db8::2]"), ("10.0.0.1:5", "10.0.0.2")],
 )
 async def test_behind_a_proxy_too_a_stale_yes_is_for_one_address(
     tmp_path: Path, world: World, known: str, stranger: str
