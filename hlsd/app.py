@@ -13,6 +13,7 @@ import gc
 import hmac
 import secrets
 from collections import deque
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -27,6 +28,7 @@ from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.auth.gate import gate_of
+from hlsd.sessions.bankeeper import BanKeeper
 from hlsd.sessions.keyfile import KEY_BYTES, load_key
 from hlsd.sessions.notify.notify import Notify
 from hlsd.sessions.registry import Registry
@@ -86,7 +88,7 @@ class Server:
             self._clock,
             salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
             server_id=server_id(settings),
-            trusted=frozenset(settings.http.trusted_proxies),
+            trusted=frozenset(str(ip_network(one, strict=False)) for one in settings.http.trusted_proxies),
             stats=self.stats,
         )
         """Who may play and publish; None where everybody may."""
@@ -112,6 +114,7 @@ class Server:
             stream=self.hub.find,
             grace=settings.publish.grace,
             about=self._about,
+            keeper=BanKeeper(state / "bans.jsonl", self._clock.wall),
         )
         self.hub.over = self.sessions.stream_over
         self.rooms: dict[str, Room] = {}

@@ -22,9 +22,15 @@ import structlog
 
 from hlsd.ports import Denial, Grant
 
-SECRETS = frozenset({"sign", "token", "jwt", "key", "secret", "password", "pass", "signature", "policy", "auth_key"})
+SECRETS = frozenset({
+    "access_token", "api_key", "apikey", "auth", "auth_key", "authorization", "hdnts", "id_token", "jwt", "key",
+    "lal_secret", "md5", "pass", "passwd", "password", "policy", "pwd", "secret", "sign", "signature", "token",
+    "txsecret", "wmsauthsign",
+})  # fmt: skip
 """Arguments of a request that are masked wherever an event leaves the process."""
 MASK = "***"
+UNANSWERED = "unanswered"
+"""Reason of a denial that nobody has spoken: a receiver is out of order, and only who is known already may stay."""
 BROKEN = Denial(503, "not decided", "error:internal")
 """What an asker that raised has said."""
 MAX_TASKS = 1000
@@ -212,6 +218,16 @@ class Bus:
 def masked(query: Mapping[str, str]) -> dict[str, str]:
     """The arguments with secrets replaced."""
     return {name: MASK if name.lower() in SECRETS else value for name, value in query.items()}
+
+
+def masked_page(url: str) -> str:
+    """The address of a page that refers to us, with the values of secret arguments replaced."""
+    page, mark, query = url.partition("?")
+    if not mark or not any(pair.partition("=")[0].lower() in SECRETS for pair in query.split("&")):
+        return url
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    shown = [f"{key}={MASK}" if key.lower() in SECRETS else key + mid + value for key, mid, value in pairs]
+    return f"{page}?{'&'.join(shown)}"
 
 
 def new_id() -> str:

@@ -68,6 +68,8 @@ class PlayRequest:
     playback_id: str = ""
     """The player's own idea of its session (X-Playback-Session-Id, CMCD sid): merges duplicates, proves nothing."""
     drop: Callable[[str], None] | None = None
+    asked: str = ""
+    """The name it asked for, where it was let in to another one: what its credential is for."""
 
     @property
     def path(self) -> str:
@@ -80,8 +82,9 @@ class Grant:
     """A viewer or publisher is let in, and what is known of it.
 
     `max_sessions` and `auth_duration` (seconds until it is asked again) are 0 where there is no bound; `expires` is
-    wall clock seconds, 0 for never; `name` is the stream to use instead of the one asked for; `identity` stands for the
-    token (a hash, never the token); `unique` ends the user's other sessions.
+    wall clock seconds, 0 for never: when its credential does, which means what `sessions.expire` says; `ends` likewise,
+    when it is over whatever that says; `name` is the stream to use instead of the one asked for; `identity` stands for
+    the token (a hash, never the token); `unique` ends the user's other sessions.
     """
 
     user_id: str = ""
@@ -92,6 +95,12 @@ class Grant:
     identity: str = ""
     name: str = ""
     method: str = "none"
+    ends: float = 0.0
+
+
+def earlier(one: float, other: float) -> float:
+    """The earlier of two times of which 0 is never."""
+    return min(one, other) if one and other else one or other
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +361,10 @@ class Sessions(Protocol):
         ...
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
-        """A new session for an authorised viewer of a stream that is there (limits, prePlay)."""
+        """A new session for an authorised viewer of a stream that is there (limits, prePlay).
+
+        It may be one of another stream of the app: who is asked may lead the viewer there.
+        """
         ...
 
     async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from starlette.routing import Route
 
-from hlsd.api.access import Access
+from hlsd.api.access import Access, is_here
 from hlsd.api.desk import Premises
-from hlsd.api.door import create_api
+from hlsd.api.door import asked, create_api
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
 from hlsd.delivery.flv_road import FlvRoad
@@ -103,7 +103,7 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be."""
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
-    exporter = Exporter(reader, settings.metrics, clock.wall)
+    exporter = Exporter(reader, settings.metrics, clock.wall, lambda scope: is_here(asked(scope)))
     routes: list[BaseRoute] = [ready_route(unready), *exporter.routes()]
     relay = relay_of(settings, clock, hub, sessions, stats)
     if settings.api.enabled:
@@ -119,6 +119,7 @@ def house_of(  # noqa: PLR0913 - what a house stands on
         rtmp_port=settings.rtmp.port,
         routes=routes,
         stats=stats,
+        listed=lambda app: not settings.auth.rules(app).play,
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens

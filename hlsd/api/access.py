@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from hlsd.api.problems import ApiError, Code
 from hlsd.api.settings import MIN_TOKEN, ApiSettings
+from hlsd.delivery.proxies import Proxies
 from hlsd.errors import ConfigError
 
 BURST = 10
@@ -66,7 +67,7 @@ class Access:
     def __init__(self, settings: ApiSettings, env: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> None:
         self._loopback = settings.loopback
         self._origins = frozenset(origin.lower() for origin in settings.allow_origin)
-        self._proxies = frozenset(trusted_proxies)
+        self._proxies = Proxies(trusted_proxies)
         self._callers = _callers(settings, env)
         self._guesses: dict[str, tuple[float, float]] = {}
         """By address: guesses left, and when that was counted."""
@@ -74,7 +75,7 @@ class Access:
     def judge(self, ask: Ask, now: float) -> Caller:
         """Who asks, if it may ask this. Raises ApiError (401, 403, 429)."""
         caller = self._known(ask, now) if "authorization" in ask.headers else self._stranger(ask)
-        if ask.method not in SAFE and self._foreign(ask) and not self.lists(ask.one("origin")):
+        if ask.method not in SAFE and _is_foreign(ask) and not self.lists(ask.one("origin")):
             raise ApiError(Code.FOREIGN_ORIGIN, "this web page may not use the API")
         needed = READ if ask.method in SAFE else WRITE
         if needed not in caller.scopes:
@@ -115,36 +116,14 @@ class Access:
         return found
 
     def _stranger(self, ask: Ask) -> Caller:
-        if self._loopback and self._is_here(ask):
+        if self._loopback and is_here(ask):
             return LOOPBACK
         raise _unauthorized(ask, "a token is needed")
 
-    def _is_here(self, ask: Ask) -> bool:
-        """Whether a program of this machine asks for itself."""
-        return (
-            _is_loopback(ask.peer)
-            and ask.http_version != "1.0"
-            and not any(name in ask.headers for name in _PROXY_HEADERS)
-            and _names_loopback(ask.one("host"))
-            and not self._foreign(ask)
-            and ask.headers.get("sec-fetch-site", ["none"])[-1] in ("none", "same-origin")
-        )
-
-    def _foreign(self, ask: Ask) -> bool:
-        """Whether a web page of another origin asks; `null` and what stands twice is foreign."""
-        if "origin" not in ask.headers:
-            return False
-        host = ask.one("host").lower()
-        try:
-            return not host or urlsplit(ask.one("origin").lower()).netloc != host
-        except ValueError:
-            return True
-
     def _address(self, ask: Ask) -> str:
         """Whose guesses these are: the client behind a trusted proxy, of IPv6 the network of a customer."""
-        text = ask.peer
-        if text in self._proxies and (chain := ask.headers.get("x-forwarded-for")):
-            text = chain[-1].rpartition(",")[2].strip() or text
+        chain = ", ".join(ask.headers.get("x-forwarded-for", ()))
+        text = self._proxies.viewer(ask.peer, chain.encode("latin-1")) if chain else ask.peer
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
@@ -156,6 +135,29 @@ class Access:
     def _left(self, address: str, now: float) -> float:
         left, counted = self._guesses.get(address, (float(BURST), now))
         return min(float(BURST), left + max(0.0, now - counted) / REFILL)
+
+
+def is_here(ask: Ask) -> bool:
+    """Whether a program of this machine asks for itself."""
+    return (
+        _is_loopback(ask.peer)
+        and ask.http_version != "1.0"
+        and not any(name in ask.headers for name in _PROXY_HEADERS)
+        and _names_loopback(ask.one("host"))
+        and not _is_foreign(ask)
+        and ask.headers.get("sec-fetch-site", ["none"])[-1] in ("none", "same-origin")
+    )
+
+
+def _is_foreign(ask: Ask) -> bool:
+    """Whether a web page of another origin asks; `null` and what stands twice is foreign."""
+    if "origin" not in ask.headers:
+        return False
+    host = ask.one("host").lower()
+    try:
+        return not host or urlsplit(ask.one("origin").lower()).netloc != host
+    except ValueError:
+        return True
 
 
 def _callers(settings: ApiSettings, env: Mapping[str, str]) -> list[tuple[bytes, Caller]]:

@@ -131,7 +131,7 @@ class Door(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        ask = _ask(scope)
+        ask = asked(scope)
         origin = ask.one("origin")
         status = 0
 
@@ -203,7 +203,8 @@ def _preflight() -> Response:
     return Response(status_code=204, headers=headers)
 
 
-def _ask(scope: Scope) -> Ask:
+def asked(scope: Scope) -> Ask:
+    """What a request says of who asks."""
     headers: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))

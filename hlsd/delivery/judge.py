@@ -231,8 +231,8 @@ class Judge:
                 return self._deny(request, grant)
             if not grant.name or grant.name == target.name:
                 return self._enter(request, target, play, grant, flat=flat)
-            renamed = target._replace(name=grant.name, variant=f"{'' if target.variant else '../'}{grant.name}/")
-            return self._enter(request, renamed, replace(play, name=grant.name), grant, flat=flat)
+            renamed = _renamed(target, grant.name)
+            return self._enter(request, renamed, replace(play, name=grant.name, asked=play.name), grant, flat=flat)
 
         return Ask(play, asked)
 
@@ -273,6 +273,11 @@ class Judge:
         if isinstance(viewer, Denial):
             return self._deny(request, viewer)
         request.session = viewer
+        if viewer.name != target.name:  # who was asked besides has led it to another stream
+            there = self._directory.find(viewer.app, viewer.name)
+            if there is None:
+                return self._refuse(request, 404)
+            target, playable = _renamed(target, viewer.name), there
         if flat:
             return self._redirect(request, f"{viewer.prefix.decode()}index.m3u8")
         body = playable.multivariant(f"{target.variant}~{viewer.sid.decode()}/index.m3u8")
@@ -519,6 +524,12 @@ class Judge:
     def _readable(self, request: Request) -> Headers:
         """CORS, with the Vary it may need."""
         return [*self._cors.headers(request.headers.get(b"origin")), *self._vary_origin]
+
+
+def _renamed(target: Target, name: str) -> Target:
+    """The same for another stream of the app; what is relative to its path goes there."""
+    inside = not target.variant or target.variant.startswith("../")
+    return target._replace(name=name, variant=f"{'../' if inside else ''}{name}/")
 
 
 def _hold_time(playable: Playable) -> float:

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import html
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -64,9 +65,20 @@ def _find(configured: str, *places: str) -> Path | None:
 
 
 class Pages:
-    """The pages of one server. `rtmp_port` stands in the lines that tell how to push."""
+    """The pages of one server. `rtmp_port` stands in the lines that tell how to push.
 
-    def __init__(self, directory: Directory, settings: HttpSettings, clock: Clock, rtmp_port: int) -> None:
+    `listed(app)` says whether the streams of an app may be named to anybody; of "", those of most apps.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        settings: HttpSettings,
+        clock: Clock,
+        rtmp_port: int,
+        listed: Callable[[str], bool] = lambda _app: True,
+    ) -> None:
+        self._listed = listed
         self._directory = directory
         self._clock = clock
         self._list = settings.list_streams
@@ -141,8 +153,10 @@ class Pages:
                 "publishing": row.publishing,
             }
             for row in (self._directory.summaries() if self._list else ())
+            if self._listed(row.app)
         ]
-        body = json.dumps({"now": self._clock.wall(), "listed": self._list, "streams": rows}, separators=(",", ":"))
+        listed = self._list and (self._listed("") or bool(rows))
+        body = json.dumps({"now": self._clock.wall(), "listed": listed, "streams": rows}, separators=(",", ":"))
         headers = {"cache-control": "no-store", **self._headers}
         return Response(body, media_type="application/json", headers=headers)
 

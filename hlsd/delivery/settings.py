@@ -125,7 +125,8 @@ class HttpSettings(BaseModel):
     )
     list_streams: bool = Field(
         default=True,
-        description="Whether the front page and /streams.json name the live streams to anybody who asks.",
+        description="Whether the front page and /streams.json name the live streams to anybody who asks; those of apps "
+        "whose viewers have to be let in (auth.play) never are.",
     )
 
     @field_validator("trusted_proxies")

@@ -43,8 +43,11 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
     stats: Stats | None = None,
+    listed: Callable[[str], bool] = lambda _app: True,
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
+
+    `listed(app)`: whether the front page may name that app's streams.
 
     `app.state.judge`, `errands`, `holds`, `sessions`, `directory` and `stats` are there for whoever answers or drains
     beside ASGI.
@@ -59,7 +62,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     )
     holds = Holds(bounds)
     errands = Errands(judge, directory, sessions, holds, clock, stats)
-    pages = Pages(directory, settings, clock, rtmp_port)
+    pages = Pages(directory, settings, clock, rtmp_port, listed)
     app = Starlette(
         routes=[
             Route("/healthz", pages.healthy),

@@ -65,7 +65,7 @@ class Broadcasts:
         session = await self._sessions.open(request, grant)
         if isinstance(session, Denial):
             return session
-        cast = self.find(request.app, request.name)  # now: it may have come, or gone, meanwhile
+        cast = self.find(session.app, session.name)  # now: it may have come, or gone, meanwhile
         if cast is None:
             self._sessions.close(session, "stream_end")
             return ABSENT
@@ -93,7 +93,7 @@ class Broadcasts:
         if isinstance(grant, Denial):
             return grant
         if grant.name and grant.name != request.name:
-            request = replace(request, name=grant.name)
+            request = replace(request, name=grant.name, asked=request.name)
         return request, grant
 
     def sweep(self, now: float) -> None:

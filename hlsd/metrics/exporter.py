@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from hlsd.metrics.exposition import OPENMETRICS, TEXT, as_metrics, takes_openmetrics, written
 from hlsd.metrics.reading import Reader
@@ -52,10 +53,20 @@ def _uncollected() -> Iterator[None]:
 
 
 class Exporter(Collector):
-    """The figures of one server, as HTTP shows them. `wall` tells the time, seconds since the epoch."""
+    """The figures of one server, as HTTP shows them. `wall` tells the time, seconds since the epoch.
 
-    def __init__(self, reader: Reader, settings: MetricsSettings, wall: Callable[[], float]) -> None:
+    `here(scope)` says whether a program of this machine asks for itself; without it a loopback address is enough.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        settings: MetricsSettings,
+        wall: Callable[[], float],
+        here: Callable[[Scope], bool] = lambda _scope: True,
+    ) -> None:
         self.reader = reader
+        self._here = here
         self._settings = settings
         self._wall = wall
         self._token = settings.token.get_secret_value().encode() if settings.token is not None else b""
@@ -138,7 +149,7 @@ class Exporter(Collector):
             return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
         if self._settings.port:
             return True
-        if "x-forwarded-for" in request.headers or "forwarded" in request.headers or "via" in request.headers:
+        if "x-forwarded-for" in request.headers or not self._here(request.scope):
             return False
         try:
             address = ipaddress.ip_address(request.client.host if request.client else "")

@@ -24,7 +24,8 @@ class MetricsSettings(BaseModel):
         default=None,
         min_length=8,
         description="What Prometheus must send as Authorization: Bearer. Without a token the HTTP port answers only "
-        "clients of this machine that come without a proxy; a port of its own answers whoever reaches it.",
+        "clients of this machine that come to a loopback name without a proxy; a port of its own answers whoever "
+        "reaches it.",
     )
     max_streams: int = Field(
         default=500,

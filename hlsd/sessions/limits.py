@@ -52,6 +52,7 @@ class Limits:
         if grant.unique and grant.user_id:
             leave.update(self._of(("user", grant.user_id)))
         bounds = [(("token", grant.identity), grant.max_sessions), (("user", grant.user_id), grant.max_sessions)]
+        bounds.append((("token", grant.identity), settings.max_per_token))
         bounds.append((("user", grant.user_id), settings.max_per_user))
         for key, most in bounds:
             if not most or not key[1]:
@@ -97,7 +98,7 @@ class Limits:
     def _keys(self, session: Session) -> list[Key]:
         grant = session.grant
         keys: list[Key] = []
-        if grant.identity and grant.max_sessions:
+        if grant.identity and (grant.max_sessions or self._settings.max_per_token):
             keys.append(("token", grant.identity))
         if grant.user_id:
             keys.append(("user", grant.user_id))

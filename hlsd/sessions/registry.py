@@ -10,18 +10,19 @@ It is long because it is one state machine, and every road into it is here: comi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from itertools import islice
 from math import inf
 from typing import TypeVar
 
 from hlsd.clock import Clock
-from hlsd.events import Action, Bus
-from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest
+from hlsd.events import UNANSWERED, Action, Bus
+from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest, earlier
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.address import Move, judge_move
+from hlsd.sessions.bankeeper import BanKeeper
 from hlsd.sessions.bans import Bans
 from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.limits import FULL, Limits, Room
@@ -53,6 +54,8 @@ RENEW = 30.0
 """Seconds from one renewal of a grant that has expired to the next, if the gate names no other time."""
 MERGE = 10.0
 """Seconds within which a player that opens twice gets the same session."""
+_BANNED, _ENDED = "ban", "ended"
+"""Lists of the keeper."""
 _TICKS = 4.0
 """Of the wheel in a second: a session is looked at a quarter of a second late at most."""
 
@@ -104,6 +107,7 @@ class Registry:
         stream: Callable[[str, str], Playable | None] | None = None,
         grace: float = 0.0,
         about: Callable[[str, str], tuple[str, str]] | None = None,
+        keeper: BanKeeper | None = None,
     ) -> None:
         self.settings = settings or SessionSettings()
         self.stats = stats or Stats()
@@ -134,6 +138,11 @@ class Registry:
         self._sought: set[str] = set()
         self._limits = Limits(self.settings)
         self.bans = Bans(now)
+        self._ended = Bans(now)
+        """Ids that the server ended: not to be taken for those of before a restart, or of another node."""
+        self._keeper = keeper
+        for which, banned, until in keeper.open() if keeper is not None else ():
+            (self._ended if which == _ENDED else self.bans).add(banned, now + until - self._began)
         self._marks = 0
         self._epoch = 0.0
         self._end_rejected = self._rejected  # one bound method for all
@@ -173,22 +182,22 @@ class Registry:
         return await self.gate.play(request)
 
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
-        """A new session for an authorised viewer, or why not; the same one for a player that opens twice."""
+        """A new session for an authorised viewer, or why not; the same one for a player that opens twice.
+
+        It may be one of another stream: whoever is asked may lead the viewer there.
+        """
         twin = self._twin(request, grant, self._clock.monotonic())
         if twin is not None:
             return twin
         room = self._room(request, grant)
         if isinstance(room, Denial):
             return room
-        session = self._made(self._signer.mint(request.path), request, grant)
-        session.asking = True
-        verdict = await self._teller.ask(session)
-        session.asking = False
-        if isinstance(verdict, Denial):
-            return verdict
-        if verdict is not None:
-            session.grant = extended(grant, verdict)
-        room = self._room(request, session.grant)  # again: others may have come while somebody was asked
+        key = _twin_key(request)
+        session = await self._asked(request, grant)
+        if isinstance(session, Denial):
+            return session
+        # again: others may have come while somebody was asked
+        room = self._room(replace(request, name=session.name), session.grant)
         if isinstance(room, Denial):
             return room
         if room.soft:
@@ -200,7 +209,7 @@ class Registry:
             self.end(other, "replaced")
         self._add(session)
         if request.playback_id:
-            key = session.extra.merge = _twin_key(request)
+            session.extra.merge = key
             self._twins[key] = session
         return session
 
@@ -208,8 +217,10 @@ class Registry:
         """A session for a player that goes on asking with `sid`, which is not accepted: one for all that it asks."""
         key = (sid.encode("latin-1", "replace"), request.ip, request.user_agent)
         session = self._successors.get(key)
-        if session is not None and session.path == request.path:
-            return session
+        if session is not None and session.app == request.app:
+            asked = (session.rare.asked if session.rare is not None else "") or session.name
+            if asked == (request.asked or request.name) and session.grant.identity == grant.identity:
+                return session
         made = await self.open(request, grant)
         if isinstance(made, Session) and not made.over and made.extra.succeeds is None:
             made.extra.succeeds = key
@@ -235,6 +246,8 @@ class Registry:
         past = self._past.get(key)
         if past is not None and past.app == app and past.name == name:
             return self._resume(past, ip, agent, now)
+        if self._ended.holds(key, now):
+            return NOT_OURS  # it may try to be let in anew
         issued = self._signer.issued(key, f"/{app}/{name}")
         if issued is None or not self._adoptable(issued):
             return NOT_OURS
@@ -280,7 +293,8 @@ class Registry:
         self._forget(mine)
         if mine.drop is None:
             if reason in BY_SERVER:
-                self.bans.add(mine.sid, now + (self.settings.ban_time if ban is None else ban))
+                self._ban(mine.sid, self.settings.ban_time if ban is None else ban)
+                self._end_for_good(mine.sid)
             if len(self._past) >= self._max:
                 del self._past[next(iter(self._past))]
             self._past[mine.sid] = mine
@@ -308,9 +322,7 @@ class Registry:
         if session is None:
             return False
         seconds = self.settings.ban_time if ban is None else ban
-        until = self._clock.monotonic() + seconds
-        if seconds > 0:
-            self.bans.add(_banned_key(session.path, session.user_id, session.ip), until)
+        self._ban(_banned_key(session.path, session.user_id, session.ip), seconds)
         self.end(session, "kicked", ban=seconds)
         return True
 
@@ -323,6 +335,8 @@ class Registry:
         """`shutdown`, and nobody is asked any more."""
         self.shutdown()
         await self._teller.stop()
+        if self._keeper is not None:
+            self._keeper.close()
 
     def sweep(self) -> None:
         """Looks at every session whose time may be over, all at once."""
@@ -337,6 +351,7 @@ class Registry:
         if not self._wheel.turn(now * _TICKS, lambda session: self._look(session, now), SLICE):
             return False
         self.bans.sweep(now)
+        self._ended.sweep(now)
         for key, past in list(_first(self._past, SLICE)):
             if now - past.ended < self.settings.resume_window:
                 break
@@ -347,6 +362,20 @@ class Registry:
             del self._twins[twin]
         return True
 
+    def _ban(self, key: Hashable, seconds: float) -> None:
+        if seconds > 0:
+            self.bans.add(key, self._clock.monotonic() + seconds)
+            if self._keeper is not None:
+                self._keeper.add(_BANNED, key, seconds)
+
+    def _end_for_good(self, sid: bytes) -> None:
+        """The id is good for nothing any more, for as long as it could be taken over here or after a restart."""
+        seconds = self.settings.adopt_window
+        if seconds > 0:
+            self._ended.add(sid, self._clock.monotonic() + seconds)
+            if self._keeper is not None:
+                self._keeper.add(_ENDED, sid, seconds)
+
     # -- inside: coming
 
     def _made(self, sid: bytes, request: PlayRequest, grant: Grant) -> Session:
@@ -355,6 +384,22 @@ class Registry:
         if abs(epoch - self._epoch) > 0.001:  # the clock was set; else all share one number
             self._epoch = epoch
         return Session(sid, request, grant, now=now, epoch=self._epoch, end=self._end_rejected)
+
+    async def _asked(self, request: PlayRequest, grant: Grant) -> Session | Denial:
+        """A viewer about whom everybody was asked who wants to be: maybe one of another stream than was asked for."""
+        session = self._made(self._signer.mint(request.path), request, grant)
+        session.asking = True
+        verdict = await self._teller.ask(session)
+        session.asking = False
+        if verdict is None or isinstance(verdict, Denial):
+            return verdict or session
+        if verdict.name and verdict.name != request.name:
+            request = replace(request, name=verdict.name, asked=request.asked or request.name)
+            session = self._made(self._signer.mint(request.path), request, grant)
+        session.grant = extended(grant, verdict)
+        if verdict.auth_duration > 0:
+            session.extra.again = True
+        return session
 
     def _add(self, session: Session) -> None:
         self._sessions[session.sid] = session
@@ -382,6 +427,8 @@ class Registry:
                 session.renew_at = min(session.renew_at, max(at, now + RENEW if again else at))
             else:
                 session.until = min(session.until, at)
+        if grant.ends:
+            session.until = min(session.until, now + grant.ends - self._clock.wall())
         return session.until > now
 
     def _back(self, session: Session) -> Session | Denial:
@@ -411,10 +458,7 @@ class Registry:
             return past  # there is nothing to begin again
         if self.bans.holds(_banned_key(past.path, past.user_id, ip or past.ip), now):
             return BANNED
-        request = PlayRequest(
-            past.app, past.name, past.protocol, past.ip, query=past.query, user_agent=agent, referer=past.referer
-        )
-        session = self._made(past.sid, request, past.grant)
+        session = self._made(past.sid, replace(past.request(), port=0, user_agent=agent), past.grant)
         session.extra.resumed_from = past.id
         session.extra.mark = self._mark()
         if ip and ip != past.ip:
@@ -457,7 +501,8 @@ class Registry:
         twin = self._twins.get(_twin_key(request))
         if twin is None or twin.over or now - twin.opened >= MERGE:
             return None
-        same = twin.grant.user_id == grant.user_id and twin.grant.identity == grant.identity
+        # who was asked besides may have given it a name that the gate does not know
+        same = twin.grant.identity == grant.identity and grant.user_id in {"", twin.grant.user_id}
         return twin if same else None
 
     def _moved(self, session: Session, ip: str) -> Denial | None:
@@ -582,6 +627,8 @@ class Registry:
             return
         session.asking = False
         if verdict is not None:
+            if verdict.auth_duration > 0:
+                session.extra.again = True
             self._regrant(session, extended(session.grant, verdict))
         if session.started and not session.over:
             self._teller.tell(Action.POST_PLAY, session)
@@ -592,29 +639,30 @@ class Registry:
             self.end(session, "kicked" if reason not in BY_SERVER else reason)
 
     def _renew(self, session: Session) -> bool:
-        """Has the gate asked about a viewer again; False if too many are being asked about."""
-        if isinstance(self.gate, OpenGate):
+        """Has it asked about a viewer again who must be; False if too many are being asked about."""
+        if isinstance(self.gate, OpenGate) and not (session.rare is not None and session.rare.again):
             return True
         return self._teller.meanwhile(self._renew_meanwhile(session))
 
     async def _renew_meanwhile(self, session: Session) -> None:
-        request = PlayRequest(
-            session.app,
-            session.name,
-            session.protocol,
-            session.ip,
-            session.port,
-            query=session.query,
-            user_agent=session.user_agent,
-            referer=session.referer,
-        )
+        request = session.request()
+        if request.asked:  # a credential is for the name that was asked for
+            request = replace(request, name=request.asked)
         verdict = await self.gate.renew(request, session.grant)
         if session.over:
             return
         if isinstance(verdict, Denial):
             self.end(session, "expired" if verdict.reason == "expired" else "auth_denied")
-        else:
-            self._regrant(session, verdict)
+            return
+        if session.rare is not None and session.rare.again:
+            said = await self._teller.ask(session)
+            if self._sessions.get(session.sid) is not session:
+                return
+            if isinstance(said, Denial) and said.reason != UNANSWERED:
+                self.end(session, "auth_denied")
+                return
+            verdict = extended(verdict, said if isinstance(said, Grant) else session.grant)
+        self._regrant(session, verdict)
 
     def _regrant(self, session: Session, grant: Grant) -> None:
         """Goes on under another grant."""
@@ -635,7 +683,8 @@ def extended(grant: Grant, said: Grant) -> Grant:
         max_sessions=said.max_sessions or grant.max_sessions,
         unique=said.unique or grant.unique,
         auth_duration=said.auth_duration or grant.auth_duration,
-        expires=min(grant.expires, said.expires) if grant.expires and said.expires else grant.expires or said.expires,
+        expires=earlier(grant.expires, said.expires),
+        ends=earlier(grant.ends, said.ends),
         identity=grant.identity or said.identity,
     )
 

@@ -14,6 +14,7 @@ from math import inf
 from sys import intern
 from urllib.parse import parse_qsl, urlencode
 
+from hlsd.events import masked_page
 from hlsd.ports import Grant, PlayRequest
 from hlsd.stats import UNCOUNTED
 
@@ -34,10 +35,13 @@ class State(enum.StrEnum):
 
 
 class Rare:
-    """What few sessions have: an earlier life, another address, an end that is fixed."""
+    """What few sessions have: an earlier life, another address, an end that is fixed, a token in a header."""
 
     __slots__ = (
         "addresses",
+        "again",
+        "asked",
+        "bearer",
         "contested",
         "issued",
         "mark",
@@ -72,6 +76,12 @@ class Rare:
         self.until_reason = ""
         self.succeeds: tuple[bytes, str, str] | None = None
         """Under what it stands in for an id that is not accepted any more."""
+        self.again = False
+        """Who allowed it in a `pre…` wants to be asked again, after the grant's `auth_duration`."""
+        self.asked = ""
+        """The name it asked for, if that is another one than it watches."""
+        self.bearer = ""
+        """The token of its Authorization header: a secret."""
         self.merge: tuple[str, ...] | None = None
         """Under what a second opening finds it."""
 
@@ -186,6 +196,8 @@ class Session:
         """Where it is counted with the others of its stream; set by the registry."""
         self.end = end
         self.rare: Rare | None = None
+        if request.asked or request.bearer:
+            self.extra.asked, self.extra.bearer = request.asked, request.bearer
 
     @property
     def id(self) -> str:
@@ -241,6 +253,22 @@ class Session:
             self.rare = Rare()
         return self.rare
 
+    def request(self) -> PlayRequest:
+        """What it asked with, as far as it is kept, from where it is now; `name` is what it watches."""
+        rare = self.rare
+        return PlayRequest(
+            self.app,
+            self.name,
+            self.protocol,
+            self.ip,
+            self.port,
+            query=self.query,
+            user_agent=self.user_agent,
+            referer=self.referer,
+            bearer=rare.bearer if rare is not None else "",
+            asked=rare.asked if rare is not None else "",
+        )
+
     def reject(self, reason: str = "kicked") -> None:
         """In a `pre…` handler: not let in. Later: ended, and not let in again for a while."""
         self.extra.refused = reason or "kicked"
@@ -267,7 +295,7 @@ def facts(session: Session, stream_id: str = "", codec: str = "") -> dict[str, o
         "stream_id": stream_id,
         "user_id": session.grant.user_id,
         "user_agent": session.user_agent,
-        "referer": session.referer,
+        "referer": masked_page(session.referer),
         "duration_ms": max(0, round((session.last - session.started) * 1000)) if session.started else 0,
         "media_bytes": session.media_bytes,
         "requests": session.requests,

@@ -66,9 +66,16 @@ class SessionSettings(BaseModel):
     expire: Literal["at_start", "hard", "renew"] = Field(
         default="at_start",
         description="What the expiry of a signature or token means for who is watching already. at_start: nothing. "
-        "hard: the session ends. renew: the viewer is authorised again, and ends if that is denied.",
+        "hard: the session ends. renew: the viewer is authorised again, and ends if that is denied. A lifetime that a "
+        "callback gives, and auth.sign_expiry = hard, end the session in any case.",
     )
     max_per_user: int = Field(default=0, ge=0, description="Sessions of one user id at once; 0: no bound.")
+    max_per_token: int = Field(
+        default=0,
+        ge=0,
+        description="Sessions of one credential (sign, token) at once, as of one user; 0: no bound but its own "
+        "(max_sessions).",
+    )
     max_per_ip: int = Field(
         default=0, ge=0, description="Sessions from one address at once; further ones get 429. 0: no bound."
     )

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from hlsd import events as events_module
-from hlsd.events import Action, Bus, Event, Subject, Verdict, masked, new_id
+from hlsd.events import Action, Bus, Event, Subject, Verdict, masked, masked_page, new_id
 from hlsd.ports import Denial, Grant
 from tests.support.webhooks import Person, happened
 
@@ -148,3 +148,12 @@ def test_ids_are_version_seven_and_sort_by_time(monkeypatch: pytest.MonkeyPatch)
     assert made == sorted(made)
     assert {uuid.UUID(each).version for each in made} == {7}
     assert len({new_id() for _ in range(1000)}) == 1000
+
+
+def test_a_page_that_refers_to_us_keeps_its_secrets() -> None:
+    """A site that has its tokens in its addresses must not find them in somebody's log."""
+    assert masked_page("https://site.example/watch?id=7&Token=a.b&x") == "https://site.example/watch?id=7&Token=***&x"
+    told = masked({"access_token": "a", "txSecret": "b", "u": "7"})
+    assert told == {"access_token": "***", "txSecret": "***", "u": "7"}
+    for same in ("", "https://site.example/", "https://site.example/?a=b"):
+        assert masked_page(same) == same

@@ -16,9 +16,10 @@ import structlog
 from jwt import PyJWK
 
 from hlsd.clock import Clock
-from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
+from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest, earlier
 from hlsd.sessions.auth import keys as stream_keys
 from hlsd.sessions.auth import sign, tokens
+from hlsd.sessions.auth.addresses import Networks
 from hlsd.sessions.auth.failures import Failures
 from hlsd.sessions.auth.question import Asked
 from hlsd.sessions.auth.rules import Rulebook, Rules
@@ -46,8 +47,8 @@ class AuthGate:
     """The gate (`hlsd.ports.Gate`) that keeps the rules of `settings`.
 
     `salt` makes the names that grants have for tokens: the same on every node that shall recognise them. `trusted` are
-    addresses of proxies, whose failures are not their own. Decisions are counted in `stats`, by app, method and result
-    (`hlsd.stats.AppStats.auth`).
+    addresses and networks of proxies, whose failures are not their own. Decisions are counted in `stats`, by app,
+    method and result (`hlsd.stats.AppStats.auth`).
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -63,7 +64,7 @@ class AuthGate:
         self._clock = clock
         self._stats = stats or Stats()
         self._salt = salt
-        self._trusted = trusted
+        self._trusted = Networks(trusted)
         self._book = Rulebook(settings, clock, server_id)
         self._failures = Failures(settings.max_failures, settings.failure_window)
         self._told_since = 0.0
@@ -120,7 +121,7 @@ class AuthGate:
         if isinstance(verdict, Pass):
             return self._grant(request, verdict)
         self._refused(action, request, rules, verdict)
-        if verdict.guess and request.ip not in self._trusted and self._failures.note(request.ip, now):
+        if verdict.guess and not self._trusted.hold(request.ip) and self._failures.note(request.ip, now):
             self._log.warning("address barred: too many wrong credentials", ip=request.ip)
         return EXPIRED if verdict.expired else DENIED
 
@@ -135,7 +136,9 @@ class AuthGate:
         fault = self._addressed(action, request, rules)
         if fault is not None:
             return fault
-        if isinstance(request, PlayRequest) and not rules.pages.welcome(request.referer, request.origin):
+        # The page is looked at when playing begins: what was kept of the request since then is not all of its headers.
+        page = request if held is None and isinstance(request, PlayRequest) else None
+        if page is not None and not rules.pages.welcome(page.referer, page.origin):
             return Fault("page is not allowed", guess=False, method=LIST)
         shown = await self._shown(action, request, rules, held)
         if isinstance(shown, Fault) or "callback" not in rules.methods[action] or rules.backend is None:
@@ -187,7 +190,8 @@ class AuthGate:
         found = sign.check(value, path, rules.secrets, now, rules.settings.skew)
         if isinstance(found, Fault):
             return found
-        return replace(found, expires=found.expires + rules.settings.skew if hard else 0.0)
+        end = found.expires + rules.settings.skew if hard else 0.0
+        return replace(found, expires=end, ends=end)
 
     async def _borne(self, token: str, action: Action, path: str, ip: str, rules: Rules) -> Pass | Fault:
         public: tuple[PyJWK, ...] = ()
@@ -239,6 +243,7 @@ class AuthGate:
             identity=hmac.digest(self._salt, shown, "sha256").hex()[:24] if shown else "",
             name=verdict.name if verdict.name != request.name else "",
             method=verdict.method,
+            ends=verdict.ends,
         )
 
     def _refused(self, action: Action, request: PlayRequest | PublishRequest, rules: Rules, fault: Fault) -> None:
@@ -295,20 +300,27 @@ def _held(grant: Grant | None) -> Pass | None:
     if grant is None:
         return None
     return Pass(
-        grant.method, grant.user_id, grant.max_sessions, grant.unique, grant.auth_duration, grant.expires, grant.name
+        grant.method,
+        grant.user_id,
+        grant.max_sessions,
+        grant.unique,
+        grant.auth_duration,
+        grant.expires,
+        grant.name,
+        grant.ends,
     )
 
 
 def _both(first: Pass, second: Pass) -> Pass:
     """Two checks passed: the later one's word goes before, the earlier time holds."""
-    ends = [one.expires for one in (first, second) if one.expires]
     return Pass(
         second.method,
         user_id=second.user_id or first.user_id,
         max_sessions=second.max_sessions or first.max_sessions,
         unique=second.unique or first.unique,
         auth_duration=second.auth_duration or first.auth_duration,
-        expires=min(ends) if ends else 0.0,
+        expires=earlier(first.expires, second.expires),
         name=second.name or first.name,
+        ends=earlier(first.ends, second.ends),
         credential=first.credential or second.credential,
     )

@@ -181,13 +181,15 @@ def read(answer: Answer, app: str, default_duration: float, now: float) -> Pass 
     duration = _amount(said, "auth_duration", headers.get("x-authduration"), _LONGEST_TIME)
     lifetime = _amount(said, "lifetime", None, _LONGEST_TIME * 12)
     sessions = _amount(said, "max_sessions", headers.get("x-max-sessions"), _MOST_SESSIONS)
+    end = now + lifetime if lifetime else 0.0
     return Pass(
         METHOD,
         user_id=user[:_MAX_USER],
         max_sessions=int(sessions or 0),
         unique=_switch(said.get("unique", headers.get("x-unique", False))),
         auth_duration=default_duration if duration is None else duration,
-        expires=now + lifetime if lifetime else 0.0,
+        expires=end,
+        ends=end,
         name=_target(headers.get("location", ""), app) if status >= 300 else _name(said.get("name", ""), app),
     )
 

@@ -23,6 +23,7 @@ class Pass:
     auth_duration: float = 0.0
     expires: float = 0.0
     name: str = ""
+    ends: float = 0.0
     credential: str = field(default="", repr=False)
 
 

@@ -18,16 +18,18 @@ from typing import Final, TypeVar
 import structlog
 
 from hlsd.clock import Clock
-from hlsd.events import Event
+from hlsd.events import UNANSWERED, Event
 from hlsd.ports import Denial, Grant
 from hlsd.sessions.notify.courier import Courier, Failure, shown
-from hlsd.sessions.notify.forms import Form
+from hlsd.sessions.notify.forms import Form, host_of
 from hlsd.sessions.notify.settings import OnError
 from hlsd.stats import NotifyStats
 
 REMEMBERED: Final = 3600.0
 MAX_REMEMBERED: Final = 10_000
 OUT_OF_ORDER: Final = Denial(403, "not allowed", "callback_failed")
+UNKNOWN: Final = Denial(403, "not allowed", UNANSWERED)
+"""Nobody says no either: it denies a new viewer, and ends nobody who watches."""
 
 
 class Asker:
@@ -98,6 +100,7 @@ class Asker:
             at, grant = self._allowed.get(_who(event), (-REMEMBERED, None))
             if grant is not None and self._clock.monotonic() - at <= REMEMBERED:
                 return grant
+            return UNKNOWN
         return OUT_OF_ORDER
 
     def _remember(self, event: Event, grant: Grant) -> None:
@@ -115,8 +118,12 @@ class Asker:
 
 def _who(event: Event) -> bytes:
     """Who asks for what, as a hash: address without its port, path and every argument."""
-    address = str(event.facts.get("ip", "")).rpartition(":")[0]
-    known = [event.action.value, address, str(event.facts.get("path", "")), *map(str, sorted(event.query.items()))]
+    known = [
+        event.action.value,
+        host_of(event.facts),
+        str(event.facts.get("path", "")),
+        *map(str, sorted(event.query.items())),
+    ]
     return hashlib.sha256("\0".join(known).encode("utf-8", "replace")).digest()[:16]
 
 
@@ -129,6 +136,7 @@ def _both(one: Grant, other: Grant) -> Grant:
         max_sessions=_least(one.max_sessions, other.max_sessions),
         auth_duration=_least(one.auth_duration, other.auth_duration),
         expires=_least(one.expires, other.expires),
+        ends=_least(one.ends, other.ends),
     )
 
 

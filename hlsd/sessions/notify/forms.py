@@ -114,7 +114,7 @@ class SrsForm:
                 "service_id": "hlsd",
                 "action": word,
                 "client_id": event.id,
-                "ip": _host(facts),
+                "ip": host_of(facts),
                 "vhost": "__defaultVhost__",
                 "app": facts.get("app", ""),
                 "stream": facts.get("name", ""),
@@ -163,7 +163,7 @@ class NginxForm:
         facts = event.facts
         fields: dict[str, object] = {
             "call": call,
-            "addr": _host(facts),
+            "addr": host_of(facts),
             "clientid": event.id,
             "app": facts.get("app", ""),
             "flashver": facts.get("user_agent", ""),
@@ -234,7 +234,7 @@ class FlussonicForm:
             "id": event.id,
             "type": facts.get("protocol", ""),
             "proto": facts.get("protocol", ""),
-            "ip": _host(facts),
+            "ip": host_of(facts),
             "bytes": _number(facts, "outbytes") or _number(facts, "inbytes"),
             "opened_at": facts.get("createtime", 0),
             "updated_at": at,
@@ -281,11 +281,13 @@ def _granted(body: bytes, now: float) -> Grant:
     user = said.get("user_id", "")
     name = said.get("name", "")
     lifetime = _bounded(said.get("lifetime"), _MAX_SECONDS)
+    end = now + lifetime if lifetime else 0.0
     return Grant(
         user_id=str(user)[:256] if isinstance(user, str | int) and not isinstance(user, bool) else "",
         max_sessions=int(_bounded(said.get("max_sessions"), _MAX_SESSIONS)),
         auth_duration=_bounded(said.get("auth_duration"), _MAX_SECONDS),
-        expires=now + lifetime if lifetime else 0.0,
+        expires=end,
+        ends=end,
         name=name if isinstance(name, str) and _NAME.fullmatch(name) else "",
         method="callback",
     )
@@ -315,8 +317,8 @@ def _query(event: Event, send_secrets: bool) -> dict[str, str]:
     return dict(event.query) if send_secrets else masked(event.query)
 
 
-def _host(facts: Mapping[str, object]) -> str:
-    """The address without its port."""
+def host_of(facts: Mapping[str, object]) -> str:
+    """The address without its port; whoever came through a proxy has none."""
     text = str(facts.get("ip", ""))
     if text.startswith("["):
         return text[1:].partition("]")[0]

@@ -171,6 +171,17 @@ def test_a_client_behind_a_trusted_proxy_is_limited_by_its_own_address(access: A
     assert code(access, ask(x_forwarded_for="203.0.113.6", authorization=good)) is None
 
 
+def test_a_network_of_proxies_is_trusted_as_one_proxy_is() -> None:
+    """`trusted_proxies = ["10.0.0.0/8"]`: a guesser behind the balancer must not lock out everybody else behind it."""
+    access = Access(SETTINGS, {}, ["10.0.0.0/8"])
+    for _ in range(BURST + 1):
+        code(access, ask(peer="10.1.2.3", x_forwarded_for="203.0.113.5, 10.9.9.9", authorization="Bearer wrong"))
+    good = f"Bearer {TOKEN}"
+    guesser = ask(peer="10.4.5.6", x_forwarded_for="203.0.113.5", authorization=good)
+    assert code(access, guesser) is Code.TOO_MANY_FAILURES
+    assert code(access, ask(peer="10.1.2.3", x_forwarded_for="203.0.113.6", authorization=good)) is None
+
+
 def test_an_ipv6_customer_is_one_address(access: Access) -> None:
     """A /64 has more addresses than there are guesses."""
     for number in range(BURST):

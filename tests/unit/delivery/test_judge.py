@@ -10,6 +10,8 @@ from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Reply
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
+from hlsd.events import Event
+from hlsd.ports import Grant
 from tests.support.errands import settled
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
@@ -144,6 +146,31 @@ def test_sid_as_an_argument_names_the_session_one_has_and_no_other(desk: Desk) -
     assert len(desk.sessions) == 1
     desk.reply("/live/cam.m3u8?sid=forged")
     assert len(desk.sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [("/live/cam.m3u8", "teaser/"), ("/live/cam/index.m3u8", "../teaser/"), ("/live/cam.m3u8?flat=1", "/live/teaser/")],
+)
+def test_a_receiver_may_lead_a_viewer_to_another_stream(desk: Desk, url: str, base: str) -> None:
+    """Who has not paid is shown the trailer: to show the film instead is the one thing that must not happen."""
+
+    async def says(event: Event) -> Grant:
+        assert event.facts["name"] == "cam"
+        return Grant(name="teaser", method="callback")
+
+    desk.sessions.bus.consult(says)
+    assert desk.reply(url).status == 404, "there is no such stream"
+    desk.directory.streams["live", "teaser"] = MemoryPlayable()
+    reply = desk.reply(url)
+    led = header(reply, "location") or bytes(reply.body).decode().splitlines()[-1]
+    session = list(desk.sessions)[-1]
+    assert led == f"{base}~{session.id}/index.m3u8"
+    assert session.path == "/live/teaser"
+    assert desk.reply(f"{session.prefix.decode()}index.m3u8").status == 200
+    assert desk.reply(f"/live/cam/~{session.id}/index.m3u8", user_agent="other").status == 302, "it is none of cam's"
+    forged = {header(desk.reply("/live/cam/~a/index.m3u8"), "location") for _ in range(3)}
+    assert len(forged) == 1, "one session for a player that goes on asking, wherever it was led"
 
 
 def test_a_player_that_opens_twice_is_one_viewer(desk: Desk) -> None:

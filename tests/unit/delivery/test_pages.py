@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 from hlsd.clock import SystemClock
 from hlsd.delivery.pages import PLAYER, Pages, find_hls_js
@@ -92,6 +93,19 @@ async def test_the_list_tells_the_streams_and_the_time(running: Running) -> None
             "publishing": True,
         }
     ]
+
+
+async def test_streams_that_need_a_ticket_are_not_named_to_anybody() -> None:
+    """Their names are half of what a stranger needs, and the page could not play them anyway."""
+    directory = MemoryDirectory()
+    directory.rows = [
+        StreamSummary(app, "cam", "avc1.64001f", 1280, 720, 25.0, 3e6, 1700000000.5, True) for app in ("live", "vip")
+    ]
+    request = Request({"type": "http", "method": "GET", "path": "/streams.json", "headers": [], "query_string": b""})
+    for opened, named, listed in (({"", "live"}, ["/live/cam"], True), (set(), [], False)):
+        pages = Pages(directory, HttpSettings(), SystemClock(), 1935, opened.__contains__)
+        body = json.loads(bytes((await pages.streams(request)).body))
+        assert ([row["path"] for row in body["streams"]], body["listed"]) == (named, listed)
 
 
 async def test_a_head_of_a_page_and_a_slash_too_many(running: Running) -> None:

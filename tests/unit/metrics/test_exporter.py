@@ -12,6 +12,8 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 
+from hlsd.api.access import is_here
+from hlsd.api.door import asked
 from hlsd.metrics.exporter import MAX_SCRAPES, Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
@@ -47,6 +49,19 @@ async def test_without_a_token_only_this_machine_may_read() -> None:
 async def test_a_proxy_on_this_machine_does_not_open_it_to_the_world() -> None:
     async with asking(exporter(), **{"X-Forwarded-For": "198.51.100.1"}) as there:
         assert (await there.get("/metrics")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "named", [{"host": "live.example.org"}, {"x-real-ip": "198.51.100.1"}, {"origin": "http://evil.example"}]
+)
+async def test_a_proxy_that_tells_little_opens_it_no_more(named: dict[str, str]) -> None:
+    """As the API: a bare `proxy_pass`, or a page whose name was bound to 127.0.0.1, comes from loopback too."""
+    stats = Stats()
+    reader = Reader(Streams(), stats, max_streams=5)
+    shown = Exporter(reader, MetricsSettings(), lambda: 100.0, lambda scope: is_here(asked(scope)))
+    async with asking(shown, host="127.0.0.1:8000") as client:
+        assert (await client.get("/metrics")).status_code == 200
+        assert (await client.get("/metrics", headers=named)).status_code == 403
 
 
 @pytest.mark.parametrize("sent", ["", "Bearer wrong-token", "Basic abcdefgh", "Bearer", "abcdefgh-token"])

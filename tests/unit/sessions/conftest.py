@@ -8,6 +8,7 @@ import pytest
 
 from hlsd.events import Event
 from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
+from hlsd.sessions.bankeeper import BanKeeper
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
@@ -64,7 +65,7 @@ class House:
         self.sessions = self.registry()
         self.sessions.bus.listen(self.told.append)
 
-    def registry(self) -> Registry:
+    def registry(self, keeper: BanKeeper | None = None) -> Registry:
         """As after a restart."""
         return Registry(
             Signer([KEY], self.clock.wall),
@@ -76,6 +77,7 @@ class House:
             stream=lambda _app, _name: self.stream,
             grace=10.0,
             about=lambda _app, _name: ("run1", "avc1.64001f"),
+            keeper=keeper,
         )
 
     async def enter(self, grant: Grant | None = None, **request: object) -> Session | Denial:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
-from hlsd.events import Action, Bus, Event, Subject
+from hlsd.events import UNANSWERED, Action, Bus, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
+from hlsd.sessions.bankeeper import BanKeeper
+from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.registry import SEARCHED
 from hlsd.sessions.session import Session, State
 from tests.support.playable import MemoryPlayable
@@ -355,6 +358,57 @@ async def test_in_a_cluster_an_id_of_another_node_is_taken_over(house: House) ->
     assert isinstance(node.admit(young), Session)
 
 
+@pytest.mark.parametrize("reason", ["kicked", "expired", "auth_denied", "replaced"])
+async def test_in_a_cluster_who_was_sent_away_does_not_come_back_by_waiting(reason: str) -> None:
+    """Any good id is taken over there, for it may be another node's: but not one that this node has ended."""
+    house = House(secret="0123456789abcdef", ban_time=60, resume_window=100)
+    house.clock.now += 50
+    session = await house.watch()
+    house.sessions.end(session, reason)
+    for seconds, why in ((1, "banned"), (65, "unknown"), (200, "unknown"), (80_000, "unknown")):
+        house.clock.now += seconds
+        house.sessions.sweep()
+        denied = house.admit(session.id)
+        assert isinstance(denied, Denial)
+        assert denied.reason == why
+
+
+async def test_a_ban_outlives_the_process(tmp_path: Path) -> None:
+    """Who was kicked must not be let in by a restart, not by the old id and not through the door."""
+    house = House()
+
+    def restart() -> None:
+        house.sessions = house.registry(BanKeeper(tmp_path / "state" / "bans.jsonl", house.clock.wall))
+
+    restart()
+    kicked = await house.watch(Grant(user_id="7"))
+    house.sessions.kick(kicked.id, 600)
+    expired = await house.watch(ip="192.0.2.9")
+    house.sessions.end(expired, "expired")
+    house.clock.now += 100
+    restart()  # without a word: as after kill -9
+    assert (tmp_path / "state" / "bans.jsonl").stat().st_mode & 0o777 == 0o600
+    denied = [house.admit(kicked.id), house.admit(expired.id), await house.enter(Grant(user_id="7"))]
+    assert [one.reason for one in denied if isinstance(one, Denial)] == ["banned", "unknown", "banned"]
+    assert isinstance(await house.enter(Grant(user_id="8")), Session)
+    house.clock.now += 600
+    with (tmp_path / "state" / "bans.jsonl").open("a") as file:
+        file.write('["ban",["half')
+    restart()
+    assert isinstance(await house.enter(Grant(user_id="7")), Session)
+    assert len(house.sessions.bans) == 0
+
+
+async def test_a_disk_that_keeps_nothing_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Bans then hold as long as the process does."""
+    (tmp_path / "file").write_text("")
+    house = House()
+    house.sessions = house.registry(BanKeeper(tmp_path / "file" / "bans.jsonl", house.clock.wall))
+    session = await house.watch()
+    house.sessions.kick(session.id)
+    assert isinstance(house.admit(session.id), Denial)
+
+
 # -- time
 
 
@@ -372,6 +426,72 @@ async def test_expiry_means_what_the_operator_says(mode: str, over: bool) -> Non
         assert (session.reason, house.told[-1].facts["reason"]) == ("expired", "expired")
         assert isinstance(house.admit(session.id), Denial)
         assert isinstance(await house.enter(Grant(expires=house.clock.wall() - 1)), Denial)
+
+
+@pytest.mark.parametrize("mode", ["at_start", "hard", "renew"])
+async def test_what_is_given_for_a_time_ends_with_it_in_every_mode(mode: str) -> None:
+    """`lifetime` of a callback, `sign_expiry = "hard"`: whoever sets these means the session."""
+    house = House(expire=mode)
+    ends = house.clock.wall() + 5
+    session = await house.watch(Grant(expires=ends, ends=ends))
+    for _ in range(6):
+        await house.after(1)
+        session.last = house.clock.now if not session.over else session.last
+    assert session.reason == "expired"
+
+
+async def test_a_receiver_is_asked_again_when_it_wants_to_be(house: House) -> None:
+    """`auth_duration` in the answer to prePlay: who has not paid on stops watching, and a fault of ours ends nobody."""
+    says: list[Grant | Denial] = [Grant(user_id="7", auth_duration=5, method="callback")]
+    asked: list[Event] = []
+
+    async def receiver(event: Event) -> Grant | Denial:
+        asked.append(event)
+        return says[0]
+
+    house.sessions.gate = OpenGate()
+    house.sessions.bus.consult(receiver)
+    session = await house.watch()
+
+    async def watches(seconds: int) -> None:
+        for _ in range(seconds):
+            await house.after(1)
+            session.last = house.clock.now if not session.over else session.last
+
+    await watches(6)
+    says[0] = Denial(403, "not allowed", UNANSWERED)
+    await watches(5)
+    assert (len(asked), session.over, session.user_id) == (3, False, "7")
+    says[0] = Denial(403, "not allowed")
+    await watches(5)
+    assert (len(asked), session.reason) == (4, "auth_denied")
+    assert [(event.action.value, event.seq) for event in house.told if event.id == session.id] == [
+        ("prePlay", 1), ("postPlay", 2), ("prePlay", 3), ("prePlay", 4), ("prePlay", 5), ("donePlay", 6)
+    ]  # fmt: skip
+    says[0] = Grant(user_id="8", method="callback")
+    other = await house.watch(user_agent="other")
+    await house.after(4)
+    other.last = house.clock.now
+    await house.after(4)
+    assert len(asked) == 5, "who names no time is asked once"
+
+
+async def test_who_is_asked_about_again_shows_what_it_has_shown(house: House) -> None:
+    """A token in a header is one too, and a sign is for the name that was asked for: both stay good."""
+    query = {"sign": "s", "u": ""}
+    session = await house.watch(Grant(auth_duration=5, name="cam"), asked="alias", bearer="a.b.c", query=query)
+    assert house.admit(session.id, "198.51.100.7") is session
+    for _ in range(6):
+        await house.after(1)
+        session.last = house.clock.now
+    session.last -= 3
+    await house.after(10)
+    again = house.admit(session.id, "198.51.100.7")
+    assert isinstance(again, Session)
+    assert (again is session, again.path) == (False, "/live/cam")
+    await house.after(5)
+    assert [(asked.name, asked.bearer, asked.query) for asked in house.gate.asked] == [("alias", "a.b.c", query)] * 3
+    assert "a.b.c" not in repr(house.told)
 
 
 async def test_the_gate_is_asked_again_each_time_it_wants_to_be(house: House) -> None:

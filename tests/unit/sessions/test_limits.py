@@ -41,6 +41,18 @@ async def test_the_operator_may_refuse_the_new_one_or_let_it_in_for_a_while() ->
     assert (first.over, second.reason) == (False, "limit")
 
 
+async def test_a_signed_address_that_is_passed_on_is_good_for_so_many() -> None:
+    """A sign names nobody and bounds nothing: the operator can all the same."""
+    house = House(max_per_token=2, when_full="refuse")
+    for ip in ("192.0.2.1", "198.51.100.2"):
+        await house.watch(Grant(identity="t"), ip=ip)
+    denial = await house.enter(Grant(identity="t"), ip="203.0.113.3")
+    assert isinstance(denial, Denial)
+    assert denial.status == 429
+    assert isinstance(await house.enter(Grant(identity="u")), Session)
+    assert isinstance(await house.enter(), Session)
+
+
 async def test_unique_ends_the_users_other_sessions_of_any_stream() -> None:
     """Flussonic's X-Unique."""
     house = House()

@@ -30,7 +30,9 @@ NOW = 1_700_000_000
 
 @asynccontextmanager
 async def gate(clock: FakeClock | None = None, **rules: Any) -> AsyncIterator[AuthGate]:
-    made = AuthGate(AuthSettings(**rules), clock or FakeClock(NOW), salt=b"salt", trusted=frozenset({"127.0.0.1"}))
+    made = AuthGate(
+        AuthSettings(**rules), clock or FakeClock(NOW), salt=b"salt", trusted=frozenset({"127.0.0.1", "10.0.0.0/8"})
+    )
     try:
         yield made
     finally:
@@ -205,7 +207,9 @@ async def test_viewers_who_forgot_or_came_late_are_not_guessing() -> None:
         assert isinstance(await door.play(viewer(sign=signed())), Grant)
         for _ in range(10):  # a proxy's address is not its viewers'
             await door.play(viewer(sign="wrong", ip="127.0.0.1"))
+            await door.play(viewer(sign="wrong", ip="10.1.2.3"))
         assert isinstance(await door.play(viewer(sign=signed(), ip="127.0.0.1")), Grant)
+        assert isinstance(await door.play(viewer(sign=signed(), ip="10.1.2.3")), Grant)
 
 
 async def test_a_flood_of_denials_is_no_flood_of_lines() -> None:
@@ -265,6 +269,18 @@ async def test_looking_again_keeps_ends_or_changes_what_was_granted() -> None:
         adopted = Grant(method="adopted")
         assert await door.renew(viewer(), adopted) == adopted
         assert await door.renew(viewer(ip="198.51.100.4"), adopted) == DENIED
+
+
+async def test_the_page_is_looked_at_when_playing_begins_and_not_again() -> None:
+    """Of a session not every header is kept: that must not end it."""
+    async with Service() as service, gate(
+        play=True, callback_url=service.url, allow_origins=["https://site.example"], allow_referers=["site.example"]
+    ) as door:  # fmt: skip
+        page = {"origin": "https://site.example", "referer": "https://site.example/watch"}
+        granted = await door.play(viewer(**page))
+        assert isinstance(granted, Grant)
+        assert isinstance(await door.renew(viewer(), granted), Grant)
+        assert await door.play(viewer()) == DENIED
 
 
 async def test_what_has_an_end_ends() -> None:

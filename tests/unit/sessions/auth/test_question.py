@@ -104,7 +104,7 @@ def test_an_answer_carries_what_is_known_of_the_viewer() -> None:
         200,
         {"user_id": 42, "max_sessions": 2, "auth_duration": 60, "name": "cam-hd", "lifetime": 3600, "unique": True},
     )
-    assert found == Pass("callback", "42", 2, True, 60.0, 4600.0, "cam-hd")
+    assert found == Pass("callback", "42", 2, True, 60.0, 4600.0, "cam-hd", 4600.0)
     found = verdict(200, b"", x_userid="u", x_max_sessions="3", x_authduration="30", x_unique="true")
     assert found == Pass("callback", "u", 3, True, 30.0)
 

@@ -91,6 +91,21 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
     assert here.stats.events["prePlay", "failed"] == 3
 
 
+@pytest.mark.parametrize(
+    ("known", "stranger"),
+    [("192.0.2.1", "198.51.100.9"), ("[2001:db8::1]", "[2001:db8::2]"), ("10.0.0.1:5", "10.0.0.2")],
+)
+async def test_behind_a_proxy_too_a_stale_yes_is_for_one_address(
+    tmp_path: Path, world: World, known: str, stranger: str
+) -> None:
+    """No port is known of who came through a proxy: the address is all the same not anybody's."""
+    async with running(tmp_path, world) as here:
+        assert is_yes(await ask(here, question(known)))
+        world.answer = lambda _: httpx.Response(500)
+        assert is_yes(await ask(here, question(known)))
+        assert not is_yes(await ask(here, question(stranger)))
+
+
 def broken(request: httpx.Request, fault: str) -> httpx.Response:
     if fault == "refused":
         raise httpx.ConnectError("connection refused", request=request)

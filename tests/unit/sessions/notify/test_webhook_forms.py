@@ -128,7 +128,7 @@ def test_flussonic_sinks_get_what_they_know() -> None:
         (Reply(200, body=b'{"max_sessions":-1,"auth_duration":true,"name":"../x"}'), Grant(method="callback")),
         (
             Reply(200, body=b'{"auth_duration":60,"lifetime":10}'),
-            Grant(auth_duration=60, expires=110, method="callback"),
+            Grant(auth_duration=60, expires=110, ends=110, method="callback"),
         ),
         (Reply(201, body=b'{"name":"other"}'), Grant(name="other", method="callback")),
         (Reply(302, "/live/other.m3u8"), Grant(name="other", method="callback")),
