@@ -367,6 +367,11 @@ class RelayRoom:
         """The way out for a plan."""
         return self.guarded if plan.guarded else self._trusted
 
+    def awaited(self, app: str, name: str) -> bool:
+        """Whether the stream is here and may go on."""
+        playable = self._find(app, name)
+        return playable is not None and not playable.ended
+
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
         """Feeds from the address until the source is lost; raises SourceError."""
         dial = self.dial(plan)

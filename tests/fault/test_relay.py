@@ -127,6 +127,37 @@ async def test_origin_killed_and_swapped_continues_the_playlist(tmp_path: Path) 
         await two.stop()
 
 
+async def test_viewers_outlive_an_origin_that_is_back_before_its_publisher(tmp_path: Path) -> None:
+    """A restarted origin says 404 until its encoder has found it again: whoever watches must not be let down for that."""
+    async with FlvOrigin() as origin, client() as http:
+        rules = [rule(origin.url, idle_timeout=60)]
+        async with edge(tmp_path, rules, publish__grace=15) as server:
+            url = await media(http, server, "live/film.m3u8")
+            origin.missing.add("/live/film.flv")
+            await origin.stop()
+            await origin.start()
+            asked = len(origin.asked)
+            await until(lambda: len(origin.asked) >= asked + 3)
+            assert "#EXT-X-ENDLIST" not in (await http.get(url)).text
+            origin.missing.clear()
+            async with asyncio.timeout(10):
+                while "#EXT-X-DISCONTINUITY\n" not in (await http.get(url)).text:
+                    await asyncio.sleep(0.1)
+
+
+async def test_a_pull_ends_when_its_stream_has(tmp_path: Path) -> None:
+    """Once the grace is over viewers have had the end of the playlist: an origin without the stream is asked no more."""
+    async with FlvOrigin() as origin, client() as http:
+        rules = [rule(origin.url, idle_timeout=60)]
+        async with edge(tmp_path, rules, publish__grace=1) as server:
+            url = await media(http, server, "live/film.m3u8")
+            origin.missing.add("/live/film.flv")
+            await origin.stop()
+            await origin.start()
+            await until(lambda: not relay_of(server).pulls)
+            assert "#EXT-X-ENDLIST" in (await http.get(url)).text
+
+
 async def test_fifty_cycles_leave_nothing_behind(tmp_path: Path) -> None:
     """A relay that leaks a socket or a task a day ends a server in a month."""
     async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url)]) as server, client() as http:
