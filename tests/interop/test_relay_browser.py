@@ -1,4 +1,4 @@
-"""A viewer at an edge: hls.js plays on while the origin behind the relay is killed, comes back, or gives way to another.
+"""A viewer at an edge: hls.js plays on while the origin behind it is killed, comes back, or gives way to another.
 
 Two kills and a swap in the test run. `HLSD_LONG` set makes it ten kills and the swap; its figures stand in
 docs/relay.md.
@@ -13,10 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -30,7 +29,7 @@ KILLS, APART = (10, 12.0) if os.environ.get("HLSD_LONG") else (2, 6.5)
 """How many, and seconds from one to the next."""
 SECONDS = APART * (KILLS + 2)
 AWAY = 3.0
-"""Seconds that a killed origin and its publisher need at most to be back, on two busy cores."""
+"""Seconds that an origin and its publisher take to be there."""
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(SECONDS + 120)]
 
@@ -76,21 +75,39 @@ def origins(folder: Path) -> Iterator[tuple[Origin, Origin]]:
 
 
 class Watch:
-    """What a viewer's media playlist is meanwhile: where its discontinuities are, and whether its numbers ever fell."""
+    """What the edge's media playlist is meanwhile: its discontinuities, its numbers, how long it stood still."""
 
     def __init__(self, top: httpx.Response) -> None:
         self._variant = top.url.join(top.text.splitlines()[-1])
         self.marked: set[int] = set()
         self.first: list[int] = []
-        self.ended = False
+        self.still = 0.0
+        """Seconds, the longest of all."""
+        self.over = False
 
-    def until(self, when: float, playing: Future[dict[str, Any]]) -> None:
-        while time.monotonic() < when and not playing.done():
+    def run(self) -> None:
+        """Until it is over."""
+        last, since = "", time.monotonic()
+        while not self.over:
             text = httpx.get(self._variant).raise_for_status().text
+            now = time.monotonic()
+            assert "#EXT-X-ENDLIST" not in text, "the stream has ended for its viewers"
+            if text != last:
+                last, since = text, now
+            self.still = max(self.still, now - since)
             self.marked |= discontinuities(text)
             self.first.append(int(text.partition("MEDIA-SEQUENCE:")[2].partition("\n")[0]))
-            self.ended = self.ended or "#EXT-X-ENDLIST" in text
-            time.sleep(0.5)
+            time.sleep(0.2)
+
+    def until_marked(self, blows: int) -> None:
+        """Waits until each blow so far is a discontinuity."""
+        deadline = time.monotonic() + 12
+        while len(self.marked) < blows and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def until(when: float) -> None:
+    time.sleep(max(0.0, when - time.monotonic()))
 
 
 def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path: Path) -> None:
@@ -98,41 +115,47 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
     why = browsers.missing("chromium")
     if why:
         pytest.skip(why)
-    with origins(tmp_path) as (first, second), ThreadPoolExecutor(1) as pool:
+    with origins(tmp_path) as (first, second), ThreadPoolExecutor(2) as pool:
         first.start()
         state = tmp_path / "edge"
         state.mkdir()
-        state.joinpath("hlsd.toml").write_text(RULE.format(first=first.server.rtmp_port, second=second.server.rtmp_port))
+        rule = RULE.format(first=first.server.rtmp_port, second=second.server.rtmp_port)
+        state.joinpath("hlsd.toml").write_text(rule)
         with HlsdServer(state, low_latency=True) as edge:
             wait_for_playlist(edge.hls("cam"))
             watch = Watch(httpx.get(edge.hls("cam")))
-            playing = pool.submit(browsers.play, edge.hls("cam"), "chromium", "hlsjs", SECONDS)
-            began = time.monotonic()
-            for number in range(KILLS):
-                watch.until(began + APART * (number + 1), playing)
+            watching = pool.submit(watch.run)
+            try:
+                playing = pool.submit(browsers.play, edge.hls("cam"), "chromium", "hlsjs", SECONDS)
+                began = time.monotonic()
+                for number in range(KILLS):
+                    until(began + APART * (number + 1))
+                    first.kill()
+                    first.start()
+                    watch.until_marked(number + 1)
+                until(began + APART * (KILLS + 1) - AWAY)
+                second.start()
+                until(began + APART * (KILLS + 1))
                 first.kill()
-                first.start()
-            watch.until(began + APART * (KILLS + 1) - AWAY, playing)
-            second.start()
-            watch.until(began + APART * (KILLS + 1), playing)
-            first.kill()
-            watch.until(began + SECONDS + 60, playing)
-            report = playing.result()
+                report = playing.result()
+            finally:
+                watch.over = True
+            watching.result()
             running = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays").json()["data"]
             figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics").text
     keys = ("played", "first_frame", "stalls", "stall_seconds", "jumps", "errors", "media_error", "latency", "buffer")
-    said = {key: report[key] for key in keys} | {"seconds": SECONDS, "kills": KILLS}
+    said = {key: report[key] for key in keys} | {"seconds": SECONDS, "kills": KILLS, "still": watch.still}
     print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}))  # noqa: T201 - docs/relay.md
-    assert not watch.ended
     assert all(later >= earlier for earlier, later in pairwise(watch.first)), watch.first
     # One for each blow; two where the pull found the origin up and lost it again.
     assert len(watch.marked) >= KILLS + 1, watch.marked
     assert report["fatal_errors"] == 0, said
     assert not report["media_error"], said
     assert not any(stall.get("open") for stall in report["stalls"]), said
-    # A kill costs what the origin needs to come back, the longest pause of the relay, and what hls.js takes to notice.
-    assert max((stall["duration"] for stall in report["stalls"]), default=0) < AWAY + 8, said
-    assert report["played"] >= SECONDS - (KILLS + 1) * (AWAY + 3) - 6, said
+    # A kill costs what the origin takes to come back, and then what the player needs to begin again: Chromium wants up
+    # to three seconds of sound in hand once it has run dry a few times.
+    assert max((stall["duration"] for stall in report["stalls"]), default=0) < watch.still + 6, said
+    assert report["played"] >= SECONDS - (KILLS + 1) * (watch.still + 3) - 6, said
     assert [(relay["rule"], relay["state"]) for relay in running] == [("origin", "running")]
     assert str(second.server.rtmp_port) in running[0]["url"], "the failover took over"
     assert 'hlsd_relay_up{mode="pull",rule="origin"} 1' in figures
