@@ -257,6 +257,13 @@ class Hub:
         self._drop(stream, reason, now)
         return True
 
+    def abandon(self, app: str, name: str) -> None:
+        """Nobody will come back to the stream: if it is in its grace, it ends now."""
+        stream = self._streams.get((app, name))
+        if stream is not None and stream.state is State.GRACE:
+            self._finish(stream, self._clock.monotonic(), "stream_end")
+            self._log.info("stream ended", app=app, name=name)
+
     def publisher(self, app: str, name: str) -> Publisher | None:
         """Who publishes a name at this instant."""
         found = self._publishers.get((app, name))

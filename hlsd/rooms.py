@@ -149,6 +149,7 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         own_ports=lambda: ports,
         on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
         figures=stats.relay,
+        abandon=hub.abandon,
     )
     room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
     hub.on_demand = room

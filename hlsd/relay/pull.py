@@ -45,6 +45,10 @@ class Fetching(Protocol):
         """Feeds from an address until the source is lost; raises SourceError."""
         ...
 
+    def awaited(self, app: str, name: str) -> bool:
+        """Whether the stream is here and may go on: its viewers have not been told that it is over."""
+        ...
+
 
 class Pull:
     """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
@@ -88,13 +92,17 @@ class Pull:
         return self._publication is not None
 
     async def run(self) -> None:
-        """Tries until it is stopped, or for a pull on demand until every address refused it."""
+        """Tries until it is stopped, or for a pull on demand until every address refused it.
+
+        While the stream may go on a refusal is not the last word: an origin that was restarted knows nothing of it
+        until its publisher is back.
+        """
         try:
             while True:
                 final = await self._round()
                 if self._stopped():
                     break
-                if final and self.plan.mode == "pull":
+                if final and self.plan.mode == "pull" and not self._room.awaited(self.subject.app, self.subject.name):
                     self.over = "refused"
                     break
                 await asyncio.sleep(self._backoff.pause(random.random()))  # noqa: S311 - jitter

@@ -93,6 +93,7 @@ class RelayRoom:
         own_ports: Callable[[], Collection[int]] = tuple,
         figures: Callable[[str, str], Figures] | None = None,
         on_air: Callable[[], Iterable[Published]] = tuple,
+        abandon: Callable[[str, str], None] = lambda _app, _name: None,
     ) -> None:
         self.settings = settings
         self.admission = admission
@@ -108,6 +109,7 @@ class RelayRoom:
         self._kept: dict[tuple[str, str], Figures] = {}
         self._figures = figures or (lambda rule, mode: self._kept.setdefault((rule, mode), RuleFigures()))
         self._on_air = on_air
+        self._abandon = abandon
         for plan in self.plans:
             self._figures(plan.name, plan.mode)  # rules that have done nothing yet are figures too
         self.pulls: dict[Key, Pull] = {}
@@ -274,6 +276,9 @@ class RelayRoom:
             del self.pulls[key]
         if pull.over == "refused" and len(self._refused) < _REMEMBERED:
             self._refused[key] = self.clock.monotonic() + REFUSED_FOR
+        if pull.plan.mode == "pull":
+            # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
+            self._abandon(*key)
         if not pull.ready.done():
             pull.ready.set_result(None)  # whoever waits looks for itself
         if not task.cancelled() and task.exception() is not None:
@@ -366,6 +371,11 @@ class RelayRoom:
     def dial(self, plan: Plan) -> Dial:
         """The way out for a plan."""
         return self.guarded if plan.guarded else self._trusted
+
+    def awaited(self, app: str, name: str) -> bool:
+        """Whether the stream is here and may go on."""
+        playable = self._find(app, name)
+        return playable is not None and not playable.ended
 
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
         """Feeds from the address until the source is lost; raises SourceError."""

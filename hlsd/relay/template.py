@@ -54,6 +54,8 @@ class Template:
         bare = _FIELD.sub("x", text)
         if "{" in bare or "}" in bare:
             raise ValueError("a brace without its partner")
+        if "={sign}" in text:
+            raise ValueError("{sign} is name and value at once: write ?{sign} or &{sign}")
         head = _HEAD.match(text)
         if (head is None and not text.startswith("file:")) or (head is not None and "{" in head[0]):
             raise ValueError("scheme and host of a relay URL are fixed: fields may stand in path and query only")

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 QUIET = 3
 """Finished segments after which a stream that nobody asked for is no longer muxed, only kept."""
 
+FIRST = 1.0
+"""Seconds after which the first segment may end where a viewer waits for it and has parts to go on with."""
+
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
 
@@ -118,6 +121,7 @@ class Segmenter:
             epoch = unit.arrived - unit.dts / TICKS
             if self._epoch is None or epoch < self._epoch:
                 self._epoch = epoch
+        self._aim()
         cuts = cutter.push(unit)
         if cuts:
             for number, cut in enumerate(cuts):
@@ -129,6 +133,16 @@ class Segmenter:
             if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
                 self.jump()
+
+    def _aim(self) -> None:
+        """Makes the first segment short for who waits for it, as one does for whom a stream is pulled.
+
+        What follows comes in parts, so one group of pictures is enough to begin with.
+        """
+        if not self._window.target_duration:
+            time = self._settings.time
+            hurry = self._settings.low_latency and self.live.waiting
+            self._limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def _note_delay(self, cuts: list[Cut], arrived: float) -> None:
         """Counts how long after the end of its media it was listed: the frame that closed it came `arrived`."""
@@ -321,6 +335,7 @@ class Segmenter:
         gop = self._cutter.longest_gop if self._cutter is not None else 0
         longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
+        self._limits.segment_target = round(settings.time * TICKS)
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
         if window.target_duration > 2 * settings.time:
             self._log.warning(

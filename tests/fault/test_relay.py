@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 from functools import partial
 from pathlib import Path
@@ -54,23 +55,64 @@ async def media(http: httpx.AsyncClient, server: Server, path: str) -> str:
     return str(httpx.URL(address(server, path)).join(variant))
 
 
+async def figures(http: httpx.AsyncClient, server: Server) -> dict[tuple[str, str], float]:
+    """What `/metrics` says of the first rule: by name, and mode, result or direction."""
+    text = (await http.get(address(server, "metrics"))).text
+    found = re.findall(r'^(hlsd_relay_\w+){(?:mode|result|direction)="(\w+)",rule="rule1"} (\S+)$', text, re.MULTILINE)
+    return {(name, label): float(value) for name, label, value in found}
+
+
 async def test_two_hundred_viewers_of_an_absent_stream_cause_one_connection(tmp_path: Path) -> None:
     """An origin must not feel how many are watching; and when they leave it is left alone."""
-    async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url)]) as server, client() as http:
+    async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url, idle_timeout=3)]) as server, client() as http:
         events: list[Event] = []
         server.sessions.bus.listen(events.append)
         answers = await asyncio.gather(*(http.get(address(server, "live/film.m3u8?token=SECRET")) for _ in range(200)))
         assert {answer.status_code for answer in answers} == {200}
         assert origin.asked == ["/live/film.flv?hlsd-via=edge"], "one connection, and no viewer's token"
         assert "#EXT-X-STREAM-INF" in answers[0].text
+        (pull,) = relay_of(server).pulls.values()
+        shown = await figures(http, server)
+        assert shown["hlsd_relay_up", "pull"] == 1
+        assert shown["hlsd_relay_starts_total", "ok"] == 1
+        assert 0 < shown["hlsd_relay_bytes_total", "in"] <= pull.received_bytes
         await until(lambda: not relay_of(server).pulls)
         await until(lambda: not origin.open)
+        shown = await figures(http, server)
+        assert shown["hlsd_relay_up", "pull"] == 0
+        assert shown["hlsd_relay_bytes_total", "in"] == pull.received_bytes
         told = [event for event in events if event.action in {Action.RELAY_START, Action.RELAY_STOP}]
         assert [(event.action, event.seq, event.facts.get("reason")) for event in told] == [
             (Action.RELAY_START, 1, None),
             (Action.RELAY_STOP, 2, "idle"),
         ]
         assert "SECRET" not in str([event.payload() for event in told])
+
+
+@pytest.mark.parametrize("way", ["m3u8", "flv"])
+async def test_who_comes_after_an_idle_pull_makes_the_stream_come_again(tmp_path: Path, way: str) -> None:
+    """What is left of a stream that was let go must not be served to the next viewer as if it were live."""
+    async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url)]) as server, client() as http:
+        for turn in (1, 2):
+            async with http.stream("GET", address(server, f"live/film.{way}")) as answer:
+                assert answer.status_code == 200
+                await anext(answer.aiter_raw())
+            assert len(origin.asked) == turn, "each first viewer is one connection to the origin"
+            assert server.hub.summaries()[0].publishing
+            await until(lambda: not relay_of(server).pulls)
+
+
+async def test_a_pull_that_is_ended_by_hand_ends_its_stream(tmp_path: Path) -> None:
+    """Otherwise viewers look at a still picture until the grace is over, and new ones join them."""
+    async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url)]) as server, client() as http:
+        url = await media(http, server, "live/film.m3u8")
+        (pull,) = relay_of(server).pulls.values()
+        pull.reject()
+        await until(lambda: not relay_of(server).pulls)
+        assert "#EXT-X-ENDLIST" in (await http.get(url)).text
+        again = await http.get(address(server, "live/film.m3u8"))
+        assert again.status_code == 200
+        assert len(origin.asked) == 2
 
 
 async def test_a_viewer_of_nothing_gets_503_and_retry_after(tmp_path: Path) -> None:
@@ -125,6 +167,37 @@ async def test_origin_killed_and_swapped_continues_the_playlist(tmp_path: Path) 
     finally:
         await one.stop()
         await two.stop()
+
+
+async def test_viewers_outlive_an_origin_that_is_back_before_its_publisher(tmp_path: Path) -> None:
+    """A restarted origin says 404 until its encoder is back: whoever watches must not be let down for that."""
+    async with FlvOrigin() as origin, client() as http:
+        rules = [rule(origin.url, idle_timeout=60)]
+        async with edge(tmp_path, rules, publish__grace=15) as server:
+            url = await media(http, server, "live/film.m3u8")
+            origin.missing.add("/live/film.flv")
+            await origin.stop()
+            await origin.start()
+            asked = len(origin.asked)
+            await until(lambda: len(origin.asked) >= asked + 3)
+            assert "#EXT-X-ENDLIST" not in (await http.get(url)).text
+            origin.missing.clear()
+            async with asyncio.timeout(10):
+                while "#EXT-X-DISCONTINUITY\n" not in (await http.get(url)).text:
+                    await asyncio.sleep(0.1)
+
+
+async def test_a_pull_ends_when_its_stream_has(tmp_path: Path) -> None:
+    """Once the grace is over viewers have the end of the playlist: an origin without the stream is asked no more."""
+    async with FlvOrigin() as origin, client() as http:
+        rules = [rule(origin.url, idle_timeout=60)]
+        async with edge(tmp_path, rules, publish__grace=1) as server:
+            url = await media(http, server, "live/film.m3u8")
+            origin.missing.add("/live/film.flv")
+            await origin.stop()
+            await origin.start()
+            await until(lambda: not relay_of(server).pulls)
+            assert "#EXT-X-ENDLIST" in (await http.get(url)).text
 
 
 async def test_fifty_cycles_leave_nothing_behind(tmp_path: Path) -> None:

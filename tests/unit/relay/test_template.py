@@ -52,6 +52,12 @@ def test_nothing_a_viewer_says_may_choose_the_host_or_a_file(text: str) -> None:
         Template(text)
 
 
+def test_a_sign_behind_its_own_name_is_told_when_the_rule_is_read() -> None:
+    """`sign=sign=…` is refused by every origin, and nothing would say why."""
+    with pytest.raises(ValueError, match=r"\?\{sign\}"):
+        Template("rtmp://o/{app}/{stream}?sign={sign}")
+
+
 @given(value=st.text(max_size=60))
 def test_whatever_a_viewer_says_the_host_and_path_stay(value: str) -> None:
     """A property for all arguments: encoded, they can end neither authority nor path."""

@@ -62,6 +62,17 @@ def test_the_target_duration_fits_the_gop_and_never_changes(
     assert target.forced_cuts == 0
 
 
+@pytest.mark.parametrize(("low_latency", "waits", "first"), [(True, True, 1), (True, False, 2), (False, True, 2)])
+def test_who_waits_for_the_first_playlist_gets_it_a_second_in(low_latency: bool, waits: bool, first: int) -> None:
+    # Issue 7: "time to first media ≤ upstream's key-frame interval + 1 s", whatever upstream keeps.
+    target = segmenter(low_latency=low_latency)
+    if waits:
+        target.live.watch(lambda: None)
+    feed(target, film(9, gop=1))
+    assert [round(segment.duration / TICKS) for segment in target.window.segments[:3]] == [first, 2, 2]
+    assert target.live.target_duration == 2
+
+
 def test_a_later_gop_beyond_the_target_duration_is_cut_and_counted() -> None:
     """TL05: "TD cannot change": the segment is forced, not independent, and the multivariant says so from then on."""
     target = segmenter()

@@ -1,0 +1,161 @@
+"""A viewer at an edge: hls.js plays on while the origin behind it is killed, comes back, or gives way to another.
+
+Two kills and a swap in the test run. `HLSD_LONG` set makes it ten kills and the swap; its figures stand in
+docs/relay.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.interop.test_soak import discontinuities
+from tests.support import browser as browsers
+from tests.support.broadcast import wait_for_playlist
+from tests.support.server import CHECKOUT, HlsdServer
+
+KILLS, APART = (10, 12.0) if os.environ.get("HLSD_LONG") else (2, 6.5)
+"""How many, and seconds from one to the next."""
+SECONDS = APART * (KILLS + 2)
+AWAY = 3.0
+"""Seconds that an origin and its publisher take to be there."""
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(SECONDS + 120)]
+
+RULE = """
+[[relay]]
+name = "origin"
+mode = "pull"
+match = "live/*"
+urls = ["rtmp://127.0.0.1:{first}/{{app}}/{{stream}}", "rtmp://127.0.0.1:{second}/{{app}}/{{stream}}"]
+backoff = ["500ms", "2s"]
+"""
+
+
+class Origin:
+    """A server with a publisher, which goes with it: an encoder beside its server, in one box."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = HlsdServer(folder)
+        self._publisher: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.server.start()
+        command = [sys.executable, "-m", "hlsd.demo_source", "--url", self.server.rtmp("cam"), "--size", "320x180"]
+        self._publisher = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            self.server.kill()
+            publisher.kill()
+            publisher.wait()
+
+
+@contextlib.contextmanager
+def origins(folder: Path) -> Iterator[tuple[Origin, Origin]]:
+    both = Origin(folder / "first"), Origin(folder / "second")
+    try:
+        yield both
+    finally:
+        for origin in both:
+            origin.kill()
+
+
+class Watch:
+    """What the edge's media playlist is meanwhile: its discontinuities, its numbers, how long it stood still."""
+
+    def __init__(self, top: httpx.Response) -> None:
+        self._variant = top.url.join(top.text.splitlines()[-1])
+        self.marked: set[int] = set()
+        self.first: list[int] = []
+        self.still = 0.0
+        """Seconds, the longest of all."""
+        self.over = False
+
+    def run(self) -> None:
+        """Until it is over."""
+        last, since = "", time.monotonic()
+        while not self.over:
+            text = httpx.get(self._variant).raise_for_status().text
+            now = time.monotonic()
+            assert "#EXT-X-ENDLIST" not in text, "the stream has ended for its viewers"
+            if text != last:
+                last, since = text, now
+            self.still = max(self.still, now - since)
+            self.marked |= discontinuities(text)
+            self.first.append(int(text.partition("MEDIA-SEQUENCE:")[2].partition("\n")[0]))
+            time.sleep(0.2)
+
+    def until_marked(self, blows: int) -> None:
+        """Waits until each blow so far is a discontinuity."""
+        deadline = time.monotonic() + 12
+        while len(self.marked) < blows and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def until(when: float) -> None:
+    time.sleep(max(0.0, when - time.monotonic()))
+
+
+def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path: Path) -> None:
+    # Nobody at the edge should have to press play again because a machine behind it was restarted.
+    why = browsers.missing("chromium")
+    if why:
+        pytest.skip(why)
+    with origins(tmp_path) as (first, second), ThreadPoolExecutor(2) as pool:
+        first.start()
+        state = tmp_path / "edge"
+        state.mkdir()
+        rule = RULE.format(first=first.server.rtmp_port, second=second.server.rtmp_port)
+        state.joinpath("hlsd.toml").write_text(rule)
+        with HlsdServer(state, low_latency=True) as edge:
+            wait_for_playlist(edge.hls("cam"))
+            watch = Watch(httpx.get(edge.hls("cam")))
+            watching = pool.submit(watch.run)
+            try:
+                playing = pool.submit(browsers.play, edge.hls("cam"), "chromium", "hlsjs", SECONDS)
+                began = time.monotonic()
+                for number in range(KILLS):
+                    until(began + APART * (number + 1))
+                    first.kill()
+                    first.start()
+                    watch.until_marked(number + 1)
+                until(began + APART * (KILLS + 1) - AWAY)
+                second.start()
+                until(began + APART * (KILLS + 1))
+                first.kill()
+                report = playing.result()
+            finally:
+                watch.over = True
+            watching.result()
+            running = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays").json()["data"]
+            figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics").text
+    keys = ("played", "first_frame", "stalls", "stall_seconds", "jumps", "errors", "media_error", "latency", "buffer")
+    said = {key: report[key] for key in keys} | {"seconds": SECONDS, "kills": KILLS, "still": watch.still}
+    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}))  # noqa: T201 - docs/relay.md
+    assert all(later >= earlier for earlier, later in pairwise(watch.first)), watch.first
+    # One for each blow; two where the pull found the origin up and lost it again.
+    assert len(watch.marked) >= KILLS + 1, watch.marked
+    assert report["fatal_errors"] == 0, said
+    assert not report["media_error"], said
+    assert not any(stall.get("open") for stall in report["stalls"]), said
+    # A kill costs what the origin takes to come back, and then what the player needs to begin again: Chromium wants up
+    # to three seconds of sound in hand once it has run dry a few times.
+    assert max((stall["duration"] for stall in report["stalls"]), default=0) < watch.still + 6, said
+    assert report["played"] >= SECONDS - (KILLS + 1) * (watch.still + 3) - 6, said
+    assert [(relay["rule"], relay["state"]) for relay in running] == [("origin", "running")]
+    assert str(second.server.rtmp_port) in running[0]["url"], "the failover took over"
+    assert 'hlsd_relay_up{mode="pull",rule="origin"} 1' in figures
