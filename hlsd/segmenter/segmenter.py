@@ -141,7 +141,7 @@ class Segmenter:
         """
         if not self._window.target_duration:
             time = self._settings.time
-            hurry = self._settings.low_latency and self.live.waiting
+            hurry = self._settings.low_latency and self.live.watched
             self._limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def _note_delay(self, cuts: list[Cut], arrived: float) -> None:
