@@ -8,6 +8,7 @@ HLS beside it, Node-Media-Server does not.
 
 from __future__ import annotations
 
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from bench import machine, nms, report, swarm
 from bench.peers import Nginx
@@ -31,6 +33,9 @@ BITRATE = 3.0
 FILM = Film(seconds=20, width=640, height=360, rate=30, gop=60, bitrate=2_900_000, noise=40)
 SERVERS = ("hlsd", "nginx-rtmp", "Node-Media-Server")
 NMS_TARGET, NGINX_TARGET = 3.0, 0.8
+CROWD, STOPPED = 1000, 50
+"""Viewers of one stream, and how many of them stop reading at once."""
+SMALL_FILM = Film(seconds=20, width=320, height=180, rate=30, gop=30, bitrate=900_000, noise=40)
 
 
 class Served(NamedTuple):
@@ -58,7 +63,8 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
             for viewers in counts:
                 for name in names:
                     rows += _measure(name, film, Path(folder) / f"{number}-{viewers}-{name}", viewers, seconds)
-    return _write(rows, names, counts, (seconds, rounds))
+        crowd = _crowd(SMALL_FILM.make(Path(folder)), Path(folder) / "crowd", seconds)
+    return _write(rows, names, counts, (seconds, rounds), crowd)
 
 
 @contextmanager
@@ -108,6 +114,27 @@ def _measure(name: str, film: Path, root: Path, viewers: int, seconds: float) ->
     return rows
 
 
+def _crowd(film: Path, root: Path, seconds: float) -> dict[str, Any]:
+    """`CROWD` viewers of one stream by HTTP-FLV, `STOPPED` of whom ask and never read."""
+    with _server("hlsd", root) as served, ExitStack() as stack:
+        command = ["taskset", "-c", "1", str(swarm.LOAD / "rtmpswarm"), served.rtmp, "--publishers", "1"]
+        command += ["--flv", str(film), "--seconds", str(seconds + 120)]
+        publisher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(3)
+            address = urlsplit(served.flv)
+            for _ in range(STOPPED):
+                reader = stack.enter_context(socket.create_connection((address.hostname, address.port or 80)))
+                reader.sendall(b"GET /live/s0.flv HTTP/1.1\r\nHost: h\r\n\r\n")
+            viewers = ["--viewers", str(CROWD - STOPPED), "--streams", "1", "--gap", "0.5", "--ramp", "5"]
+            said = swarm.run("flvswarm", [served.flv, *viewers, "--server-pid", str(served.pid)], seconds=seconds)
+        finally:
+            publisher.terminate()
+            publisher.wait(10)
+    print(said, flush=True)
+    return said
+
+
 def _row(name: str, way: str, viewers: int, said: dict[str, Any]) -> dict[str, Any]:
     server = said["server"]
     delivered = said["mbit_per_s"] / BITRATE
@@ -125,7 +152,13 @@ def _row(name: str, way: str, viewers: int, said: dict[str, Any]) -> dict[str, A
     }
 
 
-def _write(rows: Sequence[dict[str, Any]], names: Sequence[str], counts: Sequence[int], how: tuple[float, int]) -> bool:
+def _write(
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    counts: Sequence[int],
+    how: tuple[float, int],
+    crowd: dict[str, Any],
+) -> bool:
     seconds, rounds = how
     table, verdicts, met = [], [], True
     per_core: dict[tuple[str, str, int], float] = {}
@@ -178,6 +211,15 @@ def _write(rows: Sequence[dict[str, Any]], names: Sequence[str], counts: Sequenc
             "",
             "![Viewers per core](flv-viewers.svg)",
             "",
+            "## Readers who stop",
+            "",
+            (
+                f"{CROWD} viewers of one stream of 1 Mbit/s by HTTP-FLV, {STOPPED} of whom ask and never read: the "
+                f"others counted {crowd['timestamp_gaps']} gaps of more than 0.5 s; the server took "
+                f"{100 * crowd['server']['cpu_core_ratio']:.0f} % of its core and at most "
+                f"{crowd['server']['rss_max_mib']:.0f} MiB."
+            ),
+            "",
             "## Machine",
             "",
             *(f"- {line}" for line in machine.describe()),
@@ -188,7 +230,7 @@ def _write(rows: Sequence[dict[str, Any]], names: Sequence[str], counts: Sequenc
     ways = {"HTTP-FLV": "flv", "RTMP": "rtmp"}
     series = {label: [per_core.get((name, way, counts[0])) for name in names] for label, way in ways.items()}
     chart = report.Chart("Viewers of 3 Mbit/s on one core", "viewers, higher is better", list(names), series)
-    page = report.write(NAME, text, {"flv-viewers": chart}, {"runs": list(rows)})
+    page = report.write(NAME, text, {"flv-viewers": chart}, {"runs": list(rows), "crowd": crowd})
     print("\n" + report.table(head, table) + "\n")
     print("\n".join((*verdicts, f"written to {page}")))
-    return met
+    return met and not crowd["timestamp_gaps"]
