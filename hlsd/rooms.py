@@ -29,6 +29,7 @@ from hlsd.delivery.web import create_app
 from hlsd.flv.broadcasts import Broadcasts
 from hlsd.flv.room import FlvRoom
 from hlsd.ingest.intake import Intake
+from hlsd.ingest.rounds import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
@@ -167,7 +168,10 @@ def _https(house: House) -> Room:
 
 def _rtmp(house: House) -> Room:
     log = structlog.get_logger()
-    return RtmpServer(house.settings.rtmp, house.hub, Intake, house.clock, log, audience=house.audience)
+    period = ROUND if house.settings.hls.low_latency else LONG_ROUND
+    return RtmpServer(
+        house.settings.rtmp, house.hub, Intake, house.clock, log, audience=house.audience, round_period=period
+    )
 
 
 def _flv(house: House) -> Room:

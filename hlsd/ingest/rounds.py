@@ -3,7 +3,7 @@
 Law: what a round finds is handed to each connection whole, in the order of arrival within it. An encoder sends sound
 and pictures in many small writes; waking for each of them costs more processor time than what is done with the bytes
 (two thirds of all at 20 publishers). A round asks the kernel once who has sent something. What it adds to the delay is
-half of `ROUND` on average. Connections that are not in a round are read by their transports; the end of a connection
+half of the period on average. Connections that are not in a round are read by their transports; the end of a connection
 is always the transport's to find. Linux only (epoll); elsewhere nobody is in rounds.
 """
 
@@ -15,10 +15,12 @@ import select
 from typing import Protocol
 
 ROUND = 0.008
-"""Seconds between two rounds."""
+"""Seconds between two rounds where viewers wait for parts."""
+LONG_ROUND = 0.02
+"""Seconds between two rounds where the first that a viewer gets is a segment of seconds."""
 READ = 64 * 1024
 """Bytes read at a time."""
-MOST = 4
+MOST = 8
 """Reads of one connection in a round: who sends more waits for the next."""
 
 AVAILABLE = hasattr(select, "epoll")
@@ -37,9 +39,10 @@ class Member(Protocol):
 
 
 class Rounds:
-    """The rounds of one server; they stop when nobody is in them."""
+    """The rounds of one server, `period` seconds apart; they stop when nobody is in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, period: float = ROUND) -> None:
+        self._period = period
         self._members: dict[int, Member] = {}
         self._epoll: select.epoll | None = None
         self._next: asyncio.TimerHandle | None = None
@@ -54,7 +57,7 @@ class Rounds:
         self._epoll.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
         self._members[fd] = member
         if self._next is None:
-            self._next = asyncio.get_running_loop().call_later(ROUND, self._round)
+            self._next = asyncio.get_running_loop().call_later(self._period, self._round)
 
     def leave(self, fd: int) -> None:
         """Before the connection is closed, or read by someone else."""
@@ -75,7 +78,7 @@ class Rounds:
         if not self._members or self._epoll is None:
             return
         members = self._members
-        self._next = asyncio.get_running_loop().call_later(ROUND, self._round)
+        self._next = asyncio.get_running_loop().call_later(self._period, self._round)
         for fd, _ in self._epoll.poll(0, len(members)):
             for _ in range(MOST):
                 member = members.get(fd)

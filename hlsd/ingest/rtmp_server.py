@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import ConfigError
-from hlsd.ingest.rounds import Rounds
+from hlsd.ingest.rounds import ROUND, Rounds
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
@@ -30,7 +30,10 @@ _SWEEP = 1.0
 
 
 class RtmpServer:
-    """The RTMP room. `start` opens the ports, `stop` closes them and every connection."""
+    """The RTMP room. `start` opens the ports, `stop` closes them and every connection.
+
+    `round_period`: seconds between two readings of all publishers (`hlsd.ingest.rounds`).
+    """
 
     def __init__(  # noqa: PLR0913 - what a room of the house is handed
         self,
@@ -41,6 +44,7 @@ class RtmpServer:
         log: FilteringBoundLogger | None = None,
         *,
         audience: Audience | None = None,
+        round_period: float = ROUND,
     ) -> None:
         self.settings = settings
         self.admission = admission
@@ -69,7 +73,7 @@ class RtmpServer:
         self._sweeper: asyncio.Task[None] | None = None
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
-        self.rounds = Rounds()
+        self.rounds = Rounds(round_period)
 
     @property
     def publishing(self) -> int:

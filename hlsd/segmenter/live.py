@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.window import Window
 
+HEAD_ROOM = 1.2, 1.0
+"""What is announced for the highest rate seen, and for the average (MV08)."""
+SAMPLE = 3
+"""Whole segments from which that is enough."""
+FIRST_HEAD_ROOM = 2.0, 1.25
+"""Before: who asks for a stream as it begins is told for good what its first second was like, often a still picture."""
+
 
 class Live:
     """A stream's HLS output (`hlsd.ports.Playable`): one run, from its first segment to its removal."""
@@ -238,4 +245,5 @@ class Live:
         average = sum(segment.size for segment in segments) * 8 / seconds
         whole = [s for s in segments if s.duration >= TICKS * self.target_duration // 2] or segments
         peak = max((segment.size * 8 * TICKS / max(1, segment.duration) for segment in whole), default=average)
-        return Rates(max(1, round(1.2 * peak)), max(1, round(average)), self._frame_rate())
+        above_peak, above_average = HEAD_ROOM if len(whole) >= SAMPLE else FIRST_HEAD_ROOM
+        return Rates(max(1, round(above_peak * peak)), max(1, round(above_average * average)), self._frame_rate())

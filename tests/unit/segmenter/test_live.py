@@ -184,6 +184,16 @@ def test_bandwidth_has_head_room_over_the_peak() -> None:
     assert b"BANDWIDTH=1920,AVERAGE-BANDWIDTH=1600," in answer
 
 
+def test_a_stream_that_has_just_begun_gets_more_head_room() -> None:
+    """MV08 holds for all that follows, MV14 for ever: one segment says little of a film's rate."""
+    window, live = make()
+    fill(window, 1)
+    live.changed()
+    answer = live.multivariant("v")
+    assert answer is not None
+    assert b"BANDWIDTH=3200,AVERAGE-BANDWIDTH=2000," in answer
+
+
 def test_the_reload_and_the_hinted_part_are_ready_with_the_same_version() -> None:
     """DD01, DD14, DD16: whoever holds both is told once, and then both are there; who wants more waits on."""
     window, live = under_way(2)
