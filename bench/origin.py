@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from hlsd import collector
 from hlsd.clock import SystemClock
 from hlsd.delivery.fastpath import FastProtocol
 from hlsd.delivery.server import HttpServer
@@ -75,6 +76,7 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object])
     session = await sessions.open(PlayRequest("live", "cam", "hls", "127.0.0.1", user_agent="bench"), Grant())
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
+    collector.calm()  # as `hlsd serve` does
     print(path, flush=True)
     if waiters:
         print(json.dumps(await _release(server, stream, waiters)), flush=True)

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import hmac
 import secrets
 from collections import deque
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from hlsd import __version__
+from hlsd import __version__, collector
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
@@ -48,9 +47,6 @@ SESSION_SWEEP = 0.25
 """Seconds between two looks at sessions whose time may be over."""
 MAX_LATE = 0.5
 """Seconds by which the event loop may be late before /readyz says so."""
-
-GARBAGE: Final = 20_000
-"""Objects made and not yet gone after which Python looks for unreachable cycles; its own 700 are soon reached."""
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -303,7 +299,7 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
         log.info("hlsd started", version=__version__, **ports)
         if ready is not None:
             ready(server)
-        _calm_the_collector()
+        collector.calm()
         await signals.stop.wait()
         log.info("draining", seconds=settings.server.drain_timeout)
         draining = asyncio.create_task(server.stop())
@@ -316,14 +312,3 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
         await draining
         log.info("hlsd stopped")
     return 0
-
-
-def _calm_the_collector() -> None:
-    """Keeps the cycle collector from walking what lives long: a tenth of the time of a server with 20 publishers.
-
-    What was made up to here stays for ever, so it is never looked at again; access units live as long as their part,
-    have no cycles, and would be looked at twice before they go.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE, *gc.get_threshold()[1:])
