@@ -14,7 +14,7 @@ import os
 import select
 from typing import Protocol
 
-ROUND = 0.008
+ROUND = 0.002
 """Seconds between two rounds where viewers wait for parts."""
 LONG_ROUND = 0.02
 """Seconds between two rounds where the first that a viewer gets is a segment of seconds."""
