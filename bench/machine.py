@@ -21,6 +21,12 @@ def describe() -> list[str]:
     ]
 
 
+def section() -> list[str]:
+    """The last lines of every page: on what, and beside how much else, it was measured."""
+    lines = [*describe(), f"Load average at the end of the run: {load_average():.1f}"]
+    return ["## Machine", "", *(f"- {line}" for line in lines), ""]
+
+
 def load_average() -> float:
     """Runnable processes over the last minute: above the number of cores the figures are of a shared machine."""
     return os.getloadavg()[0]

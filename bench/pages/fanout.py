@@ -221,11 +221,7 @@ def _write(
             "",
             "![Spread of a part](fanout-spread.svg)",
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     chart = report.Chart("From the first viewer to the others", "ms, lower is better", labels, medians)

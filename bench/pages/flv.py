@@ -33,6 +33,8 @@ BITRATE = 3.0
 FILM = Film(seconds=20, width=640, height=360, rate=30, gop=60, bitrate=2_900_000, noise=40)
 SERVERS = ("hlsd", "nginx-rtmp", "Node-Media-Server")
 NMS_TARGET, NGINX_TARGET = 3.0, 0.8
+WARM_UP = 3.0
+"""Seconds from the publishers' start to the first viewer: every server has a whole GOP by then."""
 CROWD, STOPPED = 1000, 50
 """Viewers of one stream, and how many of them stop reading at once."""
 SMALL_FILM = Film(seconds=20, width=320, height=180, rate=30, gop=30, bitrate=900_000, noise=40)
@@ -97,7 +99,7 @@ def _measure(name: str, film: Path, root: Path, viewers: int, seconds: float) ->
         publishers = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         common = ["--streams", str(STREAMS), "--ramp", "4", "--server-pid", str(served.pid)]
         try:
-            time.sleep(3)
+            time.sleep(WARM_UP)
             for way in ("flv", "rtmp"):
                 if way == "flv" and served.flv:
                     said = swarm.run("flvswarm", [served.flv, "--viewers", str(viewers), *common], seconds=seconds)
@@ -121,7 +123,7 @@ def _crowd(film: Path, root: Path, seconds: float) -> dict[str, Any]:
         command += ["--flv", str(film), "--seconds", str(seconds + 120)]
         publisher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            time.sleep(3)
+            time.sleep(WARM_UP)
             address = urlsplit(served.flv)
             for _ in range(STOPPED):
                 reader = stack.enter_context(socket.create_connection((address.hostname, address.port or 80)))
@@ -220,11 +222,7 @@ def _write(
                 f"{crowd['server']['rss_max_mib']:.0f} MiB."
             ),
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     ways = {"HTTP-FLV": "flv", "RTMP": "rtmp"}

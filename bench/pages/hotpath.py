@@ -243,11 +243,7 @@ def _write(
                 "express.static. SRS is not in Debian and was not built."
             ),
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     series: dict[str, Sequence[float | None]] = {

@@ -179,11 +179,7 @@ def _write(
             "run shows less memory than a stream ends up with.",
             "",
             *(["## Disturbed runs", "", *(f"- {fault}" for fault in faults), ""] if faults else []),
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     labels = [f"{count} publishers" for count in counts]

@@ -225,11 +225,7 @@ def _write(runs: Sequence[Run], seconds: float, rounds: int) -> bool:
             "- A part ends when the picture after it arrives: its duration is then known exactly. That wait of one",
             "  frame is the stream's, not the server's, and is not in these figures.",
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     page = report.write(NAME, text, {}, [{name: getattr(one, name) for name in Run.__slots__} for one in runs])

@@ -131,11 +131,7 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
             "",
             report.table(head, rows),
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     print(text.split("## Machine")[0])

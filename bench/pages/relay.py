@@ -192,11 +192,7 @@ def _write(runs: Sequence[Run], seconds: float, rounds: int) -> bool:
             f"- {verdict}",
             "- Publisher to server 1 has the generator's own sending in it, and one more push.",
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     page = report.write(NAME, text, {}, [{name: getattr(one, name) for name in Run.__slots__} for one in runs])

@@ -82,11 +82,7 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
                 f"{'met' if met else 'missed'}."
             ),
             "",
-            "## Machine",
-            "",
-            *(f"- {line}" for line in machine.describe()),
-            f"- Load average at the end of the run: {machine.load_average():.1f}",
-            "",
+            *machine.section(),
         ]
     )
     labels = [f"{count:,}" for count in found]

@@ -79,7 +79,7 @@ class FlvRoad:
             return judge.refuse(request, ticket.status, ticket.words)
         try:
             await _feed(ticket, upgrade, head, (scope, receive, send))
-        except BaseException:
+        except BaseException:  # cancelled too: no session outlives its connection
             ticket.close("error:internal")
             raise
         return None

@@ -15,6 +15,9 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hlsd.relay.address import Format
+from hlsd.state_file import open_state
+
+_TABLE = "CREATE TABLE IF NOT EXISTS relay_tasks (id TEXT PRIMARY KEY, created REAL NOT NULL, task TEXT NOT NULL)"
 
 
 class Task(BaseModel):
@@ -89,20 +92,8 @@ class TaskStore:
     def _open(self, path: Path | None) -> sqlite3.Connection | None:
         if path is None:
             return None
-        connection = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=1.0)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS relay_tasks"
-                " (id TEXT PRIMARY KEY, created REAL NOT NULL, task TEXT NOT NULL)"
-            )
-            path.chmod(0o600)
+            return open_state(path, _TABLE, patience=1.0)
         except (sqlite3.Error, OSError) as error:
             self._log.warning("relay tasks are not kept", path=str(path), reason=str(error))
-            if connection is not None:
-                connection.close()
             return None
-        return connection

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from hlsd.state_file import open_state
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 AHEAD = 256
 KEPT = 10_000
+_TABLE = "CREATE TABLE IF NOT EXISTS sequence (stream TEXT PRIMARY KEY, reserved INTEGER NOT NULL)"
 
 
 class SequenceJournal:
@@ -76,19 +79,9 @@ class SequenceJournal:
     def _open(self, path: Path | None) -> sqlite3.Connection | None:
         if path is None:
             return None
-        connection = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             # Called from the event loop: another's lock may cost a reservation, not every viewer's time.
-            connection = sqlite3.connect(path, timeout=0.05)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS sequence (stream TEXT PRIMARY KEY, reserved INTEGER NOT NULL)"
-            )
+            return open_state(path, _TABLE, patience=0.05)
         except (sqlite3.Error, OSError) as error:
             self._log.warning("sequence journal not usable", path=str(path), reason=str(error))
-            if connection is not None:
-                connection.close()
             return None
-        return connection
