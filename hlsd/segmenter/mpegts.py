@@ -43,6 +43,8 @@ _AUDIO_PID: Final = 0x101
 _PMT_PID: Final = 0x1000
 _AUD: Final = b"\x00\x00\x00\x01\x09\xf0"
 _START_CODE: Final = b"\x00\x00\x00\x01"
+_STUFFING: Final = b"\xff" * (PACKET - 12)
+_LONGEST_HOLE: Final = 10 * TICKS
 
 
 class TsMuxer:
@@ -165,9 +167,11 @@ class _AudioPackets:
 
 
 class _VideoMuxer:
-    """libavformat's `mpegts` with a single stream, whose tables are thrown away."""
+    """libavformat's `mpegts` with a single stream, whose tables are thrown away, and the clock between its pictures."""
 
     def __init__(self) -> None:
+        self._clocked: int | None = None  # the time of the last clock reference: libavformat writes one per picture
+        self._counter = 0
         self._out = _Sink()
         options = {
             "flush_packets": "1",
@@ -175,12 +179,17 @@ class _VideoMuxer:
             "mpegts_start_pid": str(_VIDEO_PID),
             "pat_period": _NEVER,
             "sdt_period": _NEVER,
+            "pcr_period": "1",  # ms: in every picture; its own choice is 80 ms, which 15 a second make 133
         }
         self._container: OutputContainer = av.open(self._out, "w", format="mpegts", options=options)
         self._stream = _add_stream(self._container, "h264")
         self._container.start_encoding()
 
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
+        """Appends the packets of one picture, behind the clock references that its predecessor's duration asks for."""
+        if self._clocked is not None and unit.dts - self._clocked > PES_SPAN:
+            self._tick(self._clocked, unit.dts, out)
+        self._clocked = unit.dts
         packet = av.Packet(payload)
         packet.stream = self._stream  # whose time base it then has: 90 kHz
         packet.dts = unit.dts + START
@@ -196,9 +205,26 @@ class _VideoMuxer:
         # data_alignment_indicator (TS13): the access unit begins with its PES; libavformat leaves the bit clear.
         header = at + 4 + (1 + opening[at + 4] if opening[at + 3] & 0x20 else 0)
         opening[header + 6] |= 0x04
+        self._counter = written[-1][3 - PACKET] & 0x0F
         del opening[:at]
         out += written
         written.clear()
+
+    def _tick(self, at: int, until: int, out: list[bytes | bytearray]) -> None:
+        """Clock references by themselves, where no picture brings one for longer than TS06 allows.
+
+        A door camera sends five pictures a second, and any source may leave some out. They stand right before the next
+        picture, not amid the sound: only then is it known to come, and sound may run ahead of it. After a hole of many
+        seconds only the last ones have clocks.
+        """
+        at = max(at, until - _LONGEST_HOLE)
+        while until - at > PES_SPAN:
+            at += PES_SPAN
+            # §2.4.3.3: "The continuity_counter shall not be incremented when the adaptation_field_control of the packet
+            # equals '00' or '10'": an adaptation field only (10), of 183 bytes, with PCR_flag, and stuffing.
+            reference = ((at + START & 0x1FFFFFFFF) << 15 | 0x7E00).to_bytes(6, "big")
+            out.append(bytes((0x47, _VIDEO_PID >> 8, _VIDEO_PID & 0xFF, 0x20 | self._counter, 183, 0x10)) + reference)
+            out.append(_STUFFING)
 
 
 class _Sink(io.RawIOBase):

@@ -170,11 +170,29 @@ def test_reordered_pictures_keep_both_times() -> None:
     assert all(one.pts is not None and one.dts is not None and one.pts - one.dts == 6000 for one in pes)
 
 
-@pytest.mark.parametrize("fps", [12, 24, 60])
+@pytest.mark.parametrize("fps", [1, 4, 5, 12, 15, 24, 60])
 def test_pcr_comes_at_least_every_100_ms_on_the_picture(fps: int) -> None:
     """TS06: nginx-rtmp and SRS send it at key frames only."""
     units = interleaved(video(fps, 4.0, 2.0), audio(4.0))
-    assert [one for one in judge(mux(units, BOTH)) if one.rule == "TS06"] == []
+    assert [one for one in judge(mux(units, BOTH)) if one.rule in {"TS04", "TS06"}] == []
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_pcr_goes_on_where_pictures_were_left_out(sound: bool) -> None:
+    """TS04, TS06: an encoder that cannot keep up leaves out three pictures here, and two seconds of them there."""
+    pictures = [unit for n, unit in enumerate(video(25, 8.0, 1.0)) if n not in {30, 31, 32} and not 55 <= n < 105]
+    units = interleaved(pictures, audio(8.0) if sound else [])
+    segments = mux(units, BOTH if sound else Tracks(VIDEO))
+    assert [one for one in judge(segments) if one.rule in {"TS04", "TS06"}] == []
+    streams = [pes for segment in segments for pes in _read_pes(split_packets(segment), 0x100, [])]
+    assert len(streams) == len(pictures), "a clock by itself is not taken for a picture"
+
+
+def test_a_hole_of_an_hour_costs_a_bounded_number_of_clocks() -> None:
+    """What a source leaves out must not become media."""
+    units = video_at([0, 3000, 3600 * TICKS], 1)
+    packets = [packet for segment in mux(units, Tracks(VIDEO)) if segment for packet in split_packets(segment)]
+    assert 90 < sum(packet.pcr is not None and not packet.has_payload for packet in packets) <= 100
 
 
 def test_a_huge_picture_spans_packets_and_comes_out_whole() -> None:
