@@ -10,7 +10,7 @@ A room counts like this: `stats.app(app).auth["sign", "denied"] += 1`, `stats.no
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,6 +55,17 @@ class Histogram:
         """Counts one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_all(self, values: list[float]) -> None:
+        """Counts many observations at once; `values` is sorted in place."""
+        values.sort()
+        counts, before = self.counts, 0
+        for number, bound in enumerate(self.bounds):
+            below = bisect_right(values, bound)
+            counts[number] += below - before
+            before = below
+        counts[-1] += len(values) - before
+        self.total += sum(values)
 
     @property
     def count(self) -> int:

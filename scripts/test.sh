@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the tests: those that need nobody's attention side by side, those where a browser must keep up one by one.
+# Runs the tests: those that need nobody's attention side by side, those where somebody must keep up one by one.
 # test.sh PYTHON [pytest arguments]
 set -u
 python=$1; shift
@@ -14,11 +14,11 @@ run() {
 run -n "${JOBS:-2}" tests --ignore tests/interop --ignore tests/fault "$@"
 # Real encoders and players at the pace of the clock, which leave the cores idle for two thirds of the time: twice as
 # many as cores. A file stays in one process.
-browsers=$(grep -rlE '^from tests\.support import browser|^from tests\.support\.browser' tests/interop)
-for file in $browsers; do leave="${leave:-} --ignore $file"; done
+alone=$(grep -rlE '^from tests\.support import browser|^from tests\.support\.browser|pytest\.mark\.alone' tests/interop)
+for file in $alone; do leave="${leave:-} --ignore $file"; done
 # shellcheck disable=SC2086
 run -n "$((${JOBS:-2} * 2))" --dist loadfile tests/interop tests/fault ${leave:-} "$@"
-# A browser that has to share the cores stalls for reasons that are not ours.
+# A browser that has to share the cores stalls, and a client that measures comes late, for reasons that are not ours.
 # shellcheck disable=SC2086
-run ${browsers:-tests/interop} "$@"
+run ${alone:-tests/interop} "$@"
 exit $result

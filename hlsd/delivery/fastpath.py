@@ -446,9 +446,9 @@ class FastProtocol(TakeableProtocol):
         if not self.hot.holds.enter(line, self, self.now):
             self._send(self.hot.refusal)
 
-    def wake(self, line: Line, outcome: Outcome) -> None:
+    def wake(self, outcome: Outcome, answer: Ready | None) -> None:  # noqa: ARG002 - only refusals have no answer
         """What was waited for is there, or will not come."""
-        ready = self.hot.refusal if outcome is Outcome.REFUSED else line.ready(outcome)
+        ready = answer or self.hot.refusal
         if self.session is not None:
             self.session.last = monotonic()
         if self.draining:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -61,8 +61,8 @@ class Waiter(Protocol):
     session: Session | None
     crowd: Crowd | None
 
-    def wake(self, line: Line, outcome: Outcome) -> None:
-        """Answers it: `line.reply(outcome)` or `line.ready(outcome)`; None to REFUSED."""
+    def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+        """Answers it with `answer`, if its line has one for all; there is none to REFUSED."""
         ...
 
 
@@ -88,7 +88,11 @@ class Line:
         self._replies: dict[bool, tuple[int, Reply]] = {}
         self._readies: dict[bool, tuple[Reply, Ready]] = {}
 
-    def reply(self, outcome: Outcome) -> Reply:
+    def answer(self, outcome: Outcome) -> Ready | None:
+        """What all its waiters get, if that is one for all."""
+        return self._ready(outcome) if self.shared and outcome is not Outcome.REFUSED else None
+
+    def _reply(self, outcome: Outcome) -> Reply:
         """What the waiters get, made once for each version of the stream."""
         there, version = outcome is Outcome.RELEASED, self.held.playable.version
         found = self._replies.get(there)
@@ -99,9 +103,9 @@ class Line:
             found = self._replies[there] = (version, reply)
         return found[1]
 
-    def ready(self, outcome: Outcome) -> Ready:
-        """`reply` as bytes, made once."""
-        reply = self.reply(outcome)
+    def _ready(self, outcome: Outcome) -> Ready:
+        """`_reply` as bytes, made once."""
+        reply = self._reply(outcome)
         found = self._readies.get(outcome is Outcome.RELEASED)
         if found is None or found[0] is not reply:
             cell = self._stats.http.held_cell(self._kind, reply.status) if self._stats is not None else None
@@ -167,25 +171,41 @@ class Holds:
         return True
 
     def leave(self, waiter: Waiter) -> None:
-        """`waiter` waits no longer: woken, or its client has gone."""
-        line = waiter.line
-        if line is None:
-            return
-        waiter.line = None
-        del line.waiters[waiter]
-        self.waiting -= 1
-        if waiter.session is not None:
-            waiter.session.held -= 1
-        if waiter.crowd is not None:
-            waiter.crowd.held -= 1
+        """`waiter` waits no longer: its client has gone, or it is dealt with otherwise."""
+        if waiter.line is not None:
+            self._detach(waiter.line, (waiter,))
+
+    def _detach(self, line: Line, waiters: Sequence[Waiter]) -> list[float]:
+        """Takes some waiters out of `line`; gives their deadlines."""
+        deadlines = []
+        take = line.waiters.pop
+        for waiter in waiters:
+            deadlines.append(take(waiter))
+            waiter.line = None
+            if (session := waiter.session) is not None:
+                session.held -= 1
+            if (crowd := waiter.crowd) is not None:
+                crowd.held -= 1
+        self.waiting -= len(deadlines)
         playable = line.held.playable
         stream = self._streams[playable]
-        stream.waiting -= 1
+        stream.waiting -= len(deadlines)
         if not line.waiters:
             del stream.lines[line]
             if not stream.lines:
                 del self._streams[playable]
                 playable.unwatch(stream.changed)
+        return deadlines
+
+    def _wake(self, line: Line, waiters: Sequence[Waiter], outcome: Outcome, now: float) -> None:
+        """Answers some waiters of `line`: what they have in common is done once, all the rest is paid for by each."""
+        if not waiters:
+            return
+        answer = line.answer(outcome)
+        due = now + line.held.timeout
+        line.waited.observe_all([due - deadline for deadline in self._detach(line, waiters)])
+        for waiter in waiters:
+            waiter.wake(outcome, answer)
 
     def sweep(self, now: float) -> None:
         """Ends the waits whose time is over; a few times a second. There is no hurry: `LATE` in a turn of the loop."""
@@ -206,10 +226,7 @@ class Holds:
             if deadline > now or len(late) == most:
                 break
             late.append(waiter)
-        for waiter in late:
-            line.waited.observe(line.held.timeout)
-            self.leave(waiter)
-            waiter.wake(line, Outcome.EXPIRED)
+        self._wake(line, late, Outcome.EXPIRED, now)
         return len(late)
 
     async def wait(  # noqa: PLR0913 - who waits, for what, and where it is counted
@@ -265,8 +282,7 @@ class Holds:
         if line.settled:
             return
         line.settled = True
-        if line.shared and outcome is not Outcome.REFUSED:
-            line.ready(outcome)
+        line.answer(outcome)
         waiters = list(line.waiters)
         self._turn = (self._turn + _STEP) % 1.0
         first = int(self._turn * len(waiters))
@@ -281,14 +297,10 @@ class Holds:
         while self._due and left > 0:
             release = self._due[0]
             woken = release.next(left)
-            line, outcome = release.line, release.outcome
-            observe, begun = line.waited.observe, monotonic() + line.held.timeout
-            for waiter in woken:
-                if waiter.line is line:  # else it has hung up, or was woken by something else
-                    observe(begun - line.waiters[waiter])
-                    self.leave(waiter)
-                    waiter.wake(line, outcome)
             left -= len(woken)
+            line = release.line
+            there = [waiter for waiter in woken if waiter.line is line]  # the others have hung up
+            self._wake(line, there, release.outcome, monotonic())
             if release.done:
                 self._due.popleft()
         if self._due:
@@ -343,6 +355,6 @@ class _Task:
         self.crowd = crowd
         self.line: Line | None = None
 
-    def wake(self, line: Line, outcome: Outcome) -> None:  # noqa: ARG002 - its coroutine asks its own answer
+    def wake(self, outcome: Outcome, answer: Ready | None) -> None:  # noqa: ARG002 - its coroutine asks its own
         if not self.woken.done():
             self.woken.set_result(outcome)

@@ -27,9 +27,12 @@ TOKEN = "a token of sixteen and more"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
     """One server for all of these; each test has streams of its own."""
-    with HlsdServer(
-        tmp_path_factory.mktemp("api"), env={"HLSD_API__TOKEN": TOKEN, "HLSD_HTTP__BIND": "127.0.0.1"}
-    ) as one:
+    env = {
+        "HLSD_API__TOKEN": TOKEN,
+        "HLSD_HTTP__BIND": "127.0.0.1",
+        "HLSD_SESSIONS__IDLE_TIMEOUT": "60",  # a command takes seconds to start where other tests run too
+    }
+    with HlsdServer(tmp_path_factory.mktemp("api"), env=env) as one:
         yield one
 
 

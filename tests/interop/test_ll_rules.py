@@ -18,7 +18,7 @@ from tests.support.packets import read_packets, split_annex_b
 from tests.support.server import HlsdServer
 from tests.support.tscheck import TsTrail, check_ts, elementary_streams
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(240)]
 
 SECONDS = 30.0
 """Long enough that segments lose their parts (3 target durations) and are skipped by delta updates (6)."""

@@ -55,15 +55,18 @@ def play(
     config: dict[str, Any] | None = None,
     screenshot: Path | None = None,
     size: tuple[int, int] = (1280, 800),
+    again: bool = False,
 ) -> dict[str, Any]:
     """Plays `url` for `seconds` and says how it went.
 
-    Keys of the report: `played`, `first_frame`, `stalls` (list of at, duration), `stall_seconds`, `jumps`, `errors`
-    (hls.js: type, details, fatal, at), `fatal_errors`, `media_error`, `latency` / `edge_latency` / `buffer` (n, min,
-    median, p95, max over the second half), `latency_samples`, `decoded`, `dropped`, `width`, `height`, `ended`,
-    `console`, `page` (our player's own figures). Seconds and frames.
+    Keys of the report: `played`, `first_frame` and `loaded` (the page's `load` event), both since the page was asked
+    for, `stalls` (list of at, duration), `stall_seconds`, `jumps`, `errors` (hls.js: type, details, fatal, at),
+    `fatal_errors`, `media_error`, `latency` / `edge_latency` / `buffer` (n, min, median, p95, max over the second
+    half), `latency_samples`, `decoded`, `dropped`, `width`, `height`, `ended`, `console`, `page` (our player's own
+    figures). Seconds and frames.
 
-    `config` is hls.js's, for mode "hlsjs".
+    `config` is hls.js's, for mode "hlsjs". `again`: the browser has played it before, for three seconds, and what it
+    keeps of that (files, compiled scripts) it has.
 
     Raises:
         RuntimeError: the browser did not come so far as to report; its words are in the text.
@@ -75,6 +78,8 @@ def play(
         *("--browser", browser, "--mode", mode, "--seconds", str(seconds)),
         *("--config", json.dumps(config or {}), "--size", f"{size[0]}x{size[1]}"),
     ]
+    if again:
+        command.append("--again")
     program = executable(browser)
     if program is not None and browser != "webkit":
         command += ["--executable", program]

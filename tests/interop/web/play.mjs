@@ -1,13 +1,15 @@
 /* Plays a stream in a real browser and prints, as one JSON object, how it went.
  *
  *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N] [--hls-js FILE]
- *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark]
+ *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark] [--again]
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
  * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
  * shaka   the same with Shaka Player, in its low-latency mode.
  * native  URL is a playlist; a bare <video src> plays it.
  * mpegts  URL is FLV by http or ws; a bare page with mpegts.js plays it, from another origin.
+ *
+ * With --again the page is opened for three seconds first, and what counts is the second time.
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
  *
@@ -35,6 +37,7 @@ const { values: options, positionals } = parseArgs({
     screenshot: { type: "string" },
     size: { type: "string", default: "1280x800" },
     scheme: { type: "string", default: "light" },
+    again: { type: "boolean", default: false },
   },
 });
 const url = positionals[0];
@@ -117,7 +120,7 @@ function report() {
   const own = window.hlsd?.stats();
   const errors = own ? own.errors.map((error) => ({ ...error, at: error.at / 1000 })) : window.faults;
   return {
-    first_frame: watch.firstFrame, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
+    first_frame: watch.firstFrame, loaded: performance.getEntriesByType("navigation")[0].loadEventEnd / 1000, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
     decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
     ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
     hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined } : null,
@@ -230,6 +233,11 @@ try {
   const { page } = opened;
   page.on("console", (message) => ["error", "warning", "warn"].includes(message.type()) && console_.length < 50 && console_.push(message.text().slice(0, 300)));
   page.on("pageerror", (error) => console_.length < 50 && console_.push(`uncaught: ${String(error.message ?? error).slice(0, 300)}`));
+  if (options.again) {
+    await page.goto(bare?.address ?? url, { waitUntil: opened.until, timeout: 20000 });
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await page.goto("about:blank");
+  }
   await page.goto(bare?.address ?? url, { waitUntil: opened.until, timeout: 20000 });
   await page.evaluate(probe);
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
