@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import socket
-import struct
 import sys
 import termios
 
@@ -21,6 +20,6 @@ def acknowledged(sock: socket.socket) -> int:
 def in_kernel(fd: int) -> int:
     """Bytes of a socket that its peer has not acknowledged (SIOCOUTQ, tcp(7))."""
     try:
-        return int(struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+        return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder, signed=True)
     except OSError:
         return 0

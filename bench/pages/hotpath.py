@@ -1,7 +1,8 @@
 """What a request costs: server CPU per playlist and per segment, beside nginx serving files and beside Starlette.
 
-Each round measures every server in turn with the same generator (wrk, 32 kept connections, core 1; the server alone
-on core 0), so that a disturbance of the machine meets all of them; ratios are of one round, the table has medians.
+All servers stand at once, idle on core 0, and are measured in turns of two seconds with the same generator (wrk, 32
+kept connections, core 1): the speed of a shared machine changes from one ten seconds to the next by a half, and has to
+meet all of them. Ratios are of one turn, the table has medians.
 hlsd checks the signed session of each request and charges it; nginx only sends files from memory with sendfile.
 """
 
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import machine, nms, report
@@ -29,6 +30,8 @@ NAME = "hotpath"
 TITLE = "The hot path: what a request costs"
 COUNTS = (5000,)
 """Waiters of the release."""
+TURN = 2
+"""Seconds."""
 NGINX_TARGET, PLAYLIST_TARGET, SEGMENT_TARGET = 1.0, 3.5, 2.0
 WAITER_TARGET, RSS_TARGET = 15.0, 8192
 
@@ -60,20 +63,22 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
         names.remove("Node-Media-Server")
     costs: dict[tuple[str, str], list[float]] = {}
     rates: dict[tuple[str, str], list[float]] = {}
-    for number in range(rounds):
-        for name in names:
-            with _server(name) as (pid, playlist, segment):
+    turns = rounds * max(1, round(seconds / TURN))
+    with ExitStack() as stack:
+        servers = [(name, *stack.enter_context(_server(name))) for name in names]
+        for number in range(-1, turns):  # the first one is for caches and buffers, and is not counted
+            for name, pid, playlist, segment in servers:
                 for what, url in (("playlist", playlist), ("segment", segment)):
-                    cost, rate = _measure(pid, url, min(seconds, 5.0))
+                    cost, rate = _measure(pid, url)
+                    if number < 0:
+                        continue
                     costs.setdefault((name, what), []).append(cost)
                     rates.setdefault((name, what), []).append(rate)
-                    print(
-                        f"round {number + 1}/{rounds}  {name:<24} {what:<9} {cost:6.2f} us  {rate:8.0f}/s", flush=True
-                    )
+                    print(f"turn {number + 1}/{turns}  {name:<24} {what:<9} {cost:6.2f} us  {rate:8.0f}/s", flush=True)
     releases = [_release(count) for count in counts for _ in range(rounds)]
     for one in releases:
         print(one, flush=True)
-    return _write(names, costs, rates, releases, rounds)
+    return _write(names, costs, rates, releases, turns)
 
 
 def _which(tool: str) -> str | None:
@@ -134,12 +139,11 @@ def start_origin(port: int, *arguments: str) -> tuple[subprocess.Popen[str], str
     raise RuntimeError("the origin did not start")
 
 
-def _measure(pid: int, url: str, seconds: float) -> tuple[float, float]:
+def _measure(pid: int, url: str) -> tuple[float, float]:
     """CPU microseconds per request, requests per second."""
-    wrk = ["taskset", "-c", "1", "wrk", "-t1", "-c32"]
-    subprocess.run([*wrk, "-d1s", url], check=True, capture_output=True)  # buffers grow, caches fill
+    wrk = ["taskset", "-c", "1", "wrk", "-t1", "-c32", f"-d{TURN}s", url]
     before = usage(pid).cpu
-    done = subprocess.run([*wrk, f"-d{seconds:.0f}s", url], check=True, capture_output=True, text=True)
+    done = subprocess.run(wrk, check=True, capture_output=True, text=True)
     spent = usage(pid).cpu - before
     found = re.search(r"(\d+) requests in ([\d.]+)s", done.stdout)
     assert found is not None, done.stdout
@@ -170,10 +174,10 @@ def _write(
     costs: dict[tuple[str, str], list[float]],
     rates: dict[tuple[str, str], list[float]],
     releases: Sequence[dict[str, float]],
-    rounds: int,
+    turns: int,
 ) -> bool:
     def ratio(one: str, other: str, what: str) -> float | None:
-        """Median of the ratios of each round."""
+        """Median of the ratios of each turn."""
         pairs = zip(costs.get((one, what), ()), costs.get((other, what), ()), strict=False)
         found = [mine / theirs for mine, theirs in pairs if theirs]
         return statistics.median(found) if found else None
@@ -226,7 +230,7 @@ def _write(
             "",
             (
                 f"Playlists of {PLAYLIST // 1024} kB and segments of {SEGMENT // 1024} kB over 32 kept connections. "
-                f"Medians of {rounds} rounds; server on core 0, wrk on core 1. hlsd checks and charges "
+                f"Medians of {turns} turns of {TURN} s; server on core 0, wrk on core 1. hlsd checks and charges "
                 "the session of each request. nginx: Debian's, one worker, files in memory, sendfile. "
                 "Written by `make bench`."
             ),

@@ -524,6 +524,8 @@ class FastProtocol(TakeableProtocol):
 
     def unsent(self) -> int:
         """Bytes that its client has still to take."""
+        if self.fd >= 0:
+            return self._buffered() + in_kernel(self.fd)
         sock = self.transport.get_extra_info("socket")
         return self._buffered() + (in_kernel(sock.fileno()) if sock is not None else 0)
 
