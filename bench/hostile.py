@@ -33,7 +33,8 @@ def main(port: int, path: str, kind: str, count: int) -> None:
         one = socket.socket()
         if kind == "slow":
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.bind((f"127.0.{1 + number // 20000}.{1 + number % 200}", 0))
+        if kind != "held":  # a reload is held for the viewer whose session it is, and for no other address
+            one.bind((f"127.0.{1 + number // 20000}.{1 + number % 200}", 0))
         one.connect(("127.0.0.1", port))
         if kind != "silent" or number % 2:
             one.sendall(first[kind])
@@ -55,9 +56,12 @@ def _good(port: int, request: bytes, count: int) -> dict[str, float]:
     for _ in range(count):
         began = time.perf_counter()
         one.sendall(request)
-        got = 0
-        while got < 2048:
-            got += len(one.recv(65536))
+        got = b""
+        while len(got) < 2048:
+            piece = one.recv(65536)
+            if not piece:
+                raise ConnectionError(f"the good viewer was sent away: {got[:200]!r}")
+            got += piece
         times.append((time.perf_counter() - began) * 1000)
         time.sleep(0.002)
     return {"p50": statistics.median(times), "p99": statistics.quantiles(times, n=100)[98]}

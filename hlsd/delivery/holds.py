@@ -25,7 +25,7 @@ from hlsd.stats import WAIT, Histogram, Stats
 
 BATCH = 500
 """Answers in one turn of the event loop: about 5 ms."""
-LATE = 50
+LATE = 2
 """Waits that end unanswered, in one turn."""
 _STEP = 0.618034
 """Where the next release begins, as a part of the line further on: the golden ratio never repeats itself soon."""
