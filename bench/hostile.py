@@ -28,17 +28,10 @@ def main(port: int, path: str, kind: str, count: int) -> None:
         print(json.dumps(_good(port, request("index.m3u8"), count)), flush=True)
         return
     first = {"silent": b"GET / HTTP/1.1\r\nX: ", "slow": request("r1/s.ts"), "held": request("index.m3u8?_HLS_msn=103")}
-    sockets = []
-    for number in range(count):
-        one = socket.socket()
-        if kind == "slow":
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        if kind != "held":  # a reload is held for the viewer whose session it is, and for no other address
-            one.bind((f"127.0.{1 + number // 20000}.{1 + number % 200}", 0))
-        one.connect(("127.0.0.1", port))
+    sockets = _connected(port, kind, count)
+    for number, one in enumerate(sockets):  # all at once: a reload is not held for as long as connecting takes
         if kind != "silent" or number % 2:
             one.sendall(first[kind])
-        sockets.append(one)
     print("standing", flush=True)
     while True:
         began = time.monotonic()
@@ -48,6 +41,19 @@ def main(port: int, path: str, kind: str, count: int) -> None:
                 with contextlib.suppress(OSError):
                     one.recv(1024)
         time.sleep(max(0.0, 1.0 - (time.monotonic() - began)))
+
+
+def _connected(port: int, kind: str, count: int) -> list[socket.socket]:
+    sockets = []
+    for number in range(count):
+        one = socket.socket()
+        if kind == "slow":
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        if kind != "held":  # a reload is held for the viewer whose session it is, and for no other address
+            one.bind((f"127.0.{1 + number // 20000}.{1 + number % 200}", 0))
+        one.connect(("127.0.0.1", port))
+        sockets.append(one)
+    return sockets
 
 
 def _good(port: int, request: bytes, count: int) -> dict[str, float]:

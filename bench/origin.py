@@ -2,7 +2,7 @@
 
 Sessions are signed, checked and charged as in production; `--asgi` sends every request down the slow road, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
-releases them ten times over, and prints what that cost as JSON.
+releases them ten times over, and prints what that cost as JSON. On SIGUSR1 it prints how many requests are held.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import gzip
 import json
+import signal
 import statistics
 import time
 from pathlib import Path
@@ -77,6 +78,7 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object])
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
     collector.calm()  # as `hlsd serve` does
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(server.hot.holds.waiting, flush=True))
     print(path, flush=True)
     if waiters:
         print(json.dumps(await _release(server, stream, waiters)), flush=True)

@@ -11,6 +11,7 @@ clients, in turns.
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -103,11 +104,12 @@ def _abuse(name: str, kind: str, count: int, rounds: int) -> dict[str, Any]:
     port = free_port()
     http = {
         "header_timeout": 120, "send_timeout": 120, "max_connections_per_ip": 0, "max_waiters_per_ip": 0,
-        "max_connections": 60_000,
+        "max_connections": 60_000, "max_waiters": 50_000,
     }  # fmt: skip
     process, path = start_origin(port, "--http", json.dumps(http))
     calm, under = [], []
     growth = 0.0
+    held = count
     try:
         for _ in range(rounds):
             calm.append(_good(port, path))
@@ -116,7 +118,9 @@ def _abuse(name: str, kind: str, count: int, rounds: int) -> dict[str, Any]:
             try:
                 assert hostile.stdout is not None
                 hostile.stdout.readline()
-                time.sleep(0.5)
+                time.sleep(1.0)  # within this all are read; they are held for six
+                if kind == "held":
+                    held = min(held, _held(process))
                 growth = max(growth, (usage(process.pid).rss - before) / MIB)
                 under.append(_good(port, path))
             finally:
@@ -127,6 +131,8 @@ def _abuse(name: str, kind: str, count: int, rounds: int) -> dict[str, Any]:
     finally:
         process.kill()
         process.communicate()
+    if held < count:
+        print(f"disturbed: {held} of {name} were held")
     return {
         "abuse": name,
         "calm_p99_ms": statistics.median(calm),
@@ -134,6 +140,13 @@ def _abuse(name: str, kind: str, count: int, rounds: int) -> dict[str, Any]:
         "ratio": statistics.median(under) / statistics.median(calm),
         "rss_growth_mib": growth,
     }
+
+
+def _held(origin: subprocess.Popen[str]) -> int:
+    """How many requests it holds at this instant."""
+    origin.send_signal(signal.SIGUSR1)
+    assert origin.stdout is not None
+    return next(int(line) for line in origin.stdout if line.strip().isdigit())  # among lines of its log
 
 
 def _until_freed(pid: int) -> None:

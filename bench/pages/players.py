@@ -54,6 +54,8 @@ class Way:
 WAYS = (
     Way("hls.js as it comes", "chromium", "hlsjs", 0.334, 1.4, 1.5),
     Way("hls.js as it comes", "firefox", "hlsjs", 0.334, 1.4, 1.5),
+    Way("hls.js as it comes", "chromium", "hlsjs", 0.334, 1.4, 1.5, again=True),
+    Way("hls.js as it comes", "firefox", "hlsjs", 0.334, 1.4, 1.5, again=True),
     Way("our page", "chromium", "page", 0.334, 1.15, None, 0.6),
     Way("our page", "firefox", "page", 0.334, 1.15, None, 0.6),
     Way("our page", "chromium", "page", 0.334, 1.15, None, 0.6, again=True),
@@ -92,7 +94,7 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
 @contextmanager
 def _stream(film: Path, root: Path, part: float) -> Iterator[HlsdServer]:
     """A server with a stream, s0, that has run long enough for a full playlist."""
-    with HlsdServer(root, low_latency=True, env={"HLSD_HLS__PART_TARGET": str(part)}) as server:
+    with HlsdServer(root, low_latency=True, env={"HLSD_HLS__PART": str(part)}) as server:
         command = [str(swarm.LOAD / "rtmpswarm"), server.rtmp("s%d"), "--publishers", "1", "--flv", str(film)]
         command += ["--seconds", str(4 * 3600)]
         publisher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -138,7 +140,7 @@ def _write(plays: dict[Way, list[dict[str, Any]]], starts: int) -> bool:
         for what, value, target in (
             ("p50 of latency", p50, way.p50),
             ("p95 of latency", p95, way.p95),
-            ("first picture", first, way.first),
+            (f"first picture {first:.2f} s after the page was asked for, after its `load` event", after, way.first),
         ):
             if target is not None:
                 met &= value <= target

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hlsd.stats import OTHER, Histogram, Stats
 
 
@@ -13,6 +16,16 @@ def test_an_observation_on_a_bound_belongs_to_that_bucket() -> None:
     assert histogram.counts == [2, 2, 1]
     assert histogram.count == 5
     assert histogram.total == 14.0
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 9.0])))
+def test_many_observations_at_once_count_like_one_by_one(values: list[float]) -> None:
+    alone, together = Histogram((1.0, 2.0)), Histogram((1.0, 2.0))
+    for value in values:
+        alone.observe(value)
+    together.observe_all(list(values))
+    assert together.counts == alone.counts
+    assert together.total == alone.total
 
 
 def test_only_apps_with_publishers_get_figures_of_their_own() -> None:
