@@ -2,7 +2,8 @@
 
 Sessions are signed, checked and charged as in production; `--asgi` sends every request down the slow road, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
-releases them ten times over, and prints what that cost as JSON. On SIGUSR1 it prints how many requests are held.
+releases them ten times over, and prints what that cost as JSON. With
+`--https PORT` it answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import gzip
 import json
 import signal
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
 import structlog
 import uvloop
+from starlette.applications import Starlette
 
 from hlsd import collector
 from hlsd.clock import SystemClock
+from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.fastpath import FastProtocol
+from hlsd.delivery.https import HttpsServer
+from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
@@ -60,7 +66,7 @@ def rss() -> int:
     return int(fields[1]) * 4096
 
 
-async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object]) -> None:
+async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object], https: int = 0) -> None:
     """Runs until it is ended, or until its releases are measured."""
     stream = FixedPlayable()
     clock = SystemClock()
@@ -74,6 +80,7 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object])
     if asgi:
         server.protocol = SlowRoad
     await server.start()
+    certificate = await _secure(https, settings, app) if https else None
     session = await sessions.open(PlayRequest("live", "cam", "hls", "127.0.0.1", user_agent="bench"), Grant())
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
@@ -83,7 +90,21 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object])
     if waiters:
         print(json.dumps(await _release(server, stream, waiters)), flush=True)
         return
-    await asyncio.Event().wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        if certificate is not None:
+            certificate.cleanup()
+
+
+async def _secure(port: int, http: HttpSettings, app: Starlette) -> tempfile.TemporaryDirectory[str]:
+    """The same answers by HTTPS; its certificate is there as long as what this returns."""
+    folder = tempfile.TemporaryDirectory(prefix="hlsd-bench-")
+    cert, key = Path(folder.name) / "cert.pem", Path(folder.name) / "key.pem"
+    write_self_signed(cert, key, ["localhost"])
+    settings = HttpsSettings(bind="127.0.0.1", port=port, cert=str(cert), key=str(key))
+    await HttpsServer(settings, http, app, structlog.get_logger()).start()
+    return folder
 
 
 async def _release(server: HttpServer, stream: FixedPlayable, waiters: int) -> dict[str, float]:
@@ -114,6 +135,7 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--asgi", action="store_true")
     parser.add_argument("--waiters", type=int, default=0)
+    parser.add_argument("--https", type=int, default=0, metavar="PORT")
     parser.add_argument("--http", type=json.loads, default={}, help="settings of section http, as JSON")
     given = parser.parse_args()
-    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http))
+    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http, https=given.https))

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench import machine, nms, report
+from bench import machine, nms, report, srs
 from bench.origin import PLAYLIST, SEGMENT
 from bench.peers import memory_directory
 from tests.support.ports import free_port
@@ -48,7 +48,7 @@ http {{
     add_header Cache-Control "max-age=1"; add_header Access-Control-Allow-Origin "*"; }}
 }}
 """
-SERVERS = ("hlsd", "nginx", "nginx, files kept open", "Starlette", "Node-Media-Server")
+SERVERS = ("hlsd", "nginx", "nginx, files kept open", "Starlette", "Node-Media-Server", "SRS")
 
 
 def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Sequence[str] = ()) -> bool:
@@ -61,6 +61,9 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
     if "Node-Media-Server" in names and (why := nms.missing()):
         print(f"{NAME}: Node-Media-Server left out: {why}")
         names.remove("Node-Media-Server")
+    if "SRS" in names and srs.program() is None:
+        print(f"{NAME}: SRS left out: no program srs, and HLSD_SRS names none")
+        names.remove("SRS")
     costs: dict[tuple[str, str], list[float]] = {}
     rates: dict[tuple[str, str], list[float]] = {}
     turns = rounds * max(1, round(seconds / TURN))
@@ -110,11 +113,12 @@ def _server(name: str) -> Iterator[tuple[int, str, str]]:
         process = subprocess.Popen([*pinned, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
         time.sleep(0.5)
         urls = (f"{base}/p.m3u8", f"{base}/s.ts")
-    elif name == "Node-Media-Server":
-        # its HLS is files that ffmpeg wrote, sent by express.static: these stand in for them
+    elif name in {"Node-Media-Server", "SRS"}:
+        # their HLS is files, written by ffmpeg or by themselves and sent by their HTTP servers: these stand in for them
         (root / "p.m3u8").write_bytes(b"#EXTM3U\n".ljust(PLAYLIST, b"#"))
         (root / "s.ts").write_bytes((bytes(range(256)) * (SEGMENT // 256 + 1))[:SEGMENT])
-        process = nms.start(free_port(), port, root, prefix=pinned)
+        peer = srs if name == "SRS" else nms
+        process = peer.start(free_port(), port, root, prefix=pinned)
         urls = (f"{base}/p.m3u8", f"{base}/s.ts")
     else:
         process, path = start_origin(port, *(["--asgi"] if name == "Starlette" else []))
@@ -244,7 +248,7 @@ def _write(
             (
                 "CPU is user and system time of the server over the requests of a run. nginx-rtmp's HLS is nginx's own "
                 "file serving, and costs what nginx costs here. Node-Media-Server 2.7 sends files by "
-                "express.static. SRS is not in Debian and was not built."
+                "express.static, SRS by its own HTTP server; SRS is not in Debian, and stands here where it was built."
             ),
             "",
             *machine.section(),
