@@ -88,6 +88,10 @@ class Line:
         self._replies: dict[bool, tuple[int, Reply]] = {}
         self._readies: dict[bool, tuple[Reply, Ready]] = {}
 
+    def is_late(self, now: float) -> bool:
+        """Whether the time of somebody in it is over: the one who came first stands first."""
+        return not self.settled and next(iter(self.waiters.values()), now + 1) <= now
+
     def answer(self, outcome: Outcome) -> Ready | None:
         """What all its waiters get, if that is one for all."""
         return self._ready(outcome) if self.shared and outcome is not Outcome.REFUSED else None
@@ -209,13 +213,17 @@ class Holds:
 
     def sweep(self, now: float) -> None:
         """Ends the waits whose time is over; a few times a second. There is no hurry: `LATE` in a turn of the loop."""
+        late = deque(line for stream in self._streams.values() for line in stream.lines if line.is_late(now))
+        self._end_late(late, now)
+
+    def _end_late(self, late: deque[Line], now: float) -> None:
         left = LATE
-        for stream in list(self._streams.values()):
-            for line in list(stream.lines):
-                left -= self._expire(line, now, left)
-                if not left:
-                    asyncio.get_running_loop().call_soon(self.sweep, now)
-                    return
+        while late and left:
+            left -= self._expire(late[0], now, left)
+            if left:  # that was all of it
+                late.popleft()
+        if late:
+            asyncio.get_running_loop().call_soon(self._end_late, late, now)
 
     def _expire(self, line: Line, now: float, most: int) -> int:
         """Wakes up to `most` waiters of `line` whose time is over; the oldest stand first."""
