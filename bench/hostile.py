@@ -8,6 +8,7 @@ others open N connections, print a line when they stand, and stay: `silent` (hal
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import resource
 import socket
@@ -51,9 +52,23 @@ def _connected(port: int, kind: str, count: int) -> list[socket.socket]:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         if kind != "held":  # a reload is held for the viewer whose session it is, and for no other address
             one.bind((f"127.0.{1 + number // 20000}.{1 + number % 200}", 0))
-        one.connect(("127.0.0.1", port))
+        _connect(one, port)
         sockets.append(one)
     return sockets
+
+
+def _connect(one: socket.socket, port: int) -> None:
+    """Connects; waits where the ports of this machine are still taken by those who came before (TIME_WAIT)."""
+    until = time.monotonic() + 90
+    while True:
+        try:
+            one.connect(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL or time.monotonic() > until:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def _good(port: int, request: bytes, count: int) -> dict[str, float]:

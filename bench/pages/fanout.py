@@ -125,6 +125,7 @@ def _abuse(name: str, kind: str, count: int, rounds: int) -> dict[str, Any]:
                 if secure:
                     more = _held_by_http2(secure, path)
                     held = min(held, _standing(process, count))
+                time.sleep(0.5)  # what came with them is read
                 growth = max(growth, (usage(process.pid).rss - before) / MIB)
                 under.append(_good(port, path))
             finally:
