@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from tests.support.ports import free_port
 from tests.support.server import HlsdServer, usage
@@ -128,7 +128,7 @@ class Nginx:
         self._process = subprocess.Popen(
             [*_pinned(self._core), *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        _wait_for(self.rtmp_port, self._process)
+        wait_for(self.rtmp_port, self._process)
         return self
 
     def __exit__(
@@ -208,15 +208,19 @@ def _pinned(core: int | None) -> list[str]:
     return ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[Any]) -> None:
+    """Waits until a peer listens on loopback; one that does not is ended.
+
+    Raises:
+        RuntimeError: it ended, or did not listen within 10 s.
+    """
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            msg = f"the peer ended with {process.returncode}"
-            raise RuntimeError(msg)
+    while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    msg = "the peer did not listen within 10 s"
-    raise RuntimeError(msg)
+    ended = process.poll()
+    process.kill()
+    process.wait()
+    raise RuntimeError("the peer did not listen within 10 s" if ended is None else f"the peer ended with {ended}")

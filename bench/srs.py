@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from bench.peers import wait_for
 
 # Its HLS is files that its own HTTP server sends; what it counts viewers by (`hls_ctx`) would lead to another URL.
 _CONFIG = """\
@@ -34,12 +34,5 @@ def start(rtmp: int, http: int, media: Path, *, prefix: Sequence[str] = ()) -> s
     config.write_text(_CONFIG.format(rtmp=rtmp, http=http, root=media))
     command = [*prefix, program() or "srs", "-c", str(config)]
     process = subprocess.Popen(command, cwd=media, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
-    until = time.monotonic() + 10
-    while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as probe:
-            if not probe.connect_ex(("127.0.0.1", http)):
-                return process
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    raise RuntimeError("SRS did not start")
+    wait_for(http, process)
+    return process

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from bench.peers import wait_for
 
 _HERE = Path(__file__).resolve().parent
 
@@ -31,12 +31,5 @@ def start(rtmp: int, http: int, media: Path, *, prefix: Sequence[str] = ()) -> s
     """
     command = [*prefix, "node", str(_HERE / "serve.js"), str(rtmp), str(http), str(media)]
     process = subprocess.Popen(command, cwd=_HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
-    until = time.monotonic() + 10
-    while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as probe:
-            if not probe.connect_ex(("127.0.0.1", http)):
-                return process
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    raise RuntimeError("Node-Media-Server did not start")
+    wait_for(http, process)
+    return process

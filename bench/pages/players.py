@@ -31,6 +31,8 @@ COUNTS = (10,)
 FILM = Film(seconds=30, width=640, height=360, rate=30, gop=30, bitrate=800_000)
 PLAY = 12.0
 """Seconds of a play: our page has come near to live after six."""
+WINDOW = 15.0
+"""Seconds that the stream runs before the first start: a playlist of six segments of two, as a running stream has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _stream(film: Path, root: Path, part: float) -> Iterator[HlsdServer]:
         command += ["--seconds", str(4 * 3600)]
         publisher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            time.sleep(15)
+            time.sleep(WINDOW)
             yield server
         finally:
             publisher.terminate()

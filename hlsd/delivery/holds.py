@@ -3,7 +3,8 @@
 Law: a waiter is an entry in a line: no task, no timer, no rendering of its own. Each line is judged and rendered once
 when its stream changes ("render first, then wake"), then its waiters are answered in one loop that lets the event loop
 breathe every `BATCH` answers and begins at another place each time, so that nobody is always last. Deadlines are
-looked at by one sweep; the oldest waiter of a line stands first, so a sweep costs what has expired.
+looked at by one sweep; the oldest waiter of a line stands first, so a sweep costs a look at each line, and
+what has expired.
 
 Bounds: waiters of one session, of one address, of one stream and of the node. `waiting` shows the number held.
 """
@@ -26,7 +27,7 @@ from hlsd.stats import WAIT, Histogram, Stats
 BATCH = 500
 """Answers in one turn of the event loop: about 5 ms."""
 LATE = 2
-"""Waits that end unanswered, in one turn."""
+"""Waits that end unanswered, in one turn of the event loop: nobody who is served in between shall notice."""
 _STEP = 0.618034
 """Where the next release begins, as a part of the line further on: the golden ratio never repeats itself soon."""
 

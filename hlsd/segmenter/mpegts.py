@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PACKET: Final = 188
 PES_SPAN: Final = TICKS // 10
-"""How long the AAC frames last that share a PES, and with audio alone a clock reference (TS06: at most 100 ms)."""
+"""Ticks that the AAC frames of a PES last, and that lie between two clock references, at most (TS06: 100 ms)."""
 START: Final = 10 * TICKS
 _TIME_BASE: Final = Fraction(1, TICKS)
 _NEVER: Final = "1000000"  # seconds: tables and clock references that libavformat shall not repeat
@@ -45,6 +45,7 @@ _AUD: Final = b"\x00\x00\x00\x01\x09\xf0"
 _START_CODE: Final = b"\x00\x00\x00\x01"
 _STUFFING: Final = b"\xff" * (PACKET - 12)
 _LONGEST_HOLE: Final = 10 * TICKS
+"""Ticks of a hole in the pictures that are given clock references: a hole of an hour must not become media."""
 
 
 class TsMuxer:
