@@ -264,6 +264,11 @@ class Playable(Protocol):
         ...
 
     @property
+    def part_target(self) -> float:
+        """EXT-X-PART-INF's PART-TARGET in seconds; 0 without low latency."""
+        ...
+
+    @property
     def ended(self) -> bool:
         """Whether EXT-X-ENDLIST stands in the playlist."""
         ...

@@ -5,7 +5,7 @@ Values that the judge gives and the roads carry out. Pure; a wait says itself wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from hlsd.delivery.cors import Headers
@@ -31,11 +31,21 @@ class Fall:
 
 @dataclass(frozen=True, slots=True)
 class HoldFirst:
-    """Hold until there is a playlist, for at most `timeout` seconds, then answer `then(whether it came)`."""
+    """Hold until there is a playlist, for at most `timeout` seconds, then answer `then(whether it came)`.
+
+    Those whose `what` is the same wait for the same thing. Those who agree in `alike` too are answered alike: what
+    `then` says to one, it says to all; None: `then` must be asked for each.
+    """
 
     playable: Playable
     timeout: float
     then: Callable[[bool], Answer]
+    alike: Hashable = None
+
+    @property
+    def what(self) -> Hashable:
+        """What of the stream is waited for."""
+        return "playlist"
 
     def verdict(self) -> bool | None:
         """Whether it is there; False: it will not come; None: hold on."""
@@ -51,6 +61,12 @@ class Hold:
     part: int | None
     timeout: float
     then: Callable[[bool], Answer]
+    alike: Hashable = None
+
+    @property
+    def what(self) -> Hashable:
+        """As `HoldFirst.what`."""
+        return self.msn, self.part
 
     def verdict(self) -> bool | None:
         """As `HoldFirst.verdict`."""
@@ -68,12 +84,38 @@ class HoldMedia:
     name: str
     timeout: float
     then: Callable[[bool], Answer]
+    alike: Hashable = None
+
+    @property
+    def what(self) -> Hashable:
+        """As `HoldFirst.what`."""
+        return self.run, self.name
 
     def verdict(self) -> bool | None:
         """As `HoldFirst.verdict`; False too when another part than the hinted one came."""
         if self.playable.media(self.run, self.name) is not None:
             return True
         return _over(self.playable) if self.playable.expects(self.run, self.name) else False
+
+
+@dataclass(frozen=True, slots=True)
+class HoldNews:
+    """Hold until the stream is newer than its version `known`; then as `HoldFirst`. Nobody is refused for it."""
+
+    playable: Playable
+    known: int
+    timeout: float
+    then: Callable[[bool], Answer]
+    alike: Hashable = None
+
+    @property
+    def what(self) -> Hashable:
+        """As `HoldFirst.what`."""
+        return self.known
+
+    def verdict(self) -> bool | None:
+        """As `HoldFirst.verdict`."""
+        return True if self.playable.version > self.known else _over(self.playable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +145,7 @@ class Open:
     """The id that its player goes on asking with (`Sessions.replace`)."""
 
 
-Held = HoldFirst | Hold | HoldMedia
+Held = HoldFirst | Hold | HoldMedia | HoldNews
 Errand = Ask | Obtain | Open
 """What the road does, and perhaps waits for, before the judge goes on."""
 Answer = Reply | Held | Errand | Fall

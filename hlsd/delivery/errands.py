@@ -13,8 +13,8 @@ from typing import TypeVar
 from hlsd.clock import Clock
 from hlsd.delivery import cmcd
 from hlsd.delivery.answer import Answer as Said
-from hlsd.delivery.answer import Ask, Fall, Hold, HoldFirst, HoldMedia, Obtain, Open, Reply
-from hlsd.delivery.holds import Crowd, Holds, Outcome
+from hlsd.delivery.answer import Ask, Fall, Held, Hold, HoldFirst, HoldMedia, HoldNews, Obtain, Open, Reply
+from hlsd.delivery.holds import Crowd, Holds, Line, Outcome, Waiter
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.quality import Quality
@@ -65,13 +65,12 @@ class Errands:
         """The judge's last word; None if the client hung up meanwhile (`gone()` returns when it has)."""
         session = self.count(request)
         while not isinstance(answer, Reply):
-            if isinstance(answer, HoldFirst | Hold | HoldMedia):
+            if isinstance(answer, HoldFirst | Hold | HoldMedia | HoldNews):
                 request.waited = True
-                app = request.path[1:].partition(b"/")[0].decode("latin-1")
-                outcome = await self._holds.wait(answer, gone, session, crowd, app=app, stats=self._stats)
+                outcome = await self._holds.wait(answer, gone, session, crowd, app=_app(request), stats=self._stats)
                 if outcome is Outcome.GONE:
                     return None
-                refused = outcome is Outcome.REFUSED
+                refused = outcome is Outcome.REFUSED and not isinstance(answer, HoldNews)
                 answer = self._judge.unavailable(request) if refused else answer.then(outcome is Outcome.RELEASED)
             elif isinstance(answer, Ask):
                 answer = answer.then(self._noted(answer.play, await self._sessions.authorise(answer.play)))
@@ -87,6 +86,16 @@ class Errands:
                 raise TypeError("not a stream's business any more")  # the judge never says so twice
             session = self.count(request, session)
         return answer
+
+    def join(self, request: Request, held: Held, waiter: Waiter) -> Line | None:
+        """Holds a request without a task for it (`Holds.join`); None if it may not be held."""
+        waiter.session = self.count(request)
+        request.waited = True
+        return self._holds.join(held, waiter, _app(request), self._stats)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Its client has gone, or its time is over otherwise."""
+        self._holds.leave(waiter)
 
     def _noted(self, play: PlayRequest, said: R) -> R:
         """What a viewer was told, counted if it is no."""
@@ -108,3 +117,7 @@ class Errands:
         http.slow[kind, status] += 1
         if not request.waited and kind != "flv":
             http.duration[kind].observe(monotonic() - request.begun)
+
+
+def _app(request: Request) -> str:
+    return request.path[1:].partition(b"/")[0].decode("latin-1")

@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from hlsd.delivery.answer import Held, Reply
+from hlsd.delivery.answer import Answer, Held, Reply
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Playable, Session
 from hlsd.stats import WAIT, Histogram, Stats
@@ -68,9 +68,9 @@ class Waiter(Protocol):
 
 
 class Line:
-    """Those who wait for the same thing and get the same answer."""
+    """Those who wait for the same thing, and get the same answer if the line is `shared`."""
 
-    __slots__ = ("_kind", "_readies", "_replies", "_stats", "held", "settled", "shared", "waited", "waiters")
+    __slots__ = ("_kind", "_readies", "_said", "_stats", "held", "settled", "shared", "waited", "waiters")
 
     def __init__(
         self, held: Held, kind: str = "other", app: str = "", stats: Stats | None = None, *, shared: bool = True
@@ -86,7 +86,7 @@ class Line:
         """With their deadlines, which rise: all of a line are held equally long."""
         self.settled = False
         """Its answer is there; those who are still in it will be woken in a moment."""
-        self._replies: dict[bool, tuple[int, Reply]] = {}
+        self._said: dict[Hashable, tuple[int, Answer]] = {}
         self._readies: dict[bool, tuple[Reply, Ready]] = {}
 
     def is_late(self, now: float) -> bool:
@@ -97,20 +97,22 @@ class Line:
         """What all its waiters get, if that is one for all."""
         return self._ready(outcome) if self.shared and outcome is not Outcome.REFUSED else None
 
-    def _reply(self, outcome: Outcome) -> Reply:
-        """What the waiters get, made once for each version of the stream."""
+    def then(self, held: Held, outcome: Outcome) -> Answer:
+        """What a waiter that asked for `held` gets: made once for each version of the stream and all who are alike."""
         there, version = outcome is Outcome.RELEASED, self.held.playable.version
-        found = self._replies.get(there)
+        alike = held.alike
+        if alike is None and not self.shared:
+            return held.then(there)
+        found = self._said.get((alike, there))
         if found is None or found[0] != version:
-            reply = self.held.then(there)
-            if not isinstance(reply, Reply):
-                raise TypeError("what is shared must be a reply")
-            found = self._replies[there] = (version, reply)
+            found = self._said[alike, there] = (version, held.then(there))
         return found[1]
 
     def _ready(self, outcome: Outcome) -> Ready:
-        """`_reply` as bytes, made once."""
-        reply = self._reply(outcome)
+        """`then` of its own `held` as bytes, made once."""
+        reply = self.then(self.held, outcome)
+        if not isinstance(reply, Reply):
+            raise TypeError("what is shared must be a reply")
         found = self._readies.get(outcome is Outcome.RELEASED)
         if found is None or found[0] is not reply:
             cell = self._stats.http.held_cell(self._kind, reply.status) if self._stats is not None else None
@@ -197,6 +199,7 @@ class Holds:
         stream.waiting -= len(deadlines)
         if not line.waiters:
             del stream.lines[line]
+            stream.close(line)
             if not stream.lines:
                 del self._streams[playable]
                 playable.unwatch(stream.changed)
@@ -238,6 +241,20 @@ class Holds:
         self._wake(line, late, Outcome.EXPIRED, now)
         return len(late)
 
+    def join(self, held: Held, waiter: Waiter, app: str = "", stats: Stats | None = None) -> Line | None:
+        """Lets `waiter` wait beside all others who wait for the same of the stream; None if a bound forbids it.
+
+        It asks the line (`Line.then`) for its answer when it is woken.
+        """
+        stream = self._streams.get(held.playable)
+        line = stream.open.get((held.what, held.timeout)) if stream is not None else None
+        if line is None:
+            line = Line(held, app=app, stats=stats, shared=False)
+        if not self.enter(line, waiter, monotonic()):
+            return None
+        self._streams[held.playable].open[held.what, held.timeout] = line
+        return line
+
     async def wait(  # noqa: PLR0913 - who waits, for what, and where it is counted
         self,
         held: Held,
@@ -251,7 +268,7 @@ class Holds:
         """Waits for what `held` names; `gone()` returns when the client has hung up. For roads that have a task."""
         loop = asyncio.get_running_loop()
         waiter = _Task(loop.create_future(), session, crowd)
-        if not self.enter(Line(held, app=app, stats=stats, shared=False), waiter, monotonic()):
+        if self.join(held, waiter, app, stats) is None:
             return Outcome.REFUSED
         hangup = asyncio.ensure_future(gone())
         try:
@@ -291,6 +308,7 @@ class Holds:
         if line.settled:
             return
         line.settled = True
+        self._streams[line.held.playable].close(line)
         line.answer(outcome)
         waiters = list(line.waiters)
         self._turn = (self._turn + _STEP) % 1.0
@@ -322,12 +340,20 @@ class Holds:
 class _Stream:
     """The lines of one stream."""
 
-    __slots__ = ("changed", "lines", "waiting")
+    __slots__ = ("changed", "lines", "open", "waiting")
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.changed = changed
         self.lines: dict[Line, None] = {}
+        self.open: dict[Hashable, Line] = {}
+        """Those of `Holds.join`, by what is waited for and how long, until they are settled."""
         self.waiting = 0
+
+    def close(self, line: Line) -> None:
+        """Lets nobody join `line` any more."""
+        key = line.held.what, line.held.timeout
+        if self.open.get(key) is line:
+            del self.open[key]
 
 
 class _Release:

@@ -16,12 +16,14 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp
 
-from hlsd.delivery.answer import Answer, Fall, Reply
+from hlsd.delivery.answer import Answer, Fall, Hold, HoldMedia, Reply
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.errands import Errands
+from hlsd.delivery.holds import Outcome
 from hlsd.delivery.http2 import Http2
 from hlsd.delivery.http2_cycle import Cycle
 from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
+from hlsd.delivery.http2_waiter import Http2Waiter
 from hlsd.delivery.judge import PLAYLIST_TYPE, Judge
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.ports import Sessions
@@ -65,6 +67,7 @@ class Http2Connection(asyncio.Protocol):
         self._paused = False
         self._scheduled = False
         self._gone: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[int, Http2Waiter] = {}
         self._cycles: dict[int, Cycle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._since = 0.0
@@ -161,12 +164,40 @@ class Http2Connection(asyncio.Protocol):
             elif isinstance(answer, Fall):
                 cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
                 self._begin(cycle.run(self._road.app))
+            elif isinstance(answer, Hold | HoldMedia):
+                self._wait(stream, request, answer)
             else:
                 gone = self._gone[stream.id] = self._loop.create_future()
                 self._begin(self._hold(stream, request, answer, gone))
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request")
-            self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+            self._fail(stream)
+
+    def _wait(self, stream: Stream, request: Request, held: Hold | HoldMedia) -> None:
+        """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
+        waiter = Http2Waiter(stream, request, held, self._woken)
+        waiter.common = self._road.errands.join(request, held, waiter)
+        if waiter.common is None:
+            self._woken(waiter, Outcome.REFUSED)
+        else:
+            self._waiting[stream.id] = waiter
+
+    def _woken(self, waiter: Http2Waiter, outcome: Outcome) -> None:
+        stream, request, line = waiter.stream, waiter.request, waiter.common
+        self._waiting.pop(stream.id, None)
+        try:
+            if line is None or outcome is Outcome.REFUSED:
+                reply = self._road.judge.unavailable(request)
+            else:
+                reply = cast("Reply", line.then(waiter.held, outcome))  # these waits end with nothing else
+            self._reply(stream, reply)
+            self._road.errands.answered(request, reply.status)
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
+            _log.exception("no answer to a held HTTP/2 request")
+            self._fail(stream)
+
+    def _fail(self, stream: Stream) -> None:
+        self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -184,8 +215,8 @@ class Http2Connection(asyncio.Protocol):
                 self._reply(stream, reply)
                 self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
-            _log.exception("no answer to a held HTTP/2 request")
-            self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+            _log.exception("no answer to an HTTP/2 request that had to wait")
+            self._fail(stream)
 
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
@@ -203,6 +234,9 @@ class Http2Connection(asyncio.Protocol):
             cycle.feed(event.octets, ended=event.ended)
 
     def _closed(self, stream: Stream) -> None:
+        waiter = self._waiting.pop(stream.id, None)
+        if waiter is not None:
+            self._road.errands.leave(waiter)
         gone = self._gone.pop(stream.id, None)
         if gone is not None and not gone.done():
             gone.set_result(None)

@@ -5,17 +5,21 @@ path, ASGI, HTTP/2) asks here, so all of them answer alike. An answer is bytes (
 asking again (`Hold…`), or `Fall`: not a stream's business.
 
 The order of decisions for a media playlist is that of draft-pantos-hls-rfc8216bis §6.2.5: authorised, ended, directives
-well formed, too far, there already, hold. Ids such as DD05 name the rules. A request without directives is never held
-once a playlist exists; HEAD is never held and never makes a session.
+well formed, too far, there already, hold. Ids such as DD05 name the rules. A media playlist without directives is never
+held once it exists; HEAD is never held and never makes a session.
+
+Who comes in is let in with the stream's next part. A player starts PART-HOLD-BACK before the end of the first playlist
+it sees, takes that end for this very moment, and most never come nearer to live again: with a playlist as old as a part
+is long they stay that much behind for as long as they watch.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-from hlsd.delivery.answer import FALL, Answer, Ask, Hold, HoldFirst, HoldMedia, Obtain, Open, Reply
+from hlsd.delivery.answer import FALL, Answer, Ask, Hold, HoldFirst, HoldMedia, HoldNews, Obtain, Open, Reply
 from hlsd.delivery.cors import METHODS, Cors, Headers
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import (
@@ -58,6 +62,14 @@ _ANEW = ("unknown", "split")
 """Why an id is not accepted though its viewer may be: a playlist then leads to a session of its own (§4.2, rule 13)."""
 MAX_HOLD = 8.0
 """Seconds a delivery directive is held at most: hls.js gives up on a first byte after 10 (DD09)."""
+
+MAX_JOIN_WAIT = 0.5
+"""Longest part, in seconds, that is worth a viewer's waiting for the next one before the first picture."""
+
+_OWN = (b"if-none-match", b"range", b"if-range")
+"""Headers with which an answer is one request's own."""
+_WHOLE = "whole"
+"""The form of a media resource."""
 
 _NO_STORE = b"no-store"
 _MEDIA_CACHE = b"max-age=3600, immutable"
@@ -239,33 +251,42 @@ class Judge:
     def _enter(self, request: Request, target: Target, play: PlayRequest, grant: Grant, *, flat: bool) -> Answer:
         """An authorised viewer waits for the stream, then for its first playlist; then it has a session."""
 
+        def let_in(playable: Playable) -> Open:
+            return Open(
+                play,
+                grant,
+                lambda viewer: self._opened(request, target, playable, viewer, flat=flat),
+                instead=target.sid,
+            )
+
         def present(playable: Playable) -> Answer:
+            if not target.sid and _soon_newer(playable):
+                return HoldNews(playable, playable.version, playable.part_target, lambda _: let_in(playable))
             if playable.target_duration or flat:
-                return Open(
-                    play,
-                    grant,
-                    lambda viewer: self._opened(request, target, playable, viewer, flat=flat),
-                    instead=target.sid,
-                )
+                return let_in(playable)
             # a variant whose playlist is not there yet is not worth naming (P07)
             return self._hold_first(request, target, playable, begun)
 
         def begun(request: Request, target: Target, playable: Playable) -> Answer | None:  # noqa: ARG001
-            return present(playable) if playable.target_duration else None
+            return let_in(playable) if playable.target_duration else None
 
         def obtained(playable: Playable | Denial) -> Answer:
             return self._deny(request, playable) if isinstance(playable, Denial) else present(playable)
 
         playable = self._directory.find(target.app, target.name)
-        if request.method == "HEAD":  # HT07: never holds, never makes a session
-            if playable is None or not playable.target_duration:
-                return self._refuse(request, 404)
-            return Reply(200, self._multivariant_headers(request))
+        if request.method == "HEAD":
+            return self._outside(request, playable)
         if playable is not None and not (playable.ended and self._directory.obtainable(target.app, target.name)):
             return present(playable)
         if self._directory.obtainable(target.app, target.name):
             return Obtain(play, obtained)
         return self._refuse(request, 404)
+
+    def _outside(self, request: Request, playable: Playable | None) -> Reply:
+        """The answer to HEAD, which never holds and never makes a session (HT07)."""
+        if playable is None or not playable.target_duration:
+            return self._refuse(request, 404)
+        return Reply(200, self._multivariant_headers(request))
 
     def _opened(
         self, request: Request, target: Target, playable: Playable, viewer: Session | Denial, *, flat: bool
@@ -341,6 +362,7 @@ class Judge:
                     part,
                     _hold_time(playable),
                     lambda released: self._after_hold(request, target, playable, skip, released),
+                    self._alike(request, skip),
                 )
 
     @staticmethod
@@ -397,6 +419,7 @@ class Judge:
                 target.resource,
                 _hold_time(playable),
                 lambda _: self._after_media(request, target, playable),
+                self._alike(request, _WHOLE),
             )
         return self._no_media(request, playable)
 
@@ -436,6 +459,14 @@ class Judge:
         return self._refuse(request, 404 if gone else 503)
 
     # -- bytes
+
+    def _alike(self, request: Request, form: Hashable) -> Hashable:
+        """All that the answer to a held request depends on beside the stream; None if that is too much to be shared."""
+        get = request.headers.get
+        if any(name in request.headers for name in _OWN):
+            return None
+        zipped = accepts_gzip(get(b"accept-encoding"))
+        return form, zipped, get(b"origin") if self._cors.varies else None
 
     def _rendered(
         self, request: Request, rendering: Rendering, *, cache: bytes = b"private, no-cache", conditional: bool = True
@@ -534,6 +565,12 @@ def _renamed(target: Target, name: str) -> Target:
 
 def _hold_time(playable: Playable) -> float:
     return min(3.0 * playable.target_duration, MAX_HOLD)
+
+
+def _soon_newer(playable: Playable) -> bool:
+    """Whether a part is about to come that a viewer at the door may wait for."""
+    present = playable.target_duration and not playable.ended and not playable.away
+    return bool(present) and playable.low_latency and playable.part_target <= MAX_JOIN_WAIT
 
 
 def _four_targets(playable: Playable) -> bytes:

@@ -16,6 +16,7 @@ class MemoryPlayable:
 
     def __init__(self, *, low_latency: bool = False, target: int = 2, begun: bool = True, first_msn: int = 100) -> None:
         self.low_latency = low_latency
+        self.part_target = 1.0 if low_latency else 0.0  # so long that nobody at the door waits for the next
         self.ended = False
         self.target = target
         self.msn = first_msn  # the open segment

@@ -9,9 +9,7 @@ from time import monotonic
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from hlsd.delivery.answer import FALL, HoldMedia
 from hlsd.delivery.fastpath import OVERRIDDEN, FastProtocol
-from hlsd.delivery.holds import Bounds, Holds, Line, Outcome
 from hlsd.delivery.settings import HttpSettings
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.roads import Connection, CountedProtocol, Road, settle
@@ -193,32 +191,6 @@ async def test_a_hold_ends_by_the_sweep_with_503() -> None:
     assert statuses(client) == [503]
     client.feed(get(f"/live/ll/~{SID}/index.m3u8"))
     assert statuses(client) == [503, 200]
-
-
-async def test_a_sweep_looks_at_a_line_once_however_many_are_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiters of ASGI and of HTTP/2 have a line each: to go through all of them for every two would not end."""
-    looks = 0
-    is_late = Line.is_late
-
-    def looked(line: Line, now: float) -> bool:
-        nonlocal looks
-        looks += 1
-        return is_late(line, now)
-
-    monkeypatch.setattr(Line, "is_late", looked)
-    holds = Holds(Bounds())
-    held = HoldMedia(MemoryPlayable(low_latency=True), "r1", "none.ts", 6.0, lambda _: FALL)
-
-    async def stays() -> None:
-        await asyncio.Event().wait()
-
-    waits = [asyncio.ensure_future(holds.wait(held, stays)) for _ in range(300)]
-    await asyncio.sleep(0)
-    assert holds.waiting == 300
-    holds.sweep(monotonic() + 6.1)
-    assert set(await asyncio.gather(*waits)) == {Outcome.EXPIRED}
-    assert looks == 300
-    assert holds.waiting == 0
 
 
 @pytest.mark.parametrize("how", ["end", "remove"])

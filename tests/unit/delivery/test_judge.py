@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Reply
+from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, HoldNews, Reply
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
@@ -39,7 +39,7 @@ class Desk:
     def settle(self, answer: Answer) -> Answer:
         return settled(answer, self.sessions, self.directory)
 
-    def after(self, held: Hold | HoldFirst | HoldMedia, released: bool) -> Reply:
+    def after(self, held: Hold | HoldFirst | HoldMedia | HoldNews, released: bool) -> Reply:
         answer = self.settle(held.then(released))
         assert isinstance(answer, Reply), answer
         return answer
@@ -268,6 +268,72 @@ def test_no_wait_for_the_first_playlist_where_the_operator_wants_none() -> None:
 
 
 # -- delivery directives
+
+
+@pytest.mark.parametrize("url", ["/live/cam.m3u8", "/live/cam.m3u8?flat=1"])
+def test_a_viewer_comes_in_with_the_next_part(low: Desk, url: str) -> None:
+    """Its player takes the first playlist's end for this moment: an old end is latency for as long as it plays."""
+    low.stream.part_target = 0.334
+    held = low.ask(url)
+    assert isinstance(held, HoldNews)
+    assert held.timeout == 0.334
+    assert held.verdict() is None
+    assert low.sessions.count("live", "cam", "hls") == 0, "nobody has a session who has not come in"
+    low.stream.add_part()
+    assert held.verdict() is True
+    assert low.after(held, True).status == (302 if "flat" in url else 200)
+
+
+def test_a_viewer_comes_in_without_the_next_part_if_it_does_not_come(low: Desk) -> None:
+    """One part's time is waited, no longer."""
+    low.stream.part_target = 0.334
+    held = low.ask("/live/cam.m3u8")
+    assert isinstance(held, HoldNews)
+    assert low.after(held, False).status == 200
+
+
+@pytest.mark.parametrize("why", ["long parts", "ended", "away", "HEAD", "known", "no playlist yet", "no low latency"])
+def test_a_viewer_comes_in_at_once_where_no_part_is_near(why: str) -> None:
+    """Parts too long to be waited for, a publisher who is away, the end; who has a session; who has waited already."""
+    desk = Desk(MemoryPlayable(low_latency=why != "no low latency", begun=why != "no playlist yet"))
+    desk.stream.part_target = 0.6 if why == "long parts" else 0.334
+    desk.stream.ended, desk.stream.away = why == "ended", why == "away"
+    url = f"/live/cam.m3u8?sid={SID}" if why == "known" else "/live/cam.m3u8"
+    answer = desk.ask(url, "HEAD" if why == "HEAD" else "GET")
+    if why == "no playlist yet":
+        assert isinstance(answer, HoldFirst)
+        desk.stream.begin()
+        answer = desk.after(answer, True)
+    assert isinstance(answer, Reply), answer
+    assert answer.status == 200
+
+
+def test_held_answers_are_alike_where_nothing_but_the_stream_decides(low: Desk) -> None:
+    """What is rendered for one may go to all who agree; what a header makes its own must not."""
+    reload = f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0"
+    low.stream.hint = ("r1", "p1.ts")
+
+    def alike(url: str, **headers: str) -> object:
+        held = low.ask(url, **headers)
+        assert isinstance(held, Hold | HoldMedia)
+        return held.alike
+
+    plain = alike(reload)
+    part = alike(f"/live/cam/~{SID}/r1/p1.ts")
+    assert plain == alike(reload, origin="https://elsewhere.test", user_agent="x")
+    assert len({plain, part, alike(reload, accept_encoding="gzip"), alike(f"{reload}&_HLS_skip=YES")}) == 4
+    assert None not in {plain, part}
+    assert alike(reload, if_none_match='"x"') is None
+    assert alike(f"/live/cam/~{SID}/r1/p1.ts", range="bytes=0-1") is None
+
+
+def test_held_answers_are_alike_by_origin_where_origins_are_listed() -> None:
+    """The answer says the origin back."""
+    low = Desk(MemoryPlayable(low_latency=True), allow_origin=["https://a.test"])
+    said = [low.ask(f"{PLAYLIST}?_HLS_msn=103", origin=origin) for origin in ("https://a.test", "https://b.test")]
+    tastes = {held.alike for held in said if isinstance(held, Hold)}
+    assert len(tastes) == 2
+    assert None not in tastes
 
 
 def test_directives_mean_nothing_without_low_latency(desk: Desk) -> None:

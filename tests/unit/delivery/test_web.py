@@ -122,6 +122,37 @@ async def test_dd17_one_waiter_too_many_is_503_and_the_others_wait_on(running: R
     assert [answer.status_code for answer in await asyncio.gather(*held)] == [200, 200, 200]
 
 
+async def test_a_viewer_at_the_door_is_let_in_with_the_next_part(running: Running) -> None:
+    """Or after one part's time; and a full house is no reason to send it away."""
+    low = stream(running, "ll")
+    low.part_target = 0.3
+    request = asyncio.create_task(running.client.get("/live/ll.m3u8"))
+    await until(lambda: running.holds.waiting == 1)
+    low.add_part()
+    assert (await request).status_code == 200
+    request = asyncio.create_task(running.client.get("/live/ll.m3u8"))
+    await until(lambda: running.holds.waiting == 1)
+    assert (await request).status_code == 200, "the sweep ends it"
+    held = [asyncio.create_task(running.client.get(BLOCKING.replace("part=0", "part=2"))) for _ in range(3)]
+    await until(lambda: running.holds.waiting == 3)
+    assert (await running.client.get("/live/ll.m3u8")).status_code == 200
+    low.end()
+    await asyncio.gather(*held)
+
+
+async def test_a_viewer_who_leaves_at_the_door_has_no_session(running: Running) -> None:
+    """It was never let in."""
+    low = stream(running, "ll")
+    low.part_target = 0.3
+    _, writer = await running.connect()
+    writer.write(b"GET /live/ll.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: running.holds.waiting == 1)
+    writer.transport.abort()
+    await until(lambda: running.holds.waiting == 0)
+    low.add_part()
+    assert low.minted == []
+
+
 async def test_r17_the_end_of_the_stream_answers_everybody(running: Running) -> None:
     """No waiter is left behind."""
     low = stream(running, "ll")

@@ -1,0 +1,150 @@
+"""Lines of waiters: who shares one, what is done once for all of it, and that nobody is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from hlsd.delivery.answer import FALL, Answer, Hold, HoldMedia, Reply
+from hlsd.delivery.holds import BATCH, Bounds, Crowd, Holds, Line, Outcome
+from hlsd.delivery.wire import Ready
+from hlsd.ports import Session
+from tests.support.playable import MemoryPlayable
+
+
+class Looker:
+    """Notes how its wait ended."""
+
+    def __init__(self, holds: Holds, held: Hold | HoldMedia) -> None:
+        self.line: Line | None = None
+        self.session: Session | None = None
+        self.crowd: Crowd | None = None
+        self.held = held
+        self.outcome: Outcome | None = None
+        self.answer: Answer | None = None
+        self.common = holds.join(held, self)
+
+    def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+        assert answer is None, "that is for lines with one answer"
+        assert self.common is not None
+        self.outcome = outcome
+        self.answer = self.common.then(self.held, outcome)
+
+
+@pytest.fixture
+def low() -> MemoryPlayable:
+    return MemoryPlayable(low_latency=True)
+
+
+async def stays() -> None:
+    await asyncio.Event().wait()
+
+
+def reload(low: MemoryPlayable, made: list[str], taste: str | None, part: int = 0) -> Hold:
+    """A held reload that notes in `made` for whom it was rendered."""
+
+    def then(released: bool) -> Reply:
+        made.append(taste or "own")
+        return Reply(200 if released else 503, [], (taste or "own").encode())
+
+    return Hold(low, low.msn, part, 6.0, then, taste)
+
+
+async def test_a_sweep_looks_at_a_line_once_however_many_are_late(
+    low: MemoryPlayable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To go through all lines for every two that are late would not end."""
+    looks = 0
+    is_late = Line.is_late
+
+    def looked(line: Line, now: float) -> bool:
+        nonlocal looks
+        looks += 1
+        return is_late(line, now)
+
+    monkeypatch.setattr(Line, "is_late", looked)
+    holds = Holds(Bounds())
+    each = [HoldMedia(low, "r1", f"none{number}.ts", 6.0, lambda _: FALL) for number in range(300)]
+    waits = [asyncio.ensure_future(holds.wait(held, stays)) for held in each]
+    await asyncio.sleep(0)
+    assert holds.waiting == 300
+    holds.sweep(monotonic() + 6.1)
+    assert set(await asyncio.gather(*waits)) == {Outcome.EXPIRED}
+    assert looks == 300
+    assert holds.waiting == 0
+
+
+async def test_those_who_wait_for_the_same_share_a_line_and_what_is_alike_is_rendered_once(low: MemoryPlayable) -> None:
+    """Whatever the number of viewers: one judgement, and one answer for each taste."""
+    holds = Holds(Bounds())
+    made: list[str] = []
+    viewers = [Looker(holds, reload(low, made, taste)) for taste in ("zipped", "plain") * 100]
+    own = [Looker(holds, reload(low, made, None)) for _ in range(3)]
+    assert len({id(viewer.common) for viewer in viewers + own}) == 1
+    low.add_part()
+    assert sorted(made) == ["own"] * 3 + ["plain", "zipped"]
+    assert {viewer.outcome for viewer in viewers + own} == {Outcome.RELEASED}
+    assert [viewer.answer.body for viewer in viewers if isinstance(viewer.answer, Reply)] == [b"zipped", b"plain"] * 100
+    assert holds.waiting == 0
+
+
+async def test_who_waits_for_something_else_waits_elsewhere(low: MemoryPlayable) -> None:
+    """Another part, another resource, another time to wait."""
+    holds = Holds(Bounds())
+    made: list[str] = []
+    now, later = Looker(holds, reload(low, made, "plain")), Looker(holds, reload(low, made, "plain", part=1))
+    media = Looker(holds, HoldMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
+    longer = Looker(holds, Hold(low, low.msn, 0, 7.0, lambda _: FALL, "plain"))
+    low.hint = ("r1", "p1.ts")
+    low.add_part()
+    assert (now.outcome, longer.outcome) == (Outcome.RELEASED, Outcome.RELEASED)
+    assert [later.outcome, media.outcome] == [None, None]
+    low.add_part()
+    assert [later.outcome, media.outcome] == [Outcome.RELEASED, None]
+    low.add_media("r1", "p1.ts", b"part")
+    assert [media.outcome] == [Outcome.RELEASED]
+    assert holds.waiting == 0
+
+
+async def test_who_comes_during_a_release_is_not_forgotten(low: MemoryPlayable) -> None:
+    """A line whose answer is there takes nobody any more; who comes then has a line that will be released too."""
+    holds = Holds(Bounds())
+    made: list[str] = []
+    viewers = [Looker(holds, reload(low, made, "plain")) for _ in range(BATCH + 100)]
+    low.add_part()
+    assert holds.waiting == 100, "the second hundred of a release waits for the next turn of the loop"
+    late = Looker(holds, reload(low, made, "plain"))
+    await asyncio.sleep(0)
+    assert {viewer.outcome for viewer in viewers} == {Outcome.RELEASED}
+    assert holds.waiting == 1
+    low.add_part()
+    assert late.outcome is Outcome.RELEASED
+    assert made == ["plain", "plain"], "once for each version"
+    assert holds.waiting == 0
+
+
+async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: MemoryPlayable) -> None:
+    """And nothing of it is kept."""
+    holds = Holds(Bounds())
+    made: list[str] = []
+    first = Looker(holds, reload(low, made, "plain"))
+    holds.leave(first)
+    assert (holds.waiting, low.watchers) == (0, [])
+    second = Looker(holds, reload(low, made, "plain"))
+    assert second.common is not first.common
+    low.add_part()
+    assert (first.outcome, second.outcome) == (None, Outcome.RELEASED)
+    assert low.watchers == []
+
+
+async def test_draining_refuses_all(low: MemoryPlayable) -> None:
+    """Those who wait, and those who come."""
+    holds = Holds(Bounds())
+    made: list[str] = []
+    waiting = Looker(holds, reload(low, made, "plain"))
+    holds.drain()
+    assert waiting.outcome is Outcome.REFUSED
+    assert Looker(holds, reload(low, made, "plain")).common is None
+    assert await holds.wait(reload(low, made, "plain"), stays) is Outcome.REFUSED
