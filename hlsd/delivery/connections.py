@@ -61,8 +61,12 @@ class Address:
         self.held = 0
 
 
+CROWD = "hlsd.crowd"
+"""Where a scope names the `Address` of a connection that cannot say more of itself (`hlsd.delivery.web.Carrier`)."""
+
+
 class Connections:
-    """The connections of one listener."""
+    """The connections of viewers, HTTPS included."""
 
     def __init__(self, settings: HttpSettings, now: float, files: int) -> None:
         self._send_timeout = settings.send_timeout
@@ -81,15 +85,15 @@ class Connections:
         self._wheel: Wheel[Guarded] = Wheel(now)
         self._stalled: dict[Guarded, tuple[float, int]] = {}
 
-    def enter(self, ip: str) -> Address | None:
-        """A new connection of `ip`, or None if there are too many."""
+    def enter(self, ip: str, *, reserve: bool = True) -> Address | None:
+        """A new connection of `ip`, or None if there are too many; `reserve`: whether the API's places are for it."""
         address = self.addresses.get(ip)
         if address is None:
             address = self.addresses[ip] = Address(ip, ip in self._trusted)
         elif self._per_ip and address.connections >= self._per_ip and not address.trusted:
             self.refused += 1
             return None
-        if self.open >= self.most and not self._govern():
+        if self.open >= self.most and not (reserve and self._govern()):
             if not address.connections:
                 del self.addresses[ip]
             self.refused += 1
@@ -107,6 +111,10 @@ class Connections:
         """The connection has ended."""
         self._wheel.drop(connection)
         self._stalled.pop(connection, None)
+        self.free(address)
+
+    def free(self, address: Address) -> None:
+        """A connection of that address has ended that was never to be looked at."""
         self.open -= 1
         address.connections -= 1
         if not address.connections:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp
 
 from hlsd.delivery.answer import Answer, Fall, Hold, HoldMedia, Reply
+from hlsd.delivery.connections import Address
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Outcome
@@ -50,6 +51,8 @@ class Road:
     connections: set[Http2Connection] = field(default_factory=set)
     sessions: Sessions | None = None
     """Where requests and body bytes are counted."""
+    freed: Callable[[Address], None] = lambda address: None  # noqa: ARG005
+    """Told of every connection that is lost, by its address."""
     closed: Callable[[Stream], None] = lambda stream: None  # noqa: ARG005
     """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
 
@@ -57,8 +60,9 @@ class Road:
 class Http2Connection(asyncio.Protocol):
     """A connection that has chosen `h2` by ALPN."""
 
-    def __init__(self, road: Road) -> None:
+    def __init__(self, road: Road, address: Address) -> None:
         self._road = road
+        self._address = address
         self._loop = asyncio.get_running_loop()
         self._core = Http2(max_streams=road.max_streams, max_header=road.max_header)
         self._transport: asyncio.Transport
@@ -89,6 +93,7 @@ class Http2Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Every request is over; whoever waits for one is told."""
         self._road.connections.discard(self)
+        self._road.freed(self._address)
         self._core.lost()
         self._happen()
 
@@ -175,7 +180,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _wait(self, stream: Stream, request: Request, held: Hold | HoldMedia) -> None:
         """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
-        waiter = Http2Waiter(stream, request, held, self._woken)
+        waiter = Http2Waiter(stream, request, held, self._address, self._woken)
         waiter.common = self._road.errands.join(request, held, waiter)
         if waiter.common is None:
             self._woken(waiter, Outcome.REFUSED)
@@ -209,7 +214,7 @@ class Http2Connection(asyncio.Protocol):
             await gone
 
         try:
-            reply = await self._road.errands.reply(request, held, hung_up)
+            reply = await self._road.errands.reply(request, held, hung_up, self._address)
             stream.session = request.session
             if reply is not None:
                 self._reply(stream, reply)

@@ -22,6 +22,7 @@ class Http2Waiter:
         stream: Stream,
         request: Request,
         held: Hold | HoldMedia,
+        crowd: Crowd,
         woken: Callable[[Http2Waiter, Outcome], None],
     ) -> None:
         self.stream = stream
@@ -30,7 +31,7 @@ class Http2Waiter:
         self.woken = woken
         self.line: Line | None = None
         self.session: Session | None = None
-        self.crowd: Crowd | None = None
+        self.crowd: Crowd | None = crowd
         self.common: Line | None = None
         """The line it stood in, also once it was woken: there is the answer that it shares."""
 

@@ -1,8 +1,8 @@
 """Runs the HTTPS listener inside our event loop: TLS, then HTTP/2 or HTTP/1.1 as the client chose by ALPN.
 
-Both ask the same judge and wait at the same holds as the plain listener, so all answer alike. HTTP/1.1 is uvicorn's
-protocol, HTTP/2 our own (docs/http2.md says why). A sweep once a second sets the Date header, looks for a changed
-certificate and ends connections that have overstayed.
+Both ask the same judge, wait at the same holds and count in the same bounds as the plain listener. HTTP/1.1 is
+uvicorn's protocol, HTTP/2 our own (docs/http2.md says why). A sweep once a second sets the Date header, looks for a
+changed certificate and ends connections that have overstayed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from uvicorn.server import ServerState
 
 from hlsd.delivery import http2_headers
 from hlsd.delivery.certificate import Certificate
+from hlsd.delivery.connections import Connections
 from hlsd.delivery.http2_connection import Http2Connection, Road
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import MAX_BACKLOG, Log
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.takeover import TakeableProtocol
+from hlsd.delivery.tls_protocol import TlsProtocol
 from hlsd.listening import listen
 
 FAREWELL = 0.5
@@ -34,10 +35,7 @@ SWEEP = 1.0
 
 
 class HttpsServer:
-    """One HTTPS listener for `app`, which the plain listener serves too. Without a certificate it does nothing.
-
-    `http1` is the protocol class of HTTP/1.1 connections: a subclass of uvicorn's.
-    """
+    """One HTTPS listener for `app`, which the plain listener serves too. Without a certificate it does nothing."""
 
     def __init__(
         self,
@@ -45,17 +43,15 @@ class HttpsServer:
         http: HttpSettings,
         app: Starlette,
         log: Log,
-        http1: type[HttpToolsProtocol] = TakeableProtocol,
     ) -> None:
         self._settings = settings
         self._keep_alive = http.keep_alive
         self._app = app
         self._log = log
-        self._http1 = http1
         self._state = ServerState()
         self._config = uvicorn.Config(
             app,
-            http=http1,
+            http=TlsProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -71,7 +67,9 @@ class HttpsServer:
             max_streams=settings.max_streams,
             max_header=settings.max_header,
             sessions=app.state.sessions,
+            freed=app.state.connections.free,
         )
+        self._bounds: Connections = app.state.connections
         self._certificate: Certificate | None = None
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -150,15 +148,19 @@ class HttpsServer:
 
     def admit(self, transport: asyncio.Transport) -> None:
         """Gives a connection past its handshake to the protocol it chose."""
-        if self._server is None or self.connections >= self._settings.max_connections:
+        peer = transport.get_extra_info("peername")
+        full = self._server is None or self.connections >= self._settings.max_connections
+        address = None if full else self._bounds.enter(str(peer[0]) if peer else "", reserve=False)
+        if address is None:
             transport.abort()
             return
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         protocol: asyncio.Protocol
         if tls is not None and tls.selected_alpn_protocol() == "h2":
-            protocol = Http2Connection(self.road)
+            protocol = Http2Connection(self.road, address)
         else:
-            protocol = self._http1(self._config, self._state, {})
+            protocol = http1 = TlsProtocol(self._config, self._state, {})
+            http1.address, http1.freed = address, self._bounds.free
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 

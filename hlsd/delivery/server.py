@@ -19,7 +19,6 @@ from typing import Protocol, cast
 import uvicorn
 from starlette.applications import Starlette
 
-from hlsd.delivery.connections import Connections, file_limit
 from hlsd.delivery.fastpath import FastProtocol
 from hlsd.delivery.hotpath import HotPath
 from hlsd.delivery.judge import Judge
@@ -134,14 +133,13 @@ class HttpServer:
         judge: Judge = state.judge
         stats: Stats = state.stats
         refusal = judge.unavailable(Request("GET", b"/", b"", {}))
-        connections = state.connections = Connections(settings, monotonic(), file_limit())
         return HotPath(
             settings=settings,
             directory=state.directory,
             sessions=state.sessions,
             shelves=Shelves(judge, stats),
             holds=state.holds,
-            connections=connections,
+            connections=state.connections,
             quality=state.errands.quality,
             http=stats.http,
             refusal=Ready(refusal, stats.http.ready_cell("other", refusal.status)),

@@ -91,8 +91,8 @@ class HttpSettings(BaseModel):
     max_connections: int = Field(
         default=50_000,
         ge=1,
-        description="Connections at once. Never more than the process may open files, less 64 for publishers and the "
-        "API; above it only the API, /healthz and /metrics are answered, on 16 connections.",
+        description="Connections at once, HTTPS included. Never more than the process may open files, less 64 for "
+        "publishers and the API; above it only the API, /healthz and /metrics are answered, on 16 connections.",
     )
     max_connections_per_ip: int = Field(
         default=512, ge=0, description="Connections of one address; 0: no bound. Many viewers may share one address."

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
+from hlsd.delivery.connections import CROWD, Connections, file_limit
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.judge import Judge
@@ -49,8 +50,8 @@ def create_app(  # noqa: PLR0913 - what a server is made of
 
     `listed(app)`: whether the front page may name that app's streams.
 
-    `app.state.judge`, `errands`, `holds`, `sessions`, `directory` and `stats` are there for whoever answers or drains
-    beside ASGI.
+    `app.state.judge`, `errands`, `holds`, `connections`, `sessions`, `directory` and `stats` are there for whoever
+    answers or drains beside ASGI.
     """
     stats = stats or Stats()
     judge = Judge(directory, sessions, settings)
@@ -80,6 +81,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     app.state.judge = judge
     app.state.errands = errands
     app.state.holds = holds
+    app.state.connections = Connections(settings, monotonic(), file_limit())
     app.state.sessions = sessions
     app.state.directory = directory
     app.state.stats = stats
@@ -121,7 +123,7 @@ class StreamRoad:
         if isinstance(answer, Fall):
             await self._foreign(scope, receive, _counted(send, charge, scope), request)
             return
-        crowd = carrier.crowd if carrier is not None else None
+        crowd = carrier.crowd if carrier is not None else cast("Crowd | None", scope.get(CROWD))
         self._errands.hear(request, scope["headers"])
         reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
         if reply is None:

@@ -108,7 +108,7 @@ DURATION = Spec(
     "Time to answer requests that were not held on purpose.",
     ("kind",),
 )
-CONNECTIONS = Spec("hlsd_http_connections", "gauge", "Connections open on the HTTP port.")
+CONNECTIONS = Spec("hlsd_http_connections", "gauge", "Connections open on the HTTP and HTTPS ports.")
 TURNED_AWAY = Spec(
     "hlsd_http_connections_ended", "counter", "Connections that the server ended or refused, by reason.", ("reason",)
 )

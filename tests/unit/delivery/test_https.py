@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from tests.unit.delivery.conftest import until
 
 SID = "A" * 22
 SEGMENT = bytes(range(256)) * 400
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @dataclass
@@ -54,6 +55,7 @@ class Both:
     cert: Path
     key: Path
     closed: list[Stream]
+    open: list[asyncio.StreamWriter] = field(default_factory=list)
 
 
 async def _echo(request: Request) -> Response:
@@ -95,13 +97,20 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
     secure.road.closed = closed.append
     await plain.start()
     await secure.start()
-    async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{plain.port}", timeout=10) as one,
-        httpx.AsyncClient(base_url=f"https://127.0.0.1:{secure.port}", timeout=10, verify=trusting("http/1.1")) as two,
-    ):
-        yield Both(cam, app, plain, secure, one, two, cert, key, closed)
-    await secure.stop(2)
-    await plain.stop(2)
+    try:
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{plain.port}", timeout=10) as one,
+            httpx.AsyncClient(
+                base_url=f"https://127.0.0.1:{secure.port}", timeout=10, verify=trusting("http/1.1")
+            ) as two,
+        ):
+            yield Both(cam, app, plain, secure, one, two, cert, key, closed)
+    finally:
+        await secure.stop(2)
+        await plain.stop(2)
+
+
+serving = contextlib.asynccontextmanager(serve)
 
 
 def _connections(both: Both, count: int) -> Callable[[], bool]:
@@ -446,6 +455,70 @@ async def test_an_answer_that_nobody_reads_is_cut_off(tmp_path: Path) -> None:
         client.ask(f"/live/cam/~{SID}/r1/a.ts")
         await client.read_to_end()
         await until(_connections(both, 0))
+
+
+async def _alpn(both: Both, alpn: str) -> str | None:
+    """What a new connection settles on, or None if it is turned away; it stays open as long as the test."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", both.https.port, ssl=trusting(alpn))
+    both.open.append(writer)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5) if alpn == "h2" else GET)
+    try:
+        return str(writer.get_extra_info("ssl_object").selected_alpn_protocol()) if await reader.read(1) else None
+    except ConnectionError:
+        return None
+
+
+async def test_the_connections_of_an_address_are_bounded_on_every_port_together(tmp_path: Path) -> None:
+    """Three may be open: HTTP, HTTP/1.1 over TLS, HTTP/2; the fourth is turned away until one of them has left."""
+    async with serving(tmp_path, {}, {"max_connections_per_ip": 3, "trusted_proxies": []}) as both:
+        await both.plain.get("/healthz")
+        assert [await _alpn(both, "http/1.1"), await _alpn(both, "h2")] == ["http/1.1", "h2"]
+        assert [await _alpn(both, "http/1.1"), await _alpn(both, "h2")] == [None, None]
+        assert both.app.state.connections.refused == 2
+        for writer in both.open:
+            writer.transport.abort()
+        await until(lambda: both.app.state.connections.open == 1)
+        assert await _alpn(both, "h2") == "h2"
+        for writer in both.open:
+            writer.transport.abort()
+        await both.plain.aclose()
+        await until(lambda: both.app.state.connections.open == 0)
+        assert not both.app.state.connections.addresses
+
+
+async def test_a_full_server_keeps_its_reserve_for_the_plain_port(tmp_path: Path) -> None:
+    """The places beyond the bound are the API's."""
+    async with serving(tmp_path, {}, {"max_connections": 2}) as both:
+        assert [await _alpn(both, "http/1.1"), await _alpn(both, "h2")] == ["http/1.1", "h2"]
+        assert await _alpn(both, "h2") is None
+        assert (await both.plain.get("/healthz")).status_code == 200
+        for writer in both.open:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize("alpn", ["h2", "http/1.1"])
+async def test_the_waiters_of_an_address_are_bounded_over_tls_too(tmp_path: Path, alpn: str) -> None:
+    """Two may wait; the third is told to come again, and a place is free when one has left."""
+    url = f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0"
+    async with serving(tmp_path, {}, {"max_waiters_per_ip": 2, "trusted_proxies": []}) as both:
+        if alpn == "h2":
+            client = await Http2Client.connect(both.https.port)
+            held = [client.ask(url) for _ in range(2)]
+            await until(lambda: both.app.state.holds.waiting == 2)
+            assert (await client.get(url)).status == 503
+            client.h2.reset_stream(held[0])
+            client.flush()
+            await until(lambda: both.app.state.holds.waiting == 1)
+            client.ask(url)
+            await until(lambda: both.app.state.holds.waiting == 2)
+            client.cut()
+        else:
+            asked = [asyncio.create_task(both.tls.get(url)) for _ in range(2)]
+            await until(lambda: both.app.state.holds.waiting == 2)
+            assert (await both.tls.get(url)).status_code == 503
+            both.cam.add_part()
+            assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200, 200]
+        await until(lambda: both.app.state.holds.waiting == 0)
 
 
 async def test_small_answers_do_not_wait_for_nagle(both: Both) -> None:
