@@ -32,7 +32,9 @@ class HttpsSettings(BaseModel):
         description="Whether HTTP/2 is offered: Safari needs it for low latency. Needs the package extra hlsd[h2].",
     )
     max_connections: int = Field(
-        default=10_000, ge=1, description="TLS connections at a time; further ones are closed. They count among those of http too."
+        default=10_000,
+        ge=1,
+        description="TLS connections at a time; further ones are closed. They count among those of http too.",
     )
     max_streams: int = Field(default=100, ge=1, le=1000, description="Requests at a time on one HTTP/2 connection.")
     max_header: Size = Field(

@@ -241,17 +241,21 @@ class Judge:
         def asked(grant: Grant | Denial) -> Answer:
             if isinstance(grant, Denial):
                 return self._deny(request, grant)
-            if not grant.name or grant.name == target.name:
-                return self._enter(request, target, play, grant, flat=flat)
-            renamed = _renamed(target, grant.name)
-            return self._enter(request, renamed, replace(play, name=grant.name, asked=play.name), grant, flat=flat)
+            there, viewer = target, play
+            if grant.name and grant.name != target.name:
+                there, viewer = _renamed(target, grant.name), replace(play, name=grant.name, asked=play.name)
+            if request.method == "HEAD":
+                return self._outside(request, there)
+            return self._enter(request, there, viewer, grant, flat=flat)
 
         return Ask(play, asked)
 
     def _enter(self, request: Request, target: Target, play: PlayRequest, grant: Grant, *, flat: bool) -> Answer:
         """An authorised viewer waits for the stream, then for its first playlist; then it has a session."""
 
-        def let_in(playable: Playable) -> Open:
+        def let_in(playable: Playable) -> Answer:
+            if playable.gone:
+                return self._gone_or_late(request, target, playable)
             return Open(
                 play,
                 grant,
@@ -274,16 +278,15 @@ class Judge:
             return self._deny(request, playable) if isinstance(playable, Denial) else present(playable)
 
         playable = self._directory.find(target.app, target.name)
-        if request.method == "HEAD":
-            return self._outside(request, playable)
         if playable is not None and not (playable.ended and self._directory.obtainable(target.app, target.name)):
             return present(playable)
         if self._directory.obtainable(target.app, target.name):
             return Obtain(play, obtained)
         return self._refuse(request, 404)
 
-    def _outside(self, request: Request, playable: Playable | None) -> Reply:
+    def _outside(self, request: Request, target: Target) -> Reply:
         """The answer to HEAD, which never holds and never makes a session (HT07)."""
+        playable = self._directory.find(target.app, target.name)
         if playable is None or not playable.target_duration:
             return self._refuse(request, 404)
         return Reply(200, self._multivariant_headers(request))

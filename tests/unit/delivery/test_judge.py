@@ -292,6 +292,18 @@ def test_a_viewer_comes_in_without_the_next_part_if_it_does_not_come(low: Desk) 
     assert low.after(held, False).status == 200
 
 
+def test_a_stream_that_goes_while_a_viewer_waits_at_the_door_is_404(low: Desk) -> None:
+    """And nobody has a session of it."""
+    low.stream.part_target = 0.334
+    held = low.ask("/live/cam.m3u8")
+    assert isinstance(held, HoldNews)
+    low.directory.streams.clear()
+    low.stream.remove()
+    assert held.verdict() is not None
+    assert low.after(held, False).status == 404
+    assert low.sessions.count("live", "cam", "hls") == 0
+
+
 @pytest.mark.parametrize("why", ["long parts", "ended", "away", "HEAD", "known", "no playlist yet", "no low latency"])
 def test_a_viewer_comes_in_at_once_where_no_part_is_near(why: str) -> None:
     """Parts too long to be waited for, a publisher who is away, the end; who has a session; who has waited already."""
