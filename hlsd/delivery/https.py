@@ -8,10 +8,9 @@ changed certificate and ends connections that have overstayed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from email.utils import formatdate
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,11 +19,12 @@ from uvicorn.server import ServerState
 
 from hlsd.delivery import http2_headers
 from hlsd.delivery.certificate import Certificate
-from hlsd.delivery.connections import Connections
+from hlsd.delivery.connections import Address, Connections
 from hlsd.delivery.http2_connection import Http2Connection, Road
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import MAX_BACKLOG, Log
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls_listener import TlsListener
 from hlsd.delivery.tls_protocol import TlsProtocol
 from hlsd.listening import listen
 
@@ -67,11 +67,12 @@ class HttpsServer:
             max_streams=settings.max_streams,
             max_header=settings.max_header,
             sessions=app.state.sessions,
-            freed=app.state.connections.free,
+            freed=self.leave,
         )
         self._bounds: Connections = app.state.connections
         self._certificate: Certificate | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: TlsListener | None = None
+        self._taken = 0
         self._sweeping: asyncio.Task[None] | None = None
         self._headless: dict[HttpToolsProtocol, float] = {}
         self.port = 0
@@ -103,24 +104,17 @@ class HttpsServer:
         self._config.load()
         self._date()
         self._certificate = certificate
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Door(self),
-            sock=sock,
-            ssl=context,
-            backlog=MAX_BACKLOG,
-            ssl_handshake_timeout=settings.header_timeout,
-            ssl_shutdown_timeout=2.0,  # a client that never says goodbye is not waited for
-        )
+        self._listener = TlsListener(sock, context, settings.header_timeout, self)
         self.port = sock.getsockname()[1]
         self._sweeping = asyncio.create_task(self._sweep(), name="https sweep")
         self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""
-        server, self._server = self._server, None
-        if server is None or self._sweeping is None:
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        server.close()
+        listener.close()
         for h1 in list(self._state.connections):
             h1.shutdown()  # idle ones close; the others say `Connection: close` with their answer
         self._app.state.holds.drain()
@@ -133,25 +127,42 @@ class HttpsServer:
                 if not h2.busy or loop.time() - begun > FAREWELL:
                     h2.shutdown()
             await asyncio.sleep(0.01)  # uvicorn's connections end without a word: they are looked at
+        await listener.cut()
+        await self._cut(until + 1.0)
+        self._log.info("https stopped", port=self.port)
+
+    async def _cut(self, until: float) -> None:
+        """Ends what is left."""
         if self.connections:
             self._log.warning("https cut off", connections=self.connections)
         for h2 in list(self.road.connections):
             h2.abort()
         for h1 in list(self._state.connections):
             h1.transport.abort()
-        self._sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._sweeping
-        while self.connections and loop.time() < until + 1.0:  # noqa: ASYNC110
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        while self.connections and loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        self._log.info("https stopped", port=self.port)
 
-    def admit(self, transport: asyncio.Transport) -> None:
-        """Gives a connection past its handshake to the protocol it chose."""
-        peer = transport.get_extra_info("peername")
-        full = self._server is None or self.connections >= self._settings.max_connections
-        address = None if full else self._bounds.enter(str(peer[0]) if peer else "", reserve=False)
-        if address is None:
+    def room(self, ip: str) -> Address | None:
+        """A place for a connection of `ip`, from before its handshake on."""
+        if self._listener is None or self._taken >= self._settings.max_connections:
+            return None
+        address = self._bounds.enter(ip, reserve=False)
+        self._taken += address is not None
+        return address
+
+    def leave(self, address: Address) -> None:
+        """A connection is over, or its handshake came to nothing."""
+        self._taken -= 1
+        self._bounds.free(address)
+
+    def host(self, transport: asyncio.Transport, address: Address) -> None:
+        """Gives a connection past its handshake to the protocol it chose; that one frees its place."""
+        if self._listener is None:
+            self.leave(address)
             transport.abort()
             return
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
@@ -160,7 +171,7 @@ class HttpsServer:
             protocol = Http2Connection(self.road, address)
         else:
             protocol = http1 = TlsProtocol(self._config, self._state, {})
-            http1.address, http1.freed = address, self._bounds.free
+            http1.address, http1.freed = address, self.leave
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
@@ -204,13 +215,3 @@ class HttpsServer:
                 self._log.info("certificate loaded", cert=self._settings.cert)
         except OSError as error:
             self._log.warning("certificate refused", reason=error.strerror or str(error))
-
-
-class _Door(asyncio.Protocol):
-    """Stands in until the handshake has told the protocol."""
-
-    def __init__(self, server: HttpsServer) -> None:
-        self._server = server
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._server.admit(cast("asyncio.Transport", transport))  # uvloop's is one in all but its bases

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from hlsd.clock import SystemClock
-from hlsd.delivery import http2_headers
+from hlsd.delivery import http2_headers, tls_listener
 from hlsd.delivery import https as https_module
 from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.http2_stream import Stream
@@ -55,7 +56,7 @@ class Both:
     cert: Path
     key: Path
     closed: list[Stream]
-    open: list[asyncio.StreamWriter] = field(default_factory=list)
+    open: list[asyncio.StreamWriter]
 
 
 async def _echo(request: Request) -> Response:
@@ -97,6 +98,7 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
     secure.road.closed = closed.append
     await plain.start()
     await secure.start()
+    left: list[asyncio.StreamWriter] = []
     try:
         async with (
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{plain.port}", timeout=10) as one,
@@ -104,8 +106,12 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
                 base_url=f"https://127.0.0.1:{secure.port}", timeout=10, verify=trusting("http/1.1")
             ) as two,
         ):
-            yield Both(cam, app, plain, secure, one, two, cert, key, closed)
+            yield Both(cam, app, plain, secure, one, two, cert, key, closed, left)
     finally:
+        for writer in left:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
         await secure.stop(2)
         await plain.stop(2)
 
@@ -387,8 +393,8 @@ async def test_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
     async for both in serve(tmp_path, {"max_connections": 2}, {}):
         first, second = [await Http2Client.connect(both.https.port) for _ in range(2)]
         await until(_connections(both, 2))
-        third = await Http2Client.connect(both.https.port)
-        await third.read_to_end()
+        with pytest.raises(ConnectionError):
+            await Http2Client.connect(both.https.port)
         for client in (first, second):
             assert (await client.get("/healthz")).status == 200
             client.cut()
@@ -459,13 +465,12 @@ async def test_an_answer_that_nobody_reads_is_cut_off(tmp_path: Path) -> None:
 
 async def _alpn(both: Both, alpn: str) -> str | None:
     """What a new connection settles on, or None if it is turned away; it stays open as long as the test."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", both.https.port, ssl=trusting(alpn))
-    both.open.append(writer)
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5) if alpn == "h2" else GET)
     try:
-        return str(writer.get_extra_info("ssl_object").selected_alpn_protocol()) if await reader.read(1) else None
+        _, writer = await asyncio.open_connection("127.0.0.1", both.https.port, ssl=trusting(alpn))
     except ConnectionError:
         return None
+    both.open.append(writer)
+    return str(writer.get_extra_info("ssl_object").selected_alpn_protocol())
 
 
 async def test_the_connections_of_an_address_are_bounded_on_every_port_together(tmp_path: Path) -> None:
@@ -479,11 +484,83 @@ async def test_the_connections_of_an_address_are_bounded_on_every_port_together(
             writer.transport.abort()
         await until(lambda: both.app.state.connections.open == 1)
         assert await _alpn(both, "h2") == "h2"
-        for writer in both.open:
-            writer.transport.abort()
+        both.open[-1].transport.abort()
         await both.plain.aclose()
         await until(lambda: both.app.state.connections.open == 0)
         assert not both.app.state.connections.addresses
+
+
+async def _silent(both: Both, said: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that has said `said` and shakes no hands."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", both.https.port)
+    writer.write(said)
+    both.open.append(writer)
+    return reader, writer
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02", b"GET / HTTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize("end", ["time", "client", "server"])
+async def test_a_handshake_that_never_ends_holds_a_place_and_frees_it(tmp_path: Path, said: bytes, end: str) -> None:
+    """Silence, half a ClientHello, something else: counted from the first byte, and over when its time is."""
+    async with serving(tmp_path, {"header_timeout": 1}, {"max_connections_per_ip": 1, "trusted_proxies": []}) as both:
+        reader, writer = await _silent(both, said)
+        bounds = both.app.state.connections
+        if not said.startswith(b"GET"):  # that is over as soon as it is read
+            await until(lambda: bounds.open == 1)
+            assert await _alpn(both, "h2") is None, "the address has its one connection"
+        if end == "client":
+            writer.transport.abort()
+        elif end == "server":
+            await both.https.stop(1)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        await until(lambda: bounds.open == 0)
+        assert not bounds.addresses
+        await until(lambda: not both.https._listener or not both.https._listener.shaking)
+
+
+async def test_a_listener_that_is_out_of_files_goes_on_when_there_are_some(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has connected meanwhile is not forgotten, and the processor is not kept busy by failing."""
+    monkeypatch.setattr(tls_listener, "PAUSE", 0.05)
+    tries: list[float] = []
+    accept = socket.socket.accept
+
+    def failing(sock: socket.socket) -> tuple[socket.socket, Any]:
+        if sock.getsockname()[1] != both.https.port or len(tries) == 2:
+            return accept(sock)
+        tries.append(asyncio.get_running_loop().time())
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    assert await _alpn(both, "h2") == "h2"
+    assert len(tries) == 2
+    assert tries[1] - tries[0] >= 0.04
+
+
+async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(both: Both) -> None:
+    """In one piece with the client's Finished it is decrypted before anybody is there to take it."""
+    come, gone = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting("http/1.1").wrap_bio(come, gone, server_hostname="localhost")
+    reader, writer = await asyncio.open_connection("127.0.0.1", both.https.port)
+    both.open.append(writer)
+    while True:
+        try:
+            client.do_handshake()
+        except ssl.SSLWantReadError:
+            writer.write(gone.read())
+            come.write(await reader.read(65536))
+        else:
+            break
+    client.write(GET)
+    writer.write(gone.read())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        come.write(await asyncio.wait_for(reader.read(65536), 5))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            answer += client.read()
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 async def test_a_full_server_keeps_its_reserve_for_the_plain_port(tmp_path: Path) -> None:
@@ -492,8 +569,6 @@ async def test_a_full_server_keeps_its_reserve_for_the_plain_port(tmp_path: Path
         assert [await _alpn(both, "http/1.1"), await _alpn(both, "h2")] == ["http/1.1", "h2"]
         assert await _alpn(both, "h2") is None
         assert (await both.plain.get("/healthz")).status_code == 200
-        for writer in both.open:
-            writer.transport.abort()
 
 
 @pytest.mark.parametrize("alpn", ["h2", "http/1.1"])
