@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from hlsd.delivery.answer import FALL, Answer, Hold, HoldMedia, Reply
-from hlsd.delivery.holds import BATCH, Bounds, Crowd, Holds, Line, Outcome
+from hlsd.delivery.holds import BATCH, OWN, Bounds, Crowd, Holds, Line, Outcome
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Session
 from tests.support.playable import MemoryPlayable
@@ -80,13 +80,13 @@ async def test_those_who_wait_for_the_same_share_a_line_and_what_is_alike_is_ren
     """Whatever the number of viewers: one judgement, and one answer for each taste."""
     holds = Holds(Bounds())
     made: list[str] = []
-    viewers = [Looker(holds, reload(low, made, taste)) for taste in ("zipped", "plain") * 100]
+    viewers = [Looker(holds, reload(low, made, taste)) for taste in ("zipped", "plain") * 50]
     own = [Looker(holds, reload(low, made, None)) for _ in range(3)]
     assert len({id(viewer.common) for viewer in viewers + own}) == 1
     low.add_part()
     assert sorted(made) == ["own"] * 3 + ["plain", "zipped"]
     assert {viewer.outcome for viewer in viewers + own} == {Outcome.RELEASED}
-    assert [viewer.answer.body for viewer in viewers if isinstance(viewer.answer, Reply)] == [b"zipped", b"plain"] * 100
+    assert [viewer.answer.body for viewer in viewers if isinstance(viewer.answer, Reply)] == [b"zipped", b"plain"] * 50
     assert holds.waiting == 0
 
 
@@ -112,9 +112,9 @@ async def test_who_comes_during_a_release_is_not_forgotten(low: MemoryPlayable) 
     """A line whose answer is there takes nobody any more; who comes then has a line that will be released too."""
     holds = Holds(Bounds())
     made: list[str] = []
-    viewers = [Looker(holds, reload(low, made, "plain")) for _ in range(BATCH + 100)]
+    viewers = [Looker(holds, reload(low, made, "plain")) for _ in range(BATCH // OWN + 100)]
     low.add_part()
-    assert holds.waiting == 100, "the second hundred of a release waits for the next turn of the loop"
+    assert holds.waiting == 100, "the rest of a release waits for the next turn of the loop"
     late = Looker(holds, reload(low, made, "plain"))
     await asyncio.sleep(0)
     assert {viewer.outcome for viewer in viewers} == {Outcome.RELEASED}
