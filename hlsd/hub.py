@@ -6,12 +6,12 @@ a second, so that a thousand streams need no timers of their own.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from hlsd import stream_name
 from hlsd.events import Action, Bus, Event
 from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import (
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from hlsd.segmenter.live import Live
     from hlsd.segmenter.segmenter import Segmenter
 
-_NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
-RESERVED_APPS: Final = frozenset({"_", "api", "healthz", "metrics", "readyz"})
-"""First path parts that belong to the server itself."""
 MAX_BANS: Final = 10_000
 """Kicked publishers that are remembered; beyond it the oldest may come back early."""
 RELAY: Final = "relay"
@@ -371,11 +368,8 @@ class Hub:
     def _refusal(self, request: PublishRequest) -> Refuse | None:
         if self._draining:
             return Refuse(RefuseCode.DRAINING, "the server is shutting down")
-        for what, text in (("app", request.app), ("stream", request.name)):
-            if not _NAME.fullmatch(text):
-                return Refuse(RefuseCode.BAD_NAME, f"{what} name must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
-        if request.app in RESERVED_APPS:
-            return Refuse(RefuseCode.BAD_NAME, f"app name {request.app!r} belongs to the server")
+        if words := stream_name.fault(request.app, request.name):
+            return Refuse(RefuseCode.BAD_NAME, words)
         until = self._bans.get((request.app, request.name, request.ip), 0.0) if self._bans else 0.0
         if until > self._clock.monotonic():
             return Refuse(RefuseCode.DENIED, "not allowed")

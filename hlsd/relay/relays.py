@@ -6,11 +6,11 @@ at each connect. Addresses are shown masked. There are at most `max_tasks`; ids 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from pydantic import BaseModel
 
+from hlsd import stream_name
 from hlsd.errors import HlsdError
 from hlsd.events import new_id
 from hlsd.relay.address import kind_of, masked, read_address
@@ -23,7 +23,6 @@ from hlsd.relay.push import Push
 from hlsd.relay.room import RelayRoom
 from hlsd.relay.tasks import Task, TaskStore
 
-_NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
 API_RULE: Final = "api"
 """What all tasks are called together in logs and figures: ids are no labels."""
 
@@ -71,8 +70,8 @@ class Relays:
 
     async def add(self, task: Task) -> RelayView:
         """Begins and stores a task; id and time are given here. Raises RelayRefused."""
-        if not (_NAME.fullmatch(task.app) and _NAME.fullmatch(task.name)):
-            raise RelayRefused(400, "bad_name", "app and name must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        if words := stream_name.fault(task.app, task.name):
+            raise RelayRefused(400, "bad_name", words)
         if len(self._plans) >= self._room.settings.max_tasks:
             raise RelayRefused(409, "too_many", "relay.max_tasks is reached")
         for url in (task.url, *task.urls):

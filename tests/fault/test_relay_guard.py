@@ -76,6 +76,18 @@ async def test_no_form_of_a_private_address_is_ever_connected_to(tmp_path: Path)
         sink.close()
 
 
+@pytest.mark.parametrize("path", ["/api/v1/relays", "/api/relay/pull"])
+async def test_a_relay_to_a_name_that_no_publisher_may_have_is_refused_at_once(tmp_path: Path, path: str) -> None:
+    """It was taken, and then tried for ever."""
+    async with edge(tmp_path, [], relay__allow_hosts=["127.0.0.1"]) as server, api(server) as http:
+        for app, name in (("api", "x"), ("_", "x"), ("metrics", "x"), ("live", "a/b"), ("~live", "x")):
+            task = {"app": app, "name": name, "url": "rtmp://127.0.0.1/a/b"}
+            answer = await http.post(path, json=task | ({"mode": "static"} if "v1" in path else {}))
+            assert answer.status_code == 400, (task, answer.text)
+            assert "name" in answer.text
+        assert relays_of(server).list() == []
+
+
 class Liar:
     """Answers every HTTP request with `answer`, every RTSP request with a redirection; counts connections."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import structlog
 
-from hlsd.hub import RESERVED_APPS, Hub
+from hlsd.hub import Hub
 from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
@@ -15,6 +15,7 @@ from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.gate import OpenGate
 from hlsd.stream import State, Stream
+from hlsd.stream_name import RESERVED_APPS
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.playlistcheck import parse_media
