@@ -2,8 +2,8 @@
 
 Sessions are signed, checked and charged as in production; `--asgi` sends every request down the slow road, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
-releases them ten times over, and prints what that cost as JSON. With
-`--https PORT` it answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held.
+releases them ten times over, and prints what that cost as JSON. With `--https PORT` it
+answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ RESERVE = 64
 """Files kept free of viewers: publishers, the API, state files."""
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
+CROWD = "hlsd.crowd"
+"""Where a scope names the `Address` of a connection that cannot say more of itself (`hlsd.delivery.web.Carrier`)."""
 SLOWEST = 64 * 1024
 """Bytes that must leave within `send_timeout`, or what is left if that is less."""
 
@@ -59,10 +61,6 @@ class Address:
         """A proxy of ours: bounds of one address are not for it."""
         self.connections = 0
         self.held = 0
-
-
-CROWD = "hlsd.crowd"
-"""Where a scope names the `Address` of a connection that cannot say more of itself (`hlsd.delivery.web.Carrier`)."""
 
 
 class Connections:

@@ -327,7 +327,7 @@ class Holds:
             release = self._due[0]
             line = release.line
             cost = 1 if line.shared else OWN
-            woken = release.next(-(-left // cost))
+            woken = release.next(-(-left // cost))  # rounded up: one at least
             left -= len(woken) * cost
             there = [waiter for waiter in woken if waiter.line is line]  # the others have hung up
             self._wake(line, there, release.outcome, monotonic())

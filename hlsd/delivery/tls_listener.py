@@ -21,7 +21,7 @@ SHUTDOWN = 2.0
 """Seconds for a client to say goodbye; one that never does is not waited for."""
 
 
-class House(Protocol):
+class Doorkeeper(Protocol):
     """Whose connections they are."""
 
     def room(self, ip: str) -> Address | None:
@@ -38,18 +38,17 @@ class House(Protocol):
 
 
 class TlsListener:
-    """A bound socket that is listened on until `close`."""
+    """A socket of `hlsd.listening`, listened on until `close`. `handshake`: seconds that one may take."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, handshake: float, house: House) -> None:
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, handshake: float, keeper: Doorkeeper) -> None:
         self._sock = sock
         self._context = context
         self._handshake = handshake
-        self._house = house
+        self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
         self.shaking: set[asyncio.Task[None]] = set()
         """Connections whose handshake is under way."""
-        sock.setblocking(False)
         self._loop.add_reader(sock, self._accept)
 
     def close(self) -> None:
@@ -77,7 +76,7 @@ class TlsListener:
                 self._loop.remove_reader(self._sock)
                 self._again = self._loop.call_later(PAUSE, self._loop.add_reader, self._sock, self._accept)
                 return
-            address = self._house.room(str(peer[0]))
+            address = self._keeper.room(str(peer[0]))
             if address is None:
                 bare.close()
                 continue
@@ -87,7 +86,7 @@ class TlsListener:
             task.add_done_callback(self.shaking.discard)
 
     async def _shake(self, bare: socket.socket, address: Address) -> None:
-        guest = _Guest(self._house, address)
+        guest = _Guest(self._keeper, address)
         try:
             await self._loop.connect_accepted_socket(
                 lambda: guest,
@@ -100,17 +99,17 @@ class TlsListener:
             pass
         finally:
             if not guest.hosted:
-                self._house.leave(address)
+                self._keeper.leave(address)
 
 
 class _Guest(asyncio.Protocol):
     """Stands in until the handshake has told the protocol."""
 
-    def __init__(self, house: House, address: Address) -> None:
-        self._house = house
+    def __init__(self, keeper: Doorkeeper, address: Address) -> None:
+        self._keeper = keeper
         self._address = address
         self.hosted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.hosted = True
-        self._house.host(cast("asyncio.Transport", transport), self._address)  # uvloop's is one in all but its bases
+        self._keeper.host(cast("asyncio.Transport", transport), self._address)  # uvloop's is one in all but its bases
