@@ -87,6 +87,8 @@ class TsMuxer:
                     opens = False
                 else:
                     assert self._audio is not None
+                    if self._video is not None and not cut.video:
+                        self._video.keep_time(first.dts, out)
                     self._audio.write(self._framed(units), first.pts, out)
         except (FFmpegError, OverflowError) as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
@@ -192,6 +194,12 @@ class _VideoMuxer:
         self._stream = _add_stream(self._container, "h264")
         self._container.start_encoding()
 
+    def keep_time(self, now: int, out: list[bytes | bytearray]) -> None:
+        """Appends the clock references that are due by the time `now` of a sound, where no picture brings them."""
+        if self._clocked is not None and now - self._clocked > PES_SPAN:
+            _clock_packets(_VIDEO_PID, self._counter, self._clocked, now, out)
+            self._clocked = now - (now - self._clocked - 1) % PES_SPAN - 1
+
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         """Appends the packets of one picture, behind the clock references that its predecessor's duration asks for."""
         if self._clocked is not None and unit.dts - self._clocked > PES_SPAN:
@@ -224,8 +232,9 @@ def _clock_packets(pid: int, counter: int, at: int, until: int, out: list[bytes 
     """Clock references by themselves, where no frame brings one for longer than TS06 allows.
 
     A door camera sends five pictures a second, and any source may leave some out. They stand right before the next
-    frame, not amid those of the other track: only then is it known to come, and sound may run ahead of it. After a hole
-    of many seconds only the last ones have clocks. `counter` is that of the last packet with a payload on `pid`.
+    frame, and amid those of the other track only in a part that has nothing else: sound may run ahead of its picture.
+    After a hole of many seconds only the last ones have clocks. `counter` is that of the last packet with a payload
+    on `pid`.
     """
     at = max(at, until - _LONGEST_HOLE)
     while until - at > PES_SPAN:

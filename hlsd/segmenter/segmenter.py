@@ -158,7 +158,7 @@ class Segmenter:
         limits = self._limits
         if self._low_latency and self._window.target_duration:
             return limits.part_target * 3 // 2, limits.part_target
-        return limits.segment_target, limits.segment_target // 2
+        return limits.segment_limit, limits.segment_limit
 
     def _aim(self) -> None:
         """Makes the first segment short for who waits for it, as one does for whom a stream is pulled.
@@ -386,13 +386,13 @@ class Segmenter:
     def _frame_distance(self) -> float:
         """How far apart frames of the leading track are, seconds; 0.0: not known.
 
-        Without sound a picture a little late must not leave a part empty, so it is what the longest distance is.
+        Without sound a picture a little late must not leave a part empty, so it is somewhat more than the longest.
         """
         rate = self.frame_rate
         usual = 1 / rate if rate else 0.0
         silent = self._tracks is not None and self._tracks.audio is None
         longest = self._cutter.longest_frame / TICKS if self._cutter is not None else 0.0
-        return longest if silent and self._settings.part < longest < 1.5 * usual else usual
+        return 1.1 * longest if silent and self._settings.part < longest < 1.5 * usual else usual
 
     @property
     def frame_rate(self) -> float:
