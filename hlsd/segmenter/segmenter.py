@@ -16,6 +16,7 @@ import structlog
 
 from hlsd.errors import MediaError
 from hlsd.media.unit import TICKS, Kind
+from hlsd.segmenter.alignment import Alignment
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.live import Live
@@ -96,6 +97,7 @@ class Segmenter:
         self._discontinuity = False
         self._needs_key = False
         self._holes = Holes()
+        self._alignment: Alignment | None = None
         self._low_latency = settings.low_latency
         self._epoch: float | None = None
         self._segment_start = 0
@@ -114,21 +116,30 @@ class Segmenter:
         """The tracks of what follows; a change is a discontinuity (TL04)."""
         if tracks == self._tracks and self._cutter is not None:
             return
+        self._let_go()
         self._break()
         self._tracks = tracks
         self._start()
+        self._align()
 
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
+        if self._alignment is None:
+            self._take_unit(unit)
+            return
+        for one in self._alignment.take(unit):
+            self._take_unit(one)
+
+    def _take_unit(self, unit: AccessUnit) -> None:
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:
                 return
             self._needs_key = False
         if self._holes.left_out >= MEND and unit.key and self._mends(unit):
-            self.jump()
+            self._begin_anew()
         crossed = self._holes.cross(unit, *self._spans)
         if crossed is None:
-            self.jump()
+            self._begin_anew()
             self._needs_key = unit.kind is Kind.VIDEO and not unit.key
         elif self._cutter is not None:
             self._push(self._cutter, crossed)
@@ -145,7 +156,7 @@ class Segmenter:
             self._note_delay(cuts, unit.arrived)
             if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
-                self.jump()
+                self._begin_anew()
 
     def _mends(self, unit: AccessUnit) -> bool:
         """Whether the timeline may be set right before this key frame: it leads, and somebody knows of the timeline."""
@@ -188,8 +199,19 @@ class Segmenter:
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
+        self._let_go()
+        self._begin_anew()
+        self._align()
+
+    def _begin_anew(self) -> None:
+        """What comes next is another timeline."""
         self._break()
         self._start()
+
+    def _align(self) -> None:
+        tracks = self._tracks
+        if tracks is not None and tracks.video is not None and tracks.audio is not None:
+            self._alignment = Alignment()
 
     def pause(self) -> None:
         """The publisher left: the open segment is finished with the parts it has (TL01).
@@ -197,12 +219,14 @@ class Segmenter:
         Before the first playlist it stays open: a publisher who comes back shall not find the target duration fixed by
         the stub of its first try (TL05).
         """
+        self._let_go()
         if self._window.target_duration:
             self._seam()
         self.live.left()
 
     def end(self) -> None:
         """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
+        self._let_go()
         self._seam()
         if self._window.segments and not self._window.target_duration:
             self._fix()
@@ -243,6 +267,13 @@ class Segmenter:
             # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
             self._cutter = self._writer = None
             self._window.discard_open()
+
+    def _let_go(self) -> None:
+        """Pictures that wait for their sound wait no longer."""
+        alignment, self._alignment = self._alignment, None
+        if alignment is not None:
+            for unit in alignment.rest():
+                self._take_unit(unit)
 
     def _seam(self) -> None:
         """Finishes the open segment and lets go of cutter and muxer."""

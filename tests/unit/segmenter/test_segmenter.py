@@ -484,9 +484,24 @@ def test_a_track_that_stops_for_a_while_breaks_nothing(container: str, gone: Kin
             assert not found & {"TS04", "TS06"}, [str(one) for one in check_ts(now) if one.rule in {"TS04", "TS06"}]
             assert "TS09" not in found or seconds > 1  # the picture did stop
         else:
-            found = check_fmp4(body(target, segment.init), now, boxes)
+            found = {one.rule for one in check_fmp4(body(target, segment.init), now, boxes)}
             expected = {"FM04"} if seconds > 1 and gone is Kind.VIDEO else set()
-            assert {one.rule for one in found} - {"FM06", "FM10"} <= expected
+            assert found - {"FM06", "FM10"} <= expected
+
+
+@pytest.mark.parametrize("late", [-3.0, -1.5, 0.7, 1.5, 3.0])
+def test_a_part_has_its_sound_however_late_that_comes(late: float) -> None:
+    """FM10, TS16: a player that has pictures without their sound stands still, and then is where it cannot stay."""
+    target = segmenter(list=40)
+    watcher = Watcher(target.live)
+    units = interleaved(video(25, 30.0, 2.0), audio(30.0), audio_late=late)
+    feed(target, units, each=watcher.look)
+    assert watcher.violations == []
+    assert target.forced_cuts == 0
+    trail = TsTrail()
+    for segment in listed(target).segments:
+        assert not {one.rule for one in check_ts(body(target, segment.uri), trail)} & {"TS16", "TS07", "FM10"}
+    assert shown(target) == list(range(750))
 
 
 def test_plain_hls_crosses_a_hole_without_a_discontinuity() -> None:
