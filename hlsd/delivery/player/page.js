@@ -200,6 +200,7 @@ function words() {
 function veil() {
   const [text, hint] = words();
   $("veil").classList.toggle("on", Boolean(text));
+  $("veil").classList.toggle("solid", player.state === "refused" || player.state === "unsupported");
   if (text) {
     $("veil-text").textContent = text;
     $("veil-hint").textContent = hint;
@@ -214,7 +215,7 @@ player.addEventListener("state", () => {
   const { state } = player;
   const live = state === "playing" || state === "stalled";
   $("badge").classList.toggle("live", live);
-  $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline", refused: "not let in" }[state] ?? "stopped";
+  $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline", refused: "no entry" }[state] ?? "stopped";
   veil();
   sound();
 });

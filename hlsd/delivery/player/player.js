@@ -11,6 +11,8 @@
 
 const POLL = [800, 1000, 1500, 2000, 3000]; // ms between two questions whether the stream is there
 const FROZEN = 15; // seconds without progress after which everything is started anew
+const LEFT = 0.5; // seconds at the end of all that is listed which may never be shown
+const SILENT = 12000; // ms: a playlist is held for eight seconds at most
 const WINDOW = 10; // seconds of media over which the bit rate is told
 const FASTEST = 1.2; // playback rate at most while catching up: faster is heard
 const NEAR = 0.03; // seconds around the target latency that are left alone
@@ -209,14 +211,14 @@ export class LivePlayer extends EventTarget {
     return answer;
   }
 
-  /** Starts anew after a fault, not at once and ever more slowly: what is broken must not be hammered. */
+  /** Starts anew after a fault, not at once and, if there is nothing else to try, ever more slowly. */
   retry(reason) {
     const take = ++this.take;
     this.restarts++;
     this.failures = this.firstFrame === null ? this.failures + 1 : 0;
     this.interrupted();
     this.detach();
-    const pause = Math.min(1000 * 2 ** Math.max(0, this.failures - 1), SLOWEST);
+    const pause = NEXT[this.way] ? 1000 : Math.min(1000 * 2 ** Math.max(0, this.failures - 1), SLOWEST);
     const lost = this.failures >= TRIES;
     if (lost && NEXT[this.way]) {
       this.passed ||= this.way;
@@ -343,6 +345,7 @@ export class LivePlayer extends EventTarget {
   }
 
   onLevel(details) {
+    this.levelAt = performance.now();
     this.playlistUrl = details.url;
     if (!details.live && this.firstFrame === null) this.wait("ended"); // over before we came
   }
@@ -394,7 +397,14 @@ export class LivePlayer extends EventTarget {
       this.lastTime = this.video.currentTime;
       this.frozen = 0;
       if (active && this.video.currentTime > 10) this.mediaFaults = 0;
-    } else if (++this.frozen >= FROZEN) {
+      return;
+    }
+    this.frozen++;
+    const details = this.hls?.latestLevelDetails;
+    const shown = details && details.edge - this.video.currentTime < LEFT; // all that the playlist lists
+    if (shown && !details.live) this.wait("ended"); // though the browser does not say so: sound and picture end apart
+    else if (shown && performance.now() - this.levelAt < SILENT) this.frozen = 0; // the publisher is away, we are in touch
+    else if (this.frozen >= FROZEN) {
       this.frozen = 0;
       this.retry("frozen");
     }

@@ -120,6 +120,10 @@ function probe() {
 
 /* Runs inside the page at the end. */
 function report() {
+  const said = () => {
+    const text = (id) => (document.getElementById(id).checkVisibility({ visibilityProperty: true }) ? document.getElementById(id).textContent : "");
+    return { words: text("veil-text"), hint: text("veil-hint"), again: text("again"), note: text("note"), way: document.getElementById("way").value };
+  };
   const { probe: watch } = window;
   const video = document.querySelector("video");
   const quality = video.getVideoPlaybackQuality();
@@ -130,7 +134,7 @@ function report() {
     first_frame: watch.firstFrame, loaded: performance.getEntriesByType("navigation")[0].loadEventEnd / 1000, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
     decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
     ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
-    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined } : null,
+    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined, ...said() } : null,
   };
 }
 
