@@ -1,7 +1,7 @@
 """Puts the house together and runs it: `Server` as a library, `serve` as a process.
 
 It makes the hub and the rooms of the table, keeps the one-second sweep going, and drains in order on the way out:
-publishers are let go, playlists get their end, held requests are answered, listeners close; what was told of all this
+publishers are let go, held requests are answered with what is there, listeners close; no playlist ends; what was told of all this
 is in the outbox last.
 """
 

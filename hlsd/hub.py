@@ -157,7 +157,11 @@ class Hub:
         key = (app, name)
         found = self._expected.get(key)
         if found is None:
-            found = self._expected[key] = Expected(lambda: self._expected.pop(key, None))
+
+            def left() -> None:
+                self._expected.pop(key, None)
+
+            found = self._expected[key] = Expected(left)
         return found
 
     def obtainable(self, app: str, name: str) -> bool:

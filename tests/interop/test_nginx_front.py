@@ -23,6 +23,7 @@ from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
+from tests.support import browser as browsers
 from tests.support.footage import Film
 from tests.support.http2client import Http2Client
 from tests.support.playable import MemoryDirectory, MemoryPlayable
@@ -298,6 +299,30 @@ async def test_every_way_comes_through(films: Path, tmp_path: Path, below: str) 
             head, body = await websocket(port, below)
             assert head.startswith(b"HTTP/1.1 101 ")
             assert b"FLV" in body
+
+
+async def test_the_page_plays_below_a_path_and_takes_the_next_way_where_no_websocket_gets_through(
+    films: Path, tmp_path: Path
+) -> None:
+    """Three tries, then HTTP-FLV, and it says so. None of the three was a viewer."""
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    film = Film(seconds=60, width=320, height=180, rate=30, gop=30)
+    async with watched(tmp_path / "hlsd", films, film, {}) as here:
+        upstream = here.server.rooms["http"].port
+        async with nginx(tmp_path, upstream, change=lambda text: without_upgrade(below_tv(text))) as port:
+            report = await browsers.play_async(
+                f"https://localhost:{port}/tv/live/cam?way=wsflv", "chromium", "page", 14
+            )
+        page = report["page"]
+        assert (page["way"], page["engine"].partition(" ")[0]) == ("flv", "mpegts.js"), report
+        assert "WebSocket-FLV does not get through" in page["note"]
+        assert report["played"] > 1, report
+        assert not [words for words in report["console"] if "404" in words], report["console"]
+        fed = {
+            event.id: event.facts["protocol"] for event in here.told if event.facts.get("protocol") in {"flv", "wsflv"}
+        }
+        assert list(fed.values()) == ["flv"]
 
 
 async def test_half_a_handshake_opens_no_session(films: Path, tmp_path: Path) -> None:

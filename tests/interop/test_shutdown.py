@@ -93,7 +93,7 @@ def last(playlist: str) -> int:
 def test_players_go_on_over_a_graceful_restart(films: Path, tmp_path: Path) -> None:
     # hls.js as its documentation has pages use it, and our page: SIGTERM, a new server, the publisher soon after.
     for browser in ("chromium", "firefox"):
-        if why := browsers.missing(browser):  # type: ignore[arg-type]
+        if why := browsers.missing(browser):
             pytest.skip(why)
     film = Film(seconds=60, width=320, height=180, rate=30, gop=30).make(films)
 

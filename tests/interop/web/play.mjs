@@ -159,6 +159,7 @@ async function openChromium(profile) {
     headless: true,
     viewport: { width, height },
     colorScheme: options.scheme,
+    ignoreHTTPSErrors: true,
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
