@@ -1,8 +1,8 @@
 """Puts the house together and runs it: `Server` as a library, `serve` as a process.
 
 It makes the hub and the rooms of the table, keeps the one-second sweep going, and drains in order on the way out:
-publishers are let go, held requests are answered with what is there, listeners close; no playlist ends; what was told of all this
-is in the outbox last.
+publishers are let go, held requests are answered with what is there, listeners close, and no playlist ends; what was
+told of all this is in the outbox last.
 """
 
 from __future__ import annotations
