@@ -13,6 +13,7 @@ import structlog
 
 from hlsd import stream_name
 from hlsd.events import Action, Bus, Event
+from hlsd.expected import Expected
 from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import (
     Denial,
@@ -82,6 +83,8 @@ class Hub:
         self._streams: dict[tuple[str, str], Stream] = {}
         self._hls: dict[tuple[str, str], Segmenter] = {}
         self._past: list[tuple[Stream, Segmenter]] = []
+        self._expected: dict[tuple[str, str], Expected] = {}
+        """Streams that are not here and for which somebody waits."""
         self._draining = False
         self._update_interval = settings.update_interval
         self._publishers: dict[tuple[str, str], Publisher] = {}
@@ -149,6 +152,18 @@ class Hub:
         segmenter = self._hls.get((app, name))
         return segmenter.live if segmenter is not None else None
 
+    def expected(self, app: str, name: str) -> Expected:
+        """What stands for a stream that is not here, until it comes."""
+        key = (app, name)
+        found = self._expected.get(key)
+        if found is None:
+
+            def left() -> None:
+                self._expected.pop(key, None)
+
+            found = self._expected[key] = Expected(left)
+        return found
+
     def obtainable(self, app: str, name: str) -> bool:
         """Whether a stream that is not here can be made to come."""
         return self.on_demand is not None and self.on_demand.obtainable(app, name)
@@ -211,7 +226,7 @@ class Hub:
                 stream.hold.listen(now)
                 self._update(self._publishers[key], stream, now)
             waited = now - stream.state_since
-            if stream.state is State.GRACE and waited >= self._settings.grace:
+            if stream.state is State.GRACE and waited >= self._settings.grace and not self._draining:
                 self._finish(stream, now, "stream_end")
                 self._log.info("stream ended", app=stream.app, name=stream.name)
             elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
@@ -228,13 +243,17 @@ class Hub:
                 self._forget(segmenter.live, (old.app, old.name))
 
     def drain(self) -> None:
-        """Lets nobody publish any more and ends every stream, so that its viewers get the end of the playlist."""
+        """Lets nobody publish any more, and tells the end of every run; no playlist ends.
+
+        To a player EXT-X-ENDLIST means that "no more Media Segments will be added" (§4.4.3.4): it would never ask
+        again, though the same stream goes on a moment later, in the server that takes this one's place.
+        """
         self._draining = True
         now = self._clock.monotonic()
         for stream in self._streams.values():
             self._drop(stream, "shutdown", now)
             if stream.state is not State.ENDED:
-                self._finish(stream, now, "shutdown")
+                self._stopped(stream, "shutdown")
 
     def kick(self, app: str, name: str, reason: str = "kicked", ban: float = 0.0) -> bool:
         """Sends the publisher of a name away; its address may not come back to that name for `ban` seconds.
@@ -257,7 +276,7 @@ class Hub:
     def abandon(self, app: str, name: str) -> None:
         """Nobody will come back to the stream: if it is in its grace, it ends now."""
         stream = self._streams.get((app, name))
-        if stream is not None and stream.state is State.GRACE:
+        if stream is not None and stream.state is State.GRACE and not self._draining:
             self._finish(stream, self._clock.monotonic(), "stream_end")
             self._log.info("stream ended", app=app, name=name)
 
@@ -337,6 +356,10 @@ class Hub:
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
         stream.finish(now)
         self.over(stream.app, stream.name)
+        self._stopped(stream, reason)
+
+    def _stopped(self, stream: Stream, reason: str) -> None:
+        """Tells that the run is over, if its beginning was told."""
         if stream.id in self._started:
             self._started.remove(stream.id)
             publisher = self._publishers[stream.app, stream.name]
@@ -403,6 +426,9 @@ class Hub:
         self._hls[key] = segmenter
         for begun in self._begun:
             begun(stream)
+        expected = self._expected.pop(key, None)
+        if expected is not None:
+            expected.came()
         return stream
 
     def _retire(self, key: tuple[str, str], stream: Stream) -> None:

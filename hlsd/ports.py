@@ -411,6 +411,10 @@ class Directory(Protocol):
         """The HLS output of a stream that is live, in its grace or still kept after its end; None if unknown."""
         ...
 
+    def expected(self, app: str, name: str) -> Playable:
+        """What stands for a stream that is not here until it comes: then it is `gone`."""
+        ...
+
     def summaries(self) -> list[StreamSummary]:
         """The streams of this instant, by path."""
         ...

@@ -66,13 +66,21 @@ class Segmenter:
         *,
         run: str,
         first_msn: int,
+        first_discontinuity: int = 0,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
         stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
-        self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
+        self._window = Window(
+            run,
+            first_msn,
+            ".ts",
+            listed=settings.list,
+            max_bytes=settings.max_stream_bytes,
+            first_discontinuity=first_discontinuity,
+        )
         self.live = Live(self._window)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything

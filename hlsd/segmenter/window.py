@@ -85,7 +85,9 @@ class Window:
     `run` is the path part that makes the run's URIs unique for the life of the server (MP19).
     """
 
-    def __init__(self, run: str, first_msn: int, extension: str, *, listed: int, max_bytes: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a window is told by the house
+        self, run: str, first_msn: int, extension: str, *, listed: int, max_bytes: int, first_discontinuity: int = 0
+    ) -> None:
         self.run = run
         self.extension = extension
         self.target_duration = 0
@@ -96,7 +98,8 @@ class Window:
         """The segment under way: it has at least one part."""
         self.removed: list[Segment] = []
         """Segments that left the playlist and are still served, oldest first."""
-        self.discontinuity_sequence = 0
+        self.discontinuity_sequence = first_discontinuity
+        """EXT-X-DISCONTINUITY-SEQUENCE: the number of the first listed segment's timeline."""
         self.next_part = 0
         """The number of the part that comes next: the hinted one."""
         self.inits: dict[str, bytes] = {}
@@ -118,6 +121,12 @@ class Window:
     def last_msn(self) -> int:
         """The number of the newest listed segment, finished or open; one below the first if there is none."""
         return self._next_msn - 1
+
+    @property
+    def timeline(self) -> int:
+        """The number of the newest listed segment's timeline, as a player counts it (EXT-X-DISCONTINUITY-SEQUENCE)."""
+        listed = sum(segment.discontinuity for segment in self.segments)
+        return self.discontinuity_sequence + listed + (self.open is not None and self.open.discontinuity)
 
     @property
     def hint(self) -> str:

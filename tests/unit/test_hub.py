@@ -261,8 +261,8 @@ async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
     assert house.hub.media_bytes() == 0
 
 
-async def test_draining_ends_every_stream_and_lets_nobody_in() -> None:
-    """R5: viewers get the end of the playlist, publishers are told, new ones are refused."""
+async def test_draining_ends_no_playlist_and_lets_nobody_in() -> None:
+    """R5: publishers are told, new ones are refused; what players read goes on in the server that comes after."""
     house = House()
     for name in ("a", "b"):
         send(await house.admitted(name), 5.0)
@@ -271,12 +271,34 @@ async def test_draining_ends_every_stream_and_lets_nobody_in() -> None:
     ends: list[bool] = []
     live.watch(lambda: ends.append(live.ended))
     house.hub.drain()
-    assert ends
-    assert ends[-1]
     assert sorted(house.dropped) == [(1, "shutdown"), (2, "shutdown")]
     assert await refused(house, "c") is RefuseCode.DRAINING
-    assert all("#EXT-X-ENDLIST" in house.playlist(name) for name in ("a", "b"))
-    assert house.hub.summaries() == []
+    house.hub.abandon("live", "a")
+    house.pass_time(60)  # however long it drains
+    assert ends
+    assert not any(ends)
+    assert not any("#EXT-X-ENDLIST" in house.playlist(name) for name in ("a", "b"))
+
+
+async def test_a_stream_that_is_expected_wakes_who_waits_for_it() -> None:
+    """After a restart viewers are back before their publisher; those who left are not remembered."""
+    house = House()
+    woken: list[str] = []
+
+    def hear() -> None:
+        woken.append("came")
+
+    expected = house.hub.expected("live", "a")
+    expected.watch(hear)
+    assert house.hub.expected("live", "a") is expected
+    await house.admitted("b")
+    assert not expected.gone
+    await house.admitted("a")
+    assert (expected.gone, woken) == (True, ["came"])
+    other = house.hub.expected("live", "c")
+    other.watch(hear)
+    other.unwatch(hear)
+    assert house.hub._expected == {}
 
 
 async def test_a_removed_stream_lets_its_held_requests_go() -> None:
