@@ -44,9 +44,14 @@ _WHITELIST: Final = {
     "rtsps": "rtsp,rtsps,rtp,tcp,tls,udp",
     "udp": "udp",
     "rtp": "rtp,udp",
-    "hls": "http,https",
 }
-"""What libav may open, by scheme or kind."""
+"""What libav may open, by scheme."""
+_GATED: Final = "tcp"
+"""What it may open where it speaks to our gate: no UDP, no RTP of its own, no TLS in which nothing could be read."""
+_NOTHING: Final = "none"
+"""No protocol is called so: what libav wants is fetched here."""
+_MEDIA: Final = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
+"""What a playlist and its segments may be: libav would else probe them for anything (SDP, concat, …)."""
 
 
 class Fetcher:
@@ -156,27 +161,37 @@ def _open(order: dict[str, Any]) -> Any:  # noqa: ANN401 - an InputContainer; it
     address = read_address(url)
     hosts = HostList(order["allow"]) if order["guarded"] else None
     fetcher = Fetcher(hosts, timeout)
-    options = {"analyzeduration": "3000000", "protocol_whitelist": _WHITELIST.get(kind, "")}
+    options = {"analyzeduration": "3000000", "protocol_whitelist": _NOTHING}
     limits = (timeout, timeout)
     if kind == "mpegts":
-        return av.open(cast(Any, fetcher.open(url)), format="mpegts", options={"analyzeduration": "3000000"})
+        return av.open(cast(Any, fetcher.open(url)), format="mpegts", options=options)
     if kind == "hls":
         options |= {"http_persistent": "0", "http_multiple": "0", "seg_max_retry": "2", "max_reload": "10"}
+        options["format_whitelist"] = _MEDIA
         return av.open(url, format="hls", options=options, io_open=fetcher.open, timeout=limits)
     options["protocol_whitelist"] = _WHITELIST[address.scheme]
     if kind == "udp":
         form = "rtp" if address.scheme == "rtp" else "mpegts"
+        if hosts is not None:
+            url = f"{address.scheme}://{_bracketed(str(order['ip']))}:{address.port}"  # libav would resolve once more
         return av.open(url, format=form, options=options, timeout=limits)
     options |= {"rtsp_transport": str(order["transport"]), "timeout": str(int(timeout * 1e6))}
-    if order["guarded"]:
-        gate = RtspGate(str(order["ip"]), address.port, timeout)
-        url = _rewritten(address, "127.0.0.1", gate.port)
-    return av.open(url, format="rtsp", options=options, timeout=limits)
-
-
-def _rewritten(address: Address, host: str, port: int) -> str:
+    if hosts is None:
+        return av.open(url, format="rtsp", options=options, timeout=limits)
+    gate = RtspGate(str(order["ip"]), address.port, timeout, address.host if address.secure else "")
     user = f"{address.user}@" if address.user else ""
-    return f"{address.scheme}://{user}{host}:{port}{address.target}"
+    url = f"rtsp://{user}127.0.0.1:{gate.port}{address.target}"
+    options |= {"protocol_whitelist": _GATED, "rtsp_transport": "tcp"}
+    try:
+        return av.open(url, format="rtsp", options=options, timeout=limits)
+    except av.FFmpegError:
+        if gate.why:
+            raise MediaError(gate.why) from None
+        raise
+
+
+def _bracketed(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`
