@@ -8,6 +8,7 @@ speaks HTTP itself: playlists, segments and streams are fetched here, each addre
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import resource
@@ -28,11 +29,13 @@ from hlsd.media import flv
 from hlsd.relay.address import Address, masked, read_address
 from hlsd.relay.guard import HostList
 from hlsd.relay.http_response import ResponseReader, request
+from hlsd.relay.public import is_public
 from hlsd.relay.rtsp_gate import RtspGate
 from hlsd.tagger import CODECS, Tag, Tagger, dated
 
 AGENT: Final = "hlsd"
 REDIRECTS: Final = 3
+ANY_PUBLIC: Final = HostList(["*"])
 RATE: Final = 1.001
 """How much faster than the wall clock paced media may go: clocks of sources are off by less."""
 JUMP: Final = 5.0
@@ -55,11 +58,18 @@ _MEDIA: Final = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
 
 
 class Fetcher:
-    """Fetches over HTTP for libav. With `hosts`, every address is judged, and connected to as it was judged."""
+    """Fetches over HTTP for libav.
+
+    With `hosts`, every address is judged, and connected to as it was judged. Without, the operator has named the first
+    one, which may be anywhere; but what a public server then points at (redirections, playlists) is public too, or its
+    owner would reach into this machine's network.
+    """
 
     def __init__(self, hosts: HostList | None, timeout: float) -> None:
         self._hosts = hosts
         self._timeout = timeout
+        self._outside: bool | None = None
+        """Whether the server that the operator named is a public one; None before the first fetch."""
 
     def open(self, url: str, *_: object) -> Body:
         """A file to read the body from. Raises OSError, HlsdError; ValueError for an address that is none."""
@@ -75,6 +85,8 @@ class Fetcher:
             location = body.location if 300 <= body.status < 400 else ""
             if not location or self._hosts is not None:
                 raise MediaError(f"HTTP status {body.status}")
+            if not location.startswith("/") and "://" not in location:
+                raise MediaError("a redirection to nowhere")
             url = location if "://" in location else f"{address.scheme}://{address.authority}{location}"
         raise MediaError("too many redirections")
 
@@ -82,7 +94,14 @@ class Fetcher:
         if self._hosts is not None:
             self._hosts.lists(address)
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)]
-        ip = found[0] if self._hosts is None else self._hosts.judge(address.scheme, found)
+        if self._hosts is not None:
+            ip = self._hosts.judge(address.scheme, found)
+        elif self._outside:
+            ip = ANY_PUBLIC.judge(address.scheme, found)
+        else:
+            ip = found[0]
+            if self._outside is None:
+                self._outside = is_public(ipaddress.ip_address(ip.partition("%")[0]))
         connection = socket.create_connection((ip, address.port), self._timeout)
         if address.secure:
             return ssl.create_default_context().wrap_socket(connection, server_hostname=address.host)
