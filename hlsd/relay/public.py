@@ -1,8 +1,8 @@
 """Says which addresses are on the Internet, and which stand for another one.
 
-The tables are our own: those of Python's `ipaddress` differ by version (3fff::/20, 64:ff9b:1::/48 and IPv4-mapped forms
-are public to some releases of 3.11), and a guard must not. They are IANA's special-purpose registries of 2024-2025: what
-is not "Globally Reachable: True" there is not public, nor is what IPv6 has not handed out. Where the registries make
+The tables are our own: those of Python's `ipaddress` differ by version (3fff::/20, 64:ff9b:1::/48 and IPv4-mapped
+forms are public to some releases of 3.11), and a guard must not. They are IANA's special-purpose registries: what is
+not "Globally Reachable: True" there is not public, nor is what IPv6 has not handed out. Where the registries make
 exceptions within a block for anycast services (192.0.0.9, 2001:1::1, …) the whole block stays shut: no media comes from
 there. Pure.
 """
@@ -49,7 +49,7 @@ _ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
 
 
 def innermost(ip: IPAddress) -> IPAddress:
-    """The IPv4 address that a connection to an IPv6 one is to: mapped (the kernel speaks IPv4), or by NAT64 (RFC 6052)."""
+    """The IPv4 address to which a connection to an IPv6 one goes: mapped, or by NAT64 (RFC 6052)."""
     if isinstance(ip, ipaddress.IPv6Address) and (ip in _MAPPED or ip in _NAT64):
         return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     return ip

@@ -5,7 +5,8 @@ libav follows a server's redirection to wherever it points, and reads leniently:
 guard that reads otherwise than the one behind it guards nothing. So the grammar here is narrower than either: a head
 goes on once it is whole and its first line is plainly what RFC 2326 says, with a status of three digits that is no 3xx
 (§11.3); of its headers only those go on that playing needs and that can be read in one way (`Location` does not); and
-interleaved frames (§10.12) that libav would leave half read are dropped. Whatever else comes is the end. Sans-IO, bounded.
+interleaved frames (§10.12) that libav would leave half read are dropped. Whatever else comes is the end. Sans-IO,
+bounded.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class RtspWatch:
         self._buffer = bytearray()
 
     def feed(self, received: bytes) -> bytes:
-        """What may go on of all that has come. Raises RtspRefused once the server redirects, or says what is unclear."""
+        """What may go on of all that has come. Raises RtspRefused once the server redirects or speaks unclearly."""
         buffer = self._buffer
         buffer += received
         passed: list[bytes] = []

@@ -108,7 +108,12 @@ def test_libav_is_fetched_nothing_but_http(url: str) -> None:
 
 def test_what_a_public_server_points_at_is_public_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """An operator names a partner's playlist; its owner must not thereby fetch from the operator's own network."""
-    where = {"partner.example": "93.184.216.34", "cdn.example": "1.1.1.1", "inside.example": "10.0.0.5", "lan": "10.0.0.9"}
+    where = {
+        "partner.example": "93.184.216.34",
+        "cdn.example": "1.1.1.1",
+        "inside.example": "10.0.0.5",
+        "lan": "10.0.0.9",
+    }
     dialled: list[str] = []
 
     def resolver(host: str, port: int, **_: object) -> list[Any]:
@@ -141,10 +146,10 @@ def test_what_a_public_server_points_at_is_public_too(monkeypatch: pytest.Monkey
 def test_libav_opens_nothing_that_we_have_not_fetched() -> None:
     """A playlist is text of a stranger's: what it makes libav open comes through our reader of addresses or not at all."""
     opened: list[str] = []
-    playlist = (
-        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:1\n#EXTINF:1,\nhttp://h/1.ts\n#EXT-X-ENDLIST\n"
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:1\n#EXTINF:1,\nhttp://h/1.ts\n#EXT-X-ENDLIST\n"
+    sdp = (
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
     )
-    sdp = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
 
     def fetch(_: object, url: str, *__: object) -> io.BytesIO:
         opened.append(url)

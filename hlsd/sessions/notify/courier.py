@@ -1,8 +1,9 @@
 """Carries one request to a receiver and brings its answer back, within bounds.
 
 Law: one POST, at most one more when the connection we had kept turned out to be closed; no redirects are followed, no
-proxy of the environment is used, an answer is read up to `MAX_ANSWER` and for at most `timeout` seconds in all. What
-goes wrong is a value (`Failure`), never an exception. URLs may hold passwords: only their hosts are logged.
+proxy of the environment is used, an answer is read up to `MAX_ANSWER` and for at most `timeout` seconds in all, as it
+was sent. Who was only told something has said all by its status: its body is not looked at. What goes wrong is a value
+(`Failure`), never an exception. URLs may hold passwords: only their hosts are logged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from hlsd import __version__
+from hlsd.answers import ASKED, bounded, dropped
 from hlsd.clock import Clock
 from hlsd.sessions.notify.forms import Reply
 from hlsd.sessions.notify.signature import HEADER, sign
@@ -59,7 +61,7 @@ class Courier:
             limits=httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEPT_OPEN
             ),
-            headers={"User-Agent": f"hlsd/{__version__}", "Accept": "application/json, */*"},
+            headers={"User-Agent": f"hlsd/{__version__}", "Accept": "application/json, */*", **ASKED},
             transport=transport,
         )
 
@@ -74,9 +76,9 @@ class Courier:
         try:
             async with asyncio.timeout(self._timeout):
                 try:
-                    return await self._once(url, body, headers)
+                    return await self._once(url, body, headers, phase)
                 except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                    return await self._once(url, body, headers)
+                    return await self._once(url, body, headers, phase)
         except TimeoutError:
             return Failure("no answer in time")
         except httpx.TimeoutException:
@@ -90,14 +92,14 @@ class Courier:
         """Closes every connection."""
         await self._client.aclose()
 
-    async def _once(self, url: str, body: bytes, headers: dict[str, str]) -> Reply:
+    async def _once(self, url: str, body: bytes, headers: dict[str, str], phase: Phase) -> Reply:
         async with self._client.stream("POST", url, content=body, headers=headers) as response:
-            read = bytearray()
-            async for piece in response.aiter_bytes():
-                read += piece
-                if len(read) > MAX_ANSWER:
-                    raise ValueError("the answer is too long")
-            return Reply(response.status_code, response.headers.get("location", ""), bytes(read))
+            read = b""
+            if phase == "sync":
+                read = await bounded(response, MAX_ANSWER)
+            else:
+                await dropped(response, MAX_ANSWER)
+            return Reply(response.status_code, response.headers.get("location", ""), read)
 
 
 def shown(url: str) -> str:

@@ -12,8 +12,9 @@ from hlsd.relay.public import SPECIAL_V4, SPECIAL_V6, innermost, is_public
 NOT_GLOBALLY_REACHABLE = [
     # https://www.iana.org/assignments/iana-ipv4-special-registry: "Globally Reachable" False or N/A
     "0.0.0.0/8", "0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-    "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/32", "192.0.0.171/32", "192.0.2.0/24", "192.88.99.0/24",
-    "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "255.255.255.255/32",
+    "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.170/32", "192.0.0.171/32", "192.0.2.0/24",
+    "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+    "240.0.0.0/4", "255.255.255.255/32",
     # https://www.iana.org/assignments/iana-ipv6-special-registry
     "::1/128", "::/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001::/32", "2001:2::/48",
     "2001:10::/28", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10",
@@ -28,7 +29,8 @@ EMBEDDED = [
 ]  # fmt: skip
 PUBLIC = [
     "93.184.216.34", "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
-    "172.15.255.255", "172.32.0.0", "223.255.255.255", "::ffff:93.184.216.34", "64:ff9b::5db8:d822", "2606:2800:220:1::1",
+    "172.15.255.255", "172.32.0.0", "223.255.255.255", "::ffff:93.184.216.34", "64:ff9b::5db8:d822",
+    "2606:2800:220:1::1",
     "2a00:1450:4001::1", "2001:4860:4860::8888", "2003::1", "2a00:1450:4001::5efe:93.184.216.34", "3ffe:ffff::1",
 ]  # fmt: skip
 
@@ -57,7 +59,7 @@ def test_an_address_within_an_address_hides_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", PUBLIC)
 def test_public_addresses_are_public(text: str) -> None:
-    """Also the neighbours of the special blocks, and what DNS64 makes of an IPv4 address for a host that has only IPv6."""
+    """Also the neighbours of the special blocks, and what DNS64 makes for a host without IPv4."""
     assert is_public(ipaddress.ip_address(text))
     assert HostList(["*"]).judge("rtsp", [text]) == text
 
@@ -70,6 +72,7 @@ def test_a_zone_does_not_change_what_an_address_is() -> None:
 
 def test_the_tables_ask_nothing_of_the_running_python() -> None:
     """`is_global` and its like have changed in 3.11.10, 3.12.4, 3.13 and since: a guard must not with them."""
+
     class Bare(ipaddress.IPv4Address):
         is_global = is_private = is_multicast = is_reserved = property(lambda _: 1 / 0)  # type: ignore[assignment]
 
@@ -86,7 +89,7 @@ def test_the_tables_ask_nothing_of_the_running_python() -> None:
 
 
 def test_an_address_of_udp_by_api_has_no_arguments() -> None:
-    """libav reads `localaddr`, `sources`, `connect` and more from them."""
+    """Libav reads `localaddr`, `sources`, `connect` and more from them."""
     from hlsd.relay.address import read_address
 
     HostList(["239.0.0.0/8"]).lists(read_address("udp://239.1.1.1:5000"))
