@@ -24,9 +24,10 @@ from typing import Any, BinaryIO, Final, cast
 
 import av
 
+from hlsd import masking
 from hlsd.errors import HlsdError, MediaError
 from hlsd.media import flv
-from hlsd.relay.address import Address, masked, read_address
+from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
 from hlsd.relay.http_response import ResponseReader, request
 from hlsd.relay.public import is_public
@@ -76,7 +77,7 @@ class Fetcher:
         for _hop in range(1 if self._hosts is not None else REDIRECTS + 1):
             address = read_address(url)
             if address.scheme not in {"http", "https"}:
-                raise MediaError(f"{masked(url)} is not fetched from here")
+                raise MediaError(f"{masking.address(url)} is not fetched from here")
             body = Body(self._connect(address))
             body.ask(request(address, AGENT))
             if body.status == 200:

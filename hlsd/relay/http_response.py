@@ -50,7 +50,7 @@ class ResponseReader:
             self._buffer += received
             return self._chunks()
         self._buffer += received
-        while not self.status:
+        while True:
             end = self._buffer.find(b"\r\n\r\n")
             if (len(self._buffer) if end < 0 else end) > HEAD_LIMIT:
                 raise ProtocolError("an HTTP head of more than 32 kB")
@@ -60,12 +60,14 @@ class ResponseReader:
                 return b""
             head = bytes(self._buffer[:end])
             del self._buffer[: end + 4]
-            self._head(head)
+            if self._head(head):
+                break
         rest = bytes(self._buffer)
         self._buffer.clear()
         return self.feed(rest) if rest else b""
 
-    def _head(self, head: bytes) -> None:
+    def _head(self, head: bytes) -> bool:
+        """Whether it is the head proper."""
         first, *lines = head.decode("latin-1").split("\r\n")
         version, _, rest = first.partition(" ")
         code = rest[:3]
@@ -81,7 +83,7 @@ class ResponseReader:
             self._interim += 1
             if self._interim > INTERIM_LIMIT:
                 raise ProtocolError("interim answers without an end")
-            return  # 100 Continue and the like: the head proper follows
+            return False  # 100 Continue and the like
         self.status = int(code)
         if code[0] == "2" and self.headers.get("content-encoding", "").lower() not in {"", "identity"}:
             raise ProtocolError("the server packs what was asked for as it is (Content-Encoding)")
@@ -94,6 +96,7 @@ class ResponseReader:
                 raise ProtocolError("a Content-Length that is no number")
             self._left = int(length)
             self.done = not self._left
+        return True
 
     def _plain(self, received: bytes) -> bytes:
         if self._left is None:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from hlsd import masking
 from hlsd.log import MASK
 from hlsd.quantities import MIB, Duration, Size
-from hlsd.relay.address import Format, masked
+from hlsd.relay.address import Format
 from hlsd.relay.guard import HostList
 from hlsd.relay.match import Match
 from hlsd.relay.presets import preset_urls
@@ -77,9 +78,9 @@ class RelayRule(BaseModel):
         for key in self.model_fields_set:
             value = getattr(self, key)
             if key == "url":
-                value = masked(value)
+                value = masking.address(value)
             elif key == "urls":
-                value = [masked(url) for url in value]
+                value = [masking.address(url) for url in value]
             elif key in {"password", "sign_secret", "user"}:
                 value = MASK if value else ""
             found[key] = value

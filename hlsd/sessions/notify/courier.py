@@ -3,7 +3,7 @@
 Law: one POST, at most one more when the connection we had kept turned out to be closed; no redirects are followed, no
 proxy of the environment is used, an answer is read up to `MAX_ANSWER` and for at most `timeout` seconds in all, as it
 was sent. Who was only told something has said all by its status: its body is not looked at. What goes wrong is a value
-(`Failure`), never an exception. URLs may hold passwords: only their hosts are logged.
+(`Failure`), never an exception. URLs may hold passwords: `hlsd.masking` says what is logged.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 import httpx
 
-from hlsd import __version__
+from hlsd import __version__, masking
 from hlsd.answers import ASKED, bounded, dropped
 from hlsd.clock import Clock
 from hlsd.sessions.notify.forms import Reply
@@ -84,7 +83,7 @@ class Courier:
         except httpx.TimeoutException:
             return Failure("no answer in time")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return Failure(str(error)[:200] or type(error).__name__)
+            return Failure(masking.without(str(error), url)[:200] or type(error).__name__)
         finally:
             self._stats.duration[phase].observe(time.perf_counter() - began)
 
@@ -100,10 +99,3 @@ class Courier:
             else:
                 await dropped(response, MAX_ANSWER)
             return Reply(response.status_code, response.headers.get("location", ""), read)
-
-
-def shown(url: str) -> str:
-    """The URL as it may be logged: scheme, host and port."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}"

@@ -74,11 +74,11 @@ def test_the_tables_ask_nothing_of_the_running_python() -> None:
     """`is_global` and its like have changed in 3.11.10, 3.12.4, 3.13 and since: a guard must not with them."""
 
     class Bare(ipaddress.IPv4Address):
-        is_global = is_private = is_multicast = is_reserved = property(lambda _: 1 / 0)  # type: ignore[assignment]
+        is_global = is_private = is_multicast = is_reserved = property(lambda _: 1 / 0)
 
     class Bare6(ipaddress.IPv6Address):
-        is_global = is_private = is_multicast = is_reserved = property(lambda _: 1 / 0)  # type: ignore[assignment]
-        ipv4_mapped = sixtofour = teredo = property(lambda _: 1 / 0)  # type: ignore[assignment]
+        is_global = is_private = is_multicast = is_reserved = property(lambda _: 1 / 0)
+        ipv4_mapped = sixtofour = teredo = property(lambda _: 1 / 0)
 
     assert is_public(Bare("93.184.216.34"))
     assert not is_public(Bare("10.0.0.1"))
