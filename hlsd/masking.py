@@ -35,7 +35,7 @@ _PLAIN: Final = re.compile(r"[._~-]*|\.(?:flv|m3u8|ts)|(?:index|master)\.m3u8")
 
 def address(url: str) -> str:
     """The address as it may be shown anywhere."""
-    shown = "".join(char if char.isprintable() else "?" for char in url[:LONGEST])
+    shown = "".join(char if char.isprintable() else "_" for char in url[:LONGEST])
     parts = _URL.fullmatch(shown)
     if parts is None:
         return shown if shown.startswith(("file:", "/")) and "?" not in shown else MASK

@@ -14,7 +14,6 @@ import av
 import pytest
 
 from hlsd import relay_child
-
 from hlsd.errors import MediaError
 from hlsd.media.flv import FileReader, FileTag
 from hlsd.relay.guard import Forbidden
@@ -144,7 +143,7 @@ def test_what_a_public_server_points_at_is_public_too(monkeypatch: pytest.Monkey
 
 
 def test_libav_opens_nothing_that_we_have_not_fetched() -> None:
-    """A playlist is text of a stranger's: what it makes libav open comes through our reader of addresses or not at all."""
+    """A playlist is a stranger's text: what it makes libav open comes through our reader of addresses or not at all."""
     opened: list[str] = []
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:1\n#EXTINF:1,\nhttp://h/1.ts\n#EXT-X-ENDLIST\n"
     sdp = (

@@ -24,7 +24,8 @@ def server(answers: list[bytes], context: ssl.SSLContext | None = None) -> Itera
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            with contextlib.suppress(OSError), listener.accept()[0] as plain:
+            with contextlib.suppress(OSError):
+                plain = listener.accept()[0]
                 with context.wrap_socket(plain, server_side=True) if context else plain as connection:
                     for answer in answers:
                         connection.recv(4096)

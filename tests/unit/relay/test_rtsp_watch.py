@@ -155,9 +155,10 @@ def test_nothing_goes_on_before_it_was_read_to_its_end() -> None:
 
 
 PIECES = [
-    b"RTSP/1.0", b"RTSP/", b" ", b"\t", b"\r\n", b"\n", b"\r", b"\x00", b"302", b"+302", b"0302", b"200", b"200 OK", b"$",
-    b"$\x00\x00\x05", b"$\x00\x00\x10", b"\x20\x33", b"Location: rtsp://evil/", b"Content-Length: 20", b"Content-Length: 0",
-    b"content-length:5", b"CSeq: 1", b"OPTIONS x RTSP/1.0", b"\r\n\r\n", MOVED, GOOD, b"RTSP/1.0 200 OK\r\nCSeq: 2\r\n",
+    b"RTSP/1.0", b"RTSP/", b" ", b"\t", b"\r\n", b"\n", b"\r", b"\x00", b"302", b"+302", b"0302", b"200", b"$",
+    b"$\x00\x00\x05", b"$\x00\x00\x10", b"\x20\x33", b"Location: rtsp://evil/", b"Content-Length: 20",
+    b"Content-Length: 0", b"200 OK", b"content-length:5", b"CSeq: 1", b"OPTIONS x RTSP/1.0", b"\r\n\r\n", MOVED,
+    GOOD, b"RTSP/1.0 200 OK\r\nCSeq: 2\r\n",
 ]  # fmt: skip
 
 
