@@ -29,6 +29,7 @@ _URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?
 _IN_TEXT: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]*", re.IGNORECASE)
 _PLACE: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]*\]|[A-Za-z0-9._-]*)(?::[0-9]{0,5})?")
 _FIELD: Final = re.compile(r"\{[^{}]*\}")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _PLAIN: Final = re.compile(r"[._~-]*|\.(?:flv|m3u8|ts)|(?:index|master)\.m3u8")
 """What may stand beside fields."""
 
@@ -95,10 +96,12 @@ def _is_open(part: str) -> bool:
 
 
 def _argument(pair: str) -> str:
-    name, equals, value = pair.partition("=")
-    if not equals:
-        return pair if not pair or _is_open(pair) else MASK
-    return pair if not value or _is_open(value) else f"{name}={MASK}"
+    name, _, value = pair.partition("=")
+    if not pair or _is_open(pair):
+        return pair
+    if not value or not _NAME.fullmatch(name):  # a token alone, and base64 ends in "="
+        return MASK
+    return pair if _is_open(value) else f"{name}={MASK}"
 
 
 def _hidden(url: str) -> Iterator[str]:

@@ -193,6 +193,6 @@ def test_what_is_no_address_is_not_shown_in_full_either(url: str) -> None:
     """A slip of the finger must not put a webhook's password into a ticket."""
     for value in (url, [url]):
         with pytest.raises(ConfigError) as error:
-            load(None, {}, {"notify.url": value})
+            config.load(None, {}, {"notify.url": value})
         assert "notify.url" in str(error.value)
         assert "SECRET" not in str(error.value)
