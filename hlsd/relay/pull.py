@@ -74,6 +74,10 @@ class Pull:
         self.waiting = 0
         """Viewers who wait for it at this instant."""
         self.received_bytes = 0
+        self.asker = ""
+        """Whose wish made it begin."""
+        self.brought = False
+        """Whether media has ever come."""
         self._room = room
         self._figures = figures
         self._tell_began = began
@@ -244,6 +248,7 @@ class Pull:
         self._publication = verdict
         self._intake = Intake(verdict, now)
         self._heard = self._began = now
+        self.brought = True
         self._figures.starts["ok"] += 1
         self._figures.up += 1
         self._log.info("relay started", url=self.shown)

@@ -141,6 +141,13 @@ class RelaySettings(BaseModel):
     max_pulls: int = Field(
         default=100, ge=1, le=10_000, description="Pulls at once, of all rules and tasks; a viewer beyond it gets 503."
     )
+    max_starts_per_ip: int = Field(
+        default=16,
+        ge=0,
+        le=10_000,
+        description="Pulls on demand that one address (IPv6: a /64) may have begun and that have brought no media "
+        "yet; a viewer beyond it gets 503. 0: no bound. Behind a proxy it needs http.trusted_proxies.",
+    )
     max_pushes: int = Field(default=100, ge=1, le=10_000, description="Pushes at once, of all rules and tasks.")
     max_tasks: int = Field(default=1000, ge=1, le=100_000, description="Tasks that the API may store.")
     push_seconds: Duration = Field(

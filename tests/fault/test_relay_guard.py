@@ -154,7 +154,11 @@ async def test_what_a_listed_host_points_at_is_judged_too(tmp_path: Path) -> Non
             server = await stack.enter_async_context(edge(tmp_path, [], relay__allow_hosts=allowed))
             http = await stack.enter_async_context(api(server))
             for number, (name, liar) in enumerate(liars.items()):
-                url = f"rtsp://127.0.0.1:{liar.port}/x" if name.startswith("rtsp") else f"http://127.0.0.1:{liar.port}/{name}"
+                url = (
+                    f"rtsp://127.0.0.1:{liar.port}/x"
+                    if name.startswith("rtsp")
+                    else f"http://127.0.0.1:{liar.port}/{name}"
+                )
                 task = {"mode": "static", "app": "live", "name": f"s{number}", "url": url}
                 answer = await http.post("/api/v1/relays", json=task)
                 assert answer.status_code == 201, answer.text
