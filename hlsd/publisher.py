@@ -10,7 +10,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 
-from hlsd.events import Action, Event, masked_page
+from hlsd import masking
+from hlsd.events import Action, Event
 from hlsd.ports import Denial, PublishRequest
 
 REJECTED = Denial(403, "not allowed", "rejected")
@@ -117,7 +118,7 @@ class Publisher:
         )
         facts["user_id"] = self.user_id
         facts["user_agent"] = self.user_agent
-        facts["referer"] = masked_page(self.referer)
+        facts["referer"] = masking.page(self.referer)
         return Event(action, self.id, self._seq, at, facts, self.query)
 
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd import masking
 from hlsd.clock import Clock
 from hlsd.errors import HlsdError
 from hlsd.events import Action, Bus, Event, new_id
@@ -25,7 +26,7 @@ from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.media import flv
 from hlsd.media.codecs import VideoCodec
 from hlsd.media.unit import AccessUnit, Kind, Tracks
-from hlsd.relay.address import masked, read_address
+from hlsd.relay.address import read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.figures import Figures
@@ -82,6 +83,7 @@ class Push:
         self._template = template
         self._figures = figures
         self._backoff = Backoff(*plan.backoff)
+        self._url = ""  # of this try: never to be shown
         self._opening: list[Tag] = []
         self._queue: deque[Tag] = deque()
         self._bytes = 0
@@ -193,10 +195,10 @@ class Push:
                 await _close(push)
         except PushRefused as error:
             result = "refused"
-            self.error = str(error)
+            self.error = masking.without(str(error), self._url)  # a server may quote the key
             self._backoff.failures = max(self._backoff.failures, 4)  # it has said no: no use in hurrying
         except (HlsdError, OSError, ValueError) as error:
-            self.error = str(error)
+            self.error = masking.without(str(error), self._url)
         finally:
             if began:
                 self._figures.up -= 1
@@ -219,7 +221,8 @@ class Push:
             forward=plan.forward,
             via=via,
         )
-        self.shown = masked(url)
+        self._url = url
+        self.shown = masking.address(url)
         address = read_address(url)
         if address.scheme not in {"rtmp", "rtmps"}:
             raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
