@@ -179,6 +179,14 @@ class Publication(Protocol):
         """Counts a timestamp repair (`kind`: "backward", "wrap", "jump", "audio")."""
         ...
 
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        """Says by name what the publisher sends that is not carried while the rest is; empty: all of it is."""
+        ...
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        """Says in the log what was dropped or bounded; the caller sees to it that this is seldom."""
+        ...
+
     def end(self, reason: str) -> None:
         """The publisher has left ("closed", "idle", "error:…"); the stream's grace begins."""
         ...

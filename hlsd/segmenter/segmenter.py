@@ -87,6 +87,8 @@ class Segmenter:
         self._inits = 0
         self._discontinuity = False
         self._needs_key = False
+        self._stubs = 0  # ticks of segments that were discarded before the first playlist
+        self._longest_stub = 0
         self._epoch: float | None = None
         self._segment_start = 0
         self._dated = False
@@ -101,9 +103,18 @@ class Segmenter:
         return self._window
 
     def tracks(self, tracks: Tracks) -> None:
-        """The tracks of what follows; a change is a discontinuity (TL04)."""
-        if tracks == self._tracks and self._cutter is not None:
-            return
+        """The tracks of what follows; a change is a discontinuity (TL04).
+
+        Not where the picture is the same but for its parameter sets, and these go in-band: an encoder may number them
+        anew at each IDR picture.
+        """
+        if self._cutter is not None and self._tracks is not None:
+            if tracks == self._tracks:
+                return
+            alike, writer = tracks.decodes_as(self._tracks), self._writer
+            if alike and writer is not None and writer.renew(tracks, self._cutter.newest_picture):
+                self._tracks = tracks
+                return
         self._break()
         self._tracks = tracks
         self._start()
@@ -224,10 +235,14 @@ class Segmenter:
 
     def _break(self) -> None:
         """Ends one timeline in the middle of a publication."""
-        if self._window.target_duration:
+        if self._window.target_duration or self._stubs >= self._settings.time * TICKS:
             self._seam()
         else:
-            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
+            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05). A source
+            # that changes at each key picture has nothing else to show, so for a while only.
+            stub = self._window.open.duration if self._window.open is not None else 0
+            self._stubs += max(stub, 1)
+            self._longest_stub = max(self._longest_stub, stub)
             self._cutter = self._writer = None
             self._window.discard_open()
 
@@ -333,7 +348,8 @@ class Segmenter:
         """Fixes target duration and promises on the first segments (TL05), before anybody was told of them."""
         settings, window = self._settings, self._window
         gop = self._cutter.longest_gop if self._cutter is not None else 0
-        longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
+        gop = min(max(gop, self._longest_stub), self._limits.segment_limit)
+        longest = max(gop, *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_target = round(settings.time * TICKS)
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
@@ -398,6 +414,10 @@ class _Writer:
             self._log.warning("part lost", reason=str(error))
             self.lost = True
             return b""
+
+    def renew(self, tracks: Tracks, after: int) -> bool:
+        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
+        return self._muxer.renew(tracks, after)
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, cast
@@ -11,7 +12,8 @@ import av
 import pytest
 
 from hlsd.errors import UnsupportedCodec
-from hlsd.ingest.intake import HELD_UNITS, Intake
+from hlsd.ingest.intake import Intake
+from hlsd.ingest.opening import HELD_UNITS, PICTURE_PATIENCE, SOUND_PATIENCE
 from hlsd.media import aac, flv, h264, nal
 from hlsd.media.codecs import read_video_record
 from hlsd.media.unit import AccessUnit, Kind, Tracks
@@ -31,6 +33,8 @@ class Collected:
     def __init__(self) -> None:
         self.calls: list[Tracks | AccessUnit | str] = []
         self.repairs: Counter[str] = Counter()
+        self.dropped: tuple[str, ...] = ()
+        self.remarks: list[str] = []
 
     def tracks(self, tracks: Tracks) -> None:
         self.calls.append(tracks)
@@ -46,6 +50,12 @@ class Collected:
 
     def repaired(self, kind: str) -> None:
         self.repairs[kind] += 1
+
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        self.dropped = codecs
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        self.remarks.append(" ".join([event, *(f"{name}={value}" for name, value in facts.items())]))
 
     def end(self, reason: str) -> None:
         raise AssertionError("the connection says goodbye, not the intake")
