@@ -43,6 +43,8 @@ class PublishRequest:
     user_agent: str = ""
     referer: str = ""
     """The page it was started from (RTMP pageUrl)."""
+    tell: Callable[[str], None] = lambda _: None
+    """Takes words for the publisher's eyes; the hub says them before it drops it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Intake:
     def __init__(self, publication: Publication, now: float, *, patience: float = 2.0) -> None:
         self._publication = publication
         self._timeline = Timeline(publication.origin, jump=self._jumped, repaired=publication.repaired)
-        self._remarks = Remarks(publication.remark)
+        self._remarks = Remarks(self._remark)
         self._opening: Opening | None = Opening(now, patience)  # None once it has begun
         self._closed = False
         self._tracks = Tracks()  # as announced
@@ -117,6 +117,9 @@ class Intake:
             if self._opening is not None and len(self._opening):
                 self._start(now)
         self._closed = True
+
+    def _remark(self, event: str, facts: dict[str, object]) -> None:
+        self._publication.remark(event, facts)
 
     def _bad_tag(self, error: MediaError, now: float) -> None:
         self._publication.repaired("bad_tag")

@@ -33,7 +33,7 @@ class Muxer(Protocol):
         ...
 
     def renew(self, tracks: Tracks, after: int) -> bool:
-        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks`, all else being the same.
+        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks`, all else alike.
 
         Where they stand in the initialisation section they cannot.
         """

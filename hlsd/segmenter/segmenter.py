@@ -40,6 +40,9 @@ QUIET = 3
 FIRST = 1.0
 """Seconds after which the first segment may end where a viewer waits for it and has parts to go on with."""
 
+AUTO_BYTES = 128 << 20
+"""Bytes of media that every stream may hold where `max_stream_bytes` follows the bit rate."""
+
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
 
@@ -63,7 +66,9 @@ class Segmenter:
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
-        self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
+        self._window = Window(
+            run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes or AUTO_BYTES
+        )
         self.live = Live(self._window)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything
@@ -165,6 +170,16 @@ class Segmenter:
                 delay["part"].observe(late)
             if cut.closes:
                 delay[self._kind].observe(late)
+
+    def allow(self, bitrate: float) -> None:
+        """Lets the window grow with what comes in, bits per second by the clock, where no setting says how far.
+
+        By the clock, not by the media's own time: a source whose time stands still must not fill the memory.
+        """
+        if not self._settings.max_stream_bytes:
+            window = self._window
+            span = 2 * max(window.duration(), self._settings.list * max(window.target_duration, self._settings.time))
+            window.max_bytes = max(window.max_bytes, round(2 * span * bitrate / 8))
 
     @property
     def _kind(self) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from hlsd.errors import UnsupportedCodec
 from hlsd.ingest.intake import Intake
-from hlsd.ingest.opening import HELD_UNITS, PICTURE_PATIENCE, SOUND_PATIENCE
+from hlsd.ingest.opening import HELD_UNITS
 from hlsd.media import aac, flv, h264, nal
 from hlsd.media.codecs import read_video_record
 from hlsd.media.unit import AccessUnit, Kind, Tracks
@@ -250,8 +250,9 @@ def test_late_video_joins_at_its_first_key_picture() -> None:
 def test_late_audio_joins_at_a_key_picture() -> None:
     """The discontinuity that it costs must begin with a picture."""
     tags = flv_tags(make_flv("h264", seconds=6, gop=30))
-    late = [tag for tag in tags if tag[0] != flv.AUDIO or tag[1] >= 3_100 or tag[2][1] == 0]
-    collected = take(late)
+    late = [tag for tag in tags if tag[0] != flv.AUDIO or tag[1] >= 4_600]
+    header = next(tag for tag in tags if tag[0] == flv.AUDIO)
+    collected = take(sorted([*late, (flv.AUDIO, 4_600, header[2])], key=lambda tag: tag[1]))
     first, second = collected.announced
     assert first.audio is None
     assert second.audio is not None
@@ -385,13 +386,50 @@ def test_parameter_sets_in_tags_of_their_own_are_put_together() -> None:
         ([(8, 0, b"\xaf\x00\xf8\xe8\x50\x00")], "AAC object type 39"),
     ],
 )
-@pytest.mark.parametrize("with_video", [True, False])
-def test_codec_that_is_not_carried_is_refused(tags: list[Tag], name: str, with_video: bool) -> None:
-    """Also when the other track is fine: a picture without its sound helps nobody."""
-    good = flv_tags(make_flv("h264", audio=False, seconds=0.2)) if with_video and tags[0][0] == 8 else []
+@pytest.mark.parametrize("with_audio", [True, False])
+def test_codec_that_is_not_carried_is_refused(tags: list[Tag], name: str, with_audio: bool) -> None:
+    """A picture that is not carried at once, whatever else there is; sound once no picture has come with it."""
+    good = flv_tags(make_flv(None, seconds=0.2)) if with_audio and tags[0][0] == 9 else []
+    intake = Intake(Collected(), 0.0)
     with pytest.raises(UnsupportedCodec) as caught:
-        take(good + tags)
+        for kind, time, body in good + tags:
+            intake.tag(kind, time, body, 0.0, 0.0)
+        assert tags[0][0] == flv.AUDIO
+        intake.tick(1.9)
+        intake.tick(2.0)
     assert caught.value.codec == name
+
+
+@pytest.mark.parametrize(
+    ("sound", "name"),
+    [
+        (b"\x7e\xd5\xd5", "G.711 A-law"),
+        (b"\x2f\x00", "MP3"),
+        (b"\x90OpusOpusHead", "Opus"),
+        (b"\xaf\x00\xf8\xe8\x50\x00", "AAC object type 39"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_sound_that_is_not_carried_costs_only_the_sound(sound: bytes, name: str, first: bool) -> None:
+    """A camera with G.711 has a picture; it is shown, at once, and what is left out is said."""
+    tags = flv_tags(make_flv("h264", audio=False, seconds=0.5))
+    tags.insert(0 if first else 4, (flv.AUDIO, 0, sound))
+    collected = take(tags, close=False)
+    assert [tracks.audio for tracks in collected.announced] == [None]
+    assert len(collected.of(Kind.VIDEO)) == 15
+    assert collected.dropped == (name,)
+    assert not collected.repairs
+
+
+def test_sound_that_turns_out_to_be_carried_is_no_longer_left_out() -> None:
+    """A sender that changes its codec to AAC is heard from its next key picture on."""
+    tags = flv_tags(make_flv("h264", seconds=2, gop=15))
+    mixed = [(8, time, b"\x7e\xd5") if kind == 8 and time < 1_000 else (kind, time, body) for kind, time, body in tags]
+    header = next(tag for tag in tags if tag[0] == flv.AUDIO)
+    at = next(n for n, tag in enumerate(mixed) if tag[1] >= 1_000)
+    collected = take([*mixed[:at], (8, 1_000, header[2]), *mixed[at:]])
+    assert [tracks.audio is None for tracks in collected.announced] == [True, False]
+    assert collected.dropped == ()
 
 
 def test_unknown_codec_beside_a_good_track_of_its_kind_is_dropped() -> None:
