@@ -264,7 +264,16 @@ def merge(current: tuple[bytes, ...], found: tuple[bytes, ...]) -> tuple[bytes, 
     The newest stand first, for they are what the picture they came with refers to; the oldest go where an encoder
     numbers them anew at each IDR picture, or they would fill the record.
     """
-    return nal.merge(current, found, slot, {SPS: MERGED_SPS, PPS: MERGED_PPS})
+    merged = nal.merge(current, found, slot, {SPS: MERGED_SPS, PPS: MERGED_PPS})
+    sequences = {slot(unit)[1] for unit in merged if unit[0] & 0x1F == SPS}
+    return tuple(unit for unit in merged if unit[0] & 0x1F != PPS or _sequence_of(unit) in sequences)
+
+
+def _sequence_of(unit: bytes) -> int:
+    """The id of the SPS that a PPS refers to (§7.3.2.2)."""
+    bits = BitReader(unescape(unit[1:64]))
+    _identifier(bits, 255)
+    return _identifier(bits, 31)
 
 
 def alike(one: bytes, other: bytes) -> bool:

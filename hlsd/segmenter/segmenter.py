@@ -255,8 +255,9 @@ class Segmenter:
         else:
             # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05). A source
             # that changes at each key picture has nothing else to show, so for a while only.
-            stub = self._window.open.duration if self._window.open is not None else 0
-            self._stubs += max(stub, 1)
+            stub = self._limits.part_target  # about as much as no part has been made of yet
+            stub += self._window.open.duration if self._window.open is not None else 0
+            self._stubs += stub
             self._longest_stub = max(self._longest_stub, stub)
             self._cutter = self._writer = None
             self._window.discard_open()
