@@ -13,7 +13,8 @@ def renumbered(seconds: float, *, cycle: int = 32, gop: int = 30, fps: int = 30)
     sets: tuple[bytes, ...] = ()
     tags: list[tuple[int, int, bytes]] = []
     group = -1
-    for kind, time, body in film:
+    for kind, time, sent in film:
+        body = sent
         packet = flv.decode_video(body) if kind == flv.VIDEO else None
         if packet is not None and packet.packet == flv.CONFIG:
             sets = h264.read_record(packet.body)[0].parameter_sets

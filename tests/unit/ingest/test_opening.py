@@ -16,7 +16,7 @@ METADATA = flv.metadata({"videocodecid": 7.0, "audiocodecid": 10.0})
 
 
 def from_a_camera(late: float, *, header: bool = True, metadata: bool = False, seconds: float = 16.0) -> list[Tag]:
-    """Sound from the start, the picture `late` seconds later, as `ffmpeg -c copy` sends it from amid a group of them."""
+    """Sound from the start, the picture `late` seconds later, as `ffmpeg -c copy` sends it from amid a group."""
     film = [tag for tag in flv_tags(make_flv("h264", seconds=seconds, fps=10, gop=10)) if tag[0] != flv.SCRIPT]
     first = next(body for kind, _, body in film if kind == flv.VIDEO)
     tags = [tag for tag in film if tag[0] == flv.AUDIO or (tag[1] >= late * 1000 and tag[2][1] == 1)]
@@ -96,7 +96,7 @@ def test_sound_that_is_not_carried_waits_for_its_announced_picture() -> None:
     intake.tag(18, 0, METADATA, 0.0, 0.0)
     intake.tag(8, 0, b"\x7e\xd5\xd5", 0.0, 0.0)
     intake.tick(PICTURE_PATIENCE - 0.1)
-    with pytest.raises(UnsupportedCodec, match="G.711 A-law"):
+    with pytest.raises(UnsupportedCodec, match=r"G\.711 A-law"):
         intake.tick(PICTURE_PATIENCE)
 
 

@@ -21,7 +21,8 @@ Codec = Literal["h264", "h265"]
 def film(codec: Codec, *, audio: bool = True) -> list[Tag]:
     """Two seconds in pictures of four slices, the last three of them made up."""
     tags: list[Tag] = []
-    for kind, time, body in flv_tags(make_flv(codec, seconds=2, gop=15, audio=audio)):
+    for kind, time, sent in flv_tags(make_flv(codec, seconds=2, gop=15, audio=audio)):
+        body = sent
         packet = flv.decode_video(body) if kind == flv.VIDEO else None
         if packet is not None and packet.packet == flv.FRAMES:
             units = nal.split(packet.body, 4)
@@ -33,7 +34,7 @@ def film(codec: Codec, *, audio: bool = True) -> list[Tag]:
 
 
 def taken_apart(tags: list[Tag], *, drift: int = 0, extras: bool = False) -> list[Tag]:
-    """Each NAL unit in a tag of its own, `drift` ms later than the one before; `extras`: delimiters and sets as well."""
+    """Each NAL unit in a tag of its own, `drift` ms later than the one before; `extras`: delimiters and sets too."""
     out: list[Tag] = []
     sets: tuple[bytes, ...] = ()
     for kind, time, body in tags:
@@ -148,7 +149,9 @@ def test_a_stray_picture_of_another_codec_is_a_bad_tag(wrong: Codec) -> None:
     """It was taken for a change of codec, and the picture stayed away until a sequence header came."""
     right: Codec = "h265" if wrong == "h264" else "h264"
     tags = film(right, audio=False)
-    stray = next(tag for tag in film(wrong, audio=False) if tag[0] == 9 and (p := flv.decode_video(tag[2])) and p.packet)
+    stray = next(
+        tag for tag in film(wrong, audio=False) if tag[0] == 9 and (p := flv.decode_video(tag[2])) and p.packet
+    )
     at = len(tags) // 2
     collected = take([*tags[:at], (9, tags[at][1], stray[2]), *tags[at:]])
     assert shown(collected) == shown(take(tags))
@@ -178,14 +181,14 @@ def test_a_codec_that_changes_in_band_is_a_change() -> None:
 def test_recovery_points_alone_open_a_stream(before: str, flagged: bool) -> None:
     """Intra refresh has no IDR picture; the message need not be the first, nor the tag be marked as a key frame."""
     config = next(tag for tag in film("h264", audio=False) if tag[0] == 9)
-    point = [*([bytes.fromhex(before)] if before else []), bytes.fromhex("0601020001" "060180")]
+    point = [*([bytes.fromhex(before)] if before else []), bytes.fromhex("0601020001060180")]
     tags = [config]
     for n in range(12):
         units = [*(point if n % 4 == 2 else [bytes.fromhex("06010180")]), bytes.fromhex("419a01")]
         tags.append((9, n * 40, flv.video_frame("h264", flagged and n % 4 == 2, 0, nal.join(units))))
-    units = take(tags).of(Kind.VIDEO)
-    assert [unit.key for unit in units] == [n % 4 == 2 for n in range(2, 12)]
-    assert not any(unit.clean for unit in units)
+    shown = take(tags).of(Kind.VIDEO)
+    assert [unit.key for unit in shown] == [n % 4 == 2 for n in range(2, 12)]
+    assert not any(unit.clean for unit in shown)
 
 
 def test_first_slices_are_told_apart() -> None:

@@ -11,7 +11,7 @@ from hlsd.media import aac, flv, h264, h265, nal
 from hlsd.media.codecs import with_parameter_sets
 from hlsd.media.unit import Kind, Tracks, VideoTrack
 from hlsd.segmenter.segmenter import Segmenter
-from tests.support.collected import Collected, take
+from tests.support.collected import Collected, Tag, take
 from tests.support.flvmedia import flv_tags, make_flv
 from tests.support.playlistcheck import parse_media
 from tests.support.renumbered import renumbered, with_id
@@ -52,7 +52,7 @@ def listed(target: Segmenter) -> list[bytes]:
 
 def pictures(body: bytes) -> int:
     """How many a decoder shows, none of them damaged."""
-    with av.open(io.BytesIO(body)) as container:
+    with av.open(io.BytesIO(body), "r") as container:
         return sum(not frame.is_corrupt for frame in container.decode(video=0))
 
 
@@ -134,10 +134,8 @@ def test_newer_sets_stand_first_and_the_oldest_go() -> None:
 
 def test_another_size_under_another_id_is_another_track() -> None:
     """The size of the first set was told for ever."""
-    small, large = (
-        h264.read_record(next(body[5:] for kind, _, body in flv_tags(make_flv(audio=False, seconds=0.2, size=size)) if kind == 9))[0]
-        for size in ((320, 180), (640, 352))
-    )  # fmt: skip
+    films = [flv_tags(make_flv(audio=False, seconds=0.2, size=size)) for size in ((320, 180), (640, 352))]
+    small, large = (h264.read_record(next(tag[2][5:] for tag in film if tag[0] == 9))[0] for film in films)
     renewed = with_parameter_sets("h264", small, tuple(with_id(unit, 1) for unit in large.parameter_sets))
     assert (renewed.width, renewed.height) == (640, 352)
     assert not renewed.decodes_as(small)
@@ -155,13 +153,13 @@ def test_another_size_under_another_id_is_another_track() -> None:
     ],
 )
 def test_an_aac_configuration_in_other_bytes_is_the_same_track(one: str, other: str, alike: bool) -> None:
-    """ffmpeg writes five bytes where a camera writes two."""
+    """Ffmpeg writes five bytes where a camera writes two."""
     first, second = (aac.read_record(bytes.fromhex(record)) for record in (one, other))
     assert first.decodes_as(second) is alike
     assert second.decodes_as(first) is alike
     film = flv_tags(make_flv("h264", seconds=2, gop=15))
     records = [bytes.fromhex(one), bytes.fromhex(other)]
-    tags = []
+    tags: list[Tag] = []
     for kind, time, body in film:
         if kind == flv.AUDIO and body[1] == 0:
             continue
@@ -178,7 +176,8 @@ def test_sei_and_delimiters_beside_the_sets_change_nothing() -> None:
     tags = flv_tags(make_flv("h264", seconds=2, gop=10))
     sets = h264.read_record(next(body[5:] for kind, _, body in tags if kind == 9))[0].parameter_sets
     changed = []
-    for n, (kind, time, body) in enumerate(tags):
+    for n, (kind, time, sent) in enumerate(tags):
+        body = sent
         if kind == flv.VIDEO and body[:2] == b"\x17\x01":
             units = [b"\x09\xf0", *sets, b"\x06\x05\x02" + bytes([n % 200 + 1, 7, 0x80]), *nal.split(body[5:], 4)]
             body = body[:5] + nal.join(units)
