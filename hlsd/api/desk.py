@@ -156,6 +156,7 @@ class Desk:
             audio=models.Audio(codec=audio.codec_string, sample_rate=audio.sample_rate, channels=audio.channels)
             if audio
             else None,
+            dropped=list(stream.dropped),
             bitrate=round(stream.stats.bitrate),
             inbytes=stream.stats.received_bytes,
             video_frames=stream.stats.video_frames,

@@ -42,6 +42,9 @@ QUIET = 3
 FIRST = 1.0
 """Seconds after which the first segment may end where a viewer waits for it and has parts to go on with."""
 
+AUTO_BYTES = 128 << 20
+"""Bytes of media that every stream may hold where `max_stream_bytes` follows the bit rate."""
+
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
 
@@ -78,7 +81,7 @@ class Segmenter:
             first_msn,
             ".ts",
             listed=settings.list,
-            max_bytes=settings.max_stream_bytes,
+            max_bytes=settings.max_stream_bytes or AUTO_BYTES,
             first_discontinuity=first_discontinuity,
         )
         self.live = Live(self._window)
@@ -107,6 +110,8 @@ class Segmenter:
         self._holes = Holes()
         self._alignment: Alignment | None = None
         self._low_latency = settings.low_latency
+        self._stubs = 0  # ticks of segments that were discarded before the first playlist
+        self._longest_stub = 0
         self._epoch: float | None = None
         self._segment_start = 0
         self._dated = False
@@ -121,9 +126,18 @@ class Segmenter:
         return self._window
 
     def tracks(self, tracks: Tracks) -> None:
-        """The tracks of what follows; a change is a discontinuity (TL04)."""
-        if tracks == self._tracks and self._cutter is not None:
-            return
+        """The tracks of what follows; a change is a discontinuity (TL04).
+
+        Not where the picture is the same but for its parameter sets, and these go in-band: an encoder may number them
+        anew at each IDR picture.
+        """
+        if self._cutter is not None and self._tracks is not None:
+            if tracks == self._tracks:
+                return
+            alike, writer = tracks.decodes_as(self._tracks), self._writer
+            if alike and writer is not None and writer.renew(tracks, self._cutter.newest_picture):
+                self._tracks = tracks
+                return
         self._let_go()
         self._break()
         self._tracks = tracks
@@ -200,6 +214,16 @@ class Segmenter:
             if cut.closes:
                 delay[self._kind].observe(late)
 
+    def allow(self, bitrate: float) -> None:
+        """Lets the window grow with what comes in, bits per second by the clock, where no setting says how far.
+
+        By the clock, not by the media's own time: a source whose time stands still must not fill the memory.
+        """
+        if not self._settings.max_stream_bytes:
+            window = self._window
+            span = 2 * max(window.duration(), self._settings.list * max(window.target_duration, self._settings.time))
+            window.max_bytes = max(window.max_bytes, round(2 * span * bitrate / 8))
+
     @property
     def _kind(self) -> str:
         """What kind of segments these are, in the figures."""
@@ -269,10 +293,15 @@ class Segmenter:
 
     def _break(self) -> None:
         """Ends one timeline in the middle of a publication."""
-        if self._window.target_duration:
+        if self._window.target_duration or self._stubs >= self._settings.time * TICKS:
             self._seam()
         else:
-            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
+            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05). A source
+            # that changes at each key picture has nothing else to show, so for a while only.
+            stub = self._limits.part_target  # about as much as no part has been made of yet
+            stub += self._window.open.duration if self._window.open is not None else 0
+            self._stubs += stub
+            self._longest_stub = max(self._longest_stub, stub)
             self._cutter = self._writer = None
             self._window.discard_open()
 
@@ -388,7 +417,8 @@ class Segmenter:
         """Fixes target duration and promises on the first segments (TL05), before anybody was told of them."""
         settings, window = self._settings, self._window
         gop = self._cutter.longest_gop if self._cutter is not None else 0
-        longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
+        gop = min(max(gop, self._longest_stub), self._limits.segment_limit)
+        longest = max(gop, *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_target = round(settings.time * TICKS)
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
@@ -467,6 +497,10 @@ class _Writer:
             self._log.warning("part lost", reason=str(error))
             self.lost = True
             return b""
+
+    def renew(self, tracks: Tracks, after: int) -> bool:
+        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
+        return self._muxer.renew(tracks, after)
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""
