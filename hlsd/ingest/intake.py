@@ -224,6 +224,8 @@ class Intake:
                 self._configure_audio(record)
         if self._audio is None or not frame:
             return  # nothing to be heard, or not known how
+        if len(frame) > aac.LARGEST_FRAME:
+            raise MediaError("an AAC frame larger than ADTS can carry")
         self._audio_heard = True
         if not self._started:
             self._hold(_Held(_AUDIO, timestamp, 0, 0, frame, wall), now)

@@ -50,7 +50,10 @@ class AudioTrack:
     """An audio track: `record` is the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
 
     `sample_rate` in hertz and `frame_samples` (1024 or 960) are those of the AAC core, the clock of the frames:
-    a frame lasts `frame_samples / sample_rate` seconds, with SBR as without.
+    a frame lasts `frame_samples / sample_rate` seconds, with SBR as without. `layout` is the channelConfiguration, or
+    where no such number says where the `channels` loudspeakers stand, the bits of the program_config_element that does.
+    `ordinary`: rate, layout and length of the frames are among those that ADTS can name. MPEG-TS carries no others,
+    and Chromium plays no others in any container.
     """
 
     codec: Literal["aac"]
@@ -60,6 +63,8 @@ class AudioTrack:
     object_type: int
     codec_string: str
     frame_samples: int = 1024
+    layout: int = 0
+    ordinary: bool = True
 
 
 @dataclass(frozen=True, slots=True)

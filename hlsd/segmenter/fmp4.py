@@ -37,7 +37,8 @@ _TRUN_AUDIO: Final = 0x000001 | 0x000100 | 0x000200
 _TFHD_DEFAULT_BASE_IS_MOOF: Final = 0x020000
 _TFHD_DEFAULT_FLAGS: Final = 0x000020
 
-_LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+# How libavformat calls as many loudspeakers: it writes their number only; where they stand is in the `esds`.
+_LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 # Where a traf of ours holds its trun's data offset: traf header, tfhd, tfdt, then the trun's own header and count.
 _DATA_OFFSET: Final = 8 + 20 + 20 + 12 + 4
@@ -176,8 +177,9 @@ def _initialisation_section(tracks: Tracks) -> bytes:
                     assert tracks.audio is not None
                     # FLV's own rate and layout bits mean nothing for AAC; the mp4 muxer takes its timescale from here.
                     assert isinstance(stream, av.AudioStream)
+                    channels = tracks.audio.channels
                     stream.codec_context.sample_rate = tracks.audio.sample_rate
-                    stream.codec_context.layout = _LAYOUTS.get(tracks.audio.channels, "stereo")
+                    stream.codec_context.layout = _LAYOUTS.get(channels, f"{channels} channels")
                     stream.time_base = Fraction(1, tracks.audio.sample_rate)
             container.start_encoding()
             section = out.getvalue()

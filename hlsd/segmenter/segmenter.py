@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.errors import MediaError
-from hlsd.media.unit import TICKS, Kind
+from hlsd.media.aac import oddity
+from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.media.unit import AccessUnit, Tracks
+    from hlsd.media.unit import AccessUnit
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
@@ -81,6 +82,7 @@ class Segmenter:
         )
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
+        self._mute = False  # there is sound, and it is left out
         self._cutter: Cutter | None = None
         self._writer: _Writer | None = None
         self._init_uri: str | None = None
@@ -102,16 +104,34 @@ class Segmenter:
 
     def tracks(self, tracks: Tracks) -> None:
         """The tracks of what follows; a change is a discontinuity (TL04)."""
+        tracks = self._playable(tracks)
         if tracks == self._tracks and self._cutter is not None:
             return
         self._break()
         self._tracks = tracks
         self._start()
 
+    def _playable(self, tracks: Tracks) -> Tracks:
+        """Without sound that would cost a browser the picture: Chromium ends at what ADTS cannot name.
+
+        A stream of sound alone keeps it: others do play it, and there is nothing else to be saved.
+        """
+        audio = tracks.audio
+        self._mute = False
+        if audio is None or audio.ordinary or tracks.video is None or self._settings.any_sound:
+            return tracks
+        self._mute = True
+        self._log.warning(
+            "sound left out of HLS",
+            reason=f"Chromium cannot play AAC with {oddity(audio)}",
+            hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
+        )
+        return Tracks(tracks.video)
+
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
         cutter = self._cutter
-        if cutter is None:
+        if cutter is None or (self._mute and unit.kind is Kind.AUDIO):
             return
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:
