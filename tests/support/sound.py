@@ -44,7 +44,7 @@ def decode_frames(record: bytes, frames: tuple[bytes, ...]) -> Samples:
 
 def decode_file(file: bytes) -> Samples:
     """What the sound of a media file is, loudspeakers interleaved."""
-    with av.open(io.BytesIO(file)) as container:
+    with av.open(io.BytesIO(file), "r") as container:
         return _packed(list(container.decode(audio=0)))
 
 
