@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.ingest.asides import Asides
 from hlsd.ingest.timeline import Timeline
 from hlsd.media import aac, flv, h264, nal
 from hlsd.media.codecs import NORMALISE, VideoCodec, read_video_record, with_parameter_sets
@@ -65,6 +66,7 @@ class Intake:
         self._video_record = b""
         self._audio_record = b""
         self._parameter_sets: tuple[bytes, ...] = ()
+        self._asides = Asides()
         self._codec: VideoCodec | None = None
         self._length_size = 4
         self._normalise = NORMALISE["h264"]
@@ -119,8 +121,18 @@ class Intake:
         elif packet.packet == flv.FRAMES:
             self._video_seen = now
             self._take_picture(timestamp, packet, now, wall)
+        elif packet.packet == flv.METADATA:
+            self._asides.metadata(packet.body)
 
-    def _take_picture(self, timestamp: int, packet: flv.VideoPacket, now: float, wall: float) -> None:
+    def _look_aside(self, sample: bytes) -> None:
+        """Learns from a key picture what its configuration does not say."""
+        if (video := self._video) is not None:
+            self._video = None  # if it is refused, nothing usable was ever sent
+            self._video = self._asides.picture(video, sample)
+
+    def _take_picture(  # noqa: C901
+        self, timestamp: int, packet: flv.VideoPacket, now: float, wall: float
+    ) -> None:
         codec, _, claims_key, cts, body = packet
         if codec != self._codec:
             self._switch(codec)
@@ -133,6 +145,8 @@ class Intake:
         if claims_key and not key and codec == "h264" and h264.has_recovery_point(payload):
             key = True  # an encoder without IDR pictures says in this way where decoding may start
             flags |= nal.KEY
+        if key:
+            self._look_aside(payload)
         if not self._started:
             if self._admit(flags):
                 self._hold(_Held(_VIDEO, timestamp, cts, flags, payload, wall), now)

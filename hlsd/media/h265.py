@@ -13,8 +13,9 @@ from typing import NamedTuple
 from hlsd.errors import MediaError
 from hlsd.media import nal
 from hlsd.media.bits import BitReader, unescape
+from hlsd.media.h264 import read_colour
 from hlsd.media.nal import BLA, CLEAN, KEY, PARAMETERS, PICTURE, RASL, STRIP
-from hlsd.media.unit import VideoTrack
+from hlsd.media.unit import Colour, VideoTrack
 
 VPS = 32
 SPS = 33
@@ -61,6 +62,7 @@ class SequenceParameters(NamedTuple):
     width: int
     height: int
     frame_rate: Fraction | None
+    colour: Colour = Colour()
 
     @property
     def codec_string(self) -> str:
@@ -106,12 +108,16 @@ def parse_sps(unit: bytes) -> SequenceParameters:
     chroma_depth = bits.ue() + 8
     if luma_depth > 15 or chroma_depth > 15:
         raise MediaError("bit depth beyond 15")
+    frame_rate, colour = None, Colour()
     try:
-        frame_rate = _frame_rate(bits, sub_layers)
+        _skip_to_vui(bits, sub_layers)
+        if bits.flag():
+            colour = _colour(bits)
+            frame_rate = _timing(bits)
     except MediaError:
-        frame_rate = None  # the timing is a hint; the picture size stands
+        pass  # the timing is a hint; the picture size stands
     return SequenceParameters(
-        rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate
+        rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate, colour
     )
 
 
@@ -132,8 +138,8 @@ def _skip_profile_tier_level(bits: BitReader, sub_layers: int) -> None:
         bits.skip(88 * profile + 8 * level)
 
 
-def _frame_rate(bits: BitReader, sub_layers: int) -> Fraction | None:
-    """Reads on to the VUI timing (§E.2.1): a frame lasts vui_num_units_in_tick / vui_time_scale seconds."""
+def _skip_to_vui(bits: BitReader, sub_layers: int) -> None:
+    """Reads on to the VUI (§7.3.2.2.1)."""
     order_bits = bits.ue() + 4
     for _ in range(sub_layers if bits.flag() else 1):
         bits.ue()
@@ -154,18 +160,19 @@ def _frame_rate(bits: BitReader, sub_layers: int) -> Fraction | None:
         for _ in range(_bounded(bits.ue(), 32)):
             bits.skip(order_bits + 1)
     bits.skip(2)  # sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
-    return _timing(bits) if bits.flag() else None
 
 
-def _timing(bits: BitReader) -> Fraction | None:
+def _colour(bits: BitReader) -> Colour:
+    """The first part of the VUI (§E.2.1)."""
     if bits.flag() and bits.u(8) == 255:
         bits.skip(32)  # sar_width, sar_height
     if bits.flag():
         bits.skip(1)  # overscan_appropriate_flag
-    if bits.flag():
-        bits.skip(4)
-        if bits.flag():
-            bits.skip(24)
+    return read_colour(bits)
+
+
+def _timing(bits: BitReader) -> Fraction | None:
+    """The frame rate, from what follows in the VUI: a frame lasts vui_num_units_in_tick / vui_time_scale seconds."""
     if bits.flag():
         bits.ue()
         bits.ue()
@@ -261,6 +268,7 @@ def make_track(units: tuple[bytes, ...]) -> VideoTrack:
         height=parameters.height,
         codec_string=parameters.codec_string,
         frame_rate=parameters.frame_rate,
+        colour=parameters.colour,
     )
 
 

@@ -11,7 +11,7 @@ Payloads are normalised by ingest, so no output ever looks at RTMP's habits agai
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,40 @@ class Kind(enum.IntEnum):
     AUDIO = 1
 
 
+class Colour(NamedTuple):
+    """What the numbers of a picture mean, by the code points of ITU-T H.273; 2 is "unspecified"."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool = False
+
+    @property
+    def is_said(self) -> bool:
+        """Whether anything is specified."""
+        return self[:3] != (2, 2, 2)
+
+
+_UNSAID = Colour()
+
+
+class Aside(NamedTuple):
+    """What is said of a picture beside its parameter sets: in SEI messages, or by the sender.
+
+    `colour` is for where the parameter sets say nothing of it. `transfer` is what players prefer that know more than
+    what the parameter sets name (alternative transfer characteristics SEI), 0 if there is none. `mastering` (24 bytes)
+    and `light` (4 bytes) are as in the SEI messages and in `mdcv` and `clli`, empty if not known.
+    """
+
+    colour: Colour = _UNSAID
+    transfer: int = 0
+    mastering: bytes = b""
+    light: bytes = b""
+
+
+_NOTHING = Aside()
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
     """A video track as its parameter sets describe it.
@@ -33,7 +67,7 @@ class VideoTrack:
     `record` is the AVCDecoderConfigurationRecord or HEVCDecoderConfigurationRecord (14496-15) with 4-byte NAL
     lengths; `parameter_sets` are its NAL units in decoding order (VPS, SPS, PPS), without length or start code.
     `width` and `height` are the cropped picture in pixels. `frame_rate` is what the SPS timing says, frames per
-    second, or None.
+    second, or None. `colour` is what they say of it; `aside` what is said elsewhere, and makes no other track.
     """
 
     codec: Literal["h264", "h265"]
@@ -43,6 +77,19 @@ class VideoTrack:
     height: int
     codec_string: str
     frame_rate: Fraction | None = None
+    colour: Colour = _UNSAID
+    aside: Aside = field(default=_NOTHING, compare=False)
+
+    @property
+    def shown_colour(self) -> Colour:
+        """The colour by the parameter sets, or by whoever else says something."""
+        return self.colour if self.colour.is_said else self.aside.colour
+
+    @property
+    def video_range(self) -> Literal["SDR", "HLG", "PQ"]:
+        """As VIDEO-RANGE calls the transfer characteristics (HE05): 16 is PQ, 18 HLG."""
+        transfer = self.aside.transfer or self.shown_colour.transfer
+        return "PQ" if transfer == 16 else "HLG" if transfer == 18 else "SDR"
 
 
 @dataclass(frozen=True, slots=True)
