@@ -23,6 +23,7 @@ from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
+from hlsd.quantities import in_mib
 from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
@@ -263,8 +264,12 @@ class Server:
             asyncio.get_running_loop().call_soon(too_fat)
 
         def too_fat() -> None:
-            self._log.warning("publisher needs more memory than hls.max_stream_bytes", app=stream.app, name=stream.name)
-            self.hub.drop(stream, "limit")
+            window = self.hub.segmenter(stream).window
+            words = (
+                f"{in_mib(window.bytes)} are needed for the shortest playlist ({3 * window.target_duration} s) at "
+                f"{stream.stats.bitrate / 1e6:.1f} Mbit/s; hls.max_stream_bytes allows {in_mib(window.max_bytes)}"
+            )
+            self.hub.drop(stream, "limit", words)
 
         return Segmenter(
             hls,

@@ -99,8 +99,8 @@ class LimitsSettings(BaseModel):
     max_memory: Size = Field(
         2 * GIB,
         ge=16 * MIB,
-        description="Media in memory for all streams together, bytes. New publishers are refused while it is reached; "
-        "what is on air goes on within its own bound (hls.max_stream_bytes).",
+        description="Media in memory for all streams together, bytes. While it is reached, new publishers are refused "
+        "and old segments go early; if that is not enough, the publisher whose stream holds the most is let go.",
     )
 
 

@@ -130,6 +130,7 @@ class Audio(BaseModel):
     codec: str
     sample_rate: int = Field(description="Hz")
     channels: int
+    hls: bool = Field(description="Whether HLS has it: false where it is AAC that Chromium cannot play.")
 
 
 class Publisher(BaseModel):
@@ -156,6 +157,7 @@ class Stream(BaseModel):
     publisher: Publisher | None
     video: Video | None
     audio: Audio | None
+    dropped: list[str] = Field(description="Codecs of tracks that its publisher sends and that are left out.")
     bitrate: int = Field(description="Bits per second that come in, smoothed.")
     inbytes: int = Field(description="Bytes received from its publishers.")
     video_frames: int

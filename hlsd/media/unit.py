@@ -11,7 +11,7 @@ Payloads are normalised by ingest, so no output ever looks at RTMP's habits agai
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -91,6 +91,18 @@ class VideoTrack:
         transfer = self.aside.transfer or self.shown_colour.transfer
         return "PQ" if transfer == 16 else "HLG" if transfer == 18 else "SDR"
 
+    def decodes_as(self, other: VideoTrack) -> bool:
+        """Whether it is the same to a decoder but for its parameter sets, as with ids that rise at each key picture."""
+        same = replace(self, record=other.record, parameter_sets=other.parameter_sets, frame_rate=other.frame_rate)
+        return same == other and self._samples == other._samples
+
+    @property
+    def _samples(self) -> bytes:
+        """Chroma format and bit depths, where the record says them."""
+        if self.codec == "h265":
+            return self.record[16:19]
+        return self.record[-4:-1] if self.record[1] not in (66, 77, 88) else b""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
@@ -113,6 +125,12 @@ class AudioTrack:
     layout: int = 0
     ordinary: bool = True
 
+    def decodes_as(self, other: AudioTrack) -> bool:
+        """Whether it is the same to a decoder, written in other bytes: `12 10` is `12 10 56 e5 00`."""
+        if not (self.record[1] & 0x78 and other.record[1] & 0x78) and self.record != other.record:
+            return False  # channelConfiguration 0: the layout is in the rest
+        return replace(self, record=other.record) == other
+
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
@@ -120,6 +138,12 @@ class Tracks:
 
     video: VideoTrack | None = None
     audio: AudioTrack | None = None
+
+    def decodes_as(self, other: Tracks) -> bool:
+        """Whether both tracks are the same to a decoder but for the video's parameter sets."""
+        if self.audio != other.audio or self.video is None or other.video is None:
+            return False
+        return self.video.decodes_as(other.video)
 
 
 class AccessUnit(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
+from hlsd.errors import UnsupportedCodec
 from hlsd.events import Action, Bus, Event, new_id
 from hlsd.ingest.intake import Intake
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
@@ -124,7 +125,8 @@ class Pull:
     def sweep(self, now: float) -> None:
         """Once a second: lets the intake's time pass, cuts a try that brings nothing."""
         if self._intake is not None:
-            self._intake.tick(now)
+            with contextlib.suppress(UnsupportedCodec):  # its next tag will say so
+                self._intake.tick(now)
         if self._attempt is not None and now - self._heard > self.plan.no_data_timeout:
             self._cut("no_data")
 

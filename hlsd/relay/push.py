@@ -86,6 +86,7 @@ class Push:
         self._queue: deque[Tag] = deque()
         self._bytes = 0
         self._need_key = True
+        self._time = 0  # of the newest frame: a configuration that comes between frames is dated by it
         self._more = asyncio.Event()
         self._sequence = 0
         self._task: asyncio.Task[None] | None = None
@@ -93,15 +94,17 @@ class Push:
 
     # What the stream says.
 
-    def opening(self, tags: list[Tag]) -> None:
-        """What goes before the next key frame: metadata and configuration."""
-        self._drop()
+    def opening(self, tags: list[Tag], *, keep: bool = False) -> None:
+        """What goes before the next key frame: metadata and configuration. `keep`: what waits is still of use."""
+        if not keep:
+            self._drop()
         self._opening = tags
         if self.active:
-            self._add(tags)
+            self._add([tag._replace(time=self._time) for tag in tags])
 
     def put(self, tag: Tag) -> None:
         """The next frame."""
+        self._time = tag.time
         if tag.key and not self.active:
             self._drop(count=False)
         elif self._full(tag):
@@ -290,6 +293,7 @@ class Fan:
         self._ended = ended
         self._codec: VideoCodec = "h264"
         self._video = False
+        self._tracks: Tracks | None = None
         self._opening: list[Tag] = []
 
     def add(self, push: Push) -> None:
@@ -312,8 +316,10 @@ class Fan:
         if tracks.audio is not None:
             opening.append(Tag(flv.AUDIO, 0, flv.audio_config(tracks.audio.record), False))
         self._opening = opening
+        same = self._tracks is not None and tracks.decodes_as(self._tracks)
+        self._tracks = tracks
         for push in self.pushes:
-            push.opening(opening)
+            push.opening(opening, keep=same)
 
     def unit(self, unit: AccessUnit) -> None:
         """The next frame."""

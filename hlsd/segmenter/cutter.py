@@ -100,6 +100,12 @@ class Cutter:
         held = sum(len(unit.payload) for unit in self._held if unit is not None)
         return held + sum(len(sample.unit.payload) for sample in (*self._video, *self._audio))
 
+    @property
+    def newest_picture(self) -> int:
+        """Decode time of the last picture taken, ticks; -1 before the first."""
+        held = self._held[Kind.VIDEO]
+        return held.dts if held is not None else -1
+
     def push(self, unit: AccessUnit) -> list[Cut]:
         """Takes the next access unit; returns the parts that it closed, usually none, at most two."""
         kind = unit.kind

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.media.unit import AccessUnit
+    from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
@@ -40,6 +40,9 @@ QUIET = 3
 
 FIRST = 1.0
 """Seconds after which the first segment may end where a viewer waits for it and has parts to go on with."""
+
+AUTO_BYTES = 128 << 20
+"""Bytes of media that every stream may hold where `max_stream_bytes` follows the bit rate."""
 
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
@@ -64,7 +67,9 @@ class Segmenter:
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
-        self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
+        self._window = Window(
+            run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes or AUTO_BYTES
+        )
         self.live = Live(self._window)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything
@@ -82,13 +87,15 @@ class Segmenter:
         )
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
-        self._mute = False  # there is sound, and it is left out
+        self._muted: AudioTrack | None = None  # there is sound, and it is left out
         self._cutter: Cutter | None = None
         self._writer: _Writer | None = None
         self._init_uri: str | None = None
         self._inits = 0
         self._discontinuity = False
         self._needs_key = False
+        self._stubs = 0  # ticks of segments that were discarded before the first playlist
+        self._longest_stub = 0
         self._epoch: float | None = None
         self._segment_start = 0
         self._dated = False
@@ -103,10 +110,19 @@ class Segmenter:
         return self._window
 
     def tracks(self, tracks: Tracks) -> None:
-        """The tracks of what follows; a change is a discontinuity (TL04)."""
+        """The tracks of what follows; a change is a discontinuity (TL04).
+
+        Not where the picture is the same but for its parameter sets, and these go in-band: an encoder may number them
+        anew at each IDR picture.
+        """
         tracks = self._playable(tracks)
-        if tracks == self._tracks and self._cutter is not None:
-            return
+        if self._cutter is not None and self._tracks is not None:
+            if tracks == self._tracks:
+                return
+            alike, writer = tracks.decodes_as(self._tracks), self._writer
+            if alike and writer is not None and writer.renew(tracks, self._cutter.newest_picture):
+                self._tracks = tracks
+                return
         self._break()
         self._tracks = tracks
         self._start()
@@ -117,21 +133,27 @@ class Segmenter:
         A stream of sound alone keeps it: others do play it, and there is nothing else to be saved.
         """
         audio = tracks.audio
-        self._mute = False
         if audio is None or audio.ordinary or tracks.video is None or self._settings.any_sound:
+            self._muted = None
             return tracks
-        self._mute = True
-        self._log.warning(
-            "sound left out of HLS",
-            reason=f"Chromium cannot play AAC with {oddity(audio)}",
-            hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
-        )
+        if audio != self._muted:
+            self._muted = audio
+            self._log.warning(
+                "sound left out of HLS",
+                reason=f"Chromium cannot play AAC with {oddity(audio)}",
+                hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
+            )
         return Tracks(tracks.video)
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        return self._muted is not None
 
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
         cutter = self._cutter
-        if cutter is None or (self._mute and unit.kind is Kind.AUDIO):
+        if cutter is None or (self._muted is not None and unit.kind is Kind.AUDIO):
             return
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:
@@ -174,6 +196,16 @@ class Segmenter:
                 delay["part"].observe(late)
             if cut.closes:
                 delay[self._kind].observe(late)
+
+    def allow(self, bitrate: float) -> None:
+        """Lets the window grow with what comes in, bits per second by the clock, where no setting says how far.
+
+        By the clock, not by the media's own time: a source whose time stands still must not fill the memory.
+        """
+        if not self._settings.max_stream_bytes:
+            window = self._window
+            span = 2 * max(window.duration(), self._settings.list * max(window.target_duration, self._settings.time))
+            window.max_bytes = max(window.max_bytes, round(2 * span * bitrate / 8))
 
     @property
     def _kind(self) -> str:
@@ -244,10 +276,15 @@ class Segmenter:
 
     def _break(self) -> None:
         """Ends one timeline in the middle of a publication."""
-        if self._window.target_duration:
+        if self._window.target_duration or self._stubs >= self._settings.time * TICKS:
             self._seam()
         else:
-            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
+            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05). A source
+            # that changes at each key picture has nothing else to show, so for a while only.
+            stub = self._limits.part_target  # about as much as no part has been made of yet
+            stub += self._window.open.duration if self._window.open is not None else 0
+            self._stubs += stub
+            self._longest_stub = max(self._longest_stub, stub)
             self._cutter = self._writer = None
             self._window.discard_open()
 
@@ -353,7 +390,8 @@ class Segmenter:
         """Fixes target duration and promises on the first segments (TL05), before anybody was told of them."""
         settings, window = self._settings, self._window
         gop = self._cutter.longest_gop if self._cutter is not None else 0
-        longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
+        gop = min(max(gop, self._longest_stub), self._limits.segment_limit)
+        longest = max(gop, *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_target = round(settings.time * TICKS)
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
@@ -418,6 +456,10 @@ class _Writer:
             self._log.warning("part lost", reason=str(error))
             self.lost = True
             return b""
+
+    def renew(self, tracks: Tracks, after: int) -> bool:
+        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
+        return self._muxer.renew(tracks, after)
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""

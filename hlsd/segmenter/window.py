@@ -108,7 +108,8 @@ class Window:
         self.ended = False
         self._next_msn = first_msn
         self._listed = listed
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """How much media may be held, bytes."""
         self._named: dict[str, Segment | Part] = {}
         self._hint = ""
 
@@ -214,7 +215,7 @@ class Window:
 
     def over_budget(self) -> bool:
         """Whether even the shortest legal window needs more bytes than allowed."""
-        return self.bytes > self._max_bytes
+        return self.bytes > self.max_bytes
 
     def duration(self) -> float:
         """Of the listed finished segments, seconds."""
@@ -245,9 +246,18 @@ class Window:
         while self.removed and kept - self.removed[0].duration >= longest + self.removed[0].duration:
             kept -= self.removed[0].duration
             self._drop(self.removed.pop(0))
-        while self.bytes > self._max_bytes:
-            # Memory runs out: what is no longer listed goes first, the newest of it last (MP12), then the list
-            # shrinks down to its floor.
+        if self.bytes > self.max_bytes:
+            self.shrink(self.max_bytes)
+        self._drop_unused_inits()
+
+    def shrink(self, to: int) -> None:
+        """Memory runs out: lets go of what may go until `to` bytes are left.
+
+        What is no longer listed goes first, the newest of it last (MP12), then the list shrinks down to its floor.
+        """
+        listed = sum(segment.duration for segment in self.segments)
+        floor = 3 * self.target_duration * TICKS
+        while self.bytes > to:
             shrinks = len(self.segments) > 1 and listed - self.segments[0].duration >= floor
             if self.removed and (len(self.removed) > 1 or not shrinks):
                 self._drop(self.removed.pop(0))
@@ -255,7 +265,6 @@ class Window:
                 listed -= self._remove_head()
             else:
                 break
-        self._drop_unused_inits()
 
     def _remove_head(self) -> int:
         """Takes the oldest segment off the list; returns its duration."""

@@ -316,6 +316,8 @@ export class LivePlayer extends EventTarget {
       this.take++;
       this.detach();
       this.set("unsupported", "codec");
+    } else if (data.details === Hls.ErrorDetails.BUFFER_APPEND_ERROR && /does not exist/.test(data.error?.message ?? "")) {
+      this.retry("media error"); // a track has joined, for which only a new start makes a SourceBuffer
     } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.mediaFaults++ < 2) {
       this.hls.recoverMediaError();
       this.kick();
