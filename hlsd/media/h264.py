@@ -43,6 +43,8 @@ _CLASSES = bytes(_TYPES.get(header & 0x1F, 0) for header in range(256))
 # §7.3.2.1.1: the profiles whose SPS says more of chroma and scaling.
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
+_WHOLE_SLICES = (1, 5)
+
 _SIZE_LIMIT = 16_384
 
 MERGED_SPS, MERGED_PPS = 8, 32
@@ -324,6 +326,8 @@ def begins_picture(sample: bytes) -> bool:
 
     Data partitions B and C (§7.3.2.9) always go on with one.
     """
+    if sample[4] & 0x1F in _WHOLE_SLICES and len(sample) > 5:  # as most samples begin: this is asked for every picture
+        return sample[5] >= 0x80
     at = nal.first_slice(sample, _CLASSES)
     return sample[at] & 0x1F not in (3, 4) and (at + 1 >= len(sample) or sample[at + 1] >= 0x80)
 
