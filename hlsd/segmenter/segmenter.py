@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.media.unit import AccessUnit
+    from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
@@ -82,7 +82,7 @@ class Segmenter:
         )
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
-        self._mute = False  # there is sound, and it is left out
+        self._muted: AudioTrack | None = None  # there is sound, and it is left out
         self._cutter: Cutter | None = None
         self._writer: _Writer | None = None
         self._init_uri: str | None = None
@@ -117,21 +117,27 @@ class Segmenter:
         A stream of sound alone keeps it: others do play it, and there is nothing else to be saved.
         """
         audio = tracks.audio
-        self._mute = False
         if audio is None or audio.ordinary or tracks.video is None or self._settings.any_sound:
+            self._muted = None
             return tracks
-        self._mute = True
-        self._log.warning(
-            "sound left out of HLS",
-            reason=f"Chromium cannot play AAC with {oddity(audio)}",
-            hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
-        )
+        if audio != self._muted:
+            self._muted = audio
+            self._log.warning(
+                "sound left out of HLS",
+                reason=f"Chromium cannot play AAC with {oddity(audio)}",
+                hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
+            )
         return Tracks(tracks.video)
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        return self._muted is not None
 
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
         cutter = self._cutter
-        if cutter is None or (self._mute and unit.kind is Kind.AUDIO):
+        if cutter is None or (self._muted is not None and unit.kind is Kind.AUDIO):
             return
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:

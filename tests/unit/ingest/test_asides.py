@@ -111,8 +111,11 @@ def test_dolby_vision_profile_5_is_refused_by_name() -> None:
     """Its base layer is in a colour space of its own: green and purple everywhere but on Dolby's decoders."""
     collected = Collected()
     intake = Intake(collected, 0.0)
-    header, picture, *_ = dolby(0, full_range=True)
-    intake.tag(*header, 0.0, 1e9)
+
+    def send() -> None:
+        for tag in dolby(0, full_range=True):
+            intake.tag(*tag, 0.0, 1e9)
+
     with pytest.raises(UnsupportedCodec, match="Dolby Vision profile 5"):
-        intake.tag(*picture, 0.0, 1e9)
+        send()
     assert collected.calls == []
