@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
@@ -90,14 +93,17 @@ def test_sound_that_ends_chromium_is_left_out_beside_a_picture(record: bytes, wh
     with capture_logs() as logs:
         target = segmenter(container=container)
         feed(target, media, Tracks(VIDEO, track))
+        target.tracks(Tracks(replace(VIDEO, frame_rate=Fraction(30)), track))  # another picture, and still that sound
     told = [entry for entry in logs if entry["event"] == "sound left out of HLS"]
     assert [(entry["log_level"], what in entry["reason"]) for entry in told] == [("warning", True)]
+    muted = [target.muted]
     assert (".ts" if container == "auto" else ".m4s") in text(target.live)
     multivariant = target.live.multivariant("v")
     assert multivariant is not None
     assert b'CODECS="avc1.42c00d"' in multivariant
     target.tracks(Tracks(VIDEO, aac.read_record(b"\x11\x90")))
-    feed(target, interleaved(video(30, 3.0, start=6 * TICKS), []), None)
+    assert [*muted, target.muted] == [True, False]
+    feed(target, video(30, 3.0, start=6 * TICKS), None)
     assert b"mp4a" in (target.live.multivariant("v") or b"")
 
 
