@@ -184,8 +184,9 @@ class Live:
         found = window.find(name)
         if found is None:
             return None
-        # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by its name.
-        content_type = "video/mp2t" if name.endswith(".ts") else self._content_type
+        # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by whether it needs a MAP.
+        mapped = found.init is not None if isinstance(found, Segment) else found.mapped
+        content_type = self._content_type if mapped else "video/mp2t"
         if isinstance(found, Segment):
             assert found.body is not None
             return Media(found.body, content_type, etag)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.errors import MediaError
-from hlsd.media.unit import TICKS, Kind
+from hlsd.media.aac import oddity
+from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.segmenter.alignment import Alignment
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.holes import Holes
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.media.unit import AccessUnit, Tracks
+    from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
@@ -101,6 +102,7 @@ class Segmenter:
         )
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
+        self._muted: AudioTrack | None = None  # there is sound, and it is left out
         self._cutter: Cutter | None = None
         self._writer: _Writer | None = None
         self._init_uri: str | None = None
@@ -131,6 +133,7 @@ class Segmenter:
         Not where the picture is the same but for its parameter sets, and these go in-band: an encoder may number them
         anew at each IDR picture.
         """
+        tracks = self._playable(tracks)
         if self._cutter is not None and self._tracks is not None:
             if tracks == self._tracks:
                 return
@@ -144,8 +147,33 @@ class Segmenter:
         self._start()
         self._align()
 
+    def _playable(self, tracks: Tracks) -> Tracks:
+        """Without sound that would cost a browser the picture: Chromium ends at what ADTS cannot name.
+
+        A stream of sound alone keeps it: others do play it, and there is nothing else to be saved.
+        """
+        audio = tracks.audio
+        if audio is None or audio.ordinary or tracks.video is None or self._settings.any_sound:
+            self._muted = None
+            return tracks
+        if audio != self._muted:
+            self._muted = audio
+            self._log.warning(
+                "sound left out of HLS",
+                reason=f"Chromium cannot play AAC with {oddity(audio)}",
+                hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
+            )
+        return Tracks(tracks.video)
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        return self._muted is not None
+
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
+        if self._cutter is None or (self._muted is not None and unit.kind is Kind.AUDIO):
+            return
         if self._alignment is None:
             self._take_unit(unit)
             return

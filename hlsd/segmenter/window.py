@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Part:
     """A partial segment: `duration` in ticks; `gap`: nothing to fetch. `body` is never altered once set.
 
-    `size` in bytes: of the body, or about what it will be while the body is put off (None).
+    `size` in bytes: of the body, or about what it will be while the body is put off (None). `mapped`: it needs the
+    initialisation section of its segment, so it is fMP4, whatever it is called.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Part:
     gap: bool
     body: bytes | memoryview | None
     size: int
+    mapped: bool = False
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class Window:
         self.max_bytes = max_bytes
         """How much media may be held, bytes."""
         self._named: dict[str, Segment | Part] = {}
+        self._hint = ""
 
     @property
     def media_sequence(self) -> int:
@@ -131,8 +134,12 @@ class Window:
 
     @property
     def hint(self) -> str:
-        """The URI of the next part, whichever segment it will belong to."""
-        return self._part_uri(self.next_part)
+        """The URI of the next part, whichever segment it will belong to, and whichever container.
+
+        "It MUST match the URI that will be subsequently added to the Playlist" (§4.4.5.3), and somebody may be waiting
+        for it since the last part: so a part that follows a change of container is called by the extension of before.
+        """
+        return self._hint or self._part_uri(self.next_part)
 
     def add_init(self, name: str, body: bytes) -> str:
         """Keeps an initialisation section; returns its URI."""
@@ -160,8 +167,10 @@ class Window:
         """Adds a part whose body comes later, by `fill`, and will have about `size` bytes; none at all is a gap."""
         segment = self.open
         assert segment is not None
-        part = Part(self.next_part, self._part_uri(self.next_part), duration, independent, not size, None, size)
+        mapped = segment.init is not None
+        part = Part(self.next_part, self.hint, duration, independent, not size, None, size, mapped)
         self.next_part += 1
+        self._hint = self._part_uri(self.next_part)
         segment.parts.append(part)
         segment.duration += duration
         segment.size += size
@@ -202,6 +211,7 @@ class Window:
     def discard_open(self) -> None:
         """Forgets the open segment, which nobody may have been told of; its number is used again."""
         segment, self.open = self.open, None
+        self._hint = ""
         if segment is not None:
             self.bytes -= segment.size
             self._next_msn = segment.msn
