@@ -66,6 +66,7 @@ class Hub:
     ) -> None:
         self.bus = bus or Bus()
         self._stats = stats or Stats()
+        self._faults = self._stats.faults
         self.over: Callable[[str, str], None] = lambda _app, _name: None
         """Told when a stream has ended, and when it was removed."""
         self.on_demand: OnDemand | None = None
@@ -129,17 +130,23 @@ class Hub:
             stream = self._create(request.app, request.name)
         publisher.received_before = stream.stats.received_bytes
         hold = stream.publish(request, now, self._left)
-        self._admitted(key, publisher, hold)
-        self._log.info(
-            "publish started",
-            app=request.app,
-            name=request.name,
-            ip=request.ip,
-            protocol=request.protocol,
-            agent=request.user_agent[:128],
-        )
+        try:
+            self._admitted(key, publisher, hold)
+            self._log.info(
+                "publish started",
+                app=request.app,
+                name=request.name,
+                ip=request.ip,
+                protocol=request.protocol,
+                agent=request.user_agent[:128],
+            )
+        except BaseException:
+            stream.release(now)  # whoever is told of the error holds no name
+            raise
+        guard = self._faults.guard("published")
         for tell in self.published:
-            tell(request, stream)
+            with guard:  # what it is told for is lost for this publication; the publisher is not
+                tell(request, stream)
         return hold
 
     # As delivery sees it.
@@ -205,27 +212,37 @@ class Hub:
     def sweep(self) -> None:
         """Once a second: measures, ends streams whose grace is over, removes those whose viewers had their time."""
         now = self._clock.monotonic()
+        guard = self._faults.guard("stream sweep")
         for key, stream in list(self._streams.items()):
-            stream.measure(now)
-            if stream.hold is not None:
-                stream.hold.listen(now)
-                self._update(self._publishers[key], stream, now)
-            waited = now - stream.state_since
-            if stream.state is State.GRACE and waited >= self._settings.grace:
-                self._finish(stream, now, "stream_end")
-                self._log.info("stream ended", app=stream.app, name=stream.name)
-            elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
-                del self._streams[key]
-                self._publishers.pop(key, None)
-                self._hls.pop(key).live.remove()
-                self.over(*key)
+            with guard:
+                self._look(key, stream, now)
         for ban in [ban for ban, until in self._bans.items() if until <= now]:
             del self._bans[ban]
         for entry in list(self._past):
             old, segmenter = entry
-            if now - old.state_since >= _kept(segmenter):
-                self._past.remove(entry)
-                self._forget(segmenter.live, (old.app, old.name))
+            with guard:
+                if now - old.state_since >= _kept(segmenter):
+                    self._past.remove(entry)
+                    self._forget(segmenter.live, (old.app, old.name))
+
+    def _look(self, key: tuple[str, str], stream: Stream, now: float) -> None:
+        """What is due of one stream."""
+        stream.measure(now)
+        if stream.hold is not None:
+            stream.hold.listen(now)
+            with self._faults.guard("updatePublish"):
+                self._update(self._publishers[key], stream, now)
+        waited = now - stream.state_since
+        if stream.state is State.GRACE and waited >= self._settings.grace:
+            self._finish(stream, now, "stream_end")
+            self._log.info("stream ended", app=stream.app, name=stream.name)
+        elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
+            del self._streams[key]
+            self._publishers.pop(key, None)
+            try:
+                self._hls.pop(key).live.remove()
+            finally:
+                self.over(*key)
 
     def drain(self) -> None:
         """Lets nobody publish any more and ends every stream, so that its viewers get the end of the playlist."""
@@ -336,7 +353,8 @@ class Hub:
 
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
         stream.finish(now)
-        self.over(stream.app, stream.name)
+        with self._faults.guard("stream end"):
+            self.over(stream.app, stream.name)
         if stream.id in self._started:
             self._started.remove(stream.id)
             publisher = self._publishers[stream.app, stream.name]
@@ -393,7 +411,7 @@ class Hub:
 
     def _create(self, app: str, name: str) -> Stream:
         key = (app, name)
-        stream = Stream(app, name, self._clock.wall())
+        stream = Stream(app, name, self._clock.wall(), self._faults)
         segmenter = self._segmenter_for(stream)
         stream.id = segmenter.window.run
         past = [old for earlier, old in self._past if (earlier.app, earlier.name) == key]
@@ -401,8 +419,10 @@ class Hub:
         stream.attach("hls", segmenter)
         self._streams[key] = stream
         self._hls[key] = segmenter
+        guard = self._faults.guard("stream begun")
         for begun in self._begun:
-            begun(stream)
+            with guard:  # that way out has no such stream; the others do
+                begun(stream)
         return stream
 
     def _retire(self, key: tuple[str, str], stream: Stream) -> None:
@@ -425,7 +445,8 @@ class Hub:
         if stream is not None:
             self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
             stream.release(self._clock.monotonic())
-            self._done(stream, reason)
+            with self._faults.guard("publisher gone"):
+                self._done(stream, reason)
 
     def drop(self, stream: Stream, reason: str) -> None:
         """Turns the stream's publisher away."""
@@ -437,8 +458,11 @@ class Hub:
             return
         self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
         stream.release(now)
-        hold.request.drop(reason)
-        self._done(stream, reason)
+        guard = self._faults.guard("publisher gone")
+        with guard:
+            hold.request.drop(reason)
+        with guard:
+            self._done(stream, reason)
 
     def _summary(self, stream: Stream) -> StreamSummary:
         tracks = stream.tracks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from hlsd.errors import HlsdError
 from hlsd.faults import Faults
@@ -63,7 +63,7 @@ def sweep(every: float, turn: Callable[[], object], name: str, faults: Faults) -
     return keep(run, name, faults)
 
 
-async def end(task: asyncio.Future[None] | None) -> None:
+async def end(task: asyncio.Future[Any] | None) -> None:
     """Cancels the task, if there is one, and waits until it is over; never raises for what it did."""
     if task is None:
         return

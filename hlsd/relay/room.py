@@ -8,7 +8,6 @@ one of its tables, and `stop` ends them all. Seconds, monotonic.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -17,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.events import Bus
+from hlsd.faults import Faults
 from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
@@ -29,6 +29,7 @@ from hlsd.relay.push import Fan, Push
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import Feed, pull_flv, pull_rtmp
 from hlsd.relay.template import Subject, looped
+from hlsd.upkeep import end, sweep
 
 if TYPE_CHECKING:
     from hlsd.relay.relays import Relays
@@ -94,8 +95,10 @@ class RelayRoom:
         figures: Callable[[str, str], Figures] | None = None,
         on_air: Callable[[], Iterable[Published]] = tuple,
         abandon: Callable[[str, str], None] = lambda _app, _name: None,
+        faults: Faults | None = None,
     ) -> None:
         self.settings = settings
+        self.faults = faults or Faults()
         self.admission = admission
         self.clock = clock
         self.bus = bus
@@ -137,21 +140,19 @@ class RelayRoom:
             self.relays.restore()
         self._open = True
         self._keep_static()
-        self._sweeping = asyncio.create_task(self._sweep(), name="relay sweep")
+        self._sweeping = sweep(SWEEP, self._sweep, "relay sweep", self.faults)
 
     async def stop(self, deadline: float) -> None:
         """Ends every relay."""
         self._open = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
-            self._sweeping = None
-        for pull in list(self.pulls.values()):
-            pull.stop("shutdown")
-        for push in list(self.pushes):
-            push.stop("shutdown")
-        await _ended(self._tasks.values(), deadline)
+        await end(self._sweeping)
+        self._sweeping = None
+        guard = self.faults.guard("relay stop")
+        for relay in self.running():
+            with guard:
+                relay.stop("shutdown")
+        with guard:
+            await _ended(self._tasks.values(), deadline)
         if self.relays is not None:
             self.relays.close()
 
@@ -278,22 +279,29 @@ class RelayRoom:
             self._refused[key] = self.clock.monotonic() + REFUSED_FOR
         if pull.plan.mode == "pull":
             # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
-            self._abandon(*key)
+            with self.faults.guard("relay end"):
+                self._abandon(*key)
         if not pull.ready.done():
             pull.ready.set_result(None)  # whoever waits looks for itself
-        if not task.cancelled() and task.exception() is not None:
-            self.log.error("relay failed", rule=pull.plan.name, exc_info=task.exception())
+        self._note(task)
         self.log.info(
             "relay ended", app=key[0], name=key[1], rule=pull.plan.name, reason=pull.over, bytes=pull.received_bytes
         )
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP)
-            now = self.clock.monotonic()
-            if self._refused:
-                self._refused = {key: until for key, until in self._refused.items() if until > now}
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """A relay's task has ended: it does so when it is told to, and handles all that may happen outside."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.faults.task("relay", error)
+
+    def _sweep(self) -> None:
+        now = self.clock.monotonic()
+        guard = self.faults.guard("relay sweep")
+        if self._refused:
+            self._refused = {key: until for key, until in self._refused.items() if until > now}
+        with guard:
             self._keep_static()
+        with guard:
             if self.pulls:
                 self._look(now)
 
@@ -304,13 +312,15 @@ class RelayRoom:
             if pull is not None:
                 watching = viewer.held or viewer.protocol != "hls"
                 pull.wanted = max(pull.wanted, now if watching else viewer.last)
+        guard = self.faults.guard("relay sweep")
         for pull in list(self.pulls.values()):
-            if pull.waiting:
-                pull.wanted = now
-            if pull.plan.mode == "pull" and now - pull.wanted >= pull.plan.idle_timeout:
-                pull.stop("idle")
-            else:
-                pull.sweep(now)
+            with guard:
+                if pull.waiting:
+                    pull.wanted = now
+                if pull.plan.mode == "pull" and now - pull.wanted >= pull.plan.idle_timeout:
+                    pull.stop("idle")
+                else:
+                    pull.sweep(now)
 
     # Pushes.
 
@@ -336,7 +346,7 @@ class RelayRoom:
                 del self.fans[key]
             stream.detach(OUTPUT)
 
-        fan = Fan(subject, ended)
+        fan = Fan(subject, ended, self.faults)
         self.fans[key] = fan
         stream.attach(OUTPUT, fan)
         return fan
@@ -363,8 +373,7 @@ class RelayRoom:
         fan = self.pushes.pop(push, None)
         if fan is not None:
             fan.remove(push)
-        if not task.cancelled() and task.exception() is not None:
-            self.log.error("relay push failed", rule=push.plan.name, exc_info=task.exception())
+        self._note(task)
 
     # How media is fetched.
 
