@@ -14,7 +14,7 @@ import secrets
 from collections import deque
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
@@ -169,7 +169,7 @@ class Server:
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
-        kept = (("stream sweep", self._sweep), ("session sweep", self._sweep_sessions))
+        kept = (("stream_sweep", self._sweep), ("session_sweep", self._sweep_sessions))
         self._sweeping = asyncio.gather(*[keep(work, name, self._faults) for name, work in kept])
 
     async def stop(self, deadline: float | None = None) -> None:
@@ -202,6 +202,14 @@ class Server:
         with guard:
             self._journal.close()
 
+    def stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody caught, as the loop's exception handler: a fault of ours like any other, unless a network's."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self._faults.task("callback", error)
+        else:
+            loop.default_exception_handler(context)
+
     def _refused(self, action: str, ident: str) -> None:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
         if action == Action.POST_PUBLISH:
@@ -229,7 +237,7 @@ class Server:
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        guard = self._faults.guard("stream sweep")
+        guard = self._faults.guard("stream_sweep")
         while True:
             due = loop.time() + SWEEP
             await asyncio.sleep(SWEEP)
@@ -326,6 +334,7 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     """
     log = structlog.get_logger()
     server = Server(settings)
+    asyncio.get_running_loop().set_exception_handler(server.stray)
     with StopSignals() as signals:
         await server.start()
         ports = {f"{name}_port": room.port for name, room in server.rooms.items()}

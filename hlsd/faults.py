@@ -29,7 +29,7 @@ class Faults:
         """By the part that a stream feeds, or that works for one."""
         self.tasks: Counter[str] = Counter()
         """By the sweep, task or callback that raised, or ended by itself."""
-        self.off: Counter[str] = Counter()
+        self.off: Counter[str] = Counter({"hls": 0, "flv": 0, "push": 0})
         """Outputs that stay off now because they failed too often, by name."""
         self._places: Counter[tuple[object, ...]] = Counter()
         self._log = structlog.get_logger()

@@ -212,7 +212,7 @@ class Hub:
     def sweep(self) -> None:
         """Once a second: measures, ends streams whose grace is over, removes those whose viewers had their time."""
         now = self._clock.monotonic()
-        guard = self._faults.guard("stream sweep")
+        guard = self._faults.guard("stream_sweep")
         for key, stream in list(self._streams.items()):
             with guard:
                 self._look(key, stream, now)
@@ -230,7 +230,7 @@ class Hub:
         stream.measure(now)
         if stream.hold is not None:
             stream.hold.listen(now)
-            with self._faults.guard("updatePublish"):
+            with self._faults.guard("update_publish"):
                 self._update(self._publishers[key], stream, now)
         waited = now - stream.state_since
         if stream.state is State.GRACE and waited >= self._settings.grace:
@@ -353,7 +353,7 @@ class Hub:
 
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
         stream.finish(now)
-        with self._faults.guard("stream end"):
+        with self._faults.guard("stream_end"):
             self.over(stream.app, stream.name)
         if stream.id in self._started:
             self._started.remove(stream.id)
@@ -419,7 +419,7 @@ class Hub:
         stream.attach("hls", segmenter)
         self._streams[key] = stream
         self._hls[key] = segmenter
-        guard = self._faults.guard("stream begun")
+        guard = self._faults.guard("stream_begun")
         for begun in self._begun:
             with guard:  # that way out has no such stream; the others do
                 begun(stream)
@@ -445,7 +445,7 @@ class Hub:
         if stream is not None:
             self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
             stream.release(self._clock.monotonic())
-            with self._faults.guard("publisher gone"):
+            with self._faults.guard("publisher_gone"):
                 self._done(stream, reason)
 
     def drop(self, stream: Stream, reason: str) -> None:
@@ -458,7 +458,7 @@ class Hub:
             return
         self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
         stream.release(now)
-        guard = self._faults.guard("publisher gone")
+        guard = self._faults.guard("publisher_gone")
         with guard:
             hold.request.drop(reason)
         with guard:

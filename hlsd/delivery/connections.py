@@ -68,7 +68,7 @@ class Connections:
     """The connections of viewers, HTTPS included."""
 
     def __init__(self, settings: HttpSettings, now: float, files: int, faults: Faults | None = None) -> None:
-        self._guard = (faults or Faults()).guard("http sweep")
+        self._guard = (faults or Faults()).guard("http_sweep")
         self._send_timeout = settings.send_timeout
         self._idle = settings.keep_alive
         self._per_ip = settings.max_connections_per_ip

@@ -139,7 +139,7 @@ class Holds:
     def __init__(self, bounds: Bounds, faults: Faults | None = None) -> None:
         self._bounds = bounds
         self.faults = faults or Faults()
-        self._guard = self.faults.guard("held requests")
+        self._guard = self.faults.guard("held_requests")
         self._streams: dict[Playable, _Stream] = {}
         self._due: deque[_Release] = deque()
         self.releasing = False

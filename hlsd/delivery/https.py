@@ -109,7 +109,7 @@ class HttpsServer:
         self._certificate = certificate
         self._listener = TlsListener(sock, context, settings.header_timeout, self)
         self.port = sock.getsockname()[1]
-        self._sweeping = sweep(SWEEP, self._sweep, "https sweep", self._faults)
+        self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
 
     async def stop(self, deadline: float = 5.0) -> None:
@@ -177,7 +177,7 @@ class HttpsServer:
         protocol.connection_made(transport)
 
     def _sweep(self) -> None:
-        guard = self._faults.guard("https sweep")
+        guard = self._faults.guard("https_sweep")
         with guard:
             self._date()
         with guard:

@@ -94,8 +94,8 @@ class HttpServer:
         await server.startup(sockets=[self._socket])
         self._server = server
         faults = hot.holds.faults
-        self._ticking = keep(server.main_loop, "http tick", faults, lambda: server.should_exit)
-        self._sweeping = keep(partial(self._sweep, hot), "http sweep", faults)
+        self._ticking = keep(server.main_loop, "http_tick", faults, lambda: server.should_exit)
+        self._sweeping = keep(partial(self._sweep, hot), "http_sweep", faults)
         self._log.info("http listening", bind=self._settings.bind, port=self.port)
 
     @property
@@ -149,7 +149,7 @@ class HttpServer:
 
     async def _sweep(self, hot: HotPath) -> None:
         turn = 0
-        guard = hot.holds.faults.guard("http sweep")
+        guard = hot.holds.faults.guard("http_sweep")
         while True:
             await asyncio.sleep(SWEEP)
             now = monotonic()

@@ -102,7 +102,7 @@ class Broadcasts:
 
     def sweep(self, now: float) -> None:
         """Once a second: viewers who do not read, streams that are over."""
-        guard = self.faults.guard("flv sweep")
+        guard = self.faults.guard("flv_sweep")
         for key, cast in list(self._casts.items()):
             with guard:
                 cast.sweep(now)
@@ -111,7 +111,7 @@ class Broadcasts:
 
     def end(self, reason: str) -> None:
         """Ends every viewer."""
-        guard = self.faults.guard("flv end")
+        guard = self.faults.guard("flv_end")
         for cast in list(self._casts.values()):
             with guard:
                 cast.dismiss(reason)

@@ -207,7 +207,7 @@ class Form:
         """A viewer who cannot be served goes."""
         self._faults.output("viewer", error)
         if viewer is not None:
-            with self._faults.guard("flv end"):
+            with self._faults.guard("flv_end"):
                 viewer.end("error:internal")
 
     def _make_file(self, number: int, data: bytes) -> None:
@@ -293,7 +293,7 @@ class Form:
 
     def end(self, reason: str) -> None:
         """Ends every viewer."""
-        guard = self._faults.guard("flv end")
+        guard = self._faults.guard("flv_end")
         for viewer in list(self.viewers):
             with guard:
                 viewer.end(reason)

@@ -31,7 +31,7 @@ class FlvRoom:
     async def start(self) -> None:
         """Begins to look after viewers."""
         broadcasts = self.broadcasts
-        self._sweeping = sweep(SWEEP, lambda: broadcasts.sweep(self._clock.monotonic()), "flv sweep", broadcasts.faults)
+        self._sweeping = sweep(SWEEP, lambda: broadcasts.sweep(self._clock.monotonic()), "flv_sweep", broadcasts.faults)
 
     async def stop(self, deadline: float) -> None:  # noqa: ARG002 - nothing here takes time
         """Ends every viewer."""

@@ -88,7 +88,7 @@ class Rounds:
                 for fd, _ in rest:
                     self._read(fd)
             except Exception as error:  # noqa: BLE001 - one connection's fault; the others are read all the same
-                self._faults.task("rtmp round", error)
+                self._faults.task("rtmp_round", error)
             else:
                 return
 

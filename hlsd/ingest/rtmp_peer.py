@@ -300,7 +300,7 @@ class RtmpPeer(asyncio.Protocol):
                 sink.close()
         except Exception:  # the publication must be ended whatever its last frames do
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
-        with self.room.faults.guard("end of a publication"):
+        with self.room.faults.guard("publication_end"):
             publication.end(reason)
 
     def leave(self, *, gently: bool = True) -> None:
@@ -308,7 +308,7 @@ class RtmpPeer(asyncio.Protocol):
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
-        with self.room.faults.guard("end of a connection"):
+        with self.room.faults.guard("connection_end"):
             self.player.stop("closed")
         self.flush()
         self.go_by = self.room.clock.monotonic() + LINGER
@@ -338,14 +338,14 @@ class RtmpPeer(asyncio.Protocol):
         self.log.warning(
             "rtmp connection failed", app=self.app, name=self.name, ip=self.ip, reason=type(error).__name__
         )
-        self.room.faults.task("rtmp connection", error)
+        self.room.faults.task("rtmp_connection", error)
         self._let_go("error:internal", "error:internal")
         if self.transport is not None:
             self.transport.abort()  # whatever else fails: an encoder that is not told sends into nothing for ever
 
     def _let_go(self, played: str, published: str) -> None:
         """Ends what runs on the connection; never raises, for the connection is to be closed behind it."""
-        guard = self.room.faults.guard("end of a connection")
+        guard = self.room.faults.guard("connection_end")
         with guard:
             self.player.stop(played)
         with guard:

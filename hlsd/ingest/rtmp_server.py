@@ -98,14 +98,14 @@ class RtmpServer:
         except ConfigError:
             await self.stop(0.0)
             raise
-        self._sweeper = sweep(_SWEEP, self._sweep, "rtmp sweep", self.faults)
+        self._sweeper = sweep(_SWEEP, self._sweep, "rtmp_sweep", self.faults)
         self.log.info("rtmp listening", bind=settings.bind, port=self.port, tls_port=self.tls_port)
 
     async def stop(self, deadline: float) -> None:
         """Closes the ports, tells the publishers and waits up to `deadline` seconds for them to go."""
         for server in self._servers:
             server.close()
-        guard = self.faults.guard("rtmp stop")
+        guard = self.faults.guard("rtmp_stop")
         for peer in list(self.connections):
             with guard:
                 peer.dismiss(SHUTDOWN, "shutdown", "the server is shutting down")
@@ -172,7 +172,7 @@ class RtmpServer:
             self.log.warning("too many rtmp connections", refused=self.refused_connections - self._told)
             self._told = self.refused_connections
         now = self.clock.monotonic()
-        guard = self.faults.guard("rtmp sweep")
+        guard = self.faults.guard("rtmp_sweep")
         for peer in list(self.connections):
             with guard:
                 peer.sweep(now)

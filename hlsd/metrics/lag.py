@@ -24,7 +24,7 @@ class LagMeter:
 
     def start(self) -> None:
         """Begins, in the running loop."""
-        self._task = keep(self._look, "loop lag", self.faults)
+        self._task = keep(self._look, "loop_lag", self.faults)
 
     async def stop(self) -> None:
         """Ends; safe to call twice."""

@@ -64,7 +64,7 @@ class MetricsRoom:
             server.lifespan = config.lifespan_class(config)
             await server.startup(sockets=[self._socket])
             self._server = server
-            self._ticking = keep(server.main_loop, "metrics tick", self._lag.faults, lambda: server.should_exit)
+            self._ticking = keep(server.main_loop, "metrics_tick", self._lag.faults, lambda: server.should_exit)
             self._log.info("metrics listening", bind=settings.bind, port=self.port)
         self._lag.start()
 

@@ -198,7 +198,7 @@ class Pull:
         """Lets the name go; whether the try had been good."""
         publication, intake = self._publication, self._intake
         self._publication = self._intake = None
-        guard = self._room.faults.guard("relay end")
+        guard = self._room.faults.guard("relay_end")
         if (
             publication is not None
         ):  # the name must be let go whatever went wrong before, and whatever its last frames do

@@ -369,7 +369,7 @@ class Fan:
         self._finish("stream_end")
 
     def _finish(self, reason: str) -> None:
-        guard = self._faults.guard("push end")
+        guard = self._faults.guard("push_end")
         for push in list(self.pushes):
             with guard:
                 push.finish(reason)

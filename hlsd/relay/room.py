@@ -140,14 +140,14 @@ class RelayRoom:
             self.relays.restore()
         self._open = True
         self._keep_static()
-        self._sweeping = sweep(SWEEP, self._sweep, "relay sweep", self.faults)
+        self._sweeping = sweep(SWEEP, self._sweep, "relay_sweep", self.faults)
 
     async def stop(self, deadline: float) -> None:
         """Ends every relay."""
         self._open = False
         await end(self._sweeping)
         self._sweeping = None
-        guard = self.faults.guard("relay stop")
+        guard = self.faults.guard("relay_stop")
         for relay in self.running():
             with guard:
                 relay.stop("shutdown")
@@ -279,7 +279,7 @@ class RelayRoom:
             self._refused[key] = self.clock.monotonic() + REFUSED_FOR
         if pull.plan.mode == "pull":
             # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
-            with self.faults.guard("relay end"):
+            with self.faults.guard("relay_end"):
                 self._abandon(*key)
         if not pull.ready.done():
             pull.ready.set_result(None)  # whoever waits looks for itself
@@ -296,7 +296,7 @@ class RelayRoom:
 
     def _sweep(self) -> None:
         now = self.clock.monotonic()
-        guard = self.faults.guard("relay sweep")
+        guard = self.faults.guard("relay_sweep")
         if self._refused:
             self._refused = {key: until for key, until in self._refused.items() if until > now}
         with guard:
@@ -312,7 +312,7 @@ class RelayRoom:
             if pull is not None:
                 watching = viewer.held or viewer.protocol != "hls"
                 pull.wanted = max(pull.wanted, now if watching else viewer.last)
-        guard = self.faults.guard("relay sweep")
+        guard = self.faults.guard("relay_sweep")
         for pull in list(self.pulls.values()):
             with guard:
                 if pull.waiting:

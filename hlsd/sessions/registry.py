@@ -312,7 +312,7 @@ class Registry:
             self.close(mine, reason, ban=ban)
         finally:
             if mine.drop is not None:
-                with self.stats.faults.guard("session end"):
+                with self.stats.faults.guard("session_end"):
                     mine.drop(reason)
 
     def kick(self, sid: str, ban: float | None = None) -> bool:
@@ -331,7 +331,7 @@ class Registry:
 
     def shutdown(self) -> None:
         """Ends every session; events are told before it returns."""
-        guard = self.stats.faults.guard("session end")
+        guard = self.stats.faults.guard("session_end")
         for session in list(self._sessions.values()):
             with guard:
                 self.end(session, "shutdown")
@@ -565,7 +565,7 @@ class Registry:
         try:
             return self._look(session, now)
         except Exception as error:  # noqa: BLE001 - see above; nobody else would ever look at it again
-            self.stats.faults.task("session sweep", error)
+            self.stats.faults.task("session_sweep", error)
             return None if session.over else (now + 1.0) * _TICKS
 
     def _look(self, session: Session, now: float) -> float | None:

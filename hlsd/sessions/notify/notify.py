@@ -101,7 +101,7 @@ class Notify:
         if not self._running:
             return
         self._running = False
-        guard = self._faults.guard("notify stop")
+        guard = self._faults.guard("notify_stop")
         with guard:
             await self._bus.close()
         if self._outbox is not None:
