@@ -229,7 +229,8 @@ class Segmenter:
         except MediaError as error:
             self._log.warning("muxer refused the tracks", reason=str(error))
             return
-        self._writer = _Writer(muxer, self._log, self._faults)
+        tracks, form = self._tracks, "fmp4" if muxer.init is not None else self._settings.container
+        self._writer = _Writer(muxer, self._log, self._faults, lambda: muxer_for(tracks, form))
         self._cutter = Cutter(self._tracks, self._limits)
         self._window.extension = muxer.extension
         init = muxer.init
@@ -287,6 +288,9 @@ class Segmenter:
         while self._put_off:
             writer, segment, part, cut = self._put_off[0]
             if self._window.holds(part):
+                if writer.lost and cut.opens:
+                    self._window.part_company(segment)
+                    writer.renew()  # what was lost is one segment, not all that nobody has watched
                 self._window.fill(segment, part, writer.part(cut))
             else:
                 writer.skip(cut)
@@ -408,11 +412,12 @@ class Segmenter:
 class _Writer:
     """The muxer between two discontinuities, until a part of it is lost: from then on there are only gaps.
 
-    Counters and decode times would not fit behind what is missing (TS04, FM04).
+    Counters and decode times would not fit behind what is missing (TS04, FM04). `another()` makes a muxer alike.
     """
 
-    def __init__(self, muxer: Muxer, log: FilteringBoundLogger, faults: Faults) -> None:
+    def __init__(self, muxer: Muxer, log: FilteringBoundLogger, faults: Faults, another: Callable[[], Muxer]) -> None:
         self._muxer = muxer
+        self._another = another
         self._log = log
         self._faults = faults
         self.lost = False
@@ -429,6 +434,15 @@ class _Writer:
             self._faults.output("muxer", error)
         self.lost = True
         return b""
+
+    def renew(self) -> None:
+        """Behind a discontinuity it begins anew."""
+        try:
+            self._muxer = self._another()
+        except Exception as error:  # noqa: BLE001 - then what follows is lost as well
+            self._faults.output("muxer", error)
+        else:
+            self.lost = False
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""

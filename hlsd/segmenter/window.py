@@ -166,6 +166,11 @@ class Window:
         segment.size += more
         self.bytes += more
 
+    def part_company(self, segment: Segment) -> None:
+        """Puts a discontinuity before a segment of which nobody has been told yet, unless it is off the list already."""
+        if segment is self.open or any(segment is one for one in self.segments):
+            segment.discontinuity = True
+
     def holds(self, part: Part) -> bool:
         """Whether the part can still be asked for."""
         return part.uri.rpartition("/")[2] in self._named
