@@ -167,7 +167,7 @@ class Window:
         self.bytes += more
 
     def part_company(self, segment: Segment) -> None:
-        """Puts a discontinuity before a segment of which nobody has been told yet, unless it is off the list already."""
+        """Puts a discontinuity before a segment of which nobody has been told; one that is off the list needs none."""
         if segment is self.open or any(segment is one for one in self.segments):
             segment.discontinuity = True
 

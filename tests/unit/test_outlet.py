@@ -205,6 +205,7 @@ def test_an_output_that_is_off_when_its_stream_goes_is_no_longer_counted() -> No
 
 def test_a_place_that_raises_is_told_with_its_trace_once_and_counted_every_time() -> None:
     bad = Output()
+    bad.bad = {"unit"}
     with structlog.testing.capture_logs() as entries:
         stream = Stream("live", "b", 0.0)
         stream.attach("bad", bad)

@@ -1,4 +1,4 @@
-"""What raises on the way to FLV viewers costs its own viewer, or those of its form a pause; they go on at a key frame."""
+"""What raises on the way to FLV viewers costs its own viewer, or those of its form a pause up to a key frame."""
 
 from __future__ import annotations
 
