@@ -34,13 +34,12 @@ class Imp:
         def raising(*args: Any, **kwargs: Any) -> Any:
             if not self.due():
                 return method(*args, **kwargs)
-            self.done.append(where)
+            when = "before"
             if self._random.random() < 0.5:
-                method(*args, **kwargs)
-                where_ = f"after {where}"
-            else:
-                where_ = f"before {where}"
-            raise Mischief(where_)
+                method(*args, **kwargs)  # what may raise itself, and then that is it
+                when = "after"
+            self.done.append(where)
+            raise Mischief(f"{when} {where}")
 
         return raising
 
