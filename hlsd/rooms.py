@@ -100,12 +100,16 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     *,
     ring: EventRing,
     unready: Callable[[], Sequence[str]],
+    impaired: Callable[[], Sequence[str]] = tuple,
 ) -> House:
-    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be."""
+    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be.
+
+    `impaired()` says what viewers of some streams do not get.
+    """
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
     exporter = Exporter(reader, settings.metrics, clock.wall, lambda scope: is_here(asked(scope)))
-    routes: list[BaseRoute] = [ready_route(unready), *exporter.routes()]
+    routes: list[BaseRoute] = [ready_route(unready, impaired), *exporter.routes()]
     relay = relay_of(settings, clock, hub, sessions, stats)
     if settings.api.enabled:
         premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
@@ -124,7 +128,7 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    audience = Broadcasts(settings.flv, hub, sessions)
+    audience = Broadcasts(settings.flv, hub, sessions, stats.faults)
     hub.on_stream(audience.begun)
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvRoad(audience, web.state.judge)))
     return House(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
@@ -151,6 +155,7 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
         figures=stats.relay,
         abandon=hub.abandon,
+        faults=stats.faults,
     )
     room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
     hub.on_demand = room
@@ -170,7 +175,14 @@ def _rtmp(house: House) -> Room:
     log = structlog.get_logger()
     period = ROUND if house.settings.hls.low_latency else LONG_ROUND
     return RtmpServer(
-        house.settings.rtmp, house.hub, Intake, house.clock, log, audience=house.audience, round_period=period
+        house.settings.rtmp,
+        house.hub,
+        Intake,
+        house.clock,
+        log,
+        audience=house.audience,
+        round_period=period,
+        faults=house.stats.faults,
     )
 
 
@@ -179,7 +191,7 @@ def _flv(house: House) -> Room:
 
 
 def _metrics(house: House) -> Room:
-    lag = LagMeter(house.stats.loop_lag)
+    lag = LagMeter(house.stats.loop_lag, house.stats.faults)
     return MetricsRoom(house.settings.metrics, house.exporter, lag, structlog.get_logger())
 
 

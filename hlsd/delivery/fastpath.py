@@ -187,8 +187,13 @@ class FastProtocol(TakeableProtocol):
     def resume(self) -> None:
         """Reads what was put off."""
         later, self.later = self.later, None
-        if later is not None and not self.lost:
+        if later is None or self.lost:
+            return
+        try:
             self._read(later)
+        except Exception as error:  # noqa: BLE001 - asyncio would end this connection too; others are behind it
+            self.hot.holds.faults.output("viewer", error)
+            self.transport.abort()
 
     def _read(self, data: bytes) -> None:
         self.now = monotonic()
@@ -300,7 +305,7 @@ class FastProtocol(TakeableProtocol):
             and ((cycle := self.cycle) is None or cycle.response_complete)
             and not self.flow.write_paused
             and self.parser.get_method() == b"GET"
-            and self._answer()
+            and self._try_answer()
         ):
             self.fast = True
             return
@@ -320,6 +325,14 @@ class FastProtocol(TakeableProtocol):
             super().on_message_complete()
 
     # -- the fast road
+
+    def _try_answer(self) -> bool:
+        """As `_answer`; a fault of ours is answered by the slow road: the parser would take it for the client's."""
+        try:
+            return self._answer()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.hot.holds.faults.output("viewer", error)
+            return self.transport.is_closing()
 
     def _answer(self) -> bool:
         """Answers or holds the request; False if the slow road must."""

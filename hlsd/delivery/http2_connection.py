@@ -176,7 +176,7 @@ class Http2Connection(asyncio.Protocol):
                 self._begin(self._hold(stream, request, answer, gone))
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request")
-            self._fail(stream)
+            self._fail(stream, request)
 
     def _wait(self, stream: Stream, request: Request, held: Hold | HoldMedia) -> None:
         """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
@@ -199,9 +199,10 @@ class Http2Connection(asyncio.Protocol):
             self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
-            self._fail(stream)
+            self._fail(stream, request)
 
-    def _fail(self, stream: Stream) -> None:
+    def _fail(self, stream: Stream, request: Request) -> None:
+        self._road.errands.answered(request, 500)
         self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -221,7 +222,7 @@ class Http2Connection(asyncio.Protocol):
                 self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request that had to wait")
-            self._fail(stream)
+            self._fail(stream, request)
 
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers

@@ -26,7 +26,9 @@ from hlsd.delivery.server import MAX_BACKLOG, Log
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls_listener import TlsListener
 from hlsd.delivery.tls_protocol import TlsProtocol
+from hlsd.faults import Faults
 from hlsd.listening import listen
+from hlsd.upkeep import end, sweep
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -70,6 +72,7 @@ class HttpsServer:
             freed=self.leave,
         )
         self._bounds: Connections = app.state.connections
+        self._faults: Faults = app.state.stats.faults
         self._certificate: Certificate | None = None
         self._listener: TlsListener | None = None
         self._taken = 0
@@ -106,7 +109,7 @@ class HttpsServer:
         self._certificate = certificate
         self._listener = TlsListener(sock, context, settings.header_timeout, self)
         self.port = sock.getsockname()[1]
-        self._sweeping = asyncio.create_task(self._sweep(), name="https sweep")
+        self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
 
     async def stop(self, deadline: float = 5.0) -> None:
@@ -139,9 +142,7 @@ class HttpsServer:
             h2.abort()
         for h1 in list(self._state.connections):
             h1.transport.abort()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await end(self._sweeping)
         loop = asyncio.get_running_loop()
         while self.connections and loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -175,20 +176,22 @@ class HttpsServer:
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
-    async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP)
+    def _sweep(self) -> None:
+        guard = self._faults.guard("https_sweep")
+        with guard:
             self._date()
+        with guard:
             self._refresh()
-            now = loop.time()
-            for connection in list(self.road.connections):
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.road.connections):
+            with guard:
                 connection.sweep(
                     now,
                     header=self._settings.header_timeout,
                     idle=self._keep_alive,
                     stall=self._settings.stall_timeout,
                 )
+        with guard:
             self._sweep_http1(now)
 
     def _sweep_http1(self, now: float) -> None:

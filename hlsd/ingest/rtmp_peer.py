@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
+from hlsd.faults import Faults
 from hlsd.ingest.rounds import AVAILABLE, Rounds
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
@@ -82,6 +83,7 @@ class RtmpRoom(Protocol):
     log: FilteringBoundLogger
     connections: set[RtmpPeer]
     rounds: Rounds
+    faults: Faults
     players: int
     refused_connections: int
 
@@ -170,10 +172,8 @@ class RtmpPeer(asyncio.Protocol):
         """Ends what still runs."""
         if self.transport is None or self not in self.room.connections:
             return
-        self._out_of_rounds()
         self.lost = True
-        self.player.stop("closed")
-        self._end("closed" if exc is None else "error:connection")
+        self._let_go("closed", "closed" if exc is None else "error:connection")
         self.room.forget(self)
 
     # The work.
@@ -183,11 +183,10 @@ class RtmpPeer(asyncio.Protocol):
         now = self.room.clock.monotonic()
         try:
             self._act(self.conversation.receive_data(received, now), now)
+            self.flush()
+            self._steer()
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)
-            return
-        self.flush()
-        self._steer()
 
     def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
         sink = self.sink
@@ -270,7 +269,10 @@ class RtmpPeer(asyncio.Protocol):
         self.dropped = True
         self.publication = self.sink = None
         shutdown = reason in {"shutdown", "draining"}
-        self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
+        try:
+            self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
+        except Exception as error:  # noqa: BLE001  the hub has let it go: nobody else will close it
+            self.fail(error)
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.log.warning(event, app=self.app, name=self.name, ip=self.ip, **facts)
@@ -311,14 +313,16 @@ class RtmpPeer(asyncio.Protocol):
                 sink.close()
         except Exception:  # the publication must be ended whatever its last frames do
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
-        publication.end(reason)
+        with self.room.faults.guard("publication_end"):
+            publication.end(reason)
 
     def leave(self, *, gently: bool = True) -> None:
         """Flushes, then closes; gently if a refused encoder is to read why."""
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
-        self.player.stop("closed")
+        with self.room.faults.guard("connection_end"):
+            self.player.stop("closed")
         self.flush()
         self.go_by = self.room.clock.monotonic() + LINGER
         if self.fd >= 0:
@@ -338,20 +342,29 @@ class RtmpPeer(asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes without waiting for anything."""
-        self.player.stop("shutdown")
-        self._end("shutdown")
-        self._out_of_rounds()
+        self._let_go("shutdown", "shutdown")
         if self.transport is not None:
             self.transport.abort()
 
     def fail(self, error: Exception) -> None:
         """Ends a connection in whose service something of ours went wrong."""
-        self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
-        self.player.stop("error:internal")
-        self._end("error:internal")
-        self._out_of_rounds()
+        self.log.warning(
+            "rtmp connection failed", app=self.app, name=self.name, ip=self.ip, reason=type(error).__name__
+        )
+        self.room.faults.task("rtmp_connection", error)
+        self._let_go("error:internal", "error:internal")
         if self.transport is not None:
-            self.transport.abort()
+            self.transport.abort()  # whatever else fails: an encoder that is not told sends into nothing for ever
+
+    def _let_go(self, played: str, published: str) -> None:
+        """Ends what runs on the connection; never raises, for the connection is to be closed behind it."""
+        guard = self.room.faults.guard("connection_end")
+        with guard:
+            self.player.stop(played)
+        with guard:
+            self._end(published)
+        with guard:
+            self._out_of_rounds()
 
     def flush(self) -> None:
         """Sends what the conversation has to say."""
@@ -435,12 +448,10 @@ class RtmpPeer(asyncio.Protocol):
             if self.sink is not None:
                 self.sink.tick(now)
             self._act(self.conversation.tick(now), now)
+            self.flush()
+            self.effort = self.conversation.effort
+            self._steer()
         except UnsupportedCodec as error:
             self._refuse_codec(error)
-            return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)
-            return
-        self.flush()
-        self.effort = self.conversation.effort
-        self._steer()

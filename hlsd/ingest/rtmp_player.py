@@ -161,14 +161,16 @@ class RtmpPlayer:
         self._number += 1
         watching, self.watching = self.watching, None
         ticket, self._ticket = self._ticket, None
-        if watching is not None:
-            watching.leave(reason)
-        if ticket is not None:
-            peer = self._peer
-            ticket.close(reason)
-            peer.room.players -= 1
-            if peer.transport is not None and not peer.lost:
-                peer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        try:
+            if watching is not None:
+                watching.leave(reason)
+        finally:
+            if ticket is not None:
+                peer = self._peer
+                peer.room.players -= 1
+                if peer.transport is not None and not peer.lost:
+                    peer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+                ticket.close(reason)
 
     def _over(self, reason: str) -> None:
         """What the audience calls: the stream is over, the viewer too slow, or sent away."""

@@ -17,12 +17,14 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import ConfigError
+from hlsd.faults import Faults
 from hlsd.ingest.rounds import ROUND, Rounds
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.listening import refusal
 from hlsd.ports import Admission
+from hlsd.upkeep import end, sweep
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -45,8 +47,10 @@ class RtmpServer:
         *,
         audience: Audience | None = None,
         round_period: float = ROUND,
+        faults: Faults | None = None,
     ) -> None:
         self.settings = settings
+        self.faults = faults or Faults()
         self.admission = admission
         self.audience = audience
         self.intake_factory = intake_factory
@@ -71,9 +75,10 @@ class RtmpServer:
         """Connections closed because there were max_connections already."""
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
+        self._told = 0  # of the refused connections
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
-        self.rounds = Rounds(round_period)
+        self.rounds = Rounds(round_period, self.faults)
 
     @property
     def publishing(self) -> int:
@@ -93,30 +98,30 @@ class RtmpServer:
         except ConfigError:
             await self.stop(0.0)
             raise
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        self._sweeper = sweep(_SWEEP, self._sweep, "rtmp_sweep", self.faults)
         self.log.info("rtmp listening", bind=settings.bind, port=self.port, tls_port=self.tls_port)
 
     async def stop(self, deadline: float) -> None:
         """Closes the ports, tells the publishers and waits up to `deadline` seconds for them to go."""
         for server in self._servers:
             server.close()
+        guard = self.faults.guard("rtmp_stop")
         for peer in list(self.connections):
-            peer.dismiss(SHUTDOWN, "shutdown", "the server is shutting down")
+            with guard:
+                peer.dismiss(SHUTDOWN, "shutdown", "the server is shutting down")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(deadline, LINGER)):
                 while self.connections or self._admissions:
                     self._emptied.clear()
                     await self._emptied.wait()
         for peer in list(self.connections):
-            peer.abort()
+            with guard:
+                peer.abort()
         self.rounds.close()
         for task in self._admissions:
             task.cancel()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
-            self._sweeper = None
+        await end(self._sweeper)
+        self._sweeper = None
         await asyncio.gather(*self._admissions, return_exceptions=True)
         await asyncio.sleep(0)  # connection_lost of those that were aborted
         self._servers.clear()
@@ -162,13 +167,12 @@ class RtmpServer:
         self.connections.discard(peer)
         self._emptied.set()
 
-    async def _sweep(self) -> None:
-        refused = 0
-        while True:
-            await asyncio.sleep(_SWEEP)
-            if self.refused_connections != refused:
-                self.log.warning("too many rtmp connections", refused=self.refused_connections - refused)
-                refused = self.refused_connections
-            now = self.clock.monotonic()
-            for peer in list(self.connections):
+    def _sweep(self) -> None:
+        if self.refused_connections != self._told:
+            self.log.warning("too many rtmp connections", refused=self.refused_connections - self._told)
+            self._told = self.refused_connections
+        now = self.clock.monotonic()
+        guard = self.faults.guard("rtmp_sweep")
+        for peer in list(self.connections):
+            with guard:
                 peer.sweep(now)

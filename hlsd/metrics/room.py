@@ -14,6 +14,7 @@ from hlsd.listening import listen
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.settings import MetricsSettings
+from hlsd.upkeep import keep
 
 
 class Log(Protocol):
@@ -63,7 +64,7 @@ class MetricsRoom:
             server.lifespan = config.lifespan_class(config)
             await server.startup(sockets=[self._socket])
             self._server = server
-            self._ticking = asyncio.create_task(server.main_loop(), name="metrics tick")
+            self._ticking = keep(server.main_loop, "metrics_tick", self._lag.faults, lambda: server.should_exit)
             self._log.info("metrics listening", bind=settings.bind, port=self.port)
         self._lag.start()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.errors import MediaError
+from hlsd.faults import Faults
 from hlsd.media.aac import oddity
 from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.segmenter.alignment import Alignment
@@ -75,8 +76,10 @@ class Segmenter:
         overflow: Callable[[], None] = lambda: None,
         stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self._settings = settings
+        self._faults = faults or Faults()
         self._window = Window(
             run,
             first_msn,
@@ -85,7 +88,7 @@ class Segmenter:
             max_bytes=settings.max_stream_bytes or AUTO_BYTES,
             first_discontinuity=first_discontinuity,
         )
-        self.live = Live(self._window)
+        self.live = Live(self._window, self._faults)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything
         self._put_off: deque[tuple[_Writer, Segment, Part, Cut]] = deque()
@@ -293,7 +296,27 @@ class Segmenter:
         self._window.ended = True
         self.live.changed()
 
+    def reset(self) -> None:
+        """Something here has raised (`hlsd.outlet.Mendable`): what is listed stays, what is under way is let go.
+
+        The open segment is finished with the parts it has, so that numbers go on behind a discontinuity.
+        """
+        self._cutter = self._writer = self._alignment = None
+        window = self._window
+        window.mend({id(part) for _, _, part, _ in self._put_off})
+        if window.open is not None and window.target_duration:
+            self._finish_segment()
+        else:
+            window.discard_open()  # before the first playlist, as at a jump
+        self.live.changed()
+
+    def halt(self) -> None:
+        """It stays off (`hlsd.outlet.Mendable`): no playlist until the next publication, which goes on with the run."""
+        self.live.off = True
+        self.live.changed()
+
     def _start(self) -> None:
+        self.live.off = False
         if self._tracks is None:
             return
         try:
@@ -302,7 +325,8 @@ class Segmenter:
         except MediaError as error:
             self._log.warning("muxer refused the tracks", reason=str(error))
             return
-        self._writer = _Writer(muxer, self._log)
+        tracks, form = self._tracks, "fmp4" if muxer.init is not None else self._settings.container
+        self._writer = _Writer(muxer, self._log, self._faults, lambda: muxer_for(tracks, form))
         self._cutter = Cutter(self._tracks, self._limits)
         self._window.extension = muxer.extension
         init = muxer.init
@@ -374,11 +398,15 @@ class Segmenter:
         if self._quiet >= QUIET:
             self._quiet = 0
         while self._put_off:
-            writer, segment, part, cut = self._put_off.popleft()
+            writer, segment, part, cut = self._put_off[0]
             if self._window.holds(part):
+                if writer.lost and cut.opens:
+                    self._window.part_company(segment)
+                    writer.begin_anew()  # what was lost is one segment, not all that nobody has watched
                 self._window.fill(segment, part, writer.part(cut))
             else:
                 writer.skip(cut)
+            self._put_off.popleft()  # only now: a part without a body must never be one that nobody will write
 
     def _add(self, cut: Cut, body: bytes | None) -> None:
         """Puts a part into the window; without a body, one that is muxed when somebody asks for the stream."""
@@ -437,7 +465,10 @@ class Segmenter:
             writer.skip(cut)
         if not window.target_duration and len(window.segments) >= self._settings.first_segments:
             self._fix()
-        self._finished(segment.msn)
+        try:
+            self._finished(segment.msn)
+        except Exception as error:  # noqa: BLE001 - who writes numbers down costs the stream nothing
+            self._faults.output("journal", error)
         if window.over_budget():
             self._overflow()
 
@@ -468,8 +499,9 @@ class Segmenter:
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
                 self._catch_up()
                 window.forget_parts(segment)
+        if self._epoch is None or not self._frames:
+            return  # these segments end where the timeline does, before anything of the next one came: dates stand
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
-        assert self._epoch is not None
         date = self._epoch + self._segment_start / TICKS
         for after, segment in zip((None, *reversed(window.segments)), reversed(window.segments), strict=False):
             if after is not None:
@@ -507,12 +539,14 @@ class Segmenter:
 class _Writer:
     """The muxer between two discontinuities, until a part of it is lost: from then on there are only gaps.
 
-    Counters and decode times would not fit behind what is missing (TS04, FM04).
+    Counters and decode times would not fit behind what is missing (TS04, FM04). `another()` makes a muxer alike.
     """
 
-    def __init__(self, muxer: Muxer, log: FilteringBoundLogger) -> None:
+    def __init__(self, muxer: Muxer, log: FilteringBoundLogger, faults: Faults, another: Callable[[], Muxer]) -> None:
         self._muxer = muxer
+        self._another = another
         self._log = log
+        self._faults = faults
         self.lost = False
 
     def part(self, cut: Cut) -> bytes:
@@ -523,8 +557,19 @@ class _Writer:
             return self._muxer.part(cut)
         except MediaError as error:
             self._log.warning("part lost", reason=str(error))
-            self.lost = True
-            return b""
+        except Exception as error:  # noqa: BLE001 - a fault of ours is a lost part all the same
+            self._faults.output("muxer", error)
+        self.lost = True
+        return b""
+
+    def begin_anew(self) -> None:
+        """Behind a discontinuity it begins anew."""
+        try:
+            self._muxer = self._another()
+        except Exception as error:  # noqa: BLE001 - then what follows is lost as well
+            self._faults.output("muxer", error)
+        else:
+            self.lost = False
 
     def renew(self, tracks: Tracks, after: int) -> bool:
         """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
@@ -532,5 +577,10 @@ class _Writer:
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""
-        if not self.lost:
+        if self.lost:
+            return
+        try:
             self._muxer.skip(cut)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._faults.output("muxer", error)
+            self.lost = True

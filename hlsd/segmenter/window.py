@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 
 @dataclass(slots=True)
@@ -71,12 +71,12 @@ class Segment:
         nobody watches is not copied for nobody. The parts become views of it, so their bytes are in memory once.
         """
         if self._whole is None and self.finished:
-            whole = b"".join([part.body for part in self.parts if part.body is not None])
+            bodies = [(part, part.body) for part in self.parts if part.body is not None]
+            whole = b"".join([body for _, body in bodies])
             view, at = memoryview(whole), 0
-            for part in self.parts:
-                assert part.body is not None
-                part.body = view[at : at + part.size]
-                at += part.size
+            for part, body in bodies:
+                part.body = view[at : at + len(body)]
+                at += len(body)
             self._whole = whole
         return self._whole
 
@@ -185,6 +185,11 @@ class Window:
         segment.size += more
         self.bytes += more
 
+    def part_company(self, segment: Segment) -> None:
+        """Puts a discontinuity before a segment of which nobody has been told; one that is off the list needs none."""
+        if segment is self.open or any(segment is one for one in self.segments):
+            segment.discontinuity = True
+
     def holds(self, part: Part) -> bool:
         """Whether the part can still be asked for."""
         return part.uri.rpartition("/")[2] in self._named
@@ -217,6 +222,29 @@ class Window:
             self._next_msn = segment.msn
             for part in segment.parts:
                 del self._named[part.uri.rpartition("/")[2]]
+
+    def mend(self, waiting: Container[int]) -> None:
+        """Puts sums right after something raised in the middle of a change; of parts, what nobody will write is a gap.
+
+        `waiting`: the `id` of each part whose body is still to come.
+        """
+        every = [*self.removed, *self.segments]
+        segment = self.open
+        if segment is not None and any(segment is one for one in every):
+            self.open = None
+        elif segment is not None and not segment.parts:
+            self.discard_open()  # nothing of it was listed
+        elif segment is not None:
+            segment.finished = False  # it is not listed yet, so it can be finished again
+            every.append(segment)
+        for segment in every:
+            for part in segment.parts:
+                if part.body is None and id(part) not in waiting:
+                    part.body, part.size, part.gap = b"", 0, True
+            if segment.parts:
+                segment.duration = sum(part.duration for part in segment.parts)
+                segment.size = sum(part.size for part in segment.parts)
+        self.bytes = sum(segment.size for segment in every) + sum(map(len, self.inits.values()))
 
     def find(self, name: str) -> Segment | Part | None:
         """The finished segment or the part of that name in this run, listed or not yet dropped."""

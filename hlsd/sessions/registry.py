@@ -308,9 +308,12 @@ class Registry:
         mine = self._sessions.get(session.sid)
         if mine is None or mine is not session:
             return
-        self.close(mine, reason, ban=ban)
-        if mine.drop is not None:
-            mine.drop(reason)
+        try:
+            self.close(mine, reason, ban=ban)
+        finally:
+            if mine.drop is not None:
+                with self.stats.faults.guard("session_end"):
+                    mine.drop(reason)
 
     def kick(self, sid: str, ban: float | None = None) -> bool:
         """Ends the session of that `id` and bans its viewer from the stream; False if there is none.
@@ -328,15 +331,19 @@ class Registry:
 
     def shutdown(self) -> None:
         """Ends every session; events are told before it returns."""
+        guard = self.stats.faults.guard("session_end")
         for session in list(self._sessions.values()):
-            self.end(session, "shutdown")
+            with guard:
+                self.end(session, "shutdown")
 
     async def stop(self) -> None:
         """`shutdown`, and nobody is asked any more."""
         self.shutdown()
-        await self._teller.stop()
-        if self._keeper is not None:
-            self._keeper.close()
+        try:
+            await self._teller.stop()
+        finally:
+            if self._keeper is not None:
+                self._keeper.close()
 
     def sweep(self) -> None:
         """Looks at every session whose time may be over, all at once."""
@@ -348,7 +355,7 @@ class Registry:
         now = self._clock.monotonic()
         if not self._seek(now):
             return False
-        if not self._wheel.turn(now * _TICKS, lambda session: self._look(session, now), SLICE):
+        if not self._wheel.turn(now * _TICKS, lambda session: self._see_to(session, now), SLICE):
             return False
         self.bans.sweep(now)
         self._ended.sweep(now)
@@ -552,6 +559,14 @@ class Registry:
         self._sought, self._over = self._over, set()
         self._search = iter(tuple(self._sessions.values()))
         return False
+
+    def _see_to(self, session: Session, now: float) -> float | None:
+        """As `_look`; what goes wrong with one session costs no other its end."""
+        try:
+            return self._look(session, now)
+        except Exception as error:  # noqa: BLE001 - see above; nobody else would ever look at it again
+            self.stats.faults.task("session_sweep", error)
+            return None if session.over else (now + 1.0) * _TICKS
 
     def _look(self, session: Session, now: float) -> float | None:
         """What is due of a session; when to look again (ticks), or None if it is over."""
