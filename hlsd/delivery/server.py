@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from functools import partial
 from time import monotonic
@@ -29,6 +28,7 @@ from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
 from hlsd.listening import listen
 from hlsd.stats import Stats
+from hlsd.strict_http import hush
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -86,7 +86,7 @@ class HttpServer:
             backlog=MAX_BACKLOG,
         )
         config.load()
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # rubbish from strangers is no news
+        hush()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer

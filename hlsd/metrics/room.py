@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,6 +15,13 @@ from hlsd.listening import listen
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.settings import MetricsSettings
+from hlsd.pace import Pace
+from hlsd.strict_http import StrictProtocol, hush
+
+SWEEP: Final = 1.0
+"""Seconds between two looks at the connections."""
+PACE: Final = Pace(header=10.0, idle=5.0, stall=30.0, body=10.0, whole=30.0)
+"""Of whoever asks for figures; the silence between two requests is uvicorn's to end."""
 
 
 class Log(Protocol):
@@ -35,6 +43,7 @@ class MetricsRoom:
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self.port = 0
 
     async def start(self) -> None:
@@ -50,6 +59,7 @@ class MetricsRoom:
             self.port = self._socket.getsockname()[1]
             config = uvicorn.Config(
                 Starlette(routes=routes),
+                http=StrictProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -59,11 +69,13 @@ class MetricsRoom:
                 limit_concurrency=64,
             )
             config.load()
+            hush()
             server = uvicorn.Server(config)
             server.lifespan = config.lifespan_class(config)
             await server.startup(sockets=[self._socket])
             self._server = server
             self._ticking = asyncio.create_task(server.main_loop(), name="metrics tick")
+            self._sweeping = asyncio.create_task(self._sweep(server), name="metrics sweep")
             self._log.info("metrics listening", bind=settings.bind, port=self.port)
         self._lag.start()
 
@@ -75,5 +87,16 @@ class MetricsRoom:
             return
         server.should_exit = True
         await self._ticking
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.shutdown(sockets=[self._socket] if self._socket else None), deadline)
+
+    @staticmethod
+    async def _sweep(server: uvicorn.Server) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            connections: set[Any] = server.server_state.connections
+            for connection in list(connections):
+                connection.sweep(monotonic(), PACE)

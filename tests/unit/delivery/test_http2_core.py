@@ -110,7 +110,7 @@ def test_a_request_and_its_answer() -> None:
         "GET",
         b"/live/cam.m3u8",
         b"h",
-        [(b"accept", b"*/*")],
+        [(b"host", b"h"), (b"accept", b"*/*")],
     )
     pair.core.answer(stream, 200, [(b"content-type", b"text/plain"), (b"x-own", b"1")], b"hello")
     assert any(isinstance(event, Closed) for event in pair.pump())

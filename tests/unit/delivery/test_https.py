@@ -23,8 +23,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from hlsd import listener
 from hlsd.clock import SystemClock
-from hlsd.delivery import http2_headers, tls_listener
+from hlsd.delivery import http2_headers
 from hlsd.delivery import https as https_module
 from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.http2_stream import Stream
@@ -523,7 +524,7 @@ async def test_a_listener_that_is_out_of_files_goes_on_when_there_are_some(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has connected meanwhile is not forgotten, and the processor is not kept busy by failing."""
-    monkeypatch.setattr(tls_listener, "PAUSE", 0.05)
+    monkeypatch.setattr(listener, "PAUSE", 0.05)
     tries: list[float] = []
     accept = socket.socket.accept
 
