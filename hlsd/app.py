@@ -23,6 +23,7 @@ from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
+from hlsd.log import tell_left_out
 from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
@@ -214,6 +215,7 @@ class Server:
             await asyncio.sleep(SWEEP)
             self._late.append(loop.time() - due)
             self.hub.sweep()
+            tell_left_out()
             self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
 
     async def _sweep_sessions(self) -> None:
@@ -310,5 +312,6 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
             log.warning("second signal: stopping now")
             return 0
         await draining
+        tell_left_out(at_once=True)
         log.info("hlsd stopped")
     return 0

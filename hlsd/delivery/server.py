@@ -34,6 +34,8 @@ MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
 SWEEP = 0.25
 """Seconds between two looks at held requests; connections are looked at once a second."""
+PERIOD = 60.0
+"""Seconds between two lines about connections that were turned away."""
 
 
 class Log(Protocol):
@@ -149,7 +151,8 @@ class HttpServer:
         )
 
     async def _sweep(self, hot: HotPath) -> None:
-        turn = 0
+        turn = refused = 0
+        told = -PERIOD
         while True:
             await asyncio.sleep(SWEEP)
             now = monotonic()
@@ -158,4 +161,7 @@ class HttpServer:
             if turn * SWEEP >= 1.0:
                 turn = 0
                 hot.connections.sweep(now)
+                if hot.connections.refused != refused and now - told >= PERIOD:
+                    self._log.warning("http connections turned away", count=hot.connections.refused - refused)
+                    refused, told = hot.connections.refused, now
                 hot.shelves.forget(hot.directory)
