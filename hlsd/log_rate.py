@@ -49,6 +49,7 @@ class LogRate:
         self._addresses: dict[tuple[str, str], _Bucket] = {}
         self._left_out: dict[str, tuple[int, float]] = {}
         """How many of a kind, and since when."""
+        self._forgotten = 0.0
 
     def admits(self, kind: str, ip: str = "") -> bool:
         """Whether one more line of that kind, about that address, is written."""
@@ -83,7 +84,7 @@ class LogRate:
         key = (kind, ip)
         bucket = self._addresses.get(key)
         if bucket is None:
-            if len(self._addresses) >= MAX_ADDRESSES:
+            if len(self._addresses) >= MAX_ADDRESSES and now - self._forgotten >= 1.0:
                 self._forget(now)
             if len(self._addresses) >= MAX_ADDRESSES:
                 key = (kind, "")
@@ -92,6 +93,7 @@ class LogRate:
 
     def _forget(self, now: float) -> None:
         """Those whose bucket is full again are as good as new."""
+        self._forgotten = now  # a walk over all of them: not for each line
         most, refill = ADDRESS
         full = [key for key, bucket in self._addresses.items() if bucket.left + (now - bucket.at) * refill >= most]
         for key in full:

@@ -36,7 +36,7 @@ from hlsd.delivery.http2_frames import (
 )
 from tests.support.http2_turns import PATHS, House, How
 
-FRAMES = int(os.environ.get("HLSD_FUZZ_FRAMES", "10000"))
+FRAMES = int(os.environ.get("HLSD_FUZZ_FRAMES", "6000"))
 LONGEST = 0.020
 """CPU seconds of a turn."""
 CHUNK = 256 * 1024
