@@ -23,6 +23,7 @@ from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
+from hlsd.log import tell_left_out
 from hlsd.quantities import in_mib
 from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
@@ -255,6 +256,8 @@ class Server:
             with guard:
                 self.hub.sweep()
             with guard:
+                tell_left_out()
+            with guard:
                 self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
 
     async def _sweep_sessions(self) -> None:
@@ -371,5 +374,6 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
             log.warning("second signal: stopping now")
             return 0
         await draining
+        tell_left_out(at_once=True)
         log.info("hlsd stopped")
     return 0

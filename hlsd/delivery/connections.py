@@ -7,16 +7,14 @@ connections are let in on the reserve for what keeps a server governable. Second
 
 from __future__ import annotations
 
-import resource
 from typing import Protocol
 
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.settings import HttpSettings
 from hlsd.faults import Faults
+from hlsd.kernel import RESERVE
 from hlsd.wheel import Wheel
 
-RESERVE = 64
-"""Files kept free of viewers: publishers, the API, state files."""
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
 CROWD = "hlsd.crowd"
@@ -164,13 +162,3 @@ class Connections:
 
     def _govern(self) -> bool:
         return self.open < self.most + GOVERNING
-
-
-def file_limit() -> int:
-    """How many files this process may open; raised to what the system allows first."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        return 1 << 20 if soft == resource.RLIM_INFINITY else soft
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard

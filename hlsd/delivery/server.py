@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from functools import partial
 from time import monotonic
@@ -29,12 +28,15 @@ from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
 from hlsd.listening import listen
 from hlsd.stats import Stats
+from hlsd.strict_http import hush
 from hlsd.upkeep import end, keep
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
 SWEEP = 0.25
 """Seconds between two looks at held requests; connections are looked at once a second."""
+PERIOD = 60.0
+"""Seconds between two lines about connections that were turned away."""
 
 
 class Log(Protocol):
@@ -87,7 +89,7 @@ class HttpServer:
             backlog=MAX_BACKLOG,
         )
         config.load()
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # rubbish from strangers is no news
+        hush()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer
@@ -148,7 +150,8 @@ class HttpServer:
         )
 
     async def _sweep(self, hot: HotPath) -> None:
-        turn = 0
+        turn = refused = 0
+        told = -PERIOD
         guard = hot.holds.faults.guard("http_sweep")
         while True:
             await asyncio.sleep(SWEEP)
@@ -160,5 +163,8 @@ class HttpServer:
                 turn = 0
                 with guard:
                     hot.connections.sweep(now)
+                    if hot.connections.refused != refused and now - told >= PERIOD:
+                        self._log.warning("http connections turned away", count=hot.connections.refused - refused)
+                        refused, told = hot.connections.refused, now
                 with guard:
                     hot.shelves.forget(hot.directory)

@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
-from hlsd.delivery.connections import CROWD, Connections, file_limit
+from hlsd.delivery.connections import CROWD, Connections
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
+from hlsd.kernel import file_limit
 from hlsd.ports import MORE, Directory, Session, Sessions
 from hlsd.stats import Stats
 

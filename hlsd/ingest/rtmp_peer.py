@@ -18,6 +18,7 @@ from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
 from hlsd.faults import Faults
+from hlsd.ingest.crowd import Place
 from hlsd.ingest.rounds import AVAILABLE, Rounds
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
@@ -85,7 +86,6 @@ class RtmpRoom(Protocol):
     rounds: Rounds
     faults: Faults
     players: int
-    refused_connections: int
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
         """Runs the wait for an admission beside the connection."""
@@ -99,8 +99,9 @@ class RtmpRoom(Protocol):
 class RtmpPeer(asyncio.Protocol):
     """One connection of the room's, from accept to loss."""
 
-    def __init__(self, room: RtmpRoom, *, secure: bool) -> None:
+    def __init__(self, room: RtmpRoom, place: Place, *, secure: bool) -> None:
         self.room = room
+        self.place = place
         self.secure = secure
         self.publication: Publication | None = None
         self.sink: TagSink | None = None
@@ -129,16 +130,12 @@ class RtmpPeer(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the connection, if there is room."""
+        """Takes the connection."""
         room = self.room
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
-        if len(room.connections) - room.players >= room.settings.max_connections:
-            room.refused_connections += 1
-            self.lost = True
-            self.transport.abort()
-            return
+        self.place.end = self.abort
         room.connections.add(self)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
@@ -149,6 +146,8 @@ class RtmpPeer(asyncio.Protocol):
         publication = self.publication
         if publication is not None:
             publication.received(len(received))
+        else:
+            self.place.speaks()
         self._turn(received)
 
     def eof_received(self) -> bool:
@@ -208,9 +207,12 @@ class RtmpPeer(asyncio.Protocol):
         """Acts on what is no media."""
         match event:
             case PublishRequested():
+                self.place.settles()
                 self._ask(event)
             case PublishEnded():
                 self._end("closed")
+                if not self.player.here:
+                    self.place.strays()
             case PlayRequested():
                 self.player.ask(event)
             case PlayPaused():
@@ -325,6 +327,7 @@ class RtmpPeer(asyncio.Protocol):
             self.player.stop("closed")
         self.flush()
         self.go_by = self.room.clock.monotonic() + LINGER
+        self.place.strays(leaving=True)
         if self.fd >= 0:
             self._out_of_rounds()
             self.paused = True
