@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from hlsd import __version__, collector
+from hlsd.api.local_token import LocalToken
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
@@ -77,6 +78,8 @@ class Server:
             server_id=server_id(settings),
             refused=self._refused,
         )
+        self.local_token = LocalToken(state)
+        """How programs of this machine are known to the API."""
         self._journal = SequenceJournal(state / "hlsd.sqlite")
         key = self._session_key()
         self.gate = gate_of(
@@ -154,6 +157,7 @@ class Server:
             self.stats,
             ring=self.notify.ring,
             unready=self.unready,
+            local_token=self.local_token.value,
         )
         for name, make in ROOMS:
             room = make(house)
@@ -165,7 +169,20 @@ class Server:
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
+        self._say_who_may()
         self._sweeping = asyncio.gather(self._sweep(), self._sweep_sessions())
+
+    def _say_who_may(self) -> None:
+        """Makes the operator known on this machine, and says how who is let in."""
+        api, metrics = self.settings.api, self.settings.metrics
+        kept = self.local_token.publish()
+        if api.enabled or (metrics.enabled and not metrics.port):
+            names = (["api.token"] if api.token is not None else []) + [f"api.tokens {one.name}" for one in api.tokens]
+            own = str(self.local_token.path) if kept else ""
+            self._log.info("the API and /metrics ask for a token", configured=names, this_machine=own)
+        if api.loopback:
+            self._log.warning("api.loopback: every program of this machine is administrator, and so is everybody "
+                              "behind a proxy on it that adds no header")  # fmt: skip
 
     async def stop(self, deadline: float | None = None) -> None:
         """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room."""
@@ -188,6 +205,7 @@ class Server:
         if self.gate is not None:
             await self.gate.close()
         self._journal.close()
+        self.local_token.withdraw()
 
     def _refused(self, action: str, ident: str) -> None:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""

@@ -64,7 +64,8 @@ class MetricsRoom:
             await server.startup(sockets=[self._socket])
             self._server = server
             self._ticking = asyncio.create_task(server.main_loop(), name="metrics tick")
-            self._log.info("metrics listening", bind=settings.bind, port=self.port)
+            who = "whoever has metrics.token" if settings.token is not None else "whoever reaches the port"
+            self._log.info("metrics listening", bind=settings.bind, port=self.port, read_by=who)
         self._lag.start()
 
     async def stop(self, deadline: float = 1.0) -> None:
