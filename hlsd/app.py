@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from hlsd import __version__, collector
+from hlsd.api.local_token import LocalToken
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
@@ -82,6 +83,8 @@ class Server:
             refused=self._refused,
             faults=self._faults,
         )
+        self.local_token = LocalToken(state)
+        """How programs of this machine are known to the API."""
         self._journal = SequenceJournal(state / "hlsd.sqlite")
         key = self._session_key()
         self.gate = gate_of(
@@ -160,6 +163,7 @@ class Server:
             ring=self.notify.ring,
             unready=self.unready,
             impaired=self.impaired,
+            local_token=self.local_token.value,
         )
         for name, make in ROOMS:
             room = make(house)
@@ -171,8 +175,21 @@ class Server:
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
+        self._say_who_may()
         kept = (("stream_sweep", self._sweep), ("session_sweep", self._sweep_sessions))
         self._sweeping = asyncio.gather(*[keep(work, name, self._faults) for name, work in kept])
+
+    def _say_who_may(self) -> None:
+        """Makes the operator known on this machine, and says how who is let in."""
+        api, metrics = self.settings.api, self.settings.metrics
+        kept = self.local_token.publish()
+        if api.enabled or (metrics.enabled and not metrics.port):
+            names = (["api.token"] if api.token is not None else []) + [f"api.tokens {one.name}" for one in api.tokens]
+            own = str(self.local_token.path) if kept else ""
+            self._log.info("the API and /metrics ask for a token", configured=names, this_machine=own)
+        if api.loopback:
+            self._log.warning("api.loopback: every program of this machine is administrator, and so is everybody "
+                              "behind a proxy on it that adds no header")  # fmt: skip
 
     async def stop(self, deadline: float | None = None) -> None:
         """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room.
@@ -205,6 +222,8 @@ class Server:
                 await self.gate.close()
         with guard:
             self._journal.close()
+        with guard:
+            self.local_token.withdraw()
 
     def stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody caught, as the loop's exception handler: a fault of ours like any other, unless a network's."""

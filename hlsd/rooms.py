@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from starlette.routing import Route
 
-from hlsd.api.access import Access, is_here
+from hlsd.api.access import Access
 from hlsd.api.desk import Premises
 from hlsd.api.door import asked, create_api
 from hlsd.api.masking import shown
@@ -100,20 +101,23 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     *,
     ring: EventRing,
     unready: Callable[[], Sequence[str]],
+    local_token: str,
     impaired: Callable[[], Sequence[str]] = tuple,
 ) -> House:
     """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be.
 
-    `impaired()` says what viewers of some streams do not get.
+    `impaired()` says what viewers of some streams do not get; `local_token` is how this machine's operator is known.
     """
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
-    exporter = Exporter(reader, settings.metrics, clock.wall, lambda scope: is_here(asked(scope)))
+    access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
+    exporter = Exporter(
+        reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
+    )
     routes: list[BaseRoute] = [ready_route(unready, impaired), *exporter.routes()]
     relay = relay_of(settings, clock, hub, sessions, stats)
     if settings.api.enabled:
         premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
-        access = Access(settings.api, os.environ, settings.http.trusted_proxies)
         assert relay.relays is not None
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
     web = create_app(

@@ -78,7 +78,8 @@ class MetricsRoom:
             faults = self._lag.faults
             self._ticking = keep(server.main_loop, "metrics_tick", faults, lambda: server.should_exit)
             self._sweeping = sweep(SWEEP, lambda: self._look(server), "metrics_sweep", faults)
-            self._log.info("metrics listening", bind=settings.bind, port=self.port)
+            who = "whoever has metrics.token" if settings.token is not None else "whoever reaches the port"
+            self._log.info("metrics listening", bind=settings.bind, port=self.port, read_by=who)
         self._lag.start()
 
     async def stop(self, deadline: float = 1.0) -> None:
