@@ -21,6 +21,10 @@ SLOWEST: Final = 64 * 1024
 """Bytes of an answer that must leave within `Pace.stall`, or what is left if that is less."""
 
 
+BAD_HOST: Final = "400 one Host is required\n"
+"""What a request is told that does not name its host."""
+
+
 class BadHost(Exception):
     """Raised inside the parser, which makes a 400 of it."""
 
@@ -30,6 +34,8 @@ class StrictProtocol(HttpToolsProtocol):
 
     headless: float | None = None
     """Since when a head is waited for, as the sweeps have seen it."""
+    hostless = False
+    """Whether a request was refused for its Host lines."""
     in_body = False
     since = 0.0
     """When the body under way began."""
@@ -42,6 +48,7 @@ class StrictProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Looks at the Host line first."""
         if misses_host(self.parser.get_http_version(), self.headers):
+            self.hostless = True
             raise BadHost
         if self.url[:1] != b"/":
             take_host(self.url, self.headers)
@@ -69,7 +76,7 @@ class StrictProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Says so, unless an answer is under way into which it would fall."""
         if self.cycle is None or self.cycle.response_complete:
-            super().send_400_response(msg)
+            super().send_400_response(BAD_HOST if self.hostless else msg)
         else:
             self.transport.abort()
 

@@ -627,9 +627,21 @@ class FastProtocol(TakeableProtocol):
             self.dead = self.fast = True
             self.lead = _NEVER
             self.hot.http.slow["other", int(words[9:12])] += 1
-            if self.cycle is None or self.cycle.response_complete:
+            if not self._answering():
                 self.transport.write(words)
             self.transport.close()
+
+    def _answering(self) -> bool:
+        """Whether an earlier request has yet to get its answer: no other may come before it."""
+        return self.line is not None or (self.cycle is not None and not self.cycle.response_complete)
+
+    def send_400_response(self, msg: str) -> None:
+        """Says so, unless it would be taken for the answer to an earlier request."""
+        if self._answering():
+            self.dead = True
+            self.transport.abort()
+        else:
+            super().send_400_response(msg)
 
 
 class _Read:

@@ -26,6 +26,7 @@ from hlsd.delivery.web import create_app
 from hlsd.ports import Directory, Session
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import OPEN, Terms
+from hlsd.strict_http import StrictProtocol
 from tests.support.viewers import TrustingSigner, viewers
 
 DATE = (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")
@@ -142,7 +143,7 @@ class Road:
         self._config = uvicorn.Config(self.app, log_config=None, access_log=False, lifespan="off", ws="none")
         self._config.load()
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        self._make = partial(CountedProtocol, self.hot) if fast else HttpToolsProtocol
+        self._make = partial(CountedProtocol, self.hot) if fast else StrictProtocol
 
     def connect(self, ip: str = "192.0.2.1") -> Connection:
         """A new client."""

@@ -48,7 +48,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 async def get(server: Server, path: str) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as http:
-        return await http.get(f"http://127.0.0.1:{server.rooms['http'].port}{path}")
+        who = {"Authorization": f"Bearer {server.local_token.value}"}
+        return await http.get(f"http://127.0.0.1:{server.rooms['http'].port}{path}", headers=who)
 
 
 async def published(server: Server, name: str) -> Publication:
