@@ -10,12 +10,14 @@ from hlsd.segmenter.settings import HlsSettings
 from tests.footage.film import Film
 from tests.footage.shown import IsoState, Shown, TsState, View, read_iso, read_ts
 from tests.support import llcheck
-from tests.support.playlistcheck import Snapshot, check_playlist
+from tests.support.playlistcheck import Snapshot, check_playlist, parse_attributes
 
 _IGNORED = {"MP08", "MP09", "MP22", "LL09", "MP16"}
 """Rules of advice that odd sources cannot keep, and those of wall clocks."""
-_EVERY = 5
-"""Each version is judged at first, then every fifth, and each that has a new segment behind a seam."""
+_ALL = 12
+"""Versions that are judged as whole playlists, each of them; of those after it every `_EVERY`th and each with news of a
+seam. What is new in it is read in each."""
+_EVERY = 9
 _ASK = 17.0
 """Seconds after which somebody looks in on a stream that nobody watches."""
 
@@ -24,32 +26,42 @@ class HlsView:
     """One output and its follower. `watched`: somebody always waits for the next version."""
 
     def __init__(
-        self, name: str, settings: HlsSettings, film: Film, *, watched: bool, clock: Callable[[], float]
+        self,
+        name: str,
+        settings: HlsSettings,
+        film: Film,
+        *,
+        watched: bool,
+        clock: Callable[[], float],
+        every: int = _EVERY,
     ) -> None:
         self.name = name
         self.view = View(name)
         self.segmenter = Segmenter(settings, run="run", first_msn=1)
         self.low_latency = settings.low_latency
         self._live = self.segmenter.live
-        self._film = film
         self._clock = clock
         self._watched = watched
+        self._every = every
+        self._still = film.still
+        self._lead = Kind.AUDIO if film.sound_alone else Kind.VIDEO
         self._parts: dict[str, bytes] = {}
+        self._open: list[str] = []  # parts of the segment under way
         self._segments: set[str] = set()
-        self._snapshot: Snapshot | None = None
-        self._before: llcheck.Playlist | None = None
+        self._place = ""  # the last line of the playlist that was read
+        self._text = ""
+        self._before: tuple[Snapshot, llcheck.Playlist] | None = None
         self._judged = llcheck.Watch()
         self._versions = 0
         self._ts = TsState()
         self._iso: dict[str, IsoState] = {}
         self._run = 0
         self._init = ""
-        self._last_msn = 0
         self._asked = 0.0
         self._start: int | None = None  # of this run's media, ticks
         self._said = 0.0  # seconds of segments listed since
         self._firsts: dict[str, int] = {}
-        self._lead = Kind.AUDIO if film.sound_alone else Kind.VIDEO
+        self._seam = False  # a discontinuity stands before what comes next
         if watched:
             self._live.watch(self.look)
 
@@ -64,14 +76,19 @@ class HlsView:
             return
         if self.view.first is None:
             self.view.first = now
-        if not self._watched:
-            self._begin_anew()
         text = rendering.body.decode()
-        if self._snapshot is not None and text == self._snapshot.text:
+        if text == self._text:
             return
-        playlist = llcheck.parse(text, now)
-        self._judge(text, playlist, now)
-        self._fetch(playlist, now)
+        self._text = text
+        self._versions += 1
+        at = text.rfind(self._place) if self._place else -1
+        news = text[at + len(self._place) :] if at >= 0 else text
+        if not self._watched:
+            self._begin()
+            self._open = []
+        if self._versions <= _ALL or not self._versions % self._every or "#EXT-X-DISCONTINUITY\n" in news:
+            self._judge(text, now)
+        self._read_lines(news, now)
 
     def close(self) -> None:
         """Nothing more will come: says what was wrong with the playlists."""
@@ -79,51 +96,52 @@ class HlsView:
             if violation.rule not in _IGNORED:
                 self.view.fault(violation.rule, violation.text)
 
-    def _begin_anew(self) -> None:
-        """Who looks in now and then begins anew each time, at what is listed."""
+    def _begin(self) -> None:
+        """What is read from here on stands alone."""
+        self._run += 1
         self._ts = TsState()
         self._iso.clear()
         self._start = None
 
-    def _judge(self, text: str, playlist: llcheck.Playlist, now: float) -> None:
-        self._versions += 1
-        seam = "#EXT-X-DISCONTINUITY\n" in text
-        if self._versions > 40 and self._versions % _EVERY and not (seam and self._versions % 2) and self._watched:
-            return
-        history = [self._snapshot] if self._snapshot is not None and self._watched else []
-        for violation in check_playlist(text, history):
+    def _judge(self, text: str, now: float) -> None:
+        playlist = llcheck.parse(text, now)
+        before = self._before if self._watched else None
+        for violation in check_playlist(text, [before[0]] if before else []):
             if violation.rule not in _IGNORED:
                 self.view.fault(violation.rule, f"{violation.text} (at {now:.2f} s)")
         if self.low_latency and playlist.segments:
-            # The hint of the version before holds for the next one only.
-            before = self._before if self._watched else None
-            if before is not None and self._versions > 40:
-                before.hints.clear()
-            llcheck.judge(self._judged, playlist, before)
-        self._snapshot = Snapshot(now, text)
-        self._before = playlist
+            earlier = before[1] if before else None
+            if earlier is not None and self._versions > _ALL:
+                earlier.hints.clear()  # a hint holds for the next version
+            llcheck.judge(self._judged, playlist, earlier)
+        self._before = Snapshot(now, text), playlist
 
-    def _fetch(self, playlist: llcheck.Playlist, now: float) -> None:
-        for segment in playlist.segments:
-            if segment.uri is not None and segment.uri in self._segments:
-                continue
-            fresh = segment.msn > self._last_msn
-            for line in segment.lines:
-                if line.startswith("#EXT-X-MAP"):
-                    self._init = line.split('"')[1]
-            if fresh:
-                self._last_msn = segment.msn
-                if "EXT-X-DISCONTINUITY" in segment.tags:
-                    self._run += 1
-                    self.view.seams += 1
-                    self._begin_anew()
-                elif not self._watched and self._start is None:
-                    self._run += 1  # a new beginning of who looks in: nothing runs on
-            for part in segment.parts:
-                self._part(part, now)
-            if segment.uri is not None:
-                self._segments.add(segment.uri)
-                self._segment(segment, now)
+    def _read_lines(self, news: str, now: float) -> None:
+        duration, gap = 0.0, False
+        for line in news.split("\n"):
+            if line.startswith("#EXTINF"):
+                duration = float(line[8:].rstrip(","))
+            elif line.startswith("#EXT-X-PART:"):
+                self._part(line, now)
+            elif line == "#EXT-X-DISCONTINUITY":
+                self._seam = True
+            elif line.startswith("#EXT-X-MAP"):
+                self._init = line.split('"')[1]
+            elif line == "#EXT-X-GAP":
+                gap = True
+            elif line and line[0] != "#":
+                if line not in self._segments:
+                    self._segment(line, duration, gap, now)
+                self._place = line + "\n"
+                self._seam = gap = False
+                self._open = []
+
+    def _cross(self) -> None:
+        """Goes over a discontinuity, if there is one here."""
+        if self._seam:
+            self._seam = False
+            self.view.seams += 1
+            self._begin()
 
     def _get(self, uri: str, now: float) -> bytes | None:
         media = self._live.media(*uri.rsplit("/", 1))
@@ -137,41 +155,45 @@ class HlsView:
             return None
         return body
 
-    def _part(self, part: llcheck.Part, now: float) -> None:
-        if part.uri in self._parts:
+    def _part(self, line: str, now: float) -> None:
+        given = parse_attributes(line.partition(":")[2])
+        uri = given["URI"].strip('"')
+        self._open.append(uri)
+        if uri in self._parts:
             return
-        if part.gap:
+        if "GAP" in given:
+            self._cross()
             self.view.gaps += 1
-            self._parts[part.uri] = b""
+            self._parts[uri] = b""
+            self._place = line + "\n"
             return
-        body = self._get(part.uri, now)
-        self._parts[part.uri] = body or b""
-        if body is None:
-            return
-        shown = self._read(body, part.uri, now)
-        pictures = [one for one in shown if one.kind is Kind.VIDEO]
-        if part.independent and pictures and not pictures[0].key:
-            self.view.fault("LL13", f"{part.uri} is said to be independent and is not")
+        body = self._get(uri, now) or b""
+        self._parts[uri] = body
+        if not self._watched:
+            return  # a later look may find the segment without its parts: it is read as a whole
+        self._place = line + "\n"
+        self._cross()
+        if body:
+            shown = self._read(body, uri, now)
+            picture = next((one for one in shown if one.kind is Kind.VIDEO), None)
+            if "INDEPENDENT" in given and picture is not None and not picture.key:
+                self.view.fault("LL13", f"{uri} is said to be independent and is not")
 
-    def _segment(self, segment: llcheck.Segment, now: float) -> None:
-        assert segment.uri is not None
-        assert segment.duration is not None
-        if "EXT-X-GAP" in segment.tags:
-            if not segment.parts:
-                self.view.gaps += 1
-            return
-        body = self._get(segment.uri, now)
-        if body is None:
-            return
-        if segment.parts and all(part.uri in self._parts for part in segment.parts):
-            joined = b"".join(self._parts[part.uri] for part in segment.parts)
-            if joined != body:
-                self.view.fault("LL12", f"{segment.uri}: {len(body)} bytes, its parts have {len(joined)}")
-            for part in segment.parts:
-                self._parts[part.uri] = b""
-        else:
-            self._read(body, segment.uri, now)
-        self._spans(segment)
+    def _segment(self, uri: str, duration: float, gap: bool, now: float) -> None:
+        self._segments.add(uri)
+        parts = [self._parts.get(part) for part in self._open]
+        if gap:
+            self._cross()
+            self.view.gaps += not parts
+        elif (body := self._get(uri, now)) is not None:
+            if parts and b"".join(part for part in parts if part) != body:
+                self.view.fault("LL12", f"{uri}: {len(body)} bytes, its {len(parts)} parts have others")
+            if not parts or not self._watched:
+                self._cross()
+                self._read(body, uri, now)
+            self._spans(uri, duration)
+        for part in self._open:
+            self._parts[part] = b""
 
     def _read(self, body: bytes, uri: str, now: float) -> list[Shown]:
         if uri.endswith(".ts"):
@@ -190,17 +212,16 @@ class HlsView:
             self._firsts[uri] = first
         return shown
 
-    def _spans(self, segment: llcheck.Segment) -> None:
+    def _spans(self, uri: str, duration: float) -> None:
         """MP13: what is said of lengths adds up to the media, within a picture."""
-        assert segment.duration is not None
-        firsts = [self._firsts.get(uri) for uri in (*(part.uri for part in segment.parts), segment.uri)]
+        firsts = [self._firsts.get(part) for part in (*self._open, uri)]
         first = next((time for time in firsts if time is not None), None)
         if first is not None:
             if self._start is None:
                 self._start, self._said = first, 0.0
-            said = (first - self._start) / TICKS - self._said
-            if abs(said) > max(self._film.still, 0.1) + 0.003:
-                text = f"{segment.uri}: EXTINF add up to {self._said:.3f} s, the media is {said:+.3f} s off"
+            off = (first - self._start) / TICKS - self._said
+            if abs(off) > max(self._still, 0.1) + 0.003:
+                text = f"{uri}: EXTINF add up to {self._said:.3f} s, the media is {off:+.3f} s off"
                 self.view.fault("MP13", text)
         if self._start is not None:
-            self._said += segment.duration
+            self._said += duration
