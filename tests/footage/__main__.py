@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 
+from tests.footage import changes  # noqa: F401 - more kinds
 from tests.footage.house import play
 from tests.footage.judge import judge
 from tests.footage.kinds import KINDS

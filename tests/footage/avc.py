@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from hlsd.media.bits import BitReader, unescape
 from tests.footage.bits import BitWriter, Noise, escape, mark
 
 _I, _P, _B = 7, 5, 6  # §7.4.3: all slices of the picture are of this type
@@ -112,6 +113,22 @@ def _slice_head(shape: AvcShape, what: AvcPicture, first: int) -> bytes:
     bits.se(0).ue(1)  # slice_qp_delta, disable_deblocking_filter_idc 1
     header = 0x65 if what.kind == "idr" else 0x61 if what.kind in {"i", "p"} else 0x41 if reference else 0x01
     return bytes((header,)) + escape(bits.ones())
+
+
+def with_pps(unit: bytes, pps: int) -> bytes:
+    """A slice that refers to another picture parameter set: its header is one byte or two longer, what follows stays.
+
+    The slice header of `picture` is filled up to whole bytes, so the id is put in by writing the header's bits anew.
+    """
+    head = unescape(unit[1:12])
+    bits = BitReader(head)
+    first, kind = bits.ue(), bits.ue()
+    bits.ue()
+    rest = bits.left
+    anew = BitWriter().ue(first, kind, pps)
+    for _ in range(rest):
+        anew.u(1, bits.u(1))
+    return unit[:1] + escape(anew.ones()) + unit[12:]
 
 
 def recovery_point() -> bytes:

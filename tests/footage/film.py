@@ -91,6 +91,8 @@ class Film:
     sound_alone: bool = False
     hls_sound: bool = True
     """Whether HLS must carry the sound: not where MPEG-TS has no name for it."""
+    layout: int | None = None
+    """The channelConfiguration that ADTS may name beside 0 (the element is in band), if that is looked at."""
     suffixed: bool = False
     """Outputs may put bytes before a frame of sound (a program config element)."""
 

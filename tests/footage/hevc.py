@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.footage.bits import BitWriter, Noise, escape, mark
 
-_TYPES = {
+TYPES = {
     "trail": 1, "n": 0, "tsa": 3, "radl": 7, "radl_n": 6, "rasl": 9, "rasl_n": 8,
     "bla_lp": 16, "bla_radl": 17, "bla": 18, "idr_radl": 19, "idr": 20, "cra": 21,
 }  # fmt: skip
@@ -90,7 +90,7 @@ def picture(shape: HevcShape, what: HevcPicture, noise: Noise) -> list[bytes]:
 
 def _slice_head(shape: HevcShape, what: HevcPicture, address: int) -> bytes:
     """NAL unit header and slice segment header (§7.3.6.1)."""
-    kind = _TYPES[what.kind]
+    kind = TYPES[what.kind]
     bits = BitWriter().u(1, not address)
     if 16 <= kind <= 23:
         bits.u(1, 0)

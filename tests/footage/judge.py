@@ -56,8 +56,11 @@ def _judge_view(film: Film, view: View) -> list[str]:
             faults.append(f"seams: {view.seams} discontinuities, {film.seams} are due")
     if view.gaps > film.gaps:
         faults.append(f"gaps: {view.gaps}, {film.gaps} are due")
+    if film.layout is not None and view.layouts - {0, film.layout & 7 if film.layout < 8 else 0}:
+        faults.append(f"layout: ADTS names {view.layouts}, the frames have layout {film.layout}")
     faults += _times(film, pairs)
-    faults += _decodable(pairs, tagged)
+    if not looks_in:
+        faults += _decodable(pairs, tagged)
     if not tagged and not looks_in:
         faults += _promptly(film, view, pairs)
     return faults

@@ -160,8 +160,8 @@ def one_leaps(rng: random.Random, name: str, seed: int) -> Film:
             frame.wire += away
             frame.epoch = 1
     for frame in scene.video + scene.audio:
-        if frame.dts >= at * 1000 and frame.duty is Duty.SHOW:
-            frame.duty = Duty.STREAMED if frame.dts < (at + look.group + 3) * 1000 else Duty.SHOW
+        if at - 0.1 <= frame.dts / 1000 < at + look.group + 3:
+            frame.duty = Duty.STREAMED
     film = scene.film(name, seed)
     return _rest(film, seams=2, late=3.0, sound_off=3_000 * MS, words=f"{film.words}; {which} by {away} ms at {at:.1f} s")
 
@@ -179,6 +179,8 @@ def both_leap(rng: random.Random, name: str, seed: int) -> Film:
             frame.epoch = 1
             if frame.dts < (at + look.group + 0.2) * 1000:
                 frame.duty = Duty.STREAMED
+        elif frame.dts >= (at - 0.1) * 1000 and frame.kind is Kind.AUDIO:
+            frame.duty = Duty.STREAMED  # what stands across the leap
     film = scene.film(name, seed, start=rng.choice((0, 90_000_000)))
     return _rest(film, seams=1, late=1.0, words=f"{film.words}; by {away} ms at {at:.1f} s")
 
@@ -236,13 +238,11 @@ def reconnects(rng: random.Random, name: str, seed: int) -> Film:
     count = rng.randint(2, 4)
     look = common(rng)
     for _ in range(count):
-        scene = Scene(look, rng.uniform(5, 14), rng)
-        scene._number = number
+        scene = Scene(look, rng.uniform(5, 14), rng, first=number << 18)
+        number += 1
         piece = scene.film(name, seed, start=rng.choice((0, rng.randrange(1 << 32))))
         film.words = piece.words
         film.group, film.still = piece.group, piece.still
-        for unit in piece.units:
-            unit.number += len(film.units) if unit is piece.units[0] else 0
         base = len(film.units)
         for index, unit in enumerate(piece.units):
             unit.number = base + index
@@ -273,9 +273,8 @@ def silences(rng: random.Random, name: str, seed: int) -> Film:
     else:
         scene.video = [one for one in scene.video if not at * 1000 <= one.dts < (at + length) * 1000]
     film = scene.film(name, seed)
-    late = length if which == "video" else 3.0
     # Pictures that refer to lost ones are shown all the same: a server cannot know.
-    return _rest(film, seams=2, late=late, words=f"{film.words}; {which} stops for {length} s at {at:.1f} s")
+    return _rest(film, seams=2, late=length + 1.0, words=f"{film.words}; {which} stops for {length} s at {at:.1f} s")
 
 
 @kind

@@ -77,9 +77,9 @@ class Look:
 
 
 class Scene:
-    """Frames of both tracks, each in decoding order."""
+    """Frames of both tracks, each in decoding order; `first` is the mark of the first unit."""
 
-    def __init__(self, look: Look, seconds: float, rng: random.Random) -> None:
+    def __init__(self, look: Look, seconds: float, rng: random.Random, *, first: int = 0) -> None:
         self.look = look
         self.rng = rng
         self.noise = Noise(rng)
@@ -90,7 +90,8 @@ class Scene:
         self.hevc = hevc.HevcShape(look.width, look.height)
         self.video_records: list[bytes] = []
         self.audio_records: list[bytes] = []
-        self._number = 0
+        self._number = first
+        self._last_key = 0
         if look.codec == "h264":
             self.video_records.append(avc.record(*avc.parameter_sets(self.avc)))
         elif look.codec == "h265":
@@ -148,7 +149,6 @@ class Scene:
                 frame += reference
             shown += ahead + 1
 
-    _last_key = 0
 
     def _key_kind(self, shown: int) -> str:
         if shown == 0:

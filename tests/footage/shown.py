@@ -50,6 +50,8 @@ class View:
     """When there was something for the first time, seconds of the film."""
     looked: Counter[str] = field(default_factory=Counter)
     size: int = 0
+    layouts: set[int] = field(default_factory=set)
+    """What ADTS headers name."""
 
     def fault(self, rule: str, text: str) -> None:
         """Notes what is wrong; the first few of each rule tell enough."""
@@ -225,6 +227,7 @@ def _frames(content: bytes, pts: int, view: View, run: int, at: float) -> list[S
         if size <= 7 or place + size > len(content):
             view.fault("TS12", f"an ADTS frame of {size} bytes where {len(content) - place} are left")
             break
+        view.layouts.add((content[place + 2] & 1) << 2 | content[place + 3] >> 6)
         time = pts + count * 1024 * TICKS // rate
         found.append(Shown(Kind.AUDIO, time, time, True, content[place + 7 : place + size], run, at))
         place += size
