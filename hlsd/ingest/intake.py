@@ -2,8 +2,9 @@
 
 Law: nothing a publisher sends raises here but UnsupportedCodec, and that only for a track of which nothing usable was
 ever sent (a refusal with a reason instead of a silent black picture); a bad tag is dropped and counted. Units begin
-with a key picture after the start, after a jump and after a change of the video's configuration; RASL pictures that
-cannot be decoded are left out, so what is handed over always decodes. Both tracks are waited for, up to `patience`
+with a key picture after the start and after a change of the video's configuration; RASL pictures that cannot be decoded
+are left out, so what is handed over always decodes. A jump of the clock costs no picture: it is announced at the next
+key picture. Both tracks are waited for, up to `patience`
 seconds, a number of units and of bytes (TL04); a track that comes later, or changes, is announced at the next key
 picture. Times: `timestamp` in ms as on the wire, `now` monotonic seconds, `wall` seconds since the epoch. No clock
 reads, no IO.
@@ -43,6 +44,7 @@ class _Held(NamedTuple):
     cts: int
     flags: int
     payload: bytes
+    now: float
     arrived: float
 
 
@@ -70,6 +72,8 @@ class Intake:
         self._normalise = NORMALISE["h264"]
         self._need_key = True
         self._skip_rasl = False
+        self._seam = False  # whether a jump of the clock has yet to be announced
+        self._seam_at = 0.0  # when sound was first heard behind it
         self._clean = False  # whether the last key picture was a clean start
         self._audio_heard = False
         self._video_seen = now
@@ -135,15 +139,24 @@ class Intake:
             flags |= nal.KEY
         if not self._started:
             if self._admit(flags):
-                self._hold(_Held(_VIDEO, timestamp, cts, flags, payload, wall), now)
+                self._hold(_Held(_VIDEO, timestamp, cts, flags, payload, now, wall), now)
             return
-        dts, pts = self._timeline.video(timestamp, cts)
+        dts, pts = self._timeline.video(timestamp, cts, now)
         if self._need_key or flags & _KEY_OR_RASL:
+            if key and self._seam:
+                self._need_key = True  # decoding starts here for who crosses the seam: without RASL pictures, that is
             if not self._admit(flags):
                 return
-            if key and (self._video is not self._tracks.video or self._audio is not self._tracks.audio):
-                self._announce()
+            if key:
+                self._before_key()
         self._publication.unit(AccessUnit(_VIDEO, dts, pts, key, key and self._clean, payload, wall))
+
+    def _before_key(self) -> None:
+        """Announces what waited for a key picture."""
+        if self._seam:
+            self._jump()
+        if self._video is not self._tracks.video or self._audio is not self._tracks.audio:
+            self._announce()
 
     def _admit(self, flags: int) -> bool:
         """Whether a picture with these classes can be decoded after what was handed over."""
@@ -226,9 +239,11 @@ class Intake:
             return  # nothing to be heard, or not known how
         self._audio_heard = True
         if not self._started:
-            self._hold(_Held(_AUDIO, timestamp, 0, 0, frame, wall), now)
+            self._hold(_Held(_AUDIO, timestamp, 0, 0, frame, now, wall), now)
             return
-        dts = self._timeline.audio(timestamp)
+        dts = self._timeline.audio(timestamp, now)
+        if self._seam and (self._tracks.video is None or self._is_picture_gone(now)):
+            self._jump()
         if self._audio is not self._tracks.audio:
             if self._tracks.video is not None and now - self._video_seen < QUIET:
                 return  # announced with the next key picture
@@ -293,13 +308,13 @@ class Intake:
         )
         self._publication.tracks(self._tracks)
         self._timeline.begin([unit.timestamp for unit in held])
-        for kind, timestamp, cts, flags, payload, arrived in held:
+        for kind, timestamp, cts, flags, payload, now, arrived in held:
             if kind is _AUDIO:
-                dts = self._timeline.audio(timestamp)
+                dts = self._timeline.audio(timestamp, now)
                 if dts is not None:
                     self._publication.unit(AccessUnit(_AUDIO, dts, dts, True, True, payload, arrived))
                 continue
-            dts, pts = self._timeline.video(timestamp, cts)
+            dts, pts = self._timeline.video(timestamp, cts, now)
             if self._admit(flags):
                 key = flags & nal.KEY != 0
                 self._publication.unit(AccessUnit(_VIDEO, dts, pts, key, key and self._clean, payload, arrived))
@@ -313,6 +328,15 @@ class Intake:
             self._publication.tracks(tracks)
 
     def _jumped(self) -> None:
-        """The source's clock jumped: what follows is a discontinuity, and that begins with a key picture (LL23)."""
+        """The source's clock jumped. No picture is lost for it: its discontinuity waits for a key picture (LL23)."""
+        self._seam = True
+        self._seam_at = 0.0
+
+    def _is_picture_gone(self, now: float) -> bool:
+        """Whether only sound has come for long since the jump: no key picture is to be waited for."""
+        self._seam_at = self._seam_at or now
+        return now - max(self._video_seen, self._seam_at) >= QUIET
+
+    def _jump(self) -> None:
+        self._seam = False
         self._publication.jump()
-        self._need_key = True

@@ -1,34 +1,35 @@
 """Turns the timestamps of a publisher into a timeline: 64-bit ticks of 90 kHz that never step back within a track.
 
-Law (TL02, TS12): wraps are unrolled; small steps back are smoothed without moving the long-run clock; a real jump of
-the source's clock is reported once for both tracks, and the output goes on behind all that was given before. The skew
-between the tracks is kept. Video keeps its wire times; audio, whose wire times are rounded to milliseconds, counts its
-samples and follows the wire only when it is off by more than 50 ms.
+Law (TL02, TS12): wraps are unrolled; small steps back are smoothed without moving the long-run clock; a single frame
+stamped far away is put where it belongs; a real jump of the source's clock is reported once for both tracks, and the
+output goes on behind all that was given before, as much later as it came: no frame is lost for it. The skew between the
+tracks is kept. Video keeps its wire times; audio, whose wire times are rounded to milliseconds, counts its samples and
+follows the wire only when it is off by more than 50 ms. What a source's clock may do and what becomes of it is a table
+in docs/streams.md; which steps are believed stands in `source_clock`.
 
-Wire times are milliseconds modulo 2^32 (some peers: 2^31), what comes out is ticks. PTS >= DTS always, since no
-container can say otherwise; with negative composition offsets the DTS is brought forward. Pure: knows no clock, says
-what it did through two callbacks.
+Wire times are milliseconds modulo 2^32 (some peers: 2^31), `now` is monotonic seconds at arrival, what comes out is
+ticks. PTS >= DTS always, since no container can say otherwise; with negative composition offsets the DTS is brought
+forward. Pure: reads no clock, says what it did through two callbacks.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hlsd.ingest.source_clock import BACKWARD_MS, CONFIRM, FORWARD_MS, TICKS_PER_MS, SourceClock, signed, unwrapped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-TICKS_PER_MS: Final = 90
-
-BACKWARD_MS: Final = 100
-"""A step back no longer than this is jitter: the DTS is clamped and the clock stays."""
-BACKLOG_MS: Final = 500
-"""Small steps back that add up to more than this behind the output are a jump."""
-FORWARD_MS: Final = 1_000
-"""A step forward beyond this is a jump (TL02), unless the other track shows that the clock went on."""
 SKEW_MS: Final = 10_000
-"""Tracks whose first timestamps are further apart do not share a clock; each then starts on its own."""
+"""Tracks whose first timestamps are further apart do not share a clock; each then starts on its own. Nor can one track
+have a gap that is longer where the other has none."""
 COMPOSITION_LIMIT_MS: Final = 5_000
-"""Composition offsets beyond this are damage and taken for 0."""
+"""Composition offsets beyond this are damage and taken for 0, unless pictures are as far apart."""
+COMPOSITION_PACES: Final = 20
+"""Picture distances that a composition offset may be long: 16 reordered pictures and some."""
+COMPOSITION_AT_START_MS: Final = 30_000
+"""The bound before two pictures have shown how far apart they are."""
 LAG_LIMIT_MS: Final = 1_000
 """How far a DTS is brought forward at most for the sake of negative composition offsets."""
 AUDIO_DEVIATION: Final = 50 * TICKS_PER_MS
@@ -39,33 +40,15 @@ AUDIO_PATIENCE: Final = 48
 DOUBT_MS: Final = 500
 """How far the other track must go on, through the time that one leapt over, to show that there was no jump."""
 
-_HALF: Final = 1 << 31
-_FULL: Final = 1 << 32
 _SAME_EVENT_MS: Final = 3_000
 """How much later than expected a track may follow the other one's jump."""
-
-
-class _Clock:
-    """What is remembered of one track: its last wire time, and what must be added to come to output ticks."""
-
-    __slots__ = ("doubt", "last", "moved", "offset", "raw", "started", "step", "wire")
-
-    def __init__(self) -> None:
-        self.started = False
-        self.wire = 0  # the last timestamp as sent
-        self.raw = 0  # the same, unwrapped: ms
-        self.offset = 0  # ticks from raw * 90 to the output
-        self.moved = 0  # by how much jumps have changed the offset that the other track has not followed yet
-        self.doubt = 0  # raw time of the other track at which a leap forward turns out to have been a gap; 0: none
-        self.last = 0  # the last DTS given: ticks
-        self.step = 33  # the last plausible distance between frames: ms
 
 
 class Timeline:
     """The timeline of one publication, beginning at `origin` ticks.
 
-    `jump()` is called when the source's clock jumped, before the unit behind the jump is stamped; `repaired(kind)`
-    counts "backward", "wrap", "jump" and "audio". Feed units in order of arrival.
+    `jump()` is called once it is known that the source's clock jumped, a few frames after it did; `repaired(kind)`
+    counts "backward", "wrap", "stray", "jump" and "audio". Feed units in order of arrival.
     """
 
     __slots__ = (
@@ -88,8 +71,8 @@ class Timeline:
         self._origin = origin
         self._jump = jump
         self._repaired = repaired
-        self._video = _Clock()
-        self._audio = _Clock()
+        self._video = SourceClock()
+        self._audio = SourceClock()
         self._behind = 0  # ms by which the first unit stamped is later than the earliest one
         self._lag = 0  # ticks by which video DTS run ahead of the wire
         self._sample_rate = 48_000
@@ -101,10 +84,13 @@ class Timeline:
 
     def begin(self, timestamps: Sequence[int]) -> None:
         """Says which wire times will be stamped first, so that the earliest of them is at the origin, not the first."""
-        if timestamps:
-            first = timestamps[0]
-            near = [step for time in timestamps if abs(step := _signed(time - first)) <= SKEW_MS]
-            self._behind = -min(near)
+        if not timestamps:
+            return
+        first = timestamps[0]
+        steps = sorted(signed(time - first) for time in timestamps)
+        middle = steps[len(steps) // 2]  # the first may be the stray
+        near = [step for step in steps if abs(step - middle) <= SKEW_MS]
+        self._behind = max(0, -near[0]) if abs(middle) <= SKEW_MS else 0
 
     def sound(self, sample_rate: int, frame_samples: int) -> None:
         """Sets the clock of the audio frames that follow: hertz and samples in a frame."""
@@ -112,17 +98,17 @@ class Timeline:
         self._frame_samples = frame_samples
         self._anchor = None
 
-    def video(self, timestamp: int, cts: int) -> tuple[int, int]:
-        """DTS and PTS in ticks of a picture sent at `timestamp` ms with composition offset `cts` ms."""
+    def video(self, timestamp: int, cts: int, now: float) -> tuple[int, int]:
+        """DTS and PTS in ticks of a picture sent at `timestamp` ms with composition offset `cts` ms, here at `now`."""
         clock = self._video
-        wire = self._follow(clock, self._audio, timestamp)
-        if cts < 0:
-            if cts < -COMPOSITION_LIMIT_MS:
+        wire = self._follow(clock, self._audio, timestamp, now)
+        if not -COMPOSITION_LIMIT_MS <= cts <= COMPOSITION_LIMIT_MS:
+            pace = COMPOSITION_PACES * clock.pace if clock.steps else COMPOSITION_AT_START_MS
+            if abs(cts) > pace:
                 cts = 0
+        if cts < 0:
             # A picture cannot be shown before it is decoded: from now on all pictures are decoded earlier.
-            self._lag = max(self._lag, min(-cts, LAG_LIMIT_MS) * TICKS_PER_MS)
-        elif cts > COMPOSITION_LIMIT_MS:
-            cts = 0
+            self._lag = max(self._lag, min(-cts, max(LAG_LIMIT_MS, 2 * clock.pace)) * TICKS_PER_MS)
         dts = wire - self._lag
         if dts <= clock.last:
             dts = clock.last + 1
@@ -130,10 +116,10 @@ class Timeline:
         pts = wire + cts * TICKS_PER_MS
         return dts, max(pts, dts)
 
-    def audio(self, timestamp: int) -> int | None:
+    def audio(self, timestamp: int, now: float) -> int | None:
         """DTS in ticks of an audio frame sent at `timestamp` ms; None if the frame is surplus and must be left out."""
         clock = self._audio
-        wire = self._follow(clock, self._video, timestamp)
+        wire = self._follow(clock, self._video, timestamp, now)
         anchor = self._anchor
         if anchor is None:
             anchor = self._anchor = wire if wire > clock.last else clock.last + 1
@@ -169,59 +155,62 @@ class Timeline:
         self._surplus -= 1
         return True
 
-    def _follow(self, clock: _Clock, other: _Clock, timestamp: int) -> int:
+    def _follow(self, clock: SourceClock, other: SourceClock, timestamp: int, now: float) -> int:
         """The output ticks of a wire time, jumps and wraps resolved; not yet clamped to what was given before."""
         if not clock.started:
-            return self._start(clock, other, timestamp)
+            return self._start(clock, other, timestamp, now)
         step = timestamp - clock.wire
-        if step < 0 or step > FORWARD_MS:
-            step = self._unwrap(step)
-            behind = (clock.raw + step) * TICKS_PER_MS + clock.offset < clock.last - BACKLOG_MS * TICKS_PER_MS
-            if behind or not -BACKWARD_MS <= step <= FORWARD_MS:
-                return self._leap(clock, other, timestamp, step)
+        if step < 0 or step > FORWARD_MS or clock.trial is not None:
+            difference, step = step, unwrapped(step)
+            if not self._is_plausible(clock, other, step, now):
+                return self._leap(clock, other, timestamp, step, now)
+            if step > 0 > difference:
+                self._repaired("wrap")
             if step < 0:
                 self._repaired("backward")
-        if step > 0:
-            clock.step = step
-        clock.wire = timestamp
-        clock.raw += step
+            if clock.trial is not None:
+                self._repaired("stray")
+                self._unanchor(clock)
+        clock.go_on(timestamp, step, now)
         if other.doubt and clock.raw > other.doubt:
             self._mend(other, clock)
         return clock.raw * TICKS_PER_MS + clock.offset
 
-    def _mend(self, leapt: _Clock, steady: _Clock) -> None:
+    def _is_plausible(self, clock: SourceClock, other: SourceClock, step: int, now: float) -> bool:
+        if clock.falls_behind(step):
+            return False
+        if clock.believes(step, clock.arrived, now):
+            return True
+        # One clock, and the other track has been there already: only this track had a gap (TL06).
+        together = other.started and other.offset == clock.offset
+        return together and step > 0 and clock.raw + step <= other.raw + FORWARD_MS
+
+    def _unanchor(self, clock: SourceClock) -> None:
+        """What was counted in samples does not go on."""
+        if clock is self._audio:
+            self._anchor = None
+
+    def _mend(self, leapt: SourceClock, steady: SourceClock) -> None:
         """Takes a jump back: the other track went on through the time that was leapt over, so there was only a gap.
 
         Without this the two would stay as far apart as the gap was long.
         """
         leapt.doubt = leapt.moved = 0
         leapt.offset = steady.offset
-        if leapt is self._audio:
-            self._anchor = None
+        self._unanchor(leapt)
         self._repaired("jump")
         self._jump()
 
-    def _unwrap(self, difference: int) -> int:
-        """The step in ms behind a difference of two wire times."""
-        step = _signed(difference)
-        short = (difference + (1 << 30)) % _HALF - (1 << 30)
-        if -BACKWARD_MS <= short <= FORWARD_MS and short != step:
-            step = short  # FLV and SRS keep 31 bits
-        if step > 0 > difference and step <= FORWARD_MS:
-            self._repaired("wrap")
-        return step
-
-    def _start(self, clock: _Clock, other: _Clock, timestamp: int) -> int:
-        clock.started = True
-        clock.wire = clock.raw = timestamp
+    def _start(self, clock: SourceClock, other: SourceClock, timestamp: int, now: float) -> int:
+        clock.begin(timestamp, now)
         clock.last = self._origin - 1
         if not other.started:
             clock.offset = self._origin + (self._behind - timestamp) * TICKS_PER_MS
-            return clock.raw * TICKS_PER_MS + clock.offset
-        skew = _signed(timestamp - other.wire)
+            return clock.ticks
+        skew = signed(timestamp - other.wire)
         clock.raw = other.raw + skew
         clock.offset = other.offset
-        ticks = clock.raw * TICKS_PER_MS + clock.offset
+        ticks = clock.ticks
         if abs(skew) > SKEW_MS or ticks < self._origin:
             # No common clock, or a track from before the timeline: what arrives together belongs together.
             self._repaired("jump")
@@ -229,40 +218,47 @@ class Timeline:
             clock.offset = ticks - clock.raw * TICKS_PER_MS
         return ticks
 
-    def _leap(self, clock: _Clock, other: _Clock, timestamp: int, step: int) -> int:
-        """Judges a step that is no jitter: a gap in one track, the other track's jump, or a jump."""
-        clock.wire = timestamp
-        clock.raw += step
-        if clock is self._audio:
-            self._anchor = None
-        newest = clock.last
-        if other.started:
-            newest = max(newest, other.last)
-            if step > 0 and other.offset == clock.offset and clock.raw <= other.raw + FORWARD_MS:
-                # One clock, and the other track has been there already: only this track had a gap (TL06).
-                return clock.raw * TICKS_PER_MS + clock.offset
+    def _leap(self, clock: SourceClock, other: SourceClock, timestamp: int, step: int, now: float) -> int:
+        """Stamps a frame whose step is not believed: a stray, the other track's jump, or a jump."""
+        if clock.trial is None:
+            self._unanchor(clock)
+        raw = clock.raw + step
+        if clock.moved or other.moved:
             # The other track jumped before and, moved as far as that one, this one just goes on: the same event. Or it
             # comes back to the clock of the other one.
             for offset in (clock.offset + other.moved, other.offset):
-                ticks = clock.raw * TICKS_PER_MS + offset
+                ticks = raw * TICKS_PER_MS + offset
                 if (
                     offset != clock.offset
                     and -BACKWARD_MS * TICKS_PER_MS <= ticks - clock.last <= _SAME_EVENT_MS * TICKS_PER_MS
                 ):
-                    clock.offset = offset
+                    clock.adopt(timestamp, raw, offset, now)
                     clock.moved = other.moved = clock.doubt = other.doubt = 0
+                    self._unanchor(clock)
                     return ticks
-        self._repaired("jump")
-        self._jump()
-        ticks = newest + clock.step * TICKS_PER_MS
-        offset = ticks - clock.raw * TICKS_PER_MS
-        if step > 0 and other.started and other.offset == clock.offset:
-            clock.doubt = max(clock.raw - step, other.raw) + DOUBT_MS
-        clock.moved += offset - clock.offset
-        clock.offset = offset
+        if clock.paused(step, now):
+            # Nothing came from either track for seconds. The time is left out: nobody shall sit through it again.
+            ticks = self._jump_to(clock, timestamp, raw, clock.last + clock.pace * TICKS_PER_MS, now)
+            clock.keep_pace(step)  # unless it is its pace
+            return ticks
+        trial = clock.try_on(timestamp, step, now)
+        ticks = trial.ticks
+        if trial.count < CONFIRM:
+            return ticks
+        doubt = 0
+        if 0 < trial.raw - clock.raw <= SKEW_MS and other.started and other.offset == clock.offset:
+            doubt = max(clock.raw, other.raw) + DOUBT_MS
+        self._jump_to(clock, timestamp, trial.raw, ticks, now)
+        clock.doubt = doubt
         return ticks
 
-
-def _signed(difference: int) -> int:
-    """A difference of times modulo 2^32 as a step forward or back."""
-    return (difference + _HALF) % _FULL - _HALF
+    def _jump_to(self, clock: SourceClock, timestamp: int, raw: int, ticks: int, now: float) -> int:
+        """Believes that the source's clock has jumped, and goes on at `ticks`."""
+        self._repaired("jump")
+        self._jump()
+        offset = ticks - raw * TICKS_PER_MS
+        clock.moved += offset - clock.offset
+        clock.doubt = 0
+        clock.adopt(timestamp, raw, offset, now)
+        self._unanchor(clock)
+        return ticks

@@ -2,9 +2,15 @@
 
 Law: a segment ends before an IDR once it has reached the target, or earlier when one more group of pictures would
 carry it past the limit that EXT-X-TARGETDURATION sets (hls-rules MP02, TL05); a part ends before the frame that would
-carry it past the part target (LL08), and wherever its segment ends. The leading track (video, else audio) decides;
-frames of the other track go to the part in whose span their decode time lies (TS16, FM10). Durations are true: a
-frame lasts until the next one of its track, so one frame of each track is always held back (FM04).
+carry it past the part target (LL08), and wherever its segment ends; where no frame begins in its last seventh it ends
+by the clock (LL09). The leading track (video, else audio) decides; frames of the other track go to the part in whose
+span their decode time lies (TS16, FM10). Durations are true: a frame lasts until the next one of its track, so one
+frame of each track is always held back (FM04).
+
+A stretch of a few milliseconds between a part's end and the next frame is nobody's part: it joins the next one. Whether
+a track has fallen silent is judged by when its frames came, never by its times: sound may run seconds ahead of its
+picture. Pictures that stop leave the parts to the sound; sound that stops is filled with silent frames, since players
+stand still where a track is missing.
 
 Units: 90 kHz ticks. It refuses to know containers, names, sequence numbers, playlists and the time of day.
 """
@@ -15,9 +21,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.segmenter.silence import Silence
 
-LEAD_SILENCE = TICKS
-"""How far the other track may run ahead before it takes over closing parts: a second covers every interleaving seen."""
+SILENCE = 1.0
+"""Seconds without a frame after which a track has fallen silent, if the other one goes on: a second covers every
+interleaving seen."""
+LEAD_SILENCE = round(SILENCE * TICKS)
+"""How far behind the other track parts are then closed, ticks: room for pictures that come late."""
+SHORTEST = 0.85
+"""Of the part target: "a duration at least 85% of the Part Target Duration" (LL09)."""
 
 AUDIO_BEFORE_VIDEO = 512
 """Audio frames kept while the first picture is awaited; older ones go."""
@@ -33,6 +45,8 @@ class Sample(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Cut:
     """One part's worth of media: samples of both tracks in decode order within each track; a gap has none.
+
+    One without a duration is no part: it says that the segment ended with the part before it.
 
     `start` and `duration` in ticks on the leading track's decode timeline; `independent`: its first video sample is an
     IDR (audio only: always); `opens` and `closes`: it is the first or the last part of its segment; `forced`: the
@@ -84,6 +98,12 @@ class Cutter:
         self._forced = False
         self._last = 0  # how long the leading track's latest frame lasted; 0: none yet
         self._expected = 0  # how long its next one will last, by the last two
+        self._came = [0.0, 0.0]  # when the last frame of each track came
+        self._ahead = 0  # by how much the other track was ahead of the leading one when that last came
+        self._other = 0  # the other track's last time
+        self._silence: Silence | None = None
+        if self._both and tracks.audio is not None:
+            self._silence = Silence.of(tracks.audio)
         self._last_key = 0
         self._last_clean = 0
         self._gop = 0
@@ -103,23 +123,23 @@ class Cutter:
     def push(self, unit: AccessUnit) -> list[Cut]:
         """Takes the next access unit; returns the parts that it closed, usually none, at most two."""
         kind = unit.kind
+        self._came[kind] = unit.arrived
+        if kind is not self._lead:
+            return self._follow(unit)
         previous = self._held[kind]
         self._held[kind] = unit
-        if kind is not self._lead:
-            if previous is not None:
-                self._settle(previous, unit.dts - previous.dts)
-            return self._follow(unit)
-        if previous is None:
+        if not self._started:
             self._begin(unit)
             return []
         cuts: list[Cut] = []
-        duration = unit.dts - previous.dts
-        self._lead_on(previous, unit.dts, cuts)
-        # One long frame is a hole in what the encoder sends, two are a slow encoder. A frame that turns out longer than
-        # this ends the part before it after all (see `_lead_on`), one frame later.
-        self._expected = self._last if 0 < 2 * self._last < duration else duration
-        self._last = duration
-        self.longest_frame = max(self.longest_frame, duration)
+        self._ahead = self._other - unit.dts
+        if previous is not None:
+            self._measure(previous, unit.dts, cuts)
+        else:
+            if self._video:  # pictures had stopped; the last one is in no part yet, and stands until now
+                last = self._video[-1].unit
+                self._video[-1] = Sample(last, max(1, unit.dts - last.dts))
+            self._reach(unit.dts, cuts)
         if unit.key:
             self._gop = unit.dts - self._last_key
             self._last_key = unit.dts
@@ -127,20 +147,21 @@ class Cutter:
                 self._last_clean = unit.dts
             self.longest_gop = max(self.longest_gop, self._gop)
         if self._may_end(unit) or self._must_end(unit):
-            # A leading track that comes back behind the other one (see `_follow`) cannot end a part in the past.
-            cuts.append(self._close(max(unit.dts, self._part_start + 1), closes=True))
-            self._force(unit)
-        elif unit.dts > self._part_start and unit.dts + self._expected - self._part_start > self._limits.part_target:
-            cuts.append(self._close(unit.dts, closes=False))
+            if self._end(unit.dts, cuts, closes=True):
+                self._force(unit)
+        elif unit.dts + self._expected - self._part_start > self._limits.part_target:
+            self._end(unit.dts, cuts, closes=False)
         return cuts
 
-    def is_hole(self, cut: Cut) -> bool:
-        """Whether there is nothing in a part just cut because nothing was sent, and not because a picture stands."""
-        if cut.video or cut.audio:
-            return False
-        other = self._held[1 - self._lead]
-        sounds = other is not None and other.dts + LEAD_SILENCE > cut.start
-        return sounds or self._expected <= self._limits.part_target
+    def _measure(self, previous: AccessUnit, end: int, cuts: list[Cut]) -> None:
+        """Knows now how long the leading track's last frame lasted, and so what to expect of the next."""
+        duration = end - previous.dts
+        self._lead_on(previous, end, cuts)
+        # One long frame is a hole in what the encoder sends, two are a slow encoder. A frame that turns out longer than
+        # this ends the part before it after all (see `_lead_on`), one frame later.
+        self._expected = self._last if 0 < 2 * self._last < duration else duration
+        self._last = duration
+        self.longest_frame = max(self.longest_frame, duration)
 
     def flush(self) -> list[Cut]:
         """Closes the open segment with what there is; frames held back get the duration of the one before them."""
@@ -154,7 +175,7 @@ class Cutter:
                 continue
             self._held[kind] = None
             if kind is self._lead:
-                end = held.dts + self._frame[kind]
+                end = held.dts + (self._expected or self._frame[kind])
                 self._lead_on(held, end, cuts)
             else:
                 self._settle(held, self._frame[kind])
@@ -182,28 +203,74 @@ class Cutter:
         """Settles the leading track's frame that was held back: it lasts until `end`."""
         limits = self._limits
         passes = end - self._segment_start > limits.segment_limit
-        if held.dts > self._part_start and (passes or end - self._part_start > limits.part_target):
-            # It lasted longer than the one before it: with it the part would pass its target, so the part ends
-            # before it. Nothing of this part has been shown to anybody yet.
-            cuts.append(self._close(held.dts, closes=passes))
-            if passes:
-                self._force(held)
+        spills = passes or end - self._part_start > limits.part_target
+        # It lasted longer than the one before it: with it the part would pass its target, so the part ends before it,
+        # short too if a part would be left empty otherwise. Nothing of this part has been shown to anybody yet.
+        short = end - self._part_start > 2 * limits.part_target
+        if spills and held.dts > self._part_start and self._end(held.dts, cuts, closes=passes, short=short) and passes:
+            self._force(held)
         self._settle(held, end - held.dts)
-        # TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
+        self._reach(end, cuts)
+
+    def _reach(self, end: int, cuts: list[Cut]) -> None:
+        """Lets parts end by the clock, up to where a frame of the leading track ends.
+
+        TL06: "Parts follow the clock, not the frame count": a frame longer than a part fills several.
+        """
+        limits = self._limits
         self._step(end - limits.part_target, cuts)
         limit = self._segment_start + limits.segment_limit
         if end > limit:
             cuts.append(self._close(limit, closes=True))
             self._force(None)
 
+    def _end(self, at: int, cuts: list[Cut], *, closes: bool, short: bool = False) -> bool:
+        """Ends the part under way at `at`, if that is to be: says whether it did, or whether the segment ended."""
+        lasted = at - self._part_start
+        if not self._video and not (self._audio and self._audio[0].unit.dts < at):
+            # A few milliseconds in which nothing begins: they are the next part's, and the next segment's.
+            if not closes or self._opens:
+                return False
+            cuts.append(self._close(self._part_start, closes=True))
+            return True
+        if not closes and not short and lasted < SHORTEST * self._limits.part_target:
+            return False  # by the clock, once it is known that what comes lasts longer
+        # A leading track that comes back behind the other one (see `_follow`) cannot end a part in the past.
+        cuts.append(self._close(max(at, self._part_start + 1), closes=closes))
+        return True
+
     def _follow(self, unit: AccessUnit) -> list[Cut]:
-        """Lets the other track close parts when the leading one has fallen silent (TL06)."""
+        """Takes a frame of the other track, which closes parts when the leading one has fallen silent (TL06)."""
         cuts: list[Cut] = []
-        if self._started:
-            self._step(unit.dts - self._limits.part_target - LEAD_SILENCE, cuts)
-        elif len(self._audio) > AUDIO_BEFORE_VIDEO:
-            del self._audio[0]
+        kind = unit.kind
+        self._other = unit.dts
+        if self._silence is not None and self._silence.covers(unit.dts):
+            return cuts
+        previous = self._held[kind]
+        self._held[kind] = unit
+        if previous is not None:
+            self._settle(previous, unit.dts - previous.dts)
+        if not self._started:
+            if len(self._audio) > AUDIO_BEFORE_VIDEO:
+                del self._audio[0]
+        elif unit.arrived - self._came[self._lead] > SILENCE:
+            held = self._held[self._lead]
+            if held is not None:  # shown as it is; how long it stands is known when the pictures are back
+                self._held[self._lead] = None
+                self._settle(held, self._frame[self._lead])
+            self._step(unit.dts - max(0, self._ahead) - self._limits.part_target - LEAD_SILENCE, cuts)
         return cuts
+
+    def _fill(self, silence: Silence, end: int) -> None:
+        """Puts silence where sound has stopped while pictures go on, up to the end of the part."""
+        if not silence.begun:
+            held = self._held[Kind.AUDIO]
+            if held is None or self._came[Kind.VIDEO] - self._came[Kind.AUDIO] <= SILENCE:
+                return
+            self._held[Kind.AUDIO] = None
+            frame = silence.begin(held.dts)
+            self._settle(held, frame)
+        self._audio += [Sample(*one) for one in silence.until(end, self._came[Kind.VIDEO])]
 
     def _step(self, until: int, cuts: list[Cut]) -> None:
         """Closes parts of exactly the part target while the open one began before `until`."""
@@ -254,6 +321,8 @@ class Cutter:
         return self._segment_bytes + len(unit.payload) > self._limits.segment_bytes
 
     def _close(self, end: int, *, closes: bool, rest: bool = False) -> Cut:
+        if self._silence is not None:
+            self._fill(self._silence, end)
         audio, later = self._audio, []
         if self._both and not rest:
             # The other track's frames that begin at or after the boundary belong to the next part.

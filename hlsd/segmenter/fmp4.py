@@ -39,6 +39,9 @@ _TFHD_DEFAULT_FLAGS: Final = 0x000020
 
 _LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 
+_BRIDGED: Final = TICKS // 2
+"""Ticks by which the time of decoding may be off the source's, so that decode times go on without a hole (FM04)."""
+
 # Where a traf of ours holds its trun's data offset: traf header, tfhd, tfdt, then the trun's own header and count.
 _DATA_OFFSET: Final = 8 + 20 + 20 + 12 + 4
 
@@ -59,6 +62,7 @@ class Fmp4Muxer:
         self._video_id = 1
         self._audio_id = 2 if tracks.video else 1
         self._audio_time: int | None = None
+        self._video_time: int | None = None
 
     @property
     def init(self) -> bytes:
@@ -95,16 +99,28 @@ class Fmp4Muxer:
         return b"".join((moof, struct.pack(">I", 8 + sum(map(len, payload))), b"mdat", *payload))
 
     def skip(self, cut: Cut) -> None:
-        """Lets the clock of the sound go on as if the part had been written (FM04)."""
+        """Lets the clocks go on as if the part had been written (FM04)."""
+        if cut.video:
+            last, duration = cut.video[-1]
+            self._video_time = last.dts + duration
         if cut.audio:
             self._audio_fragment(cut.audio)
 
     def _video_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
         rows: list[bytes] = []
+        opening, lasts = samples[0]
+        first, expected = opening.dts, self._video_time
+        if expected is not None and abs(first - expected) <= _BRIDGED and expected < first + lasts:
+            # Its predecessor went out before it was known how long it would stand: this one is decoded where that one
+            # ends, and shown when it is to be shown.
+            first = expected
+        at = first
         for unit, duration in samples:
             flags = _SYNC if unit.key and unit.clean else _NOT_SYNC  # a CRA leads pictures that need the past (HE03)
-            rows.append(_VIDEO_SAMPLE.pack(duration, len(unit.payload), flags, unit.pts - unit.dts))
-        first = samples[0].unit.dts
+            end = unit.dts + duration
+            rows.append(_VIDEO_SAMPLE.pack(end - at, len(unit.payload), flags, unit.pts - at))
+            at = end
+        self._video_time = at
         traf = _track_fragment(self._video_id, first, _NOT_SYNC, _trun(1, _TRUN_VIDEO, rows))
         return traf, [sample.unit.payload for sample in samples]
 

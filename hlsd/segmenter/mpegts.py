@@ -45,7 +45,7 @@ _AUD: Final = b"\x00\x00\x00\x01\x09\xf0"
 _START_CODE: Final = b"\x00\x00\x00\x01"
 _STUFFING: Final = b"\xff" * (PACKET - 12)
 _LONGEST_HOLE: Final = 10 * TICKS
-"""Ticks of a hole in the pictures that are given clock references: a hole of an hour must not become media."""
+"""Ticks of a hole in a track that are given clock references: a hole of an hour must not become media."""
 
 
 class TsMuxer:
@@ -129,10 +129,16 @@ class _AudioPackets:
 
     def __init__(self, *, clock: bool) -> None:
         self._clock = clock
+        self._clocked: int | None = None  # the time of the last clock reference
         self._counter = 0
 
     def write(self, payload: bytes, pts: int, out: list[bytes | bytearray]) -> None:
-        """Appends the packets of one PES whose first frame has this time."""
+        """Appends the packets of one PES whose first frame has this time, behind the clock references due before it."""
+        if self._clock:
+            # At 8 kHz a frame lasts 128 ms, and behind a pause any time may have passed.
+            if self._clocked is not None and pts - self._clocked > PES_SPAN:
+                _clock_packets(_AUDIO_PID, self._counter - 1 & 0x0F, self._clocked, pts, out)
+            self._clocked = pts
         time = (pts + START) & 0x1FFFFFFFF
         # §2.4.3.7: stream_id C0, length, '10' with data_alignment_indicator, PTS only, five bytes of header.
         pes = b"".join(
@@ -189,7 +195,7 @@ class _VideoMuxer:
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         """Appends the packets of one picture, behind the clock references that its predecessor's duration asks for."""
         if self._clocked is not None and unit.dts - self._clocked > PES_SPAN:
-            self._tick(self._clocked, unit.dts, out)
+            _clock_packets(_VIDEO_PID, self._counter, self._clocked, unit.dts, out)
         self._clocked = unit.dts
         packet = av.Packet(payload)
         packet.stream = self._stream  # whose time base it then has: 90 kHz
@@ -197,51 +203,62 @@ class _VideoMuxer:
         packet.pts = unit.pts + START
         packet.is_keyframe = unit.key  # random_access_indicator (TS10)
         self._container.mux_one(packet)
-        written = self._out.written
+        written = self._out.take()
         # It repeats its tables before a key picture that follows another kind, whatever pat_period says; they know of
         # one track only, and a player that reads them drops the sound (TS05, TS11).
-        opening, at = written[0], 0
-        while _pid(opening, at) != _VIDEO_PID:
+        size, at = len(written), 0
+        while at < size and _pid(written, at) != _VIDEO_PID:
             at += PACKET
+        if at >= size or size % PACKET:
+            raise MediaError(f"libavformat wrote {size} bytes for a picture, which are no packets of it")
         # data_alignment_indicator (TS13): the access unit begins with its PES; libavformat leaves the bit clear.
-        header = at + 4 + (1 + opening[at + 4] if opening[at + 3] & 0x20 else 0)
-        opening[header + 6] |= 0x04
-        self._counter = written[-1][3 - PACKET] & 0x0F
-        del opening[:at]
-        out += written
-        written.clear()
+        header = at + 4 + (1 + written[at + 4] if written[at + 3] & 0x20 else 0)
+        written[header + 6] |= 0x04
+        self._counter = written[size - PACKET + 3] & 0x0F
+        if at:
+            del written[:at]
+        out.append(written)
 
-    def _tick(self, at: int, until: int, out: list[bytes | bytearray]) -> None:
-        """Clock references by themselves, where no picture brings one for longer than TS06 allows.
 
-        A door camera sends five pictures a second, and any source may leave some out. They stand right before the next
-        picture, not amid the sound: only then is it known to come, and sound may run ahead of it. After a hole of many
-        seconds only the last ones have clocks.
-        """
-        at = max(at, until - _LONGEST_HOLE)
-        while until - at > PES_SPAN:
-            at += PES_SPAN
-            # §2.4.3.3: "The continuity_counter shall not be incremented when the adaptation_field_control of the packet
-            # equals '00' or '10'": an adaptation field only (10), of 183 bytes, with PCR_flag, and stuffing.
-            reference = ((at + START & 0x1FFFFFFFF) << 15 | 0x7E00).to_bytes(6, "big")
-            out.append(bytes((0x47, _VIDEO_PID >> 8, _VIDEO_PID & 0xFF, 0x20 | self._counter, 183, 0x10)) + reference)
-            out.append(_STUFFING)
+def _clock_packets(pid: int, counter: int, at: int, until: int, out: list[bytes | bytearray]) -> None:
+    """Clock references by themselves, where no frame brings one for longer than TS06 allows.
+
+    A door camera sends five pictures a second, and any source may leave some out. They stand right before the next
+    frame, not amid those of the other track: only then is it known to come, and sound may run ahead of it. After a hole
+    of many seconds only the last ones have clocks. `counter` is that of the last packet with a payload on `pid`.
+    """
+    at = max(at, until - _LONGEST_HOLE)
+    while until - at > PES_SPAN:
+        at += PES_SPAN
+        # §2.4.3.3: "The continuity_counter shall not be incremented when the adaptation_field_control of the packet
+        # equals '00' or '10'": an adaptation field only (10), of 183 bytes, with PCR_flag, and stuffing.
+        reference = ((at + START & 0x1FFFFFFFF) << 15 | 0x7E00).to_bytes(6, "big")
+        out.append(bytes((0x47, pid >> 8, pid & 0xFF, 0x20 | counter, 183, 0x10)) + reference)
+        out.append(_STUFFING)
 
 
 class _Sink(io.RawIOBase):
-    """Where libavformat writes: keeps the pieces, copied because the buffer is libav's."""
+    """Where libavformat writes.
+
+    Its pieces end where its own buffer is full (32 kB), amid a packet too: they are joined before anybody reads them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.written: list[bytearray] = []
+        self._written = bytearray()
 
     def writable(self) -> bool:
         return True
 
     def write(self, piece: object) -> int:
-        copied = bytearray(piece)  # type: ignore[call-overload]
-        self.written.append(copied)
-        return len(copied)
+        before = len(self._written)
+        self._written += piece  # type: ignore[arg-type]
+        return len(self._written) - before
+
+    def take(self) -> bytearray:
+        """All that was written since the last call."""
+        written, self._written = self._written, bytearray()
+        return written
 
 
 def _add_stream(container: OutputContainer, codec: str) -> Stream:
@@ -264,7 +281,7 @@ def _tables(tracks: Tracks) -> tuple[bytes, bytes]:
             container.start_encoding()
             container.mux_one(packet)
     container.close()
-    packets = b"".join(sink.written)
+    packets = bytes(sink.take())
     by_pid = {_pid(packets, at): packets[at : at + PACKET] for at in range(0, len(packets), PACKET)}
     return by_pid[0], by_pid[_PMT_PID]
 

@@ -2,8 +2,8 @@
 
 It owns what happens at a seam: changed tracks, a jump of the clock or another publisher finish the open segment with
 what it has (TL01) and open the next one with a discontinuity, a fresh muxer and, where it differs, a new
-initialisation section (MP18, TL04). It fixes the target duration and the low-latency promises once, when the first
-segment is whole (MP03, TL05, LL07).
+initialisation section (MP18, TL04). A hole in what is sent is left out, and is a seam at the next key picture. It fixes
+the target duration and the low-latency promises once, when the first segment is whole (MP03, TL05, LL07).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import structlog
 from hlsd.errors import MediaError
 from hlsd.media.unit import TICKS, Kind
 from hlsd.segmenter.cutter import Cutter, Limits
+from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
 from hlsd.segmenter.playlist import low_latency_for
@@ -42,6 +43,13 @@ FIRST = 1.0
 
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
+
+
+MEND = TICKS // 4
+"""How much must have been left out of a timeline for a discontinuity at the next key picture to set it right."""
+
+SLOW = 1.0
+"""Seconds between pictures, without sound, above which parts are of no use to anybody."""
 
 
 class Segmenter:
@@ -87,6 +95,8 @@ class Segmenter:
         self._inits = 0
         self._discontinuity = False
         self._needs_key = False
+        self._holes = Holes()
+        self._low_latency = settings.low_latency
         self._epoch: float | None = None
         self._segment_start = 0
         self._dated = False
@@ -110,13 +120,20 @@ class Segmenter:
 
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
-        cutter = self._cutter
-        if cutter is None:
-            return
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:
                 return
             self._needs_key = False
+        if self._holes.left_out >= MEND and unit.key and self._mends(unit):
+            self.jump()
+        crossed = self._holes.cross(unit, *self._spans)
+        if crossed is None:
+            self.jump()
+            self._needs_key = unit.kind is Kind.VIDEO and not unit.key
+        elif self._cutter is not None:
+            self._push(self._cutter, crossed)
+
+    def _push(self, cutter: Cutter, unit: AccessUnit) -> None:
         if not self._dated:
             epoch = unit.arrived - unit.dts / TICKS
             if self._epoch is None or epoch < self._epoch:
@@ -124,15 +141,24 @@ class Segmenter:
         self._aim()
         cuts = cutter.push(unit)
         if cuts:
-            for number, cut in enumerate(cuts):
-                if cutter.is_hole(cut) and self._settings.low_latency:
-                    self._over_hole(cuts[:number], unit)
-                    return
             self._take(cuts)
             self._note_delay(cuts, unit.arrived)
             if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
                 self.jump()
+
+    def _mends(self, unit: AccessUnit) -> bool:
+        """Whether the timeline may be set right before this key frame: it leads, and somebody knows of the timeline."""
+        leads = self._tracks is None or self._tracks.video is None or unit.kind is Kind.VIDEO
+        return leads and self._window.target_duration > 0
+
+    @property
+    def _spans(self) -> tuple[int, int]:
+        """The longest stretch without anything that may stay in the media, and what a longer one shrinks to; ticks."""
+        limits = self._limits
+        if self._low_latency and self._window.target_duration:
+            return limits.part_target * 3 // 2, limits.part_target
+        return limits.segment_target, limits.segment_target // 2
 
     def _aim(self) -> None:
         """Makes the first segment short for who waits for it, as one does for whom a stream is pulled.
@@ -141,7 +167,7 @@ class Segmenter:
         """
         if not self._window.target_duration:
             time = self._settings.time
-            hurry = self._settings.low_latency and self.live.watched
+            hurry = self._low_latency and self.live.watched
             self._limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def _note_delay(self, cuts: list[Cut], arrived: float) -> None:
@@ -149,8 +175,8 @@ class Segmenter:
         delay, epoch = self._stats.segment_delay, self._epoch
         assert epoch is not None
         for cut in cuts:
-            late = max(0.0, arrived - epoch - (cut.start + cut.duration) / TICKS)
-            if self._settings.low_latency:
+            late = max(0.0, arrived - epoch - (cut.start + cut.duration + self._holes.left_out) / TICKS)
+            if self._low_latency and cut.duration:
                 delay["part"].observe(late)
             if cut.closes:
                 delay[self._kind].observe(late)
@@ -164,20 +190,6 @@ class Segmenter:
         """What follows is a discontinuity."""
         self._break()
         self._start()
-
-    def _over_hole(self, before: list[Cut], unit: AccessUnit) -> None:
-        """Goes on with `unit` behind a stretch for which nothing was sent and which is so long that a part is empty.
-
-        It could be listed as parts with GAP=YES, but hls.js 1.7 gives up the rest of the segment for one of them and
-        then waits at its end for three target durations. A discontinuity it crosses as soon as a key picture comes.
-        """
-        if self._window.target_duration:
-            self._finish(before)
-        else:
-            self._break()
-        self._start()
-        self._needs_key = True
-        self.unit(unit)
 
     def pause(self) -> None:
         """The publisher left: the open segment is finished with the parts it has (TL01).
@@ -217,6 +229,7 @@ class Segmenter:
             self._inits += 1
         self._epoch = None
         self._dated = self._needs_key = False
+        self._holes = Holes()
         self._discontinuity = self._window.open is not None or bool(self._window.segments)
         self._frames = self._frames_span = 0
         version = 6 if init is None else 7
@@ -249,12 +262,15 @@ class Segmenter:
         writer = self._writer
         assert writer is not None
         for cut in cuts:
-            if self._quiet >= QUIET and not self.live.watched:
+            if not cut.duration:  # the segment ended with the part before
+                if self._window.open is not None:
+                    self._finish_segment()
+            elif self._quiet >= QUIET and not self.live.watched:
                 self._add(cut, None)
             else:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
                 self._add(cut, writer.part(cut))
-        if self._window.target_duration and (self._settings.low_latency or any(cut.closes for cut in cuts)):
+        if self._window.target_duration and (self._low_latency or any(cut.closes for cut in cuts)):
             self.live.changed()
 
     def _catch_up(self) -> None:
@@ -282,7 +298,7 @@ class Segmenter:
             part = window.put_off(size, cut.duration, independent=cut.independent)
             self._put_off.append((writer, window.open, part, cut))
         assert self._tracks is not None
-        if self._settings.low_latency:
+        if self._low_latency:
             self.counts["part"] += 1
             self._stats.segment_duration["part"].observe(cut.duration / TICKS)
         samples = cut.video if self._tracks.video is not None else cut.audio
@@ -343,16 +359,18 @@ class Segmenter:
                 seconds=round(longest, 1),
                 hint="set the encoder's key-frame interval to 2 s",
             )
-        if settings.low_latency:
-            rate = self.frame_rate
-            promises = low_latency_for(settings.part, 1 / rate if rate else 0.0, window.target_duration)
+        frame = self._frame_distance
+        if frame > SLOW and self._tracks is not None and self._tracks.audio is None:
+            self._low_latency = False
+        if self._low_latency:
+            promises = low_latency_for(settings.part, frame, window.target_duration)
             self.live.promise(promises)
             self._limits.part_target = round(promises.part_target * TICKS)
-            for segment in window.segments:
-                if any(part.duration > self._limits.part_target for part in segment.parts):
-                    # Cut before the part target was known, and never shown: it is listed without parts (LL08).
-                    self._catch_up()
-                    window.forget_parts(segment)
+        for segment in window.segments:
+            if any(part.duration > self._limits.part_target or part.gap for part in segment.parts):
+                # Cut before the part target was known, and never shown: it is listed without parts (LL08).
+                self._catch_up()
+                window.forget_parts(segment)
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
         assert self._epoch is not None
         date = self._epoch + self._segment_start / TICKS
@@ -363,6 +381,18 @@ class Segmenter:
                 date -= segment.duration / TICKS
             segment.date = date
         self._dated = True
+
+    @property
+    def _frame_distance(self) -> float:
+        """How far apart frames of the leading track are, seconds; 0.0: not known.
+
+        Without sound a picture a little late must not leave a part empty, so it is what the longest distance is.
+        """
+        rate = self.frame_rate
+        usual = 1 / rate if rate else 0.0
+        silent = self._tracks is not None and self._tracks.audio is None
+        longest = self._cutter.longest_frame / TICKS if self._cutter is not None else 0.0
+        return longest if silent and self._settings.part < longest < 1.5 * usual else usual
 
     @property
     def frame_rate(self) -> float:

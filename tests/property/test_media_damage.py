@@ -101,7 +101,7 @@ class _Watch:
         raise AssertionError
 
     def repaired(self, kind: str) -> None:
-        assert kind in {"backward", "wrap", "jump", "audio", "bad_tag", "leading"}
+        assert kind in {"backward", "wrap", "stray", "jump", "audio", "bad_tag", "leading"}
 
     def end(self, reason: str) -> None:
         raise AssertionError

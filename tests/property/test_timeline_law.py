@@ -33,12 +33,12 @@ def test_dts_rises_in_each_track_and_never_precedes_the_origin(
             if both or track != is_video:
                 times[track] = (times[track] + step) % 2**32
         if is_video:
-            dts, pts = line.video(times[0], cts)
+            dts, pts = line.video(times[0], cts, 0.0)
             assert pts >= dts
             assert dts > last[0]
             last[0] = dts
         else:
-            heard = line.audio(times[1])
+            heard = line.audio(times[1], 0.0)
             if heard is not None:
                 assert heard > last[1]
                 last[1] = heard
@@ -55,10 +55,10 @@ def test_well_behaved_clock_is_taken_as_it_is(start: int, steps: list[int], skew
     line = Timeline(ORIGIN, jump=lambda: (_ for _ in ()).throw(AssertionError), repaired=lambda _: None)
     line.begin([start, (start + skew) % 2**32])
     time = start
-    first, _ = line.video(start, 0)
+    first, _ = line.video(start, 0, 0.0)
     assert first == ORIGIN + max(0, -skew) * 90
-    heard = line.audio((start + skew) % 2**32)
+    heard = line.audio((start + skew) % 2**32, 0.0)
     assert heard == first + skew * 90
     for step in steps:
         time += step
-        assert line.video(time % 2**32, 0)[0] == first + (time - start) * 90
+        assert line.video(time % 2**32, 0, 0.0)[0] == first + (time - start) * 90

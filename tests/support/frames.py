@@ -70,5 +70,6 @@ def audio(
 def interleaved(video: list[AccessUnit], audio: list[AccessUnit], *, audio_late: float = 0.0) -> list[AccessUnit]:
     """Both in order of arrival; sound comes `audio_late` seconds after the picture of its time (negative: before)."""
     late = round(audio_late * TICKS)
+    audio = [unit._replace(arrived=unit.arrived + audio_late) for unit in audio]
     order = [(unit.dts, 0, unit) for unit in video] + [(unit.dts + late, 1, unit) for unit in audio]
     return [unit for _, _, unit in sorted(order, key=lambda row: row[:2])]

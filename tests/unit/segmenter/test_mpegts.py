@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+from itertools import pairwise
 
 import av
 import pytest
 
 from hlsd.errors import MediaError
+from hlsd.media.aac import read_record
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, Limits
+from hlsd.segmenter.cutter import Cut, Limits, Sample
 from hlsd.segmenter.mpegts import PACKET, START, TsMuxer
 from tests.support.cuts import cut_all, limits, segments_of
 from tests.support.flvmedia import make_flv
@@ -278,3 +280,41 @@ def test_960_sample_frames_are_muxed() -> None:
     units = [AccessUnit(Kind.AUDIO, n * 1800, n * 1800, True, True, b"\x21" * 50, 0.0) for n in range(100)]
     assert all(isinstance(cut, Cut) for cut in cut_all(units, limits(), Tracks(None, track))[0])
     assert mux(units, Tracks(None, track))
+
+
+@pytest.mark.parametrize("packets", [n for n in range(1, 1_400) if 0 < n * PACKET % 32_768 < PACKET])
+def test_pictures_of_every_size_leave_whole_packets(packets: int) -> None:
+    """libavformat hands its bytes over in pieces of 32,768: the last one of a picture may be shorter than a packet."""
+    last = packets * (PACKET - 4)
+    muxer = TsMuxer(Tracks(VIDEO))
+    trail = TsTrail()
+    for number, size in enumerate(range(last - 500, last + 60, 17)):
+        payload = size.to_bytes(4, "big") + (b"\x65\x88" if not number % 8 else b"\x41\x9a") + bytes((7,)) * (size - 2)
+        unit = AccessUnit(Kind.VIDEO, number * 3000, number * 3000, not number % 8, True, payload, 0.0)
+        made = muxer.part(_one(unit))
+        assert len(made) % PACKET == 0
+        assert [one for one in check_ts(made, trail) if one.rule in {"TS01", "TS04"}] == []
+        ((_, (picture,)),) = elementary_streams(made)
+        assert split_annex_b(picture)[-1] == payload[4:]
+
+
+def _one(unit: AccessUnit) -> Cut:
+    return Cut((Sample(unit, 3000),), (), unit.dts, 3000, unit.key, opens=True, closes=True)
+
+
+@pytest.mark.parametrize("rate", [8_000, 7_350, 16_000])
+@pytest.mark.parametrize("pause", [0.0, 0.9, 4.0])
+def test_sound_alone_keeps_its_clock_references_close(rate: int, pause: float) -> None:
+    """TS06: a frame of 8 kHz lasts 128 ms, longer than two references may be apart; nor may a pause part them."""
+    track = read_record(bytes.fromhex({8_000: "1588", 7_350: "1608", 16_000: "1408"}[rate]))
+    muxer = TsMuxer(Tracks(None, track))
+    frame = TICKS * 1024 / rate
+    times = [round(n * frame + (pause * TICKS if n >= 20 else 0)) for n in range(40)]
+    whole = b""
+    for time, after in pairwise(times):
+        unit = AccessUnit(Kind.AUDIO, time, time, True, True, b"\x01" * 40, 0.0)
+        whole += muxer.part(Cut((), (Sample(unit, after - time),), time, after - time, True, opens=True, closes=True))
+    clocks = [packet.pcr for packet in split_packets(whole) if packet.pcr is not None]
+    longest = max(after - before for before, after in pairwise(clocks))
+    assert longest <= 27_000_000 // 10 + 300
+    assert [one for one in check_ts(whole, TsTrail()) if one.rule in {"TS01", "TS04", "TS06"}] == []
