@@ -78,6 +78,7 @@ def parameters(rng: random.Random, name: str, seed: int) -> Film:
     style = rng.choice(("ids", "in-band", "aac", "repeated", "all"))
     scene = Scene(look, 16.0, rng)
     film = Film(name, seed, f"{look}; {style}", group=look.group)
+    scene.allow_silence(film)
     shape, number = scene.avc, 0
     plain = sound.config(look.sound)
     long = sound.config(dataclasses.replace(look.sound, long_form=True))
@@ -192,6 +193,7 @@ def picture_changes(rng: random.Random, name: str, seed: int) -> Film:
         if shift - 200 < frame.dts < shift + 100 and which == "audio":
             frame.duty = Duty.MAY
     film = first.film(name, seed)
+    film.silences += int(100 * (look.group + 1))  # until the change is announced
     return _rest(film, seams=1, late=0.5, words=f"{film.words}; {which} changes at {shift} ms")
 
 

@@ -93,6 +93,10 @@ class Film:
     """Whether HLS must carry the sound: not where MPEG-TS has no name for it."""
     layout: int | None = None
     """The channelConfiguration that ADTS may name beside 0 (the element is in band), if that is looked at."""
+    silent: set[bytes] = field(default_factory=set)
+    """Frames of silence that may stand in for sound that stops."""
+    silences: int = 0
+    """How many of them there may be."""
     suffixed: bool = False
     """Outputs may put bytes before a frame of sound (a program config element)."""
 

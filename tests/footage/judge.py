@@ -36,9 +36,12 @@ def _judge_view(film: Film, view: View) -> list[str]:
     known = {unit.payload: unit for unit in film.units}
     pairs: list[tuple[Shown, Unit]] = []
     faults: list[str] = []
-    strangers = 0
+    strangers = silences = 0
     for one in view.shown:
         unit = known.get(one.payload)
+        if unit is None and one.payload in film.silent and not tagged:
+            silences += 1
+            continue
         if unit is None and film.suffixed and one.kind is Kind.AUDIO:
             unit = next((known[one.payload[at:]] for at in range(1, 64) if one.payload[at:] in known), None)
         if unit is None:
@@ -47,6 +50,8 @@ def _judge_view(film: Film, view: View) -> list[str]:
         pairs.append((one, unit))
     if strangers:
         faults.append(f"bytes: {strangers} units came out in bytes that nobody sent")
+    if silences > film.silences:
+        faults.append(f"silence: {silences} frames of it, {film.silences} may be")
     if not pairs:
         return [*faults, "lost: nothing came out at all"]
     faults += _once(pairs)

@@ -231,6 +231,22 @@ def pauses(rng: random.Random, name: str, seed: int) -> Film:
 
 
 @kind
+def bundles(rng: random.Random, name: str, seed: int) -> Film:
+    """A sender that gathers half a second or more of each track and sends one track after the other."""
+    look = common(rng)
+    scene = Scene(look, 20.0, rng)
+    length = rng.choice((0.3, 0.5, 1.0, 1.5))
+    for frame in scene.video + scene.audio:
+        frame.at = (frame.dts // (length * 1000) + 1) * length
+    scene.interleaved = False
+    film = scene.film(name, seed)
+    for unit in film.units:
+        if unit.kind is Kind.AUDIO and unit.dts < 2 * length * 90_000:
+            unit.duty = Duty.MAY
+    return _rest(film, late=2 * length, words=f"{film.words}; {length} s at a time")
+
+
+@kind
 def reconnects(rng: random.Random, name: str, seed: int) -> Film:
     """The publisher is cut off and comes back, once or more, with its clock from anywhere."""
     film = Film(name, seed, "")
@@ -243,6 +259,8 @@ def reconnects(rng: random.Random, name: str, seed: int) -> Film:
         piece = scene.film(name, seed, start=rng.choice((0, rng.randrange(1 << 32))))
         film.words = piece.words
         film.group, film.still = piece.group, piece.still
+        film.silent |= piece.silent
+        film.silences += piece.silences + 400
         base = len(film.units)
         for index, unit in enumerate(piece.units):
             unit.number = base + index

@@ -10,7 +10,8 @@ import random
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from hlsd.media import flv, nal
+from hlsd.media import aac, flv, nal
+from hlsd.media.aac_silence import silent_frame
 from hlsd.media.unit import Kind
 from tests.footage import avc, hevc, sound
 from tests.footage.bits import Noise
@@ -90,6 +91,8 @@ class Scene:
         self.hevc = hevc.HevcShape(look.width, look.height)
         self.video_records: list[bytes] = []
         self.audio_records: list[bytes] = []
+        self.interleaved = True
+        """Whether what arrives at one instant comes in order of time, and not one track after the other."""
         self._number = first
         self._last_key = 0
         if look.codec == "h264":
@@ -188,17 +191,19 @@ class Scene:
     @property
     def frames(self) -> list[Frame]:
         """Of both tracks in order of arrival, each track in its own order."""
-        merged: list[tuple[float, int, int, Frame]] = []
+        merged: list[tuple[float, float, int, int, Frame]] = []
         for track in (self.video, self.audio):
             latest = 0.0
             for index, frame in enumerate(track):
                 latest = frame.at = max(latest, frame.at)
-                merged.append((latest, frame.kind, index, frame))
-        return [frame for *_, frame in sorted(merged, key=lambda row: row[:3])]
+                # What comes at once, as behind a pause of the network, comes in the order in which it was sent.
+                merged.append((latest, frame.dts / 1000 if self.interleaved else 0.0, frame.kind, index, frame))
+        return [frame for *_, frame in sorted(merged, key=lambda row: row[:4])]
 
     def film(self, kind: str, seed: int, *, start: int = 0, modulus: int = 1 << 32, enhanced: bool = False) -> Film:
         """The footage; `start` is added to wire times, which wrap at `modulus`."""
         film = Film(kind, seed, str(self.look), group=self.look.group)
+        self.allow_silence(film)
         first = min((frame.at for frame in self.video if frame.key), default=0.0)
         for frame in self.audio:
             if frame.at <= first:
@@ -226,6 +231,22 @@ class Scene:
                 )
             )  # fmt: skip
         return film
+
+    def allow_silence(self, film: Film) -> None:
+        """Where sound stops, silent frames may stand in for it, and one or two at either end may give way to them."""
+        for record in self.audio_records:
+            silent = silent_frame(aac.read_record(record))
+            if silent is not None:
+                film.silent.add(silent)
+        for before, after in zip(self.audio, self.audio[1:]):
+            hole = after.dts - before.dts
+            if hole > 150 or (after.at - before.at) * 1000 > 500:
+                film.silences += int(max(hole, (after.at - before.at) * 1000) / 10) + 8
+                for frame in self.audio:
+                    if abs(frame.dts - before.dts) < 120 or abs(frame.dts - after.dts) < 120:
+                        frame.duty = Duty.STREAMED if frame.duty is Duty.SHOW else frame.duty
+        if self.audio and self.video:
+            film.silences += max(0, self.video[-1].dts - self.audio[-1].dts - 500) // 10
 
     def _config(self, frame: Frame, record: bytes, ms: int, enhanced: bool) -> tuple[int, int, bytes]:
         if frame.kind is Kind.AUDIO:
