@@ -207,6 +207,9 @@ class HlsView:
                 state = self._iso[self._init] = IsoState(init)
             shown = read_iso(body, state, self.view, self._run, now)
         self.view.shown += shown
+        if self.view.kept is not None:
+            opening = b"" if uri.endswith(".ts") else self._iso[self._init].init
+            self.view.kept.setdefault(self._run, bytearray(opening)).extend(body)
         first = next((one.dts for one in shown if one.kind is self._lead), None)
         if first is not None:
             self._firsts[uri] = first

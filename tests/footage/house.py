@@ -88,6 +88,8 @@ class _Player(Watcher):
         self._read = read
 
     def write(self, data: bytes | memoryview) -> None:
+        if self.collector.view.kept is not None:
+            self.collector.view.kept.setdefault(0, bytearray()).extend(data)
         for tag in self._read(bytes(data)):
             self.collector.tag(*tag)
 
@@ -127,12 +129,12 @@ def _rtmp_reader() -> Callable[[bytes], list[tuple[int, int, bytes]]]:
     return read
 
 
-def play(film: Film, *, only: str = "") -> Result:
-    """Plays the film; `only` names the one way out to be looked at."""
-    return asyncio.run(_play(film, only))
+def play(film: Film, *, only: str = "", keep: bool = False) -> Result:
+    """Plays the film; `only` names the one way out to be looked at; `keep`: what comes out is kept, to be decoded."""
+    return asyncio.run(_play(film, only, keep))
 
 
-async def _play(film: Film, only: str) -> Result:
+async def _play(film: Film, only: str, keep: bool) -> Result:
     logged: list[MutableMapping[str, Any]] = []
 
     def note(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -146,6 +148,8 @@ async def _play(film: Film, only: str) -> Result:
     signal.setitimer(signal.ITIMER_VIRTUAL, BUDGET)
     try:
         house = _House(film, only)
+        for view in house.result.views if keep else []:
+            view.kept = {}
         house.run()
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -50,6 +50,8 @@ class View:
     """When there was something for the first time, seconds of the film."""
     looked: Counter[str] = field(default_factory=Counter)
     size: int = 0
+    kept: dict[int, bytearray] | None = None
+    """Bytes of each run, where they are wanted."""
     layouts: set[int] = field(default_factory=set)
     """What ADTS headers name."""
 
