@@ -18,7 +18,7 @@ _drawn_anew = fresh() or bool(os.environ.get("HLSD_SEED"))
 settings.register_profile("hlsd", deadline=None, derandomize=not _drawn_anew, database=None, print_blob=True)
 settings.load_profile("hlsd")
 if _drawn_anew:
-    core.global_force_seed = first_seed()
+    core.global_force_seed = first_seed()  # type: ignore[assignment]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

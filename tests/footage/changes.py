@@ -63,9 +63,8 @@ def _retype(scene: Scene, index: int, what: str) -> None:
     kind_ = hevc.TYPES[what]
     if what.startswith("idr") or old.startswith("idr"):
         number = scene.number()
-        frame.units = hevc.picture(
-            scene.hevc, hevc.HevcPicture(number, what, "i", 0, sum(map(len, frame.units)), len(frame.units)), scene.noise
-        )
+        anew = hevc.HevcPicture(number, what, "i", 0, sum(map(len, frame.units)), len(frame.units))
+        frame.units = hevc.picture(scene.hevc, anew, scene.noise)
         return
     frame.units = [bytes((kind_ << 1, unit[1])) + unit[2:] for unit in frame.units]
 
@@ -87,8 +86,7 @@ def parameters(rng: random.Random, name: str, seed: int) -> Film:
         Sent(0.0, flv.VIDEO, 0, flv.video_config("h264", scene.video_records[0])),
         Sent(0.0, flv.AUDIO, 0, flv.audio_config(plain)),
     ]
-    order = 0
-    for frame in scene.frames:
+    for order, frame in enumerate(scene.frames):
         if frame.kind is Kind.AUDIO:
             if style in {"aac", "all", "repeated"} and order % 97 == 0:
                 other = plain if style == "repeated" or order % 2 else long
@@ -105,14 +103,13 @@ def parameters(rng: random.Random, name: str, seed: int) -> Film:
                 units = _renumbered(shape, frame.units)
             sets = list(avc.parameter_sets(shape))
             body = units
-            if frame.key and style in {"in-band", "all"} or (frame.key and style == "ids" and number > 1):
+            if (frame.key and style in {"in-band", "all"}) or (frame.key and style == "ids" and number > 1):
                 body = [*sets, *units]
             if frame.key and style == "repeated":
                 sent.append(Sent(frame.at, flv.VIDEO, frame.wire, flv.video_config("h264", scene.video_records[0])))
             head = flv.video_head("h264", frame.key, frame.pts - frame.dts)
             sent.append(Sent(frame.at, flv.VIDEO, frame.wire, head + nal.join(body)))
             payload = nal.join(units)
-        order += 1
         film.units.append(_unit(film, frame, payload))
     film.sent = sent
     _spare_first_sounds(film)

@@ -9,6 +9,7 @@ import hashlib
 import io
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -24,14 +25,15 @@ SOURCES = {
     "mandelbrot": "mandelbrot=s={size}:r={rate}:inner=convergence",
     "cellauto": "cellauto=s={size}:r={rate}:seed={seed}:rule=110",
     "noise": "testsrc2=s={size}:r={rate},noise=alls=40:allf=t+u:all_seed={seed}",
-    "cuts": "testsrc2=s={size}:r={rate},hue=H=floor(t*1.7)*2:s=1+mod(floor(t*1.7)\\,3),noise=alls=12:allf=t:all_seed={seed}",
+    "cuts": "testsrc2=s={size}:r={rate},hue=H=floor(t*1.7)*2:s=1+mod(floor(t*1.7)\\,3),"
+    "noise=alls=12:allf=t:all_seed={seed}",
 }
 """Pictures by name, as lavfi makes them."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """What is encoded. `encoder`: libx264 or libx265, with `options` as on ffmpeg's command line beside its defaults."""
+    """What is encoded. `encoder`: libx264 or libx265; `options` beside its defaults, as on ffmpeg's command line."""
 
     name: str
     source: str
@@ -72,7 +74,9 @@ SHORT = (
 
 LONG = (
     Take("x264", "cuts", "libx264", size="1920x1080", seconds=300, options=("-maxrate", "12M", "-bufsize", "24M")),
-    Take("x264-film", "noise", "libx264", size="1920x1080", seconds=120, options=("-b:v", "11M", "-preset", "veryfast")),
+    Take(
+        "x264-film", "noise", "libx264", size="1920x1080", seconds=120, options=("-b:v", "11M", "-preset", "veryfast")
+    ),
     Take("x264-720p60", "life", "libx264", size="1280x720", rate=60, seconds=180, options=("-preset", "veryfast")),
     Take("x265", "mandelbrot", "libx265", size="1280x720", seconds=120),
     Take("x265-10bit", "cuts", "libx265", size="1280x720", seconds=60, pixels="yuv420p10le"),
@@ -109,8 +113,8 @@ def film_of(path: Path, seed: int) -> Film:
         film.units.append(unit)
     pictures = [unit for unit in film.units if unit.kind is Kind.VIDEO]
     keys = [unit.dts for unit in pictures if unit.key] + [pictures[-1].dts]
-    film.group = max([(b - a) / 90_000 for a, b in zip(keys, keys[1:], strict=False)], default=2.0)
-    film.still = max((b.dts - a.dts) / 90_000 for a, b in zip(pictures, pictures[1:], strict=False))
+    film.group = max([(b - a) / 90_000 for a, b in pairwise(keys)], default=2.0)
+    film.still = max((b.dts - a.dts) / 90_000 for a, b in pairwise(pictures))
     first = next(unit.at for unit in pictures if unit.key)
     for unit in film.units:
         if unit.kind is Kind.AUDIO and unit.at <= first:
@@ -121,7 +125,7 @@ def film_of(path: Path, seed: int) -> Film:
 def decoded(body: bytes) -> list[str]:
     """A hash of each decoded picture, in order of output."""
     found = []
-    with av.open(io.BytesIO(body)) as container:
+    with av.open(io.BytesIO(body), "r") as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):

@@ -8,7 +8,9 @@ from hlsd.media.unit import TICKS, Kind
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from tests.footage.film import Film
-from tests.footage.shown import IsoState, Shown, TsState, View, read_iso, read_ts
+from tests.footage.iso import IsoState, read_iso
+from tests.footage.shown import Shown, View
+from tests.footage.transport import TsState, read_ts
 from tests.support import llcheck
 from tests.support.playlistcheck import Snapshot, check_playlist, parse_attributes
 

@@ -210,7 +210,7 @@ class _House:
     def run(self) -> None:
         """Plays all of it."""
         request = PublishRequest("live", "film", "rtmp", "192.0.2.1", 1, lambda _: None)
-        ended: Callable[[Hold, str], None] = lambda hold, reason: self.stream.release(self.now)  # noqa: ARG005, E731
+        ended: Callable[[Hold, str], None] = lambda hold, reason: self.stream.release(self.now)  # noqa: E731
         step = "begin"
         try:
             self.intake = Intake(self.stream.publish(request, 0.0, ended), 0.0)

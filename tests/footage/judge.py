@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 
-from hlsd.media.unit import TICKS, Kind
+from hlsd.media.unit import Kind
 from tests.footage.film import Duty, Film, Unit
 from tests.footage.house import Result
 from tests.footage.shown import Shown, View
@@ -32,43 +32,46 @@ def judge(film: Film, result: Result) -> list[str]:
 
 def _judge_view(film: Film, view: View) -> list[str]:
     tagged = view.name in {"flv", "rtmp", "relay"}
-    looks_in = view.name.startswith("unwatched")
-    known = {unit.payload: unit for unit in film.units}
-    pairs: list[tuple[Shown, Unit]] = []
-    faults: list[str] = []
-    strangers = silences = 0
-    for one in view.shown:
-        unit = known.get(one.payload)
-        if unit is None and one.payload in film.silent and not tagged:
-            silences += 1
-            continue
-        if unit is None and film.suffixed and one.kind is Kind.AUDIO:
-            unit = next((known[one.payload[at:]] for at in range(1, 64) if one.payload[at:] in known), None)
-        if unit is None:
-            strangers += 1
-            continue
-        pairs.append((one, unit))
-    if strangers:
-        faults.append(f"bytes: {strangers} units came out in bytes that nobody sent")
-    if silences > film.silences:
-        faults.append(f"silence: {silences} frames of it, {film.silences} may be")
+    pairs, faults = _matched(film, view, tagged)
     if not pairs:
         return [*faults, "lost: nothing came out at all"]
     faults += _once(pairs)
-    if not looks_in:
-        faults += _all(film, pairs, tagged)
-        if view.seams > film.seams:
-            faults.append(f"seams: {view.seams} discontinuities, {film.seams} are due")
+    faults += _times(film, pairs)
     if view.gaps > film.gaps:
         faults.append(f"gaps: {view.gaps}, {film.gaps} are due")
     if film.layout is not None and view.layouts - {0, film.layout & 7 if film.layout < 8 else 0}:
         faults.append(f"layout: ADTS names {view.layouts}, the frames have layout {film.layout}")
-    faults += _times(film, pairs)
-    if not looks_in:
-        faults += _decodable(pairs, tagged)
-    if not tagged and not looks_in:
+    if view.name.startswith("unwatched"):
+        return faults  # who looks in now and then does not see all of it
+    faults += _all(film, pairs, tagged)
+    faults += _decodable(pairs, tagged)
+    if view.seams > film.seams:
+        faults.append(f"seams: {view.seams} discontinuities, {film.seams} are due")
+    if not tagged:
         faults += _promptly(film, view, pairs)
     return faults
+
+
+def _matched(film: Film, view: View, tagged: bool) -> tuple[list[tuple[Shown, Unit]], list[str]]:
+    """What came out beside what was sent, and what of it was not sent."""
+    known = {unit.payload: unit for unit in film.units}
+    pairs: list[tuple[Shown, Unit]] = []
+    strangers = silences = 0
+    for one in view.shown:
+        unit = known.get(one.payload)
+        if unit is None and film.suffixed and one.kind is Kind.AUDIO:
+            tails = (one.payload[at:] for at in range(1, 64))
+            unit = next((known[tail] for tail in tails if tail in known), None)
+        if unit is not None:
+            pairs.append((one, unit))
+        elif one.payload in film.silent and not tagged:
+            silences += 1
+        else:
+            strangers += 1
+    faults = [f"bytes: {strangers} units came out in bytes that nobody sent"] if strangers else []
+    if silences > film.silences:
+        faults.append(f"silence: {silences} frames of it, {film.silences} may be")
+    return pairs, faults
 
 
 def _once(pairs: list[tuple[Shown, Unit]]) -> list[str]:
@@ -120,7 +123,7 @@ def _times(film: Film, pairs: list[tuple[Shown, Unit]]) -> list[str]:
         if not unit.loose:
             groups[one.run, unit.epoch][unit.kind].append(one.pts - unit.pts)
     worst = 0
-    skewed = 0
+    skewed = 0.0
     for video, sound in groups.values():
         if len(video) > 1:
             worst = max(worst, max(video) - min(video))
@@ -174,8 +177,3 @@ def _promptly(film: Film, view: View, pairs: list[tuple[Shown, Unit]]) -> list[s
         if longest > bound:
             faults.append(f"late: what came at {unit.at:.2f} s was listed {longest:.1f} s later, {bound:.1f} s are due")
     return faults
-
-
-def density(film: Film, view: View) -> float:
-    """Parts for each second: what a leap must not multiply."""
-    return len(view.shown) / max(1.0, film.seconds) / TICKS

@@ -163,7 +163,9 @@ def one_leaps(rng: random.Random, name: str, seed: int) -> Film:
         if at - 0.1 <= frame.dts / 1000 < at + look.group + 3:
             frame.duty = Duty.STREAMED
     film = scene.film(name, seed)
-    return _rest(film, seams=2, late=3.0, sound_off=3_000 * MS, words=f"{film.words}; {which} by {away} ms at {at:.1f} s")
+    return _rest(
+        film, seams=2, late=3.0, sound_off=3_000 * MS, words=f"{film.words}; {which} by {away} ms at {at:.1f} s"
+    )
 
 
 @kind
@@ -250,12 +252,11 @@ def bundles(rng: random.Random, name: str, seed: int) -> Film:
 def reconnects(rng: random.Random, name: str, seed: int) -> Film:
     """The publisher is cut off and comes back, once or more, with its clock from anywhere."""
     film = Film(name, seed, "")
-    at, number = 0.0, 0
+    at = 0.0
     count = rng.randint(2, 4)
     look = common(rng)
-    for _ in range(count):
+    for number in range(count):
         scene = Scene(look, rng.uniform(5, 14), rng, first=number << 18)
-        number += 1
         piece = scene.film(name, seed, start=rng.choice((0, rng.randrange(1 << 32))))
         film.words = piece.words
         film.group, film.still = piece.group, piece.still

@@ -1,7 +1,7 @@
 """Sends real encoders' footage through a real server by RTMP, with every way out attached, at its own pace.
 
-`python -m tests.footage.on_air [--takes x264,x265] [--seconds 60]`. Ways out: HLS by ffmpeg and by a patient player, low
-latency by a watcher, HTTP-FLV and RTMP by ffmpeg, a relay to a second server and its HLS. What each of them gets is
+`python -m tests.footage.on_air [--takes x264,x265] [--seconds 60]`. Ways out: HLS by ffmpeg and by a patient player,
+low latency by a watcher, HTTP-FLV and RTMP by ffmpeg, a relay to a second server and its HLS. What each of them gets is
 decoded and must be a stretch of the source, picture by picture; a log line that says error fails.
 """
 
@@ -39,11 +39,8 @@ def recording(url: str, path: Path) -> subprocess.Popen[bytes]:
 
 def error_lines(server: HlsdServer) -> list[str]:
     """What a server has logged as an error."""
-    found = []
-    for line in server.logs().splitlines():
-        if "Traceback (most recent call last)" in line or '"level": "error"' in line or '"level":"error"' in line:
-            found.append(line[:400])
-    return found
+    words = ("Traceback (most recent call last)", '"level": "error"', '"level":"error"')
+    return [line[:400] for line in server.logs().splitlines() if any(word in line for word in words)]
 
 
 def stretch_of(wanted: list[str], got: list[str]) -> str:
@@ -77,11 +74,18 @@ def run(take: Take, folder: Path) -> list[str]:
 
 
 def _broadcast(
-    take: Take, path: Path, wanted: list[str], servers: tuple[HlsdServer, HlsdServer], folder: Path, pool: ThreadPoolExecutor
+    take: Take,
+    path: Path,
+    wanted: list[str],
+    servers: tuple[HlsdServer, HlsdServer],
+    folder: Path,
+    pool: ThreadPoolExecutor,
 ) -> list[str]:
     server, target = servers
     length = take.seconds + 30
-    publishing = subprocess.Popen([sys.executable, "-m", "hlsd", "publish", str(path), server.rtmp("cam")], cwd=CHECKOUT)
+    publishing = subprocess.Popen(
+        [sys.executable, "-m", "hlsd", "publish", str(path), server.rtmp("cam")], cwd=CHECKOUT
+    )
     patient = pool.submit(follow, server.hls("cam"), seconds=length)
     relayed = pool.submit(follow, target.hls("cam"), seconds=length, patience=30)
     while not server.logs().count("publish started"):
@@ -113,7 +117,9 @@ def _broadcast(
         if wrong := stretch_of(wanted, [one for media in seen.media() for one in decoded(media)]):
             found.append(f"{name}: {wrong}")
     advice = {"LL09", "LL20", "DD16", "MP08"}
-    return found + [f"watched: {one.rule} {one.text}" for one in watched.result().violations if one.rule not in advice][:9]
+    return (
+        found + [f"watched: {one.rule} {one.text}" for one in watched.result().violations if one.rule not in advice][:9]
+    )
 
 
 def _when_there(url: str) -> None:

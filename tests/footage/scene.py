@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 from hlsd.media import aac, flv, nal
 from hlsd.media.aac_silence import silent_frame
@@ -20,7 +21,7 @@ from tests.footage.film import MS, Duty, Film, Sent, Unit
 
 @dataclass(slots=True)
 class Frame:
-    """A picture or frame of sound. `dts`, `pts`: ms of the scene's clock; `wire`: ms as sent; `at`: arrival, seconds."""
+    """A picture or frame of sound. `dts`, `pts`: ms by the scene's clock; `wire`: as sent; `at`: arrival, seconds."""
 
     kind: Kind
     dts: int
@@ -68,7 +69,9 @@ class Look:
     def __str__(self) -> str:
         words = []
         if self.codec != "none":
-            words.append(f"{self.codec} {self.width}x{self.height} {float(self.fps):.4g}/s {self.rate / 1e6:.3g} Mbit/s")
+            words.append(
+                f"{self.codec} {self.width}x{self.height} {float(self.fps):.4g}/s {self.rate / 1e6:.3g} Mbit/s"
+            )
             words.append(f"gop {self.group:.3g} s b{self.bframes}{' pyramid' * self.pyramid}{' open' * self.opened}")
             words.append(f"{self.slices} slices{' refresh' * self.refresh}")
         if self.sound:
@@ -152,7 +155,6 @@ class Scene:
                 frame += reference
             shown += ahead + 1
 
-
     def _key_kind(self, shown: int) -> str:
         if shown == 0:
             return "idr"
@@ -211,7 +213,7 @@ class Scene:
         if self.look.codec == "none":
             film.sound_alone = True
         else:
-            film.still = max([b.dts - a.dts for a, b in zip(self.video, self.video[1:])], default=1000) / 1000
+            film.still = max([b.dts - a.dts for a, b in pairwise(self.video)], default=1000) / 1000
         if not self.audio and film.still > 1.0:
             film.gaps = 1 << 30  # TL06: nothing is sent for longer than a part can be
         configured = [-1, -1]
@@ -238,7 +240,7 @@ class Scene:
             silent = silent_frame(aac.read_record(record))
             if silent is not None:
                 film.silent.add(silent)
-        for before, after in zip(self.audio, self.audio[1:]):
+        for before, after in pairwise(self.audio):
             hole = after.dts - before.dts
             if hole > 150 or (after.at - before.at) * 1000 > 500:
                 film.silences += int(max(hole, (after.at - before.at) * 1000) / 10) + 8
