@@ -1,8 +1,8 @@
 """Puts the house together and runs it: `Server` as a library, `serve` as a process.
 
 It makes the hub and the rooms of the table, keeps the one-second sweep going, and drains in order on the way out:
-publishers are let go, playlists get their end, held requests are answered, listeners close; what was told of all this
-is in the outbox last.
+publishers are let go, held requests are answered with what is there, listeners close, and no playlist ends; what was
+told of all this is in the outbox last.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
+from hlsd.quantities import in_mib
 from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
@@ -184,10 +185,18 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeping
             self._sweeping = None
+        self._leave()
         await self.notify.stop()
         if self.gate is not None:
             await self.gate.close()
         self._journal.close()
+
+    def _leave(self) -> None:
+        """Notes where the runs stand that did not end: they go on in the server that takes this one's place."""
+        for stream, segmenter in self.hub.figures():
+            window = segmenter.window
+            if not window.ended:
+                self._journal.leave(stream.path, window.last_msn + 1, window.timeline + 1, self._clock.wall())
 
     def _refused(self, action: str, ident: str) -> None:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
@@ -263,14 +272,23 @@ class Server:
             asyncio.get_running_loop().call_soon(too_fat)
 
         def too_fat() -> None:
-            self._log.warning("publisher needs more memory than hls.max_stream_bytes", app=stream.app, name=stream.name)
-            self.hub.drop(stream, "limit")
+            window = self.hub.segmenter(stream).window
+            words = (
+                f"{in_mib(window.bytes)} are needed for the shortest playlist ({3 * window.target_duration} s) at "
+                f"{stream.stats.bitrate / 1e6:.1f} Mbit/s; hls.max_stream_bytes allows {in_mib(window.max_bytes)}"
+            )
+            self.hub.drop(stream, "limit", words)
+
+        def reached(msn: int) -> None:
+            self._journal.reached(path, msn)
+            self._journal.opened(path, self.hub.segmenter(stream).window.timeline)
 
         return Segmenter(
             hls,
             run=self._new_run(),
             first_msn=self._journal.first(path, self._clock.wall(), hls.time),
-            finished=lambda msn: self._journal.reached(path, msn),
+            first_discontinuity=self._journal.timeline(path),
+            finished=reached,
             overflow=overflow,
             stats=self.stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),

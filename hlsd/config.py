@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, Protocol, Union, get_args, get_origin, r
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from hlsd import masking
 from hlsd.api.settings import ApiSettings
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
@@ -99,8 +100,8 @@ class LimitsSettings(BaseModel):
     max_memory: Size = Field(
         2 * GIB,
         ge=16 * MIB,
-        description="Media in memory for all streams together, bytes. New publishers are refused while it is reached; "
-        "what is on air goes on within its own bound (hls.max_stream_bytes).",
+        description="Media in memory for all streams together, bytes. While it is reached, new publishers are refused "
+        "and old segments go early; if that is not enough, the publisher whose stream holds the most is let go.",
     )
 
 
@@ -321,11 +322,18 @@ def _explain(section: str, model: type[BaseModel], here: Mapping[str, _Given], e
         rows = any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in get_args(field.annotation))
         inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"][1:])
         # A row is not shown: it may hold secrets among its keys
-        shown = "" if rows or _is_secret(field) else f"; it is {_short(found.value)}"
+        shown = "" if rows or _is_secret(field) else f"; it is {_short(_said(key, found.value))}"
         hint = ""
         if isinstance(found.value, str) and not _is_secret(field):
             hint = _nearest(found.value, [str(choice) for choice in _choices(field.annotation)], '"{}"')
         yield f"{_where(found)}{section}.{key}{inner}: {message}{shown}{hint}"
+
+
+def _said(key: str, value: object) -> object:
+    """The value as an error may show it: what should be an address may hold a secret even if it is none."""
+    if not key.endswith(("url", "urls", "jwks")):
+        return value
+    return [masking.address(str(one)) for one in value] if isinstance(value, list) else masking.address(str(value))
 
 
 def _where(found: _Given) -> str:

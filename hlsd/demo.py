@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import typer
 
+from hlsd.answers import ASKED
 from hlsd.app import Server
 from hlsd.errors import HlsdError
 from hlsd.stop_signals import StopSignals
@@ -108,6 +109,7 @@ async def _show(page: str, rtmp: str, shape: Shape) -> None:
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        return (await client.get(url)).status_code == 200
+        async with client.stream("GET", url, headers=ASKED) as answer:
+            return answer.status_code == 200
     except httpx.HTTPError:
         return False

@@ -20,15 +20,9 @@ from typing import Protocol
 
 import structlog
 
+from hlsd.masking import arguments
 from hlsd.ports import Denial, Grant
 
-SECRETS = frozenset({
-    "access_token", "api_key", "apikey", "auth", "auth_key", "authorization", "hdnts", "id_token", "jwt", "key",
-    "lal_secret", "md5", "pass", "passwd", "password", "policy", "pwd", "secret", "sign", "signature", "token",
-    "txsecret", "wmsauthsign",
-})  # fmt: skip
-"""Arguments of a request that are masked wherever an event leaves the process."""
-MASK = "***"
 UNANSWERED = "unanswered"
 """Reason of a denial that nobody has spoken: a receiver is out of order, and only who is known already may stay."""
 BROKEN = Denial(503, "not decided", "error:internal")
@@ -75,7 +69,7 @@ class Event:
 
     def payload(self, server_id: str = "", *, send_secrets: bool = False) -> dict[str, object]:
         """What a receiver gets: a superset of Node-Media-Server's notification."""
-        query = dict(self.query) if send_secrets else masked(self.query)
+        query = dict(self.query) if send_secrets else arguments(self.query)
         return {
             "action": self.action.value,
             "id": self.id,
@@ -213,21 +207,6 @@ class Bus:
         task = asyncio.create_task(run(), name=f"on {action.value}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def masked(query: Mapping[str, str]) -> dict[str, str]:
-    """The arguments with secrets replaced."""
-    return {name: MASK if name.lower() in SECRETS else value for name, value in query.items()}
-
-
-def masked_page(url: str) -> str:
-    """The address of a page that refers to us, with the values of secret arguments replaced."""
-    page, mark, query = url.partition("?")
-    if not mark or not any(pair.partition("=")[0].lower() in SECRETS for pair in query.split("&")):
-        return url
-    pairs = [pair.partition("=") for pair in query.split("&")]
-    shown = [f"{key}={MASK}" if key.lower() in SECRETS else key + mid + value for key, mid, value in pairs]
-    return f"{page}?{'&'.join(shown)}"
 
 
 def new_id() -> str:

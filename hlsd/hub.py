@@ -13,6 +13,7 @@ import structlog
 
 from hlsd import stream_name
 from hlsd.events import Action, Bus, Event
+from hlsd.expected import Expected
 from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import (
     Denial,
@@ -27,6 +28,7 @@ from hlsd.ports import (
     StreamSummary,
 )
 from hlsd.publisher import Publisher, address, facts_of
+from hlsd.quantities import in_mib
 from hlsd.stats import Stats
 from hlsd.stream import Hold, State, Stream
 
@@ -82,6 +84,8 @@ class Hub:
         self._streams: dict[tuple[str, str], Stream] = {}
         self._hls: dict[tuple[str, str], Segmenter] = {}
         self._past: list[tuple[Stream, Segmenter]] = []
+        self._expected: dict[tuple[str, str], Expected] = {}
+        """Streams that are not here and for which somebody waits."""
         self._draining = False
         self._update_interval = settings.update_interval
         self._publishers: dict[tuple[str, str], Publisher] = {}
@@ -149,6 +153,18 @@ class Hub:
         segmenter = self._hls.get((app, name))
         return segmenter.live if segmenter is not None else None
 
+    def expected(self, app: str, name: str) -> Expected:
+        """What stands for a stream that is not here, until it comes."""
+        key = (app, name)
+        found = self._expected.get(key)
+        if found is None:
+
+            def left() -> None:
+                self._expected.pop(key, None)
+
+            found = self._expected[key] = Expected(left)
+        return found
+
     def obtainable(self, app: str, name: str) -> bool:
         """Whether a stream that is not here can be made to come."""
         return self.on_demand is not None and self.on_demand.obtainable(app, name)
@@ -208,10 +224,11 @@ class Hub:
         for key, stream in list(self._streams.items()):
             stream.measure(now)
             if stream.hold is not None:
+                self._hls[key].allow(stream.stats.bitrate)
                 stream.hold.listen(now)
                 self._update(self._publishers[key], stream, now)
             waited = now - stream.state_since
-            if stream.state is State.GRACE and waited >= self._settings.grace:
+            if stream.state is State.GRACE and waited >= self._settings.grace and not self._draining:
                 self._finish(stream, now, "stream_end")
                 self._log.info("stream ended", app=stream.app, name=stream.name)
             elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
@@ -226,15 +243,20 @@ class Hub:
             if now - old.state_since >= _kept(segmenter):
                 self._past.remove(entry)
                 self._forget(segmenter.live, (old.app, old.name))
+        self._relieve()
 
     def drain(self) -> None:
-        """Lets nobody publish any more and ends every stream, so that its viewers get the end of the playlist."""
+        """Lets nobody publish any more, and tells the end of every run; no playlist ends.
+
+        To a player EXT-X-ENDLIST means that "no more Media Segments will be added" (§4.4.3.4): it would never ask
+        again, though the same stream goes on a moment later, in the server that takes this one's place.
+        """
         self._draining = True
         now = self._clock.monotonic()
         for stream in self._streams.values():
             self._drop(stream, "shutdown", now)
             if stream.state is not State.ENDED:
-                self._finish(stream, now, "shutdown")
+                self._stopped(stream, "shutdown")
 
     def kick(self, app: str, name: str, reason: str = "kicked", ban: float = 0.0) -> bool:
         """Sends the publisher of a name away; its address may not come back to that name for `ban` seconds.
@@ -257,7 +279,7 @@ class Hub:
     def abandon(self, app: str, name: str) -> None:
         """Nobody will come back to the stream: if it is in its grace, it ends now."""
         stream = self._streams.get((app, name))
-        if stream is not None and stream.state is State.GRACE:
+        if stream is not None and stream.state is State.GRACE and not self._draining:
             self._finish(stream, self._clock.monotonic(), "stream_end")
             self._log.info("stream ended", app=app, name=name)
 
@@ -309,7 +331,7 @@ class Hub:
                 self._drop(stream, reason, self._clock.monotonic())
 
         publisher.stream_id = stream.id
-        publisher.codec = codecs_attribute(stream.tracks)
+        publisher.describe(stream.tracks, stream.dropped)
         publisher.next_update = self._clock.monotonic() + self._update_interval
         publisher.admitted(close)
         self._publishers[key] = publisher
@@ -318,34 +340,38 @@ class Hub:
 
     def _announced(self, stream: Stream) -> None:
         publisher = self._publishers[stream.app, stream.name]
-        publisher.codec = codecs_attribute(stream.tracks)
+        publisher.describe(stream.tracks, stream.dropped)
         self._started.add(stream.id)
         self._tell_stream(Action.STREAM_START, stream, publisher, 1)
 
     def _update(self, publisher: Publisher, stream: Stream, now: float) -> None:
         if self._update_interval and now >= publisher.next_update:
             publisher.next_update = now + self._update_interval
-            publisher.codec = codecs_attribute(stream.tracks)
+            publisher.describe(stream.tracks, stream.dropped)
             self._tell(Action.UPDATE_PUBLISH, publisher, stream)
 
-    def _done(self, stream: Stream, reason: str) -> None:
+    def _done(self, stream: Stream, reason: str, words: str = "") -> None:
         publisher = self._publishers[stream.app, stream.name]
         publisher.over()
-        publisher.codec = codecs_attribute(stream.tracks)
-        self._tell(Action.DONE_PUBLISH, publisher, stream, reason)
+        publisher.describe(stream.tracks, stream.dropped)
+        self._tell(Action.DONE_PUBLISH, publisher, stream, reason, words)
 
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
         stream.finish(now)
         self.over(stream.app, stream.name)
+        self._stopped(stream, reason)
+
+    def _stopped(self, stream: Stream, reason: str) -> None:
+        """Tells that the run is over, if its beginning was told."""
         if stream.id in self._started:
             self._started.remove(stream.id)
             publisher = self._publishers[stream.app, stream.name]
             self._tell_stream(Action.STREAM_STOP, stream, publisher, 2, reason)
 
-    def _tell(self, action: Action, publisher: Publisher, stream: Stream, reason: str = "") -> None:
+    def _tell(self, action: Action, publisher: Publisher, stream: Stream, reason: str = "", detail: str = "") -> None:
         at = self._clock.wall()
         received = stream.stats.received_bytes
-        self.bus.emit(publisher.event(action, at, received=received, reason=reason), publisher)
+        self.bus.emit(publisher.event(action, at, received=received, reason=reason, detail=detail), publisher)
 
     def _tell_stream(self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = "") -> None:
         at = self._clock.wall()
@@ -360,6 +386,7 @@ class Hub:
             over=action is Action.STREAM_STOP,
             received=stream.stats.received_bytes,
             codec=codecs_attribute(stream.tracks),
+            dropped=stream.dropped,
             reason=reason,
         )
         facts["user_id"] = publisher.user_id
@@ -403,6 +430,9 @@ class Hub:
         self._hls[key] = segmenter
         for begun in self._begun:
             begun(stream)
+        expected = self._expected.pop(key, None)
+        if expected is not None:
+            expected.came()
         return stream
 
     def _retire(self, key: tuple[str, str], stream: Stream) -> None:
@@ -427,18 +457,50 @@ class Hub:
             stream.release(self._clock.monotonic())
             self._done(stream, reason)
 
-    def drop(self, stream: Stream, reason: str) -> None:
-        """Turns the stream's publisher away."""
-        self._drop(stream, reason, self._clock.monotonic())
+    def drop(self, stream: Stream, reason: str, words: str = "") -> None:
+        """Turns the stream's publisher away; `words` say to it, in the log and in the event what `reason` does not."""
+        self._drop(stream, reason, self._clock.monotonic(), words)
 
-    def _drop(self, stream: Stream, reason: str, now: float) -> None:
+    def _drop(self, stream: Stream, reason: str, now: float, words: str = "") -> None:
         hold = stream.hold
         if hold is None:
             return
+        if words:
+            self._log.warning("publisher turned away", app=stream.app, name=stream.name, reason=reason, detail=words)
+            hold.request.tell(words)
         self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
         stream.release(now)
         hold.request.drop(reason)
-        self._done(stream, reason)
+        self._done(stream, reason, words)
+
+    def _relieve(self) -> None:
+        """Keeps the media of all streams within `limits.max_memory`.
+
+        Old segments go first, those of the largest streams before others; then, one at a time, the publisher whose
+        stream holds the most. What it leaves behind goes with the grace, so only streams on air count then.
+        """
+        over = self.media_bytes() - self._max_memory
+        if over <= 0:
+            return
+        past = [segmenter for _, segmenter in self._past]
+        for segmenter in sorted([*past, *self._hls.values()], key=lambda one: -one.window.bytes):
+            before = segmenter.window.bytes
+            segmenter.window.shrink(before - over)
+            over -= before - segmenter.window.bytes
+            if over <= 0:
+                return
+        on_air = [(self._hls[key].window.bytes, stream) for key, stream in self._streams.items() if stream.hold]
+        held = sum(size for size, _ in on_air)
+        if held <= self._max_memory:
+            return
+        size, largest = max(on_air, key=lambda one: one[0])
+        rate = largest.stats.bitrate / 1e6
+        self.drop(
+            largest,
+            "limit",
+            f"the server's memory for media is full (limits.max_memory = {in_mib(self._max_memory)}), and of "
+            f"{len(on_air)} streams this one holds the most: {in_mib(size)} at {rate:.1f} Mbit/s",
+        )
 
     def _summary(self, stream: Stream) -> StreamSummary:
         tracks = stream.tracks

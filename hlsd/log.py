@@ -5,7 +5,7 @@ Three rules hold for whatever is logged, ours or a library's:
 
 * a value under a name that speaks of a secret (token, sign, secret, password, key, jwt, authorization, query) is
   masked;
-* the query of any URL or stream key in any text is cut, as are user and password before an @;
+* any URL in any text is shown as `hlsd.masking` shows it, and the query of any stream key is cut;
 * control and bidirectional characters are escaped and long texts are cut, since names and versions come from peers.
 """
 
@@ -18,6 +18,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Literal, TextIO
 
 import structlog
+
+from hlsd import masking
 
 MASK: Final = "********"
 TEXT_LIMIT: Final = 256
@@ -37,9 +39,7 @@ _LEVELS: Final[Mapping[Level, int]] = {
 _SECRET_WORDS: Final = frozenset(
     {"token", "sign", "secret", "secrets", "password", "passwd", "jwt", "authorization", "query", "cookie"}
 )
-_URL_QUERY: Final = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?\"'<>]*)\?[^\s\"'<>]*", re.IGNORECASE)
 _ANY_QUERY: Final = re.compile(r"\?[^\s\"'<>?=]*=[^\s\"'<>]*")
-_USER_INFO: Final = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@?\"'<>]+@", re.IGNORECASE)
 # C0 but for newline and tab (tracebacks), DEL, C1, and the bidirectional controls of Unicode.
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _BREAKS: Final = re.compile(r"[\n\t]")
@@ -122,16 +122,20 @@ def _speaks_of_secret(name: str) -> bool:
 
 
 def clean(text: str, limit: int | None = TEXT_LIMIT) -> str:
-    """The text without queries, credentials and control characters; cut at `limit` characters."""
+    """The text without what is secret in addresses, queries and control characters; cut at `limit` characters."""
+    text = masking.text(text)
     if "?" in text:
-        text = _ANY_QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", text))
-    if "@" in text:
-        text = _USER_INFO.sub(rf"\1{MASK}@", text)
+        text = _ANY_QUERY.sub(_cut, text)
     text = _CONTROLS.sub(_escape, text)
     if limit is None:
         return text
     text = _BREAKS.sub(_escape, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cut(match: re.Match[str]) -> str:
+    """A query in a text; of a URL it is masked already."""
+    return match[0] if all(pair.endswith(f"={masking.MASK}") for pair in match[0].split("&")) else "?…"
 
 
 def _escape(match: re.Match[str]) -> str:

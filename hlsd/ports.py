@@ -43,6 +43,8 @@ class PublishRequest:
     user_agent: str = ""
     referer: str = ""
     """The page it was started from (RTMP pageUrl)."""
+    tell: Callable[[str], None] = lambda _: None
+    """Takes words for the publisher's eyes; the hub says them before it drops it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,14 @@ class Publication(Protocol):
 
     def repaired(self, kind: str) -> None:
         """Counts a timestamp repair (`kind`: "backward", "wrap", "jump", "audio")."""
+        ...
+
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        """Says by name what the publisher sends that is not carried while the rest is; empty: all of it is."""
+        ...
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        """Says in the log what was dropped or bounded; the caller sees to it that this is seldom."""
         ...
 
     def end(self, reason: str) -> None:
@@ -409,6 +419,10 @@ class Directory(Protocol):
 
     def find(self, app: str, name: str) -> Playable | None:
         """The HLS output of a stream that is live, in its grace or still kept after its end; None if unknown."""
+        ...
+
+    def expected(self, app: str, name: str) -> Playable:
+        """What stands for a stream that is not here until it comes: then it is `gone`."""
         ...
 
     def summaries(self) -> list[StreamSummary]:

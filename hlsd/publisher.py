@@ -10,7 +10,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 
-from hlsd.events import Action, Event, masked_page
+from hlsd import masking
+from hlsd.events import Action, Event
+from hlsd.media.codecs import codecs_attribute
+from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, PublishRequest
 
 REJECTED = Denial(403, "not allowed", "rejected")
@@ -27,6 +30,7 @@ class Publisher:
         "_since",
         "app",
         "codec",
+        "dropped",
         "id",
         "ip",
         "name",
@@ -58,6 +62,8 @@ class Publisher:
         self.stream_id = ""
         """The run it publishes into; empty until it is let in."""
         self.codec = ""
+        self.dropped: tuple[str, ...] = ()
+        """What it sends that is not carried, by name of the codec."""
         self.on_air = False
         self.rejected = False
         self.received_before = 0
@@ -98,7 +104,12 @@ class Publisher:
         self.on_air = False
         self._close = None
 
-    def event(self, action: Action, at: float, *, received: int = 0, reason: str = "") -> Event:
+    def describe(self, tracks: Tracks | None, dropped: tuple[str, ...]) -> None:
+        """What it sends: the tracks that are carried, and what is not."""
+        self.codec = codecs_attribute(tracks)
+        self.dropped = dropped
+
+    def event(self, action: Action, at: float, *, received: int = 0, reason: str = "", detail: str = "") -> Event:
         """The next event of this publication; `received` is what the stream has received by now, bytes."""
         self._seq += 1
         done = action is Action.DONE_PUBLISH
@@ -113,11 +124,13 @@ class Publisher:
             over=done,
             received=max(0, received - self.received_before),
             codec=self.codec,
+            dropped=self.dropped,
             reason=reason,
+            detail=detail,
         )
         facts["user_id"] = self.user_id
         facts["user_agent"] = self.user_agent
-        facts["referer"] = masked_page(self.referer)
+        facts["referer"] = masking.page(self.referer)
         return Event(action, self.id, self._seq, at, facts, self.query)
 
 
@@ -133,7 +146,9 @@ def facts_of(  # noqa: PLR0913 - an event has as many
     over: bool,
     received: int,
     codec: str,
+    dropped: tuple[str, ...],
     reason: str,
+    detail: str = "",
 ) -> dict[str, object]:
     """What an event says of a publication or a stream: the fields of conventions §2.3, in milliseconds and bytes."""
     return {
@@ -155,7 +170,9 @@ def facts_of(  # noqa: PLR0913 - an event has as many
         "requests": 0,
         "segments": 0,
         "reason": reason,
+        "detail": detail,
         "codec": codec,
+        "dropped": list(dropped),
         "rendition": "",
     }
 

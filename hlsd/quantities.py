@@ -90,6 +90,11 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
+def in_mib(size: int) -> str:
+    """A size for people: `812 MiB`."""
+    return f"{size / MIB:.0f} MiB"
+
+
 Quantity = Literal["duration", "size"]
 """The mark by which the configuration's listing knows how to write a value."""
 

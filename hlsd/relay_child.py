@@ -8,6 +8,7 @@ speaks HTTP itself: playlists, segments and streams are fetched here, each addre
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import resource
@@ -23,16 +24,19 @@ from typing import Any, BinaryIO, Final, cast
 
 import av
 
+from hlsd import masking
 from hlsd.errors import HlsdError, MediaError
 from hlsd.media import flv
-from hlsd.relay.address import Address, masked, read_address
+from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
 from hlsd.relay.http_response import ResponseReader, request
+from hlsd.relay.public import is_public
 from hlsd.relay.rtsp_gate import RtspGate
 from hlsd.tagger import CODECS, Tag, Tagger, dated
 
 AGENT: Final = "hlsd"
 REDIRECTS: Final = 3
+ANY_PUBLIC: Final = HostList(["*"])
 RATE: Final = 1.001
 """How much faster than the wall clock paced media may go: clocks of sources are off by less."""
 JUMP: Final = 5.0
@@ -44,24 +48,36 @@ _WHITELIST: Final = {
     "rtsps": "rtsp,rtsps,rtp,tcp,tls,udp",
     "udp": "udp",
     "rtp": "rtp,udp",
-    "hls": "http,https",
 }
-"""What libav may open, by scheme or kind."""
+"""What libav may open, by scheme."""
+_GATED: Final = "tcp"
+"""What it may open where it speaks to our gate: no UDP, no RTP of its own, no TLS in which nothing could be read."""
+_NOTHING: Final = "none"
+"""No protocol is called so: what libav wants is fetched here."""
+_MEDIA: Final = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
+"""What a playlist and its segments may be: libav would else probe them for anything (SDP, concat, …)."""
 
 
 class Fetcher:
-    """Fetches over HTTP for libav. With `hosts`, every address is judged, and connected to as it was judged."""
+    """Fetches over HTTP for libav.
+
+    With `hosts`, every address is judged, and connected to as it was judged. Without, the operator has named the first
+    one, which may be anywhere; but what a public server then points at (redirections, playlists) is public too, or its
+    owner would reach into this machine's network.
+    """
 
     def __init__(self, hosts: HostList | None, timeout: float) -> None:
         self._hosts = hosts
         self._timeout = timeout
+        self._outside: bool | None = None
+        """Whether the server that the operator named is a public one; None before the first fetch."""
 
     def open(self, url: str, *_: object) -> Body:
         """A file to read the body from. Raises OSError, HlsdError; ValueError for an address that is none."""
         for _hop in range(1 if self._hosts is not None else REDIRECTS + 1):
             address = read_address(url)
             if address.scheme not in {"http", "https"}:
-                raise MediaError(f"{masked(url)} is not fetched from here")
+                raise MediaError(f"{masking.address(url)} is not fetched from here")
             body = Body(self._connect(address))
             body.ask(request(address, AGENT))
             if body.status == 200:
@@ -70,6 +86,8 @@ class Fetcher:
             location = body.location if 300 <= body.status < 400 else ""
             if not location or self._hosts is not None:
                 raise MediaError(f"HTTP status {body.status}")
+            if not location.startswith("/") and "://" not in location:
+                raise MediaError("a redirection to nowhere")
             url = location if "://" in location else f"{address.scheme}://{address.authority}{location}"
         raise MediaError("too many redirections")
 
@@ -77,7 +95,14 @@ class Fetcher:
         if self._hosts is not None:
             self._hosts.lists(address)
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)]
-        ip = found[0] if self._hosts is None else self._hosts.judge(address.scheme, found)
+        if self._hosts is not None:
+            ip = self._hosts.judge(address.scheme, found)
+        elif self._outside:
+            ip = ANY_PUBLIC.judge(address.scheme, found)
+        else:
+            ip = found[0]
+            if self._outside is None:
+                self._outside = is_public(ipaddress.ip_address(ip.partition("%")[0]))
         connection = socket.create_connection((ip, address.port), self._timeout)
         if address.secure:
             return ssl.create_default_context().wrap_socket(connection, server_hostname=address.host)
@@ -156,27 +181,37 @@ def _open(order: dict[str, Any]) -> Any:  # noqa: ANN401 - an InputContainer; it
     address = read_address(url)
     hosts = HostList(order["allow"]) if order["guarded"] else None
     fetcher = Fetcher(hosts, timeout)
-    options = {"analyzeduration": "3000000", "protocol_whitelist": _WHITELIST.get(kind, "")}
+    options = {"analyzeduration": "3000000", "protocol_whitelist": _NOTHING}
     limits = (timeout, timeout)
     if kind == "mpegts":
-        return av.open(cast(Any, fetcher.open(url)), format="mpegts", options={"analyzeduration": "3000000"})
+        return av.open(cast(Any, fetcher.open(url)), format="mpegts", options=options)
     if kind == "hls":
         options |= {"http_persistent": "0", "http_multiple": "0", "seg_max_retry": "2", "max_reload": "10"}
+        options["format_whitelist"] = _MEDIA
         return av.open(url, format="hls", options=options, io_open=fetcher.open, timeout=limits)
     options["protocol_whitelist"] = _WHITELIST[address.scheme]
     if kind == "udp":
         form = "rtp" if address.scheme == "rtp" else "mpegts"
+        if hosts is not None:
+            url = f"{address.scheme}://{_bracketed(str(order['ip']))}:{address.port}"  # libav would resolve once more
         return av.open(url, format=form, options=options, timeout=limits)
     options |= {"rtsp_transport": str(order["transport"]), "timeout": str(int(timeout * 1e6))}
-    if order["guarded"]:
-        gate = RtspGate(str(order["ip"]), address.port, timeout)
-        url = _rewritten(address, "127.0.0.1", gate.port)
-    return av.open(url, format="rtsp", options=options, timeout=limits)
-
-
-def _rewritten(address: Address, host: str, port: int) -> str:
+    if hosts is None:
+        return av.open(url, format="rtsp", options=options, timeout=limits)
+    gate = RtspGate(str(order["ip"]), address.port, timeout, address.host if address.secure else "")
     user = f"{address.user}@" if address.user else ""
-    return f"{address.scheme}://{user}{host}:{port}{address.target}"
+    url = f"rtsp://{user}127.0.0.1:{gate.port}{address.target}"
+    options |= {"protocol_whitelist": _GATED, "rtsp_transport": "tcp"}
+    try:
+        return av.open(url, format="rtsp", options=options, timeout=limits)
+    except av.FFmpegError:
+        if gate.why:
+            raise MediaError(gate.why) from None
+        raise
+
+
+def _bracketed(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`

@@ -10,11 +10,15 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+import structlog
+
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.stats import StreamStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from structlog.typing import FilteringBoundLogger
 
     from hlsd.ports import Output, PublishRequest
 
@@ -45,6 +49,8 @@ class Stream:
         """Monotonic time of the last change of state."""
         self.stats = StreamStats()
         self.tracks: Tracks | None = None
+        self.dropped: tuple[str, ...] = ()
+        """What its publisher sends that is not carried, by name of the codec."""
         self.outputs: dict[str, Output] = {}
         self.fed: tuple[Output, ...] = ()
         """The outputs as they are fed: made when one comes or goes, not for each unit."""
@@ -78,6 +84,7 @@ class Stream:
         self.hold = Hold(self, request, self._next_origin, now, ended)
         self._move(State.LIVE, now)
         self.stats.publishes += 1
+        self.dropped = ()
         if self.stats.publishes > 1:
             for output in self.fed:
                 output.jump()
@@ -191,6 +198,21 @@ class Hold:
         """Counts a repair of the source's timestamps or tags."""
         if self.stream is not None:
             self.stream.stats.repairs[kind] += 1
+
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        """What of the publisher's is not carried, by name: for the log, events and the API."""
+        stream = self.stream
+        if stream is None or codecs == stream.dropped:
+            return
+        stream.dropped = codecs
+        if codecs:
+            self.remark("track left out: its codec is not carried", {"codec": ", ".join(codecs)})
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        """Says in the log what was dropped or bounded."""
+        if self.stream is not None:
+            log: FilteringBoundLogger = structlog.get_logger()
+            log.warning(event, app=self.stream.app, name=self.stream.name, ip=self.request.ip, **facts)
 
     def end(self, reason: str) -> None:
         """The publisher left by itself."""

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from hlsd.answers import ASKED, BadAnswer, bounded_sync
 from hlsd.api.models import MAX_LIMIT, MAX_WAIT
 from hlsd.api.settings import ApiSettings
 from hlsd.delivery.settings import HttpSettings
@@ -55,7 +56,7 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Refused(f"--url should be http://HOST[:PORT] or https://HOST[:PORT]; it is {url}")
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers = ASKED | ({"authorization": f"Bearer {token}"} if token else {})
         # A proxy of the environment is for the world, not for this machine.
         self._http = httpx.Client(
             base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=not _is_here(parts.hostname)
@@ -107,15 +108,13 @@ class Client:
     def _ask(self, method: str, path: str, query: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:  # noqa: ANN401
         try:
             with self._http.stream(method, f"/api/v1/{path}", params=query, timeout=timeout) as answer:
-                body = b""
-                for piece in answer.iter_bytes():
-                    body += piece
-                    if len(body) > MAX_BODY:
-                        raise Refused(f"{self.url} answers too much")
+                body = bounded_sync(answer, MAX_BODY, timeout)
         except httpx.ConnectError:
             raise Refused(f"no server answers at {self.url}; is it running, and is --url right?") from None
         except httpx.TimeoutException:
             raise Refused(f"{self.url} did not answer within {timeout:.0f} s") from None
+        except BadAnswer as error:
+            raise Refused(f"{self.url}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Refused(f"{self.url} cannot be asked: {error}") from None
         try:

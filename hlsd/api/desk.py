@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hlsd import __version__
+from hlsd import __version__, masking
 from hlsd.api import cursor, models
 from hlsd.api.models import EventsQuery, KickQuery, NoQuery, SessionsQuery, StreamsQuery
 from hlsd.api.operations import Call
 from hlsd.api.problems import ApiError, Code
 from hlsd.clock import Clock
-from hlsd.events import Event, masked
+from hlsd.events import Event
 from hlsd.hub import Hub
 from hlsd.publisher import address
 from hlsd.sessions.registry import Registry
@@ -156,6 +156,7 @@ class Desk:
             audio=models.Audio(codec=audio.codec_string, sample_rate=audio.sample_rate, channels=audio.channels)
             if audio
             else None,
+            dropped=list(stream.dropped),
             bitrate=round(stream.stats.bitrate),
             inbytes=stream.stats.received_bytes,
             video_frames=stream.stats.video_frames,
@@ -214,7 +215,7 @@ class Desk:
 
     def _session(self, session: Session) -> models.Session:
         told = self._sessions.facts(session)
-        told |= {"id": session.id, "state": session.state.value, "query": masked(session.query)}
+        told |= {"id": session.id, "state": session.state.value, "query": masking.arguments(session.query)}
         return models.Session.model_validate(told)
 
     # -- events

@@ -5,15 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from hlsd.events import MASK as PART
-from hlsd.events import SECRETS
+from hlsd import masking
 from hlsd.log import MASK
 
-_SECRET_KEYS = frozenset(("secret", "secrets", "password", "token", "hash"))
+_SECRET_KEYS = frozenset(("secret", "secrets", "password", "token", "hash", "user"))
 """Keys of tables whose values are masked even where the model does not say that they are secret."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
@@ -45,26 +43,8 @@ def _shown(value: object) -> object:
             return str(value)
         case _:
             text = str(value)
-            return url(text) if _URL.fullmatch(text) else text
+            return masking.address(text) if _URL.fullmatch(text) else masking.text(text)
 
 
 def _member(key: str, value: object) -> object:
     return MASK if value and key.lower() in _SECRET_KEYS else _shown(value)
-
-
-def url(text: str) -> str:
-    """A URL without password and without the values of secret arguments."""
-    try:
-        parts = urlsplit(text)
-        host = parts.netloc
-    except ValueError:
-        return MASK
-    user, at, place = host.rpartition("@")
-    if at:
-        name, colon, _ = user.partition(":")
-        host = f"{name}:{PART}@{place}" if colon else f"{PART}@{place}"
-    query = parts.query
-    if any(name.lower() in SECRETS for name, _ in parse_qsl(query, keep_blank_values=True)):
-        pairs = [(name, PART if name.lower() in SECRETS else value) for name, value in parse_qsl(query, True)]
-        query = urlencode(pairs, quote_via=quote, safe="*{}")
-    return urlunsplit((parts.scheme, host, parts.path, query, parts.fragment))

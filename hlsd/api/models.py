@@ -156,6 +156,7 @@ class Stream(BaseModel):
     publisher: Publisher | None
     video: Video | None
     audio: Audio | None
+    dropped: list[str] = Field(description="Codecs of tracks that its publisher sends and that are left out.")
     bitrate: int = Field(description="Bits per second that come in, smoothed.")
     inbytes: int = Field(description="Bytes received from its publishers.")
     video_frames: int

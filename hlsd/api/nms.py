@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from hlsd import __version__
+from hlsd import __version__, masking
 from hlsd.api import cursor, models
 from hlsd.api.desk import Premises, rss
 from hlsd.api.models import NoQuery
 from hlsd.api.operations import Call, Streamed
 from hlsd.api.problems import ApiError, Code
-from hlsd.events import masked
 from hlsd.sessions.session import Session
 from hlsd.stream import State, Stream
 
@@ -109,7 +108,7 @@ class NmsDesk:
             duration=-int(-lasted // 1),
             bitrate=round(stream.stats.bitrate / 1000) if stream is not None and hold is not None else 0,
             startTime=_iso(self._clock.wall() - lasted) if hold is not None else None,
-            arguments=masked(hold.request.query) if hold is not None else {},
+            arguments=masking.arguments(hold.request.query) if hold is not None else {},
         )
 
     async def drop(self, call: Call, query: NoQuery) -> str:  # noqa: ARG002

@@ -42,7 +42,9 @@ def document(operations: Iterable[Operation]) -> Schema:
             "version": __version__,
             "description": "The operator's API of a live HLS server. Errors are RFC 9457 problems with a `code`.",
         },
-        "servers": [{"url": "/"}],
+        # "MAY be relative, to indicate that the host location is relative to the location where the OpenAPI document is
+        # being served" (§4.8.5): behind a proxy it may stand below a path that nobody here knows.
+        "servers": [{"url": "../../"}],
         "security": [{"bearer": []}, {"basic": []}, {}],
         "paths": paths,
         "components": {

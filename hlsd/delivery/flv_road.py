@@ -36,6 +36,7 @@ SUFFIX = ".flv"
 _METHODS = b"GET, HEAD, OPTIONS"
 _FLV: Headers = [(b"content-type", b"video/x-flv"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
 _LAST_CHUNK = b"0\r\n\r\n"
+_STRIPPED = "this is half a WebSocket handshake: a proxy on the way must hand on Upgrade and Connection"
 _CLOSE_CODES = {"stream_end": 1000, "shutdown": 1001, "slow": 1013}
 
 
@@ -68,15 +69,17 @@ class FlvRoad:
                 return judge.refuse(request, 404)
             if request.method == "HEAD":
                 denial = await self._audience.look(judge.viewer(request, target, "flv"))
-                return Reply(200, head) if denial is None else judge.refuse(request, denial.status, denial.words)
+                return Reply(200, head) if denial is None else judge.deny(request, denial)
             upgrade = _switch(scope) if _upgrades(scope) else b""
+            if not upgrade and _wanted_upgrade(scope):
+                return judge.refuse(request, 426, _STRIPPED, more=[(b"upgrade", b"websocket")])
             if upgrade and not judge.may_read(request):
                 return judge.refuse(request, 403, "this page may not play here")
             ticket = await self._audience.admit(judge.viewer(request, target, "wsflv" if upgrade else "flv"))
         except BadRequest as error:
             return judge.refuse(request, 400, str(error))
         if isinstance(ticket, Denial):
-            return judge.refuse(request, ticket.status, ticket.words)
+            return judge.deny(request, ticket)
         try:
             await _feed(ticket, upgrade, head, (scope, receive, send))
         except BaseException:  # cancelled too: no session outlives its connection
@@ -122,6 +125,14 @@ def _upgrades(scope: Scope) -> bool:
     return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
 
 
+def _wanted_upgrade(scope: Scope) -> bool:
+    """Whether it was a WebSocket's handshake before a proxy took what stands for one connection only (RFC 9110 §7.6.1).
+
+    Fed by HTTP it would be a viewer, counted and billed, whose browser throws away all that it gets.
+    """
+    return any(name == b"sec-websocket-key" for name, _ in scope["headers"])
+
+
 def _switch(scope: Scope) -> bytes:
     """The answer to the opening handshake; of the subprotocols offered, the first is taken: none means anything.
 
@@ -165,7 +176,7 @@ class BodyHeir:
             return
         if self._transport.is_closing():
             return
-        if self._chunked:
+        if self._chunked and reason != "shutdown":  # then the body is cut off, and its client asks anew for the rest
             self._transport.write(_LAST_CHUNK)
         self._transport.close()
 
@@ -250,7 +261,8 @@ class Pull:
         self._waiting: list[bytes] = []
         self._size = 0
         self._news = asyncio.Event()
-        self._over = False
+        self._over = ""
+        """Why it is over."""
 
     async def run(self, receive: Receive, head: Headers) -> None:
         """From the head to the last byte, or to the client's hanging up."""
@@ -269,15 +281,16 @@ class Pull:
                     watching.resume_writing()
                 if self._over and not self._waiting:
                     break
-            await self._send({"type": "http.response.body", "body": b""})
+            if self._over != "shutdown":  # then the stream is reset, which says that this was not all
+                await self._send({"type": "http.response.body", "body": b""})
         except OSError:  # the client has gone
             pass
         finally:
             hanging.cancel()
             watching.leave()
 
-    def _end(self, reason: str) -> None:  # noqa: ARG002
-        self._over = True
+    def _end(self, reason: str) -> None:
+        self._over = self._over or reason
         self._news.set()
 
     # -- as `Watching` writes to it
@@ -294,7 +307,7 @@ class Pull:
 
     def is_closing(self) -> bool:
         """Whether nothing more may be written."""
-        return self._over
+        return bool(self._over)
 
 
 async def _hung_up(receive: Receive, end: Callable[[str], None]) -> None:

@@ -151,11 +151,15 @@ class Holds:
         """Requests that were not held for a bound, since the start."""
 
     def drain(self) -> None:
-        """Ends every wait, now and from now on, as REFUSED."""
+        """Ends every wait as if its time were over: with what is there. From now on nobody waits: REFUSED.
+
+        The playlist as it stands has hls.js ask again half a target duration later; an error would be the first of the
+        three in a row for which it gives up.
+        """
         self._drained = True
         for stream in list(self._streams.values()):
             for line in list(stream.lines):
-                self._settle(line, Outcome.REFUSED)
+                self._settle(line, Outcome.EXPIRED)
         self._pump()
 
     def enter(self, line: Line, waiter: Waiter, now: float) -> bool:

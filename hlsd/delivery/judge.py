@@ -63,6 +63,9 @@ _ANEW = ("unknown", "split")
 MAX_HOLD = 8.0
 """Seconds a delivery directive is held at most: hls.js gives up on a first byte after 10 (DD09)."""
 
+MAX_EXPECTATION = 6.0
+"""Seconds that a playlist's request waits for its stream to come; its first playlist takes a second or two more."""
+
 MAX_JOIN_WAIT = 0.5
 """Longest part, in seconds, that is worth a viewer's waiting for the next one before the first picture."""
 
@@ -70,6 +73,11 @@ _OWN = (b"if-none-match", b"range", b"if-range")
 """Headers with which an answer is one request's own."""
 _WHOLE = "whole"
 """The form of a media resource."""
+
+_TOLD = frozenset(("banned", "expired", "limit", "address", "late"))
+"""Reasons for a refusal that its viewer is told; what else there is, is nobody's business."""
+_FULL = b"10"
+"""Seconds after which somebody else may have gone."""
 
 _NO_STORE = b"no-store"
 _MEDIA_CACHE = b"max-age=3600, immutable"
@@ -91,7 +99,7 @@ class Judge:
         self._directory = directory
         self._sessions = sessions
         self._first_wait = settings.first_playlist_wait
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = Proxies(settings.trusted_proxies, settings.prefix)
         self._cors = Cors(settings)
         self._vary_origin: Headers = [(b"vary", b"Origin")] if self._cors.varies else []
         self._vary_both: Headers = [(b"vary", b"Accept-Encoding, Origin" if self._cors.varies else b"Accept-Encoding")]
@@ -100,6 +108,7 @@ class Judge:
         """What `request` gets. Never raises for what a stranger may send; never a status of 5xx but 503."""
         if not is_ours(request.path):
             return FALL
+        request.prefix = self._proxies.prefix(request.peer, request.headers.get(b"x-forwarded-prefix"))
         forwarded = request.headers.get(b"x-forwarded-for")
         if forwarded is not None and request.peer in self._proxies:
             request.peer, request.peer_port = self._proxies.viewer(request.peer, forwarded), 0
@@ -190,8 +199,14 @@ class Judge:
         request.session = viewer
         return None
 
-    def _deny(self, request: Request, denial: Denial) -> Reply:
-        return self._refuse(request, denial.status, words=denial.words)
+    def deny(self, request: Request, denial: Denial) -> Reply:
+        """A refusal, with what a page needs to say why in its own words (`HLSD-Refused`) and when to ask again."""
+        if denial.status == 404:
+            return self._refuse(request, 404, words=denial.words)
+        more: Headers = [(b"hlsd-refused", denial.reason.encode() if denial.reason in _TOLD else b"denied")]
+        if denial.reason == "limit":
+            more.append((b"retry-after", _FULL))
+        return self._refuse(request, denial.status, words=denial.words, more=more)
 
     # -- what the path names
 
@@ -240,7 +255,7 @@ class Judge:
 
         def asked(grant: Grant | Denial) -> Answer:
             if isinstance(grant, Denial):
-                return self._deny(request, grant)
+                return self.deny(request, grant)
             there, viewer = target, play
             if grant.name and grant.name != target.name:
                 there, viewer = _renamed(target, grant.name), replace(play, name=grant.name, asked=play.name)
@@ -275,7 +290,7 @@ class Judge:
             return let_in(playable) if playable.target_duration else None
 
         def obtained(playable: Playable | Denial) -> Answer:
-            return self._deny(request, playable) if isinstance(playable, Denial) else present(playable)
+            return self.deny(request, playable) if isinstance(playable, Denial) else present(playable)
 
         playable = self._directory.find(target.app, target.name)
         if playable is not None and not (playable.ended and self._directory.obtainable(target.app, target.name)):
@@ -295,7 +310,7 @@ class Judge:
         self, request: Request, target: Target, playable: Playable, viewer: Session | Denial, *, flat: bool
     ) -> Answer:
         if isinstance(viewer, Denial):
-            return self._deny(request, viewer)
+            return self.deny(request, viewer)
         request.session = viewer
         if viewer.name != target.name:  # who was asked besides has led it to another stream
             there = self._directory.find(viewer.app, viewer.name)
@@ -328,11 +343,11 @@ class Judge:
         if denial is not None:
             if denial.reason in _ANEW and request.method == "GET" and not is_prefetch(request.headers):
                 return self._ask(request, target, flat=True)
-            return self._deny(request, denial)
+            return self.deny(request, denial)
         playable = self._directory.find(target.app, target.name)
         if playable is None:
             if request.session is not None and self._sessions.awaits(request.session):
-                return self._refuse(request, 503)  # the publisher may be as quick to come back as its viewers
+                return self._hold_expected(request, target, query)
             return self._refuse(request, 404, cache=b"private, max-age=1")
         now = playable.playlist()
         if now is None:
@@ -340,6 +355,21 @@ class Judge:
         if playable.ended or not playable.low_latency:  # (2); without CAN-BLOCK-RELOAD directives have no meaning
             return self._rendered(request, now)
         return self._reload(request, target, playable, now, query)
+
+    def _hold_expected(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
+        """Holds for a stream whose publisher may be as quick to come back after a restart as its viewers were.
+
+        hls.js 1.7 takes two refusals of a playlist in a row, then it gives up.
+        """
+        if request.method == "HEAD":
+            return self._refuse(request, 503)
+
+        def then(released: bool) -> Answer:  # noqa: ARG001 - it may have come in the last instant
+            if self._directory.find(target.app, target.name) is None:
+                return self._refuse(request, 503)
+            return self._playlist(request, target, query)
+
+        return HoldFirst(self._directory.expected(target.app, target.name), MAX_EXPECTATION, then)
 
     def _reload(
         self, request: Request, target: Target, playable: Playable, now: Rendering, query: dict[str, str]
@@ -408,7 +438,7 @@ class Judge:
     def _media(self, request: Request, target: Target) -> Answer:
         denial = self._admit(request, target)
         if denial is not None:
-            return self._deny(request, denial)
+            return self.deny(request, denial)
         playable = self._directory.find(target.app, target.name)
         if playable is None:
             return self._refuse(request, 404, cache=b"max-age=1")
@@ -528,10 +558,11 @@ class Judge:
         return self._refuse(request, 404, cache=b"max-age=%d" % life)
 
     def _redirect(self, request: Request, location: str) -> Reply:
+        """Sends the client to another path of ours."""
         return Reply(
             302,
             [
-                (b"location", location.encode()),
+                (b"location", f"{request.prefix}{location}".encode()),
                 (b"cache-control", _NO_STORE),
                 (b"content-length", b"0"),
                 *([(b"vary", b"Accept, Origin" if self._cors.varies else b"Accept")]),
@@ -551,7 +582,7 @@ class Judge:
             *self._readable(request),
             *(more or ()),
         ]
-        if status == 503:
+        if status == 503 and not any(name == b"retry-after" for name, _ in headers):
             headers.append((b"retry-after", b"1"))
         return Reply(status, headers, b"" if request.method == "HEAD" else body)
 

@@ -3,6 +3,9 @@
 One HTML shell does for both pages; its script reads the path. Everything a stranger can name (streams) reaches the
 page as JSON and is shown by textContent, so no name is ever markup. Files are read once, at start, and are served
 under `/_/` with a content hash: `?v=hash` may be kept for a year, without it they are checked each time.
+
+Behind a proxy all of this may stand below a path that the proxy takes off: the shell names its files below it, and its
+script knows from its own address where that is.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from hlsd.clock import Clock
+from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import BadRequest, accepts_gzip, etag_matches, is_ours, parse_path
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory
@@ -93,7 +97,11 @@ class Pages:
         mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)
         if mpegts_js is not None:
             self._files["mpegts.js"] = _load(mpegts_js)
-        self._shell = self._render(rtmp_port)
+        self._rtmp_port = rtmp_port
+        self._proxies = Proxies(settings.trusted_proxies, settings.prefix)
+        self._shell = self._render("")
+        self._shells = lru_cache(maxsize=16)(self._render)
+        """The shell below each prefix."""
         self._headers = {
             "content-security-policy": (
                 "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -104,30 +112,31 @@ class Pages:
             "referrer-policy": "no-referrer",
         }
 
-    def _render(self, rtmp_port: int) -> File:
-        """The shell with the versions of its files; not one byte of it comes from a request."""
-        text = (PLAYER / "page.html").read_text(encoding="utf-8")
+    def _render(self, prefix: str) -> File:
+        """The shell with the versions of its files; of a request only a trusted proxy's plain path comes into it."""
+        text = (PLAYER / "page.html").read_text(encoding="utf-8").replace("{{prefix}}", prefix)
         for name, file in self._files.items():
             text = text.replace(f"/_/{name}?v=", f"/_/{name}?v={file.version}")
         hls_js = self._files.get("hls.js")
-        address = f"/_/hls.js?v={hls_js.version}" if hls_js else ""
+        address = f"{prefix}/_/hls.js?v={hls_js.version}" if hls_js else ""
         # Not loaded by the script that needs it: it is compiled while the modules of the page are still on their way.
         script = f'<script id="hls-js" src="{address}" async></script>' if address else ""
         text = text.replace("{{hls_script}}", script)
         text = text.replace("{{hls_js}}", address)
         mpegts_js = self._files.get("mpegts.js")
-        text = text.replace("{{mpegts_js}}", f"/_/mpegts.js?v={mpegts_js.version}" if mpegts_js else "")
-        text = text.replace("{{rtmp_port}}", html.escape(str(rtmp_port)))
+        text = text.replace("{{mpegts_js}}", f"{prefix}/_/mpegts.js?v={mpegts_js.version}" if mpegts_js else "")
+        text = text.replace("{{rtmp_port}}", html.escape(str(self._rtmp_port)))
         return _file(text.encode(), "text/html; charset=utf-8")
 
     async def page(self, request: Request) -> Response:
         """The front page and every player page."""
         if request.url.path != "/" and not _is_page(request.scope):  # `%2f` is a slash to the router, not to us
             return await self.missing(request)
+        prefix = self._prefix(request)
         if request.url.path.endswith("/") and request.url.path != "/":
-            bare = request.url.replace(scheme="", netloc="", path=request.url.path.rstrip("/"))
+            bare = request.url.replace(scheme="", netloc="", path=prefix + request.url.path.rstrip("/"))
             return RedirectResponse(str(bare), 302, headers={"cache-control": "no-store"})  # its signature stays
-        answer = self._send(request, self._shell, "no-cache")
+        answer = self._send(request, self._shells(prefix) if prefix else self._shell, "no-cache")
         answer.headers["vary"] = "Accept, Accept-Encoding"  # players are led to the playlist from the same address
         return answer
 
@@ -167,6 +176,12 @@ class Pages:
     async def missing(self, request: Request, error: Exception | None = None) -> Response:  # noqa: ARG002
         """404 for what is nobody's."""
         return PlainTextResponse("404 not found\n", 404, headers={"cache-control": "no-store", **self._headers})
+
+    def _prefix(self, request: Request) -> str:
+        """What a proxy has taken off the path."""
+        said = request.headers.getlist("x-forwarded-prefix")
+        peer = request.client.host if request.client is not None else ""
+        return self._proxies.prefix(peer, ", ".join(said).encode("latin-1") if said else None)
 
     def _send(self, request: Request, file: File, cache: str) -> Response:
         headers = {"cache-control": cache, "vary": "Accept-Encoding", **self._headers}

@@ -1,23 +1,40 @@
-"""Tells whose request it is that a proxy hands on: the rightmost address of X-Forwarded-For that is no proxy of ours.
+"""Tells what a proxy has hidden of a request that it hands on: whose it is, and below which path it was asked for.
 
-Pure. Law: the header is believed only from a peer that the operator has named, and only as far to the left as each hop
-was named too: what stands further left is a stranger's own words.
+Pure. Law: X-Forwarded-For and X-Forwarded-Prefix are believed only from a peer that the operator has named. Of the
+first, the viewer is the rightmost address that is no proxy of ours: what stands further left is a stranger's own words.
+The second goes into addresses that browsers follow, so it is a plain path or nothing.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 MAX_HOPS = 16
 """Addresses of one header that are looked at."""
+MAX_PREFIX = 256
+"""Characters of a path prefix."""
+
+_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+")
+
+
+def path_prefix(text: str) -> str | None:
+    """A path prefix without its last slash, empty for none; None if `text` is no such path.
+
+    Names of unreserved characters between single slashes: nothing in it is a scheme, a host, a way up, a query, markup
+    or the end of a header's line.
+    """
+    text = text.removesuffix("/")
+    return text if not text or (len(text) <= MAX_PREFIX and _PREFIX.fullmatch(text)) else None
 
 
 class Proxies:
-    """The proxies of one server: addresses and networks."""
+    """The proxies of one server: addresses and networks. `prefix` is what they take off paths unless they say it."""
 
-    def __init__(self, trusted: Iterable[str]) -> None:
+    def __init__(self, trusted: Iterable[str], prefix: str = "") -> None:
+        self._prefix = prefix
         self._exact = frozenset(trusted)
         self._networks = tuple(ipaddress.ip_network(one, strict=False) for one in self._exact if "/" in one)
         self.viewer = lru_cache(maxsize=4096)(self._viewer)
@@ -26,6 +43,13 @@ class Proxies:
 
     def __contains__(self, ip: object) -> bool:
         return ip in self._exact or (bool(self._networks) and isinstance(ip, str) and self._listed(ip))
+
+    def prefix(self, peer: str, forwarded: bytes | None) -> str:
+        """What stands before our paths where the client of `peer` sees them, `X-Forwarded-Prefix: forwarded`."""
+        if forwarded is None or peer not in self:
+            return self._prefix
+        said = path_prefix(forwarded.decode("latin-1").strip(" \t"))
+        return self._prefix if said is None else said
 
     def _viewer(self, peer: str, forwarded: bytes) -> str:
         """Whose request it is that came from `peer` with `X-Forwarded-For: forwarded`."""

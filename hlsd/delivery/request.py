@@ -39,6 +39,7 @@ WANTED_HEADERS = frozenset(
         b"sec-purpose",
         b"user-agent",
         b"x-forwarded-for",
+        b"x-forwarded-prefix",
         b"x-playback-session-id",
     ),
 )
@@ -67,6 +68,7 @@ class Request:
 
     `path` and `query` are raw (percent-encoded, without `?`); `headers` maps the lower-case names of `WANTED_HEADERS`
     that were sent to their values. `peer` is the viewer's address. The judge notes in `session` whose request it is.
+    `prefix` is what a proxy took off the path.
     `begun` is the monotonic time when it was read, and `waited` whether it was held on purpose: for figures.
     """
 
@@ -81,6 +83,7 @@ class Request:
     """Bytes of its head, or nearly."""
     begun: float = 0.0
     waited: bool = False
+    prefix: str = ""
 
 
 class Target(NamedTuple):

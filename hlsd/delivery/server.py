@@ -2,8 +2,8 @@
 
 uvicorn's own `serve` would install signal handlers and end the process when a port is taken; here the caller decides.
 Its inner steps (`startup`, `main_loop`, `shutdown`) are called one by one, so uvicorn is pinned and a test holds their
-names. Draining: listeners close, idle connections close, held requests get 503, and answers under way may finish until
-the deadline; then their connections are cut.
+names. Draining: listeners close, idle connections close, held requests get what is there, and answers under way may
+finish until the deadline; then their connections are cut.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hlsd.delivery.proxies import path_prefix
 from hlsd.quantities import KIB, MIB, Duration, Size
 
 
@@ -102,6 +103,11 @@ class HttpSettings(BaseModel):
         description="Addresses or networks of proxies in front of this server: X-Forwarded-For is believed from them, "
         "and bounds for one address do not hold for them.",
     )
+    prefix: str = Field(
+        default="",
+        description="Path below which a proxy shows this server and which it takes off, such as /tv; redirects and the "
+        "page stay below it. X-Forwarded-Prefix of a trusted proxy goes before it. Empty: none.",
+    )
     max_waiters: int = Field(
         default=20_000,
         ge=1,
@@ -136,6 +142,15 @@ class HttpSettings(BaseModel):
         for one in listed:
             ip_network(one, strict=False)
         return listed
+
+    @field_validator("prefix")
+    @classmethod
+    def _path(cls, prefix: str) -> str:
+        """Refuses what is no plain path; its last slash goes."""
+        found = path_prefix(prefix)
+        if found is None:
+            raise ValueError(f"{prefix!r} is not a path such as /tv: letters, digits, . _ ~ - between slashes")
+        return found
 
     @model_validator(mode="after")
     def _origins_and_credentials(self) -> Self:

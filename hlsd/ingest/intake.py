@@ -1,34 +1,42 @@
 """Takes a publisher's tags in and hands tracks and access units to its publication.
 
-Law: nothing a publisher sends raises here but UnsupportedCodec, and that only for a track of which nothing usable was
-ever sent (a refusal with a reason instead of a silent black picture); a bad tag is dropped and counted. Units begin
-with a key picture after the start and after a change of the video's configuration; RASL pictures that cannot be decoded
-are left out, so what is handed over always decodes. A jump of the clock costs no picture: it is announced at the next
-key picture. Both tracks are waited for, up to `patience`
-seconds, a number of units and of bytes (TL04); a track that comes later, or changes, is announced at the next key
-picture. Times: `timestamp` in ms as on the wire, `now` monotonic seconds, `wall` seconds since the epoch. No clock
-reads, no IO.
+Law: nothing a publisher sends raises here but UnsupportedCodec, and that only where nothing usable is left (a refusal
+with a reason instead of a silent black picture): video of which nothing else was ever sent, or sound that is all there
+is; a bad tag is dropped, counted and, once a minute, told. Units begin with a key picture after the start and after a
+change of the video's configuration; RASL pictures that cannot be decoded are left out, so what is handed over always
+decodes. A jump of the clock costs no picture: it is announced at the next key picture. Both tracks are waited for
+(`Opening`, TL04); a track that comes later, or changes, is announced at the next key picture. Times: `timestamp` in ms
+as on the wire, `now` monotonic seconds, `wall` seconds since the epoch. No clock reads, no IO.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.ingest.opening import PICTURE_PATIENCE, Held, Opening
+from hlsd.ingest.picture import PICTURE_LIMIT, Picture, PictureAssembler, near
 from hlsd.ingest.timeline import Timeline
-from hlsd.media import aac, flv, h264, nal
-from hlsd.media.codecs import NORMALISE, VideoCodec, read_video_record, with_parameter_sets
+from hlsd.media import aac, flv, nal
+from hlsd.media.codecs import (
+    BEGINS_PICTURE,
+    LOOSE,
+    NORMALISE,
+    RECOVERY_POINT,
+    VideoCodec,
+    read_video_record,
+    with_parameter_sets,
+)
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.ports import Publication
+from hlsd.remarks import Remarks
 
-HELD_UNITS: Final = 1_024
-"""Units held at most while the second track is waited for."""
-HELD_BYTES: Final = 8 << 20
-"""Their payload at most."""
 QUIET: Final = 2.0
 """Seconds without video after which a change of the audio no longer waits for a key picture."""
-METADATA_LIMIT: Final = 64 << 10
-"""Bytes of onMetaData that are looked at."""
+SETTLED: Final = 0.1
+"""Seconds after which a picture whose tags may still be coming is taken for whole."""
+LOOSE_LIMIT: Final = 64 << 10
+"""Bytes of SEI messages in tags of their own that are kept for the picture behind them."""
 _LOOSE_SETS: Final = 16
 
 _KEY_OR_RASL = nal.KEY | nal.RASL
@@ -36,31 +44,15 @@ _VIDEO = Kind.VIDEO
 _AUDIO = Kind.AUDIO
 
 
-class _Held(NamedTuple):
-    """A unit that waits for the start, its times as on the wire."""
-
-    kind: Kind
-    timestamp: int
-    cts: int
-    flags: int
-    payload: bytes
-    now: float
-    arrived: float
-
-
 class Intake:
     """One publisher's media from its first tag to its last."""
 
     def __init__(self, publication: Publication, now: float, *, patience: float = 2.0) -> None:
         self._publication = publication
-        self._patience = patience
         self._timeline = Timeline(publication.origin, jump=self._jumped, repaired=publication.repaired)
-        self._since = now
-        self._waiting = False  # whether a unit is held already
-        self._started = False
+        self._remarks = Remarks(self._remark)
+        self._opening: Opening | None = Opening(now, patience)  # None once it has begun
         self._closed = False
-        self._held: list[_Held] = []
-        self._held_bytes = 0
         self._tracks = Tracks()  # as announced
         self._video: VideoTrack | None = None  # as configured last
         self._audio: AudioTrack | None = None
@@ -70,18 +62,26 @@ class Intake:
         self._codec: VideoCodec | None = None
         self._length_size = 4
         self._normalise = NORMALISE["h264"]
+        self._begins = BEGINS_PICTURE["h264"]
+        self._assembler: PictureAssembler | None = PictureAssembler()  # None where whole pictures are sent
+        self._whole_at = 0  # the wire time of the last picture handed on
+        self._loose = b""  # SEI messages that wait for their picture
+        self._loose_at = 0
+        self._strays = 0  # pictures of another codec in a row
+        self._refreshing = False  # whether recovery points stand in for IDR pictures
         self._need_key = True
         self._skip_rasl = False
         self._seam = False  # whether a jump of the clock has yet to be announced
         self._seam_at = 0.0  # when sound was first heard behind it
         self._clean = False  # whether the last key picture was a clean start
         self._audio_heard = False
+        self._foreign: tuple[UnsupportedCodec, float] | None = None  # sound that is not carried, and since when
         self._video_seen = now
 
     def tag(self, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:
         """Takes the body of an audio (8), video (9) or data (18) message sent at `timestamp` ms.
 
-        Raises UnsupportedCodec if that is all the publisher has sent for a track.
+        Raises UnsupportedCodec if that is all the publisher has sent for its picture, or all it has sent.
         """
         if not body or self._closed:
             return  # zero-length messages are common and mean nothing
@@ -91,26 +91,41 @@ class Intake:
             elif type_id == flv.AUDIO:
                 self._take_audio(timestamp, body, now, wall)
             elif type_id == flv.SCRIPT:
-                self._take_metadata(body)
-        except UnsupportedCodec:
-            if (self._video if type_id == flv.VIDEO else self._audio) is None:
+                self._take_metadata(body, now)
+        except UnsupportedCodec as error:
+            if type_id == flv.VIDEO and self._video is None:
                 raise
-            self._publication.repaired("bad_tag")
-        except MediaError:
-            self._publication.repaired("bad_tag")
-        if self._waiting:
+            if type_id == flv.AUDIO and self._audio is None:
+                self._leave_out(error, now)
+            else:
+                self._bad_tag(error, now)
+        except MediaError as error:
+            self._bad_tag(error, now)
+        if self._opening is not None:
             self._start_if_due(now)
 
     def tick(self, now: float) -> None:
-        """Lets time pass: starts with what is there when patience is at an end."""
-        if self._waiting:
+        """Lets time pass: starts with what is there when patience is at an end. Raises as `tag`."""
+        if self._opening is not None:
             self._start_if_due(now)
+        elif (assembler := self._assembler) is not None and assembler.pending and now - assembler.since >= SETTLED:
+            self._hand_on()
 
     def close(self) -> None:
         """The publisher has left: what is still held goes out."""
-        if self._waiting and not self._closed:
-            self._start()
+        if not self._closed:
+            now = self._assembler.since if self._assembler is not None else 0.0
+            self._hand_on()
+            if self._opening is not None and len(self._opening):
+                self._start(now)
         self._closed = True
+
+    def _remark(self, event: str, facts: dict[str, object]) -> None:
+        self._publication.remark(event, facts)
+
+    def _bad_tag(self, error: MediaError, now: float) -> None:
+        self._publication.repaired("bad_tag")
+        self._remarks.note("bad tag dropped", now, reason=str(error))
 
     # video
 
@@ -119,27 +134,83 @@ class Intake:
         if packet is None:
             return
         if packet.packet == flv.CONFIG:
-            self._configure_video(packet.codec, packet.body)
+            self._configure_video(packet.codec, packet.body, now)
         elif packet.packet == flv.FRAMES:
             self._video_seen = now
-            self._take_picture(timestamp, packet, now, wall)
+            self._take_slices(timestamp, packet, now, wall)
 
-    def _take_picture(self, timestamp: int, packet: flv.VideoPacket, now: float, wall: float) -> None:
+    def _take_slices(self, timestamp: int, packet: flv.VideoPacket, now: float, wall: float) -> None:
+        """Takes what a tag holds of a picture: all of it, as a rule."""
         codec, _, claims_key, cts, body = packet
         if codec != self._codec:
-            self._switch(codec)
+            self._turn_to(codec, body)
+        elif self._strays:
+            self._strays = 0
         payload, flags, found = self._normalise(body, self._length_size)
+        begins = not payload or self._begins(payload)
+        assembler = self._assembler
+        if assembler is not None and (begins or not assembler.goes_on(timestamp)):
+            self._hand_on()  # nothing can follow what was there so far
         if found is not None and found != self._parameter_sets:
-            self._take_parameter_sets(codec, found)
+            self._take_parameter_sets(codec, found, now)
         if not payload:
+            self._take_loose(timestamp, LOOSE[codec](body, self._length_size), now)
             return
+        if self._loose:
+            payload, self._loose = self._loose + payload, b""
+        if assembler is None and (begins or not near(timestamp, self._whole_at)):
+            self._take_picture(timestamp, cts, flags, claims_key, payload, wall, now)
+        else:
+            self._gather(Picture(timestamp, cts, flags, claims_key, payload, wall), begins, now)
+
+    def _gather(self, tag: Picture, begins: bool, now: float) -> None:
+        """Takes a tag that may be a piece of a picture."""
+        assembler = self._assembler
+        if assembler is None:
+            # The first part of this picture has gone out as if it were all of it: the rest would be another one.
+            self._assembler = PictureAssembler()
+            self._publication.repaired("bad_tag")
+            self._remarks.note("pictures come in several tags: they are put together from the next one on", now)
+        elif not assembler.pending:
+            if begins or self._opening is not None or not near(tag.timestamp, self._whole_at):
+                assembler.begin(tag, now)
+            else:
+                self._publication.repaired("bad_tag")
+        elif not assembler.add(tag, now):
+            self._publication.repaired("bad_tag")
+            self._remarks.note("picture dropped: too large", now, limit=PICTURE_LIMIT)
+
+    def _take_loose(self, timestamp: int, messages: bytes, now: float) -> None:
+        """Keeps SEI messages in a tag of their own for the picture that follows."""
+        if self._loose and not near(timestamp, self._loose_at):
+            self._loose = b""
+        self._loose_at = timestamp
+        self._loose += messages
+        if len(self._loose) > LOOSE_LIMIT:
+            self._loose = b""
+            self._remarks.note("SEI messages dropped: too many before their picture", now, limit=LOOSE_LIMIT)
+
+    def _hand_on(self) -> None:
+        """Hands on the picture that was put together, if there is one."""
+        if self._assembler is not None and (picture := self._assembler.take()) is not None:
+            self._take_picture(*picture, self._assembler.since)
+
+    def _take_picture(  # noqa: PLR0913, PLR0917 - a tuple for each picture would cost more
+        self, timestamp: int, cts: int, flags: int, claims_key: bool, payload: bytes, wall: float, now: float
+    ) -> None:
+        codec = self._codec
+        assert codec is not None
+        self._whole_at = timestamp
         key = flags & nal.KEY != 0
-        if claims_key and not key and codec == "h264" and h264.has_recovery_point(payload):
-            key = True  # an encoder without IDR pictures says in this way where decoding may start
+        if key:
+            self._refreshing = False
+        elif (claims_key or self._need_key or self._refreshing) and RECOVERY_POINT[codec](payload):
+            # An encoder without IDR pictures says in this way where decoding may start.
+            self._refreshing = key = True
             flags |= nal.KEY
-        if not self._started:
+        if self._opening is not None:
             if self._admit(flags):
-                self._hold(_Held(_VIDEO, timestamp, cts, flags, payload, now, wall), now)
+                self._opening.hold(Held(_VIDEO, timestamp, cts, flags, payload, now, wall, self._video), now)
             return
         dts, pts = self._timeline.video(timestamp, cts, now)
         if self._need_key or flags & _KEY_OR_RASL:
@@ -173,50 +244,71 @@ class Intake:
             return False
         return not (flags & nal.RASL and self._skip_rasl)
 
-    def _take_parameter_sets(self, codec: VideoCodec, found: tuple[bytes, ...]) -> None:
+    def _take_parameter_sets(self, codec: VideoCodec, found: tuple[bytes, ...], now: float) -> None:
         """Takes in-band parameter sets: the news in them, and all there is when the sequence header never came."""
         sets = found if self._video is not None else (*self._parameter_sets, *found)[-_LOOSE_SETS:]
         self._parameter_sets = sets
         try:
             track = with_parameter_sets(codec, self._video, sets)
-        except MediaError:
+        except MediaError as error:
             if self._video is not None:
-                self._publication.repaired("bad_tag")  # the picture may be fine all the same
+                self._bad_tag(error, now)  # the picture may be fine all the same
             return  # else: some cameras send each in a tag of its own
         self._parameter_sets = found
-        self._replace_video(track)
+        self._replace_video(track, now)
 
-    def _configure_video(self, codec: VideoCodec, record: bytes) -> None:
+    def _configure_video(self, codec: VideoCodec, record: bytes, now: float) -> None:
         if record == self._video_record and codec == self._codec:
             return  # encoders repeat it before each key picture
         track, length_size = read_video_record(codec, record)
+        self._hand_on()
         if codec != self._codec:
             self._switch(codec)
         self._video_record = record
         self._parameter_sets = ()
         self._length_size = length_size
-        self._replace_video(track)
+        self._replace_video(track, now)
+
+    def _turn_to(self, codec: VideoCodec, body: bytes) -> None:
+        """A picture of another codec: a stray, unless nothing else was sent, or several come with all they need.
+
+        A change of codec has a sequence header; who sends parameter sets in-band alone sends them with key pictures.
+        """
+        self._strays += 1
+        if self._video is not None:
+            _, _, found = NORMALISE[codec](body, 4)
+            if found is None or self._strays == 1:
+                raise MediaError(f"a picture of {codec} in a stream of {self._codec}")
+            with_parameter_sets(codec, None, found)
+        self._strays = 0
+        self._switch(codec)
 
     def _switch(self, codec: VideoCodec) -> None:
         self._codec = codec
         self._normalise = NORMALISE[codec]
+        self._begins = BEGINS_PICTURE[codec]
         self._length_size = 4
         self._video_record = b""
         self._parameter_sets = ()
+        self._loose = b""
         self._need_key = True
+        if self._assembler is not None:
+            self._assembler.take()
         if self._video is not None and self._video.codec != codec:
             self._video = None
+            if self._opening is not None:
+                self._opening.forget(_VIDEO)
 
-    def _replace_video(self, track: VideoTrack) -> None:
+    def _replace_video(self, track: VideoTrack, now: float) -> None:
         """Puts a configuration in force for the next key picture; pictures up to it would be of neither."""
+        if self._opening is not None:
+            self._opening.announce_picture(now)
         if track == self._video:
             return
         if track == self._tracks.video:
             track = self._tracks.video
         self._video = track
         self._need_key = True
-        if not self._started:
-            self._forget(_VIDEO)
 
     # audio
 
@@ -238,8 +330,8 @@ class Intake:
         if self._audio is None or not frame:
             return  # nothing to be heard, or not known how
         self._audio_heard = True
-        if not self._started:
-            self._hold(_Held(_AUDIO, timestamp, 0, 0, frame, now, wall), now)
+        if self._opening is not None:
+            self._opening.hold(Held(_AUDIO, timestamp, 0, 0, frame, now, wall, None), now)
             return
         dts = self._timeline.audio(timestamp, now)
         if self._seam and (self._tracks.video is None or self._is_picture_gone(now)):
@@ -257,67 +349,86 @@ class Intake:
             return  # encoders repeat it
         track = aac.read_record(record)
         self._audio_record = record
-        if track == self._audio:
-            return
-        self._audio = self._tracks.audio if track == self._tracks.audio else track
+        if self._opening is not None:
+            self._opening.sound_announced = True
+        if self._foreign is not None:
+            self._foreign = None
+            self._publication.left_out(())
+        if self._audio is not None and track.decodes_as(self._audio):
+            return  # the same in other bytes
+        same = self._tracks.audio is not None and track.decodes_as(self._tracks.audio)
+        self._audio = self._tracks.audio if same else track
         self._timeline.sound(track.sample_rate, track.frame_samples)
-        if not self._started:
-            self._forget(_AUDIO)
+        if self._opening is not None:
+            self._opening.forget(_AUDIO)
             self._audio_heard = False
+
+    def _leave_out(self, error: UnsupportedCodec, now: float) -> None:
+        """Sound in a codec that is not carried costs only the sound, where there is a picture."""
+        if self._foreign is None:
+            self._foreign = (error, now)
+            if self._opening is None:
+                self._publication.left_out((error.codec,))
 
     # start
 
-    def _take_metadata(self, body: bytes) -> None:
+    def _take_metadata(self, body: bytes, now: float) -> None:
         """Takes from onMetaData which tracks to expect, and only that: for a single one less patience will do."""
-        if self._started or b"onMetaData" not in body[:64]:
+        opening = self._opening
+        if opening is None or b"onMetaData" not in body[:64]:
             return
-        named = [b"\x00\x0c" + name in body[:METADATA_LIMIT] for name in (b"videocodecid", b"audiocodecid")]
-        if sum(named) == 1:
-            self._patience = min(self._patience, 1.0)
-
-    def _hold(self, unit: _Held, now: float) -> None:
-        if not self._waiting:
-            self._waiting = True
-            self._since = now
-        self._held.append(unit)
-        self._held_bytes += len(unit.payload)
-
-    def _forget(self, kind: Kind) -> None:
-        """Lets go of held units whose configuration is no longer in force."""
-        self._held = [unit for unit in self._held if unit.kind is not kind]
-        self._held_bytes = sum(len(unit.payload) for unit in self._held)
+        picture, sound = (flv.names_codec(body, name) for name in (b"videocodecid", b"audiocodecid"))
+        if picture != sound:
+            opening.patience = min(opening.patience, 1.0)
+        if picture:
+            opening.announce_picture(now)
+        opening.sound_announced = opening.sound_announced or sound
 
     def _start_if_due(self, now: float) -> None:
-        both = self._audio_heard and self._video is not None and not self._need_key
-        full = len(self._held) >= HELD_UNITS or self._held_bytes >= HELD_BYTES
-        if both or full or now - self._since >= self._patience:
-            self._start()
+        opening, assembler = self._opening, self._assembler
+        assert opening is not None
+        if assembler is not None and assembler.pending and now - assembler.since >= SETTLED:
+            self._hand_on()
+        foreign = self._foreign
+        if foreign is not None and not opening.pictures:
+            patience = PICTURE_PATIENCE if opening.picture_announced is not None else opening.patience
+            if now - foreign[1] >= patience:
+                raise foreign[0]
+        if opening.due(now, sound=self._audio_heard or foreign is not None):
+            self._start(now)
 
-    def _start(self) -> None:
+    def _start(self, now: float) -> None:
         """Announces what has come, and hands over what was held."""
-        held, self._held, self._held_bytes = self._held, [], 0
-        self._waiting = False
-        if not held:
-            return  # a change of configuration took all of it back
-        self._started = True
-        self._need_key = True
-        kinds = {unit.kind for unit in held}
-        self._tracks = Tracks(
-            self._video if _VIDEO in kinds else None,
-            self._audio if _AUDIO in kinds else None,
-        )
+        opening = self._opening
+        assert opening is not None
+        if self._assembler is not None and not self._assembler.sliced:
+            self._hand_on()
+            self._assembler = None
+        if (short := opening.short_of(sound=self._audio_heard)) is not None:
+            self._remarks.note(short[0], now, **short[1])
+        held = opening.take()
+        self._opening = None
+        if self._foreign is not None:
+            self._publication.left_out((self._foreign[0].codec,))
+        sound = self._audio if self._audio_heard else None
+        self._tracks = Tracks(next((unit.track for unit in held if unit.kind is _VIDEO), None), sound)
         self._publication.tracks(self._tracks)
+        awaits_key, self._need_key = self._need_key, True
         self._timeline.begin([unit.timestamp for unit in held])
-        for kind, timestamp, cts, flags, payload, now, arrived in held:
+        for kind, timestamp, cts, flags, payload, came, arrived, track in held:
             if kind is _AUDIO:
-                dts = self._timeline.audio(timestamp, now)
+                dts = self._timeline.audio(timestamp, came)
                 if dts is not None:
                     self._publication.unit(AccessUnit(_AUDIO, dts, dts, True, True, payload, arrived))
                 continue
-            dts, pts = self._timeline.video(timestamp, cts, now)
+            dts, pts = self._timeline.video(timestamp, cts, came)
             if self._admit(flags):
                 key = flags & nal.KEY != 0
+                if key and track is not self._tracks.video:
+                    self._tracks = Tracks(track, sound)
+                    self._publication.tracks(self._tracks)
                 self._publication.unit(AccessUnit(_VIDEO, dts, pts, key, key and self._clean, payload, arrived))
+        self._need_key = self._need_key or awaits_key
 
     def _announce(self) -> None:
         audio = self._audio if self._audio_heard else None

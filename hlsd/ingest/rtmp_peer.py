@@ -9,7 +9,7 @@ end and what no hub can know. The query of a publisher is never logged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Protocol, cast
 
 from structlog.typing import FilteringBoundLogger
@@ -33,6 +33,7 @@ from hlsd.ingest.rtmp.server import (
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.remarks import Remarks
 
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
@@ -109,6 +110,8 @@ class RtmpPeer(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.lost = False
         self.dropped = False
+        self.words = ""
+        """Why it is dropped, for the publisher's eyes."""
         self.app = ""
         self.name = ""
         self.go_by: float | None = None
@@ -117,6 +120,7 @@ class RtmpPeer(asyncio.Protocol):
         self.effort = 0
         """The conversation's effort at the last sweep: the measure of the second under way."""
         self.scheduled = False
+        self.remarks = Remarks(self._remark)
         self.fd = -1
         """Its socket, while it is read in the room's rounds."""
 
@@ -226,10 +230,12 @@ class RtmpPeer(asyncio.Protocol):
             ip=self.ip,
             port=self.port,
             drop=self._drop,
+            tell=self._hear,
             query=event.query,
             user_agent=event.user_agent,
         )
         self.dropped = False
+        self.words = ""
         self.room.admit(self._admit(request))
 
     async def _admit(self, request: PublishRequest) -> None:
@@ -264,7 +270,14 @@ class RtmpPeer(asyncio.Protocol):
         self.dropped = True
         self.publication = self.sink = None
         shutdown = reason in {"shutdown", "draining"}
-        self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, reason)
+        self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
+
+    def _remark(self, event: str, facts: Mapping[str, object]) -> None:
+        self.log.warning(event, app=self.app, name=self.name, ip=self.ip, **facts)
+
+    def _hear(self, words: str) -> None:
+        """What the hub says before it drops."""
+        self.words = words
 
     def _refuse_codec(self, error: UnsupportedCodec) -> None:
         self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
@@ -359,6 +372,8 @@ class RtmpPeer(asyncio.Protocol):
         if self.write_full or exhausted or more or self.conversation.awaiting:
             if not self.paused and self.transport is not None and not self.transport.is_closing():
                 self.paused = True
+                if exhausted:
+                    self._remark_effort()
                 if self.fd >= 0:
                     self._out_of_rounds()
                 else:
@@ -368,6 +383,14 @@ class RtmpPeer(asyncio.Protocol):
                 asyncio.get_running_loop().call_soon(self._go_on)
         else:
             self._resume()
+
+    def _remark_effort(self) -> None:
+        """A publisher that is held back by a bound of ours looks like one with a bad line."""
+        self.remarks.note(
+            "publisher held back: it sends more chunks a second than rtmp.max_effort",
+            self.room.clock.monotonic(),
+            max_effort=self.room.settings.max_effort,
+        )
 
     def _resume(self) -> None:
         """Reads on: media in the room's rounds, all else by the transport."""

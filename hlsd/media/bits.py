@@ -20,13 +20,17 @@ class BitReader:
     __slots__ = ("_bits", "_left")
 
     def __init__(self, octets: bytes) -> None:
-        self._bits = int.from_bytes(octets, "big")
+        self._bits = int.from_bytes(octets, "big") | 1 << len(octets) * 8  # the 1 keeps zeros in front from being lost
         self._left = len(octets) * 8
 
     @property
     def left(self) -> int:
         """How many bits have not been read."""
         return self._left
+
+    def passed(self) -> int:
+        """What has been read or skipped so far, as one number behind a 1."""
+        return self._bits >> self._left
 
     def u(self, width: int) -> int:
         """Unsigned number of `width` bits: descriptor u of the standards."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from hlsd.errors import MediaError
 from hlsd.media import h264, h265
 
 if TYPE_CHECKING:
@@ -62,6 +63,15 @@ FOURCC_NAMES: Final[dict[bytes, str]] = {
 }
 """The FourCCs of Enhanced RTMP that are refused, by name."""
 
+BEGINS_PICTURE: Final = {"h264": h264.begins_picture, "h265": h265.begins_picture}
+"""`begins_picture(sample)` of each video codec."""
+
+LOOSE: Final = {"h264": h264.loose, "h265": h265.loose}
+"""`loose(body, length_size)` of each video codec."""
+
+RECOVERY_POINT: Final = {"h264": h264.has_recovery_point, "h265": h265.has_recovery_point}
+"""`has_recovery_point(sample)` of each video codec."""
+
 NORMALISE: Final = {"h264": h264.normalise, "h265": h265.normalise}
 """`normalise(body, length_size)` of each video codec."""
 
@@ -71,17 +81,33 @@ def read_video_record(codec: VideoCodec, record: bytes) -> tuple[VideoTrack, int
     return h264.read_record(record) if codec == "h264" else h265.read_record(record)
 
 
+_HOUSES: Final = {
+    "h264": (h264.slot, h264.alike, h264.merge, h264.make_track),
+    "h265": (h265.slot, h265.alike, h265.merge, h265.make_track),
+}
+
+
 def with_parameter_sets(codec: VideoCodec, track: VideoTrack | None, found: tuple[bytes, ...]) -> VideoTrack:
     """The track once the parameter sets `found` came in-band; `track` itself if they are no news. Raises MediaError.
 
-    `track` is the one in force, or None when parameter sets in-band are all there is.
+    `track` is the one in force, or None when parameter sets in-band are all there is. News is what a decoder would do
+    something else for: a set that differs in its VUI alone leaves the record as it is.
     """
+    slot, alike, merge, make_track = _HOUSES[codec]
     current = track.parameter_sets if track is not None and track.codec == codec else ()
-    if track is not None and all(unit in current for unit in found):
-        return track
-    if codec == "h264":
-        return h264.make_track(h264.merge(current, found))
-    return h265.make_track(h265.merge(current, found))
+    if track is not None:
+        if all(unit in current for unit in found):
+            return track
+        known = {slot(unit): unit for unit in current}
+        if all((old := known.get(slot(unit))) is not None and alike(unit, old) for unit in found):
+            return track
+    merged = make_track(merge(current, found))
+    if track is not None and not merged.decodes_as(track):
+        try:
+            return make_track(found)  # of what is another track, no set of the old one is any use
+        except MediaError:
+            return merged
+    return merged
 
 
 def codecs_attribute(tracks: Tracks | None) -> str:

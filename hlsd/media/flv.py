@@ -40,6 +40,8 @@ END: Final = 2
 
 _HEADER = b"FLV\x01"
 _TAG_LIMIT = 8 << 20
+_METADATA_LIMIT = 64 << 10
+"""Bytes of onMetaData that are looked at."""
 
 # Enhanced RTMP v2, VideoPacketType and AudioPacketType
 _X_SEQUENCE_START, _X_CODED_FRAMES, _X_SEQUENCE_END, _X_CODED_FRAMES_X = 0, 1, 2, 3
@@ -250,6 +252,22 @@ AUDIO_HEAD: Final = b"\xaf\x01"
 def audio_frame(frame: bytes) -> bytes:
     """The tag body of a raw AAC frame."""
     return AUDIO_HEAD + frame
+
+
+def names_codec(script: bytes, name: bytes) -> bool:
+    """Whether onMetaData gives a codec under `name`; 0, an empty string and null are none."""
+    key = bytes((0, len(name))) + name
+    at = script.find(key, 0, _METADATA_LIMIT)
+    if at < 0:
+        return False
+    at += len(key)
+    match script[at : at + 1]:
+        case b"\x00":  # number
+            return any(script[at + 1 : at + 9])
+        case b"\x02":  # string
+            return any(script[at + 1 : at + 3])
+        case marker:
+            return marker not in (b"", b"\x05", b"\x06")
 
 
 def metadata(values: Mapping[str, float | bool | str]) -> bytes:

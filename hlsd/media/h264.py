@@ -2,7 +2,7 @@
 
 Law: what a track says of itself comes from its sequence parameter set (MV03, MV05, MV15), never from metadata.
 Sources: ITU-T H.264 §7.3.2.1, §7.4.1, Annex E; ISO/IEC 14496-15 §5.3.3 for the record (`avcC`); RFC 6381 §3.3 for
-the codec string. Knows nothing of FLV and nothing of slices beyond their NAL unit type.
+the codec string. Knows nothing of FLV, and of slices their NAL unit type and which is a picture's first.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from hlsd.media.bits import BitReader, unescape
 from hlsd.media.nal import CLEAN, KEY, PARAMETERS, PICTURE, STRIP
 from hlsd.media.unit import VideoTrack
 
+SEI = 6
 SPS = 7
 PPS = 8
+RECOVERY_POINT = 6
 
 # Table 7-1. 1..4 slices and data partitions, 5 IDR, 7 SPS, 8 PPS, 9 delimiter, 10 and 11 ends, 12 filler,
 # 13 and 15 the parameter sets of extensions, which `avc1` keeps out of the sample too.
@@ -41,7 +43,12 @@ _CLASSES = bytes(_TYPES.get(header & 0x1F, 0) for header in range(256))
 # §7.3.2.1.1: the profiles whose SPS says more of chroma and scaling.
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
+_WHOLE_SLICES = (1, 5)
+
 _SIZE_LIMIT = 16_384
+
+MERGED_SPS, MERGED_PPS = 8, 32
+"""Sets that came in-band and are kept, newest first; `avcC` has room for 31 and 255, and a picture refers to one."""
 
 
 class SequenceParameters(NamedTuple):
@@ -57,6 +64,8 @@ class SequenceParameters(NamedTuple):
     width: int
     height: int
     frame_rate: Fraction | None
+    core: int = 0
+    """The bits before the VUI, behind a 1: all of it that decoding depends on."""
 
     @property
     def codec_string(self) -> str:
@@ -108,6 +117,7 @@ def parse_sps(unit: bytes) -> SequenceParameters:
         height -= unit_y * (bits.ue() + bits.ue())
     if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
         raise MediaError(f"picture size {width}x{height} is out of bounds")
+    core = bits.passed()
     return SequenceParameters(
         profile,
         constraints,
@@ -119,6 +129,7 @@ def parse_sps(unit: bytes) -> SequenceParameters:
         width,
         height,
         _frame_rate(bits),
+        core,
     )
 
 
@@ -250,13 +261,37 @@ def _build_record(parameters: SequenceParameters, sps: list[bytes], pps: list[by
 
 
 def merge(current: tuple[bytes, ...], found: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """The parameter sets in force once `found` came in-band: each replaces the one of its type and id (§7.4.1.2.1)."""
-    merged = {_slot(unit): unit for unit in current}
-    merged.update({_slot(unit): unit for unit in found})
-    return tuple(merged.values())
+    """The parameter sets in force once `found` came in-band: each replaces the one of its type and id (§7.4.1.2.1).
+
+    The newest stand first, for they are what the picture they came with refers to; the oldest go where an encoder
+    numbers them anew at each IDR picture, or they would fill the record.
+    """
+    merged = nal.merge(current, found, slot, {SPS: MERGED_SPS, PPS: MERGED_PPS})
+    sequences = {slot(unit)[1] for unit in merged if unit[0] & 0x1F == SPS}
+    return tuple(unit for unit in merged if unit[0] & 0x1F != PPS or _sequence_of(unit) in sequences)
 
 
-def _slot(unit: bytes) -> tuple[int, int]:
+def _sequence_of(unit: bytes) -> int:
+    """The id of the SPS that a PPS refers to (§7.3.2.2)."""
+    bits = BitReader(unescape(unit[1:64]))
+    _identifier(bits, 255)
+    return _identifier(bits, 31)
+
+
+def alike(one: bytes, other: bytes) -> bool:
+    """Whether two parameter sets of one type and id mean the same to a decoder: they differ in the VUI at most (§E.1).
+
+    Raises MediaError.
+    """
+    if one == other:
+        return True
+    if one[0] & 0x1F != SPS:
+        return False
+    return parse_sps(one)._replace(frame_rate=None) == parse_sps(other)._replace(frame_rate=None)
+
+
+def slot(unit: bytes) -> tuple[int, int]:
+    """Its type and id: one of each is in force at a time. Raises MediaError."""
     unit_type = unit[0] & 0x1F
     bits = BitReader(unescape(unit[1:64]))
     if unit_type == SPS:
@@ -272,4 +307,20 @@ def normalise(body: bytes, length_size: int) -> tuple[bytes, int, tuple[bytes, .
 
 def has_recovery_point(sample: bytes) -> bool:
     """Whether a sample without IDR says that decoding may start here all the same (recovery point SEI, §D.1.8)."""
-    return any(unit[0] & 0x1F == 6 and len(unit) > 2 and unit[1] == 6 for unit in nal.split(sample, 4))
+    return RECOVERY_POINT in nal.messages(sample, _CLASSES, 0x1F, SEI, 1)
+
+
+def begins_picture(sample: bytes) -> bool:
+    """Whether the first slice in a sample is the first one of its picture: first_mb_in_slice 0, ue(v) "1" (§7.3.3).
+
+    Data partitions B and C (§7.3.2.9) always go on with one.
+    """
+    if sample[4] & 0x1F in _WHOLE_SLICES and len(sample) > 5:  # as most samples begin: this is asked for every picture
+        return sample[5] >= 0x80
+    at = nal.first_slice(sample, _CLASSES)
+    return sample[at] & 0x1F not in (3, 4) and (at + 1 >= len(sample) or sample[at + 1] >= 0x80)
+
+
+def loose(body: bytes, length_size: int) -> bytes:
+    """What of a body without a picture goes before the picture that follows."""
+    return nal.join(nal.loose(body, length_size, _CLASSES))

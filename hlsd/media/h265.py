@@ -20,6 +20,7 @@ VPS = 32
 SPS = 33
 PPS = 34
 _SEI = (39, 40)
+RECOVERY_POINT = 6
 
 # Table 7-1. 0..9 trailing and leading pictures, 16..18 BLA (only 16 may have RASL pictures), 19 and 20 IDR, 21 CRA,
 # 35 delimiter, 36 and 37 ends, 38 filler. A CRA's RASL pictures need the past: key, but not clean (HE03).
@@ -44,6 +45,8 @@ _TYPES = {
 _CLASSES = bytes(_TYPES.get((header >> 1) & 0x3F, 0) for header in range(256))
 
 _SIZE_LIMIT = 16_384
+_LAST_PLAIN_PROFILE = 3
+"""Main, Main 10 and Main Still Picture have no extension behind the VUI (§A.3)."""
 
 
 class SequenceParameters(NamedTuple):
@@ -61,6 +64,8 @@ class SequenceParameters(NamedTuple):
     width: int
     height: int
     frame_rate: Fraction | None
+    core: int = 0
+    """The bits before the VUI, behind a 1; all bits of a profile that may say more of decoding behind it."""
 
     @property
     def codec_string(self) -> str:
@@ -106,12 +111,18 @@ def parse_sps(unit: bytes) -> SequenceParameters:
     chroma_depth = bits.ue() + 8
     if luma_depth > 15 or chroma_depth > 15:
         raise MediaError("bit depth beyond 15")
+    frame_rate = None
+    core = int.from_bytes(b"\x01" + rbsp, "big")
     try:
-        frame_rate = _frame_rate(bits, sub_layers)
+        _skip_to_vui(bits, sub_layers)
+        if rbsp[1] & 0x1F <= _LAST_PLAIN_PROFILE:
+            core = bits.passed()
+        if bits.flag():
+            frame_rate = _timing(bits)
     except MediaError:
-        frame_rate = None  # the timing is a hint; the picture size stands
+        pass  # the timing is a hint; the picture size stands
     return SequenceParameters(
-        rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate
+        rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate, core
     )
 
 
@@ -132,8 +143,8 @@ def _skip_profile_tier_level(bits: BitReader, sub_layers: int) -> None:
         bits.skip(88 * profile + 8 * level)
 
 
-def _frame_rate(bits: BitReader, sub_layers: int) -> Fraction | None:
-    """Reads on to the VUI timing (§E.2.1): a frame lasts vui_num_units_in_tick / vui_time_scale seconds."""
+def _skip_to_vui(bits: BitReader, sub_layers: int) -> None:
+    """Reads on to the VUI (§7.3.2.2.1)."""
     order_bits = bits.ue() + 4
     for _ in range(sub_layers if bits.flag() else 1):
         bits.ue()
@@ -154,10 +165,10 @@ def _frame_rate(bits: BitReader, sub_layers: int) -> Fraction | None:
         for _ in range(_bounded(bits.ue(), 32)):
             bits.skip(order_bits + 1)
     bits.skip(2)  # sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
-    return _timing(bits) if bits.flag() else None
 
 
 def _timing(bits: BitReader) -> Fraction | None:
+    """The frame rate of the VUI (§E.2.1): a frame lasts vui_num_units_in_tick / vui_time_scale seconds."""
     if bits.flag() and bits.u(8) == 255:
         bits.skip(32)  # sar_width, sar_height
     if bits.flag():
@@ -295,13 +306,27 @@ def _build_record(parameters: SequenceParameters, by_type: dict[int, list[bytes]
 
 
 def merge(current: tuple[bytes, ...], found: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """The parameter sets in force once `found` came in-band: each replaces the one of its type and id (§7.4.2.4.2)."""
-    merged = {_slot(unit): unit for unit in current}
-    merged.update({_slot(unit): unit for unit in found})
-    return tuple(merged.values())
+    """The parameter sets in force once `found` came in-band: each replaces the one of its type and id (§7.4.2.4.2).
+
+    The newest stand first, for they are what the picture they came with refers to; `hvcC` has room for every id.
+    """
+    return nal.merge(current, found, slot, {})
 
 
-def _slot(unit: bytes) -> tuple[int, int]:
+def alike(one: bytes, other: bytes) -> bool:
+    """Whether two parameter sets of one type and id mean the same to a decoder: they differ in the VUI at most (§E.2).
+
+    Raises MediaError.
+    """
+    if one == other:
+        return True
+    if unit_type(one) != SPS:
+        return False
+    return parse_sps(one)._replace(frame_rate=None) == parse_sps(other)._replace(frame_rate=None)
+
+
+def slot(unit: bytes) -> tuple[int, int]:
+    """Its type and id: one of each is in force at a time. Raises MediaError."""
     kind = unit_type(unit)
     bits = BitReader(unescape(unit[2:128]))
     if kind == VPS:
@@ -318,3 +343,19 @@ def _slot(unit: bytes) -> tuple[int, int]:
 def normalise(body: bytes, length_size: int) -> tuple[bytes, int, tuple[bytes, ...] | None]:
     """`nal.normalise` for H.265: the sample, the classes seen (`nal.KEY`: IRAP), in-band parameter sets or None."""
     return nal.normalise(body, length_size, _CLASSES)
+
+
+def has_recovery_point(sample: bytes) -> bool:
+    """Whether a sample without IRAP picture says that decoding may start here all the same (§D.3.8)."""
+    return RECOVERY_POINT in nal.messages(sample, _CLASSES, 0x7E, _SEI[0] << 1, 2)
+
+
+def begins_picture(sample: bytes) -> bool:
+    """Whether the first slice in a sample is its picture's first: first_slice_segment_in_pic_flag (§7.3.6.1)."""
+    at = nal.first_slice(sample, _CLASSES)
+    return at + 2 >= len(sample) or sample[at + 2] >= 0x80
+
+
+def loose(body: bytes, length_size: int) -> bytes:
+    """What of a body without a picture goes before the picture that follows; suffix SEI is of the one before."""
+    return nal.join([unit for unit in nal.loose(body, length_size, _CLASSES) if unit_type(unit) != _SEI[1]])

@@ -9,8 +9,10 @@ business: it hands in a table of 256 classes, indexed by the first byte of the N
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from hlsd.errors import MediaError
+from hlsd.media.bits import unescape
 
 PICTURE = 1
 """Carries a slice of a coded picture."""
@@ -27,8 +29,12 @@ PARAMETERS = 32
 BLA = 64
 """A broken link: its RASL pictures cannot be decoded, wherever decoding started (H.265 §3.17)."""
 
-NAL_LIMIT = 1024
-"""NAL units in one access unit; H.265 level 6.2 allows 600 slices (§A.4.2), the rest is for SEI messages."""
+NAL_LIMIT = 65_536
+"""NAL units in one access unit. Slices cut to a packet's size make thousands of them in a key picture, and what bounds
+those is the size of a message (`rtmp.max_message`); this only keeps megabytes of nothing from being walked for seconds.
+"""
+
+_SEI_LIMIT = 64 << 10
 
 _length = struct.Struct(">I").unpack_from
 _prefix = struct.Struct(">I").pack
@@ -59,6 +65,53 @@ def normalise(body: bytes, length_size: int, classes: bytes) -> tuple[bytes, int
         if position == end and not seen & STRIP:
             return (body if seen & PICTURE else b""), seen, None
     return _rebuild(split(body, length_size), classes)
+
+
+def loose(body: bytes, length_size: int, classes: bytes) -> list[bytes]:
+    """What of a body without a picture belongs into the sample of the picture it comes with: SEI messages."""
+    return [unit for unit in split(body, length_size) if not classes[unit[0]] & (STRIP | PICTURE)]
+
+
+def first_slice(sample: bytes, classes: bytes) -> int:
+    """Where the header of the first slice stands in a sample; there is one in every sample."""
+    position = 4
+    while not classes[sample[position]] & PICTURE:
+        position += 4 + int.from_bytes(sample[position - 4 : position], "big")
+    return position
+
+
+def messages(sample: bytes, classes: bytes, mask: int, kind: int, header: int) -> list[int]:
+    """The payload types of the SEI messages before the first slice of a sample.
+
+    They stand in NAL units whose first byte, masked, is `kind`, behind `header` bytes.
+    """
+    types: list[int] = []
+    position, end = 4, len(sample)
+    while position < end and not classes[sample[position]] & PICTURE:
+        size = int.from_bytes(sample[position - 4 : position], "big")
+        if sample[position] & mask == kind:
+            types += _payload_types(unescape(sample[position + header : position + min(size, _SEI_LIMIT)]))
+        position += size + 4
+    return types
+
+
+def _payload_types(rbsp: bytes) -> list[int]:
+    """Of the messages in one NAL unit (H.264 §7.3.2.3.1, H.265 §7.3.5): which one comes first means nothing."""
+    types: list[int] = []
+    position, end = 0, len(rbsp)
+    while position + 1 < end:
+        values = [0, 0]  # payloadType and payloadSize, each as many times 255 as go into it, and the rest
+        for n in (0, 1):
+            while position < end and rbsp[position] == 0xFF:
+                values[n] += 255
+                position += 1
+            if position >= end:
+                return types
+            values[n] += rbsp[position]
+            position += 1
+        types.append(values[0])
+        position += values[1]
+    return types
 
 
 def _rebuild(units: list[bytes], classes: bytes) -> tuple[bytes, int, tuple[bytes, ...] | None]:
@@ -117,3 +170,23 @@ def split_start_codes(body: bytes) -> list[bytes]:
 def join(units: list[bytes]) -> bytes:
     """NAL units behind 4-byte lengths."""
     return b"".join([part for unit in units for part in (_prefix(len(unit)), unit)])
+
+
+def merge(
+    current: tuple[bytes, ...],
+    found: tuple[bytes, ...],
+    slot: Callable[[bytes], tuple[int, int]],
+    bounds: dict[int, int],
+) -> tuple[bytes, ...]:
+    """`found`, then those of `current` whose slot (type and id) it does not fill; of a type at most its bound."""
+    merged = {slot(unit): unit for unit in found}
+    for unit in current:
+        merged.setdefault(slot(unit), unit)
+    left = dict(bounds)
+    kept: list[bytes] = []
+    for (kind, _), unit in merged.items():
+        room = left.get(kind, 1)
+        if room:
+            left[kind] = room - (kind in bounds)
+            kept.append(unit)
+    return tuple(kept)

@@ -11,7 +11,7 @@ Payloads are normalised by ingest, so no output ever looks at RTMP's habits agai
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -44,6 +44,18 @@ class VideoTrack:
     codec_string: str
     frame_rate: Fraction | None = None
 
+    def decodes_as(self, other: VideoTrack) -> bool:
+        """Whether it is the same to a decoder but for its parameter sets, as with ids that rise at each key picture."""
+        same = replace(self, record=other.record, parameter_sets=other.parameter_sets, frame_rate=other.frame_rate)
+        return same == other and self._samples == other._samples
+
+    @property
+    def _samples(self) -> bytes:
+        """Chroma format and bit depths, where the record says them."""
+        if self.codec == "h265":
+            return self.record[16:19]
+        return self.record[-4:-1] if self.record[1] not in (66, 77, 88) else b""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
@@ -61,6 +73,12 @@ class AudioTrack:
     codec_string: str
     frame_samples: int = 1024
 
+    def decodes_as(self, other: AudioTrack) -> bool:
+        """Whether it is the same to a decoder, written in other bytes: `12 10` is `12 10 56 e5 00`."""
+        if not (self.record[1] & 0x78 and other.record[1] & 0x78) and self.record != other.record:
+            return False  # channelConfiguration 0: the layout is in the rest
+        return replace(self, record=other.record) == other
+
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
@@ -68,6 +86,12 @@ class Tracks:
 
     video: VideoTrack | None = None
     audio: AudioTrack | None = None
+
+    def decodes_as(self, other: Tracks) -> bool:
+        """Whether both tracks are the same to a decoder but for the video's parameter sets."""
+        if self.audio != other.audio or self.video is None or other.video is None:
+            return False
+        return self.video.decodes_as(other.video)
 
 
 class AccessUnit(NamedTuple):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
+from hlsd import masking
+
 Kind = Literal["rtmp", "flv", "hls", "mpegts", "rtsp", "udp", "file"]
 """How media is fetched: rtmp and flv in the loop, the rest in a process of its own."""
 Format = Literal["auto", "flv", "hls", "mpegts"]
@@ -29,7 +31,7 @@ _FILE = re.compile(r"file:(?://)?(/[^\x00-\x1f\x7f]+)")
 
 
 class Address(NamedTuple):
-    """A URL in pieces. `user` and `query` hold secrets: show `masked`."""
+    """A URL in pieces. `user` and `query` hold secrets: show `hlsd.masking.address`."""
 
     scheme: str
     user: str
@@ -63,7 +65,7 @@ def read_address(url: str) -> Address:
         return Address("file", "", "", 0, file[1], "")
     match = _URL.fullmatch(url) if url.isprintable() else None
     if match is None or match["scheme"] not in PORTS or match["scheme"] == "file":
-        raise ValueError(f"{masked(url)!r} is no URL that can be relayed: {', '.join(PORTS)}")
+        raise ValueError(f"{masking.address(url)!r} is no URL that can be relayed: {', '.join(PORTS)}")
     scheme = match["scheme"]
     port = int(match["port"]) if match["port"] else PORTS[scheme]
     if port > 65535 or (match["port"] and not port):
@@ -90,14 +92,3 @@ def kind_of(address: Address, form: Format = "auto") -> Kind:
     if address.path.endswith(".flv"):
         return "flv"
     return "hls" if address.path.endswith((".m3u8", ".m3u")) else "mpegts"
-
-
-def masked(url: str) -> str:
-    """The URL as it may be shown: user, password and the values of its arguments starred out."""
-    shown = "".join(char if char.isprintable() else "?" for char in url[:512])
-    shown = re.sub(r"(://)[^/?#]*@", r"\1***@", shown)
-    head, mark, query = shown.partition("?")
-    pairs = [
-        f"{name}=***" if equals else "***" for name, equals, _ in (part.partition("=") for part in query.split("&"))
-    ]
-    return head + mark + "&".join(pairs) if mark else head

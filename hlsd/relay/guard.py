@@ -3,8 +3,8 @@
 Law: a host must be listed, and every address it resolves to must be public or listed as an address or range. The
 connection then goes to the address that was judged, never to the name again, so a name that answers differently the
 second time (DNS rebinding) gains nothing. Judged is what the system's resolver made of the host, so decimal, octal,
-hexadecimal and shortened forms are addresses like any other. Addresses that carry another one in them (IPv4-mapped,
-6to4, NAT64) are judged by that one. Pure: no look-ups here.
+hexadecimal and shortened forms are addresses like any other. What is public says `hlsd.relay.public`. Pure: no look-ups
+here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from typing import Final, NamedTuple
 
 from hlsd.errors import HlsdError
 from hlsd.relay.address import PORTS, Address
+from hlsd.relay.public import IPAddress, innermost, is_public
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_COMPATIBLE: Final = ipaddress.ip_network("::/96")
 _NAME: Final = re.compile(r"[A-Za-z0-9*?._-]{1,253}")
 GUARDED_SCHEMES: Final = frozenset(PORTS) - {"file"}
 """What may come by API: never a file of this machine."""
@@ -62,6 +60,8 @@ class HostList:
         """Raises Forbidden unless the host, as it is written, is listed for its scheme."""
         if address.scheme not in GUARDED_SCHEMES:
             raise Forbidden(f"{address.scheme}: is not taken by API")
+        if address.scheme in {"udp", "rtp"} and address.query:
+            raise Forbidden("an address of UDP that comes by API has no arguments: libav would obey them")
         host = address.host.lower().rstrip(".")
         written = _written(host)
         for scheme, name, network in self._entries:
@@ -79,9 +79,8 @@ class HostList:
         if not found:
             raise Forbidden("the host has no address")
         for text in found:
-            given = ipaddress.ip_address(text.partition("%")[0])
-            inner = innermost(given)
-            if not (_public(inner) and _public(given)) and not self._ranges(scheme, inner):
+            ip = innermost(ipaddress.ip_address(text.partition("%")[0]))  # a zone says by which link, not to whom
+            if not is_public(ip) and not self._ranges(scheme, ip):
                 raise Forbidden("the host has an address that is not public, and relay.allow_hosts does not list it")
         return found[0]
 
@@ -102,21 +101,3 @@ def _written(host: str) -> IPAddress | None:
 
 def _within(ip: IPAddress, network: _Network) -> bool:
     return ip.version == network.version and ip in network
-
-
-def innermost(ip: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one stands for, if it does."""
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return ip.ipv4_mapped
-        if ip.sixtofour is not None:
-            return ip.sixtofour
-        if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
-            return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip
-
-
-def _public(ip: IPAddress) -> bool:
-    if isinstance(ip, ipaddress.IPv6Address) and innermost(ip) is not ip:
-        return True  # what counts is the address in it
-    return ip.is_global and not ip.is_multicast

@@ -1,7 +1,8 @@
 """Reads one HTTP/1.1 response as it comes (RFC 9112): the head, then the body without its framing.
 
-Sans-IO: bytes in, bytes out. For media that never ends: chunked, by length, or up to the end of the connection. Limits:
-a head of 32 kB, chunk sizes of 2^32. What is malformed raises ProtocolError.
+Sans-IO: bytes in, bytes out. For media that never ends: chunked, by length, or up to the end of the connection. Nothing
+is ever unpacked: it asks for `identity`, and another Content-Encoding is refused. Limits: a head of 32 kB, 8 interim
+answers, chunk sizes of 2^32. What is malformed raises ProtocolError.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from hlsd.errors import ProtocolError
 from hlsd.relay.address import Address
 
 HEAD_LIMIT = 32 * 1024
+INTERIM_LIMIT = 8
 _LINE_LIMIT = 1024
 
 
 def request(address: Address, agent: str) -> bytes:
     """A GET for the address; user and password go along as basic credentials."""
     lines = [f"GET {address.target} HTTP/1.1", f"Host: {address.authority}", f"User-Agent: {agent}", "Accept: */*"]
+    lines.append("Accept-Encoding: identity")
     if address.user:
         lines.append(f"Authorization: Basic {base64.b64encode(unquote(address.user).encode()).decode()}")
     return ("\r\n".join([*lines, "Connection: close", "", ""])).encode()
@@ -35,6 +38,7 @@ class ResponseReader:
         self._chunked = False
         self._left: int | None = None  # bytes of the body, or of the chunk, still to come; None: up to the end
         self._tail = False  # whether the line end behind a chunk comes next
+        self._interim = 0
 
     def feed(self, received: bytes) -> bytes:
         """The bytes of the body in `received`."""
@@ -46,19 +50,24 @@ class ResponseReader:
             self._buffer += received
             return self._chunks()
         self._buffer += received
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._buffer) > HEAD_LIMIT:
+        while True:
+            end = self._buffer.find(b"\r\n\r\n")
+            if (len(self._buffer) if end < 0 else end) > HEAD_LIMIT:
                 raise ProtocolError("an HTTP head of more than 32 kB")
-            if not b"HTTP/1.".startswith(self._buffer[:7]) and self._buffer[:7] != b"HTTP/1.":
-                raise ProtocolError("the server does not speak HTTP/1.1")
-            return b""
-        head, rest = bytes(self._buffer[:end]), bytes(self._buffer[end + 4 :])
+            if end < 0:
+                if not b"HTTP/1.".startswith(self._buffer[:7]) and self._buffer[:7] != b"HTTP/1.":
+                    raise ProtocolError("the server does not speak HTTP/1.1")
+                return b""
+            head = bytes(self._buffer[:end])
+            del self._buffer[: end + 4]
+            if self._head(head):
+                break
+        rest = bytes(self._buffer)
         self._buffer.clear()
-        self._head(head)
         return self.feed(rest) if rest else b""
 
-    def _head(self, head: bytes) -> None:
+    def _head(self, head: bytes) -> bool:
+        """Whether it is the head proper."""
         first, *lines = head.decode("latin-1").split("\r\n")
         version, _, rest = first.partition(" ")
         code = rest[:3]
@@ -71,8 +80,13 @@ class ResponseReader:
             self.headers[name.lower()] = value.strip()
         if code[0] == "1":
             self.headers.clear()
-            return  # 100 Continue and the like: the head proper follows
+            self._interim += 1
+            if self._interim > INTERIM_LIMIT:
+                raise ProtocolError("interim answers without an end")
+            return False  # 100 Continue and the like
         self.status = int(code)
+        if code[0] == "2" and self.headers.get("content-encoding", "").lower() not in {"", "identity"}:
+            raise ProtocolError("the server packs what was asked for as it is (Content-Encoding)")
         self._chunked = self.headers.get("transfer-encoding", "").lower().endswith("chunked")
         length = self.headers.get("content-length", "")
         if self._chunked:
@@ -82,6 +96,7 @@ class ResponseReader:
                 raise ProtocolError("a Content-Length that is no number")
             self._left = int(length)
             self.done = not self._left
+        return True
 
     def _plain(self, received: bytes) -> bytes:
         if self._left is None:

@@ -16,11 +16,13 @@ from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd import masking
 from hlsd.clock import Clock
+from hlsd.errors import UnsupportedCodec
 from hlsd.events import Action, Bus, Event, new_id
 from hlsd.ingest.intake import Intake
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
-from hlsd.relay.address import Address, Kind, kind_of, masked, read_address
+from hlsd.relay.address import Address, Kind, kind_of, read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import SourceError
 from hlsd.relay.figures import Figures
@@ -73,6 +75,10 @@ class Pull:
         self.waiting = 0
         """Viewers who wait for it at this instant."""
         self.received_bytes = 0
+        self.asker = ""
+        """Whose wish made it begin."""
+        self.brought = False
+        """Whether media has ever come."""
         self._room = room
         self._figures = figures
         self._tell_began = began
@@ -80,6 +86,7 @@ class Pull:
         self._publication: Publication | None = None
         self._intake: Intake | None = None
         self._attempt: asyncio.Task[None] | None = None
+        self._url = ""  # of this try: never to be shown
         self._why = ""  # why the attempt was cut by us
         self._heard = 0.0  # last media, or the try's begin
         self._began = 0.0
@@ -124,7 +131,8 @@ class Pull:
     def sweep(self, now: float) -> None:
         """Once a second: lets the intake's time pass, cuts a try that brings nothing."""
         if self._intake is not None:
-            self._intake.tick(now)
+            with contextlib.suppress(UnsupportedCodec):  # its next tag will say so
+                self._intake.tick(now)
         if self._attempt is not None and now - self._heard > self.plan.no_data_timeout:
             self._cut("no_data")
 
@@ -139,7 +147,7 @@ class Pull:
             self.error = str(error)
             return True
         for url in urls:
-            self.shown = masked(url)
+            self.shown = masking.address(url)
             self._heard = self._room.clock.monotonic()
             self._why = ""
             brought, refused = await self._try(url)
@@ -152,6 +160,7 @@ class Pull:
 
     async def _try(self, url: str) -> tuple[bool, bool]:
         """Whether it brought media for a while, and whether it was refused for good."""
+        self._url = url
         try:
             address = read_address(url)
             kind = kind_of(address, self.plan.form)
@@ -183,7 +192,7 @@ class Pull:
             self._log.info("relay cut", url=self.shown, reason=why)
             return False, why
         error = attempt.exception()
-        self.error = str(error or "ended")
+        self.error = masking.without(str(error or "ended"), self._url)  # a server may quote what it was asked for
         if isinstance(error, SourceError):
             self._log.info("relay source lost", url=self.shown, reason=self.error)
             return error.final, "closed"
@@ -241,6 +250,7 @@ class Pull:
         self._publication = verdict
         self._intake = Intake(verdict, now)
         self._heard = self._began = now
+        self.brought = True
         self._figures.starts["ok"] += 1
         self._figures.up += 1
         self._log.info("relay started", url=self.shown)

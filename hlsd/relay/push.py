@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd import masking
 from hlsd.clock import Clock
 from hlsd.errors import HlsdError
 from hlsd.events import Action, Bus, Event, new_id
@@ -25,7 +26,7 @@ from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.media import flv
 from hlsd.media.codecs import VideoCodec
 from hlsd.media.unit import AccessUnit, Kind, Tracks
-from hlsd.relay.address import masked, read_address
+from hlsd.relay.address import read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.figures import Figures
@@ -82,10 +83,12 @@ class Push:
         self._template = template
         self._figures = figures
         self._backoff = Backoff(*plan.backoff)
+        self._url = ""  # of this try: never to be shown
         self._opening: list[Tag] = []
         self._queue: deque[Tag] = deque()
         self._bytes = 0
         self._need_key = True
+        self._time = 0  # of the newest frame: a configuration that comes between frames is dated by it
         self._more = asyncio.Event()
         self._sequence = 0
         self._task: asyncio.Task[None] | None = None
@@ -93,15 +96,17 @@ class Push:
 
     # What the stream says.
 
-    def opening(self, tags: list[Tag]) -> None:
-        """What goes before the next key frame: metadata and configuration."""
-        self._drop()
+    def opening(self, tags: list[Tag], *, keep: bool = False) -> None:
+        """What goes before the next key frame: metadata and configuration. `keep`: what waits is still of use."""
+        if not keep:
+            self._drop()
         self._opening = tags
         if self.active:
-            self._add(tags)
+            self._add([tag._replace(time=self._time) for tag in tags])
 
     def put(self, tag: Tag) -> None:
         """The next frame."""
+        self._time = tag.time
         if tag.key and not self.active:
             self._drop(count=False)
         elif self._full(tag):
@@ -193,10 +198,10 @@ class Push:
                 await _close(push)
         except PushRefused as error:
             result = "refused"
-            self.error = str(error)
+            self.error = masking.without(str(error), self._url)  # a server may quote the key
             self._backoff.failures = max(self._backoff.failures, 4)  # it has said no: no use in hurrying
         except (HlsdError, OSError, ValueError) as error:
-            self.error = str(error)
+            self.error = masking.without(str(error), self._url)
         finally:
             if began:
                 self._figures.up -= 1
@@ -219,7 +224,8 @@ class Push:
             forward=plan.forward,
             via=via,
         )
-        self.shown = masked(url)
+        self._url = url
+        self.shown = masking.address(url)
         address = read_address(url)
         if address.scheme not in {"rtmp", "rtmps"}:
             raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
@@ -290,6 +296,7 @@ class Fan:
         self._ended = ended
         self._codec: VideoCodec = "h264"
         self._video = False
+        self._tracks: Tracks | None = None
         self._opening: list[Tag] = []
 
     def add(self, push: Push) -> None:
@@ -312,8 +319,10 @@ class Fan:
         if tracks.audio is not None:
             opening.append(Tag(flv.AUDIO, 0, flv.audio_config(tracks.audio.record), False))
         self._opening = opening
+        same = self._tracks is not None and tracks.decodes_as(self._tracks)
+        self._tracks = tracks
         for push in self.pushes:
-            push.opening(opening)
+            push.opening(opening, keep=same)
 
     def unit(self, unit: AccessUnit) -> None:
         """The next frame."""

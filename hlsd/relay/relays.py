@@ -10,10 +10,10 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from hlsd import stream_name
+from hlsd import masking, stream_name
 from hlsd.errors import HlsdError
 from hlsd.events import new_id
-from hlsd.relay.address import kind_of, masked, read_address
+from hlsd.relay.address import kind_of, read_address
 from hlsd.relay.dial import SourceError
 from hlsd.relay.guard import Forbidden
 from hlsd.relay.match import Match
@@ -173,7 +173,7 @@ def _view_of_task(task: Task, running: list[Pull | Push]) -> RelayView:
         rule=API_RULE,
         app=task.app,
         name=task.name,
-        url=masked(task.url),
+        url=masking.address(task.url),
         stored=True,
         state="running" if active else "trying" if views else "idle",
         error="" if active else next((view.error for view in views if view.error), ""),

@@ -1,8 +1,10 @@
 """Is the relay room: what is pulled when somebody watches, what is pulled always, what is pushed on.
 
 Law: a stream has one pull however many ask for it; whoever asks was authorised before (delivery's errand order). It
-is `hlsd.ports.OnDemand` to the hub. Bounds: `max_pulls` in all, `max_streams` a rule. Everything it starts is a task in
-one of its tables, and `stop` ends them all. Seconds, monotonic.
+is `hlsd.ports.OnDemand` to the hub. Bounds: `max_pulls` in all, `max_streams` a rule; of both a quarter is kept for
+names that have brought media before, one address may have `max_starts_per_ip` begun that have not, and a name that
+failed rests (`memory`): whoever makes names up takes nobody's place. Everything it starts is a task in one of its
+tables, and `stop` ends them all. Seconds, monotonic.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
 from hlsd.relay.figures import Figures, RuleFigures
 from hlsd.relay.guard import HostList
+from hlsd.relay.memory import Memory, asker_of, share
 from hlsd.relay.plan import Plan, plan_of
 from hlsd.relay.pull import PROTOCOL, Pull
 from hlsd.relay.push import Fan, Push
@@ -34,15 +37,16 @@ if TYPE_CHECKING:
     from hlsd.relay.relays import Relays
 
 SWEEP: Final = 0.5
-REFUSED_FOR: Final = 2.0
-"""Seconds for which a stream that every origin refused is not asked for again."""
+UNPROVED_IDLE: Final = 5.0
+"""Seconds at most that a pull which has brought nothing goes on when nobody waits for it."""
 OUTPUT: Final = "push"
 """The name of the room among a stream's outputs."""
-_REMEMBERED: Final = 10_000
+_TELL_EVERY: Final = 60.0
 
 ABSENT: Final = Denial(404, "not found", "absent")
 LATE: Final = Denial(503, "the stream has not come yet, ask again", "late")
 FULL: Final = Denial(503, "too many streams, ask again", "limit")
+CROWDED: Final = Denial(503, "too many streams begin for you, ask again", "limit")
 
 Key = tuple[str, str]
 
@@ -122,7 +126,9 @@ class RelayRoom:
         self._trusted = Dial(own_ports)
         self.guarded = Dial(own_ports, self.hosts)
         self._tasks: dict[Pull | Push, asyncio.Task[None]] = {}
-        self._refused: dict[Key, float] = {}
+        self._memory = Memory()
+        self._left_out = 0
+        self._told = float("-inf")
         self._sweeping: asyncio.Task[None] | None = None
         self._open = False
 
@@ -238,16 +244,43 @@ class RelayRoom:
             self.log.warning("relay refused: it would go in a circle", app=key[0], name=key[1])
             return ABSENT
         plan, groups = found
-        now = self.clock.monotonic()
-        if self._refused.get(key, 0.0) > now:
+        if self._memory.rests(key, self.clock.monotonic()):
+            self._figures(plan.name, plan.mode).starts["resting"] += 1
             return LATE
-        of_rule = sum(pull.plan is plan for pull in self.pulls.values())
-        if of_rule >= plan.max_streams or len(self.pulls) >= self.settings.max_pulls:
-            return FULL
-        return self._pull(key, plan, Subject(*key, request.query, groups))
+        asker = asker_of(request.ip)
+        if (full := self._full(key, plan, asker)) is not None:
+            self._figures(plan.name, plan.mode).starts["limited"] += 1
+            self._tell_left_out(plan, request.ip)
+            return full
+        return self._pull(key, plan, Subject(*key, request.query, groups), asker)
 
-    def _pull(self, key: Key, plan: Plan, subject: Subject) -> Pull:
+    def _full(self, key: Key, plan: Plan, asker: str) -> Denial | None:
+        """Why there is no room for one more pull."""
+        pulls, most = self.pulls.values(), self.settings.max_pulls
+        if len(pulls) >= most or sum(pull.plan is plan for pull in pulls) >= plan.max_streams:
+            return FULL
+        if self._memory.known(key):
+            return None
+        unproved = [pull for pull in pulls if pull.plan.mode == "pull" and not self._proved(pull)]
+        if len(unproved) >= share(most) or sum(pull.plan is plan for pull in unproved) >= share(plan.max_streams):
+            return FULL
+        per_ip = self.settings.max_starts_per_ip
+        return CROWDED if per_ip and sum(pull.asker == asker for pull in unproved) >= per_ip else None
+
+    def _proved(self, pull: Pull) -> bool:
+        return self._memory.known((pull.subject.app, pull.subject.name))
+
+    def _tell_left_out(self, plan: Plan, ip: str) -> None:
+        """Once a minute: a stranger can cause it as often as it likes."""
+        self._left_out += 1
+        now = self.clock.monotonic()
+        if now - self._told >= _TELL_EVERY:
+            self.log.warning("pulls not begun: too many at once", rule=plan.name, ip=ip, count=self._left_out)
+            self._told, self._left_out = now, 0
+
+    def _pull(self, key: Key, plan: Plan, subject: Subject, asker: str = "") -> Pull:
         pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
+        pull.asker = asker
         self.pulls[key] = pull
         task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
         self._tasks[pull] = task
@@ -256,6 +289,8 @@ class RelayRoom:
 
     def _began(self, pull: Pull) -> None:
         """Media has begun to come: those who wait are told when there is a playlist."""
+        if pull.plan.mode == "pull":
+            self._memory.good((pull.subject.app, pull.subject.name))
         playable = self._find(pull.subject.app, pull.subject.name)
         if playable is None:
             return
@@ -274,8 +309,8 @@ class RelayRoom:
         key = (pull.subject.app, pull.subject.name)
         if self.pulls.get(key) is pull:
             del self.pulls[key]
-        if pull.over == "refused" and len(self._refused) < _REMEMBERED:
-            self._refused[key] = self.clock.monotonic() + REFUSED_FOR
+        if pull.plan.mode == "pull" and (pull.over == "refused" or (pull.over == "idle" and not pull.brought)):
+            self._memory.failed(key, self.clock.monotonic())
         if pull.plan.mode == "pull":
             # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
             self._abandon(*key)
@@ -291,8 +326,7 @@ class RelayRoom:
         while True:
             await asyncio.sleep(SWEEP)
             now = self.clock.monotonic()
-            if self._refused:
-                self._refused = {key: until for key, until in self._refused.items() if until > now}
+            self._memory.sweep(now)
             self._keep_static()
             if self.pulls:
                 self._look(now)
@@ -307,7 +341,8 @@ class RelayRoom:
         for pull in list(self.pulls.values()):
             if pull.waiting:
                 pull.wanted = now
-            if pull.plan.mode == "pull" and now - pull.wanted >= pull.plan.idle_timeout:
+            patience = pull.plan.idle_timeout if pull.brought else min(pull.plan.idle_timeout, UNPROVED_IDLE)
+            if pull.plan.mode == "pull" and now - pull.wanted >= patience:
                 pull.stop("idle")
             else:
                 pull.sweep(now)

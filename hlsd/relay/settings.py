@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from hlsd import masking
 from hlsd.log import MASK
 from hlsd.quantities import MIB, Duration, Size
-from hlsd.relay.address import Format, masked
+from hlsd.relay.address import Format
 from hlsd.relay.guard import HostList
 from hlsd.relay.match import Match
 from hlsd.relay.presets import preset_urls
@@ -77,9 +78,9 @@ class RelayRule(BaseModel):
         for key in self.model_fields_set:
             value = getattr(self, key)
             if key == "url":
-                value = masked(value)
+                value = masking.address(value)
             elif key == "urls":
-                value = [masked(url) for url in value]
+                value = [masking.address(url) for url in value]
             elif key in {"password", "sign_secret", "user"}:
                 value = MASK if value else ""
             found[key] = value
@@ -139,6 +140,13 @@ class RelaySettings(BaseModel):
     )
     max_pulls: int = Field(
         default=100, ge=1, le=10_000, description="Pulls at once, of all rules and tasks; a viewer beyond it gets 503."
+    )
+    max_starts_per_ip: int = Field(
+        default=16,
+        ge=0,
+        le=10_000,
+        description="Pulls on demand that one address (IPv6: a /64) may have begun and that have brought no media "
+        "yet; a viewer beyond it gets 503. 0: no bound. Behind a proxy it needs http.trusted_proxies.",
     )
     max_pushes: int = Field(default=100, ge=1, le=10_000, description="Pushes at once, of all rules and tasks.")
     max_tasks: int = Field(default=1000, ge=1, le=100_000, description="Tasks that the API may store.")

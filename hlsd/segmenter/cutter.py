@@ -120,6 +120,12 @@ class Cutter:
         held = sum(len(unit.payload) for unit in self._held if unit is not None)
         return held + sum(len(sample.unit.payload) for sample in (*self._video, *self._audio))
 
+    @property
+    def newest_picture(self) -> int:
+        """Decode time of the last picture taken, ticks; -1 before the first."""
+        held = self._held[Kind.VIDEO]
+        return held.dts if held is not None else -1
+
     def push(self, unit: AccessUnit) -> list[Cut]:
         """Takes the next access unit; returns the parts that it closed, usually none, at most two."""
         kind = unit.kind
@@ -186,7 +192,9 @@ class Cutter:
             end = max(sample.unit.dts + sample.duration for sample in (*self._video, *self._audio))
             end = max(end, self._part_start + 1)
             self._step(end - self._limits.part_target, cuts)
-        cuts.append(self._close(end, closes=True, rest=True))
+        if self._video or self._audio or not self._opens:
+            lasts = end if self._video or self._audio else self._part_start
+            cuts.append(self._close(lasts, closes=True, rest=True))
         return cuts
 
     def _begin(self, unit: AccessUnit) -> None:
@@ -206,7 +214,9 @@ class Cutter:
         spills = passes or end - self._part_start > limits.part_target
         # It lasted longer than the one before it: with it the part would pass its target, so the part ends before it,
         # short too if a part would be left empty otherwise. Nothing of this part has been shown to anybody yet.
-        short = end - self._part_start > 2 * limits.part_target
+        clock = self._part_start + limits.part_target
+        empty = spills and not any(0 <= sample.unit.dts - clock < limits.part_target for sample in self._audio)
+        short = empty and end > clock + limits.part_target
         if spills and held.dts > self._part_start and self._end(held.dts, cuts, closes=passes, short=short) and passes:
             self._force(held)
         self._settle(held, end - held.dts)
@@ -278,7 +288,8 @@ class Cutter:
         while self._part_start < until:
             limit = self._segment_start + limits.segment_limit
             end = min(self._part_start + limits.part_target, limit)
-            closes = end + limits.part_target > limit
+            # Where what comes lasts into one more part that would pass the limit, that one opens the next segment.
+            closes = end == limit or (end < until and end + limits.part_target > limit)
             cuts.append(self._close(end, closes=closes))
             if closes:
                 self._force(None)

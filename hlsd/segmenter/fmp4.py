@@ -98,6 +98,10 @@ class Fmp4Muxer:
         moof = _box(b"moof", header, *trafs)
         return b"".join((moof, struct.pack(">I", 8 + sum(map(len, payload))), b"mdat", *payload))
 
+    def renew(self, tracks: Tracks, after: int) -> bool:  # noqa: ARG002 - as of every muxer
+        """They stand in the initialisation section (FM13)."""
+        return False
+
     def skip(self, cut: Cut) -> None:
         """Lets the clocks go on as if the part had been written (FM04)."""
         if cut.video:

@@ -15,6 +15,7 @@ Times are the 90 kHz ticks of the units plus `START`: B-frames' decode times nev
 from __future__ import annotations
 
 import io
+from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.stream import Stream
 
-    from hlsd.media.unit import AccessUnit, Tracks
+    from hlsd.media.unit import AccessUnit, Tracks, VideoTrack
     from hlsd.segmenter.cutter import Cut, Sample
 
 PACKET: Final = 188
@@ -61,11 +62,12 @@ class TsMuxer:
         self._pat, self._pmt = _tables(tracks)
         self._tables_written = 0
         self._parameter_sets = self._adts = b""
+        self._renewals: deque[tuple[int, bytes]] = deque()  # parameter sets to come, and after which time
         self._video: _VideoMuxer | None = None
         self._audio: _AudioPackets | None = None
         if tracks.video is not None:
             self._video = _VideoMuxer()
-            self._parameter_sets = b"".join(_START_CODE + nal for nal in tracks.video.parameter_sets)
+            self._parameter_sets = _in_band(tracks.video)
         if tracks.audio is not None:
             self._audio = _AudioPackets(clock=tracks.video is None)
             self._adts = adts_prefix(tracks.audio)
@@ -87,19 +89,36 @@ class TsMuxer:
                     opens = False
                 else:
                     assert self._audio is not None
+                    if self._video is not None and not cut.video:
+                        self._video.keep_time(first.dts, out)
                     self._audio.write(self._framed(units), first.pts, out)
         except (FFmpegError, OverflowError) as error:
             raise MediaError(f"MPEG-TS muxer: {error}") from error
         return b"".join(out)
 
+    def renew(self, tracks: Tracks, after: int) -> bool:
+        """They go in-band: before the first picture behind `after`, and from then on."""
+        if tracks.video is None:
+            return False
+        self._renewals.append((after, _in_band(tracks.video)))
+        return True
+
     def skip(self, cut: Cut) -> None:
-        """Nothing to be done: counters count what is sent, and times are the units' own."""
+        """Counters count what is sent, and times are the units' own."""
+        if self._renewals and cut.video:
+            self._take_renewals(cut.video[-1].unit.dts)
+
+    def _take_renewals(self, at: int) -> None:
+        while self._renewals and at > self._renewals[0][0]:
+            self._parameter_sets = self._renewals.popleft()[1]
 
     def _annex_b(self, unit: AccessUnit, opens: bool) -> bytes:
         """The access unit with start codes, "AUD, SPS, PPS, IDR, in this order" (TS07, TS08).
 
         The first picture of a part (`opens`) has the parameter sets too: Shaka Player reads each part by itself.
         """
+        if self._renewals:
+            self._take_renewals(unit.dts)
         payload = unit.payload
         end = len(payload)
         first = 4 + int.from_bytes(payload[:4], "big")
@@ -122,6 +141,11 @@ class TsMuxer:
             pieces.append(adts_header(self._adts, len(unit.payload)))
             pieces.append(unit.payload)
         return b"".join(pieces)
+
+
+def _in_band(track: VideoTrack) -> bytes:
+    """The track's parameter sets behind start codes."""
+    return b"".join(_START_CODE + nal for nal in track.parameter_sets)
 
 
 class _AudioPackets:
@@ -192,6 +216,12 @@ class _VideoMuxer:
         self._stream = _add_stream(self._container, "h264")
         self._container.start_encoding()
 
+    def keep_time(self, now: int, out: list[bytes | bytearray]) -> None:
+        """Appends the clock references that are due by the time `now` of a sound, where no picture brings them."""
+        if self._clocked is not None and now - self._clocked > PES_SPAN:
+            _clock_packets(_VIDEO_PID, self._counter, self._clocked, now, out)
+            self._clocked = now - (now - self._clocked - 1) % PES_SPAN - 1
+
     def write(self, payload: bytes, unit: AccessUnit, out: list[bytes | bytearray]) -> None:
         """Appends the packets of one picture, behind the clock references that its predecessor's duration asks for."""
         if self._clocked is not None and unit.dts - self._clocked > PES_SPAN:
@@ -224,8 +254,9 @@ def _clock_packets(pid: int, counter: int, at: int, until: int, out: list[bytes 
     """Clock references by themselves, where no frame brings one for longer than TS06 allows.
 
     A door camera sends five pictures a second, and any source may leave some out. They stand right before the next
-    frame, not amid those of the other track: only then is it known to come, and sound may run ahead of it. After a hole
-    of many seconds only the last ones have clocks. `counter` is that of the last packet with a payload on `pid`.
+    frame, and amid those of the other track only in a part that has nothing else: sound may run ahead of its picture.
+    After a hole of many seconds only the last ones have clocks. `counter` is that of the last packet with a payload
+    on `pid`.
     """
     at = max(at, until - _LONGEST_HOLE)
     while until - at > PES_SPAN:

@@ -32,6 +32,13 @@ class Muxer(Protocol):
         """The bytes of one part; empty for a gap. Raises MediaError if the samples cannot be muxed."""
         ...
 
+    def renew(self, tracks: Tracks, after: int) -> bool:
+        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks`, all else alike.
+
+        Where they stand in the initialisation section they cannot.
+        """
+        ...
+
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody has asked for and nobody can ask for any more."""
         ...

@@ -16,6 +16,7 @@ import structlog
 
 from hlsd.errors import MediaError
 from hlsd.media.unit import TICKS, Kind
+from hlsd.segmenter.alignment import Alignment
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.live import Live
@@ -41,6 +42,9 @@ QUIET = 3
 FIRST = 1.0
 """Seconds after which the first segment may end where a viewer waits for it and has parts to go on with."""
 
+AUTO_BYTES = 128 << 20
+"""Bytes of media that every stream may hold where `max_stream_bytes` follows the bit rate."""
+
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
 
@@ -65,13 +69,21 @@ class Segmenter:
         *,
         run: str,
         first_msn: int,
+        first_discontinuity: int = 0,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
         stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> None:
         self._settings = settings
-        self._window = Window(run, first_msn, ".ts", listed=settings.list, max_bytes=settings.max_stream_bytes)
+        self._window = Window(
+            run,
+            first_msn,
+            ".ts",
+            listed=settings.list,
+            max_bytes=settings.max_stream_bytes or AUTO_BYTES,
+            first_discontinuity=first_discontinuity,
+        )
         self.live = Live(self._window)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything
@@ -96,7 +108,10 @@ class Segmenter:
         self._discontinuity = False
         self._needs_key = False
         self._holes = Holes()
+        self._alignment: Alignment | None = None
         self._low_latency = settings.low_latency
+        self._stubs = 0  # ticks of segments that were discarded before the first playlist
+        self._longest_stub = 0
         self._epoch: float | None = None
         self._segment_start = 0
         self._dated = False
@@ -111,24 +126,42 @@ class Segmenter:
         return self._window
 
     def tracks(self, tracks: Tracks) -> None:
-        """The tracks of what follows; a change is a discontinuity (TL04)."""
-        if tracks == self._tracks and self._cutter is not None:
-            return
+        """The tracks of what follows; a change is a discontinuity (TL04).
+
+        Not where the picture is the same but for its parameter sets, and these go in-band: an encoder may number them
+        anew at each IDR picture.
+        """
+        if self._cutter is not None and self._tracks is not None:
+            if tracks == self._tracks:
+                return
+            alike, writer = tracks.decodes_as(self._tracks), self._writer
+            if alike and writer is not None and writer.renew(tracks, self._cutter.newest_picture):
+                self._tracks = tracks
+                return
+        self._let_go()
         self._break()
         self._tracks = tracks
         self._start()
+        self._align()
 
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
+        if self._alignment is None:
+            self._take_unit(unit)
+            return
+        for one in self._alignment.take(unit):
+            self._take_unit(one)
+
+    def _take_unit(self, unit: AccessUnit) -> None:
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:
                 return
             self._needs_key = False
         if self._holes.left_out >= MEND and unit.key and self._mends(unit):
-            self.jump()
+            self._begin_anew()
         crossed = self._holes.cross(unit, *self._spans)
         if crossed is None:
-            self.jump()
+            self._begin_anew()
             self._needs_key = unit.kind is Kind.VIDEO and not unit.key
         elif self._cutter is not None:
             self._push(self._cutter, crossed)
@@ -145,7 +178,7 @@ class Segmenter:
             self._note_delay(cuts, unit.arrived)
             if self._writer is not None and self._writer.lost:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
-                self.jump()
+                self._begin_anew()
 
     def _mends(self, unit: AccessUnit) -> bool:
         """Whether the timeline may be set right before this key frame: it leads, and somebody knows of the timeline."""
@@ -158,7 +191,7 @@ class Segmenter:
         limits = self._limits
         if self._low_latency and self._window.target_duration:
             return limits.part_target * 3 // 2, limits.part_target
-        return limits.segment_target, limits.segment_target // 2
+        return limits.segment_limit, limits.segment_limit
 
     def _aim(self) -> None:
         """Makes the first segment short for who waits for it, as one does for whom a stream is pulled.
@@ -181,6 +214,16 @@ class Segmenter:
             if cut.closes:
                 delay[self._kind].observe(late)
 
+    def allow(self, bitrate: float) -> None:
+        """Lets the window grow with what comes in, bits per second by the clock, where no setting says how far.
+
+        By the clock, not by the media's own time: a source whose time stands still must not fill the memory.
+        """
+        if not self._settings.max_stream_bytes:
+            window = self._window
+            span = 2 * max(window.duration(), self._settings.list * max(window.target_duration, self._settings.time))
+            window.max_bytes = max(window.max_bytes, round(2 * span * bitrate / 8))
+
     @property
     def _kind(self) -> str:
         """What kind of segments these are, in the figures."""
@@ -188,8 +231,19 @@ class Segmenter:
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
+        self._let_go()
+        self._begin_anew()
+        self._align()
+
+    def _begin_anew(self) -> None:
+        """What comes next is another timeline."""
         self._break()
         self._start()
+
+    def _align(self) -> None:
+        tracks = self._tracks
+        if tracks is not None and tracks.video is not None and tracks.audio is not None:
+            self._alignment = Alignment()
 
     def pause(self) -> None:
         """The publisher left: the open segment is finished with the parts it has (TL01).
@@ -197,12 +251,14 @@ class Segmenter:
         Before the first playlist it stays open: a publisher who comes back shall not find the target duration fixed by
         the stub of its first try (TL05).
         """
+        self._let_go()
         if self._window.target_duration:
             self._seam()
         self.live.left()
 
     def end(self) -> None:
         """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
+        self._let_go()
         self._seam()
         if self._window.segments and not self._window.target_duration:
             self._fix()
@@ -237,12 +293,24 @@ class Segmenter:
 
     def _break(self) -> None:
         """Ends one timeline in the middle of a publication."""
-        if self._window.target_duration:
+        if self._window.target_duration or self._stubs >= self._settings.time * TICKS:
             self._seam()
         else:
-            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05).
+            # Nothing has been shown yet: a stub of a segment would fix the target duration on chance (TL05). A source
+            # that changes at each key picture has nothing else to show, so for a while only.
+            stub = self._limits.part_target  # about as much as no part has been made of yet
+            stub += self._window.open.duration if self._window.open is not None else 0
+            self._stubs += stub
+            self._longest_stub = max(self._longest_stub, stub)
             self._cutter = self._writer = None
             self._window.discard_open()
+
+    def _let_go(self) -> None:
+        """Pictures that wait for their sound wait no longer."""
+        alignment, self._alignment = self._alignment, None
+        if alignment is not None:
+            for unit in alignment.rest():
+                self._take_unit(unit)
 
     def _seam(self) -> None:
         """Finishes the open segment and lets go of cutter and muxer."""
@@ -349,7 +417,8 @@ class Segmenter:
         """Fixes target duration and promises on the first segments (TL05), before anybody was told of them."""
         settings, window = self._settings, self._window
         gop = self._cutter.longest_gop if self._cutter is not None else 0
-        longest = max(min(gop, self._limits.segment_limit), *(segment.duration for segment in window.segments)) / TICKS
+        gop = min(max(gop, self._longest_stub), self._limits.segment_limit)
+        longest = max(gop, *(segment.duration for segment in window.segments)) / TICKS
         window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
         self._limits.segment_target = round(settings.time * TICKS)
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
@@ -386,13 +455,13 @@ class Segmenter:
     def _frame_distance(self) -> float:
         """How far apart frames of the leading track are, seconds; 0.0: not known.
 
-        Without sound a picture a little late must not leave a part empty, so it is what the longest distance is.
+        Without sound a picture a little late must not leave a part empty, so it is somewhat more than the longest.
         """
         rate = self.frame_rate
         usual = 1 / rate if rate else 0.0
         silent = self._tracks is not None and self._tracks.audio is None
         longest = self._cutter.longest_frame / TICKS if self._cutter is not None else 0.0
-        return longest if silent and self._settings.part < longest < 1.5 * usual else usual
+        return 1.1 * longest if silent and self._settings.part < longest < 1.5 * usual else usual
 
     @property
     def frame_rate(self) -> float:
@@ -428,6 +497,10 @@ class _Writer:
             self._log.warning("part lost", reason=str(error))
             self.lost = True
             return b""
+
+    def renew(self, tracks: Tracks, after: int) -> bool:
+        """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
+        return self._muxer.renew(tracks, after)
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlsd.quantities import Duration, Size
+
+LEAST_STREAM_BYTES: Final = 4 * 1024 * 1024
 
 
 class HlsSettings(BaseModel):
@@ -64,16 +66,20 @@ class HlsSettings(BaseModel):
         description="Largest segment, bytes. A stream that reaches it is cut there, key frame or not.",
     )
     max_stream_bytes: Size = Field(
-        128 * 1024 * 1024,
-        ge=4 * 1024 * 1024,
-        description="Media in memory for one stream, bytes. When reached, old segments go early; a publisher that "
-        "needs more than three target durations' worth is turned away.",
+        0,
+        ge=0,
+        description="Media in memory for one stream, bytes: 0, or at least 4 MiB. When reached, old segments go early; "
+        "a publisher that needs more than three target durations' worth is turned away, with the figures. 0 follows "
+        "the stream: twice what its bit rate makes of the playlist and what stays downloadable, at least 128 MiB; "
+        "limits.max_memory bounds all streams together.",
     )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.part > self.time:
             raise ValueError("part must not be longer than time")
+        if 0 < self.max_stream_bytes < LEAST_STREAM_BYTES:
+            raise ValueError("max_stream_bytes must be 0 or at least 4 MiB")
         if self.max_segment < self.time:
             raise ValueError("max_segment must not be shorter than time")
         return self

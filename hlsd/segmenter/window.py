@@ -85,7 +85,9 @@ class Window:
     `run` is the path part that makes the run's URIs unique for the life of the server (MP19).
     """
 
-    def __init__(self, run: str, first_msn: int, extension: str, *, listed: int, max_bytes: int) -> None:
+    def __init__(  # noqa: PLR0913 - what a window is told by the house
+        self, run: str, first_msn: int, extension: str, *, listed: int, max_bytes: int, first_discontinuity: int = 0
+    ) -> None:
         self.run = run
         self.extension = extension
         self.target_duration = 0
@@ -96,7 +98,8 @@ class Window:
         """The segment under way: it has at least one part."""
         self.removed: list[Segment] = []
         """Segments that left the playlist and are still served, oldest first."""
-        self.discontinuity_sequence = 0
+        self.discontinuity_sequence = first_discontinuity
+        """EXT-X-DISCONTINUITY-SEQUENCE: the number of the first listed segment's timeline."""
         self.next_part = 0
         """The number of the part that comes next: the hinted one."""
         self.inits: dict[str, bytes] = {}
@@ -106,7 +109,8 @@ class Window:
         self.ended = False
         self._next_msn = first_msn
         self._listed = listed
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        """How much media may be held, bytes."""
         self._named: dict[str, Segment | Part] = {}
 
     @property
@@ -118,6 +122,12 @@ class Window:
     def last_msn(self) -> int:
         """The number of the newest listed segment, finished or open; one below the first if there is none."""
         return self._next_msn - 1
+
+    @property
+    def timeline(self) -> int:
+        """The number of the newest listed segment's timeline, as a player counts it (EXT-X-DISCONTINUITY-SEQUENCE)."""
+        listed = sum(segment.discontinuity for segment in self.segments)
+        return self.discontinuity_sequence + listed + (self.open is not None and self.open.discontinuity)
 
     @property
     def hint(self) -> str:
@@ -204,7 +214,7 @@ class Window:
 
     def over_budget(self) -> bool:
         """Whether even the shortest legal window needs more bytes than allowed."""
-        return self.bytes > self._max_bytes
+        return self.bytes > self.max_bytes
 
     def duration(self) -> float:
         """Of the listed finished segments, seconds."""
@@ -235,9 +245,18 @@ class Window:
         while self.removed and kept - self.removed[0].duration >= longest + self.removed[0].duration:
             kept -= self.removed[0].duration
             self._drop(self.removed.pop(0))
-        while self.bytes > self._max_bytes:
-            # Memory runs out: what is no longer listed goes first, the newest of it last (MP12), then the list
-            # shrinks down to its floor.
+        if self.bytes > self.max_bytes:
+            self.shrink(self.max_bytes)
+        self._drop_unused_inits()
+
+    def shrink(self, to: int) -> None:
+        """Memory runs out: lets go of what may go until `to` bytes are left.
+
+        What is no longer listed goes first, the newest of it last (MP12), then the list shrinks down to its floor.
+        """
+        listed = sum(segment.duration for segment in self.segments)
+        floor = 3 * self.target_duration * TICKS
+        while self.bytes > to:
             shrinks = len(self.segments) > 1 and listed - self.segments[0].duration >= floor
             if self.removed and (len(self.removed) > 1 or not shrinks):
                 self._drop(self.removed.pop(0))
@@ -245,7 +264,6 @@ class Window:
                 listed -= self._remove_head()
             else:
                 break
-        self._drop_unused_inits()
 
     def _remove_head(self) -> int:
         """Takes the oldest segment off the list; returns its duration."""

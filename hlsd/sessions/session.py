@@ -14,7 +14,7 @@ from math import inf
 from sys import intern
 from urllib.parse import parse_qsl, urlencode
 
-from hlsd.events import masked_page
+from hlsd import masking
 from hlsd.ports import Grant, PlayRequest
 from hlsd.stats import UNCOUNTED
 
@@ -295,7 +295,7 @@ def facts(session: Session, stream_id: str = "", codec: str = "") -> dict[str, o
         "stream_id": stream_id,
         "user_id": session.grant.user_id,
         "user_agent": session.user_agent,
-        "referer": masked_page(session.referer),
+        "referer": masking.page(session.referer),
         "duration_ms": max(0, round((session.last - session.started) * 1000)) if session.started else 0,
         "media_bytes": session.media_bytes,
         "requests": session.requests,

@@ -220,7 +220,11 @@ async def test_a_pull_ends_when_its_stream_has(tmp_path: Path) -> None:
 
 async def test_fifty_cycles_leave_nothing_behind(tmp_path: Path) -> None:
     """A relay that leaks a socket or a task a day ends a server in a month."""
-    async with FlvOrigin() as origin, edge(tmp_path, [rule(origin.url)]) as server, client() as http:
+    async with (
+        FlvOrigin() as origin,
+        edge(tmp_path, [rule(origin.url)], relay__max_starts_per_ip=0) as server,
+        client() as http,
+    ):
         room = relay_of(server)
         before = 0
         for turn in range(2):

@@ -142,6 +142,10 @@ async def test_what_a_listed_host_points_at_is_judged_too(tmp_path: Path) -> Non
         "variant.m3u8": http_answer(f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://{there}/v.m3u8\n"),
         "file.m3u8": http_answer(NESTED.format("", "concat:file:///etc/passwd|/etc/hosts", f"tcp://{there}")),
         "rtsp": f"RTSP/1.0 301 Moved\r\nCSEQ\r\nLocation: rtsp://{there}/x\r\n\r\n".encode(),
+        # libav reads these as the same
+        "rtsp-blanks": f"RTSP/1.0  302 Moved\r\nCSEQ\r\nLocation: rtsp://{there}/x\r\n\r\n".encode(),
+        "rtsp-lines": f"RTSP/1.0 302 Moved\nCSEQ\nLocation: rtsp://{there}/x\n\n".encode(),
+        "rtsp-plus": f"RTSP/1.0 +302 Moved\r\nCSEQ\r\nLocation: rtsp://{there}/x\r\n\r\n".encode(),
     }
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -150,7 +154,11 @@ async def test_what_a_listed_host_points_at_is_judged_too(tmp_path: Path) -> Non
             server = await stack.enter_async_context(edge(tmp_path, [], relay__allow_hosts=allowed))
             http = await stack.enter_async_context(api(server))
             for number, (name, liar) in enumerate(liars.items()):
-                url = f"rtsp://127.0.0.1:{liar.port}/x" if name == "rtsp" else f"http://127.0.0.1:{liar.port}/{name}"
+                url = (
+                    f"rtsp://127.0.0.1:{liar.port}/x"
+                    if name.startswith("rtsp")
+                    else f"http://127.0.0.1:{liar.port}/{name}"
+                )
                 task = {"mode": "static", "app": "live", "name": f"s{number}", "url": url}
                 answer = await http.post("/api/v1/relays", json=task)
                 assert answer.status_code == 201, answer.text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support import browser as browsers
@@ -85,3 +88,27 @@ def test_firefox_plays_hevc(films: Path, tmp_path: Path) -> None:
     film = Film(seconds=40, codec="h265", width=640, height=360)
     report = watch((films, tmp_path), film, "firefox", "hlsjs", 12)
     assert (report["width"], report["height"]) == (film.width, film.height)
+
+
+def test_the_page_says_why_a_viewer_is_not_let_in_and_asks_no_more(tmp_path: Path) -> None:
+    # "Not live now" to somebody whose link has expired keeps him waiting for ever, and the server answering.
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    secret = "a-secret-of-viewers"
+    past = int(time.time()) - 60
+    sign = hashlib.md5(f"/live/cam-{past}-{secret}".encode(), usedforsecurity=False).hexdigest()
+    env = {"HLSD_AUTH__PLAY": "true", "HLSD_AUTH__SECRETS": secret}
+    with HlsdServer(tmp_path, env=env) as server:
+        for query, words in (("", "You may not watch this"), (f"?sign={past}-{sign}", "This link has expired")):
+            before = refusals(server)
+            report = browsers.play(server.page("cam") + query, "chromium", "page", 4)
+            page = report["page"]
+            assert (page["state"], page["words"], page["again"]) == ("refused", words, "Try again"), report
+            assert refusals(server) == before + 1
+
+
+def refusals(server: HlsdServer) -> int:
+    """How many playlists were answered with 403."""
+    text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics").text
+    lines = [line for line in text.splitlines() if line.startswith("hlsd_http_requests_total") and '"403"' in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines)

@@ -6,8 +6,10 @@ import asyncio
 import gzip
 import re
 import shutil
+import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +23,13 @@ from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
+from tests.support import browser as browsers
+from tests.support.footage import Film
 from tests.support.http2client import Http2Client
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.ports import free_port
 from tests.support.viewers import viewers
+from tests.support.watched import Watched, watched
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -43,9 +48,11 @@ class Front:
     port: int
 
 
-def _configured(folder: Path, port: int, upstream: int, *, cache: bool) -> Path:
+def _configured(
+    folder: Path, port: int, upstream: int, *, cache: bool, change: Callable[[str], str] = lambda text: text
+) -> Path:
     """The shipped file with the port, the certificate and the upstream of this test."""
-    text = SHIPPED.read_text()
+    text = change(SHIPPED.read_text())
     text, listens = re.subn(r"listen 443 ssl", f"listen 127.0.0.1:{port} ssl", text)
     text = re.sub(r"\n\s*listen \[::\].*", "", text)
     text = text.replace("server 127.0.0.1:8000;", f"server 127.0.0.1:{upstream};")
@@ -67,29 +74,26 @@ def _configured(folder: Path, port: int, upstream: int, *, cache: bool) -> Path:
     return main
 
 
-@pytest.fixture(params=[False, True], ids=["passed on", "cached"])
-async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+@asynccontextmanager
+async def nginx(
+    folder: Path, upstream: int, *, cache: bool = False, change: Callable[[str], str] = lambda text: text
+) -> AsyncIterator[int]:
+    """Nginx with the shipped file before the port `upstream`; gives its own."""
     assert NGINX is not None
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:3]:  # the worker may run as another user
-        if parent.owner() == tmp_path.owner() and parent != Path(tempfile.gettempdir()):
+    folder.chmod(0o755)
+    for parent in list(folder.parents)[:3]:  # the worker may run as another user
+        if parent.owner() == folder.owner() and parent != Path(tempfile.gettempdir()):
             parent.chmod(parent.stat().st_mode | 0o055)
-    write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["localhost"])
-    settings = HttpSettings(bind="127.0.0.1", port=0, max_waiters_per_session=20)
-    cam = MemoryPlayable(low_latency=True)
-    cam.add_media("r1", "a.ts", SEGMENT)
-    app = create_app(MemoryDirectory(cam=cam), viewers(), settings, SystemClock())
-    server = HttpServer(settings, app, structlog.get_logger())
-    await server.start()
+    write_self_signed(folder / "cert.pem", folder / "key.pem", ["localhost"])
     port = free_port()
-    main = _configured(tmp_path, port, server.port, cache=request.param)
-    nginx = await asyncio.create_subprocess_exec(
-        NGINX, "-p", str(tmp_path), "-c", str(main), "-e", str(tmp_path / "error.log")
+    main = _configured(folder, port, upstream, cache=cache, change=change)
+    process = await asyncio.create_subprocess_exec(
+        NGINX, "-p", str(folder), "-c", str(main), "-e", str(folder / "error.log")
     )
     try:
         async with asyncio.timeout(10):
             while True:
-                assert nginx.returncode is None, (tmp_path / "error.log").read_text()
+                assert process.returncode is None, (folder / "error.log").read_text()
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                 except ConnectionRefusedError:
@@ -97,11 +101,25 @@ async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
                     continue
                 writer.close()
                 break
-        yield Front(cam, app, server, port)
+        yield port
     finally:
-        if nginx.returncode is None:
-            nginx.terminate()
-        await nginx.wait()
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+@pytest.fixture(params=[False, True], ids=["passed on", "cached"])
+async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+    settings = HttpSettings(bind="127.0.0.1", port=0, max_waiters_per_session=20)
+    cam = MemoryPlayable(low_latency=True)
+    cam.add_media("r1", "a.ts", SEGMENT)
+    app = create_app(MemoryDirectory(cam=cam), viewers(), settings, SystemClock())
+    server = HttpServer(settings, app, structlog.get_logger())
+    await server.start()
+    try:
+        async with nginx(tmp_path, server.port, cache=request.param) as port:
+            yield Front(cam, app, server, port)
+    finally:
         await server.stop(2)
 
 
@@ -191,6 +209,132 @@ async def test_connections_to_hlsd_are_kept(front: Front) -> None:
         seen |= {id(connection) for connection in front.server._server.server_state.connections}
     assert len(seen) <= 3
     client.cut()
+
+
+HANDSHAKE = (
+    b"GET %b/live/cam.flv HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+async def websocket(port: int, below: str) -> tuple[bytes, bytes]:
+    """The head of the answer to a WebSocket's handshake, and the first bytes behind it."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    try:
+        async with asyncio.timeout(10):
+            writer.write(HANDSHAKE % below.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            return head, await reader.read(64) if head.startswith(b"HTTP/1.1 101") else b""
+    finally:
+        writer.transport.abort()
+
+
+def below_tv(text: str) -> str:
+    """The shipped file with its example of a path switched on."""
+    before, mark, after = text.partition("    #location ^~ /tv/ {")
+    assert mark
+    return before + (mark + after).replace("    #", "    ")
+
+
+def without_upgrade(text: str) -> str:
+    """A proxy as people write them: it takes off what stands for one connection only."""
+    return text.replace("Connection $hlsd_connection;", 'Connection "";').replace(
+        "Upgrade $hlsd_upgrade;", 'Upgrade "";'
+    )
+
+
+def of(here: Watched, *protocols: str) -> int:
+    return len([one for one in here.server.sessions if one.protocol in protocols])
+
+
+async def _pages(client: httpx.AsyncClient, below: str) -> None:
+    """The page and all that it names; a player that was given the page's address."""
+    page = (await client.get(f"{below}/live/cam", headers={"accept": "text/html"})).text
+    named = re.findall(r'(?:href|src)="([^"]*_/[^"]*)"', page)
+    assert len(named) >= 4
+    for name in (*named, f"{below}/streams.json"):
+        assert name.startswith(f"{below}/")
+        assert (await client.get(name)).status_code == 200, name
+    bare = await client.get(f"{below}/live/cam/?way=flv", headers={"accept": "text/html"})
+    assert bare.headers["location"] == f"{below}/live/cam?way=flv"
+    described = client.base_url.join(f"{below}/api/v1/openapi.json")
+    assert described.join("../../").path == f"{below}/"  # what the document says of its server
+
+
+async def _hls(client: httpx.AsyncClient, below: str) -> None:
+    """By a redirect each, then a held reload and its part."""
+    for begin in ("live/cam", "live/cam.m3u8?flat=1"):
+        moved = await client.get(f"{below}/{begin}", headers={"accept": "*/*"})
+        assert moved.status_code == 302
+        assert moved.headers["location"].startswith(f"{below}/live/cam")
+    top = await client.get(f"{below}/live/cam.m3u8")
+    variant = top.url.join(top.text.splitlines()[-1])
+    now = (await client.get(variant)).text
+    msn = int(re.findall(r"MEDIA-SEQUENCE:(\d+)", now)[0]) + now.count("#EXTINF")
+    held = await client.get(variant, params={"_HLS_msn": msn + 1, "_HLS_part": 0})
+    assert held.status_code == 200
+    part = re.findall(r'EXT-X-PART:.*URI="([^"]+)"', held.text)[-1]
+    assert (await client.get(held.url.join(part))).content[:1] == b"\x47"
+
+
+@pytest.mark.parametrize("below", ["", "/tv"])
+async def test_every_way_comes_through(films: Path, tmp_path: Path, below: str) -> None:
+    """HLS with held reloads, FLV by HTTP and by WebSocket, the page and its files: at the root, and below a path."""
+    film = Film(seconds=60, width=320, height=180, rate=30, gop=30)
+    async with watched(tmp_path / "hlsd", films, film, {}) as here:
+        upstream = here.server.rooms["http"].port
+        async with (
+            nginx(tmp_path, upstream, change=below_tv if below else lambda text: text) as port,
+            httpx.AsyncClient(base_url=f"https://localhost:{port}", verify=False, timeout=15) as client,
+        ):
+            await _pages(client, below)
+            await _hls(client, below)
+            async with client.stream("GET", f"{below}/live/cam.flv") as flv:
+                assert (flv.status_code, flv.headers["content-type"]) == (200, "video/x-flv")
+                async for octets in flv.aiter_bytes():
+                    assert octets[:3] == b"FLV"
+                    break
+            head, body = await websocket(port, below)
+            assert head.startswith(b"HTTP/1.1 101 ")
+            assert b"FLV" in body
+
+
+async def test_the_page_plays_below_a_path_and_takes_the_next_way_where_no_websocket_gets_through(
+    films: Path, tmp_path: Path
+) -> None:
+    """Three tries, then HTTP-FLV, and it says so. None of the three was a viewer."""
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    film = Film(seconds=60, width=320, height=180, rate=30, gop=30)
+    async with watched(tmp_path / "hlsd", films, film, {}) as here:
+        upstream = here.server.rooms["http"].port
+        async with nginx(tmp_path, upstream, change=lambda text: without_upgrade(below_tv(text))) as port:
+            report = await browsers.play_async(
+                f"https://localhost:{port}/tv/live/cam?way=wsflv", "chromium", "page", 14
+            )
+        page = report["page"]
+        assert (page["way"], page["engine"].partition(" ")[0]) == ("flv", "mpegts.js"), report
+        assert "WebSocket-FLV does not get through" in page["note"]
+        assert report["played"] > 1, report
+        assert not [words for words in report["console"] if "404" in words], report["console"]
+        fed = {
+            event.id: event.facts["protocol"] for event in here.told if event.facts.get("protocol") in {"flv", "wsflv"}
+        }
+        assert list(fed.values()) == ["flv"]
+
+
+async def test_half_a_handshake_opens_no_session(films: Path, tmp_path: Path) -> None:
+    """A proxy that hands no upgrade on makes a GET of it; its browser takes nothing but 101, and tries for ever."""
+    film = Film(seconds=60, width=320, height=180, rate=30, gop=30)
+    async with watched(tmp_path / "hlsd", films, film, {}) as here:
+        upstream = here.server.rooms["http"].port
+        async with nginx(tmp_path, upstream, change=without_upgrade) as port:
+            head, _ = await websocket(port, "")
+        assert head.startswith(b"HTTP/1.1 426 ")
+        assert of(here, "flv", "wsflv") == 0
+        assert not [event for event in here.told if event.facts.get("protocol") in {"flv", "wsflv"}]
 
 
 def test_playlists_are_never_locked_or_cached() -> None:

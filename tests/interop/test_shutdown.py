@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.broadcast import wait_for
+from tests.support import browser as browsers
+from tests.support.broadcast import wait_for, wait_for_playlist
 from tests.support.encoders import ENCODERS
 from tests.support.footage import Film
 from tests.support.players import Recording, follow
+from tests.support.publishing import Persistent
 from tests.support.server import CHECKOUT, HlsdServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
@@ -39,19 +44,79 @@ def test_sigterm_drains_with_a_publisher_and_viewers_connected(films: Path, tmp_
             held = pool.submit(hold, recording.variant, recording.segments[-1].msn + 2)
             took = server.stop()
             assert took < 10
+            assert not recording.ended, "EXT-X-ENDLIST says that nothing will follow: its player never asks again"
             wait_for("the encoder to leave", lambda: encoder.process.poll() is not None)
             idle.close()
-            held.result(20)
+            assert "#EXT-X-ENDLIST" not in held.result(20)
             played.exception(30)  # the follower may well find nobody there
     assert '"level": "error"' not in server.logs()
 
 
-def hold(variant: str, msn: int) -> None:
-    """A blocking reload that is not answered before the end."""
+def hold(variant: str, msn: int) -> str:
+    """What is said to a blocking reload that is not answered before the end."""
     try:
-        httpx.get(variant, params={"_HLS_msn": msn}, timeout=20)
+        return httpx.get(variant, params={"_HLS_msn": msn}, timeout=20).text
     except httpx.TransportError:
-        return
+        return ""
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_run_goes_on_in_the_next_server(films: Path, tmp_path: Path, how: str) -> None:
+    # MP04, MP17: players have the old playlist in mind when they read the new one. hls.js takes media of a timeline it
+    # knows for a part of that one, and what stands behind a gap of numbers for media of later times.
+    film = Film(seconds=60, width=320, height=180).make(films)
+    server = HlsdServer(tmp_path, low_latency=True)
+    server.start()
+    with Persistent(film, server.rtmp("cam")):
+        wait_for_playlist(server.hls("cam"))
+        top = httpx.get(server.hls("cam"))
+        variant = str(top.url.join(top.text.splitlines()[-1]))
+        held = httpx.get(variant, params={"_HLS_msn": last(httpx.get(variant).text) + 2}, timeout=20).text
+        server.stop() if how == "stopped" else server.kill()
+        with HlsdServer(tmp_path, low_latency=True, rtmp_port=server.rtmp_port, http_port=server.http_port):
+            answer = httpx.get(variant, timeout=20)  # at once: before its publisher is back
+            assert answer.status_code == 200
+    before, after = last(held), number(answer.text, "MEDIA-SEQUENCE")
+    assert before < after <= (before + 2 if how == "stopped" else before + 300)
+    assert number(answer.text, "DISCONTINUITY-SEQUENCE") > number(held, "DISCONTINUITY-SEQUENCE")
+
+
+def number(playlist: str, tag: str) -> int:
+    return int(re.findall(rf"#EXT-X-{tag}:(\d+)", playlist)[0])
+
+
+def last(playlist: str) -> int:
+    """The number of the last finished segment."""
+    return number(playlist, "MEDIA-SEQUENCE") + playlist.count("#EXTINF") - 1
+
+
+def test_players_go_on_over_a_graceful_restart(films: Path, tmp_path: Path) -> None:
+    # hls.js as its documentation has pages use it, and our page: SIGTERM, a new server, the publisher soon after.
+    for browser in ("chromium", "firefox"):
+        if why := browsers.missing(browser):
+            pytest.skip(why)
+    film = Film(seconds=60, width=320, height=180, rate=30, gop=30).make(films)
+
+    def restarted(attempt: int) -> dict[str, Any]:
+        server = HlsdServer(tmp_path / str(attempt), low_latency=True)
+        server.start()
+        with Persistent(film, server.rtmp("cam")), ThreadPoolExecutor(2) as pool:
+            wait_for_playlist(server.hls("cam"))
+            bare = pool.submit(browsers.play, server.hls("cam"), "chromium", "hlsjs", 20, recover=True)
+            page = pool.submit(browsers.play, server.page("cam"), "firefox", "page", 20)
+            time.sleep(9)  # they play for a while: what a player has in mind is what makes a restart hard
+            server.stop()
+            with HlsdServer(server.state, low_latency=True, rtmp_port=server.rtmp_port, http_port=server.http_port):
+                return {"hls.js": bare.result(), "page": page.result()}
+
+    def wrong(reports: dict[str, Any]) -> list[str]:
+        return [
+            f"{name}: played {report['played']}, stalls {report['stalls']}, {report['errors']}"
+            for name, report in reports.items()
+            if report["ended"] or report["stall_seconds"] > 6 or any(one.get("open") for one in report["stalls"])
+        ]
+
+    browsers.undisturbed(restarted, wrong, attempts=2)
 
 
 @pytest.mark.parametrize("which", ["rtmp", "http"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from random import Random
 
@@ -102,6 +103,12 @@ class _Watch:
 
     def repaired(self, kind: str) -> None:
         assert kind in {"backward", "wrap", "stray", "jump", "audio", "bad_tag", "leading"}
+
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        assert all(codecs)
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        assert event
 
     def end(self, reason: str) -> None:
         raise AssertionError

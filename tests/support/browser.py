@@ -56,6 +56,7 @@ def play(
     screenshot: Path | None = None,
     size: tuple[int, int] = (1280, 800),
     again: bool = False,
+    recover: bool = False,
 ) -> dict[str, Any]:
     """Plays `url` for `seconds` and says how it went.
 
@@ -66,7 +67,8 @@ def play(
     figures). Seconds and frames.
 
     `config` is hls.js's, for mode "hlsjs". `again`: the browser has played it before, for three seconds, and what it
-    keeps of that (files, compiled scripts) it has.
+    keeps of that (files, compiled scripts) it has. `recover`: hls.js goes on after fatal errors, as its documentation
+    has pages do.
 
     Raises:
         RuntimeError: the browser did not come so far as to report; its words are in the text.
@@ -80,6 +82,8 @@ def play(
     ]
     if again:
         command.append("--again")
+    if recover:
+        command.append("--recover")
     program = executable(browser)
     if program is not None and browser != "webkit":
         command += ["--executable", program]

@@ -120,10 +120,14 @@ class MemoryDirectory:
 
     def __init__(self, **streams: Playable) -> None:
         self.streams: dict[tuple[str, str], Playable] = {("live", name): stream for name, stream in streams.items()}
+        self.awaited: dict[tuple[str, str], MemoryPlayable] = {}
         self.rows: list[StreamSummary] = []
 
     def find(self, app: str, name: str) -> Playable | None:
         return self.streams.get((app, name))
+
+    def expected(self, app: str, name: str) -> Playable:
+        return self.awaited.setdefault((app, name), MemoryPlayable(begun=False))
 
     def obtainable(self, app: str, name: str) -> bool:
         return False

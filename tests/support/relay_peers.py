@@ -26,13 +26,17 @@ SECONDS = 2.0
 
 
 class FlvOrigin:
-    """Serves one film by HTTP-FLV in a loop at its own pace; counts who asks. `missing` are paths it does not have."""
+    """Serves one film by HTTP-FLV in a loop at its own pace; counts who asks.
+
+    `missing` are paths it does not have; with `silent`, a beginning of paths, it never answers those.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
         """The port, once it has been started; a second start takes the same one."""
         self.asked: list[str] = []
         self.missing: set[str] = set()
+        self.silent = ""
         self.stalled = False
         """While true it sends nothing more."""
         self._server: asyncio.Server | None = None
@@ -73,6 +77,9 @@ class FlvOrigin:
             self.asked.append(target)
             if target.partition("?")[0] in self.missing:
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                return
+            if self.silent and target.startswith(self.silent):
+                await reader.read()
                 return
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nTransfer-Encoding: chunked\r\n\r\n")
             watch = asyncio.ensure_future(reader.read(1))

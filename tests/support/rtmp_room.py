@@ -14,7 +14,7 @@ from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import PublishRequest, Refuse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.ports import Publication
@@ -43,6 +43,12 @@ class NotedPublication:
 
     def repaired(self, kind: str) -> None:
         """Nothing is repaired here."""
+
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        """Nothing is left out here."""
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        """Nothing is dropped here."""
 
     def end(self, reason: str) -> None:
         self.ended.append(reason)

@@ -117,7 +117,7 @@ def check_ts(body: bytes, trail: TsTrail | None = None) -> list[Violation]:
     elementary = {pid: _read_pes(packets, pid, found) for pid in streams}
     found += [Violation("TS11", f"PID {pid} is announced and empty") for pid in streams if not elementary[pid]]
     clock = video if video is not None else audio
-    if clock is not None and elementary[clock]:
+    if clock is not None:
         found += _check_pcr(packets, clock, elementary[clock], trail)
     if video is not None and elementary[video]:
         found += _check_video(elementary[video], trail, video)

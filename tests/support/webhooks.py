@@ -42,6 +42,21 @@ class Person:
         return Denial(403, "no", "rejected") if self.rejections else None
 
 
+class Wire(httpx.AsyncByteStream):
+    """A body as it comes by network: `httpx.Response(content=…)` counts as read already."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+def unread(response: httpx.Response) -> httpx.Response:
+    """The same response as a network would bring it."""
+    return httpx.Response(response.status_code, headers=response.headers, stream=Wire(response.content))
+
+
 class World:
     """Everything outside: receivers by host, each request noted; `answer` decides."""
 
@@ -64,7 +79,7 @@ class World:
         if response.is_success:
             body = json.loads(request.content)
             self.taken += body if isinstance(body, list) else [body]
-        return response
+        return unread(response)
 
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self.handle)

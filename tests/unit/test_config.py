@@ -186,3 +186,13 @@ def test_the_unit_for_systemd_sets_variables_that_exist() -> None:
         for pair in line.removeprefix("Environment=").split()
     ]
     config.load(None, dict(pairs), {})
+
+
+@pytest.mark.parametrize("url", ["htps:/user:SECRET@host/SECRET", "ftp://u:SECRET@h/SECRET?k=SECRET", "SECRET"])
+def test_what_is_no_address_is_not_shown_in_full_either(url: str) -> None:
+    """A slip of the finger must not put a webhook's password into a ticket."""
+    for value in (url, [url]):
+        with pytest.raises(ConfigError) as error:
+            config.load(None, {}, {"notify.url": value})
+        assert "notify.url" in str(error.value)
+        assert "SECRET" not in str(error.value)

@@ -12,14 +12,14 @@ from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.segmenter.journal import SequenceJournal
-from hlsd.segmenter.segmenter import Segmenter
+from hlsd.segmenter.segmenter import AUTO_BYTES, Segmenter
 from hlsd.sessions.gate import OpenGate
 from hlsd.stream import State, Stream
 from hlsd.stream_name import RESERVED_APPS
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.playlistcheck import parse_media
-from tests.support.runs import settings, text
+from tests.support.runs import segmenter, settings, text
 
 
 class House:
@@ -36,6 +36,7 @@ class House:
         self.clock = FakeClock()
         self.journal = SequenceJournal(None)
         self.dropped: list[tuple[int, str]] = []
+        self.told: list[str] = []
         self.runs = 0
         self.hub = Hub(
             PublishSettings(takeover=takeover, stale_after=5.0, grace=grace),
@@ -60,13 +61,27 @@ class House:
         self.ports += 1
         number = self.ports
         return await self.hub.publish(
-            PublishRequest(app, name, "rtmp", "127.0.0.1", number, lambda why: self.dropped.append((number, why)))
+            PublishRequest(
+                app,
+                name,
+                "rtmp",
+                "127.0.0.1",
+                number,
+                lambda why: self.dropped.append((number, why)),
+                tell=self.told.append,
+            )
         )
 
     async def admitted(self, name: str = "a", app: str = "live") -> Publication:
         """One who must be let in."""
         found = await self.publish(name, app)
         assert not isinstance(found, Refuse), found
+        return found
+
+    def stream(self, name: str) -> Stream:
+        """One that there is."""
+        found = self.hub.get("live", name)
+        assert found is not None
         return found
 
     def pass_time(self, seconds: float) -> None:
@@ -162,6 +177,46 @@ async def test_limits_refuse_new_names_and_not_old_ones() -> None:
     full = House(max_memory=1)
     send(await full.admitted("a"), 5.0)
     assert await refused(full, "b") is RefuseCode.LIMIT
+
+
+async def test_a_full_memory_costs_old_segments_first_and_then_the_largest_stream() -> None:
+    """limits.max_memory is the bound of the node: who holds the most goes, told why; the others stay on air."""
+    house = House(max_memory=16_000_000)
+    small, large = await house.admitted("small"), await house.admitted("large")
+    send(small, 60.0)
+    at = large.origin
+    large.tracks(BOTH)
+    for n, unit in enumerate(video(30, 120.0, size=30_000, start=at)):
+        large.unit(unit)
+        if not n % 30:
+            house.pass_time(1)
+            assert house.hub.media_bytes() <= 16_000_000
+    assert house.dropped == []  # the shortest playlist of each fits in
+    assert len(house.hub.segmenter(house.stream("large")).window.removed) < 6
+    house.hub._max_memory = 4_000_000
+    house.pass_time(1)
+    assert house.dropped == [(2, "limit")]
+    assert "limits.max_memory = 4 MiB" in house.told[0]
+    assert "of 2 streams this one holds the most" in house.told[0]
+    house.pass_time(3)
+    assert house.dropped == [(2, "limit")]
+    assert await refused(house, "another") is RefuseCode.LIMIT
+
+
+async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far() -> None:
+    """48 Mbit/s with 8 s between key pictures needs more than any fixed default; it was thrown out after 24 s."""
+    house = House()
+    publication = await house.admitted()
+    send(publication, 9.0)
+    window = house.hub.segmenter(house.stream("a")).window
+    assert window.max_bytes == AUTO_BYTES
+    for _ in range(30):
+        publication.received(6_000_000)
+        house.pass_time(1)
+    assert window.max_bytes >= 2 * 6_000_000 * 2 * window.duration()
+    fixed = segmenter(max_stream_bytes=4 << 20)
+    fixed.allow(48e6)
+    assert fixed.window.max_bytes == 4 << 20
 
 
 async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist() -> None:
@@ -261,8 +316,8 @@ async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
     assert house.hub.media_bytes() == 0
 
 
-async def test_draining_ends_every_stream_and_lets_nobody_in() -> None:
-    """R5: viewers get the end of the playlist, publishers are told, new ones are refused."""
+async def test_draining_ends_no_playlist_and_lets_nobody_in() -> None:
+    """R5: publishers are told, new ones are refused; what players read goes on in the server that comes after."""
     house = House()
     for name in ("a", "b"):
         send(await house.admitted(name), 5.0)
@@ -271,12 +326,34 @@ async def test_draining_ends_every_stream_and_lets_nobody_in() -> None:
     ends: list[bool] = []
     live.watch(lambda: ends.append(live.ended))
     house.hub.drain()
-    assert ends
-    assert ends[-1]
     assert sorted(house.dropped) == [(1, "shutdown"), (2, "shutdown")]
     assert await refused(house, "c") is RefuseCode.DRAINING
-    assert all("#EXT-X-ENDLIST" in house.playlist(name) for name in ("a", "b"))
-    assert house.hub.summaries() == []
+    house.hub.abandon("live", "a")
+    house.pass_time(60)  # however long it drains
+    assert ends
+    assert not any(ends)
+    assert not any("#EXT-X-ENDLIST" in house.playlist(name) for name in ("a", "b"))
+
+
+async def test_a_stream_that_is_expected_wakes_who_waits_for_it() -> None:
+    """After a restart viewers are back before their publisher; those who left are not remembered."""
+    house = House()
+    woken: list[str] = []
+
+    def hear() -> None:
+        woken.append("came")
+
+    expected = house.hub.expected("live", "a")
+    expected.watch(hear)
+    assert house.hub.expected("live", "a") is expected
+    await house.admitted("b")
+    assert not expected.gone
+    await house.admitted("a")
+    assert (expected.gone, woken) == (True, ["came"])
+    other = house.hub.expected("live", "c")
+    other.watch(hear)
+    other.unwatch(hear)
+    assert house.hub._expected == {}
 
 
 async def test_a_removed_stream_lets_its_held_requests_go() -> None:

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from hlsd.events import Action, Event, Subject, Verdict
+from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.publisher import Publisher
-from tests.support.frames import BOTH
+from tests.support.frames import BOTH, VIDEO
 from tests.unit.test_hub import House
 
 PUBLISHED = ["prePublish", "postPublish"]
@@ -62,6 +63,23 @@ async def test_a_publication_is_told_from_the_door_to_the_end() -> None:
     assert (facts["ip"], facts["app"], facts["name"], facts["path"]) == ("127.0.0.1:1", "live", "a", "/live/a")
     assert "avc1" in str(start.facts["codec"])
     assert stop.facts["reason"] == "stream_end"
+
+
+async def test_what_is_left_out_and_why_a_publisher_went_is_told() -> None:
+    """A camera's G.711 is missing, a limit has struck: whoever reads events need not read logs."""
+    here = Told()
+    publication = await here.admitted()
+    publication.left_out(("G.711 A-law",))
+    publication.tracks(Tracks(VIDEO))
+    here.hub.drop(here.stream("a"), "limit", "300 MiB are needed; hls.max_stream_bytes allows 128 MiB")
+    start, done = here.last("streamStart").facts, here.last("donePublish").facts
+    assert start["dropped"] == done["dropped"] == ["G.711 A-law"]
+    assert (done["reason"], done["detail"]) == ("limit", "300 MiB are needed; hls.max_stream_bytes allows 128 MiB")
+    assert here.told == [done["detail"]]
+    (await here.admitted()).tracks(BOTH)
+    here.hub.drop(here.stream("a"), "kicked")
+    assert here.last("donePublish").facts["dropped"] == []
+    assert here.last("donePublish").facts["detail"] == ""
 
 
 async def test_a_publisher_that_comes_back_is_another_publication_of_the_same_stream() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
+from hlsd import relay_child
 from hlsd.errors import MediaError
 from hlsd.media.flv import FileReader, FileTag
+from hlsd.relay.guard import Forbidden
 from hlsd.relay_child import Fetcher, Pace
 from tests.support.flvmedia import make_flv
 
@@ -97,3 +103,60 @@ def test_libav_is_fetched_nothing_but_http(url: str) -> None:
     """What a playlist names is a stranger's word."""
     with pytest.raises((MediaError, ValueError)):
         Fetcher(None, 1.0).open(url)
+
+
+def test_what_a_public_server_points_at_is_public_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator names a partner's playlist; its owner must not thereby fetch from the operator's own network."""
+    where = {
+        "partner.example": "93.184.216.34",
+        "cdn.example": "1.1.1.1",
+        "inside.example": "10.0.0.5",
+        "lan": "10.0.0.9",
+    }
+    dialled: list[str] = []
+
+    def resolver(host: str, port: int, **_: object) -> list[Any]:
+        return [(None, None, None, "", (where.get(host, host), port))]
+
+    def dial(there: tuple[str, int], _: float) -> socket.socket:
+        dialled.append(there[0])
+        raise OSError("not in a test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    monkeypatch.setattr(socket, "create_connection", dial)
+
+    def goes(fetcher: Fetcher, url: str) -> bool:
+        dialled.clear()
+        with pytest.raises((OSError, Forbidden)):
+            fetcher.open(url)
+        return bool(dialled)
+
+    abroad, at_home = Fetcher(None, 1.0), Fetcher(None, 1.0)
+    assert goes(abroad, "http://partner.example/x.m3u8")
+    assert goes(abroad, "http://cdn.example/1.ts")
+    for url in ("http://inside.example/1.ts", "http://169.254.169.254/x", "http://127.0.0.1:8000/api"):
+        assert not goes(abroad, url)
+    where["partner.example"] = "127.0.0.1"  # the name's owner has changed its mind
+    assert not goes(abroad, "http://partner.example/2.ts")
+    assert goes(at_home, "http://lan/x.m3u8")
+    assert goes(at_home, "http://inside.example/1.ts")
+
+
+def test_libav_opens_nothing_that_we_have_not_fetched() -> None:
+    """A playlist is a stranger's text: what it makes libav open comes through our reader of addresses or not at all."""
+    opened: list[str] = []
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:1\n#EXTINF:1,\nhttp://h/1.ts\n#EXT-X-ENDLIST\n"
+    sdp = (
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+    )
+
+    def fetch(_: object, url: str, *__: object) -> io.BytesIO:
+        opened.append(url)
+        return io.BytesIO(playlist if url.endswith("m3u8") else sdp)
+
+    order = {"url": "http://h/x.m3u8", "kind": "hls", "guarded": True, "allow": ["h"], "timeout": 2}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Fetcher, "open", fetch)
+        with pytest.raises(av.FFmpegError):
+            relay_child._open(order)
+    assert set(opened) == {"http://h/x.m3u8", "http://h/1.ts"}

@@ -6,7 +6,9 @@ import { LivePlayer } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
 const meta = document.querySelector("meta[name=hlsd]").dataset;
-const own = location.pathname === "/" ? null : location.pathname.replace(/\/$/, "");
+const root = new URL("..", import.meta.url).pathname.replace(/\/$/, ""); // "" or what a proxy shows us below, such as /tv
+const here = location.pathname.slice(root.length).replace(/\/$/, "");
+const own = here === "" ? null : here;
 const clock = { offset: 0, trip: Infinity };
 const history = { latency: [], buffer: [] };
 let streams = [];
@@ -15,7 +17,7 @@ let current = null; // the path that plays, such as /live/cam
 let known = ""; // codecs and beginning of what plays
 let rate = { at: performance.now(), frames: 0, fps: null };
 
-const player = new LivePlayer($("video"), { hlsJs: meta.hlsJs, mpegtsJs: meta.mpegtsJs, serverNow: () => Date.now() + clock.offset });
+const player = new LivePlayer($("video"), { root, hlsJs: meta.hlsJs, mpegtsJs: meta.mpegtsJs, serverNow: () => Date.now() + clock.offset });
 window.hlsd = { player, get hls() { return player.hls; }, stats: () => player.stats() };
 
 /* -- what is live */
@@ -23,7 +25,7 @@ window.hlsd = { player, get hls() { return player.hls; }, stats: () => player.st
 async function refresh() {
   try {
     const sent = Date.now();
-    const answer = await fetch("/streams.json", { cache: "no-store" });
+    const answer = await fetch(`${root}/streams.json`, { cache: "no-store" });
     const got = Date.now();
     const list = await answer.json();
     // The server's clock, by the quickest answer of late: it spoke about half way between asking and hearing.
@@ -38,13 +40,18 @@ async function refresh() {
   } catch {
     $("count").textContent = "server unreachable";
   }
-  setTimeout(refresh, current ? 4000 : 1500);
+  setTimeout(refresh, player.state === "refused" ? 20000 : current ? 4000 : 1500);
+}
+
+/** Whether it is the path of a stream: an address may come from anywhere, and `//host/x` would be another server's. */
+function isPath(text) {
+  return /^(\/[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}){2}$/.test(text) && !text.includes("..");
 }
 
 function choose() {
   if (own) return own;
   const wanted = location.hash.slice(1);
-  if (wanted.startsWith("/")) return wanted;
+  if (isPath(wanted)) return wanted;
   if (current && streams.some((stream) => stream.path === current)) return current;
   return (streams.find((stream) => stream.publishing) ?? streams[0])?.path ?? null;
 }
@@ -91,7 +98,7 @@ function card(stream) {
   link.className = "card";
   link.classList.toggle("now", stream.path === current);
   link.classList.toggle("off", !stream.publishing);
-  link.href = stream.path;
+  link.href = root + stream.path;
   link.append(element("strong", stream.path.slice(1)), element("small", describe(stream, false)));
   link.addEventListener("click", (event) => {
     if (own || event.metaKey || event.ctrlKey || event.button) return;
@@ -106,7 +113,7 @@ function tune(path) {
   const name = path.slice(1);
   $("name").textContent = name;
   document.title = `${name} – hlsd`;
-  const url = `${location.origin}${path}`;
+  const url = `${location.origin}${root}${path}`;
   copyable("url-hls", `${url}.m3u8`);
   copyable("url-page", url);
   copyable("url-ffplay", `ffplay ${url}.m3u8`);
@@ -118,6 +125,7 @@ function tune(path) {
 
 function start(path) {
   history.latency.length = history.buffer.length = 0;
+  $("note").hidden = true;
   player.play(path, way());
 }
 
@@ -150,6 +158,16 @@ const WORDS = {
     network: ["Connection lost", "Trying again."],
     frozen: ["Starting again", "Nothing has moved for a while."],
     "media error": ["Starting again", "The browser could not decode what came."],
+    broken: ["The stream does not get through", "Three tries in a row have failed. Trying again every few seconds."],
+  },
+  refused: {
+    denied: ["You may not watch this", "The link does not let you in. Ask for another one where you found it."],
+    expired: ["This link has expired", "Ask for a new one where you found it."],
+    banned: ["You were sent away", "Whoever runs this server does not let you watch this stream for now."],
+    address: ["This link is in use elsewhere", "It is being watched with from another network."],
+    limit: ["Too many at once", "No more may watch by this link, or from where you are. It begins by itself when one has gone."],
+    full: ["The server is full", "More viewers than these it does not take. It begins by itself when there is room."],
+    bad: ["This link is not right", "The server cannot make sense of it. Perhaps something is missing at its end."],
   },
   starting: { "": ["Tuning in", ""] },
   blocked: { "": ["Press play", "This browser begins only after a click."] },
@@ -164,6 +182,7 @@ const WORDS = {
   },
 };
 
+const LATER = ["limit", "full"]; // refusals that end by themselves
 const AWAY = 2000; // ms without a picture before the page says why
 
 function words() {
@@ -181,20 +200,31 @@ function words() {
 function veil() {
   const [text, hint] = words();
   $("veil").classList.toggle("on", Boolean(text));
+  $("veil").classList.toggle("solid", player.state === "refused" || player.state === "unsupported");
   if (text) {
     $("veil-text").textContent = text;
     $("veil-hint").textContent = hint;
   }
-  $("spinner").hidden = player.state === "unsupported" || player.state === "blocked";
+  const { state, reason } = player;
+  const stopped = state === "refused" && !LATER.includes(reason);
+  $("spinner").hidden = stopped || state === "unsupported" || state === "blocked";
+  $("again").hidden = !stopped;
 }
 
 player.addEventListener("state", () => {
   const { state } = player;
   const live = state === "playing" || state === "stalled";
   $("badge").classList.toggle("live", live);
-  $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline" }[state] ?? "stopped";
+  $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline", refused: "no entry" }[state] ?? "stopped";
   veil();
   sound();
+});
+
+/* A way that shows nothing has given way to another one. */
+player.addEventListener("way", () => {
+  $("way").value = player.way;
+  $("note").hidden = false;
+  $("note").textContent = `${WAYS[player.passed]} does not get through from here; something on the way may hold it back. Now by ${WAYS[player.way]}.`;
 });
 
 function measure() {
@@ -290,6 +320,7 @@ copyable("push-test", `ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f 
 copyable("push-server", rtmp);
 copyable("push-key", "cam");
 $("unmute").addEventListener("click", () => { player.video.muted = false; sound(); });
+$("again").addEventListener("click", () => current && start(current));
 $("golive").addEventListener("click", () => player.goLive());
 player.video.addEventListener("volumechange", sound);
 addEventListener("hashchange", show);

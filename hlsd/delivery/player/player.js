@@ -2,17 +2,26 @@
  * as FLV by HTTP or WebSocket, through mpegts.js.
  *
  * States: idle, waiting (no such stream now; asked for again and again), starting, playing, stalled, blocked (the
- * browser wants a click first), unsupported. Every road out of a fault leads back to `waiting`, never to a dead page.
+ * browser wants a click first), unsupported, refused (the viewer may not, or not now: see refusal()). Every road out of
+ * a fault leads back to `waiting`, never to a dead page. A way that shows nothing three times in a row gives way to the
+ * next: a proxy may let HLS through and no WebSocket.
  * Waiting for hls.js asks by GET, as a viewer does: a relay fetches the stream for it, and the answer is the viewer's
  * session, so it goes to hls.js and is not asked for again. For other players it asks by HEAD, which makes no session.
  */
 
 const POLL = [800, 1000, 1500, 2000, 3000]; // ms between two questions whether the stream is there
 const FROZEN = 15; // seconds without progress after which everything is started anew
+const LEFT = 0.5; // seconds at the end of all that is listed which may never be shown
+const SILENT = 12000; // ms: a playlist is held for eight seconds at most
 const WINDOW = 10; // seconds of media over which the bit rate is told
 const FASTEST = 1.2; // playback rate at most while catching up: faster is heard
 const NEAR = 0.03; // seconds around the target latency that are left alone
 const SPARE = 0.2; // seconds of buffer that catching up must leave
+
+const TRIES = 3; // starts without a picture after which something is said or done
+const NEXT = { wsflv: "flv", flv: "hls" }; // what is tried instead
+const SLOWEST = 15000; // ms between two starts at most
+const FULL = 10; // seconds after which there may be room, if the server names no other time
 
 const FRESH = 5000; // ms in which hls.js must take up the session that was asked for ahead of it
 
@@ -55,6 +64,19 @@ function loaderOf(Hls, ahead) {
   };
 }
 
+/** Why a viewer is not let in, in a word, and after how many seconds it may help to ask again: 0 is never, null: let in. */
+function refusal(answer) {
+  const told = answer.headers.get("hlsd-refused") ?? "";
+  const after = Math.max(Number(answer.headers.get("retry-after")) || 0, FULL);
+  if (answer.status === 429) return { reason: "limit", after };
+  if (answer.status === 503 && told === "limit") return { reason: "full", after };
+  if (answer.status === 401 || answer.status === 403) return { reason: ["expired", "banned", "address"].includes(told) ? told : "denied", after: 0 };
+  if (answer.status === 400 || answer.status === 414) return { reason: "bad", after: 0 };
+  return null;
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** mpegts.js, fetched when it is first wanted, or null. */
 function loadMpegts(url) {
   scripts.mpegts ??= url
@@ -70,10 +92,11 @@ function loadMpegts(url) {
 }
 
 export class LivePlayer extends EventTarget {
-  /** `hlsJs`, `mpegtsJs`: their addresses or "". `serverNow()`: the server's wall clock in ms. */
-  constructor(video, { hlsJs, mpegtsJs, serverNow }) {
+  /** `root`: the path below which the server is; `hlsJs`, `mpegtsJs`: addresses or "". `serverNow()`: its clock in ms. */
+  constructor(video, { root = "", hlsJs, mpegtsJs, serverNow }) {
     super();
     this.video = video;
+    this.root = root;
     this.hlsJs = hlsJs;
     loadHls(); // while the page asks whether the stream is there
     this.mpegtsJs = mpegtsJs;
@@ -105,6 +128,8 @@ export class LivePlayer extends EventTarget {
     this.began = performance.now();
     this.firstFrame = null;
     this.restarts = 0;
+    this.failures = 0; // starts in a row that showed nothing
+    this.passed = ""; // the way that was wanted, if another one had to be taken
     this.loads = [];
     this.mediaFaults = 0;
   }
@@ -156,38 +181,61 @@ export class LivePlayer extends EventTarget {
     if (reason === "ended") this.endStall();
     this.set("waiting", reason);
     for (let round = 0; take === this.take; round++) {
+      let pause = POLL[Math.min(round, POLL.length - 1)];
       try {
-        if (ended) {
-          const answer = await fetch(ended, { cache: "no-cache" });
-          if (answer.status === 404) ended = null;
-          else if (answer.ok && !(await answer.text()).includes("#EXT-X-ENDLIST")) break;
-        } else if (await this.isThere()) break;
-        if (take === this.take && this.reason === "server") this.set("waiting", "");
+        const answer = ended ? await fetch(ended, { cache: "no-cache" }) : await this.ask();
+        if (answer.ok && !(ended && (await answer.text()).includes("#EXT-X-ENDLIST"))) break;
+        if (take !== this.take) return;
+        const no = ended ? null : refusal(answer);
+        if (ended && !answer.ok) ended = null; // forgotten, or no longer ours: the way in will tell
+        else if (no) {
+          this.set("refused", no.reason);
+          if (!no.after) return;
+          pause = no.after * 1000 * (1 + Math.random() / 5); // not all at once
+        } else if (!answer.ok && answer.status >= 500 && answer.status !== 503) this.set("waiting", "server");
+        else if (this.reason === "server" || this.state === "refused") this.set("waiting", "");
       } catch {
         if (take === this.take) this.set("waiting", "server");
       }
-      await new Promise((resolve) => setTimeout(resolve, POLL[Math.min(round, POLL.length - 1)]));
+      await sleep(pause);
     }
     if (take === this.take) await this.start(take);
   }
 
-  /** Whether the stream is there. The answer for hls.js is kept for it: it is this viewer's session. */
-  async isThere() {
+  /** Asks whether the stream is there. The answer for hls.js is kept for it: it is this viewer's session. */
+  async ask() {
     const url = new URL(this.address(), location.href).href;
     const ours = this.way === "hls" && this.hlsJs && window.MediaSource;
     const answer = await fetch(url, { method: ours ? "GET" : "HEAD", cache: "no-store" });
     if (answer.ok && ours) this.ahead = { url, text: await answer.text(), at: performance.now() };
-    return answer.ok;
+    return answer;
   }
 
-  /** Starts anew after a fault, not at once: a broken stream must not be hammered. */
+  /** Starts anew after a fault, not at once and, if there is nothing else to try, ever more slowly. */
   retry(reason) {
     const take = ++this.take;
     this.restarts++;
+    this.failures = this.firstFrame === null ? this.failures + 1 : 0;
     this.interrupted();
     this.detach();
-    this.set("waiting", reason);
-    setTimeout(() => take === this.take && this.wait(reason), 1000);
+    const pause = NEXT[this.way] ? 1000 : Math.min(1000 * 2 ** Math.max(0, this.failures - 1), SLOWEST);
+    const lost = this.failures >= TRIES;
+    if (lost && NEXT[this.way]) {
+      this.passed ||= this.way;
+      this.way = NEXT[this.way];
+      this.failures = 0;
+      this.dispatchEvent(new Event("way"));
+    }
+    this.set("waiting", lost && !this.failures ? "" : lost ? "broken" : reason);
+    setTimeout(() => take === this.take && this.wait(this.reason), pause);
+  }
+
+  /** Is not let in for now: asks again when there may be room. */
+  holdOff(reason) {
+    const take = ++this.take;
+    this.detach();
+    this.set("refused", reason);
+    setTimeout(() => take === this.take && this.wait(""), FULL * 1000 * (1 + Math.random() / 5));
   }
 
   async start(take) {
@@ -211,7 +259,7 @@ export class LivePlayer extends EventTarget {
 
   /** Where the stream is, this way. A signature in the page's address is the stream's. */
   address() {
-    return `${this.path}${this.way === "hls" ? ".m3u8" : ".flv"}${location.search}`;
+    return `${this.root}${this.path}${this.way === "hls" ? ".m3u8" : ".flv"}${location.search}`;
   }
 
   startHls(Hls, url, take) {
@@ -279,7 +327,8 @@ export class LivePlayer extends EventTarget {
       this.take++;
       this.detach();
       this.set("unsupported", "codec");
-    } else this.retry(type === mpegts.ErrorTypes.NETWORK_ERROR ? "network" : "media error");
+    } else if (info?.code === 429 || info?.code === 503) this.holdOff(info.code === 429 ? "limit" : "full"); // HEAD does not count viewers
+    else this.retry(type === mpegts.ErrorTypes.NETWORK_ERROR ? "network" : "media error");
   }
 
   /** Begins playback; a browser that refuses sound, or all of it, is asked again without, or waits for a click. */
@@ -296,6 +345,7 @@ export class LivePlayer extends EventTarget {
   }
 
   onLevel(details) {
+    this.levelAt = performance.now();
     this.playlistUrl = details.url;
     if (!details.live && this.firstFrame === null) this.wait("ended"); // over before we came
   }
@@ -316,6 +366,8 @@ export class LivePlayer extends EventTarget {
       this.take++;
       this.detach();
       this.set("unsupported", "codec");
+    } else if (data.details === Hls.ErrorDetails.BUFFER_APPEND_ERROR && /does not exist/.test(data.error?.message ?? "")) {
+      this.retry("media error"); // a track has joined, for which only a new start makes a SourceBuffer
     } else if (data.type === Hls.ErrorTypes.MEDIA_ERROR && this.mediaFaults++ < 2) {
       this.hls.recoverMediaError();
       this.kick();
@@ -324,6 +376,7 @@ export class LivePlayer extends EventTarget {
 
   onPlaying() {
     if (this.firstFrame === null) this.firstFrame = performance.now() - this.began;
+    this.failures = 0;
     this.endStall();
     this.set("playing");
   }
@@ -346,7 +399,14 @@ export class LivePlayer extends EventTarget {
       this.lastTime = this.video.currentTime;
       this.frozen = 0;
       if (active && this.video.currentTime > 10) this.mediaFaults = 0;
-    } else if (++this.frozen >= FROZEN) {
+      return;
+    }
+    this.frozen++;
+    const details = this.hls?.latestLevelDetails;
+    const shown = details && details.edge - this.video.currentTime < LEFT; // all that the playlist lists
+    if (shown && !details.live) this.wait("ended"); // though the browser does not say so: sound and picture end apart
+    else if (shown && performance.now() - this.levelAt < SILENT) this.frozen = 0; // the publisher is away, we are in touch
+    else if (this.frozen >= FROZEN) {
       this.frozen = 0;
       this.retry("frozen");
     }

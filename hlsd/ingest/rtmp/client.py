@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from hlsd import masking
 from hlsd.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.amf0 import Value
@@ -40,8 +41,7 @@ def read_url(url: str) -> RtmpUrl:
     """Splits an rtmp:// or rtmps:// URL; ValueError, without the arguments in its text, if it is none."""
     match = _URL.fullmatch(url)
     if match is None:
-        shown = url.partition("?")[0][:128]
-        raise ValueError(f"{shown!r} is not rtmp://host[:port]/app/name")
+        raise ValueError(f"{masking.address(url)!r} is not rtmp://host[:port]/app/name")
     scheme, authority, app, key = match.groups()
     authority = authority.rpartition("@")[2]
     host, colon, port = authority.rpartition(":")

@@ -19,8 +19,8 @@ from typing import Final, Literal
 import httpx
 import structlog
 
+from hlsd.answers import BadAnswer, bounded
 from hlsd.clock import Clock
-from hlsd.sessions.auth.jwks import bounded
 from hlsd.sessions.auth.question import METHOD, Answer, Asked, Dialect, NoAnswer, duration_of, read, session_of, word
 from hlsd.sessions.auth.verdict import Fault, Pass
 
@@ -123,7 +123,7 @@ class Backend:
             if self._failures == TIRED:
                 self._rest_until = self._clock.monotonic() + REST
             # the class alone where it is not ours: a message of httpx may hold the URL with the token in it
-            return self._without(last, str(error) if isinstance(error, NoAnswer) else type(error).__name__)
+            return self._without(last, str(error) if isinstance(error, NoAnswer | BadAnswer) else type(error).__name__)
         self._failures = 0
         self._remember(asked, key, answer, verdict)
         return verdict

@@ -17,6 +17,7 @@ import httpx
 import structlog
 from jwt import PyJWK
 
+from hlsd.answers import bounded
 from hlsd.sessions.auth.tokens import public_keys
 
 SOONEST: Final = 30.0
@@ -104,16 +105,6 @@ class KeySet:
             if response.status_code != httpx.codes.OK:
                 raise ValueError(f"status {response.status_code}")
             return await bounded(response, MAX_BYTES)
-
-
-async def bounded(response: httpx.Response, most: int) -> bytes:
-    """The body as it was sent; ValueError once it is longer than `most` bytes. We ask for no compression."""
-    body = bytearray()
-    async for chunk in response.aiter_raw(16 * 1024):
-        body += chunk
-        if len(body) > most:
-            raise ValueError("answer is too long")
-    return bytes(body)
 
 
 def _read(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 import structlog
 
+from hlsd.answers import ASKED
 from hlsd.clock import Clock
 from hlsd.events import new_id
 from hlsd.sessions.auth.addresses import Networks
@@ -125,7 +126,7 @@ class Rulebook:
                 trust_env=False,
                 timeout=httpx.Timeout(30.0),  # above every bound of ours
                 limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
-                headers={"User-Agent": "hlsd", "Accept-Encoding": "identity"},
+                headers={"User-Agent": "hlsd", **ASKED},
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         return self._http

@@ -17,10 +17,11 @@ from typing import Final, TypeVar
 
 import structlog
 
+from hlsd import masking
 from hlsd.clock import Clock
 from hlsd.events import UNANSWERED, Event
 from hlsd.ports import Denial, Grant
-from hlsd.sessions.notify.courier import Courier, Failure, shown
+from hlsd.sessions.notify.courier import Courier, Failure
 from hlsd.sessions.notify.forms import Form, host_of
 from hlsd.sessions.notify.settings import OnError
 from hlsd.stats import NotifyStats
@@ -85,11 +86,15 @@ class Asker:
             url, body, content_type=self._form.content_type, event_id=event.event_id, attempt=1, phase="sync"
         )
         if isinstance(reply, Failure):
-            self._log.warning("receiver not asked", url=shown(url), action=event.action.value, reason=reply.reason)
+            self._log.warning(
+                "receiver not asked", url=masking.address(url), action=event.action.value, reason=reply.reason
+            )
             return None
         verdict = self._form.verdict(event, reply, self._clock.wall())
         if verdict is None:
-            self._log.warning("receiver not asked", url=shown(url), action=event.action.value, status=reply.status)
+            self._log.warning(
+                "receiver not asked", url=masking.address(url), action=event.action.value, status=reply.status
+            )
         return verdict
 
     def _without_answer(self, event: Event) -> Denial | Grant | None:

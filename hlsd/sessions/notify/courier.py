@@ -1,8 +1,9 @@
 """Carries one request to a receiver and brings its answer back, within bounds.
 
 Law: one POST, at most one more when the connection we had kept turned out to be closed; no redirects are followed, no
-proxy of the environment is used, an answer is read up to `MAX_ANSWER` and for at most `timeout` seconds in all. What
-goes wrong is a value (`Failure`), never an exception. URLs may hold passwords: only their hosts are logged.
+proxy of the environment is used, an answer is read up to `MAX_ANSWER` and for at most `timeout` seconds in all, as it
+was sent. Who was only told something has said all by its status: its body is not looked at. What goes wrong is a value
+(`Failure`), never an exception. URLs may hold passwords: `hlsd.masking` says what is logged.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 import httpx
 
-from hlsd import __version__
+from hlsd import __version__, masking
+from hlsd.answers import ASKED, bounded, dropped
 from hlsd.clock import Clock
 from hlsd.sessions.notify.forms import Reply
 from hlsd.sessions.notify.signature import HEADER, sign
@@ -59,7 +60,7 @@ class Courier:
             limits=httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEPT_OPEN
             ),
-            headers={"User-Agent": f"hlsd/{__version__}", "Accept": "application/json, */*"},
+            headers={"User-Agent": f"hlsd/{__version__}", "Accept": "application/json, */*", **ASKED},
             transport=transport,
         )
 
@@ -74,15 +75,15 @@ class Courier:
         try:
             async with asyncio.timeout(self._timeout):
                 try:
-                    return await self._once(url, body, headers)
+                    return await self._once(url, body, headers, phase)
                 except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                    return await self._once(url, body, headers)
+                    return await self._once(url, body, headers, phase)
         except TimeoutError:
             return Failure("no answer in time")
         except httpx.TimeoutException:
             return Failure("no answer in time")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return Failure(str(error)[:200] or type(error).__name__)
+            return Failure(masking.without(str(error), url)[:200] or type(error).__name__)
         finally:
             self._stats.duration[phase].observe(time.perf_counter() - began)
 
@@ -90,18 +91,11 @@ class Courier:
         """Closes every connection."""
         await self._client.aclose()
 
-    async def _once(self, url: str, body: bytes, headers: dict[str, str]) -> Reply:
+    async def _once(self, url: str, body: bytes, headers: dict[str, str], phase: Phase) -> Reply:
         async with self._client.stream("POST", url, content=body, headers=headers) as response:
-            read = bytearray()
-            async for piece in response.aiter_bytes():
-                read += piece
-                if len(read) > MAX_ANSWER:
-                    raise ValueError("the answer is too long")
-            return Reply(response.status_code, response.headers.get("location", ""), bytes(read))
-
-
-def shown(url: str) -> str:
-    """The URL as it may be logged: scheme, host and port."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}"
+            read = b""
+            if phase == "sync":
+                read = await bounded(response, MAX_ANSWER)
+            else:
+                await dropped(response, MAX_ANSWER)
+            return Reply(response.status_code, response.headers.get("location", ""), read)

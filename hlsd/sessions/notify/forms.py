@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from hlsd.events import Action, Event, masked
+from hlsd import masking
+from hlsd.events import Action, Event
 from hlsd.ports import Denial, Grant
 
 DENIED: Final = Denial(403, "not allowed")
@@ -314,7 +315,7 @@ def _srs_code(body: bytes) -> object:
 
 
 def _query(event: Event, send_secrets: bool) -> dict[str, str]:
-    return dict(event.query) if send_secrets else masked(event.query)
+    return dict(event.query) if send_secrets else masking.arguments(event.query)
 
 
 def host_of(facts: Mapping[str, object]) -> str:

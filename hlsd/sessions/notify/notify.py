@@ -126,6 +126,7 @@ class Notify:
             form,
             stats,
             most=settings.max_queue,
+            most_bytes=settings.max_queue_bytes,
             wake=self._wake,
             wanted=lambda event: _queued(event, wanted),
         )

@@ -23,7 +23,7 @@ import structlog
 
 from hlsd.events import Event
 from hlsd.sessions.notify.forms import Form
-from hlsd.sessions.notify.store import Letter, Store
+from hlsd.sessions.notify.store import MOST_BYTES, Letter, Store
 from hlsd.stats import NotifyStats
 
 MAX_WAITING: Final = 30_000
@@ -52,6 +52,7 @@ class Outbox:
         stats: NotifyStats,
         *,
         most: int,
+        most_bytes: int = MOST_BYTES,
         wake: Callable[[], None],
         wanted: Callable[[Event], bool] = lambda event: not event.action.value.startswith("pre"),
     ) -> None:
@@ -60,6 +61,7 @@ class Outbox:
         self._form = form
         self._stats = stats
         self._most = most
+        self._most_bytes = most_bytes
         self._wake = wake
         self._wanted = wanted
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -132,7 +134,7 @@ class Outbox:
     # In the thread.
 
     def _work(self) -> None:
-        store = Store(self._path, self._most)
+        store = Store(self._path, self._most, self._most_bytes)
         if not store.durable and self._path is not None:
             self._log.error("outbox not usable: events are kept in memory", path=str(self._path), reason=store.fault)
         self._publish(store)

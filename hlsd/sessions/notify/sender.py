@@ -18,9 +18,10 @@ from typing import Final
 
 import structlog
 
+from hlsd import masking
 from hlsd.clock import Clock
 from hlsd.events import Action
-from hlsd.sessions.notify.courier import Courier, Failure, shown
+from hlsd.sessions.notify.courier import Courier, Failure
 from hlsd.sessions.notify.forms import Form
 from hlsd.sessions.notify.outbox import Outbox
 from hlsd.sessions.notify.settings import NotifySettings
@@ -67,7 +68,7 @@ class Sender:
         self._refused = refused
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
-        self._log = structlog.get_logger().bind(url=shown(url))
+        self._log = structlog.get_logger().bind(url=masking.address(url))
 
     def wake(self) -> None:
         """Something was added to the queue."""

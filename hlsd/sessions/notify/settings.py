@@ -71,8 +71,15 @@ class NotifySettings(BaseModel):
         200_000,
         ge=100,
         le=10_000_000,
-        description="Undelivered events that are kept on disk for each URL, about 1 kB each; further ones are dropped "
-        "and counted. update… events are dropped at half of it already.",
+        description="Undelivered events that are kept on disk for each URL, about 1.1 kB each, 5 kB and more where "
+        "viewers come with long arguments; further ones are dropped and counted. update… events are dropped at half of "
+        "it already.",
+    )
+    max_queue_bytes: Size = Field(
+        256 * MIB,
+        ge=1 * MIB,
+        description="Disk that the undelivered events of each URL take at most, bytes; a quarter of it in memory where "
+        "the disk cannot be used. What does not fit fares as beyond max_queue.",
     )
     backoff_first: Duration = Field(
         1.0, gt=0, le=60, description="Wait before a failed event is sent again, seconds; doubled each time."

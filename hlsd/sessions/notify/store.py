@@ -2,8 +2,9 @@
 
 Law: what `commit` has returned for survives the end of the process, however it comes (WAL mode: the pages are the
 kernel's). Order is kept for each event's owner (`Letter.id`): while one of its events waits for another attempt, later
-ones of the same owner are not handed out. A queue never holds more than `most` letters; what does not fit is counted.
-Used from one thread. Times are seconds of the epoch.
+ones of the same owner are not handed out. A queue never holds more than `most` letters, nor letters that take more than
+`most_bytes` of the file (of memory: a quarter of that), for whoever asks with long arguments makes long letters. What
+does not fit is counted. Used from one thread. Times are seconds of the epoch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+MOST_BYTES: Final = 256 << 20
 MEMORY_MOST: Final = 64 << 20
 """Bytes of a file that are taken along into memory when it cannot be written any more."""
 
@@ -34,6 +36,26 @@ CREATE INDEX IF NOT EXISTS outbox_owner ON outbox (queue, id);
 """
 
 
+_PAGE: Final = 4096
+_BESIDE: Final = 110
+"""Bytes of a row beside its body."""
+_INDEXES: Final = 115
+"""Bytes of its entries in the two indexes."""
+
+
+def taken(body: int) -> int:
+    """Bytes of the file that a letter takes whose body has so many: a page holds whole rows, the rest of it is lost.
+
+    What does not fit into a page goes to pages of its own, as https://www.sqlite.org/fileformat2.html §1.6 says.
+    """
+    row, most, least = body + _BESIDE, _PAGE - 35, (_PAGE - 12) * 32 // 255 - 23
+    local = row
+    if row > most:
+        local = least + (row - least) % (_PAGE - 4)
+        local = local if local <= most else least
+    return _INDEXES + _PAGE // (most // local) + -(-(row - local) // (_PAGE - 4)) * _PAGE
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """An event on its way to one URL. `attempt` counts the ones that failed; `at` is when the event came about."""
@@ -51,15 +73,16 @@ class Letter:
 class Store:
     """The queues in the file `path`; None, or a file that cannot be used, keeps them in memory (`durable` False)."""
 
-    def __init__(self, path: Path | None, most: int) -> None:
+    def __init__(self, path: Path | None, most: int, most_bytes: int = MOST_BYTES) -> None:
         self.durable = False
         self.fault = ""
         """Why it is not durable."""
         self._most = most
+        self._most_bytes = most_bytes
         self._db = self._open(path)
-        self._held: dict[str, int] = dict(
-            self._db.execute("SELECT queue, count(*) FROM outbox GROUP BY queue").fetchall()
-        )
+        self._held: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
+        self._count()
 
     def begin(self) -> None:
         """Opens a transaction."""
@@ -71,8 +94,11 @@ class Store:
 
     def put(self, letter: Letter) -> bool:
         """Puts a letter at the end of its queue; False if there is no room (for updates: half the room)."""
-        held = self._held.get(letter.queue, 0)
-        if held >= (self._most // 2 if letter.action.startswith("update") else self._most):
+        held, size = self._held.get(letter.queue, 0), self._bytes.get(letter.queue, 0)
+        part = 2 if letter.action.startswith("update") else 1
+        takes = taken(len(letter.body))
+        most_bytes = self._most_bytes if self.durable else self._most_bytes // 4
+        if held >= self._most // part or size + takes > most_bytes // part:
             return False
         # A letter of an owner who waits for another attempt waits with it: else it would overtake.
         self._db.execute(
@@ -80,7 +106,7 @@ class Store:
             " coalesce((SELECT max(due) FROM outbox WHERE queue = ? AND id = ?), 0))",
             (letter.queue, letter.id, letter.event_id, letter.action, letter.at, letter.body, letter.queue, letter.id),
         )
-        self._held[letter.queue] = held + 1
+        self._held[letter.queue], self._bytes[letter.queue] = held + 1, size + takes
         return True
 
     def page(self, queue: str, now: float, limit: int, horizon: float) -> list[Letter]:
@@ -102,8 +128,12 @@ class Store:
 
     def remove(self, queue: str, seqs: Iterable[int]) -> None:
         """These letters are delivered, or given up."""
-        removed = self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs]).rowcount
-        self._held[queue] = max(0, self._held.get(queue, 0) - max(0, removed))
+        for seq in seqs:
+            row = self._db.execute("SELECT length(body) FROM outbox WHERE seq = ?", (seq,)).fetchone()
+            if row is not None:
+                self._db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
+                self._held[queue] = max(0, self._held.get(queue, 0) - 1)
+                self._bytes[queue] = max(0, self._bytes.get(queue, 0) - taken(row[0]))
 
     def delay(self, letter: Letter, due: float) -> None:
         """An attempt has failed: the letter, and all of its owner behind it, wait until `due`."""
@@ -116,10 +146,11 @@ class Store:
         left: dict[str, int] = {}
         for queue in others:
             self._db.execute("DELETE FROM outbox WHERE queue = ? AND at < ?", (queue, before))
-            held = self._db.execute("SELECT count(*) FROM outbox WHERE queue = ?", (queue,)).fetchone()[0]
-            if held:
+        self._count()
+        for queue in others:
+            if held := self._held.get(queue, 0):
                 left[queue] = held
-            self._held[queue] = held
+            self._held.setdefault(queue, 0)
         return left
 
     def length(self, queues: Iterable[str]) -> int:
@@ -155,7 +186,16 @@ class Store:
         self._db = memory
         self.durable = False
         self.fault = str(error)
-        self._held = dict(memory.execute("SELECT queue, count(*) FROM outbox GROUP BY queue").fetchall())
+        self._count()
+
+    def _count(self) -> None:
+        """What is held, from the table."""
+        self._db.create_function("taken", 1, taken, deterministic=True)
+        rows = self._db.execute(
+            "SELECT queue, count(*), sum(taken(length(body))) FROM outbox GROUP BY queue"
+        ).fetchall()
+        self._held = {queue: count for queue, count, _ in rows}
+        self._bytes = {queue: size for queue, _, size in rows}
 
     def close(self) -> None:
         """Lets go of the file."""

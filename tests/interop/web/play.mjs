@@ -2,6 +2,7 @@
  *
  *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N] [--hls-js FILE]
  *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark] [--again]
+ *                     [--recover]
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
  * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
@@ -9,6 +10,7 @@
  * native  URL is a playlist; a bare <video src> plays it.
  * mpegts  URL is FLV by http or ws; a bare page with mpegts.js plays it, from another origin.
  *
+ * With --recover hls.js is told to go on after fatal errors, as its documentation has pages do.
  * With --again the page is opened for three seconds first, and what counts is the second time.
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
@@ -38,6 +40,7 @@ const { values: options, positionals } = parseArgs({
     size: { type: "string", default: "1280x800" },
     scheme: { type: "string", default: "light" },
     again: { type: "boolean", default: false },
+    recover: { type: "boolean", default: false },
   },
 });
 const url = positionals[0];
@@ -70,6 +73,10 @@ if (asked.get("mode") === "native") {
 } else {
   const hls = window.hls = new Hls(JSON.parse(asked.get("config")));
   hls.on(Hls.Events.ERROR, (_, e) => errors.push({ type: e.type, details: e.details, fatal: e.fatal, reason: e.reason || e.error?.message || "", code: e.response?.code ?? null, at: performance.now() / 1000 }));
+  if (asked.get("recover")) hls.on(Hls.Events.ERROR, (_, e) => {
+    if (e.fatal && e.type === Hls.ErrorTypes.NETWORK_ERROR) setTimeout(() => hls.startLoad(), 250);
+    if (e.fatal && e.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
+  });
   hls.loadSource(asked.get("url"));
   hls.attachMedia(video);
 }
@@ -113,6 +120,10 @@ function probe() {
 
 /* Runs inside the page at the end. */
 function report() {
+  const said = () => {
+    const text = (id) => (document.getElementById(id).checkVisibility({ visibilityProperty: true }) ? document.getElementById(id).textContent : "");
+    return { words: text("veil-text"), hint: text("veil-hint"), again: text("again"), note: text("note"), way: document.getElementById("way").value };
+  };
   const { probe: watch } = window;
   const video = document.querySelector("video");
   const quality = video.getVideoPlaybackQuality();
@@ -123,7 +134,7 @@ function report() {
     first_frame: watch.firstFrame, loaded: performance.getEntriesByType("navigation")[0].loadEventEnd / 1000, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
     decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
     ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
-    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined } : null,
+    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined, ...said() } : null,
   };
 }
 
@@ -137,7 +148,7 @@ async function serveBare() {
     response.end(isScript ? script : BARE);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const query = new URLSearchParams({ url, mode: options.mode, config: options.config });
+  const query = new URLSearchParams({ url, mode: options.mode, config: options.config, recover: options.recover ? "1" : "" });
   return { address: `http://127.0.0.1:${server.address().port}/?${query}`, close: () => server.close() };
 }
 
@@ -148,6 +159,7 @@ async function openChromium(profile) {
     headless: true,
     viewport: { width, height },
     colorScheme: options.scheme,
+    ignoreHTTPSErrors: true,
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
@@ -233,6 +245,9 @@ try {
   const { page } = opened;
   page.on("console", (message) => ["error", "warning", "warn"].includes(message.type()) && console_.length < 50 && console_.push(message.text().slice(0, 300)));
   page.on("pageerror", (error) => console_.length < 50 && console_.push(`uncaught: ${String(error.message ?? error).slice(0, 300)}`));
+  // Where there is no network but loopback a browser takes itself to be offline, and hls.js waits for ever.
+  const online = () => Object.defineProperty(Navigator.prototype, "onLine", { get: () => true });
+  await (page.addInitScript?.(online) ?? page.evaluateOnNewDocument?.(online));
   if (options.again) {
     await page.goto(bare?.address ?? url, { waitUntil: opened.until, timeout: 20000 });
     await new Promise((resolve) => setTimeout(resolve, 3000));

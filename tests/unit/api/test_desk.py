@@ -94,6 +94,7 @@ async def test_a_stream_is_told_with_its_publisher_and_its_viewers() -> None:
     house = ApiHouse()
     held = await house.publish(key="hunter2hunter2")
     held.received(5000)
+    held.left_out(("MP3",))
     await house.view()
     await house.view("other")
     found = await house.get("streams/live/cam")
@@ -105,6 +106,7 @@ async def test_a_stream_is_told_with_its_publisher_and_its_viewers() -> None:
     assert found["publisher"]["id"].startswith("p_")
     assert (found["state"], found["sessions"], found["inbytes"]) == ("live", 1, 5000)
     assert found["video"]["width"] > 0
+    assert found["dropped"] == ["MP3"]
     assert "hunter2" not in json.dumps(found)
 
 

@@ -183,6 +183,34 @@ async def test_a_bad_handshake_is_no_websocket() -> None:
         assert house.gate.asked == []
 
 
+async def test_half_a_websocket_handshake_is_told_so_and_opens_no_session() -> None:
+    # A proxy has taken Upgrade and Connection off. Fed by HTTP it would be a viewer who throws away all he gets, and
+    # whose page tries again and again: each time a session that is counted and billed.
+    async with flv_house() as house:
+        on_air(house)
+        half = "\n".join(line for line in WS.splitlines() if not line.startswith(("Upgrade:", "Connection:")))
+        said = await house.answer(half + "\nConnection: close")
+        assert said.startswith(b"HTTP/1.1 426 ")
+        assert b"\r\nupgrade: websocket\r\n" in said
+        assert (len(house.sessions), house.gate.asked) == (0, [])
+
+
+async def test_a_shutdown_cuts_the_body_off_and_the_end_of_the_stream_ends_it() -> None:
+    # "incomplete if the zero-sized chunk […] has not been received" (RFC 9112 §8): who asks again gets the rest.
+    for how, whole in (("shutdown", False), ("end", True)):
+        async with flv_house() as house:
+            on_air(house)
+            reader, writer = await house.ask(GET)
+            await reader.readuntil(b"\r\n\r\n")
+            await house.until(lambda: house.broadcasts.viewers)
+            cast = house.broadcasts.find("live", "cam")
+            assert cast is not None
+            cast.dismiss("shutdown") if how == "shutdown" else cast.end()
+            async with asyncio.timeout(10):
+                assert (await reader.read()).endswith(b"\r\n0\r\n\r\n") is whole
+            writer.close()
+
+
 async def test_a_client_that_hangs_up_while_the_gate_thinks_leaves_nothing() -> None:
     # The back end may take seconds; viewers zap in less.
     async with flv_house() as house:

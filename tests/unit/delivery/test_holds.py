@@ -139,12 +139,12 @@ async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: Memo
     assert low.watchers == []
 
 
-async def test_draining_refuses_all(low: MemoryPlayable) -> None:
-    """Those who wait, and those who come."""
+async def test_draining_answers_who_waits_with_what_is_there_and_refuses_who_comes(low: MemoryPlayable) -> None:
+    """A player takes three errors in a row, and the server that takes over is not there for the first of them."""
     holds = Holds(Bounds())
     made: list[str] = []
     waiting = Looker(holds, reload(low, made, "plain"))
     holds.drain()
-    assert waiting.outcome is Outcome.REFUSED
+    assert waiting.outcome is Outcome.EXPIRED
     assert Looker(holds, reload(low, made, "plain")).common is None
     assert await holds.wait(reload(low, made, "plain"), stays) is Outcome.REFUSED

@@ -11,7 +11,7 @@ from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.events import Event
-from hlsd.ports import Grant
+from hlsd.ports import Denial, Grant
 from tests.support.errands import settled
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
@@ -431,12 +431,20 @@ def test_a_hold_ends_with_the_unchanged_playlist_while_the_publisher_is_away(low
 def test_the_id_of_before_a_restart_is_not_told_404_while_its_publisher_may_come(
     low: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """hls.js gives up on 404, and asks again after 503."""
+    """hls.js gives up on 404, and on the third 503 in a row: it waits, then it gets the playlist or 503."""
     low.reply(PLAYLIST)
+    streams = dict(low.directory.streams)
     low.directory.streams.clear()
     assert low.reply(PLAYLIST).status == 404
     monkeypatch.setattr(low.sessions, "awaits", lambda _: True)
-    assert low.reply(PLAYLIST).status == 503
+    held = low.ask(PLAYLIST)
+    assert isinstance(held, HoldFirst)
+    assert held.verdict() is None
+    assert low.after(held, False).status == 503
+    low.directory.streams.update(streams)
+    low.directory.awaited["live", "cam"].remove()
+    assert held.verdict() is False
+    assert bytes(low.after(held, False).body).startswith(b"#EXTM3U")
 
 
 def test_dd09_the_end_answers_held_requests_with_endlist_and_removal_with_404(low: Desk) -> None:
@@ -454,6 +462,47 @@ def test_en01_directives_are_ignored_after_the_end(low: Desk) -> None:
     low.stream.end()
     for query in ("_HLS_msn=9999", "_HLS_part=1", "_HLS_msn=x"):
         assert b"#EXT-X-ENDLIST" in bytes(low.reply(f"{PLAYLIST}?{query}").body)
+
+
+@pytest.mark.parametrize(
+    ("denial", "told", "later"),
+    [
+        (Denial(403, "not allowed", "expired"), "expired", None),
+        (Denial(403, "session not accepted", "banned"), "banned", None),
+        (Denial(403, "not allowed", "callback_failed"), "denied", None),
+        (Denial(429, "too many sessions", "limit"), "limit", "10"),
+        (Denial(503, "too many viewers, ask again", "limit"), "limit", "10"),
+        (Denial(404, "not found", "absent"), None, None),
+    ],
+)
+def test_a_refusal_says_why_and_when_to_ask_again(
+    desk: Desk, denial: Denial, told: str | None, later: str | None
+) -> None:
+    """The page tells its viewer, and does not ask for ever; how the operator decides is told to nobody."""
+    reply = desk.judge.deny(Request("GET", b"/live/cam.m3u8", b"", {}), denial)
+    assert (header(reply, "hlsd-refused"), header(reply, "retry-after")) == (told, later)
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "below"),
+    [
+        ("127.0.0.1", b"/tv", "/tv"),
+        ("127.0.0.1", b"/tv/", "/tv"),
+        ("127.0.0.1", b"/", ""),
+        ("127.0.0.1", None, "/set"),
+        ("192.0.2.1", b"/tv", "/set"),
+        ("127.0.0.1", b"//evil.example", "/set"),
+    ],
+)
+def test_redirects_stay_below_the_path_that_a_proxy_took_off(peer: str, said: bytes | None, below: str) -> None:
+    """Of a trusted proxy; else below `http.prefix`."""
+    desk = Desk(prefix="/set")
+    headers = {} if said is None else {"x_forwarded_prefix": said.decode()}
+    for url, to in (("/live/cam?sign=1", "/live/cam.m3u8?sign=1"), ("/live/cam.m3u8?flat=1", "/live/cam/~")):
+        reply = desk.ask(url, peer=peer, **headers)
+        assert isinstance(reply, Reply)
+        assert reply.status == 302
+        assert (header(reply, "location") or "").startswith(below + to)
 
 
 @pytest.mark.parametrize(("value", "delta"), [("YES", True), ("v2", True), ("NO", False), ("yes", False), ("", False)])

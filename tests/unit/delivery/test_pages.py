@@ -33,6 +33,23 @@ async def test_both_pages_are_html_behind_a_strict_policy(running: Running, path
     assert not re.search(r"<script(?![^>]*src)|\son[a-z]+=|style=", page.text)
 
 
+async def test_behind_a_path_of_a_proxy_the_page_names_nothing_outside_of_it(running: Running) -> None:
+    """Its files, the way home and the slash that goes; a stranger's word for the path counts for nothing."""
+    told = {"accept": "text/html", "x-forwarded-prefix": "/tv/hls/"}
+    page = await running.client.get("/live/cam", headers=told)
+    named = re.findall(r'(?:href|src|data-hls-js|data-mpegts-js)="([^"]*)"', page.text)
+    assert len(named) >= 5
+    assert all(not name or name.startswith("/tv/hls/") for name in named), named
+    for name in filter(None, named):
+        assert (await running.client.get(name.removeprefix("/tv/hls"))).status_code == 200, name
+    moved = await running.client.get("/live/cam/?sign=1", headers=told)
+    assert moved.headers["location"] == "/tv/hls/live/cam?sign=1"
+    twice = await running.client.get("/", headers=[("x-forwarded-prefix", "/a"), ("x-forwarded-prefix", "/b")])
+    assert 'src="/_/page.js' in twice.text
+    for script in PLAYER.glob("*.js"):
+        assert not re.search(r"""(?:fetch\(|href = )["'`]/""", script.read_text()), script
+
+
 async def test_a_slash_behind_the_name_goes_and_the_signature_stays(running: Running) -> None:
     """The page hands its query to the stream; without it a signed link with a slash would be refused."""
     page = await running.client.get("/live/cam/?sign=1-a&way=flv", headers={"accept": "text/html"})

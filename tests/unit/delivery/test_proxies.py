@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hlsd.delivery.proxies import Proxies
+from hlsd.delivery.proxies import Proxies, path_prefix
 from hlsd.delivery.settings import HttpSettings
 
 PROXIES = Proxies(["127.0.0.1", "::1", "10.0.0.0/8", "2001:db8::/32"])
@@ -47,3 +47,40 @@ def test_a_name_is_no_proxy() -> None:
     assert "10.9.8.7" in PROXIES
     assert "11.0.0.1" not in PROXIES
     assert "nonsense" not in PROXIES
+
+
+@pytest.mark.parametrize(
+    ("said", "prefix"),
+    [("", ""), ("/", ""), ("/tv", "/tv"), ("/tv/", "/tv"), ("/a/b-c_d.e~f", "/a/b-c_d.e~f"), ("/..x", "/..x")],
+)
+def test_a_prefix_is_a_path(said: str, prefix: str) -> None:
+    """Without its last slash, so that our own paths can stand behind it."""
+    assert path_prefix(said) == prefix
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "tv", "//evil.example", "/tv//x", "/tv//", "https://evil.example/tv", "/tv?x", "/tv#x", "/tv/../x", "/./tv",
+        "/..", "/tv\r\nset-cookie: a=b", "/tv\n", "/\\evil", "/%2f", '/"><script>', "/tv, /other", "/tv x",
+        "/" + "a" * 256, "/\xe4",
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_path_is_no_prefix(said: str) -> None:
+    """It goes into Location and into the page: no host, no way up, no end of a line, no markup."""
+    assert path_prefix(said) is None
+    assert Proxies(["127.0.0.1"], "/set").prefix("127.0.0.1", said.encode("latin-1")) == "/set"
+    with pytest.raises(ValidationError):
+        HttpSettings(prefix=said)
+
+
+@given(st.binary(max_size=300))
+def test_any_header_of_a_prefix_is_a_path_below_our_host(said: bytes) -> None:
+    """It is the network's word, though a trusted proxy's."""
+    prefix = Proxies(["127.0.0.1"]).prefix("127.0.0.1", said)
+    assert not prefix or (prefix[0] == "/" and "//" not in prefix and prefix.isascii() and prefix.isprintable())
+
+
+def test_nobody_but_a_proxy_of_ours_names_a_prefix() -> None:
+    """A viewer could have the page's scripts come from elsewhere on the host."""
+    assert Proxies(["127.0.0.1"]).prefix("192.0.2.1", b"/tv") == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, cast
@@ -11,66 +10,15 @@ import av
 import pytest
 
 from hlsd.errors import UnsupportedCodec
-from hlsd.ingest.intake import HELD_UNITS, Intake
+from hlsd.ingest.intake import Intake
+from hlsd.ingest.opening import HELD_UNITS
 from hlsd.media import aac, flv, h264, nal
 from hlsd.media.codecs import read_video_record
 from hlsd.media.unit import AccessUnit, Kind, Tracks
+from tests.support.collected import ORIGIN, Collected, Tag, take
 from tests.support.flvmedia import flv_tags, make_flv
 
-ORIGIN = 450_000
 Codec = Literal["h264", "h265"]
-Tag = tuple[int, int, bytes]
-
-
-class Collected:
-    """A publication that writes down what it is given, in order."""
-
-    name = "show"
-    origin = ORIGIN
-
-    def __init__(self) -> None:
-        self.calls: list[Tracks | AccessUnit | str] = []
-        self.repairs: Counter[str] = Counter()
-
-    def tracks(self, tracks: Tracks) -> None:
-        self.calls.append(tracks)
-
-    def unit(self, unit: AccessUnit) -> None:
-        self.calls.append(unit)
-
-    def jump(self) -> None:
-        self.calls.append("jump")
-
-    def received(self, size: int) -> None:
-        raise AssertionError("the connection counts bytes, not the intake")
-
-    def repaired(self, kind: str) -> None:
-        self.repairs[kind] += 1
-
-    def end(self, reason: str) -> None:
-        raise AssertionError("the connection says goodbye, not the intake")
-
-    @property
-    def announced(self) -> list[Tracks]:
-        return [call for call in self.calls if isinstance(call, Tracks)]
-
-    @property
-    def units(self) -> list[AccessUnit]:
-        return [call for call in self.calls if isinstance(call, AccessUnit)]
-
-    def of(self, kind: Kind) -> list[AccessUnit]:
-        return [unit for unit in self.units if unit.kind is kind]
-
-
-def take(tags: list[Tag], *, close: bool = True) -> Collected:
-    """Feeds tags as fast as their timestamps say."""
-    collected = Collected()
-    intake = Intake(collected, 0.0)
-    for kind, time, body in tags:
-        intake.tag(kind, time, body, time / 1000, 1e9 + time / 1000)
-    if close:
-        intake.close()
-    return collected
 
 
 def rewritten(tags: list[Tag], change: str) -> list[Tag]:
@@ -240,8 +188,9 @@ def test_late_video_joins_at_its_first_key_picture() -> None:
 def test_late_audio_joins_at_a_key_picture() -> None:
     """The discontinuity that it costs must begin with a picture."""
     tags = flv_tags(make_flv("h264", seconds=6, gop=30))
-    late = [tag for tag in tags if tag[0] != flv.AUDIO or tag[1] >= 3_100 or tag[2][1] == 0]
-    collected = take(late)
+    late = [tag for tag in tags if tag[0] != flv.AUDIO or tag[1] >= 4_600]
+    header = next(tag for tag in tags if tag[0] == flv.AUDIO)
+    collected = take(sorted([*late, (flv.AUDIO, 4_600, header[2])], key=lambda tag: tag[1]))
     first, second = collected.announced
     assert first.audio is None
     assert second.audio is not None
@@ -375,13 +324,51 @@ def test_parameter_sets_in_tags_of_their_own_are_put_together() -> None:
         ([(8, 0, b"\xaf\x00\xf8\xe8\x50\x00")], "AAC object type 39"),
     ],
 )
-@pytest.mark.parametrize("with_video", [True, False])
-def test_codec_that_is_not_carried_is_refused(tags: list[Tag], name: str, with_video: bool) -> None:
-    """Also when the other track is fine: a picture without its sound helps nobody."""
-    good = flv_tags(make_flv("h264", audio=False, seconds=0.2)) if with_video and tags[0][0] == 8 else []
+@pytest.mark.parametrize("with_audio", [True, False])
+def test_codec_that_is_not_carried_is_refused(tags: list[Tag], name: str, with_audio: bool) -> None:
+    """A picture that is not carried at once, whatever else there is; sound once no picture has come with it."""
+    good = flv_tags(make_flv(None, seconds=0.2)) if with_audio and tags[0][0] == 9 else []
+    intake = Intake(Collected(), 0.0)
+    for tag in good:
+        intake.tag(*tag, 0.0, 0.0)
+    if tags[0][0] == flv.AUDIO:
+        intake.tag(*tags[0], 0.0, 0.0)
+        intake.tick(1.9)
     with pytest.raises(UnsupportedCodec) as caught:
-        take(good + tags)
+        intake.tag(*tags[0], 2.0, 0.0)
     assert caught.value.codec == name
+
+
+@pytest.mark.parametrize(
+    ("sound", "name"),
+    [
+        (b"\x7e\xd5\xd5", "G.711 A-law"),
+        (b"\x2f\x00", "MP3"),
+        (b"\x90OpusOpusHead", "Opus"),
+        (b"\xaf\x00\xf8\xe8\x50\x00", "AAC object type 39"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_sound_that_is_not_carried_costs_only_the_sound(sound: bytes, name: str, first: bool) -> None:
+    """A camera with G.711 has a picture; it is shown, at once, and what is left out is said."""
+    tags = flv_tags(make_flv("h264", audio=False, seconds=0.5))
+    tags.insert(0 if first else 4, (flv.AUDIO, 0, sound))
+    collected = take(tags, close=False)
+    assert [tracks.audio for tracks in collected.announced] == [None]
+    assert len(collected.of(Kind.VIDEO)) == 15
+    assert collected.dropped == (name,)
+    assert not collected.repairs
+
+
+def test_sound_that_turns_out_to_be_carried_is_no_longer_left_out() -> None:
+    """A sender that changes its codec to AAC is heard from its next key picture on."""
+    tags = flv_tags(make_flv("h264", seconds=2, gop=15))
+    mixed = [(8, time, b"\x7e\xd5") if kind == 8 and time < 1_000 else (kind, time, body) for kind, time, body in tags]
+    header = next(tag for tag in tags if tag[0] == flv.AUDIO)
+    at = next(n for n, tag in enumerate(mixed) if tag[1] >= 1_000)
+    collected = take([*mixed[:at], (8, 1_000, header[2]), *mixed[at:]])
+    assert [tracks.audio is None for tracks in collected.announced] == [True, False]
+    assert collected.dropped == ()
 
 
 def test_unknown_codec_beside_a_good_track_of_its_kind_is_dropped() -> None:

@@ -123,8 +123,9 @@ async def test_taken_over_publisher_is_told_and_touched_no_more() -> None:
         push = await RtmpPush.connect(room.url)
         await push.send(9, 0, b"\x17")
         await room.until(lambda: room.sinks and room.sinks[0].tags)
+        room.admission.requests[0].tell("somebody else has come")
         room.admission.requests[0].drop("replaced")
-        with pytest.raises(PushRefused, match="Rejected"):
+        with pytest.raises(PushRefused, match=r"Rejected \(somebody else has come\)"):
             await _send_until_refused(push)
         await room.until(lambda: not room.server.connections)
         assert room.admission.publications[0].ended == []
@@ -216,8 +217,8 @@ async def test_silent_connections_are_swept() -> None:
             writer.close()
 
 
-async def test_costly_peer_gets_its_share_and_no_more() -> None:
-    """One-byte chunks: the loop stays responsive, and a good publisher beside is served."""
+async def test_costly_peer_gets_its_share_and_no_more(log: LogCapture) -> None:
+    """One-byte chunks: the loop stays responsive, a good publisher beside is served, and the log says who is held."""
     async with rtmp_room(max_effort=1000) as room:
         _, writer = await asyncio.open_connection("127.0.0.1", room.server.port)
         speaker = Speaker()
@@ -236,6 +237,8 @@ async def test_costly_peer_gets_its_share_and_no_more() -> None:
         await room.until(lambda: len(room.sinks[1].tags) == 100, 3)
         assert bad.paused
         assert bad.conversation.effort < 20_000
+        (line,) = [entry for entry in log.entries if "held back" in entry["event"]]
+        assert (line["name"], line["max_effort"]) == ("bad", 1000)
         writer.transport.abort()
         await push.close()
 

@@ -69,3 +69,20 @@ def test_a_request_names_its_host_and_cannot_be_split() -> None:
     assert octets.startswith(b"GET /a/b.flv?x=1 HTTP/1.1\r\nHost: h:81\r\n")
     assert b"Authorization: Basic dTo6cA==\r\n" in octets
     assert octets.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "GZIP", "identity, gzip", "x-gzip"])
+def test_a_body_in_a_packing_that_was_not_asked_for_is_refused(coding: str) -> None:
+    """Whoever unpacks what a stranger packed pays a thousandfold."""
+    assert b"Accept-Encoding: identity\r\n" in request(read_address("http://h/x"), "x")
+    with pytest.raises(ProtocolError, match="Content-Encoding"):
+        ResponseReader().feed(f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\nx".encode())
+    assert ResponseReader().feed(b"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n\r\nx") == b"x"
+
+
+def test_interim_answers_without_an_end_are_the_end() -> None:
+    """Thousands of them in one read were a recursion as deep."""
+    with pytest.raises(ProtocolError, match="interim"):
+        ResponseReader().feed(b"HTTP/1.1 100 \r\n\r\n" * 4000)
+    with pytest.raises(ProtocolError, match="32 kB"):
+        ResponseReader().feed(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000 + b"\r\n\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -58,6 +59,41 @@ def test_while_nobody_listens_the_newest_key_frame_waits() -> None:
     assert waiting(one)[0].key
     assert len(waiting(one)) == 50
     assert one.dropped == 0, "nobody has missed anything"
+
+
+def test_new_parameter_sets_of_the_same_picture_cost_a_target_nothing() -> None:
+    """They go before the key frame they came with, and what waits before them still goes out."""
+    one = push()
+    fan = Fan(SUBJECT, lambda _: None)
+    fan.tracks(Tracks(VIDEO, AUDIO))
+    fan.add(one)
+    fan.unit(unit(1_000, key=True))
+    one.active = True
+    renewed = replace(VIDEO, record=b"again avcC", parameter_sets=(b"sps again", b"pps"))
+    for number in range(1_001, 1_010):
+        fan.unit(unit(number))
+    fan.tracks(Tracks(renewed, AUDIO))
+    fan.unit(unit(1_010, key=True))
+    bodies = [tag.body for tag in waiting(one)]
+    assert len(bodies) == 10 + 3 + 1
+    assert bodies[11].endswith(b"again avcC")
+    assert waiting(one)[-1].key
+    assert one.dropped == 0
+
+
+def test_another_configuration_reaches_a_target_however_late_it_is() -> None:
+    """Dated with 0 it looked hours older than the frame behind it, and was dropped as too old."""
+    one = push(max_seconds=5.0)
+    fan = Fan(SUBJECT, lambda _: None)
+    fan.tracks(Tracks(VIDEO, AUDIO))
+    fan.add(one)
+    one.active = True
+    fan.unit(unit(1_000, key=True))
+    one._queue.clear()
+    fan.tracks(Tracks(replace(VIDEO, width=640, record=b"larger avcC"), AUDIO))
+    fan.unit(unit(1_001, key=True))
+    assert [tag.body[-11:] for tag in waiting(one)][1] == b"larger avcC"
+    assert waiting(one)[-1].key
 
 
 def test_a_slow_target_loses_whole_groups_and_begins_again_with_a_key_frame() -> None:

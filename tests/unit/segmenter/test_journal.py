@@ -88,6 +88,70 @@ def test_numbers_never_fall_when_the_file_is_deleted(
             left.unlink()
 
 
+def test_a_run_that_was_left_in_good_order_goes_on_with_the_next_number(tmp_path: Path) -> None:
+    """hls.js places what stands behind a gap of 256 numbers 256 target durations ahead, and never gets there."""
+    path, wall = tmp_path / "s.db", WALL
+    highest, timeline = 0, -1
+    for left in (True, True, False, True):
+        numbers = SequenceJournal(path)
+        first, line = numbers.first("/live/a", wall, 2.0), numbers.timeline("/live/a")
+        assert first == highest + 1 or not highest
+        assert line == timeline + 1
+        highest, timeline = first + 3, line + 1  # four segments, one discontinuity
+        for number in range(first, highest + 1):
+            numbers.reached("/live/a", number)
+        numbers.opened("/live/a", timeline)
+        if left:
+            numbers.leave("/live/a", highest + 1, timeline + 1, wall)
+        numbers.close()
+        wall += 5
+        if not left:  # killed: above all that was reserved, and what was left once counts no more
+            numbers = SequenceJournal(path)
+            first, line = numbers.first("/live/a", wall, 2.0), numbers.timeline("/live/a")
+            assert first > highest
+            assert timeline < line <= timeline + journal.TIMELINES
+            highest, timeline = first, line
+            numbers.leave("/live/a", highest + 1, timeline + 1, wall)
+            numbers.close()
+
+
+@pytest.mark.parametrize("pause", [-1.0, journal.HANDOVER + 1])
+def test_what_was_left_is_good_for_a_moment_only(tmp_path: Path, pause: float) -> None:
+    """Later, or with a clock set back, the clock and the reservation are safer."""
+    path = tmp_path / "s.db"
+    numbers = SequenceJournal(path)
+    first = numbers.first("/live/a", WALL, 2.0)
+    numbers.leave("/live/a", first + 1, 1, WALL)
+    numbers.close()
+    numbers = SequenceJournal(path)
+    assert numbers.first("/live/a", WALL + pause, 2.0) == first + AHEAD + 1
+    numbers.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["kill", "stop", "again"])), min_size=2, max_size=10)
+)
+def test_timelines_never_come_twice_and_stay_small(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, str]]
+) -> None:
+    """MP17: hls.js takes media of a timeline that it knows for a part of that; its list is as long as the number."""
+    path = tmp_path_factory.mktemp("state") / "s.db"
+    numbers, highest = SequenceJournal(path), -1
+    for discontinuities, then in runs:
+        first = numbers.timeline("/live/a")
+        assert highest < first <= highest + journal.TIMELINES + 1
+        highest = first + discontinuities
+        for timeline in range(first, highest + 1):
+            numbers.opened("/live/a", timeline)
+        if then == "stop":
+            numbers.leave("/live/a", 7, highest + 1, WALL)
+        if then != "again":
+            numbers.close()
+            numbers = SequenceJournal(path)
+    numbers.close()
+
+
 def test_streams_do_not_share_numbers(tmp_path: Path) -> None:
     """One stream far ahead does not push the others."""
     numbers = SequenceJournal(tmp_path / "s.db")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import random
 import re
 import tracemalloc
 from datetime import UTC, datetime
@@ -395,6 +396,112 @@ def test_a_hole_in_picture_and_sound_makes_no_gap_part(hole: float, at: float, p
     for segment in target.window.segments:
         assert segment.independent or not segment.discontinuity, "hls.js shows nothing before the next key picture"
     assert target.window.duration() >= 15.0 - hole - 1.0 - 2.1, "all but the hole, and what no key picture precedes"
+
+
+def shown(target: Segmenter) -> list[int]:
+    """The numbers of the pictures in everything listed, as `frames.nal` marks them."""
+    target.end()
+    bodies = b"".join(body(target, segment.uri) for segment in listed(target).segments)
+    return [int(mark, 16) for mark in re.findall(rb"\x00\x00\x01[\x65\x41]\x88([0-9a-f]{8})", bodies)]
+
+
+@pytest.mark.parametrize("watched", [True, False])
+@pytest.mark.parametrize("hole", [0.4, 0.8, 2.0, 4.9])
+@pytest.mark.parametrize("sound", [True, False])
+def test_what_arrives_behind_a_hole_is_shown_at_once(hole: float, sound: bool, watched: bool) -> None:
+    """Nothing is sent for a while amid a group of 8 s, and no frame is lost: low latency threw away up to 6 s of it."""
+    target = segmenter(list=40)
+    if watched:
+        target.live.watch(lambda: None)
+    watcher = Watcher(target.live)
+    pause = round(hole * TICKS)
+    pictures = video(25, 32.0, 8.0)
+    units = interleaved(pictures, audio(32.0)) if sound else pictures
+    late = [
+        unit._replace(dts=unit.dts + pause, pts=unit.pts + pause, arrived=unit.arrived + hole)
+        if unit.dts >= 10 * TICKS
+        else unit
+        for unit in units
+    ]
+    feed(target, late, BOTH if sound else Tracks(VIDEO), each=watcher.look)
+    assert watcher.violations == []
+    assert "GAP" not in text(target.live)
+    marks = [segment.discontinuity for segment in listed(target).segments]
+    assert marks.count(True) <= 1
+    for segment in target.window.segments:
+        assert segment.independent or not segment.discontinuity
+    assert shown(target) == list(range(len(pictures)))
+
+
+@pytest.mark.parametrize("fps", [0.3, 0.5, 1, 2, 2.5, 5])
+@pytest.mark.parametrize("sound", [True, False])
+@pytest.mark.parametrize("before", [True, False])
+def test_slow_pictures_are_all_shown(fps: float, sound: bool, before: bool) -> None:
+    """A camera at night, from the start or after a day of 25 pictures a second."""
+    target = segmenter(list=200)
+    watcher = Watcher(target.live)
+    draw = random.Random(7)
+    day = 10.0 if before else 0.0
+    slow = [round((day + n / fps) * 1000 + draw.uniform(-5, 5) * bool(n)) * 90 for n in range(max(6, round(60 * fps)))]
+    times = [unit.dts for unit in video(25, day, 2.0)] if before else []
+    keys = [*range(0, len(times), 50), *range(len(times), len(times) + len(slow), max(1, round(4 * fps)))]
+    pictures = video_at([*times, *slow], keys)
+    units = interleaved(pictures, audio(pictures[-1].dts / TICKS)) if sound else pictures
+    feed(target, units, BOTH if sound else Tracks(VIDEO), each=watcher.look)
+    assert [one for one in watcher.violations if one.rule != "MP08"] == []
+    assert "GAP" not in text(target.live)
+    marks = [segment.discontinuity for segment in listed(target).segments]
+    assert marks.count(True) == 0 or (before and not sound)
+    assert shown(target) == list(range(len(pictures)))
+
+
+def test_pictures_a_second_apart_without_sound_are_plain_hls() -> None:
+    """Parts of one picture each help nobody, and those between would be empty."""
+    target = segmenter()
+    feed(target, video_at([n * 2 * TICKS for n in range(20)], 1), Tracks(VIDEO))
+    assert "PART" not in text(target.live)
+    assert not target.live.low_latency
+
+
+@pytest.mark.parametrize("container", ["auto", "fmp4"])
+@pytest.mark.parametrize("gone", [Kind.VIDEO, Kind.AUDIO])
+@pytest.mark.parametrize("seconds", [0.3, 3.0, 13.0])
+def test_a_track_that_stops_for_a_while_breaks_nothing(container: str, gone: Kind, seconds: float) -> None:
+    """Counters, decode times and lists go on lawfully, and no picture is lost."""
+    target = segmenter(container=container, list=40)
+    watcher = Watcher(target.live)
+    units = [unit for unit in film(40.0) if unit.kind is not gone or not 10.1 <= unit.dts / TICKS < 10.1 + seconds]
+    feed(target, units, each=watcher.look)
+    target.end()
+    watcher.look()
+    assert watcher.violations == []
+    assert not any(segment.discontinuity for segment in listed(target).segments)
+    ts, boxes = TsTrail(), IsoTrail()
+    for segment in listed(target).segments:
+        now = body(target, segment.uri)
+        if segment.init is None:
+            found = {one.rule for one in check_ts(now, ts)}
+            assert not found & {"TS04", "TS06"}, [str(one) for one in check_ts(now) if one.rule in {"TS04", "TS06"}]
+            assert "TS09" not in found or seconds > 1  # the picture did stop
+        else:
+            found = {one.rule for one in check_fmp4(body(target, segment.init), now, boxes)}
+            expected = {"FM04"} if seconds > 1 and gone is Kind.VIDEO else set()
+            assert found - {"FM06", "FM10"} <= expected
+
+
+@pytest.mark.parametrize("late", [-3.0, -1.5, 0.7, 1.5, 3.0])
+def test_a_part_has_its_sound_however_late_that_comes(late: float) -> None:
+    """FM10, TS16: a player that has pictures without their sound stands still, and then is where it cannot stay."""
+    target = segmenter(list=40)
+    watcher = Watcher(target.live)
+    units = interleaved(video(25, 30.0, 2.0), audio(30.0), audio_late=late)
+    feed(target, units, each=watcher.look)
+    assert watcher.violations == []
+    assert target.forced_cuts == 0
+    trail = TsTrail()
+    for segment in listed(target).segments:
+        assert not {one.rule for one in check_ts(body(target, segment.uri), trail)} & {"TS16", "TS07", "FM10"}
+    assert shown(target) == list(range(750))
 
 
 def test_plain_hls_crosses_a_hole_without_a_discontinuity() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.sessions.notify.store import Letter, Store
+from hlsd.sessions.notify.store import Letter, Store, taken
 
 NOW = 1_700_000_000.0
 
@@ -165,3 +165,43 @@ def test_no_history_breaks_the_order_of_an_owner(history: list[tuple[str, str]])
         store.remove("q", [page[0].seq])
     assert sent == {owner: [f"{owner}{number + 1}" for number in range(put[owner])] for owner in "abc"}
     assert store.length(["q"]) == 0
+
+
+def long_letter(number: int, size: int, action: str = "donePlay") -> Letter:
+    return Letter("q" * 16, f"{number:036d}", f"{number:036d}", action, NOW, bytes(size))
+
+
+@pytest.mark.parametrize("size", [300, 900, 1300, 2000, 3900, 4000, 6000, 9000, 20_000])
+def test_what_a_letter_is_said_to_take_is_what_it_takes(tmp_path: Path, size: int) -> None:
+    """Where rows were said to be 1 kB and were 4.7, a disk was full at a fifth of what its owner had reckoned with."""
+    path, count = tmp_path / "x.sqlite", 600
+    store = Store(path, count, 1 << 40)
+    empty = path.stat().st_size
+    filled(store, *(long_letter(number, size) for number in range(count)))
+    said = store._bytes["q" * 16]
+    store.close()
+    assert said == count * taken(size)
+    assert said == pytest.approx(path.stat().st_size - empty, rel=0.06)
+
+
+def test_a_queue_is_bounded_by_bytes_too_and_gives_them_back(tmp_path: Path) -> None:
+    """And still knows after a restart what it holds; updates have half of it."""
+    path, most = tmp_path / "x.sqlite", 1 << 20
+    room = most // taken(9000)
+    store = Store(path, 10_000, most)
+    assert sum(filled(store, *(long_letter(number, 9000, "updatePlay") for number in range(300)))) == room // 2
+    assert sum(filled(store, *(long_letter(number, 9000) for number in range(300)))) == room - room // 2
+    store.close()
+    again = Store(path, 10_000, most)
+    assert filled(again, long_letter(1, 9000)) == [False]
+    first = again.page("q" * 16, NOW, 3, 60.0)
+    again.remove("q" * 16, [each.seq for each in first])
+    again.remove("q" * 16, [each.seq for each in first])
+    assert filled(again, *(long_letter(number, 9000) for number in range(5))) == [True] * 3 + [False] * 2
+    again.close()
+
+
+def test_memory_gets_a_quarter_of_what_a_disk_would() -> None:
+    """A folder that cannot be written must not make the process grow by as much as the disk was to hold."""
+    store = Store(None, 10_000, 1 << 20)
+    assert sum(filled(store, *(long_letter(number, 9000) for number in range(300)))) == (1 << 18) // taken(9000)
