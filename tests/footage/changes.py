@@ -113,6 +113,12 @@ def parameters(rng: random.Random, name: str, seed: int) -> Film:
         film.units.append(_unit(film, frame, payload))
     film.sent = sent
     _spare_first_sounds(film)
+    if style in {"ids", "all"}:
+        # `avc1` names its parameter sets outside of the media: other ids are another track there, and not in MPEG-TS.
+        film.iso_seams = number
+        for unit in film.units:
+            if unit.dts < look.group * 90_000 and unit.duty is Duty.SHOW:
+                unit.duty = Duty.STREAMED
     return _rest(film, late=0.2)
 
 
@@ -128,9 +134,10 @@ def _unit(film: Film, frame: Frame, payload: bytes) -> Unit:
 
 
 def _spare_first_sounds(film: Film) -> None:
-    first = next(unit.at for unit in film.units if unit.kind is Kind.VIDEO and unit.key)
+    """Until the second picture nobody can know that the first one is whole."""
+    second = [unit.at for unit in film.units if unit.kind is Kind.VIDEO][1]
     for unit in film.units:
-        if unit.kind is Kind.AUDIO and unit.at <= first:
+        if unit.kind is Kind.AUDIO and unit.at <= second:
             unit.duty = Duty.MAY
 
 

@@ -74,6 +74,8 @@ class Film:
     units: list[Unit] = field(default_factory=list)
     seams: int = 0
     """Discontinuities that HLS may have."""
+    iso_seams: int = 0
+    """How many more fMP4 may have."""
     gaps: int = 0
     """Parts or segments that may be marked as gaps."""
     video_off: int = 3 * MS

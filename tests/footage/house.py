@@ -100,7 +100,7 @@ class _Target:
     def __init__(self, collector: _Collector) -> None:
         self.collector = collector
 
-    def opening(self, tags: list[Tag]) -> None:
+    def opening(self, tags: list[Tag], **_: object) -> None:
         for tag in tags:
             self.collector.tag(tag.kind, tag.time, tag.body)
 

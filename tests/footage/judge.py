@@ -45,8 +45,9 @@ def _judge_view(film: Film, view: View) -> list[str]:
         return faults  # who looks in now and then does not see all of it
     faults += _all(film, pairs, tagged)
     faults += _decodable(pairs, tagged)
-    if view.seams > film.seams:
-        faults.append(f"seams: {view.seams} discontinuities, {film.seams} are due")
+    seams = film.seams + (film.iso_seams if view.name.endswith("fmp4") else 0)
+    if view.seams > seams:
+        faults.append(f"seams: {view.seams} discontinuities, {seams} are due")
     if not tagged:
         faults += _promptly(film, view, pairs)
     return faults

@@ -206,10 +206,12 @@ class Scene:
         """The footage; `start` is added to wire times, which wrap at `modulus`."""
         film = Film(kind, seed, str(self.look), group=self.look.group)
         self.allow_silence(film)
-        first = min((frame.at for frame in self.video if frame.key), default=0.0)
+        first = max(frame.at for frame in self.video[:2]) if self.video else 0.0
         for frame in self.audio:
             if frame.at <= first:
-                frame.duty = Duty.MAY  # what stands before the first picture has nothing to be played with
+                frame.duty = (
+                    Duty.MAY
+                )  # there is nothing to play it with yet, or nobody can know that its picture is whole
         if self.look.codec == "none":
             film.sound_alone = True
         else:

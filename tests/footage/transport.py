@@ -111,6 +111,8 @@ class _Part:
 
     def _units(self, where: Numbers, kind: int) -> list[Shown]:
         where = where[self._head[where, 3] & 0x10 != 0]  # clock references by themselves carry nothing
+        if not len(where):
+            return []
         starts = np.flatnonzero(self._head[where, 1] & 0x40)
         if not len(starts) or starts[0]:
             self._view.fault("TS16", "a part begins amid a PES packet")
