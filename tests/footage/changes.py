@@ -117,7 +117,7 @@ def parameters(rng: random.Random, name: str, seed: int) -> Film:
         # `avc1` names its parameter sets outside of the media: other ids are another track there, and not in MPEG-TS.
         film.iso_seams = number
         for unit in film.units:
-            if unit.dts < look.group * 90_000 and unit.duty is Duty.SHOW:
+            if unit.dts < max(2.0, look.group) * 90_000 and unit.duty is Duty.SHOW:
                 unit.duty = Duty.STREAMED
     return _rest(film, late=0.2)
 

@@ -17,7 +17,7 @@ from tests.footage.judge import judge
 from tests.footage.kinds import KINDS
 from tests.support.seeds import first_seed
 
-SEEDS = 3
+SEEDS = 2
 """Films of each kind."""
 FOUND: dict[str, tuple[int, ...]] = {}
 """Seeds beyond the first ones that found something once."""
