@@ -8,21 +8,23 @@ told of all this is in the outbox last.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
+import math
 import secrets
 from collections import deque
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
 from hlsd import __version__, collector
+from hlsd.api.local_token import LocalToken
 from hlsd.clock import Clock, SystemClock
 from hlsd.errors import ConfigError, HlsdError
 from hlsd.events import Action, Bus, Handler
 from hlsd.hub import Hub
+from hlsd.log import tell_left_out
 from hlsd.quantities import in_mib
 from hlsd.rooms import ROOMS, Room, house_of, server_id
 from hlsd.segmenter.journal import SequenceJournal
@@ -35,6 +37,7 @@ from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
 from hlsd.stop_signals import StopSignals
+from hlsd.upkeep import end, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +70,7 @@ class Server:
         self.settings = settings
         self._clock = clock or SystemClock()
         self.stats = Stats(settings.metrics.max_apps)
+        self._faults = self.stats.faults
         self.bus = Bus()
         state = Path(settings.server.state_dir)
         self.notify = Notify(
@@ -77,7 +81,10 @@ class Server:
             state=state,
             server_id=server_id(settings),
             refused=self._refused,
+            faults=self._faults,
         )
+        self.local_token = LocalToken(state)
+        """How programs of this machine are known to the API."""
         self._journal = SequenceJournal(state / "hlsd.sqlite")
         key = self._session_key()
         self.gate = gate_of(
@@ -115,7 +122,7 @@ class Server:
         )
         self.hub.over = self.sessions.stream_over
         self.rooms: dict[str, Room] = {}
-        self._sweeping: asyncio.Future[tuple[None, None]] | None = None
+        self._sweeping: asyncio.Future[list[None]] | None = None
         self._late = deque([0.0], maxlen=3)
         """Seconds by which the last sweeps were late: a measure of the event loop."""
         self._last_run = 0
@@ -155,41 +162,76 @@ class Server:
             self.stats,
             ring=self.notify.ring,
             unready=self.unready,
+            impaired=self.impaired,
+            local_token=self.local_token.value,
         )
         for name, make in ROOMS:
             room = make(house)
             try:
                 await room.start()
-            except (OSError, HlsdError) as error:
+            except BaseException as error:
                 await self.stop(0.0)
-                if isinstance(error, HlsdError):
+                if not isinstance(error, OSError):
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
-        self._sweeping = asyncio.gather(self._sweep(), self._sweep_sessions())
+        self._say_who_may()
+        kept = (("stream_sweep", self._sweep), ("session_sweep", self._sweep_sessions))
+        self._sweeping = asyncio.gather(*[keep(work, name, self._faults) for name, work in kept])
+
+    def _say_who_may(self) -> None:
+        """Makes the operator known on this machine, and says how who is let in."""
+        api, metrics = self.settings.api, self.settings.metrics
+        kept = self.local_token.publish()
+        if api.enabled or (metrics.enabled and not metrics.port):
+            names = (["api.token"] if api.token is not None else []) + [f"api.tokens {one.name}" for one in api.tokens]
+            own = str(self.local_token.path) if kept else ""
+            self._log.info("the API and /metrics ask for a token", configured=names, this_machine=own)
+        if api.loopback:
+            self._log.warning("api.loopback: every program of this machine is administrator, and so is everybody "
+                              "behind a proxy on it that adds no header")  # fmt: skip
 
     async def stop(self, deadline: float | None = None) -> None:
-        """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room."""
+        """Drains for at most `deadline` seconds (default: `server.drain_timeout`), then stops every room.
+
+        Whatever raises meanwhile, every room is closed and every store brought to its end.
+        """
         left = self.settings.server.drain_timeout if deadline is None else deadline
         loop = asyncio.get_running_loop()
         until = loop.time() + left
         self.sessions.draining = True
-        self.hub.drain()
+        guard = self._faults.guard("stop")
+        with guard:
+            self.hub.drain()
         for room in list(self.rooms.values()):
-            await room.stop(max(0.1, until - loop.time()))
-        await self.sessions.stop()  # when all they got has been counted, and before events are carried away no more
-        await self.sessions.bus.close()
+            with guard:
+                await room.stop(max(0.1, until - loop.time()))
+        with guard:
+            await self.sessions.stop()  # when all they got has been counted, and before events are carried away no more
+        with guard:
+            await self.sessions.bus.close()
         self.rooms.clear()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
-            self._sweeping = None
-        self._leave()
-        await self.notify.stop()
+        await end(self._sweeping)
+        self._sweeping = None
+        with guard:
+            self._leave()
+        with guard:
+            await self.notify.stop()
         if self.gate is not None:
-            await self.gate.close()
-        self._journal.close()
+            with guard:
+                await self.gate.close()
+        with guard:
+            self._journal.close()
+        with guard:
+            self.local_token.withdraw()
+
+    def stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody caught, as the loop's exception handler: a fault of ours like any other, unless a network's."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self._faults.task("callback", error)
+        else:
+            loop.default_exception_handler(context)
 
     def _leave(self) -> None:
         """Notes where the runs stand that did not end: they go on in the server that takes this one's place."""
@@ -214,16 +256,28 @@ class Server:
             reasons.append("starting")
         if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
             reasons.append("overloaded")
+        # One stream whose output is off is not to take all others from their viewers: a balancer reads the status.
+        live = sum(stream.hold is not None for stream in self.hub.streams)
+        reasons += [f"output off: {name}" for name, count in self._faults.off.items() if live and count >= live]
         return reasons
+
+    def impaired(self) -> list[str]:
+        """What viewers of some streams do not get for now."""
+        return [f"output off for some streams: {name}" for name, count in sorted(self._faults.off.items()) if count]
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
+        guard = self._faults.guard("stream_sweep")
         while True:
             due = loop.time() + SWEEP
             await asyncio.sleep(SWEEP)
             self._late.append(loop.time() - due)
-            self.hub.sweep()
-            self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
+            with guard:
+                self.hub.sweep()
+            with guard:
+                tell_left_out()
+            with guard:
+                self.stats.forget(lambda app, name: self.hub.find(app, name) is not None)
 
     async def _sweep_sessions(self) -> None:
         """More often, so that an end is told within a second; in slices, so that ten thousand ends stall nobody."""
@@ -286,13 +340,23 @@ class Server:
         return Segmenter(
             hls,
             run=self._new_run(),
-            first_msn=self._journal.first(path, self._clock.wall(), hls.time),
+            first_msn=self._first(path),
             first_discontinuity=self._journal.timeline(path),
             finished=reached,
             overflow=overflow,
             stats=self.stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),
+            faults=self._faults,
         )
+
+    def _first(self, path: str) -> int:
+        """The first media sequence number of a new run; by the clock alone where nothing can be remembered (MP04)."""
+        wall, target = self._clock.wall(), self.settings.hls.time
+        try:
+            return self._journal.first(path, wall, target)
+        except Exception as error:  # noqa: BLE001 - who writes numbers down keeps nobody off the air
+            self._faults.output("journal", error)
+            return max(1, math.floor(wall / (target / 2)))
 
     def _new_run(self) -> str:
         """A run id: milliseconds of the wall clock in base 32, never twice in a process (MP19)."""
@@ -311,6 +375,7 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     """
     log = structlog.get_logger()
     server = Server(settings)
+    asyncio.get_running_loop().set_exception_handler(server.stray)
     with StopSignals() as signals:
         await server.start()
         ports = {f"{name}_port": room.port for name, room in server.rooms.items()}
@@ -328,5 +393,6 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
             log.warning("second signal: stopping now")
             return 0
         await draining
+        tell_left_out(at_once=True)
         log.info("hlsd stopped")
     return 0

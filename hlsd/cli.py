@@ -191,6 +191,7 @@ def _overrides(
 
 
 def _run(work: Coroutine[Any, Any, int]) -> int:
+    os.umask(0o077)  # what a server writes is its owner's: addresses, tokens, keys
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)

@@ -124,6 +124,10 @@ class Bus:
         """Whether anybody would hear an event of that action: if not, it need not be made."""
         return bool(self._sinks or self._handlers.get(action.value) or (self._askers and action.startswith("pre")))
 
+    def asks(self, action: Action) -> bool:
+        """Whether anybody has a say in it: a handler or an asker, and not only listeners."""
+        return bool(self._handlers.get(action.value) or self._askers)
+
     def on(self, action: str, handler: Handler) -> None:
         """Calls `handler(subject)` at every event of that action.
 

@@ -68,6 +68,7 @@ class Hub:
     ) -> None:
         self.bus = bus or Bus()
         self._stats = stats or Stats()
+        self._faults = self._stats.faults
         self.over: Callable[[str, str], None] = lambda _app, _name: None
         """Told when a stream has ended, and when it was removed."""
         self.on_demand: OnDemand | None = None
@@ -133,17 +134,23 @@ class Hub:
             stream = self._create(request.app, request.name)
         publisher.received_before = stream.stats.received_bytes
         hold = stream.publish(request, now, self._left)
-        self._admitted(key, publisher, hold)
-        self._log.info(
-            "publish started",
-            app=request.app,
-            name=request.name,
-            ip=request.ip,
-            protocol=request.protocol,
-            agent=request.user_agent[:128],
-        )
+        try:
+            self._admitted(key, publisher, hold)
+            self._log.info(
+                "publish started",
+                app=request.app,
+                name=request.name,
+                ip=request.ip,
+                protocol=request.protocol,
+                agent=request.user_agent[:128],
+            )
+        except BaseException:
+            stream.release(now)  # whoever is told of the error holds no name
+            raise
+        guard = self._faults.guard("published")
         for tell in self.published:
-            tell(request, stream)
+            with guard:  # what it is told for is lost for this publication; the publisher is not
+                tell(request, stream)
         return hold
 
     # As delivery sees it.
@@ -221,29 +228,40 @@ class Hub:
     def sweep(self) -> None:
         """Once a second: measures, ends streams whose grace is over, removes those whose viewers had their time."""
         now = self._clock.monotonic()
+        guard = self._faults.guard("stream_sweep")
         for key, stream in list(self._streams.items()):
-            stream.measure(now)
-            if stream.hold is not None:
-                self._hls[key].allow(stream.stats.bitrate)
-                stream.hold.listen(now)
-                self._update(self._publishers[key], stream, now)
-            waited = now - stream.state_since
-            if stream.state is State.GRACE and waited >= self._settings.grace and not self._draining:
-                self._finish(stream, now, "stream_end")
-                self._log.info("stream ended", app=stream.app, name=stream.name)
-            elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
-                del self._streams[key]
-                self._publishers.pop(key, None)
-                self._hls.pop(key).live.remove()
-                self.over(*key)
+            with guard:
+                self._look(key, stream, now)
         for ban in [ban for ban, until in self._bans.items() if until <= now]:
             del self._bans[ban]
         for entry in list(self._past):
             old, segmenter = entry
-            if now - old.state_since >= _kept(segmenter):
-                self._past.remove(entry)
-                self._forget(segmenter.live, (old.app, old.name))
-        self._relieve()
+            with guard:
+                if now - old.state_since >= _kept(segmenter):
+                    self._past.remove(entry)
+                    self._forget(segmenter.live, (old.app, old.name))
+        with guard:
+            self._relieve()
+
+    def _look(self, key: tuple[str, str], stream: Stream, now: float) -> None:
+        """What is due of one stream."""
+        stream.measure(now)
+        if stream.hold is not None:
+            self._hls[key].allow(stream.stats.bitrate)
+            stream.hold.listen(now)
+            with self._faults.guard("update_publish"):
+                self._update(self._publishers[key], stream, now)
+        waited = now - stream.state_since
+        if stream.state is State.GRACE and waited >= self._settings.grace and not self._draining:
+            self._finish(stream, now, "stream_end")
+            self._log.info("stream ended", app=stream.app, name=stream.name)
+        elif stream.state is State.ENDED and waited >= _kept(self._hls[key]):
+            del self._streams[key]
+            self._publishers.pop(key, None)
+            try:
+                self._hls.pop(key).live.remove()
+            finally:
+                self.over(*key)
 
     def drain(self) -> None:
         """Lets nobody publish any more, and tells the end of every run; no playlist ends.
@@ -358,7 +376,8 @@ class Hub:
 
     def _finish(self, stream: Stream, now: float, reason: str) -> None:
         stream.finish(now)
-        self.over(stream.app, stream.name)
+        with self._faults.guard("stream_end"):
+            self.over(stream.app, stream.name)
         self._stopped(stream, reason)
 
     def _stopped(self, stream: Stream, reason: str) -> None:
@@ -420,7 +439,7 @@ class Hub:
 
     def _create(self, app: str, name: str) -> Stream:
         key = (app, name)
-        stream = Stream(app, name, self._clock.wall())
+        stream = Stream(app, name, self._clock.wall(), self._faults)
         segmenter = self._segmenter_for(stream)
         stream.id = segmenter.window.run
         past = [old for earlier, old in self._past if (earlier.app, earlier.name) == key]
@@ -428,8 +447,10 @@ class Hub:
         stream.attach("hls", segmenter)
         self._streams[key] = stream
         self._hls[key] = segmenter
+        guard = self._faults.guard("stream_begun")
         for begun in self._begun:
-            begun(stream)
+            with guard:  # that way out has no such stream; the others do
+                begun(stream)
         expected = self._expected.pop(key, None)
         if expected is not None:
             expected.came()
@@ -455,7 +476,8 @@ class Hub:
         if stream is not None:
             self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
             stream.release(self._clock.monotonic())
-            self._done(stream, reason)
+            with self._faults.guard("publisher_gone"):
+                self._done(stream, reason)
 
     def drop(self, stream: Stream, reason: str, words: str = "") -> None:
         """Turns the stream's publisher away; `words` say to it, in the log and in the event what `reason` does not."""
@@ -470,8 +492,11 @@ class Hub:
             hold.request.tell(words)
         self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
         stream.release(now)
-        hold.request.drop(reason)
-        self._done(stream, reason, words)
+        guard = self._faults.guard("publisher_gone")
+        with guard:
+            hold.request.drop(reason)
+        with guard:
+            self._done(stream, reason, words)
 
     def _relieve(self) -> None:
         """Keeps the media of all streams within `limits.max_memory`.

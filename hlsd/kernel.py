@@ -1,11 +1,15 @@
-"""Asks the kernel what has become of the bytes that were given to a TCP socket (Linux)."""
+"""Asks the kernel (Linux) what became of the bytes given to a TCP socket, and how many files this process may open."""
 
 from __future__ import annotations
 
 import fcntl
+import resource
 import socket
 import sys
 import termios
+
+RESERVE = 64
+"""Files kept free of viewers: publishers, the API, state files."""
 
 
 def acknowledged(sock: socket.socket) -> int:
@@ -23,3 +27,13 @@ def in_kernel(fd: int) -> int:
         return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder, signed=True)
     except OSError:
         return 0
+
+
+def file_limit() -> int:
+    """How many files this process may open; raised to what the system allows first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -7,6 +7,8 @@ Three rules hold for whatever is logged, ours or a library's:
   masked;
 * any URL in any text is shown as `hlsd.masking` shows it, and the query of any stream key is cut;
 * control and bidirectional characters are escaped and long texts are cut, since names and versions come from peers.
+
+And nobody makes it say more than `hlsd.log_rate` allows.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any, Final, Literal, TextIO
 import structlog
 
 from hlsd import masking
+from hlsd.log_rate import LogRate
 
 MASK: Final = "********"
 TEXT_LIMIT: Final = 256
@@ -36,6 +39,7 @@ _LEVELS: Final[Mapping[Level, int]] = {
     "error": logging.ERROR,
 }
 
+_NEVER_LEFT_OUT: Final = frozenset({"error", "critical"})
 _SECRET_WORDS: Final = frozenset(
     {"token", "sign", "secret", "secrets", "password", "passwd", "jwt", "authorization", "query", "cookie"}
 )
@@ -49,6 +53,8 @@ _LONG_TEXTS: Final = frozenset({"exception", "stack"})
 def configure(level: Level, fmt: Format, stream: TextIO | None = None) -> None:
     """Sets up structlog and, from warnings on, the standard library's logging; lines go to `stream` or stderr."""
     out = sys.stderr if stream is None else stream
+    _rate.clear()
+    _rate.append(LogRate())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -57,12 +63,13 @@ def configure(level: Level, fmt: Format, stream: TextIO | None = None) -> None:
     ]
     final: list[structlog.typing.Processor] = [structlog.processors.format_exc_info, redact, _renderer(fmt, out)]
     structlog.configure(
-        processors=[*shared, *final],
+        processors=[bounded, *shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)
+    handler.addFilter(_bounded_record)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -78,6 +85,38 @@ def configure(level: Level, fmt: Format, stream: TextIO | None = None) -> None:
         library.propagate = True
         library.setLevel(logging.NOTSET)
     logging.captureWarnings(capture=True)
+
+
+_rate: Final[list[LogRate]] = []
+"""The one of the process, once `configure` was called."""
+
+
+def bounded(_logger: object, method: str, event: EventDict) -> EventDict:
+    """The processor that leaves out what is too much; never an error, nor what a caller with a name has done.
+
+    Raises:
+        structlog.DropEvent: this one is left out.
+    """
+    if not _rate or method in _NEVER_LEFT_OUT or event.get("who", "-") != "-" or event.get("exc_info"):
+        return event
+    rate, kind = _rate[0], str(event.get("event", ""))[:TEXT_LIMIT]
+    if not rate.admits(kind, str(event.get("ip", ""))):
+        raise structlog.DropEvent
+    untold = rate.untold(kind)
+    if untold:
+        event["left_out_before"] = untold
+    return event
+
+
+def _bounded_record(record: logging.LogRecord) -> bool:
+    """The same for what libraries say, by their logger's name."""
+    return not _rate or record.levelno >= logging.ERROR or _rate[0].admits(record.name)
+
+
+def tell_left_out(*, at_once: bool = False) -> None:
+    """Says how many lines were left out, of what; called once a second, and `at_once` at the end."""
+    for kind, count in _rate[0].due(at_once=at_once) if _rate else ():
+        structlog.get_logger().warning("log lines left out", of=kind, count=count)
 
 
 def _renderer(fmt: Format, out: TextIO) -> structlog.typing.Processor:

@@ -1,7 +1,8 @@
 """Is the part of the command line that talks to a running server: sessions, streams, kick, events.
 
-The server is the one of the configuration on this machine, or `--url`; the configuration's token is only ever sent to
-the configuration's server. What strangers chose (names, agents) is shown without control characters and without markup.
+The server is the one of the configuration on this machine, or `--url`; the tokens of the configuration and of its state
+folder are only ever sent to the configuration's server, or where `--state-dir` says whose they are. What strangers
+chose (names, agents) is shown without control characters and without markup.
 Exit codes as in `hlsd.cli`: 1 it could not be done, 2 it was not understood.
 """
 
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
@@ -20,6 +22,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from hlsd.api import local_token
 from hlsd.api.client import Client, Refused, address_of, token_of
 from hlsd.options import ConfigFile, configuration, fail
 
@@ -30,6 +33,10 @@ Url = Annotated[
 Token = Annotated[
     str | None,
     typer.Option("--token", metavar="TOKEN", envvar="HLSD_TOKEN", help="Token of its API; better in the environment."),
+]
+StateDir = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="State folder of the server, where its own token is; else as configured."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 Most = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Entries at most.")]
@@ -61,10 +68,11 @@ def sessions(
     as_json: Json = False,
     url: Url = None,
     token: Token = None,
+    state_dir: StateDir = None,
     config_file: ConfigFile = None,
 ) -> None:
     """List who watches on a running server."""
-    client = _client(url, token, config_file)
+    client = _client(url, token, state_dir, config_file)
 
     def look() -> list[Row]:
         return list(client.pages("sessions", limit, stream=stream, user_id=user, ip=ip, protocol=protocol))
@@ -79,10 +87,11 @@ def streams(
     as_json: Json = False,
     url: Url = None,
     token: Token = None,
+    state_dir: StateDir = None,
     config_file: ConfigFile = None,
 ) -> None:
     """List the streams of a running server."""
-    client = _client(url, token, config_file)
+    client = _client(url, token, state_dir, config_file)
     _show(client, lambda: list(client.pages("streams", limit, app=app)), _streams_table, watch=watch, as_json=as_json)
 
 
@@ -93,12 +102,13 @@ def kick(
     ban: Annotated[float, typer.Option(min=0, max=31_536_000, help="Seconds for which it may not come back.")] = 60.0,
     url: Url = None,
     token: Token = None,
+    state_dir: StateDir = None,
     config_file: ConfigFile = None,
 ) -> None:
     """End a viewer's session, or send a publisher away."""
     if "/" in target and target.strip("/").count("/") != 1:
         fail(f"kick: should be a session's id or /APP/STREAM; it is {target}", 2)
-    with _client(url, token, config_file) as client:
+    with _client(url, token, state_dir, config_file) as client:
         _told(client.kick, target, ban)
     typer.echo(f"{target}: gone" + (f", and kept out for {ban:g} s" if ban else ""))
 
@@ -109,10 +119,11 @@ def events(
     as_json: Json = False,
     url: Url = None,
     token: Token = None,
+    state_dir: StateDir = None,
     config_file: ConfigFile = None,
 ) -> None:
     """Print what happened on a running server."""
-    with _client(url, token, config_file) as client, _until_ctrl_c():
+    with _client(url, token, state_dir, config_file) as client, _until_ctrl_c():
         shown, after = _told(client.latest, lines)
         while True:
             for event in shown:
@@ -123,12 +134,13 @@ def events(
             shown, after = _told(client.events, after, wait=_WAIT)
 
 
-def _client(url: str | None, token: str | None, config_file: Any) -> Client:  # noqa: ANN401 - typer's path
+def _client(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> Client:
     try:
         if url is not None:
-            return Client(url, token or "")
+            return Client(url, token or (local_token.read(state_dir) if state_dir is not None else ""))
         settings = configuration(config_file, {}).settings
-        return Client(address_of(settings.http), token or token_of(settings.api))
+        local = local_token.read(state_dir or settings.server.state_dir)
+        return Client(address_of(settings.http), token or token_of(settings.api, local))
     except Refused as error:
         fail(str(error), 2)
 

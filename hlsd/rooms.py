@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from starlette.routing import Route
 
-from hlsd.api.access import Access, is_here
+from hlsd.api.access import Access
 from hlsd.api.desk import Premises
 from hlsd.api.door import asked, create_api
 from hlsd.api.masking import shown
@@ -100,16 +101,23 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     *,
     ring: EventRing,
     unready: Callable[[], Sequence[str]],
+    local_token: str,
+    impaired: Callable[[], Sequence[str]] = tuple,
 ) -> House:
-    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be."""
+    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be.
+
+    `impaired()` says what viewers of some streams do not get; `local_token` is how this machine's operator is known.
+    """
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
-    exporter = Exporter(reader, settings.metrics, clock.wall, lambda scope: is_here(asked(scope)))
-    routes: list[BaseRoute] = [ready_route(unready), *exporter.routes()]
+    access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
+    exporter = Exporter(
+        reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
+    )
+    routes: list[BaseRoute] = [ready_route(unready, impaired), *exporter.routes()]
     relay = relay_of(settings, clock, hub, sessions, stats)
     if settings.api.enabled:
         premises = Premises(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
-        access = Access(settings.api, os.environ, settings.http.trusted_proxies)
         assert relay.relays is not None
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
     web = create_app(
@@ -124,7 +132,7 @@ def house_of(  # noqa: PLR0913 - what a house stands on
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    audience = Broadcasts(settings.flv, hub, sessions)
+    audience = Broadcasts(settings.flv, hub, sessions, stats.faults)
     hub.on_stream(audience.begun)
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvRoad(audience, web.state.judge)))
     return House(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
@@ -151,6 +159,7 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
         figures=stats.relay,
         abandon=hub.abandon,
+        faults=stats.faults,
     )
     room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
     hub.on_demand = room
@@ -170,7 +179,14 @@ def _rtmp(house: House) -> Room:
     log = structlog.get_logger()
     period = ROUND if house.settings.hls.low_latency else LONG_ROUND
     return RtmpServer(
-        house.settings.rtmp, house.hub, Intake, house.clock, log, audience=house.audience, round_period=period
+        house.settings.rtmp,
+        house.hub,
+        Intake,
+        house.clock,
+        log,
+        audience=house.audience,
+        round_period=period,
+        faults=house.stats.faults,
     )
 
 
@@ -179,7 +195,7 @@ def _flv(house: House) -> Room:
 
 
 def _metrics(house: House) -> Room:
-    lag = LagMeter(house.stats.loop_lag)
+    lag = LagMeter(house.stats.loop_lag, house.stats.faults)
     return MetricsRoom(house.settings.metrics, house.exporter, lag, structlog.get_logger())
 
 

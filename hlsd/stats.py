@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from hlsd.faults import Faults
+
 OTHER: Final = "_other"
 """The label value under which everything beyond a bound is counted together; no name of ours begins with `_`."""
 MAX_APPS: Final = 20
@@ -227,6 +229,8 @@ class Stats:
     """All figures of one server; `app` makes one and hands it to whoever counts."""
 
     def __init__(self, max_apps: int = MAX_APPS) -> None:
+        self.faults = Faults()
+        """What went wrong inside, and where it is told."""
         self.http = HttpStats()
         self.notify = NotifyStats()
         self.relays: dict[tuple[str, str], RelayStats] = {}

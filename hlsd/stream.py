@@ -2,7 +2,8 @@
 
 A stream lives from its first publication to the end of its outputs' lives: LIVE while somebody publishes, GRACE while
 the publisher may come back (TL01, EN03), ENDED while finished playlists stay to be read (EN04), then it is removed.
-It moves only by calls: publications push units in, the hub says what time it is.
+It moves only by calls: publications push units in, the hub says what time it is. What an output raises reaches neither
+the publisher nor the other outputs (`hlsd.outlet`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from hlsd.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.outlet import Outlet
 from hlsd.stats import StreamStats
 
 if TYPE_CHECKING:
@@ -35,9 +38,9 @@ class State(enum.Enum):
 
 
 class Stream:
-    """One name's stream. `outputs` by room name, in the order in which they are fed."""
+    """One name's stream. `outlets` are its outputs by room name, in the order in which they are fed."""
 
-    def __init__(self, app: str, name: str, since: float) -> None:
+    def __init__(self, app: str, name: str, since: float, faults: Faults | None = None) -> None:
         self.id = ""
         """Of this run of the name, as in events and in its media's URLs; known once there is an output."""
         self.app = app
@@ -51,12 +54,13 @@ class Stream:
         self.tracks: Tracks | None = None
         self.dropped: tuple[str, ...] = ()
         """What its publisher sends that is not carried, by name of the codec."""
-        self.outputs: dict[str, Output] = {}
+        self.outlets: dict[str, Outlet] = {}
         self.fed: tuple[Output, ...] = ()
-        """The outputs as they are fed: made when one comes or goes, not for each unit."""
+        """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
         self.hold: Hold | None = None
         self.announced: Callable[[Stream], None] | None = None
         """Told once, when the first tracks are known."""
+        self.faults = faults or Faults()
         self._next_origin = 0
         self._counted_bytes = 0
         self._counted_at = 0.0
@@ -68,15 +72,52 @@ class Stream:
 
     def attach(self, room: str, output: Output) -> None:
         """Feeds `output` from now on."""
-        self.outputs[room] = output
-        self.fed = tuple(self.outputs.values())
-        if self.tracks is not None:
-            output.tracks(self.tracks)
+        self.detach(room)
+        self.outlets[room] = Outlet(
+            room,
+            output,
+            faults=self.faults,
+            tracks=lambda: self.tracks,
+            changed=self._refeed,
+            app=self.app,
+            name=self.name,
+        )
+        self._refeed()
+        tracks = self.tracks
+        if tracks is not None:
+            try:
+                output.tracks(tracks)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                self.failed(output, error)
 
     def detach(self, room: str) -> None:
         """Feeds that room's output no more; nothing happens if there is none."""
-        self.outputs.pop(room, None)
-        self.fed = tuple(self.outputs.values())
+        outlet = self.outlets.pop(room, None)
+        if outlet is not None:
+            outlet.revive()
+            self._refeed()
+
+    def failed(self, output: Output, error: Exception) -> None:
+        """One of those that are fed has raised."""
+        for outlet in self.outlets.values():
+            if outlet.output is output or outlet is output:
+                outlet.failed(error)
+                return
+        self.faults.output("detached", error, app=self.app, name=self.name)  # it went while it was being told
+
+    def tell(self, say: Callable[[Output], None]) -> None:
+        """Says something to every output; what one of them raises is its own."""
+        rest = iter(self.fed)
+        while True:
+            output: Output | None = None
+            try:
+                for output in rest:
+                    say(output)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                assert output is not None
+                self.failed(output, error)
+            else:
+                return
 
     def publish(self, request: PublishRequest, now: float, ended: Callable[[Hold, str], None]) -> Hold:
         """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
@@ -85,9 +126,10 @@ class Stream:
         self._move(State.LIVE, now)
         self.stats.publishes += 1
         self.dropped = ()
+        for outlet in self.outlets.values():
+            outlet.revive()
         if self.stats.publishes > 1:
-            for output in self.fed:
-                output.jump()
+            self.tell(_jump)
         return self.hold
 
     def release(self, now: float) -> None:
@@ -98,15 +140,25 @@ class Stream:
         hold.revoke()
         self._next_origin = hold.last_dts + TICKS // 10
         self._move(State.GRACE, now)
-        for output in self.fed:
-            output.pause()
+        self.tell(_pause)
 
     def finish(self, now: float) -> None:
         """Nobody will publish into this run any more."""
         self.release(now)
         self._move(State.ENDED, now)
-        for output in self.fed:
-            output.end()
+        for outlet in list(self.outlets.values()):
+            outlet.revive()
+        failing = set(map(id, self._resting()))
+        self.tell(_end)
+        for outlet in self._resting():  # who raised at its end gets it once more: it has let go of what was in its way
+            if id(outlet) not in failing:
+                outlet.end()
+
+    def _resting(self) -> list[Outlet]:
+        return [outlet for outlet in self.outlets.values() if outlet.resting]
+
+    def _refeed(self) -> None:
+        self.fed = tuple([outlet.fed for outlet in self.outlets.values()])
 
     def measure(self, now: float) -> None:
         """Brings the smoothed bit rate up to `now` (monotonic seconds)."""
@@ -157,10 +209,10 @@ class Hold:
             return
         first = stream.tracks is None
         stream.tracks = tracks
-        for output in stream.fed:
-            output.tracks(tracks)
+        stream.tell(lambda output: output.tracks(tracks))
         if first and stream.announced is not None:
-            stream.announced(stream)
+            with stream.faults.guard("announced"):
+                stream.announced(stream)
 
     def unit(self, unit: AccessUnit) -> None:
         """Hands the unit to every output."""
@@ -179,14 +231,20 @@ class Hold:
             stats.audio_frames += 1
         stats.last_unit = arrived
         self.last_dts = max(self.last_dts, dts)
-        for output in stream.fed:
-            output.unit(unit)
+        rest = iter(stream.fed)
+        while True:
+            try:
+                for output in rest:
+                    output.unit(unit)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                stream.failed(output, error)
+            else:
+                return
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
         if self.stream is not None:
-            for output in self.stream.fed:
-                output.jump()
+            self.stream.tell(_jump)
 
     def received(self, size: int) -> None:
         """Counts bytes from the publisher's connection."""
@@ -228,3 +286,15 @@ class Hold:
     def revoke(self) -> None:
         """Cuts the publisher off from the stream."""
         self.stream = None
+
+
+def _jump(output: Output) -> None:
+    output.jump()
+
+
+def _pause(output: Output) -> None:
+    output.pause()
+
+
+def _end(output: Output) -> None:
+    output.end()

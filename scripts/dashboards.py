@@ -232,6 +232,15 @@ OVERVIEW = Board(
                 "s",
             ),
             Panel(
+                "Faults inside",
+                "Exceptions a second in outputs, sweeps and tasks, and outputs that stay off. Any fires an alert.",
+                (
+                    (rate("hlsd_output_faults_total", NODE, "output"), "{{output}}/s"),
+                    (rate("hlsd_task_faults_total", NODE, "task"), "{{task}}/s"),
+                    (total("hlsd_outputs_off", NODE, "output"), "{{output}} off"),
+                ),
+            ),
+            Panel(
                 "Versions",
                 "What runs where.",
                 ((f"max by (instance, version, python, av) (hlsd_build_info{{{NODE}}})", ""),),

@@ -1,9 +1,11 @@
-"""Decides who may use the API: a token from anywhere, or none at all on this very machine.
+"""Decides who may use the API: whoever shows a token, from wherever.
 
 Pure: the facts of a request and `now` in, a `Caller` out, or `ApiError`. Tokens are compared as SHA-256 digests, in
-constant time, all of them each time. "On this machine" means more than a loopback address, because a proxy on the same
-machine has one too, and so has a browser that a foreign page leads (DNS rebinding, cross-site requests): no header of a
-proxy, HTTP/1.1 or newer (proxies that add no header speak 1.0), a loopback name in Host, no foreign page.
+constant time, all of them each time. A program of this machine shows the token of the state folder
+(`hlsd.api.local_token`). A loopback address alone is no credential: a proxy on the same machine has one, and with it
+everybody behind it, by HTTP/1.1 and without any header that would tell. Where the operator trusts it all the same
+(`api.loopback`), what can be seen is looked at: no header of a proxy, HTTP/1.1 or newer, a loopback name in Host, and
+no foreign page (DNS rebinding, cross-site requests).
 A client that guesses has `BURST` guesses, then one in `REFILL` seconds; a request without credentials is no guess.
 """
 
@@ -32,18 +34,27 @@ MAX_ADDRESSES = 10_000
 READ, WRITE = "read", "write"
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
-_PROXY_HEADERS = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via", "x-real-ip")
+_PROXY_HEADERS = (
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-prefix",
+    "forwarded",
+    "via",
+    "x-real-ip",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the name of its token, or "loopback"."""
+    """Who asks: the name of its token, "local" for that of the state folder, or "loopback"."""
 
     name: str
     scopes: frozenset[str]
 
 
 LOOPBACK = Caller("loopback", frozenset((READ, WRITE)))
+LOCAL = Caller("local", frozenset((READ, WRITE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +73,28 @@ class Ask:
 
 
 class Access:
-    """The rules of one server. Raises ConfigError where a token's variable is not set."""
+    """The rules of one server; `local` is the token of its state folder, empty if it has none.
 
-    def __init__(self, settings: ApiSettings, env: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> None:
+    Raises ConfigError where a token's variable is not set.
+    """
+
+    def __init__(
+        self, settings: ApiSettings, env: Mapping[str, str], trusted_proxies: Sequence[str] = (), local: str = ""
+    ) -> None:
         self._loopback = settings.loopback
         self._origins = frozenset(origin.lower() for origin in settings.allow_origin)
         self._proxies = Proxies(trusted_proxies)
         self._callers = _callers(settings, env)
+        self._local = _digest(local) if local else b""
         self._guesses: dict[str, tuple[float, float]] = {}
         """By address: guesses left, and when that was counted."""
+
+    def reads(self, ask: Ask, now: float) -> bool:
+        """Whether who asks may read: for what has no words of its own for a refusal."""
+        try:
+            return READ in self.judge(ask, now).scopes
+        except ApiError:
+            return False
 
     def judge(self, ask: Ask, now: float) -> Caller:
         """Who asks, if it may ask this. Raises ApiError (401, 403, 429)."""
@@ -96,13 +120,16 @@ class Access:
         return origin.lower() in self._origins
 
     def _known(self, ask: Ask, now: float) -> Caller:
+        user, token = _credentials(ask.one("authorization"))
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        if hmac.compare_digest(self._local, digest):
+            # Nobody guesses 256 bits: the operator is not kept out by strangers whom a proxy gives the same address.
+            return LOCAL
         address = self._address(ask)
         left = self._left(address, now)
         if left < 1.0:
             wait = max(1, round((1.0 - left) * REFILL))
             raise ApiError(Code.TOO_MANY_FAILURES, f"too many wrong tokens; wait {wait} s", {"retry-after": str(wait)})
-        user, token = _credentials(ask.one("authorization"))
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         found: Caller | None = None
         for known, caller in self._callers:  # all of them: time must not tell which
             if hmac.compare_digest(known, digest) and (user is None or user == caller.name):

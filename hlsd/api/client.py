@@ -36,10 +36,12 @@ def address_of(http: HttpSettings) -> str:
     return f"http://[{bind}]:{http.port}" if ":" in bind and "[" not in bind else f"http://{bind}:{http.port}"
 
 
-def token_of(api: ApiSettings) -> str:
-    """The token of this configuration that may do most; empty if it holds none in the clear."""
+def token_of(api: ApiSettings, local: str = "") -> str:
+    """The token that may do most, of this configuration or `local`, the state folder's; empty if there is none."""
     if api.token is not None:
         return api.token.get_secret_value()
+    if local:
+        return local
     for token in sorted(api.tokens, key=lambda token: "write" not in token.scopes):
         if token.token is not None:
             return token.token.get_secret_value()
@@ -125,7 +127,8 @@ class Client:
         except (ValueError, KeyError, TypeError):
             raise Refused(f"{self.url} answers {answer.status_code}, and not as the API of hlsd does") from None
         if code == "unauthorized":
-            words += " (--token, HLSD_TOKEN, or the configuration's api.token)"
+            words += " (--token, HLSD_TOKEN, the configuration's api.token, or api.token in the server's state folder, "
+            words += "which its user can read: --state-dir says where it is)"
         raise Refused(words)
 
 

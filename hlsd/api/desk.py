@@ -153,7 +153,12 @@ class Desk:
             )
             if video
             else None,
-            audio=models.Audio(codec=audio.codec_string, sample_rate=audio.sample_rate, channels=audio.channels)
+            audio=models.Audio(
+                codec=audio.codec_string,
+                sample_rate=audio.sample_rate,
+                channels=audio.channels,
+                hls=not segmenter.muted,
+            )
             if audio
             else None,
             dropped=list(stream.dropped),

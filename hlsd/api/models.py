@@ -130,6 +130,7 @@ class Audio(BaseModel):
     codec: str
     sample_rate: int = Field(description="Hz")
     channels: int
+    hls: bool = Field(description="Whether HLS has it: false where it is AAC that Chromium cannot play.")
 
 
 class Publisher(BaseModel):

@@ -1,7 +1,8 @@
 """Says what an operator may set about the API: section `api`.
 
-There is no default password: without a token only this machine may ask (conventions §6). Tokens never leave the
-process; what is kept to compare with is their SHA-256.
+There is no default password: without a token of the operator's only the token of the state folder is known, which a
+program of this machine can read if it is the server's user's (conventions §6). Tokens never leave the process; what is
+kept to compare with is their SHA-256.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class ApiSettings(BaseModel):
         default=None,
         min_length=MIN_TOKEN,
         description="A token that may read and write, 16 characters or more (Authorization: Bearer, or Basic with the "
-        "user admin). Without it and without api.tokens only programs of this machine are answered.",
+        "user admin). Without it and without api.tokens only who can read api.token in server.state_dir is answered: "
+        "the commands of this machine, run by the server's user.",
     )
     tokens: list[ApiToken] = Field(
         default=[],
@@ -65,9 +67,10 @@ class ApiSettings(BaseModel):
         'token, token_env (environment variable) and hash ("sha256:" and hex).',
     )
     loopback: bool = Field(
-        default=True,
+        default=False,
         description="Whether a program of this machine may come without a token: from a loopback address, to a "
-        "loopback name, through no proxy, and for no foreign web page. Switch it off where strangers have accounts.",
+        "loopback name, and for no foreign web page. Only for a machine without other users and without any proxy: "
+        "one that passes requests on without a header of its own makes everybody behind it an administrator.",
     )
     allow_origin: list[str] = Field(
         default=[], description="Web pages that may use the API with a token: exact origins. Empty: none but our own."

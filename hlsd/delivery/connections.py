@@ -7,15 +7,14 @@ connections are let in on the reserve for what keeps a server governable. Second
 
 from __future__ import annotations
 
-import resource
 from typing import Protocol
 
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.settings import HttpSettings
+from hlsd.faults import Faults
+from hlsd.kernel import RESERVE
 from hlsd.wheel import Wheel
 
-RESERVE = 64
-"""Files kept free of viewers: publishers, the API, state files."""
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
 CROWD = "hlsd.crowd"
@@ -66,7 +65,8 @@ class Address:
 class Connections:
     """The connections of viewers, HTTPS included."""
 
-    def __init__(self, settings: HttpSettings, now: float, files: int) -> None:
+    def __init__(self, settings: HttpSettings, now: float, files: int, faults: Faults | None = None) -> None:
+        self._guard = (faults or Faults()).guard("http_sweep")
         self._send_timeout = settings.send_timeout
         self._idle = settings.keep_alive
         self._per_ip = settings.max_connections_per_ip
@@ -134,35 +134,31 @@ class Connections:
         """Once a second: ends what took too long."""
         self._wheel.turn(now, lambda connection: self._look(connection, now))
         for connection, (since, size) in list(self._stalled.items()):
-            connection.catch_up()
-            if connection not in self._stalled or now - since < self._send_timeout:
-                continue
-            unsent = connection.unsent()
-            if size - unsent >= SLOWEST:
-                self._stalled[connection] = (now, unsent)
-            else:
-                self.slow += 1
-                connection.cut()
+            with self._guard:
+                self._chase(connection, since, size, now)
+
+    def _chase(self, connection: Guarded, since: float, size: int, now: float) -> None:
+        """Looks whether a client that did not take what it was given does so by now."""
+        connection.catch_up()
+        if connection not in self._stalled or now - since < self._send_timeout:
+            return
+        unsent = connection.unsent()
+        if size - unsent >= SLOWEST:
+            self._stalled[connection] = (now, unsent)
+        else:
+            self.slow += 1
+            connection.cut()
 
     def _look(self, connection: Guarded, now: float) -> float | None:
-        limit = connection.limit(now)
-        if limit is None:
-            return now + self._idle
-        if limit > now:
-            return limit
-        self.timed_out += 1
-        connection.close()
+        with self._guard:  # what is wrong with one is no reason never to look at it again, or at others
+            limit = connection.limit(now)
+            if limit is None:
+                return now + self._idle
+            if limit > now:
+                return limit
+            self.timed_out += 1
+            connection.close()
         return now + self._idle  # if closing takes that long, its client does not read either
 
     def _govern(self) -> bool:
         return self.open < self.most + GOVERNING
-
-
-def file_limit() -> int:
-    """How many files this process may open; raised to what the system allows first."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        return 1 << 20 if soft == resource.RLIM_INFINITY else soft
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard

@@ -26,7 +26,9 @@ from hlsd.delivery.request import MAX_QUERY
 from hlsd.delivery.takeover import TakeableProtocol
 from hlsd.delivery.wire import Ready
 from hlsd.kernel import acknowledged, in_kernel
+from hlsd.pace import BODY_RATE
 from hlsd.ports import Session
+from hlsd.strict_http import take_host
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -47,7 +49,7 @@ UNUSUAL = frozenset(
     )
 )
 """Headers with which a request is the slow road's."""
-NOTED = UNUSUAL | cmcd.HEADERS | {b"accept-encoding", b"connection", b"origin", b"x-forwarded-for"}
+NOTED = UNUSUAL | cmcd.HEADERS | {b"accept-encoding", b"connection", b"host", b"origin", b"x-forwarded-for"}
 MAX_UNREAD = 512 * 1024
 """Bytes that a client may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
 MAX_LATER = 4096
@@ -67,6 +69,10 @@ _TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 20\r\n"
     b"retry-after: 5\r\naccess-control-allow-origin: *\r\nconnection: close\r\n\r\n503 try again later\n"
 )
+_BAD_HOST = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 25\r\n"
+    b"connection: close\r\n\r\n400 one Host is required\n"
+)
 _GOVERNING = (b"/api/", b"/healthz", b"/readyz", b"/metrics")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
@@ -74,7 +80,7 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class FastProtocol(TakeableProtocol):
     """One connection. `hot` comes first, so that uvicorn's factory can be a partial of this class."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one state machine, one state
         self,
         hot: HotPath,
         config: Config,
@@ -102,6 +108,12 @@ class FastProtocol(TakeableProtocol):
         self.reports = False
         """Its headers hold a report of the player."""
         self.in_body = False
+        self.body_since = 0.0
+        """When the body under way began."""
+        self.body_bytes = 0
+        """What has come of it."""
+        self.hosted = 0
+        """Host lines of the head under way; one that cannot be a host counts as two."""
         self.large = False
         """The head may be larger than allowed: count it."""
         self.head_bytes = 0
@@ -187,8 +199,13 @@ class FastProtocol(TakeableProtocol):
     def resume(self) -> None:
         """Reads what was put off."""
         later, self.later = self.later, None
-        if later is not None and not self.lost:
+        if later is None or self.lost:
+            return
+        try:
             self._read(later)
+        except Exception as error:  # noqa: BLE001 - asyncio would end this connection too; others are behind it
+            self.hot.holds.faults.output("viewer", error)
+            self.transport.abort()
 
     def _read(self, data: bytes) -> None:
         self.now = monotonic()
@@ -258,12 +275,13 @@ class FastProtocol(TakeableProtocol):
         self.fast = False
         self.plain = True
         self.kept = False
+        self.hosted = 0
         self.zipped = None
         self.origin = None
         self.forwarded = b""
         self.reports = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: C901 - a table would be slower
         """Collects, and notes what decides the road."""
         name = name.lower()
         self.headers.append((name, value))
@@ -276,6 +294,8 @@ class FastProtocol(TakeableProtocol):
                 self.kept = True
                 if value != b"keep-alive" and value.lower() != b"keep-alive":
                     self.plain = False
+            elif name == b"host":
+                self.hosted += 1 if value in self.hot.hosts or self.hot.takes_host(value) else 2
             elif name == b"origin":
                 if self.origin is not None:
                     self.plain = False
@@ -294,13 +314,15 @@ class FastProtocol(TakeableProtocol):
         self.requests += 1
         if self.large and self._too_large():
             return
+        if self.hosted != 1 and self._misses_host():
+            return
         if (
             self.plain
             and not self.governing
             and ((cycle := self.cycle) is None or cycle.response_complete)
             and not self.flow.write_paused
             and self.parser.get_method() == b"GET"
-            and self._answer()
+            and self._try_answer()
         ):
             self.fast = True
             return
@@ -309,6 +331,7 @@ class FastProtocol(TakeableProtocol):
     def on_body(self, body: bytes) -> None:
         """A body is the slow road's."""
         if not self.fast:
+            self.body_bytes += len(body)
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -320,6 +343,14 @@ class FastProtocol(TakeableProtocol):
             super().on_message_complete()
 
     # -- the fast road
+
+    def _try_answer(self) -> bool:
+        """As `_answer`; a fault of ours is answered by the slow road: the parser would take it for the client's."""
+        try:
+            return self._answer()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.hot.holds.faults.output("viewer", error)
+            return self.transport.is_closing()
 
     def _answer(self) -> bool:
         """Answers or holds the request; False if the slow road must."""
@@ -476,6 +507,10 @@ class FastProtocol(TakeableProtocol):
             super().on_header(name, value)
         self.scope["hlsd"] = self  # type: ignore[typeddict-unknown-key]
         self.in_body = True
+        self.body_since = self.now
+        self.body_bytes = 0
+        if url[:1] != b"/":
+            take_host(url, self.headers)
         super().on_headers_complete()
         most = self.hot.settings.max_requests
         if self.governing or self.draining or (most and self.requests >= most):
@@ -515,7 +550,10 @@ class FastProtocol(TakeableProtocol):
         if self.begun:
             return self.begun + (min(settings.header_timeout, 2.0) if self.governing else settings.header_timeout)
         if self.in_body:
-            return self.now + settings.body_timeout
+            return min(
+                self.now + settings.body_timeout,
+                self.body_since + min(settings.body_deadline, settings.body_timeout + self.body_bytes / BODY_RATE),
+            )
         if self.line is not None or self.flow.write_paused:
             return None
         if self.cycle is not None and not self.cycle.response_complete:
@@ -576,12 +614,19 @@ class FastProtocol(TakeableProtocol):
         self._refuse(_TOO_LARGE)
         return True
 
+    def _misses_host(self) -> bool:
+        """Whether the head lacks a Host line that it must have, or has two, or one that is none; then it is refused."""
+        if self.hosted == 0 and self.parser.get_http_version() != "1.1":
+            return False
+        self._refuse(_BAD_HOST)
+        return True
+
     def _refuse(self, words: bytes) -> None:
         """Answers without the judge and closes; what else was sent is not read."""
         if not self.dead:
             self.dead = self.fast = True
             self.lead = _NEVER
-            self.hot.http.slow["other", 431 if words is _TOO_LARGE else 503] += 1
+            self.hot.http.slow["other", int(words[9:12])] += 1
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(words)
             self.transport.close()

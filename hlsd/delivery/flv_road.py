@@ -16,7 +16,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.flv_wrappings import FlvWrapping, MessageWrapping
 from hlsd.delivery.request import BadRequest, parse_path
 from hlsd.delivery.takeover import TAKE, Taken
-from hlsd.delivery.web import COUNTED, read_request
+from hlsd.delivery.web import COUNTED, STATUS, read_request
 from hlsd.delivery.websocket import CLOSE, PING, PONG, ClientFrames, accept, close_frame, frame
 from hlsd.errors import ProtocolError
 from hlsd.ports import Denial
@@ -102,7 +102,12 @@ async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, road: tuple[Scope
     if taken is None:
         ticket.close("closed")
     else:
-        heir.begin(taken, ticket, upgrade or _head(head, chunked=chunked))
+        scope[STATUS] = 101 if upgrade else 200
+        try:
+            heir.begin(taken, ticket, upgrade or _head(head, chunked=chunked))
+        except Exception:
+            taken.transport.abort()  # it is nobody's any more
+            raise
 
 
 def _target(request: Request) -> Target | None:

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from hlsd.delivery.answer import Answer, Held, Reply
 from hlsd.delivery.wire import Ready
+from hlsd.faults import Faults
 from hlsd.ports import Playable, Session
 from hlsd.stats import WAIT, Histogram, Stats
 
@@ -135,8 +136,10 @@ class Bounds:
 class Holds:
     """The requests that wait on this server."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, faults: Faults | None = None) -> None:
         self._bounds = bounds
+        self.faults = faults or Faults()
+        self._guard = self.faults.guard("held_requests")
         self._streams: dict[Playable, _Stream] = {}
         self._due: deque[_Release] = deque()
         self.releasing = False
@@ -215,11 +218,26 @@ class Holds:
         """Answers some waiters of `line`: what they have in common is done once, all the rest is paid for by each."""
         if not waiters:
             return
-        answer = line.answer(outcome)
+        outcome, answer = self._answer(line, outcome)
         due = now + line.held.timeout
         line.waited.observe_all([due - deadline for deadline in self._detach(line, waiters)])
-        for waiter in waiters:
-            waiter.wake(outcome, answer)
+        rest = iter(waiters)
+        while True:
+            try:
+                for waiter in rest:
+                    waiter.wake(outcome, answer)
+            except Exception as error:  # noqa: BLE001 - one who cannot be answered keeps nobody else waiting
+                self.faults.output("viewer", error)
+            else:
+                return
+
+    def _answer(self, line: Line, outcome: Outcome) -> tuple[Outcome, Ready | None]:
+        """What all of `line` get, if that is one for all; REFUSED if it cannot be made: nobody waits for ever."""
+        try:
+            return outcome, line.answer(outcome)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with an answer, those who wait get one
+            self.faults.output("viewer", error)
+            return Outcome.REFUSED, None
 
     def sweep(self, now: float) -> None:
         """Ends the waits whose time is over; a few times a second. There is no hurry: `LATE` in a turn of the loop."""
@@ -229,9 +247,11 @@ class Holds:
     def _end_late(self, late: deque[Line], now: float) -> None:
         left = LATE
         while late and left:
-            left -= self._expire(late[0], now, left)
-            if left:  # that was all of it
-                late.popleft()
+            with self._guard:
+                left -= self._expire(late[0], now, left)
+                if not left:
+                    break
+            late.popleft()  # that was all of it
         if late:
             asyncio.get_running_loop().call_soon(self._end_late, late, now)
 
@@ -304,10 +324,17 @@ class Holds:
         stream = self._streams.get(playable)
         if stream is None:
             return
-        for line in list(stream.lines):
-            there = None if line.settled else line.held.verdict()
-            if there is not None:
-                self._settle(line, Outcome.RELEASED if there else Outcome.EXPIRED)
+        rest = iter(list(stream.lines))
+        while True:
+            try:
+                for line in rest:
+                    there = None if line.settled else line.held.verdict()
+                    if there is not None:
+                        self._settle(line, Outcome.RELEASED if there else Outcome.EXPIRED)
+            except Exception as error:  # noqa: BLE001 - those who wait for something else are not to wait for this
+                self.faults.output("viewer", error)
+            else:
+                break
         self._pump()
 
     def _settle(self, line: Line, outcome: Outcome) -> None:
@@ -315,7 +342,7 @@ class Holds:
             return
         line.settled = True
         self._streams[line.held.playable].close(line)
-        line.answer(outcome)
+        outcome, _ = self._answer(line, outcome)
         waiters = list(line.waiters)
         self._turn = (self._turn + _STEP) % 1.0
         first = int(self._turn * len(waiters))

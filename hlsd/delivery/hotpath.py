@@ -16,11 +16,12 @@ from hlsd.delivery.request import accepts_gzip
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.shelf import Shelf, Shelves
 from hlsd.delivery.wire import Ready
+from hlsd.host import is_host
 from hlsd.ports import Directory, Playable, Session, Sessions
 from hlsd.stats import HttpStats
 
 MAX_CODINGS = 256
-"""Values of Accept-Encoding whose meaning is remembered."""
+"""Values of Accept-Encoding, and of Host, whose meaning is remembered."""
 
 
 class Deferred(Protocol):
@@ -50,6 +51,8 @@ class HotPath:
     """Whether the Origin matters."""
     codings: dict[bytes, bool]
     """Whether a value of Accept-Encoding takes gzip."""
+    hosts: set[bytes] = field(default_factory=set)
+    """Values of Host that were found to be one."""
     tails: dict[bytes, bytes] = field(default_factory=dict)
     """Header blocks as players send them: many connections, few kinds of players."""
 
@@ -90,3 +93,11 @@ class HotPath:
             if len(self.codings) < MAX_CODINGS:
                 self.codings[value] = found
         return found
+
+    def takes_host(self, value: bytes) -> bool:
+        """Whether a Host line may say `value`; remembered if it may."""
+        if not is_host(value):
+            return False
+        if len(self.hosts) < MAX_CODINGS:
+            self.hosts.add(value)
+        return True

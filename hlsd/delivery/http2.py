@@ -8,9 +8,9 @@ Laws kept here: DATA obeys both flow-control windows and is cut only when it is 
 that are shared anyway; answers marked urgent (playlists) go before media (RFC 9218 urgency, HT19); `Stream.sent` counts
 the body bytes that `take` gave away, also of an answer that was never finished.
 
-Limits: header block and header list, CONTINUATION frames, streams at a time, unread answers to control frames, and a
-bucket that resets, PING, SETTINGS and other frames without use drain faster than a player ever would
-(CVE-2023-44487, CVE-2024-27316, CVE-2019-9512, -9515, -9518).
+Limits: header block and header list, CONTINUATION frames (CVE-2024-27316), streams at a time, answers that are not
+read, the work of one turn (`more` is set when there is some left), and frames of no use (`http2_budget`). What a peer
+makes us reset counts as what it resets itself.
 
 Longer than a file should be: one state machine, and each half of it reads what the other half sets.
 """
@@ -18,8 +18,10 @@ Longer than a file should be: one state machine, and each half of it reads what 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from struct import iter_unpack
 from typing import TYPE_CHECKING, Final
 
+from hlsd.delivery.http2_budget import BUCKET, CRUMB, FRAME, LONG_BLOCK, REQUEST, TURN, Budget, TooMuch
 from hlsd.delivery.http2_frames import (
     ACK,
     CONTINUATION,
@@ -61,12 +63,14 @@ MAX_CONTINUATIONS = 8
 """CONTINUATION frames of one header block; a browser sends none."""
 MAX_UNREAD_CONTROL = 64 * 1024
 """Bytes of answers to control frames that a peer may leave unread."""
-BUCKET = 200.0
-"""Frames without use that may come at once…"""
-REFILL = 20.0
-"""…and how many a second for ever."""
+MAX_UNREAD_HEADS = 256 * 1024
+"""Bytes of answers' heads that a peer may leave unread: those of answers without a body end their streams at once."""
+LEAST_TAKEN = 256
+"""Bytes that a DATA frame counts at least in what is taken at a time: small ones cost as much."""
 LAST_STREAM = 2**30
 """From this stream id on a connection is asked to begin anew; ids end at 2^31."""
+
+__all__ = ["BUCKET", "Http2"]
 
 
 class _ConnectionError(Exception):
@@ -87,6 +91,10 @@ class Http2:
         self.highest = 0
         self.last_progress = 0.0
         """When body bytes went out, or a request came, last."""
+        self.more = False
+        """What was received is not worked off: call `receive` with nothing in the next turn."""
+        self.given = 0
+        """Body bytes that were taken, of all answers."""
         self._max_streams = max_streams
         self._max_header = max_header
         self._reader = HeaderReader(max_header)
@@ -96,6 +104,7 @@ class Http2:
         self._events: list[Event] = []
         self._control: list[bytes] = []
         self._control_size = 0
+        self._head_size = 0
         self._urgent: OrderedDict[int, Stream] = OrderedDict()
         self._plain: OrderedDict[int, Stream] = OrderedDict()
         self._window = DEFAULT_WINDOW
@@ -105,7 +114,7 @@ class Http2:
         self._block_size = 0
         self._credit = DEFAULT_WINDOW
         self._owed = 0
-        self._bucket = BUCKET
+        self._budget = Budget()
         self._now = 0.0
         self._left: deque[int] = deque(maxlen=100)  # streams that we ended before the peer did
         self._going = False
@@ -122,10 +131,14 @@ class Http2:
     # -- in
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Takes in bytes from the peer, in pieces of any size."""
+        """Takes in bytes from the peer, in pieces of any size, and does one turn's work of them."""
         if self.finished:
             return
-        self._bucket = min(BUCKET, self._bucket + (now - self._now) * REFILL)
+        if self.more and octets:  # behind what is left of this turn
+            self._unread += octets
+            return
+        self.more = False
+        self._budget.turn(now)
         self._now = now
         view = self._unread + octets if self._unread else octets
         try:
@@ -133,9 +146,12 @@ class Http2:
         except _ConnectionError as error:
             self._fail(error.code, error.words)
             return
+        except TooMuch:
+            self._fail(ErrorCode.ENHANCE_YOUR_CALM, "too many resets or frames of no use")
+            return
         self._unread = view[at:] if at < len(view) else b""
-        if self._control_size > MAX_UNREAD_CONTROL:
-            self._fail(ErrorCode.ENHANCE_YOUR_CALM, "answers to control frames are not read")
+        if self._control_size > MAX_UNREAD_CONTROL or self._head_size > MAX_UNREAD_HEADS:
+            self._fail(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
 
     def next_events(self) -> list[Event]:
         """What has happened since the last call."""
@@ -152,7 +168,12 @@ class Http2:
             self._preface = False
             at = len(PREFACE)
         size = len(view)
+        budget = self._budget
         while size - at >= HEAD_SIZE and not self.finished:
+            if budget.effort >= TURN:
+                self.more = True
+                break
+            budget.effort += FRAME
             high, low, kind, flags, stream_id = HEAD.unpack_from(view, at)
             length = high << 8 | low
             if length > DEFAULT_FRAME:  # we never announce more
@@ -175,13 +196,7 @@ class Http2:
         if handler is not None:
             handler(self, flags, stream_id, payload)
         else:
-            self._drain(1.0)  # "Implementations MUST ignore and discard frames of unknown types" (§5.5)
-
-    def _drain(self, cost: float) -> None:
-        """Counts a frame that is of no use to anybody; too many in too short a time end the connection."""
-        self._bucket -= cost
-        if self._bucket < 0:
-            raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "too many resets or control frames")
+            self._budget.waste(1.0)  # "Implementations MUST ignore and discard frames of unknown types" (§5.5)
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if not stream_id & 1:
@@ -197,7 +212,7 @@ class Http2:
             self._block(flags, stream_id, payload)
             return
         if not payload:
-            self._drain(1.0)
+            self._budget.waste(1.0)
         self._open_block = (stream_id, flags, [payload])
         self._block_size = len(payload)
 
@@ -215,33 +230,39 @@ class Http2:
 
     def _block(self, flags: int, stream_id: int, block: bytes) -> None:
         """A whole header block. It is read even if the stream is refused: the table is shared (RFC 7541 §2.2)."""
+        self._budget.effort += len(block) // 2
+        if len(block) > LONG_BLOCK:
+            self._budget.waste(len(block) / LONG_BLOCK)
         try:
             headers = self._reader.read(block)
         except TooMuchHeader as error:
             raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "header list too long") from error
         except UnreadableHeader as error:
             raise _ConnectionError(ErrorCode.COMPRESSION_ERROR, "header block not readable") from error
+        self._budget.effort += 4 * len(headers)
         ended = bool(flags & END_STREAM)
         if stream_id <= self.highest:
             self._trailers(stream_id, ended)
             return
         self.highest = stream_id
         if self._going or len(self.streams) >= self._max_streams:
-            self._drain(0.0 if self._going else 1.0)
+            # behind our GOAWAY some may still be on their way, but no more than could be open
+            self._budget.waste(0.25 if self._going else 1.0)
             self._reset(stream_id, ErrorCode.REFUSED_STREAM)
             return
         stream = Stream(stream_id, window=self._initial_window, asked=ended)
         try:
             HeaderReader.check(stream, headers)
         except MalformedRequest:
-            self._drain(1.0)
+            self._budget.waste(1.0)
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         if ended and stream.expected > 0:
-            self._drain(1.0)
+            self._budget.waste(1.0)
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
-        self.last_progress = self._now
+        self._budget.effort += REQUEST
+        self.last_progress = stream.since = self._now
         self.streams[stream_id] = stream
         self._events.append(Asked(stream))
         if stream_id >= LAST_STREAM:
@@ -252,7 +273,7 @@ class Http2:
         if stream is None:
             if stream_id not in self._left:
                 raise _ConnectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
-            self._drain(1.0)
+            self._budget.waste(1.0)
         elif stream.asked or not ended:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a request")
         else:
@@ -262,6 +283,7 @@ class Http2:
         if stream_id == 0 or stream_id > self.highest:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "DATA on an idle stream")
         size = len(payload)
+        self._budget.effort += FRAME + (size >> 10)
         self._credit -= size
         if self._credit < 0:
             raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
@@ -271,28 +293,30 @@ class Http2:
             if stream is not None or stream_id not in self._left:
                 raise _ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
             self._give_back(size)
-            self._drain(0.1)
+            self._budget.waste(0.1)
             return
         stream.credit -= size
         stream.received += len(octets)
         self.last_progress = self._now
-        if stream.credit < 0:
+        if stream.credit < 0 or 0 <= stream.expected < stream.received:
             self._give_back(size)
-            self._abandon(stream, ErrorCode.FLOW_CONTROL_ERROR)
+            self._wrong(stream, ErrorCode.FLOW_CONTROL_ERROR if stream.credit < 0 else ErrorCode.PROTOCOL_ERROR)
             return
         if size > len(octets):
             self._give_back(size - len(octets))
         if flags & END_STREAM:
             self._end_request(stream, octets)
         elif octets:
+            if len(octets) < CRUMB:
+                self._budget.waste(0.5)
             self._events.append(Body(stream, octets, ended=False))
         else:
-            self._drain(1.0)
+            self._budget.waste(1.0)
 
     def _end_request(self, stream: Stream, octets: bytes) -> None:
         if stream.expected >= 0 and stream.received != stream.expected:
             self._give_back(len(octets))
-            self._abandon(stream, ErrorCode.PROTOCOL_ERROR)  # §8.1.1
+            self._wrong(stream, ErrorCode.PROTOCOL_ERROR)  # §8.1.1
             return
         stream.asked = True
         self._events.append(Body(stream, octets, ended=True))
@@ -302,17 +326,17 @@ class Http2:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
         if stream_id == 0 or stream_id > self.highest:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
-        self._drain(1.0)
+        self._budget.waste(1.0)
         stream = self.streams.get(stream_id)
         if stream is not None:
+            self._budget.effort += REQUEST // 8
             self._over(stream)
 
     def _on_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if len(payload) != 4:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
         more = int.from_bytes(payload, "big") & 0x7FFFFFFF
-        if more < 256:
-            self._drain(1.0)  # windows in crumbs make us send in crumbs
+        self._budget.window(more)
         if stream_id == 0:
             self._window += more
             if not more or self._window > MAX_WINDOW:
@@ -322,11 +346,11 @@ class Http2:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
         stream = self.streams.get(stream_id)
         if stream is None:
-            self._drain(0.1)
+            self._budget.waste(0.1)
             return
         stream.window += more
         if not more or stream.window > MAX_WINDOW:
-            self._abandon(stream, ErrorCode.FLOW_CONTROL_ERROR if more else ErrorCode.PROTOCOL_ERROR)
+            self._wrong(stream, ErrorCode.FLOW_CONTROL_ERROR if more else ErrorCode.PROTOCOL_ERROR)
         else:
             self._ready(stream)
 
@@ -335,43 +359,54 @@ class Http2:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
         if len(payload) % 6 or (flags & ACK and payload):
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
-        self._drain(1.0)
+        entries = len(payload) // 6
+        self._budget.effort += entries
+        self._budget.waste(1.0 + entries / 16)
         if flags & ACK:
             return
-        for at in range(0, len(payload), 6):
-            self._set(int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 6], "big"))
+        # "the value of a SETTINGS parameter is the last value that is seen by a receiver" (§6.5): all are checked, but
+        # only the last one of a frame is applied, since that walks over every stream
+        window = self._initial_window
+        for key, value in iter_unpack(">HL", payload):
+            if key == SETTINGS_INITIAL_WINDOW_SIZE:
+                window = value
+            elif key == SETTINGS_MAX_FRAME_SIZE:
+                self._max_frame = min(value, 65_536)
+            if not _LEAST.get(key, 0) <= value <= _MOST.get(key, value):
+                code = ErrorCode.PROTOCOL_ERROR
+                if key == SETTINGS_INITIAL_WINDOW_SIZE:
+                    code = ErrorCode.FLOW_CONTROL_ERROR
+                raise _ConnectionError(code, "a setting out of range")
+        if window != self._initial_window:
+            self._resize(window)
         self._say(frame(SETTINGS, ACK, 0))
 
-    def _set(self, key: int, value: int) -> None:
-        if key == SETTINGS_INITIAL_WINDOW_SIZE:
-            if value > MAX_WINDOW:
-                raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "initial window out of range")
-            change = value - self._initial_window
-            self._initial_window = value
-            for stream in list(self.streams.values()):
-                stream.window += change  # "can cause the available space … to become negative" (§6.9.2)
-                if stream.window > MAX_WINDOW:
-                    raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window out of range")
+    def _resize(self, window: int) -> None:
+        """A new initial window holds for the streams that are open, too (§6.9.2)."""
+        change = window - self._initial_window
+        self._initial_window = window
+        self._budget.effort += len(self.streams)
+        self._budget.waste(len(self.streams) / 50)
+        for stream in list(self.streams.values()):
+            stream.window += change  # "can cause the available space … to become negative"
+            if stream.window > MAX_WINDOW:
+                raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window out of range")
+            if change > 0:
                 self._ready(stream)
-        elif key == SETTINGS_MAX_FRAME_SIZE:
-            if not DEFAULT_FRAME <= value <= MAX_FRAME:
-                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "frame size out of range")
-            self._max_frame = min(value, 65_536)
-        elif key == SETTINGS_ENABLE_PUSH and value > 1:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
         if len(payload) != 8:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PING of a wrong size")
-        self._drain(1.0)
+        self._budget.waste(1.0)
         if not flags & ACK:
             self._say(frame(PING, ACK, 0, payload))
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if stream_id or len(payload) < 8:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY malformed")
+        self._budget.waste(1.0)
         self._going = True
         self._end_if_done()
 
@@ -381,7 +416,7 @@ class Http2:
             raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on the connection")
         if len(payload) != 5:
             raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
-        self._drain(0.1)
+        self._budget.waste(0.1)
 
     def _on_push(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client may not push")
@@ -415,6 +450,7 @@ class Http2:
             self.send(stream, body, last=last)
 
     def _header_frames(self, stream_id: int, block: bytes, flags: int) -> None:
+        self._head_size += len(block)
         if len(block) <= DEFAULT_FRAME:
             self._control.append(frame(HEADERS, flags | END_HEADERS, stream_id, block))
             return
@@ -459,6 +495,7 @@ class Http2:
     def lost(self) -> None:
         """The transport is gone: every stream is over."""
         self.finished = True
+        self.more = False
         self._control.clear()
         for stream in list(self.streams.values()):
             self._over(stream)
@@ -476,11 +513,11 @@ class Http2:
             out.extend(self._control)
             size = sum(map(len, out))
             self._control.clear()
-            self._control_size = 0
+            self._control_size = self._head_size = 0
         for stream in self._turns():
             if size >= limit:
                 break
-            size += self._some_of(stream, out)
+            size += max(LEAST_TAKEN, self._some_of(stream, out))
             self.last_progress = now
         if not self.streams and self._going:
             self.finished = True
@@ -523,6 +560,8 @@ class Http2:
         stream.window -= size
         self._window -= size
         stream.sent += size
+        self.given += size
+        self._budget.sent(size)
         if end:
             self._complete(stream)
         return size + HEAD_SIZE
@@ -540,7 +579,14 @@ class Http2:
             # "a server MAY request that the client abort transmission … by sending a RST_STREAM with NO_ERROR" (§8.1)
             self._control.append(frame(RST_STREAM, 0, stream.id, bytes(4)))
             self._left.append(stream.id)
+            self._budget.note(0.25)
         self._over(stream)
+
+    def _wrong(self, stream: Stream, code: ErrorCode) -> None:
+        """The peer makes us reset a stream, which costs us as much as if it had done so itself (CVE-2025-8671)."""
+        self._abandon(stream, code)
+        self._budget.effort += REQUEST // 8
+        self._budget.waste(1.0)
 
     def _abandon(self, stream: Stream, code: ErrorCode) -> None:
         self._reset(stream.id, code)
@@ -569,6 +615,7 @@ class Http2:
         self._say(frame(GOAWAY, 0, 0, self.highest.to_bytes(4, "big") + int(code).to_bytes(4, "big") + words.encode()))
         self._going = True
         self.finished = True
+        self.more = False
         self._unread = b""
         for stream in list(self.streams.values()):
             self._over(stream)
@@ -593,6 +640,10 @@ def _unpadded(flags: int, payload: bytes) -> bytes:
         raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
     return payload[1 : len(payload) - payload[0]]
 
+
+_LEAST: Final = {SETTINGS_MAX_FRAME_SIZE: DEFAULT_FRAME}
+_MOST: Final = {SETTINGS_ENABLE_PUSH: 1, SETTINGS_INITIAL_WINDOW_SIZE: MAX_WINDOW, SETTINGS_MAX_FRAME_SIZE: MAX_FRAME}
+"""What a setting may be (§6.5.2)."""
 
 _HANDLERS: Final[dict[int, Callable[[Http2, int, int, bytes], None]]] = {
     DATA: Http2._on_data,  # noqa: SLF001 - the table of this class

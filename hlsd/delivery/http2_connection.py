@@ -1,7 +1,8 @@
 """Carries HTTP/2 requests to the judge and the pages, and their answers back: one TLS connection.
 
 The same judge and the same holds as over HTTP/1.1; what is not a stream's business goes to the ASGI app. Nothing is
-written while the transport asks to wait. `Road.closed` is where the body bytes of every answer become known, those of
+written while the transport asks to wait, and nothing read while more has come than one turn of the loop may work off.
+`Road.closed` is where the body bytes of every answer become known, those of
 answers that were cut short too.
 """
 
@@ -17,7 +18,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp
 
 from hlsd.delivery.answer import Answer, Fall, Hold, HoldMedia, Reply
-from hlsd.delivery.connections import Address
+from hlsd.delivery.connections import SLOWEST, Address
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Outcome
@@ -27,10 +28,13 @@ from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
 from hlsd.delivery.http2_waiter import Http2Waiter
 from hlsd.delivery.judge import PLAYLIST_TYPE, Judge
 from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.pace import Pace
 from hlsd.ports import Sessions
 
 TAKE = 64 * 1024
 """Bytes handed to the transport at a time."""
+TAKES = 8
+"""Takes in one turn of the event loop, if the transport goes on taking."""
 BUFFERED = 256 * 1024
 """Bytes that the transport holds before it asks to wait: what a slow client costs, at most, beside shared bodies."""
 
@@ -70,6 +74,8 @@ class Http2Connection(asyncio.Protocol):
         self._port = 0
         self._paused = False
         self._scheduled = False
+        self._behind = False
+        self._slow: tuple[float, int] | None = None
         self._gone: dict[int, asyncio.Future[None]] = {}
         self._waiting: dict[int, Http2Waiter] = {}
         self._cycles: dict[int, Cycle] = {}
@@ -99,9 +105,34 @@ class Http2Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets from the client."""
-        self._core.receive(data, self._loop.time())
+        core = self._core
+        waits = core.more
+        core.receive(data, self._loop.time())
+        if waits:
+            return
         self._happen()
         self._flush()
+        if core.more:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """The rest of what was received is the next turn's: others are served before."""
+        if not self._behind:
+            self._behind = True
+            self._transport.pause_reading()
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        core = self._core
+        core.receive(b"", self._loop.time())
+        self._happen()
+        self._flush()
+        if core.more:
+            self._go_on_soon()
+        elif self._behind:
+            self._behind = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
@@ -128,17 +159,33 @@ class Http2Connection(asyncio.Protocol):
         """Cuts the connection."""
         self._transport.abort()
 
-    def sweep(self, now: float, *, header: float, idle: float, stall: float) -> None:
-        """Ends a connection that has overstayed: no request within `header` seconds, none since `idle`, or stuck."""
+    def sweep(self, now: float, pace: Pace) -> None:
+        """Ends a connection that has overstayed, and requests whose bodies do not come."""
         core = self._core
         if core.streams:
-            if now - core.last_progress > stall and core.stuck:
+            if (now - core.last_progress > pace.stall and core.stuck) or self._crawls(now, pace):
                 self.abort()
-        elif now - max(self._since, core.last_progress) > (idle if core.highest and not core.finished else header):
+                return
+            for stream in [one for one in core.streams.values() if not one.asked]:
+                if now > pace.body_by(stream.since, stream.received):
+                    self.reset(stream)
+        elif now - max(self._since, core.last_progress) > (
+            pace.idle if core.highest and not core.finished else pace.header
+        ):
             if core.finished:  # our farewell is not read
                 self.abort()
             else:
                 self.shutdown()
+
+    def _crawls(self, now: float, pace: Pace) -> bool:
+        """Whether the client has taken next to nothing of what waited for it all the time."""
+        if not any(stream.body for stream in self._core.streams.values()):
+            self._slow = None
+        elif self._slow is None or self._core.given - self._slow[1] >= SLOWEST:
+            self._slow = (now, self._core.given)
+        else:
+            return now - self._slow[0] > pace.stall
+        return False
 
     # -- requests
 
@@ -147,7 +194,10 @@ class Http2Connection(asyncio.Protocol):
         while events:
             for event in events:
                 if isinstance(event, Asked):
-                    self._asked(event.stream)
+                    if (
+                        self._core.streams.get(event.stream.id) is event.stream
+                    ):  # or it was cancelled in the same breath
+                        self._asked(event.stream)
                 elif isinstance(event, Closed):
                     self._closed(event.stream)
                 else:
@@ -176,7 +226,7 @@ class Http2Connection(asyncio.Protocol):
                 self._begin(self._hold(stream, request, answer, gone))
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request")
-            self._fail(stream)
+            self._fail(stream, request)
 
     def _wait(self, stream: Stream, request: Request, held: Hold | HoldMedia) -> None:
         """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
@@ -199,9 +249,10 @@ class Http2Connection(asyncio.Protocol):
             self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
-            self._fail(stream)
+            self._fail(stream, request)
 
-    def _fail(self, stream: Stream) -> None:
+    def _fail(self, stream: Stream, request: Request) -> None:
+        self._road.errands.answered(request, 500)
         self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -221,7 +272,7 @@ class Http2Connection(asyncio.Protocol):
                 self._road.errands.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request that had to wait")
-            self._fail(stream)
+            self._fail(stream, request)
 
     def _reply(self, stream: Stream, reply: Reply) -> None:
         urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
@@ -302,11 +353,13 @@ class Http2Connection(asyncio.Protocol):
         if transport.is_closing():
             return
         now = self._loop.time()
-        while not self._paused:
-            octets = core.take(TAKE, now)
+        for _ in range(TAKES):
+            octets = b"" if self._paused else core.take(TAKE, now)
             if not octets:
                 break
             transport.write(octets)
+        else:
+            self._soon()
         self._happen()
         for cycle in self._cycles.values():
             cycle.refill()

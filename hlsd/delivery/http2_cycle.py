@@ -77,9 +77,6 @@ class Cycle:
     def _scope(self) -> dict[str, Any]:
         stream = self._stream
         path, _, query = stream.path.partition(b"?")
-        headers = stream.headers
-        if stream.authority and not any(name == b"host" for name, _ in headers):
-            headers = [(b"host", stream.authority), *headers]
         client = self._transport.get_extra_info("peername")
         server = self._transport.get_extra_info("sockname")
         return {
@@ -92,7 +89,7 @@ class Cycle:
             "raw_path": path,
             "query_string": query,
             "root_path": "",
-            "headers": headers,
+            "headers": stream.headers,
             "client": (str(client[0]), int(client[1])) if client else None,
             "server": (str(server[0]), int(server[1])) if server else None,
             "state": {},

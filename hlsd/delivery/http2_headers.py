@@ -1,7 +1,7 @@
 """Reads and writes the header blocks of HTTP/2: HPACK (RFC 7541), and what a request may be (RFC 9113 §8).
 
-Reading is the `hpack` package's, an optional dependency (`hlsd[h2]`). Writing uses no table of changing entries, so a
-header line has one coded form for every connection and is coded once.
+Reading blocks is `hpack_reader`'s, which needs the package `hpack` (`hlsd[h2]`). Writing uses no table of changing
+entries, so a header line has one coded form for every connection and is coded once.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ import functools
 import re
 from typing import TYPE_CHECKING, Final
 
+from hlsd.delivery.hpack_reader import AVAILABLE, HpackReader, TooMuchHeader, UnreadableHeader
+from hlsd.host import is_host, same_host
+
 if TYPE_CHECKING:
     from hlsd.delivery.http2_stream import Stream
 
-try:
-    from hpack import Decoder, HPACKError, OversizedHeaderListError
-except ImportError:  # pragma: no cover - the listener then offers HTTP/1.1 only
-    AVAILABLE = False
-else:
-    AVAILABLE = True
+__all__ = ["AVAILABLE", "HeaderReader", "Headers", "MalformedRequest", "TooMuchHeader", "UnreadableHeader", "encode"]
 
 Headers = list[tuple[bytes, bytes]]
 """Header lines in their order; names in lower case."""
-
-MAX_TABLE: Final = 4096
-"""Octets of decoding table per connection: the protocol's default."""
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00\r\n]|^[ \t]|[ \t]$")
@@ -55,48 +50,24 @@ _NAMES: Final = {
 _STATUS: Final = {200: 0x88, 204: 0x89, 206: 0x8A, 304: 0x8B, 400: 0x8C, 404: 0x8D, 500: 0x8E}
 
 
-class TooMuchHeader(Exception):
-    """The header list is longer than we said we would read."""
-
-
-class UnreadableHeader(Exception):
-    """Not HPACK: the connection cannot go on (§4.3)."""
-
-
 class MalformedRequest(Exception):
     """A request that breaks the rules of §8: its stream ends."""
 
 
-class HeaderReader:
-    """The decoding side of one connection. `limit`: octets of a header list as §6.5.2 counts them."""
-
-    def __init__(self, limit: int) -> None:
-        self._decoder = Decoder(max_header_list_size=limit)
-        self._decoder.max_allowed_table_size = MAX_TABLE
-
-    def read(self, block: bytes) -> Headers:
-        """The lines of a header block.
-
-        Raises:
-            TooMuchHeader: more than the limit.
-            UnreadableHeader: not a header block.
-        """
-        try:
-            return self._decoder.decode(block, raw=True)  # type: ignore[return-value]  # tuples of bytes
-        except OversizedHeaderListError as error:
-            raise TooMuchHeader from error
-        except (HPACKError, IndexError, ValueError) as error:
-            raise UnreadableHeader from error
+class HeaderReader(HpackReader):
+    """The decoding side of one connection, and the rules for a request."""
 
     @staticmethod
-    def check(stream: Stream, headers: Headers) -> None:
+    def check(stream: Stream, headers: Headers) -> None:  # noqa: C901 - one rule after the other
         """Fills in the stream's request.
 
         Raises:
-            MalformedRequest: pseudo-header fields missing, double or late; a name or value that cannot be.
+            MalformedRequest: pseudo-header fields missing, double or late; a name or value that cannot be; no host, or
+                two that differ (§8.3.1).
         """
         pseudo: dict[bytes, bytes] = {}
         lines: Headers = []
+        hosts: list[bytes] = []
         for name, value in headers:
             if _BAD_VALUE.search(value):
                 raise MalformedRequest
@@ -111,6 +82,8 @@ class HeaderReader:
                 if stream.expected >= 0 or not _DIGITS.fullmatch(value):
                     raise MalformedRequest
                 stream.expected = int(value)
+            elif name == b"host":
+                hosts.append(value)
             lines.append((name, value))
         if pseudo.keys() - _PSEUDO or not pseudo.keys() >= _NEEDED:
             raise MalformedRequest
@@ -119,8 +92,19 @@ class HeaderReader:
             raise MalformedRequest
         stream.method = method.decode()
         stream.path = path
-        stream.authority = pseudo.get(b":authority", b"")
-        stream.headers = lines
+        stream.authority = _authority(pseudo.get(b":authority"), hosts)
+        stream.headers = lines if hosts else [(b"host", stream.authority), *lines]
+
+
+def _authority(named: bytes | None, hosts: list[bytes]) -> bytes:
+    """Whom the request is for: "MUST contain either an ":authority" … or a "Host" … MUST NOT be empty" (§8.3.1)."""
+    found = named if named is not None or not hosts else hosts[0]
+    if not found or not is_host(found) or len(hosts) > 1:
+        raise MalformedRequest
+    # "SHOULD treat a request as malformed if it contains a Host header field that identifies an entity that differs"
+    if hosts and hosts[0] != found and not same_host(hosts[0], found):
+        raise MalformedRequest
+    return found
 
 
 _PSEUDO: Final = frozenset((b":method", b":path", b":scheme", b":authority"))

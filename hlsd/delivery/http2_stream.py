@@ -30,6 +30,7 @@ class Stream:
     credit: int = DEFAULT_WINDOW  # of the peer: body bytes it may still send
     expected: int = -1  # content-length of the request; -1: not said
     received: int = 0
+    since: float = 0.0  # when it was begun
     judged: bool = False  # answered by the judge's word: `sent` goes on an account
     session: Session | None = None  # whose request it is
     media: int = 0  # what the answer is: `hlsd.ports.WORDS`, `MEDIA`, `MORE`

@@ -8,25 +8,29 @@ changed certificate and ends connections that have overstayed.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from email.utils import formatdate
+from time import monotonic
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hlsd.delivery import http2_headers
-from hlsd.delivery.certificate import Certificate
 from hlsd.delivery.connections import Address, Connections
 from hlsd.delivery.http2_connection import Http2Connection, Road
 from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.server import MAX_BACKLOG, Log
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.tls_listener import TlsListener
 from hlsd.delivery.tls_protocol import TlsProtocol
+from hlsd.faults import Faults
+from hlsd.listener import Listener
 from hlsd.listening import listen
+from hlsd.pace import Pace
+from hlsd.tls import Certificate
+from hlsd.upkeep import end, sweep
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -45,7 +49,13 @@ class HttpsServer:
         log: Log,
     ) -> None:
         self._settings = settings
-        self._keep_alive = http.keep_alive
+        self._pace = Pace(
+            header=settings.header_timeout,
+            idle=http.keep_alive,
+            stall=settings.stall_timeout,
+            body=http.body_timeout,
+            whole=http.body_deadline,
+        )
         self._app = app
         self._log = log
         self._state = ServerState()
@@ -70,11 +80,11 @@ class HttpsServer:
             freed=self.leave,
         )
         self._bounds: Connections = app.state.connections
+        self._faults: Faults = app.state.stats.faults
         self._certificate: Certificate | None = None
-        self._listener: TlsListener | None = None
+        self._listener: Listener[Address] | None = None
         self._taken = 0
         self._sweeping: asyncio.Task[None] | None = None
-        self._headless: dict[HttpToolsProtocol, float] = {}
         self.port = 0
 
     @property
@@ -104,9 +114,9 @@ class HttpsServer:
         self._config.load()
         self._date()
         self._certificate = certificate
-        self._listener = TlsListener(sock, context, settings.header_timeout, self)
+        self._listener = Listener(sock, self, context, settings.header_timeout)
         self.port = sock.getsockname()[1]
-        self._sweeping = asyncio.create_task(self._sweep(), name="https sweep")
+        self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
 
     async def stop(self, deadline: float = 5.0) -> None:
@@ -139,20 +149,22 @@ class HttpsServer:
             h2.abort()
         for h1 in list(self._state.connections):
             h1.transport.abort()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await end(self._sweeping)
         loop = asyncio.get_running_loop()
         while self.connections and loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
-    def room(self, ip: str) -> Address | None:
+    def room(self, ip: str, sock: socket.socket) -> Address | None:  # noqa: ARG002 - HTTP counts its own files
         """A place for a connection of `ip`, from before its handshake on."""
         if self._listener is None or self._taken >= self._settings.max_connections:
             return None
         address = self._bounds.enter(ip, reserve=False)
         self._taken += address is not None
         return address
+
+    def shut_out(self) -> None:
+        """There is no file left: the reserve of HTTP is there so that this does not happen."""
+        self._bounds.refused += 1
 
     def leave(self, address: Address) -> None:
         """A connection is over, or its handshake came to nothing."""
@@ -175,34 +187,21 @@ class HttpsServer:
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
-    async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP)
+    def _sweep(self) -> None:
+        guard = self._faults.guard("https_sweep")
+        with guard:
             self._date()
+        with guard:
             self._refresh()
-            now = loop.time()
-            for connection in list(self.road.connections):
-                connection.sweep(
-                    now,
-                    header=self._settings.header_timeout,
-                    idle=self._keep_alive,
-                    stall=self._settings.stall_timeout,
-                )
-            self._sweep_http1(now)
-
-    def _sweep_http1(self, now: float) -> None:
-        """Cuts connections whose next request's header does not come; uvicorn's own timer covers silent ones only."""
-        waiting: dict[HttpToolsProtocol, float] = {}
-        connections: set[Any] = self._state.connections
-        for connection in list(connections):
-            begun = connection.cycle is not None and not connection.cycle.response_complete
-            if begun or connection.timeout_keep_alive_task is not None:
-                continue
-            waiting[connection] = since = self._headless.get(connection, now)
-            if now - since >= self._settings.header_timeout:
-                connection.transport.abort()
-        self._headless = waiting
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.road.connections):
+            with guard:
+                connection.sweep(now, self._pace)
+        now = monotonic()
+        http1: set[Any] = self._state.connections
+        for one in list(http1):
+            with guard:
+                one.sweep(now, self._pace)
 
     def _date(self) -> None:
         self.road.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]

@@ -244,8 +244,11 @@ class Judge:
     def _again(self, request: Request, target: Target, sid: str, *, flat: bool) -> Answer | None:
         """The way in for who has a session already (`?sid=`); None if it is not accepted."""
         there = target._replace(sid=sid)
+        # The id first, whether or not the stream is there: else the time that a wrong one takes would tell.
+        denial = self._admit(request, there)
         playable = self._directory.find(target.app, target.name)
-        if playable is None or self._admit(request, there) is not None or request.session is None:
+        if denial is not None or playable is None or request.session is None:
+            request.session = None
             return None
         return self._opened(request, there, playable, request.session, flat=flat)
 

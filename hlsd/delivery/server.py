@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 from functools import partial
 from time import monotonic
@@ -29,11 +28,15 @@ from hlsd.delivery.shelf import Shelves
 from hlsd.delivery.wire import Ready
 from hlsd.listening import listen
 from hlsd.stats import Stats
+from hlsd.strict_http import hush
+from hlsd.upkeep import end, keep
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
 SWEEP = 0.25
 """Seconds between two looks at held requests; connections are looked at once a second."""
+PERIOD = 60.0
+"""Seconds between two lines about connections that were turned away."""
 
 
 class Log(Protocol):
@@ -86,14 +89,15 @@ class HttpServer:
             backlog=MAX_BACKLOG,
         )
         config.load()
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # rubbish from strangers is no news
+        hush()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer
         await server.startup(sockets=[self._socket])
         self._server = server
-        self._ticking = asyncio.create_task(server.main_loop(), name="http tick")
-        self._sweeping = asyncio.create_task(self._sweep(hot), name="http sweep")
+        faults = hot.holds.faults
+        self._ticking = keep(server.main_loop, "http_tick", faults, lambda: server.should_exit)
+        self._sweeping = keep(partial(self._sweep, hot), "http_sweep", faults)
         self._log.info("http listening", bind=self._settings.bind, port=self.port)
 
     @property
@@ -109,10 +113,7 @@ class HttpServer:
             return
         server.should_exit = True
         await self._ticking
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
+        await end(self._sweeping)
         closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
         await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`
         self._app.state.holds.drain()
@@ -149,13 +150,21 @@ class HttpServer:
         )
 
     async def _sweep(self, hot: HotPath) -> None:
-        turn = 0
+        turn = refused = 0
+        told = -PERIOD
+        guard = hot.holds.faults.guard("http_sweep")
         while True:
             await asyncio.sleep(SWEEP)
             now = monotonic()
-            hot.holds.sweep(now)
+            with guard:
+                hot.holds.sweep(now)
             turn += 1
             if turn * SWEEP >= 1.0:
                 turn = 0
-                hot.connections.sweep(now)
-                hot.shelves.forget(hot.directory)
+                with guard:
+                    hot.connections.sweep(now)
+                    if hot.connections.refused != refused and now - told >= PERIOD:
+                        self._log.warning("http connections turned away", count=hot.connections.refused - refused)
+                        refused, told = hot.connections.refused, now
+                with guard:
+                    hot.shelves.forget(hot.directory)

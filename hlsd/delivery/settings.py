@@ -73,7 +73,17 @@ class HttpSettings(BaseModel):
         description="Seconds within which a request's head must be complete, from its first byte or from the accept.",
     )
     body_timeout: Duration = Field(
-        default=30.0, gt=0, le=3600, description="Seconds without a byte after which a request with a body is given up."
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="Seconds without a byte after which a request with a body is given up; from then on the body must "
+        "come at 1 KiB a second on the whole as well.",
+    )
+    body_deadline: Duration = Field(
+        default=120.0,
+        gt=0,
+        le=3600,
+        description="Seconds within which all of a request's body must come, however fast it does.",
     )
     send_timeout: Duration = Field(
         default=30.0,

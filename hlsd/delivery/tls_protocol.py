@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from hlsd.delivery.connections import CROWD, Address
 from hlsd.delivery.takeover import TakeableProtocol
+from hlsd.pace import Pace
+from hlsd.strict_http import StrictProtocol
 
 
-class TlsProtocol(TakeableProtocol):
+class TlsProtocol(StrictProtocol, TakeableProtocol):
     """What it may do is ASGI's business; that it is there, and what waits on it, counts for its address."""
 
     address: Address
@@ -18,6 +20,11 @@ class TlsProtocol(TakeableProtocol):
         """Tells the road whose waiters its requests are."""
         self.scope[CROWD] = self.address  # type: ignore[literal-required]
         super().on_headers_complete()
+
+    def sweep(self, now: float, pace: Pace) -> None:
+        """Its heir has deadlines of its own."""
+        if self.heir is None:
+            super().sweep(now, pace)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gives its place back."""

@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
-from hlsd.delivery.connections import CROWD, Connections, file_limit
+from hlsd.delivery.connections import CROWD, Connections
 from hlsd.delivery.errands import Errands
 from hlsd.delivery.holds import Bounds, Crowd, Holds
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
+from hlsd.kernel import file_limit
 from hlsd.ports import MORE, Directory, Session, Sessions
 from hlsd.stats import Stats
 
@@ -32,7 +33,10 @@ PIECE = 64 * 1024
 """Bytes of a body that are handed over at a time where only their going tells how far it got."""
 
 COUNTED = "hlsd.counted"
-"""What an endpoint of another room sets in the scope if it charges the body of its answer itself."""
+"""What an endpoint of another room sets in the scope if it charges the body of its answer itself, which goes on and on:
+the answer is counted when it begins."""
+STATUS = "hlsd.status"
+"""Where an endpoint that takes its connection over says what it has answered there."""
 
 
 def create_app(  # noqa: PLR0913 - what a server is made of
@@ -61,7 +65,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         session=settings.max_waiters_per_session,
         address=settings.max_waiters_per_ip,
     )
-    holds = Holds(bounds)
+    holds = Holds(bounds, stats.faults)
     errands = Errands(judge, directory, sessions, holds, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port, listed)
     app = Starlette(
@@ -81,7 +85,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     app.state.judge = judge
     app.state.errands = errands
     app.state.holds = holds
-    app.state.connections = Connections(settings, monotonic(), file_limit())
+    app.state.connections = Connections(settings, monotonic(), file_limit(), stats.faults)
     app.state.sessions = sessions
     app.state.directory = directory
     app.state.stats = stats
@@ -159,19 +163,28 @@ class StreamRoad:
             await asyncio.gather(gone, return_exceptions=True)
 
     async def _foreign(self, scope: Scope, receive: Receive, send: Send, request: Request) -> None:
-        """What the routes answer; what they raise becomes a 500 further out."""
-        status = 500
+        """What the routes answer; what they raise becomes a 500 further out. A client that left got no answer."""
+        status = 0
+        told = False
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, told
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if COUNTED in scope:
+                    told = True
+                    self._errands.answered(request, status)
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
+        except Exception:
+            status = status or 500
+            raise
         finally:
-            self._errands.answered(request, status)
+            status = scope.get(STATUS, status)
+            if status and not told:
+                self._errands.answered(request, status)
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, int], None], scope: Scope) -> Send:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hlsd.faults import Faults
 from hlsd.flv.cast import Cast
 from hlsd.flv.viewer import Viewer
 from hlsd.ports import Denial, PlayRequest
@@ -27,8 +28,11 @@ ABSENT = Denial(404, "not found", "absent")
 class Broadcasts:
     """The FLV side of one server (`hlsd.ports.Audience`)."""
 
-    def __init__(self, settings: FlvSettings, directory: Directory, sessions: Sessions) -> None:
+    def __init__(
+        self, settings: FlvSettings, directory: Directory, sessions: Sessions, faults: Faults | None = None
+    ) -> None:
         self.settings = settings
+        self.faults = faults or Faults()
         self._directory = directory
         self._sessions = sessions
         self._casts: dict[tuple[str, str], Cast] = {}
@@ -41,12 +45,12 @@ class Broadcasts:
 
     def begun(self, feed: Feed) -> None:
         """A stream has begun."""
-        self._casts[feed.app, feed.name] = Cast(feed, self.settings)
+        self._casts[feed.app, feed.name] = Cast(feed, self.settings, self.faults)
 
     def find(self, app: str, name: str) -> Cast | None:
-        """The stream of that name, unless it has ended."""
+        """The stream of that name, unless it has ended, or failed too often."""
         cast = self._casts.get((app, name))
-        return None if cast is None or cast.over else cast
+        return None if cast is None or cast.over or cast.off else cast
 
     async def admit(self, request: PlayRequest) -> Ticket | Denial:
         """Lets a viewer in, or says why not; never raises for what a stranger may send."""
@@ -98,15 +102,19 @@ class Broadcasts:
 
     def sweep(self, now: float) -> None:
         """Once a second: viewers who do not read, streams that are over."""
+        guard = self.faults.guard("flv_sweep")
         for key, cast in list(self._casts.items()):
-            cast.sweep(now)
+            with guard:
+                cast.sweep(now)
             if cast.over:
                 del self._casts[key]
 
     def end(self, reason: str) -> None:
         """Ends every viewer."""
+        guard = self.faults.guard("flv_end")
         for cast in list(self._casts.values()):
-            cast.dismiss(reason)
+            with guard:
+                cast.dismiss(reason)
 
     @property
     def charge(self) -> Callable[[Session | None, int, int], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from hlsd.faults import Faults
 from hlsd.flv.form import Form
 from hlsd.flv.tape import Burst
 from hlsd.media import flv
@@ -75,10 +76,13 @@ def metadata_tag(tracks: Tracks, time: int, arrived: float, *, legacy: bool) -> 
 class Cast:
     """One stream's FLV output (`hlsd.ports.Output`)."""
 
-    def __init__(self, feed: Feed, settings: FlvSettings) -> None:
+    def __init__(self, feed: Feed, settings: FlvSettings, faults: Faults | None = None) -> None:
         self.feed = feed
         self.over = False
         """The stream has ended."""
+        self.off = False
+        """It failed too often: nobody is let in until the next publication."""
+        self._faults = faults or Faults()
         self._settings = settings
         self._forms: dict[Hashable, Form] = {}
         self._tracks: Tracks | None = None
@@ -115,13 +119,16 @@ class Cast:
                 described = metadata_tag(tracks, burst.time, burst.arrived, legacy=legacy)
                 return [described, *config_tags(tracks, burst.time, legacy=legacy)]
 
-            form = self._forms[wrapping.key] = Form(wrapping, self._settings, opening, self._empty)
+            form = self._forms[wrapping.key] = Form(wrapping, self._settings, opening, self._empty, self._faults)
             self._attach()
             self._flush()  # what is pending is in the GOP already
             form.tracks = self._tracks
             if self._gop:
-                self._fill(form, self._gop)
-                form.serve()
+                try:
+                    self._fill(form, self._gop)
+                    form.serve()
+                except Exception as error:  # noqa: BLE001 - who comes now begins with the next key frame then
+                    form.failed(error)
         return form
 
     def _empty(self, form: Form) -> None:
@@ -142,6 +149,7 @@ class Cast:
 
     def tracks(self, tracks: Tracks) -> None:
         """The tracks of what follows."""
+        self.off = False
         if tracks == self._tracks:
             return
         self._tracks = tracks
@@ -183,6 +191,22 @@ class Cast:
         self._drop_gop()
         self.dismiss("stream_end")
 
+    def reset(self) -> None:
+        """Something here has raised (`hlsd.outlet.Mendable`): viewers keep what they have, and go on at a key frame."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        self._pending = []
+        self._tracks = None  # what is told next may have been among what was pending
+        self._drop_gop()
+        for form in list(self._forms.values()):
+            form.reset()
+
+    def halt(self) -> None:
+        """It stays off (`hlsd.outlet.Mendable`): viewers go, and may try again by another way."""
+        self.off = True
+        self.dismiss("error:output")
+
     def dismiss(self, reason: str) -> None:
         """Ends every viewer."""
         for form in list(self._forms.values()):
@@ -220,15 +244,27 @@ class Cast:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        for form in list(self._forms.values()):
-            end = form.tape.end
-            self._fill(form, pending)
-            if form.tape.end > end:
-                form.serve()
+        rest = iter(list(self._forms.values()))
+        while True:
+            form: Form | None = None
+            try:
+                for form in rest:
+                    end = form.tape.end
+                    self._fill(form, pending)
+                    if form.tape.end > end:
+                        form.serve()
+            except Exception as error:  # noqa: BLE001 - a form that fails costs its own viewers a pause, others nothing
+                assert form is not None
+                form.tracks = self._tracks  # what it did not come to may have said so
+                form.failed(error)
+            else:
+                return
 
     def _fill(self, form: Form, pending: Sequence[AccessUnit | Tracks]) -> None:
         """Adds `pending` to a form, in bursts that begin with key frames where there are any."""
         legacy = form.wrapping.legacy
+        if form.broken:
+            pending = _whole(form, pending)
         tags: list[flv.OutTag] = []
         begins: Tracks | None = None
         arrived = 0.0
@@ -253,6 +289,18 @@ class Cast:
             tags.append(tag)
         if tags:
             form.add(Burst(form.wrapping.wrap(tags), tags[0].time, begins, arrived))
+
+
+def _whole(form: Form, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
+    """What of `pending` a form can go on with whose tape is not whole: from a key frame on, behind all headers."""
+    for number, item in enumerate(pending):
+        if isinstance(item, Tracks):
+            form.tracks = item
+        elif form.tracks is not None and item.key and (item.kind is Kind.VIDEO or form.tracks.video is None):
+            form.broken = False
+            form.news = config_tags(form.tracks, 0, legacy=form.wrapping.legacy)
+            return pending[number:]
+    return ()
 
 
 def _changed(old: Tracks, new: Tracks) -> Tracks:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from hlsd.faults import Faults
 from hlsd.flv.tape import Burst, Tape
 from hlsd.flv.viewer import NEXT_KEY, Viewer
 
@@ -36,6 +39,9 @@ FILED: Final = 16 * 1024
 """Bytes of a burst from which a file in memory is worth its making: sendfile(2) takes its pages instead of copies."""
 MANY: Final = 16
 """Viewers from which it is."""
+FAULTS: Final = 5
+"""New beginnings within `FAULTS_WITHIN` seconds; at the next fault its viewers go, and may come again to a new form."""
+FAULTS_WITHIN: Final = 60.0
 
 
 class Form:
@@ -47,8 +53,13 @@ class Form:
         settings: FlvSettings,
         opening: Callable[[Tracks, Burst], Sequence[OutTag]],
         empty: Callable[[Form], None],
+        faults: Faults | None = None,
     ) -> None:
         self.wrapping = wrapping
+        self.broken = False
+        """What is on the tape is not whole: it goes on with a key frame."""
+        self._faults = faults or Faults()
+        self._failures: deque[float] = deque(maxlen=FAULTS)
         self.tape = Tape(settings.queue_bytes, int(settings.queue * 1000))
         self.viewers: dict[Viewer, None] = {}
         self.tracks: Tracks | None = None
@@ -140,23 +151,64 @@ class Form:
         if newest != self._filed and size >= FILED and len(self._round) - at >= MANY:
             self._make_file(newest, data)
         file = self._memory if newest == self._filed else -1
-        for viewer in self._round[at:stop]:
-            if viewer.cursor == newest and viewer.started and not viewer.blocked and not viewer.ended:
-                viewer.cursor += 1
-                viewer.leaps = 0
-                viewer.put(data, size, file)
+        rest = iter(self._round[at:stop])
+        while True:
+            viewer: Viewer | None = None
+            try:
+                for viewer in rest:
+                    if viewer.cursor == newest and viewer.started and not viewer.blocked and not viewer.ended:
+                        viewer.cursor += 1
+                        viewer.leaps = 0
+                        viewer.put(data, size, file)
+                    else:
+                        self.advance(viewer)
+            except Exception as error:  # noqa: BLE001 - one viewer's fault is its own
+                self._lose(viewer, error)
             else:
-                self.advance(viewer)
+                break
         self._at = stop
         if stop < len(self._round):
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._go_on, self._turn)
             return
         self._round = []
         self._served = self._reached
         self._drop_file()
         if self._again:
             self._again = False
-            asyncio.get_running_loop().call_soon(self.serve)
+            asyncio.get_running_loop().call_soon(self._go_on, self.serve)
+
+    # -- faults of ours
+
+    def reset(self) -> None:
+        """What follows does not continue what is on the tape: it goes on with the next key frame."""
+        self.broken = True
+        self.tape.forget_key()
+
+    def failed(self, error: Exception) -> None:
+        """Something here has raised: its viewers go on at the next key frame, or go if that happens again and again."""
+        self._faults.output("flv", error, form=str(self.wrapping.key))
+        now = monotonic()
+        often = len(self._failures) == FAULTS and now - self._failures[0] < FAULTS_WITHIN
+        self._failures.append(now)
+        self._round, self._again = [], False
+        self._drop_file()
+        self.reset()
+        if often:
+            self.end("error:output")
+
+    def _go_on(self, step: Callable[[], None]) -> None:
+        """A step that the event loop calls, where nobody would hear what it raises."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.failed(error)
+
+    def _lose(self, viewer: Viewer | None, error: Exception) -> None:
+        """A viewer who cannot be served goes."""
+        self._faults.output("viewer", error)
+        if viewer is not None:
+            with self._faults.guard("flv_end"):
+                viewer.end("error:internal")
 
     def _make_file(self, number: int, data: bytes) -> None:
         """Lays a burst out as a file in memory; without one (no files, no memory) bytes are written as ever."""
@@ -228,10 +280,20 @@ class Form:
 
     def sweep(self, now: float) -> None:
         """Once a second: looks for viewers who do not read."""
-        for viewer in list(self.viewers):
-            viewer.sweep(now, self._give_up)
+        rest = iter(list(self.viewers))
+        while True:
+            viewer: Viewer | None = None
+            try:
+                for viewer in rest:
+                    viewer.sweep(now, self._give_up)
+            except Exception as error:  # noqa: BLE001 - one viewer's fault is its own
+                self._lose(viewer, error)
+            else:
+                return
 
     def end(self, reason: str) -> None:
         """Ends every viewer."""
+        guard = self._faults.guard("flv_end")
         for viewer in list(self.viewers):
-            viewer.end(reason)
+            with guard:
+                viewer.end(reason)

@@ -6,8 +6,9 @@ It listens nowhere itself: viewers come by the HTTP and RTMP rooms, which are ha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
+
+from hlsd.upkeep import end, sweep
 
 if TYPE_CHECKING:
     from hlsd.clock import Clock
@@ -29,18 +30,11 @@ class FlvRoom:
 
     async def start(self) -> None:
         """Begins to look after viewers."""
-        self._sweeping = asyncio.create_task(self._sweep(), name="flv sweep")
+        broadcasts = self.broadcasts
+        self._sweeping = sweep(SWEEP, lambda: broadcasts.sweep(self._clock.monotonic()), "flv_sweep", broadcasts.faults)
 
     async def stop(self, deadline: float) -> None:  # noqa: ARG002 - nothing here takes time
         """Ends every viewer."""
         self.broadcasts.end("shutdown")
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
-            self._sweeping = None
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP)
-            self.broadcasts.sweep(self._clock.monotonic())
+        await end(self._sweeping)
+        self._sweeping = None

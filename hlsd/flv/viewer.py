@@ -163,11 +163,14 @@ class Viewer:
     def end(self, reason: str) -> None:
         """The server ends it."""
         if not self.ended:
-            self.leave(reason)
             try:
-                self.over(reason)
-            except Exception:  # noqa: BLE001 - whatever is wrong with it, the others end too
-                self.transport.abort()
+                try:
+                    self.leave(reason)
+                finally:
+                    self.over(reason)
+            except Exception:
+                self.transport.abort()  # whatever is wrong with it, its connection does not stay
+                raise
 
     def sweep(self, now: float, give_up: float) -> None:
         """Once a second: looks whether its client reads at all."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.ingest.asides import Asides
 from hlsd.ingest.opening import PICTURE_PATIENCE, Held, Opening
 from hlsd.ingest.picture import PICTURE_LIMIT, Picture, PictureAssembler, near
 from hlsd.ingest.timeline import Timeline
@@ -59,6 +60,7 @@ class Intake:
         self._video_record = b""
         self._audio_record = b""
         self._parameter_sets: tuple[bytes, ...] = ()
+        self._asides = Asides()
         self._codec: VideoCodec | None = None
         self._length_size = 4
         self._normalise = NORMALISE["h264"]
@@ -138,6 +140,14 @@ class Intake:
         elif packet.packet == flv.FRAMES:
             self._video_seen = now
             self._take_slices(timestamp, packet, now, wall)
+        elif packet.packet == flv.METADATA:
+            self._asides.metadata(packet.body)
+
+    def _look_aside(self, sample: bytes) -> None:
+        """Learns from a key picture what its configuration does not say."""
+        if (video := self._video) is not None:
+            self._video = None  # if it is refused, nothing usable was ever sent
+            self._video = self._asides.picture(video, sample)
 
     def _take_slices(self, timestamp: int, packet: flv.VideoPacket, now: float, wall: float) -> None:
         """Takes what a tag holds of a picture: all of it, as a rule."""
@@ -208,6 +218,8 @@ class Intake:
             # An encoder without IDR pictures says in this way where decoding may start.
             self._refreshing = key = True
             flags |= nal.KEY
+        if key:
+            self._look_aside(payload)
         if self._opening is not None:
             if self._admit(flags):
                 self._opening.hold(Held(_VIDEO, timestamp, cts, flags, payload, now, wall, self._video), now)
@@ -329,6 +341,8 @@ class Intake:
                 self._configure_audio(record)
         if self._audio is None or not frame:
             return  # nothing to be heard, or not known how
+        if len(frame) > aac.LARGEST_FRAME:
+            raise MediaError("an AAC frame larger than ADTS can carry")
         self._audio_heard = True
         if self._opening is not None:
             self._opening.hold(Held(_AUDIO, timestamp, 0, 0, frame, now, wall, None), now)

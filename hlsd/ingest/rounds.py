@@ -14,6 +14,8 @@ import os
 import select
 from typing import Protocol
 
+from hlsd.faults import Faults
+
 ROUND = 0.002
 """Seconds between two rounds where viewers wait for parts."""
 LONG_ROUND = 0.02
@@ -41,8 +43,9 @@ class Member(Protocol):
 class Rounds:
     """The rounds of one server, `period` seconds apart; they stop when nobody is in them."""
 
-    def __init__(self, period: float = ROUND) -> None:
+    def __init__(self, period: float = ROUND, faults: Faults | None = None) -> None:
         self._period = period
+        self._faults = faults or Faults()
         self._members: dict[int, Member] = {}
         self._epoll: select.epoll | None = None
         self._next: asyncio.TimerHandle | None = None
@@ -79,20 +82,32 @@ class Rounds:
             return
         members = self._members
         self._next = asyncio.get_running_loop().call_later(self._period, self._round)
-        for fd, _ in self._epoll.poll(0, len(members)):
-            for _ in range(MOST):
-                member = members.get(fd)
-                if member is None:
-                    break  # left while others were read, or because of what it sent
-                try:
-                    received = os.read(fd, READ)
-                except BlockingIOError:
-                    break
-                except OSError:
-                    received = b""
-                if not received:
-                    member.leave_rounds()
-                    break
-                member.data_received(received)
-                if len(received) < READ:
-                    break
+        rest = iter(self._epoll.poll(0, len(members)))
+        while True:
+            try:
+                for fd, _ in rest:
+                    self._read(fd)
+            except Exception as error:  # noqa: BLE001 - one connection's fault; the others are read all the same
+                self._faults.task("rtmp_round", error)
+            else:
+                return
+
+    def _read(self, fd: int) -> None:
+        """Reads one connection."""
+        members = self._members
+        for _ in range(MOST):
+            member = members.get(fd)
+            if member is None:
+                return  # left while others were read, or because of what it sent
+            try:
+                received = os.read(fd, READ)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = b""
+            if not received:
+                member.leave_rounds()
+                return
+            member.data_received(received)
+            if len(received) < READ:
+                return

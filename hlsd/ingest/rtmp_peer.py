@@ -17,6 +17,8 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
+from hlsd.faults import Faults
+from hlsd.ingest.crowd import Place
 from hlsd.ingest.rounds import AVAILABLE, Rounds
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
@@ -82,8 +84,8 @@ class RtmpRoom(Protocol):
     log: FilteringBoundLogger
     connections: set[RtmpPeer]
     rounds: Rounds
+    faults: Faults
     players: int
-    refused_connections: int
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
         """Runs the wait for an admission beside the connection."""
@@ -97,8 +99,9 @@ class RtmpRoom(Protocol):
 class RtmpPeer(asyncio.Protocol):
     """One connection of the room's, from accept to loss."""
 
-    def __init__(self, room: RtmpRoom, *, secure: bool) -> None:
+    def __init__(self, room: RtmpRoom, place: Place, *, secure: bool) -> None:
         self.room = room
+        self.place = place
         self.secure = secure
         self.publication: Publication | None = None
         self.sink: TagSink | None = None
@@ -127,16 +130,12 @@ class RtmpPeer(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the connection, if there is room."""
+        """Takes the connection."""
         room = self.room
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
-        if len(room.connections) - room.players >= room.settings.max_connections:
-            room.refused_connections += 1
-            self.lost = True
-            self.transport.abort()
-            return
+        self.place.end = self.abort
         room.connections.add(self)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
@@ -147,6 +146,8 @@ class RtmpPeer(asyncio.Protocol):
         publication = self.publication
         if publication is not None:
             publication.received(len(received))
+        else:
+            self.place.speaks()
         self._turn(received)
 
     def eof_received(self) -> bool:
@@ -170,10 +171,8 @@ class RtmpPeer(asyncio.Protocol):
         """Ends what still runs."""
         if self.transport is None or self not in self.room.connections:
             return
-        self._out_of_rounds()
         self.lost = True
-        self.player.stop("closed")
-        self._end("closed" if exc is None else "error:connection")
+        self._let_go("closed", "closed" if exc is None else "error:connection")
         self.room.forget(self)
 
     # The work.
@@ -183,11 +182,10 @@ class RtmpPeer(asyncio.Protocol):
         now = self.room.clock.monotonic()
         try:
             self._act(self.conversation.receive_data(received, now), now)
+            self.flush()
+            self._steer()
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)
-            return
-        self.flush()
-        self._steer()
 
     def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
         sink = self.sink
@@ -209,9 +207,12 @@ class RtmpPeer(asyncio.Protocol):
         """Acts on what is no media."""
         match event:
             case PublishRequested():
+                self.place.settles()
                 self._ask(event)
             case PublishEnded():
                 self._end("closed")
+                if not self.player.here:
+                    self.place.strays()
             case PlayRequested():
                 self.player.ask(event)
             case PlayPaused():
@@ -270,7 +271,10 @@ class RtmpPeer(asyncio.Protocol):
         self.dropped = True
         self.publication = self.sink = None
         shutdown = reason in {"shutdown", "draining"}
-        self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
+        try:
+            self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
+        except Exception as error:  # noqa: BLE001  the hub has let it go: nobody else will close it
+            self.fail(error)
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.log.warning(event, app=self.app, name=self.name, ip=self.ip, **facts)
@@ -311,16 +315,19 @@ class RtmpPeer(asyncio.Protocol):
                 sink.close()
         except Exception:  # the publication must be ended whatever its last frames do
             self.log.exception("intake failed at its end", app=self.app, name=self.name)
-        publication.end(reason)
+        with self.room.faults.guard("publication_end"):
+            publication.end(reason)
 
     def leave(self, *, gently: bool = True) -> None:
         """Flushes, then closes; gently if a refused encoder is to read why."""
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
-        self.player.stop("closed")
+        with self.room.faults.guard("connection_end"):
+            self.player.stop("closed")
         self.flush()
         self.go_by = self.room.clock.monotonic() + LINGER
+        self.place.strays(leaving=True)
         if self.fd >= 0:
             self._out_of_rounds()
             self.paused = True
@@ -338,20 +345,29 @@ class RtmpPeer(asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes without waiting for anything."""
-        self.player.stop("shutdown")
-        self._end("shutdown")
-        self._out_of_rounds()
+        self._let_go("shutdown", "shutdown")
         if self.transport is not None:
             self.transport.abort()
 
     def fail(self, error: Exception) -> None:
         """Ends a connection in whose service something of ours went wrong."""
-        self.log.error("rtmp connection failed", app=self.app, name=self.name, ip=self.ip, exc_info=error)
-        self.player.stop("error:internal")
-        self._end("error:internal")
-        self._out_of_rounds()
+        self.log.warning(
+            "rtmp connection failed", app=self.app, name=self.name, ip=self.ip, reason=type(error).__name__
+        )
+        self.room.faults.task("rtmp_connection", error)
+        self._let_go("error:internal", "error:internal")
         if self.transport is not None:
-            self.transport.abort()
+            self.transport.abort()  # whatever else fails: an encoder that is not told sends into nothing for ever
+
+    def _let_go(self, played: str, published: str) -> None:
+        """Ends what runs on the connection; never raises, for the connection is to be closed behind it."""
+        guard = self.room.faults.guard("connection_end")
+        with guard:
+            self.player.stop(played)
+        with guard:
+            self._end(published)
+        with guard:
+            self._out_of_rounds()
 
     def flush(self) -> None:
         """Sends what the conversation has to say."""
@@ -435,12 +451,10 @@ class RtmpPeer(asyncio.Protocol):
             if self.sink is not None:
                 self.sink.tick(now)
             self._act(self.conversation.tick(now), now)
+            self.flush()
+            self.effort = self.conversation.effort
+            self._steer()
         except UnsupportedCodec as error:
             self._refuse_codec(error)
-            return
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)
-            return
-        self.flush()
-        self.effort = self.conversation.effort
-        self._steer()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
+from hlsd.ingest.crowd import Place
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
-from hlsd.ports import Denial, PlayRequest
+from hlsd.ports import Denial, PlayRequest, Publication
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -45,7 +46,9 @@ class PlayingPeer(Protocol):
         """Where it is."""
         ...
 
+    place: Place
     conversation: ServerConnection
+    publication: Publication | None
     transport: asyncio.Transport | None
     secure: bool
     ip: str
@@ -84,6 +87,9 @@ class RtmpPlayer:
         audience = peer.room.audience
         if audience is None:
             self._refuse(event.msid, Denial(404, "no playing over RTMP here"))
+            return
+        if not peer.place.plays():
+            self._refuse(event.msid, Denial(503, "no room for viewers"))
             return
         request = PlayRequest(
             app=event.app,
@@ -139,6 +145,11 @@ class RtmpPlayer:
         self._peer.conversation.refuse_play(msid, code, denial.words)
         self._peer.leave()
 
+    @property
+    def here(self) -> bool:
+        """Whether a viewer has been let in."""
+        return self._ticket is not None
+
     def hold(self, paused: bool) -> None:
         """The player pauses, or goes on."""
         if self.watching is not None:
@@ -161,14 +172,17 @@ class RtmpPlayer:
         self._number += 1
         watching, self.watching = self.watching, None
         ticket, self._ticket = self._ticket, None
-        if watching is not None:
-            watching.leave(reason)
-        if ticket is not None:
-            peer = self._peer
-            ticket.close(reason)
-            peer.room.players -= 1
-            if peer.transport is not None and not peer.lost:
-                peer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        try:
+            if watching is not None:
+                watching.leave(reason)
+        finally:
+            if ticket is not None:
+                peer = self._peer
+                peer.room.players -= 1
+                peer.place.strays(publishing=peer.publication is not None)
+                if peer.transport is not None and not peer.lost:
+                    peer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+                ticket.close(reason)
 
     def _over(self, reason: str) -> None:
         """What the audience calls: the stream is over, the viewer too slow, or sent away."""

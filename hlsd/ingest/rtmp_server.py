@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Coroutine
-from typing import cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -17,16 +17,23 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.audience import Audience
 from hlsd.clock import Clock
 from hlsd.errors import ConfigError
+from hlsd.faults import Faults
+from hlsd.ingest.crowd import Crowd, Place
 from hlsd.ingest.rounds import ROUND, Rounds
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.listening import refusal
+from hlsd.kernel import file_limit
+from hlsd.listener import Listener
+from hlsd.listening import listen
 from hlsd.ports import Admission
+from hlsd.tls import Certificate
+from hlsd.upkeep import end, sweep
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
 _SWEEP = 1.0
+_BACKLOG = 1024
 
 
 class RtmpServer:
@@ -45,8 +52,10 @@ class RtmpServer:
         *,
         audience: Audience | None = None,
         round_period: float = ROUND,
+        faults: Faults | None = None,
     ) -> None:
         self.settings = settings
+        self.faults = faults or Faults()
         self.admission = admission
         self.audience = audience
         self.intake_factory = intake_factory
@@ -67,13 +76,14 @@ class RtmpServer:
         """The port that rtmps:// listens on, once started; 0 without."""
         self.players = 0
         """How many connections play now."""
-        self.refused_connections = 0
-        """Connections closed because there were max_connections already."""
-        self._servers: list[asyncio.Server] = []
+        self.crowd = Crowd(settings, file_limit(), self.log)
+        self._certificate: Certificate | None = None
+        self._listeners: list[Listener[Place]] = []
         self._sweeper: asyncio.Task[None] | None = None
+        self._told = 0  # of the refused connections
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
-        self.rounds = Rounds(round_period)
+        self.rounds = Rounds(round_period, self.faults)
 
     @property
     def publishing(self) -> int:
@@ -85,67 +95,61 @@ class RtmpServer:
         settings = self.settings
         if not settings.enabled:
             return
-        context = self._tls_context() if settings.tls_port else None
+        tls = self._load() if settings.tls_port else None
         try:
-            self.port = await self._listen("rtmp.port", settings.port, None)
-            if context is not None:
-                self.tls_port = await self._listen("rtmp.tls_port", settings.tls_port, context)
-        except ConfigError:
+            self.port = self._listen("rtmp.port", settings.port, None)
+            if tls is not None:
+                self.tls_port = self._listen("rtmp.tls_port", settings.tls_port, tls)
+        except OSError as error:
             await self.stop(0.0)
-            raise
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+            raise ConfigError(str(error.strerror)) from error
+        self._sweeper = sweep(_SWEEP, self._sweep, "rtmp_sweep", self.faults)
         self.log.info("rtmp listening", bind=settings.bind, port=self.port, tls_port=self.tls_port)
 
     async def stop(self, deadline: float) -> None:
         """Closes the ports, tells the publishers and waits up to `deadline` seconds for them to go."""
-        for server in self._servers:
-            server.close()
+        guard = self.faults.guard("rtmp_stop")
+        for listener in self._listeners:
+            with guard:
+                listener.close()
+                await listener.cut()
         for peer in list(self.connections):
-            peer.dismiss(SHUTDOWN, "shutdown", "the server is shutting down")
+            with guard:
+                peer.dismiss(SHUTDOWN, "shutdown", "the server is shutting down")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(deadline, LINGER)):
                 while self.connections or self._admissions:
                     self._emptied.clear()
                     await self._emptied.wait()
         for peer in list(self.connections):
-            peer.abort()
+            with guard:
+                peer.abort()
         self.rounds.close()
         for task in self._admissions:
             task.cancel()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
-            self._sweeper = None
+        await end(self._sweeper)
+        self._sweeper = None
         await asyncio.gather(*self._admissions, return_exceptions=True)
         await asyncio.sleep(0)  # connection_lost of those that were aborted
-        self._servers.clear()
+        self._listeners.clear()
 
-    def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    def _load(self) -> ssl.SSLContext:
         cert, key = self.settings.cert, self.settings.key
         assert cert is not None
+        assert key is not None
+        self._certificate = Certificate(cert, key)
         try:
-            context.load_cert_chain(cert, key)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"rtmp.cert {cert} and rtmp.key {key} cannot be used: {error}") from error
-        return context
-
-    async def _listen(self, key: str, port: int, context: ssl.SSLContext | None) -> int:
-        loop = asyncio.get_running_loop()
-        try:
-            server = await loop.create_server(
-                lambda: RtmpPeer(self, secure=context is not None),
-                self.settings.bind or None,
-                port,
-                backlog=1024,
-                ssl=context,
-                ssl_handshake_timeout=self.limits.handshake_timeout if context else None,
-            )
+            return self._certificate.context()
         except OSError as error:
-            raise ConfigError(refusal(key, self.settings.bind, port, error)) from error
-        self._servers.append(server)
-        return cast(int, server.sockets[0].getsockname()[1])
+            raise ConfigError(f"rtmp.cert and rtmp.key: {error.strerror or error}") from error
+
+    def _listen(self, key: str, port: int, context: ssl.SSLContext | None) -> int:
+        # "" is every address of both families, which one socket of IPv6 takes where there is IPv6
+        bind = self.settings.bind or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104
+        sock = listen(key, bind, port, _BACKLOG)
+        door = _Door(self, secure=context is not None)
+        self._listeners.append(Listener(sock, door, context, self.limits.handshake_timeout))
+        return int(sock.getsockname()[1])
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
         """Runs the wait for an admission beside the connection."""
@@ -160,15 +164,54 @@ class RtmpServer:
     def forget(self, peer: RtmpPeer) -> None:
         """The connection is lost."""
         self.connections.discard(peer)
+        self.crowd.leave(peer.place)
         self._emptied.set()
 
-    async def _sweep(self) -> None:
-        refused = 0
-        while True:
-            await asyncio.sleep(_SWEEP)
-            if self.refused_connections != refused:
-                self.log.warning("too many rtmp connections", refused=self.refused_connections - refused)
-                refused = self.refused_connections
-            now = self.clock.monotonic()
-            for peer in list(self.connections):
+    def _sweep(self) -> None:
+        now = self.clock.monotonic()
+        guard = self.faults.guard("rtmp_sweep")
+        with guard:
+            self.crowd.tell(now)
+        with guard:
+            self._refresh()
+        for peer in list(self.connections):
+            with guard:
                 peer.sweep(now)
+
+    def _refresh(self) -> None:
+        if self._certificate is None:
+            return
+        try:
+            if self._certificate.refresh():
+                self.log.info("certificate loaded", cert=str(self.settings.cert))
+        except OSError as error:
+            self.log.warning("certificate refused", reason=error.strerror or str(error))
+
+
+class _Door:
+    """Lets in who comes to one of the ports."""
+
+    def __init__(self, server: RtmpServer, *, secure: bool) -> None:
+        self._server = server
+        self._secure = secure
+
+    def room(self, ip: str, sock: socket.socket) -> Place | None:
+        """A place among all connections, from before the TLS handshake on."""
+        return self._server.crowd.enter(ip, sock, self._server.clock.monotonic())
+
+    def leave(self, place: Place) -> None:
+        """No hands were shaken."""
+        self._server.crowd.leave(place)
+
+    def host(self, transport: asyncio.Transport, place: Place) -> None:
+        """Begins the conversation."""
+        if place.state is None:  # it had to make room meanwhile
+            transport.abort()
+            return
+        peer = RtmpPeer(self._server, place, secure=self._secure)
+        transport.set_protocol(peer)
+        peer.connection_made(transport)
+
+    def shut_out(self) -> None:
+        """There is no file left."""
+        self._server.crowd.shut_out()

@@ -29,12 +29,31 @@ class RtmpSettings(BaseModel):
         le=65535,
         description="TCP port for rtmps:// (443 or 1936 are usual); needs cert and key. 0 switches it off.",
     )
-    cert: Path | None = Field(default=None, description="PEM file with the certificate chain for rtmps://.")
+    cert: Path | None = Field(
+        default=None, description="PEM file with the certificate chain for rtmps://; read again when it changes."
+    )
     key: Path | None = Field(default=None, description="PEM file with the private key of cert.")
     max_connections: int = Field(
         default=1000,
         ge=1,
-        description="Connections at once, publishing or not; one more is closed as soon as it is accepted.",
+        description="Connections at once, publishing or not, players not counted; one more is closed as soon as it is "
+        "accepted, unless one that has not asked for anything yet can make room. Never more than half of the files "
+        "that the process may open.",
+    )
+    max_connections_per_ip: int = Field(
+        default=256,
+        ge=0,
+        description="Of these, connections of one address (of one /64 with IPv6); 0: no bound. A proxy in front of the "
+        "port is one address.",
+    )
+    max_handshakes: int = Field(
+        default=256,
+        ge=1,
+        description="Connections at once that have not asked to publish or to play yet, TLS handshakes included. For "
+        "one more the one that has said nothing for the longest is closed. Never more than a quarter of the files.",
+    )
+    max_handshakes_per_ip: int = Field(
+        default=32, ge=0, description="Of these, connections of one address (of one /64 with IPv6); 0: no bound."
     )
     handshake_timeout: Duration = Field(
         default=10.0, gt=0, description="Seconds for the whole handshake; then the connection is closed."

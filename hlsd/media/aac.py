@@ -18,6 +18,23 @@ _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 0, 8, 0)  # by channelConfig
 _RECORD_LIMIT = 1024
 _LC, _SBR, _PS = 2, 5, 29
 _CORES = (1, 2, 3, 4)  # Main, LC, SSR, LTP: what ADTS can name
+_NAMED = 7
+"""The highest channelConfiguration that fits into ADTS."""
+LARGEST_FRAME = 0x1FFF - 7
+"""Bytes of a raw frame at most: what frame_length of ADTS can count with its header (13818-7 §6.2.1). Chromium puts
+frames of fMP4 into ADTS too, and ends at one that does not fit. Eight loudspeakers take 6,144 at most (14496-3
+§4.5.3.2)."""
+
+# The channelConfiguration (Table 1.19) by its elements in front, beside or behind (S single, P pair), and LFE.
+_STANDARD = {
+    ("S", "", 0): 1,
+    ("P", "", 0): 2,
+    ("SP", "", 0): 3,
+    ("SP", "S", 0): 4,
+    ("SP", "P", 0): 5,
+    ("SP", "P", 1): 6,
+    ("SPP", "P", 1): 7,
+}
 
 
 def _object_type(bits: BitReader) -> int:
@@ -40,16 +57,22 @@ def _sample_rate(bits: BitReader) -> int:
 def read_record(record: bytes) -> AudioTrack:
     """The track of an AudioSpecificConfig.
 
-    Raises MediaError, and UnsupportedCodec for object types beyond plain AAC and HE-AAC.
+    Its record is written anew where it spells out what has a short name, a standard rate in 24 bits or a standard
+    layout as a program_config_element: decoders read either alike, but Chromium refuses both. Raises MediaError, and
+    UnsupportedCodec for object types beyond plain AAC and HE-AAC.
     """
     if not 2 <= len(record) <= _RECORD_LIMIT:
         raise MediaError("not an AudioSpecificConfig")
     bits = BitReader(record)
     kind = core = _object_type(bits)
+    start = bits.left
     rate = _sample_rate(bits)
+    standard = rate in SAMPLE_RATES
+    spelt = standard and start - bits.left > 4
     layout = bits.u(4)
+    extended = 0
     if kind in (_SBR, _PS):
-        _sample_rate(bits)  # that of the extension; the frames' clock is the core's
+        extended = _sample_rate(bits)  # that of the extension; the frames' clock is the core's
         core = _object_type(bits)
     if core not in _CORES:
         raise UnsupportedCodec(f"AAC object type {core}")
@@ -57,9 +80,17 @@ def read_record(record: bytes) -> AudioTrack:
     if bits.flag():
         bits.skip(14)  # coreCoderDelay
     bits.skip(1)  # extensionFlag
-    channels = _program_channels(bits) if layout == 0 else _CHANNELS[layout]
+    channels, program = _CHANNELS[layout], 0
+    if not layout:
+        layout, channels, program = _program(bits, record)
+        spelt |= layout > 0
     if not channels:
         raise MediaError(f"channelConfiguration {layout} is not usable")
+    if spelt and layout:
+        head = f"{kind:05b}{_rate_bits(rate)}{layout:04b}"
+        if kind != core:
+            head += f"{_rate_bits(extended)}{core:05b}"
+        record = _octets(f"{head}{short:b}00" + (f"{_tail(record, bits.left):0{bits.left}b}" if bits.left else ""))
     if kind == core:
         kind = _late_extension(bits, core)
     return AudioTrack(
@@ -70,26 +101,48 @@ def read_record(record: bytes) -> AudioTrack:
         object_type=kind,
         codec_string=f"mp4a.40.{kind}",
         frame_samples=960 if short else 1024,
+        layout=layout or program,
+        ordinary=standard and not short and 0 < layout <= _NAMED,
     )
 
 
-def _program_channels(bits: BitReader) -> int:
-    """Counts the loudspeakers of a program_config_element (§4.4.1.1)."""
+def _rate_bits(rate: int) -> str:
+    return f"{SAMPLE_RATES.index(rate):04b}" if rate in SAMPLE_RATES else f"1111{rate:024b}"
+
+
+def _octets(bits: str) -> bytes:
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def _tail(record: bytes, left: int) -> int:
+    """The last `left` bits."""
+    return int.from_bytes(record, "big") & (1 << left) - 1
+
+
+def _program(bits: BitReader, record: bytes) -> tuple[int, int, int]:
+    """Reads a program_config_element (§4.4.1.1).
+
+    Returns the channelConfiguration whose loudspeakers and elements are these, or 0; how many loudspeakers there are;
+    and the element's bits up to its comment.
+    """
+    start = bits.left
     bits.skip(4 + 2 + 4)  # element_instance_tag, object_type, sampling_frequency_index
-    elements = [bits.u(4), bits.u(4), bits.u(4)]
+    front, side, back = bits.u(4), bits.u(4), bits.u(4)
     low, associated, coupled = bits.u(2), bits.u(3), bits.u(4)
     for width in (4, 4, 3):  # mono, stereo and matrix mix-down
         if bits.flag():
             bits.skip(width)
-    channels = 0
-    for _ in range(sum(elements)):
-        channels += 2 if bits.flag() else 1
+    elements = ""
+    for _ in range(front + side + back):
+        elements += "P" if bits.flag() else "S"
         bits.skip(4)
     bits.skip(4 * low + 4 * associated + 5 * coupled)
+    said = _tail(record, start) >> bits.left
     bits.skip(bits.left % 8)
-    comment = bits.u(8)
-    bits.skip(8 * comment)
-    return channels + low
+    bits.skip(8 * bits.u(8))  # the comment
+    layout = _STANDARD.get((elements[:front], elements[front:], low), 0) if not associated + coupled else 0
+    return layout, len(elements) + elements.count("P") + low, said
 
 
 def _late_extension(bits: BitReader, core: int) -> int:
@@ -105,18 +158,25 @@ def _late_extension(bits: BitReader, core: int) -> int:
     return _SBR
 
 
+def oddity(track: AudioTrack) -> str:
+    """What makes a track that is not `ordinary` so, in words."""
+    if track.sample_rate not in SAMPLE_RATES:
+        return f"{track.sample_rate} Hz"
+    if track.frame_samples == 960:
+        return "frames of 960 samples"
+    return f"this layout of {track.channels} loudspeakers"
+
+
 def adts_prefix(track: AudioTrack) -> bytes:
     """The 7-byte ADTS header of a track with frame length 0: what `adts_header` completes for each frame.
 
     SBR and PS are not named in ADTS: their frames go out under the core's type (AAC LC), rate and layout.
     """
     core = track.object_type if track.object_type in _CORES else _LC
-    if track.sample_rate not in SAMPLE_RATES:
-        raise MediaError(f"ADTS cannot name {track.sample_rate} Hz")
+    if not track.ordinary or track.sample_rate not in SAMPLE_RATES:
+        raise MediaError(f"ADTS cannot name {oddity(track)}")
     rate = SAMPLE_RATES.index(track.sample_rate)
-    layout = 7 if track.channels == 8 else track.channels
-    if layout > 7:
-        raise MediaError(f"ADTS cannot name {track.channels} loudspeakers")
+    layout = _NAMED if track.channels == 8 else track.channels
     # syncword FFF, MPEG-4, layer 0, no CRC; profile, rate, private 0, layout; fullness 7FF (variable), one raw block.
     return bytes((0xFF, 0xF1, (core - 1) << 6 | rate << 2 | layout >> 2, (layout & 3) << 6, 0x00, 0x1F, 0xFC))
 
@@ -124,7 +184,7 @@ def adts_prefix(track: AudioTrack) -> bytes:
 def adts_header(prefix: bytes, size: int) -> bytes:
     """The ADTS header of a raw frame of `size` bytes (13818-7 §6.2.1: frame_length counts the header)."""
     length = size + 7
-    if length > 0x1FFF:
+    if size > LARGEST_FRAME:
         raise MediaError("an AAC frame larger than ADTS can carry")
     return bytes(
         (prefix[0], prefix[1], prefix[2], prefix[3] | length >> 11, length >> 3 & 0xFF, (length & 7) << 5 | 0x1F, 0xFC)

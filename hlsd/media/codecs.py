@@ -55,6 +55,8 @@ FOURCC_NAMES: Final[dict[bytes, str]] = {
     b"vp08": "VP8",
     b"vp09": "VP9",
     b"vvc1": "H.266",
+    b"dvh1": "Dolby Vision",
+    b"dvhe": "Dolby Vision",
     b"Opus": "Opus",
     b"fLaC": "FLAC",
     b"ac-3": "AC-3",

@@ -1,7 +1,7 @@
 """Takes FLV tag bodies, the media messages of RTMP, apart and puts them together; frames FLV files.
 
-Law: a tag yields coded media in H.264, H.265 or AAC, or None for what carries no media for us (commands, metadata
-packets, tracks other than the default), or it raises: UnsupportedCodec when it is well formed in a codec hlsd does not
+Law: a tag yields coded media in H.264, H.265 or AAC, or None for what carries no media for us (commands,
+tracks other than the default), or it raises: UnsupportedCodec when it is well formed in a codec hlsd does not
 carry, MediaError when it is malformed. Times are milliseconds as on the wire.
 Sources: Adobe FLV 10.1 Annex E; Enhanced RTMP v2.
 """
@@ -37,6 +37,8 @@ FRAMES: Final = 1
 """The packet is an access unit."""
 END: Final = 2
 """The sequence has ended; the body is empty."""
+METADATA: Final = 3
+"""The packet says something of the picture in AMF0 (Enhanced RTMP: colorInfo)."""
 
 _HEADER = b"FLV\x01"
 _TAG_LIMIT = 8 << 20
@@ -44,7 +46,7 @@ _METADATA_LIMIT = 64 << 10
 """Bytes of onMetaData that are looked at."""
 
 # Enhanced RTMP v2, VideoPacketType and AudioPacketType
-_X_SEQUENCE_START, _X_CODED_FRAMES, _X_SEQUENCE_END, _X_CODED_FRAMES_X = 0, 1, 2, 3
+_X_SEQUENCE_START, _X_CODED_FRAMES, _X_SEQUENCE_END, _X_CODED_FRAMES_X, _X_METADATA = 0, 1, 2, 3, 4
 _X_MULTITRACK, _MOD_EX = 6, 7
 _AUDIO_MULTITRACK = 5
 _MOD_EX_LIMIT = 8
@@ -53,8 +55,8 @@ _MOD_EX_LIMIT = 8
 class VideoPacket(NamedTuple):
     """What a video tag carries.
 
-    `packet` is CONFIG, FRAMES or END; `key` is what the tag claims, not what the picture is; `cts` is the composition
-    offset in ms (PTS = DTS + cts, may be negative); `body` a decoder configuration record or NAL units.
+    `packet` is CONFIG, FRAMES, END or METADATA; `key` is what the tag claims, not what the picture is; `cts` is the
+    composition offset in ms (PTS = DTS + cts, may be negative); `body` a decoder configuration record or NAL units.
     """
 
     codec: VideoCodec
@@ -105,7 +107,7 @@ def _decode_enhanced_video(tag: bytes) -> VideoPacket | None:
     if packet == _MOD_EX:
         packet, position = _skip_modifiers(tag)
     # The packet type goes before the frame type: ffmpeg sends its colour metadata with frame type 5 (byte D4).
-    if frame_type == 5 and packet != 4:
+    if frame_type == 5 and packet != _X_METADATA:
         return None
     if packet == _X_MULTITRACK:
         chosen = _default_track(tag, position)
@@ -132,7 +134,9 @@ def _enhanced_packet(codec: VideoCodec, packet: int, key: bool, body: bytes) -> 
         return VideoPacket(codec, CONFIG, key, 0, body)
     if packet == _X_SEQUENCE_END:
         return VideoPacket(codec, END, key, 0, b"")
-    return None  # Metadata (4), MPEG2TSSequenceStart (5, AV1 alone) and what is still to come
+    if packet == _X_METADATA:
+        return VideoPacket(codec, METADATA, False, 0, body)
+    return None  # MPEG2TSSequenceStart (5, AV1 alone) and what is still to come
 
 
 def decode_audio(tag: bytes) -> AudioPacket | None:

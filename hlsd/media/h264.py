@@ -14,7 +14,7 @@ from hlsd.errors import MediaError
 from hlsd.media import nal
 from hlsd.media.bits import BitReader, unescape
 from hlsd.media.nal import CLEAN, KEY, PARAMETERS, PICTURE, STRIP
-from hlsd.media.unit import VideoTrack
+from hlsd.media.unit import Colour, VideoTrack
 
 SEI = 6
 SPS = 7
@@ -66,6 +66,7 @@ class SequenceParameters(NamedTuple):
     frame_rate: Fraction | None
     core: int = 0
     """The bits before the VUI, behind a 1: all of it that decoding depends on."""
+    colour: Colour = Colour()
 
     @property
     def codec_string(self) -> str:
@@ -118,6 +119,7 @@ def parse_sps(unit: bytes) -> SequenceParameters:
     if not (0 < width <= _SIZE_LIMIT and 0 < height <= _SIZE_LIMIT):
         raise MediaError(f"picture size {width}x{height} is out of bounds")
     core = bits.passed()
+    frame_rate, colour = _timing_and_colour(bits)
     return SequenceParameters(
         profile,
         constraints,
@@ -128,8 +130,9 @@ def parse_sps(unit: bytes) -> SequenceParameters:
         chroma_depth,
         width,
         height,
-        _frame_rate(bits),
+        frame_rate,
         core,
+        colour,
     )
 
 
@@ -166,29 +169,36 @@ def _skip_picture_order(bits: BitReader) -> None:
             bits.se()
 
 
-def _frame_rate(bits: BitReader) -> Fraction | None:
-    """The frame rate of the VUI (§E.1.1): a frame lasts two ticks of num_units_in_tick / time_scale seconds."""
+def _timing_and_colour(bits: BitReader) -> tuple[Fraction | None, Colour]:
+    """What the VUI says of both (§E.1.1): a frame lasts two ticks of num_units_in_tick / time_scale seconds."""
+    colour = Colour()
     try:
         if not bits.flag():
-            return None
+            return None, colour
         if bits.flag() and bits.u(8) == 255:
             bits.skip(32)  # sar_width, sar_height
         if bits.flag():
             bits.skip(1)  # overscan_appropriate_flag
-        if bits.flag():
-            bits.skip(4)
-            if bits.flag():
-                bits.skip(24)
+        colour = read_colour(bits)
         if bits.flag():
             bits.ue()
             bits.ue()
         if not bits.flag():
-            return None
+            return None, colour
         units = bits.u(32)
         scale = bits.u(32)
     except MediaError:
-        return None  # cameras cut the VUI short; the picture size stands
-    return Fraction(scale, 2 * units) if units and scale else None
+        return None, colour  # cameras cut the VUI short; the picture size stands
+    return (Fraction(scale, 2 * units) if units and scale else None), colour
+
+
+def read_colour(bits: BitReader) -> Colour:
+    """The colour description of a VUI from its video_signal_type_present_flag on; H.265 writes it alike (§E.2.1)."""
+    if not bits.flag():
+        return Colour()
+    bits.skip(3)  # video_format
+    full_range = bits.flag()
+    return Colour(bits.u(8), bits.u(8), bits.u(8), full_range) if bits.flag() else Colour(full_range=full_range)
 
 
 def read_record(record: bytes) -> tuple[VideoTrack, int]:
@@ -235,6 +245,7 @@ def make_track(units: tuple[bytes, ...]) -> VideoTrack:
         height=parameters.height,
         codec_string=parameters.codec_string,
         frame_rate=parameters.frame_rate,
+        colour=parameters.colour,
     )
 
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from hlsd.errors import MediaError
 from hlsd.media import nal
 from hlsd.media.bits import BitReader, unescape
+from hlsd.media.h264 import read_colour
 from hlsd.media.nal import BLA, CLEAN, KEY, PARAMETERS, PICTURE, RASL, STRIP
-from hlsd.media.unit import VideoTrack
+from hlsd.media.unit import Colour, VideoTrack
 
 VPS = 32
 SPS = 33
@@ -66,6 +67,7 @@ class SequenceParameters(NamedTuple):
     frame_rate: Fraction | None
     core: int = 0
     """The bits before the VUI, behind a 1; all bits of a profile that may say more of decoding behind it."""
+    colour: Colour = Colour()
 
     @property
     def codec_string(self) -> str:
@@ -111,18 +113,19 @@ def parse_sps(unit: bytes) -> SequenceParameters:
     chroma_depth = bits.ue() + 8
     if luma_depth > 15 or chroma_depth > 15:
         raise MediaError("bit depth beyond 15")
-    frame_rate = None
+    frame_rate, colour = None, Colour()
     core = int.from_bytes(b"\x01" + rbsp, "big")
     try:
         _skip_to_vui(bits, sub_layers)
         if rbsp[1] & 0x1F <= _LAST_PLAIN_PROFILE:
             core = bits.passed()
         if bits.flag():
+            colour = _colour(bits)
             frame_rate = _timing(bits)
     except MediaError:
         pass  # the timing is a hint; the picture size stands
     return SequenceParameters(
-        rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate, core
+        rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate, core, colour
     )
 
 
@@ -167,16 +170,17 @@ def _skip_to_vui(bits: BitReader, sub_layers: int) -> None:
     bits.skip(2)  # sps_temporal_mvp_enabled_flag, strong_intra_smoothing_enabled_flag
 
 
-def _timing(bits: BitReader) -> Fraction | None:
-    """The frame rate of the VUI (§E.2.1): a frame lasts vui_num_units_in_tick / vui_time_scale seconds."""
+def _colour(bits: BitReader) -> Colour:
+    """The first part of the VUI (§E.2.1)."""
     if bits.flag() and bits.u(8) == 255:
         bits.skip(32)  # sar_width, sar_height
     if bits.flag():
         bits.skip(1)  # overscan_appropriate_flag
-    if bits.flag():
-        bits.skip(4)
-        if bits.flag():
-            bits.skip(24)
+    return read_colour(bits)
+
+
+def _timing(bits: BitReader) -> Fraction | None:
+    """The frame rate, from what follows in the VUI: a frame lasts vui_num_units_in_tick / vui_time_scale seconds."""
     if bits.flag():
         bits.ue()
         bits.ue()
@@ -272,6 +276,7 @@ def make_track(units: tuple[bytes, ...]) -> VideoTrack:
         height=parameters.height,
         codec_string=parameters.codec_string,
         frame_rate=parameters.frame_rate,
+        colour=parameters.colour,
     )
 
 

@@ -11,7 +11,7 @@ Payloads are normalised by ingest, so no output ever looks at RTMP's habits agai
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,40 @@ class Kind(enum.IntEnum):
     AUDIO = 1
 
 
+class Colour(NamedTuple):
+    """What the numbers of a picture mean, by the code points of ITU-T H.273; 2 is "unspecified"."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool = False
+
+    @property
+    def is_said(self) -> bool:
+        """Whether anything is specified."""
+        return self[:3] != (2, 2, 2)
+
+
+_UNSAID = Colour()
+
+
+class Aside(NamedTuple):
+    """What is said of a picture beside its parameter sets: in SEI messages, or by the sender.
+
+    `colour` is for where the parameter sets say nothing of it. `transfer` is what players prefer that know more than
+    what the parameter sets name (alternative transfer characteristics SEI), 0 if there is none. `mastering` (24 bytes)
+    and `light` (4 bytes) are as in the SEI messages and in `mdcv` and `clli`, empty if not known.
+    """
+
+    colour: Colour = _UNSAID
+    transfer: int = 0
+    mastering: bytes = b""
+    light: bytes = b""
+
+
+_NOTHING = Aside()
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
     """A video track as its parameter sets describe it.
@@ -33,7 +67,7 @@ class VideoTrack:
     `record` is the AVCDecoderConfigurationRecord or HEVCDecoderConfigurationRecord (14496-15) with 4-byte NAL
     lengths; `parameter_sets` are its NAL units in decoding order (VPS, SPS, PPS), without length or start code.
     `width` and `height` are the cropped picture in pixels. `frame_rate` is what the SPS timing says, frames per
-    second, or None.
+    second, or None. `colour` is what they say of it; `aside` what is said elsewhere, and makes no other track.
     """
 
     codec: Literal["h264", "h265"]
@@ -43,6 +77,19 @@ class VideoTrack:
     height: int
     codec_string: str
     frame_rate: Fraction | None = None
+    colour: Colour = _UNSAID
+    aside: Aside = field(default=_NOTHING, compare=False)
+
+    @property
+    def shown_colour(self) -> Colour:
+        """The colour by the parameter sets, or by whoever else says something."""
+        return self.colour if self.colour.is_said else self.aside.colour
+
+    @property
+    def video_range(self) -> Literal["SDR", "HLG", "PQ"]:
+        """As VIDEO-RANGE calls the transfer characteristics (HE05): 16 is PQ, 18 HLG."""
+        transfer = self.aside.transfer or self.shown_colour.transfer
+        return "PQ" if transfer == 16 else "HLG" if transfer == 18 else "SDR"
 
     def decodes_as(self, other: VideoTrack) -> bool:
         """Whether it is the same to a decoder but for its parameter sets, as with ids that rise at each key picture."""
@@ -62,7 +109,10 @@ class AudioTrack:
     """An audio track: `record` is the AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
 
     `sample_rate` in hertz and `frame_samples` (1024 or 960) are those of the AAC core, the clock of the frames:
-    a frame lasts `frame_samples / sample_rate` seconds, with SBR as without.
+    a frame lasts `frame_samples / sample_rate` seconds, with SBR as without. `layout` is the channelConfiguration, or
+    where no such number says where the `channels` loudspeakers stand, the bits of the program_config_element that does.
+    `ordinary`: rate, layout and length of the frames are among those that ADTS can name. MPEG-TS carries no others,
+    and Chromium plays no others in any container.
     """
 
     codec: Literal["aac"]
@@ -72,6 +122,8 @@ class AudioTrack:
     object_type: int
     codec_string: str
     frame_samples: int = 1024
+    layout: int = 0
+    ordinary: bool = True
 
     def decodes_as(self, other: AudioTrack) -> bool:
         """Whether it is the same to a decoder, written in other bytes: `12 10` is `12 10 56 e5 00`."""

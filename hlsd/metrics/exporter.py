@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import hmac
-import ipaddress
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -55,7 +54,7 @@ def _uncollected() -> Iterator[None]:
 class Exporter(Collector):
     """The figures of one server, as HTTP shows them. `wall` tells the time, seconds since the epoch.
 
-    `here(scope)` says whether a program of this machine asks for itself; without it a loopback address is enough.
+    `known(scope)` says who may read on the HTTP port besides who has the token of `settings`: the API's callers.
     """
 
     def __init__(
@@ -63,10 +62,10 @@ class Exporter(Collector):
         reader: Reader,
         settings: MetricsSettings,
         wall: Callable[[], float],
-        here: Callable[[Scope], bool] = lambda _scope: True,
+        known: Callable[[Scope], bool] = lambda _scope: False,
     ) -> None:
         self.reader = reader
-        self._here = here
+        self._known = known
         self._settings = settings
         self._wall = wall
         self._token = settings.token.get_secret_value().encode() if settings.token is not None else b""
@@ -94,11 +93,7 @@ class Exporter(Collector):
     async def answer(self, request: Request) -> Response:
         """One scrape."""
         if not self._may(request):
-            return PlainTextResponse(
-                "401 no token\n" if self._token else "403 not from here\n",
-                401 if self._token else 403,
-                headers={"www-authenticate": "Bearer"} if self._token else {},
-            )
+            return PlainTextResponse("401 no token\n", 401, headers={"www-authenticate": "Bearer"})
         if self._scrapes >= MAX_SCRAPES:
             return PlainTextResponse("503 too many scrapes\n", 503)
         openmetrics = takes_openmetrics(request.headers.get("accept", ""))
@@ -143,17 +138,14 @@ class Exporter(Collector):
             yield generate_latest(self._process).decode()
 
     def _may(self, request: Request) -> bool:
-        """Whether it may read: who has the token; without one, who comes from this machine and not for another."""
+        """Whether it may read: who has the token; on the HTTP port who may read the API, on a port of their own all.
+
+        Loopback is no reason: a proxy on this machine comes from there, and with it whoever asks the proxy.
+        """
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
+            if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
+                return True
         if self._settings.port:
-            return True
-        if "x-forwarded-for" in request.headers or not self._here(request.scope):
-            return False
-        try:
-            address = ipaddress.ip_address(request.client.host if request.client else "")
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return bool((mapped or address).is_loopback)
+            return not self._token
+        return self._known(request.scope)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from time import monotonic
 from typing import Final
 
+from hlsd.faults import Faults
 from hlsd.stats import Histogram
+from hlsd.upkeep import end, keep
 
 EVERY: Final = 0.25
 """Seconds between two looks: what stalls the loop for longer than that is seen whole."""
@@ -16,21 +17,19 @@ EVERY: Final = 0.25
 class LagMeter:
     """Looks at the clock every `EVERY` seconds, and counts in `lag` how much later than asked for it was called."""
 
-    def __init__(self, lag: Histogram) -> None:
+    def __init__(self, lag: Histogram, faults: Faults | None = None) -> None:
         self._lag = lag
+        self.faults = faults or Faults()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begins, in the running loop."""
-        self._task = asyncio.create_task(self._look(), name="loop lag")
+        self._task = keep(self._look, "loop_lag", self.faults)
 
     async def stop(self) -> None:
         """Ends; safe to call twice."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(task)
 
     async def _look(self) -> None:
         while True:

@@ -125,6 +125,11 @@ RELAY_UP = Spec("hlsd_relay_up", "gauge", "Relay connections that carry media no
 RELAY_STARTS = Spec("hlsd_relay_starts", "counter", "Attempts to start a relay.", ("result", "rule"))
 RELAY_BYTES = Spec("hlsd_relay_bytes", "counter", "Bytes relayed.", ("direction", "rule"))
 LAG = Spec("hlsd_event_loop_lag_seconds", "histogram", "How late the event loop was, looked at four times a second.")
+OUTPUT_FAULTS = Spec(
+    "hlsd_output_faults", "counter", "Exceptions in what a stream feeds: that output began anew.", ("output",)
+)
+OUTPUTS_OFF = Spec("hlsd_outputs_off", "gauge", "Outputs of streams that failed too often and stay off.", ("output",))
+TASK_FAULTS = Spec("hlsd_task_faults", "counter", "Exceptions in sweeps, tasks and callbacks.", ("task",))
 DROPPED = Spec("hlsd_metrics_series_dropped", "counter", "Series that scrapes left out for the bound.")
 SCRAPE = Spec(
     "hlsd_metrics_scrape_duration_seconds", "gauge", "What the scrape before this one took, waiting included."

@@ -156,7 +156,18 @@ class Reader:
         for labels, count in directions.items():
             add(names.RELAY_BYTES, labels, count)
         add(names.LAG, (), Counts.of(stats.loop_lag))
+        self._faults(room)
         add(names.SCRAPE, (), self.scrape_seconds)
+
+    def _faults(self, room: _Room) -> None:
+        faults = self._stats.faults
+        for spec, counter in (
+            (names.OUTPUT_FAULTS, faults.outputs),
+            (names.OUTPUTS_OFF, faults.off),
+            (names.TASK_FAULTS, faults.tasks),
+        ):
+            for part, count in sorted(counter.items()):
+                room.add(spec, (part,), count)
 
     def _http(self, room: _Room) -> None:
         http = self._stats.http

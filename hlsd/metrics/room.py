@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,6 +15,14 @@ from hlsd.listening import listen
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.settings import MetricsSettings
+from hlsd.pace import Pace
+from hlsd.strict_http import StrictProtocol, hush
+from hlsd.upkeep import end, keep, sweep
+
+SWEEP: Final = 1.0
+"""Seconds between two looks at the connections."""
+PACE: Final = Pace(header=10.0, idle=5.0, stall=30.0, body=10.0, whole=30.0)
+"""Of whoever asks for figures; the silence between two requests is uvicorn's to end."""
 
 
 class Log(Protocol):
@@ -35,6 +44,7 @@ class MetricsRoom:
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self.port = 0
 
     async def start(self) -> None:
@@ -50,6 +60,7 @@ class MetricsRoom:
             self.port = self._socket.getsockname()[1]
             config = uvicorn.Config(
                 Starlette(routes=routes),
+                http=StrictProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -59,12 +70,16 @@ class MetricsRoom:
                 limit_concurrency=64,
             )
             config.load()
+            hush()
             server = uvicorn.Server(config)
             server.lifespan = config.lifespan_class(config)
             await server.startup(sockets=[self._socket])
             self._server = server
-            self._ticking = asyncio.create_task(server.main_loop(), name="metrics tick")
-            self._log.info("metrics listening", bind=settings.bind, port=self.port)
+            faults = self._lag.faults
+            self._ticking = keep(server.main_loop, "metrics_tick", faults, lambda: server.should_exit)
+            self._sweeping = sweep(SWEEP, lambda: self._look(server), "metrics_sweep", faults)
+            who = "whoever has metrics.token" if settings.token is not None else "whoever reaches the port"
+            self._log.info("metrics listening", bind=settings.bind, port=self.port, read_by=who)
         self._lag.start()
 
     async def stop(self, deadline: float = 1.0) -> None:
@@ -75,5 +90,13 @@ class MetricsRoom:
             return
         server.should_exit = True
         await self._ticking
+        await end(self._sweeping)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.shutdown(sockets=[self._socket] if self._socket else None), deadline)
+
+    @staticmethod
+    def _look(server: uvicorn.Server) -> None:
+        now = monotonic()
+        connections: set[Any] = server.server_state.connections
+        for connection in list(connections):
+            connection.sweep(now, PACE)

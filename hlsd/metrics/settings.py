@@ -23,9 +23,8 @@ class MetricsSettings(BaseModel):
     token: SecretStr | None = Field(
         default=None,
         min_length=8,
-        description="What Prometheus must send as Authorization: Bearer. Without a token the HTTP port answers only "
-        "clients of this machine that come to a loopback name without a proxy; a port of its own answers whoever "
-        "reaches it.",
+        description="What Prometheus must send as Authorization: Bearer; on the HTTP port a token of the API with the "
+        "scope read will do too. Without it a port of its own answers whoever reaches it.",
     )
     max_streams: int = Field(
         default=500,

@@ -20,6 +20,7 @@ from hlsd import masking
 from hlsd.clock import Clock
 from hlsd.errors import UnsupportedCodec
 from hlsd.events import Action, Bus, Event, new_id
+from hlsd.faults import Faults
 from hlsd.ingest.intake import Intake
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.relay.address import Address, Kind, kind_of, read_address
@@ -42,6 +43,7 @@ class Fetching(Protocol):
     bus: Bus
     log: FilteringBoundLogger
     server_id: str
+    faults: Faults
 
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
         """Feeds from an address until the source is lost; raises SourceError."""
@@ -196,25 +198,29 @@ class Pull:
         if isinstance(error, SourceError):
             self._log.info("relay source lost", url=self.shown, reason=self.error)
             return error.final, "closed"
-        self._log.error("relay failed", url=self.shown, exc_info=error)
+        self._log.warning("relay failed", url=self.shown, reason=type(error).__name__)
+        if error is not None:
+            self._room.faults.task("relay", error)
         return False, "error:internal"
 
     def _release(self, why: str) -> bool:
         """Lets the name go; whether the try had been good."""
         publication, intake = self._publication, self._intake
         self._publication = self._intake = None
+        guard = self._room.faults.guard("relay_end")
+        if (
+            publication is not None
+        ):  # the name must be let go whatever went wrong before, and whatever its last frames do
+            if intake is not None:
+                with guard:
+                    intake.close()
+            with guard:
+                publication.end(why)
         if not self._began:
             return False
         lasted = self._room.clock.monotonic() - self._began
         self._began = 0.0
         self._figures.up -= 1
-        if publication is not None:
-            if intake is not None:
-                try:
-                    intake.close()
-                except Exception:  # noqa: BLE001 - the name must be let go whatever the last frames do
-                    self._log.exception("intake failed at its end")
-            publication.end(why)
         self._tell(Action.RELAY_STOP, reason=self.over or why)
         if lasted < STABLE:
             return False

@@ -22,6 +22,7 @@ from hlsd import masking
 from hlsd.clock import Clock
 from hlsd.errors import HlsdError
 from hlsd.events import Action, Bus, Event, new_id
+from hlsd.faults import Faults
 from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.media import flv
 from hlsd.media.codecs import VideoCodec
@@ -47,6 +48,8 @@ class Sending(Protocol):
     server_id: str
     max_seconds: float
     max_bytes: int
+
+    faults: Faults
 
     def dial(self, plan: Plan) -> Dial:
         """The way out for a plan."""
@@ -139,6 +142,10 @@ class Push:
         self._bytes = 0
         self._need_key = True
 
+    def reset(self) -> None:
+        """What waits is not whole any more: it goes on at the next key frame."""
+        self._drop()
+
     def stop(self, reason: str) -> None:
         """Ends it; what waits is not sent any more. `run` returns soon."""
         self.over = self.over or reason
@@ -202,6 +209,9 @@ class Push:
             self._backoff.failures = max(self._backoff.failures, 4)  # it has said no: no use in hurrying
         except (HlsdError, OSError, ValueError) as error:
             self.error = masking.without(str(error), self._url)
+        except Exception as error:  # noqa: BLE001 - a fault of ours costs the target a connection, not the rest of the day
+            self.error = "internal error"
+            self._room.faults.task("relay", error)
         finally:
             if began:
                 self._figures.up -= 1
@@ -290,8 +300,9 @@ async def _close(push: RtmpPush) -> None:
 class Fan:
     """A stream's pushes as one `hlsd.ports.Output`: each frame is made a tag once, whatever the number of targets."""
 
-    def __init__(self, subject: Subject, ended: Callable[[Fan], None]) -> None:
+    def __init__(self, subject: Subject, ended: Callable[[Fan], None], faults: Faults | None = None) -> None:
         self.subject = subject
+        self._faults = faults or Faults()
         self.pushes: list[Push] = []
         self._ended = ended
         self._codec: VideoCodec = "h264"
@@ -334,8 +345,27 @@ class Fan:
             tag = Tag(flv.VIDEO, time, flv.video_frame(self._codec, unit.key, offset, unit.payload), unit.key)
         else:
             tag = Tag(flv.AUDIO, time, flv.audio_frame(unit.payload), not self._video)
+        rest = iter(self.pushes)
+        while True:
+            push: Push | None = None
+            try:
+                for push in rest:
+                    push.put(tag)
+            except Exception as error:  # noqa: BLE001 - one target's fault is its own
+                self._faults.output("push", error)
+                if push is not None:
+                    push.reset()
+            else:
+                return
+
+    def reset(self) -> None:
+        """Something here has raised (`hlsd.outlet.Mendable`): targets stay connected, and wait for a key frame."""
         for push in self.pushes:
-            push.put(tag)
+            push.reset()
+
+    def halt(self) -> None:
+        """It stays off (`hlsd.outlet.Mendable`): targets are let go; the next publication begins with new ones."""
+        self._finish("error:output")
 
     def jump(self) -> None:
         """Times go on rising: nothing to tell a target."""
@@ -345,8 +375,13 @@ class Fan:
 
     def end(self) -> None:
         """The stream is over."""
+        self._finish("stream_end")
+
+    def _finish(self, reason: str) -> None:
+        guard = self._faults.guard("push_end")
         for push in list(self.pushes):
-            push.finish("stream_end")
+            with guard:
+                push.finish(reason)
         self._ended(self)
 
 

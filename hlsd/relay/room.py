@@ -10,7 +10,6 @@ tables, and `stop` ends them all. Seconds, monotonic.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -19,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.clock import Clock
 from hlsd.events import Bus
+from hlsd.faults import Faults
 from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
@@ -32,6 +32,7 @@ from hlsd.relay.push import Fan, Push
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import Feed, pull_flv, pull_rtmp
 from hlsd.relay.template import Subject, looped
+from hlsd.upkeep import end, sweep
 
 if TYPE_CHECKING:
     from hlsd.relay.relays import Relays
@@ -98,8 +99,10 @@ class RelayRoom:
         figures: Callable[[str, str], Figures] | None = None,
         on_air: Callable[[], Iterable[Published]] = tuple,
         abandon: Callable[[str, str], None] = lambda _app, _name: None,
+        faults: Faults | None = None,
     ) -> None:
         self.settings = settings
+        self.faults = faults or Faults()
         self.admission = admission
         self.clock = clock
         self.bus = bus
@@ -143,21 +146,19 @@ class RelayRoom:
             self.relays.restore()
         self._open = True
         self._keep_static()
-        self._sweeping = asyncio.create_task(self._sweep(), name="relay sweep")
+        self._sweeping = sweep(SWEEP, self._sweep, "relay_sweep", self.faults)
 
     async def stop(self, deadline: float) -> None:
         """Ends every relay."""
         self._open = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
-            self._sweeping = None
-        for pull in list(self.pulls.values()):
-            pull.stop("shutdown")
-        for push in list(self.pushes):
-            push.stop("shutdown")
-        await _ended(self._tasks.values(), deadline)
+        await end(self._sweeping)
+        self._sweeping = None
+        guard = self.faults.guard("relay_stop")
+        for relay in self.running():
+            with guard:
+                relay.stop("shutdown")
+        with guard:
+            await _ended(self._tasks.values(), deadline)
         if self.relays is not None:
             self.relays.close()
 
@@ -313,21 +314,29 @@ class RelayRoom:
             self._memory.failed(key, self.clock.monotonic())
         if pull.plan.mode == "pull":
             # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
-            self._abandon(*key)
+            with self.faults.guard("relay_end"):
+                self._abandon(*key)
         if not pull.ready.done():
             pull.ready.set_result(None)  # whoever waits looks for itself
-        if not task.cancelled() and task.exception() is not None:
-            self.log.error("relay failed", rule=pull.plan.name, exc_info=task.exception())
+        self._note(task)
         self.log.info(
             "relay ended", app=key[0], name=key[1], rule=pull.plan.name, reason=pull.over, bytes=pull.received_bytes
         )
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP)
-            now = self.clock.monotonic()
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """A relay's task has ended: it does so when it is told to, and handles all that may happen outside."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.faults.task("relay", error)
+
+    def _sweep(self) -> None:
+        now = self.clock.monotonic()
+        guard = self.faults.guard("relay_sweep")
+        with guard:
             self._memory.sweep(now)
+        with guard:
             self._keep_static()
+        with guard:
             if self.pulls:
                 self._look(now)
 
@@ -338,14 +347,16 @@ class RelayRoom:
             if pull is not None:
                 watching = viewer.held or viewer.protocol != "hls"
                 pull.wanted = max(pull.wanted, now if watching else viewer.last)
+        guard = self.faults.guard("relay_sweep")
         for pull in list(self.pulls.values()):
-            if pull.waiting:
-                pull.wanted = now
-            patience = pull.plan.idle_timeout if pull.brought else min(pull.plan.idle_timeout, UNPROVED_IDLE)
-            if pull.plan.mode == "pull" and now - pull.wanted >= patience:
-                pull.stop("idle")
-            else:
-                pull.sweep(now)
+            with guard:
+                if pull.waiting:
+                    pull.wanted = now
+                patience = pull.plan.idle_timeout if pull.brought else min(pull.plan.idle_timeout, UNPROVED_IDLE)
+                if pull.plan.mode == "pull" and now - pull.wanted >= patience:
+                    pull.stop("idle")
+                else:
+                    pull.sweep(now)
 
     # Pushes.
 
@@ -371,7 +382,7 @@ class RelayRoom:
                 del self.fans[key]
             stream.detach(OUTPUT)
 
-        fan = Fan(subject, ended)
+        fan = Fan(subject, ended, self.faults)
         self.fans[key] = fan
         stream.attach(OUTPUT, fan)
         return fan
@@ -398,8 +409,7 @@ class RelayRoom:
         fan = self.pushes.pop(push, None)
         if fan is not None:
             fan.remove(push)
-        if not task.cancelled() and task.exception() is not None:
-            self.log.error("relay push failed", rule=push.plan.name, exc_info=task.exception())
+        self._note(task)
 
     # How media is fetched.
 

@@ -24,7 +24,7 @@ from hlsd.media import flv
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
-    from hlsd.media.unit import Tracks
+    from hlsd.media.unit import Tracks, VideoTrack
     from hlsd.segmenter.cutter import Cut, Sample
 
 # Sample flags (14496-12 §8.8.3.1), as FM06 fixes them.
@@ -37,7 +37,8 @@ _TRUN_AUDIO: Final = 0x000001 | 0x000100 | 0x000200
 _TFHD_DEFAULT_BASE_IS_MOOF: Final = 0x020000
 _TFHD_DEFAULT_FLAGS: Final = 0x000020
 
-_LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+# How libavformat calls as many loudspeakers: it writes their number only; where they stand is in the `esds`.
+_LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 _BRIDGED: Final = TICKS // 2
 """Ticks by which the time of decoding may be off the source's, so that decode times go on without a hole (FM04)."""
@@ -196,8 +197,9 @@ def _initialisation_section(tracks: Tracks) -> bytes:
                     assert tracks.audio is not None
                     # FLV's own rate and layout bits mean nothing for AAC; the mp4 muxer takes its timescale from here.
                     assert isinstance(stream, av.AudioStream)
+                    channels = tracks.audio.channels
                     stream.codec_context.sample_rate = tracks.audio.sample_rate
-                    stream.codec_context.layout = _LAYOUTS.get(tracks.audio.channels, "stereo")
+                    stream.codec_context.layout = _LAYOUTS.get(channels, f"{channels} channels")
                     stream.time_base = Fraction(1, tracks.audio.sample_rate)
             container.start_encoding()
             section = out.getvalue()
@@ -205,7 +207,35 @@ def _initialisation_section(tracks: Tracks) -> bytes:
     except FFmpegError as error:
         raise MediaError(f"mp4 muxer: {error}") from error
     moov = section.index(b"moov") - 4
-    return section[: moov + int.from_bytes(section[moov : moov + 4], "big")]
+    section = section[: moov + int.from_bytes(section[moov : moov + 4], "big")]
+    return section if tracks.video is None else _with_colour(section, tracks.video)
+
+
+def _with_colour(section: bytes, video: VideoTrack) -> bytes:
+    """Puts the boxes into the picture's sample entry that libavformat has no way to learn of.
+
+    Colour (14496-12 §12.1.5), and mastering display and light level (§12.1.6, §12.1.7): players choose by them how to
+    show a picture before they have decoded one.
+    """
+    colour, boxes = video.shown_colour, b""
+    if colour.is_said:
+        boxes += _box(b"colr", struct.pack(">4sHHHB", b"nclx", *colour[:3], colour.full_range << 7))
+    if video.aside.mastering:
+        boxes += _box(b"mdcv", video.aside.mastering)
+    if video.aside.light:
+        boxes += _box(b"clli", video.aside.light)
+    out, around = bytearray(section), []
+    at, entry = 0, b"hvc1" if video.codec == "h265" else b"avc1"
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", entry):
+        while section[at + 4 : at + 8] != name:
+            at += int.from_bytes(section[at : at + 4], "big")
+        around.append(at)
+        at += 16 if name == b"stsd" else 8  # a version and a count before its entries
+    for box in around:
+        out[box : box + 4] = (int.from_bytes(section[box : box + 4], "big") + len(boxes)).to_bytes(4, "big")
+    end = around[-1] + int.from_bytes(section[around[-1] : around[-1] + 4], "big")
+    out[end:end] = boxes
+    return bytes(out)
 
 
 def _sequence_headers(tracks: Tracks) -> bytes:

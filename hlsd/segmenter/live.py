@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
+from hlsd.faults import Faults
 from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
 from hlsd.ports import Lateness, Media, Rendering
@@ -33,10 +34,11 @@ FIRST_HEAD_ROOM = 2.0, 1.25
 class Live:
     """A stream's HLS output (`hlsd.ports.Playable`): one run, from its first segment to its removal."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, faults: Faults | None = None) -> None:
         self._window = window
+        self._faults = faults or Faults()
         self._version = 0
-        self._rendered: dict[bool, tuple[int, Rendering]] = {}
+        self._rendered: dict[bool, tuple[int, Rendering | None]] = {}
         self._tracks: Tracks | None = None
         self._tracks_version = 6
         self._independent = True
@@ -54,6 +56,8 @@ class Live:
         """The ended run of the same name, whose media somebody may still be reading (EN04)."""
         self.away = False
         """The publisher has left and may be back."""
+        self.off = False
+        """It failed too often: there is no playlist until the next publication."""
         self.gone = False
         """The stream was removed: nothing will be answered any more."""
 
@@ -99,7 +103,7 @@ class Live:
     @property
     def target_duration(self) -> int:
         """EXT-X-TARGETDURATION in seconds; 0 while no playlist exists."""
-        return self._window.target_duration
+        return 0 if self._silent else self._window.target_duration
 
     @property
     def part_target(self) -> float:
@@ -141,28 +145,40 @@ class Live:
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
-        if not self._window.target_duration:
+        if not self.target_duration:
             return None
         self._ask()
         cached = self._rendered.get(skip)
         if cached is not None and cached[0] == self._version:
             return cached[1]
-        text = media_playlist(self._window, self._tracks_version, self._promises, skip=skip)
-        body = text.encode()
-        rendering = Rendering(
+        rendering: Rendering | None
+        try:
+            rendering = self._render(skip)
+        except Exception as error:  # noqa: BLE001 - it is ours, and no reason to fail who asks: the last one is lawful
+            self._faults.output("hls", error, run=self._window.run)
+            rendering = self._last(skip)
+        self._rendered[skip] = (self._version, rendering)
+        return rendering
+
+    def _render(self, skip: bool) -> Rendering:
+        body = media_playlist(self._window, self._tracks_version, self._promises, skip=skip).encode()
+        return Rendering(
             body=body,
             gzip=gzip.compress(body, compresslevel=5, mtime=0),
             etag=f'"{self._window.run}-{self._version}{"d" if skip else ""}"',
         )
-        self._rendered[skip] = (self._version, rendering)
-        return rendering
+
+    def _last(self, skip: bool) -> Rendering | None:
+        """The newest rendering that there is; a delta update can always be a whole playlist (§6.2.5.1)."""
+        found = self._rendered.get(skip) or self._rendered.get(False)
+        return found[1] if found is not None else None
 
     def multivariant(self, variant: str) -> bytes | None:
         """The multivariant playlist whose one variant is the URI `variant`; None while there is no media playlist.
 
         Rates are measured up to the first answer and stay (MV08, MV14).
         """
-        if not self._window.target_duration or self._tracks is None:
+        if not self.target_duration or self._tracks is None:
             return None
         self._ask()
         if self._rates is None:
@@ -184,25 +200,23 @@ class Live:
         found = window.find(name)
         if found is None:
             return None
-        # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by its name.
-        content_type = "video/mp2t" if name.endswith(".ts") else self._content_type
-        if isinstance(found, Segment):
-            assert found.body is not None
-            return Media(found.body, content_type, etag)
-        if found.gap:
+        # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by whether it needs a MAP.
+        mapped = found.init is not None if isinstance(found, Segment) else found.mapped
+        content_type = self._content_type if mapped else "video/mp2t"
+        body = found.body
+        if found.gap or body is None:  # without a body only a segment that is being written
             return None
-        assert found.body is not None
-        return Media(found.body, content_type, etag)
+        return Media(body, content_type, etag)
 
     def expects(self, run: str, name: str) -> bool:
         """Whether `{run}/{name}` is the hinted next part."""
         window = self._window
-        return self.low_latency and not window.ended and f"{run}/{name}" == window.hint
+        return self.low_latency and not window.ended and not self.off and f"{run}/{name}" == window.hint
 
     def lateness(self, msn: int, part: int | None) -> Lateness:
         """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window (DD01-DD04, DD07, DD08)."""
         window = self._window
-        if window.ended or msn < window.media_sequence:
+        if window.ended or self.off or msn < window.media_sequence:
             return Lateness.READY
         if msn > window.last_msn + 2:
             return Lateness.TOO_FAR
@@ -225,14 +239,29 @@ class Live:
             return Lateness.TOO_FAR
         return Lateness.WAIT
 
+    @property
+    def _silent(self) -> bool:
+        """Whether there is no playlist though there was one; the end of a stream is told all the same."""
+        return self.off and not self._window.ended
+
     def _tell(self) -> None:
-        for changed in tuple(self._watchers):
-            changed()
+        rest = iter(tuple(self._watchers))
+        while True:
+            try:
+                for changed in rest:
+                    changed()
+            except Exception as error:  # noqa: BLE001 - who watches is no reason to fail the stream, or who watches too
+                self._faults.output("watcher", error, run=self._window.run)
+            else:
+                return
 
     def _ask(self) -> None:
         if not self.asked:
             self.asked = True
-            self.wanted()
+            try:
+                self.wanted()
+            except Exception as error:  # noqa: BLE001 - what was put off wrongly is not who asks to pay for
+                self._faults.output("hls", error, run=self._window.run)
 
     def _advance_part_limit(self) -> int:
         """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""

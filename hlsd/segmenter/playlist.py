@@ -102,6 +102,8 @@ def multivariant_playlist(tracks: Tracks, rates: Rates, variant: str, *, version
         attributes.append(f"RESOLUTION={tracks.video.width}x{tracks.video.height}")
         if rates.frame_rate > 0:
             attributes.append(f"FRAME-RATE={rates.frame_rate:.3f}")
+        if tracks.video.video_range != "SDR":
+            attributes.append(f"VIDEO-RANGE={tracks.video.video_range}")
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}"]
     if independent:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")

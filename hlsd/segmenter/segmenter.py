@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.errors import MediaError
-from hlsd.media.unit import TICKS, Kind
+from hlsd.faults import Faults
+from hlsd.media.aac import oddity
+from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.segmenter.alignment import Alignment
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.holes import Holes
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.media.unit import AccessUnit, Tracks
+    from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cutter import Cut
     from hlsd.segmenter.mux import Muxer
     from hlsd.segmenter.settings import HlsSettings
@@ -74,8 +76,10 @@ class Segmenter:
         overflow: Callable[[], None] = lambda: None,
         stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self._settings = settings
+        self._faults = faults or Faults()
         self._window = Window(
             run,
             first_msn,
@@ -84,7 +88,7 @@ class Segmenter:
             max_bytes=settings.max_stream_bytes or AUTO_BYTES,
             first_discontinuity=first_discontinuity,
         )
-        self.live = Live(self._window)
+        self.live = Live(self._window, self._faults)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything
         self._put_off: deque[tuple[_Writer, Segment, Part, Cut]] = deque()
@@ -101,6 +105,7 @@ class Segmenter:
         )
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
         self._tracks: Tracks | None = None
+        self._muted: AudioTrack | None = None  # there is sound, and it is left out
         self._cutter: Cutter | None = None
         self._writer: _Writer | None = None
         self._init_uri: str | None = None
@@ -131,6 +136,7 @@ class Segmenter:
         Not where the picture is the same but for its parameter sets, and these go in-band: an encoder may number them
         anew at each IDR picture.
         """
+        tracks = self._playable(tracks)
         if self._cutter is not None and self._tracks is not None:
             if tracks == self._tracks:
                 return
@@ -144,8 +150,33 @@ class Segmenter:
         self._start()
         self._align()
 
+    def _playable(self, tracks: Tracks) -> Tracks:
+        """Without sound that would cost a browser the picture: Chromium ends at what ADTS cannot name.
+
+        A stream of sound alone keeps it: others do play it, and there is nothing else to be saved.
+        """
+        audio = tracks.audio
+        if audio is None or audio.ordinary or tracks.video is None or self._settings.any_sound:
+            self._muted = None
+            return tracks
+        if audio != self._muted:
+            self._muted = audio
+            self._log.warning(
+                "sound left out of HLS",
+                reason=f"Chromium cannot play AAC with {oddity(audio)}",
+                hint="have the encoder send stereo or 5.1 at a standard rate, or set hls.any_sound",
+            )
+        return Tracks(tracks.video)
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        return self._muted is not None
+
     def unit(self, unit: AccessUnit) -> None:
         """Takes the next access unit; parts that it closes are served when this returns."""
+        if self._cutter is None or (self._muted is not None and unit.kind is Kind.AUDIO):
+            return
         if self._alignment is None:
             self._take_unit(unit)
             return
@@ -265,7 +296,27 @@ class Segmenter:
         self._window.ended = True
         self.live.changed()
 
+    def reset(self) -> None:
+        """Something here has raised (`hlsd.outlet.Mendable`): what is listed stays, what is under way is let go.
+
+        The open segment is finished with the parts it has, so that numbers go on behind a discontinuity.
+        """
+        self._cutter = self._writer = self._alignment = None
+        window = self._window
+        window.mend({id(part) for _, _, part, _ in self._put_off})
+        if window.open is not None and window.target_duration:
+            self._finish_segment()
+        else:
+            window.discard_open()  # before the first playlist, as at a jump
+        self.live.changed()
+
+    def halt(self) -> None:
+        """It stays off (`hlsd.outlet.Mendable`): no playlist until the next publication, which goes on with the run."""
+        self.live.off = True
+        self.live.changed()
+
     def _start(self) -> None:
+        self.live.off = False
         if self._tracks is None:
             return
         try:
@@ -274,7 +325,8 @@ class Segmenter:
         except MediaError as error:
             self._log.warning("muxer refused the tracks", reason=str(error))
             return
-        self._writer = _Writer(muxer, self._log)
+        tracks, form = self._tracks, "fmp4" if muxer.init is not None else self._settings.container
+        self._writer = _Writer(muxer, self._log, self._faults, lambda: muxer_for(tracks, form))
         self._cutter = Cutter(self._tracks, self._limits)
         self._window.extension = muxer.extension
         init = muxer.init
@@ -346,11 +398,15 @@ class Segmenter:
         if self._quiet >= QUIET:
             self._quiet = 0
         while self._put_off:
-            writer, segment, part, cut = self._put_off.popleft()
+            writer, segment, part, cut = self._put_off[0]
             if self._window.holds(part):
+                if writer.lost and cut.opens:
+                    self._window.part_company(segment)
+                    writer.begin_anew()  # what was lost is one segment, not all that nobody has watched
                 self._window.fill(segment, part, writer.part(cut))
             else:
                 writer.skip(cut)
+            self._put_off.popleft()  # only now: a part without a body must never be one that nobody will write
 
     def _add(self, cut: Cut, body: bytes | None) -> None:
         """Puts a part into the window; without a body, one that is muxed when somebody asks for the stream."""
@@ -409,7 +465,10 @@ class Segmenter:
             writer.skip(cut)
         if not window.target_duration and len(window.segments) >= self._settings.first_segments:
             self._fix()
-        self._finished(segment.msn)
+        try:
+            self._finished(segment.msn)
+        except Exception as error:  # noqa: BLE001 - who writes numbers down costs the stream nothing
+            self._faults.output("journal", error)
         if window.over_budget():
             self._overflow()
 
@@ -440,8 +499,9 @@ class Segmenter:
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
                 self._catch_up()
                 window.forget_parts(segment)
+        if self._epoch is None or not self._frames:
+            return  # these segments end where the timeline does, before anything of the next one came: dates stand
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
-        assert self._epoch is not None
         date = self._epoch + self._segment_start / TICKS
         for after, segment in zip((None, *reversed(window.segments)), reversed(window.segments), strict=False):
             if after is not None:
@@ -479,12 +539,14 @@ class Segmenter:
 class _Writer:
     """The muxer between two discontinuities, until a part of it is lost: from then on there are only gaps.
 
-    Counters and decode times would not fit behind what is missing (TS04, FM04).
+    Counters and decode times would not fit behind what is missing (TS04, FM04). `another()` makes a muxer alike.
     """
 
-    def __init__(self, muxer: Muxer, log: FilteringBoundLogger) -> None:
+    def __init__(self, muxer: Muxer, log: FilteringBoundLogger, faults: Faults, another: Callable[[], Muxer]) -> None:
         self._muxer = muxer
+        self._another = another
         self._log = log
+        self._faults = faults
         self.lost = False
 
     def part(self, cut: Cut) -> bytes:
@@ -495,8 +557,19 @@ class _Writer:
             return self._muxer.part(cut)
         except MediaError as error:
             self._log.warning("part lost", reason=str(error))
-            self.lost = True
-            return b""
+        except Exception as error:  # noqa: BLE001 - a fault of ours is a lost part all the same
+            self._faults.output("muxer", error)
+        self.lost = True
+        return b""
+
+    def begin_anew(self) -> None:
+        """Behind a discontinuity it begins anew."""
+        try:
+            self._muxer = self._another()
+        except Exception as error:  # noqa: BLE001 - then what follows is lost as well
+            self._faults.output("muxer", error)
+        else:
+            self.lost = False
 
     def renew(self, tracks: Tracks, after: int) -> bool:
         """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
@@ -504,5 +577,10 @@ class _Writer:
 
     def skip(self, cut: Cut) -> None:
         """Passes over a part that nobody can ask for any more."""
-        if not self.lost:
+        if self.lost:
+            return
+        try:
             self._muxer.skip(cut)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._faults.output("muxer", error)
+            self.lost = True

@@ -60,6 +60,13 @@ class HlsSettings(BaseModel):
         "auto",
         description='"auto": MPEG-TS for H.264, fMP4 for H.265. "fmp4": fMP4 for both; very old players lose H.264.',
     )
+    any_sound: bool = Field(
+        False,
+        description="Carry AAC that Chromium cannot play, as fMP4: layouts that only a program config element names "
+        "(2.1, 4.1, quad, 5.1(side), 6.1; stereo and 5.1 are not among them), rates off the list of standard ones, "
+        "frames of 960 samples. Firefox, ffmpeg and VLC play it, Chromium ends with an error. Off: such sound is left "
+        "out of HLS where there is a picture, and the log says so.",
+    )
     max_segment_bytes: Size = Field(
         50 * 1024 * 1024,
         ge=1024 * 1024,

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 
 @dataclass(slots=True)
 class Part:
     """A partial segment: `duration` in ticks; `gap`: nothing to fetch. `body` is never altered once set.
 
-    `size` in bytes: of the body, or about what it will be while the body is put off (None).
+    `size` in bytes: of the body, or about what it will be while the body is put off (None). `mapped`: it needs the
+    initialisation section of its segment, so it is fMP4, whatever it is called.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Part:
     gap: bool
     body: bytes | memoryview | None
     size: int
+    mapped: bool = False
 
 
 @dataclass(slots=True)
@@ -69,12 +71,12 @@ class Segment:
         nobody watches is not copied for nobody. The parts become views of it, so their bytes are in memory once.
         """
         if self._whole is None and self.finished:
-            whole = b"".join([part.body for part in self.parts if part.body is not None])
+            bodies = [(part, part.body) for part in self.parts if part.body is not None]
+            whole = b"".join([body for _, body in bodies])
             view, at = memoryview(whole), 0
-            for part in self.parts:
-                assert part.body is not None
-                part.body = view[at : at + part.size]
-                at += part.size
+            for part, body in bodies:
+                part.body = view[at : at + len(body)]
+                at += len(body)
             self._whole = whole
         return self._whole
 
@@ -112,6 +114,7 @@ class Window:
         self.max_bytes = max_bytes
         """How much media may be held, bytes."""
         self._named: dict[str, Segment | Part] = {}
+        self._hint = ""
 
     @property
     def media_sequence(self) -> int:
@@ -131,8 +134,12 @@ class Window:
 
     @property
     def hint(self) -> str:
-        """The URI of the next part, whichever segment it will belong to."""
-        return self._part_uri(self.next_part)
+        """The URI of the next part, whichever segment it will belong to, and whichever container.
+
+        "It MUST match the URI that will be subsequently added to the Playlist" (§4.4.5.3), and somebody may be waiting
+        for it since the last part: so a part that follows a change of container is called by the extension of before.
+        """
+        return self._hint or self._part_uri(self.next_part)
 
     def add_init(self, name: str, body: bytes) -> str:
         """Keeps an initialisation section; returns its URI."""
@@ -160,8 +167,10 @@ class Window:
         """Adds a part whose body comes later, by `fill`, and will have about `size` bytes; none at all is a gap."""
         segment = self.open
         assert segment is not None
-        part = Part(self.next_part, self._part_uri(self.next_part), duration, independent, not size, None, size)
+        mapped = segment.init is not None
+        part = Part(self.next_part, self.hint, duration, independent, not size, None, size, mapped)
         self.next_part += 1
+        self._hint = self._part_uri(self.next_part)
         segment.parts.append(part)
         segment.duration += duration
         segment.size += size
@@ -175,6 +184,11 @@ class Window:
         part.body, part.size, part.gap = body, len(body), not body
         segment.size += more
         self.bytes += more
+
+    def part_company(self, segment: Segment) -> None:
+        """Puts a discontinuity before a segment of which nobody has been told; one that is off the list needs none."""
+        if segment is self.open or any(segment is one for one in self.segments):
+            segment.discontinuity = True
 
     def holds(self, part: Part) -> bool:
         """Whether the part can still be asked for."""
@@ -202,11 +216,35 @@ class Window:
     def discard_open(self) -> None:
         """Forgets the open segment, which nobody may have been told of; its number is used again."""
         segment, self.open = self.open, None
+        self._hint = ""
         if segment is not None:
             self.bytes -= segment.size
             self._next_msn = segment.msn
             for part in segment.parts:
                 del self._named[part.uri.rpartition("/")[2]]
+
+    def mend(self, waiting: Container[int]) -> None:
+        """Puts sums right after something raised in the middle of a change; of parts, what nobody will write is a gap.
+
+        `waiting`: the `id` of each part whose body is still to come.
+        """
+        every = [*self.removed, *self.segments]
+        segment = self.open
+        if segment is not None and any(segment is one for one in every):
+            self.open = None
+        elif segment is not None and not segment.parts:
+            self.discard_open()  # nothing of it was listed
+        elif segment is not None:
+            segment.finished = False  # it is not listed yet, so it can be finished again
+            every.append(segment)
+        for segment in every:
+            for part in segment.parts:
+                if part.body is None and id(part) not in waiting:
+                    part.body, part.size, part.gap = b"", 0, True
+            if segment.parts:
+                segment.duration = sum(part.duration for part in segment.parts)
+                segment.size = sum(part.size for part in segment.parts)
+        self.bytes = sum(segment.size for segment in every) + sum(map(len, self.inits.values()))
 
     def find(self, name: str) -> Segment | Part | None:
         """The finished segment or the part of that name in this run, listed or not yet dropped."""

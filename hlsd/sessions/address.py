@@ -1,9 +1,10 @@
 """Decides what it means that a session's request comes from another address than before (§4.2, rule 9).
 
-Pure: a session, the address and the time in; a verdict out. A player changes address when its user leaves the house:
-the session goes on. Two addresses that take turns within a target duration are two players with one URL: the one that
-came later is refused while the other plays on. Addresses of one network (/24, /56) or of two families (a house has
-both) are never taken for two players.
+Pure: a session, the address and the time in; a verdict out. A viewer changes address when its user leaves the house,
+has two lines, or sits behind a carrier that has many. One rule: where playing needs no credential, nobody is refused
+for it, since whoever has the URL could have a session of its own. Where it needs one, at most `max_networks` networks
+of each family (a house has IPv4 and IPv6) use a session within `network_window`, however they interleave, and each is
+authorised when it comes; one more is another player with the same URL, and is refused while the others play on.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import enum
 import ipaddress
 from functools import lru_cache
 
-from hlsd.sessions.session import Session
+from hlsd.ports import Grant
+from hlsd.sessions.session import Rare, Session
 from hlsd.sessions.settings import SessionSettings
 
 MAX_REAUTH = 5
-"""Authorisations for a new address in a minute."""
+"""Authorisations for a new address in a minute, where that may be somebody else's work (a credential's check)."""
 MAX_KNOWN = 8
 """Authorised addresses that are remembered of one session."""
+_FREE = frozenset({"none", "list"})
+"""Methods of grants for which no credential was asked."""
 
 
 class Move(enum.Enum):
@@ -34,32 +38,56 @@ class Move(enum.Enum):
     """Refused: another player has the session."""
 
 
-def judge_move(session: Session, ip: str, now: float, target_duration: float, settings: SessionSettings) -> Move:
+def is_bound(grant: Grant) -> bool:
+    """Whether a credential was asked for, or somebody has said who the viewer is: the session is somebody's."""
+    who = grant.identity or grant.user_id or grant.max_sessions or grant.unique
+    return bool(who) or grant.method not in _FREE
+
+
+def judge_move(session: Session, ip: str, now: float, settings: SessionSettings) -> Move:
     """Judges a request of `session` from `ip`, and notes the move if it is accepted."""
-    same = network(ip) == network(session.ip)
-    if settings.ip_policy == "deny" or (settings.ip_policy == "prefix" and not same):
+    policy, there = settings.ip_policy, network(ip)
+    if policy == "deny" or (policy == "prefix" and there != network(session.ip)):
         return Move.DENY
     rare = session.extra
-    move = Move.ACCEPT
+    bound = is_bound(session.grant)
     if not rare.addresses:
         rare.addresses[session.ip] = now
-    if settings.shared != "allow" and not same and _family(ip) == _family(session.ip):
-        if rare.contested == ip and now - session.last < target_duration:
-            return Move.SHARED
-        if rare.previous_ip == ip and now - rare.switched < target_duration:
-            rare.contested = session.ip  # the first one is back: the other one is the stranger
-    if settings.ip_policy == "reauth" and ip not in rare.addresses:
-        rare.renewals = [at for at in rare.renewals if now - at < 60.0]
-        if len(rare.renewals) >= MAX_REAUTH:
+    shared = bound and settings.shared != "allow"
+    if shared and _is_one_too_many(session, there, now, settings):
+        return Move.SHARED
+    move = Move.ACCEPT
+    if policy == "reauth" and (ip not in rare.addresses or (shared and there not in rare.networks)):
+        if bound and not _may_ask(rare, now):
             return Move.LIMITED
-        rare.renewals.append(now)
         if len(rare.addresses) >= MAX_KNOWN:
             del rare.addresses[next(iter(rare.addresses))]
         rare.addresses[ip] = now
         move = Move.REAUTH
-    rare.previous_ip, session.ip, rare.switched = session.ip, ip, now
+    if shared:
+        rare.networks[there] = now
+    rare.previous_ip, session.ip = session.ip, ip
     session.port = 0
     return move
+
+
+def _is_one_too_many(session: Session, there: str, now: float, settings: SessionSettings) -> bool:
+    """Whether as many networks as may have used the session lately; the present one has until `session.last`."""
+    known = session.extra.networks
+    here = network(session.ip)
+    known[here] = max(known.get(here, session.last), session.last)
+    for one in [one for one, at in known.items() if now - at >= settings.network_window]:
+        del known[one]
+    return there not in known and sum(_family(one) == _family(there) for one in known) >= settings.max_networks
+
+
+def _may_ask(rare: Rare, now: float) -> bool:
+    """Whether the gate may be asked about the session once more."""
+    rare.renewals = [at for at in rare.renewals if now - at < 60.0]
+    if len(rare.renewals) >= MAX_REAUTH:
+        return False
+    rare.renewals.append(now)
+    return True
 
 
 @lru_cache(maxsize=4096)
@@ -74,5 +102,17 @@ def network(ip: str) -> str:
     return str(ipaddress.ip_network(f"{address}/{24 if address.version == 4 else 56}", strict=False))
 
 
-def _family(ip: str) -> bool:
-    return ":" in ip
+@lru_cache(maxsize=4096)
+def household(ip: str) -> str:
+    """What a ban of an address names: itself, or for IPv6 its /64, within which a host takes new ones as it likes."""
+    try:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+def _family(network_: str) -> bool:
+    return ":" in network_

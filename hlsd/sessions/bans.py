@@ -5,7 +5,7 @@ A ban is a key of any kind: a session id, a user with a stream, an address with 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from hlsd.wheel import Wheel
 
@@ -33,6 +33,10 @@ class Bans:
             self._wheel.drop(oldest)
         self._until[key] = until
         self._wheel.put(key, until)
+
+    def items(self) -> Iterable[tuple[Hashable, float]]:
+        """Who is banned, and until when, the oldest first; a copy."""
+        return tuple(self._until.items())
 
     def holds(self, key: Hashable, now: float) -> bool:
         """Whether `key` is banned at `now`."""

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from hlsd.sessions.signing import MIN_KEY, Key
+from hlsd.state_file import private_folder
 
 KEY_BYTES = 32
 """Of a key that is made here."""
@@ -19,10 +20,12 @@ def load_key(path: Path) -> Key:
         OSError: it cannot be read or written.
         ValueError: it does not hold a key.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
+        if path.stat().st_uid == os.geteuid():
+            path.chmod(0o600)
         text = path.read_text(encoding="ascii", errors="replace").strip()
         try:
             secret = bytes.fromhex(text)

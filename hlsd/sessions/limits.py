@@ -8,6 +8,7 @@ strangers could end each other's sessions.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hlsd.ports import Denial, Grant
@@ -32,16 +33,17 @@ Entry = Session | dict[Session, None]
 
 
 class Limits:
-    """Sessions by what bounds them."""
+    """Sessions by what bounds them; `who(user_id)` stands for a user, as in the ids of adopted sessions."""
 
-    def __init__(self, settings: SessionSettings) -> None:
+    def __init__(self, settings: SessionSettings, who: Callable[[str], str]) -> None:
         self._settings = settings
+        self._who = who
         self._by: dict[Key, Entry] = {}
         self.streams: Counter[str] = Counter()
         """Sessions of each stream, by path."""
 
-    def judge(self, path: str, ip: str, grant: Grant) -> Room:
-        """Whether a viewer of `path` from `ip` may begin a session under `grant`."""
+    def judge(self, path: str, ip: str, grant: Grant, who: str) -> Room:
+        """Whether a viewer of `path` from `ip` may begin a session under `grant`; `who` stands for its user."""
         settings = self._settings
         if settings.max_per_stream and self.streams[path] >= settings.max_per_stream:
             return Room(TOO_MANY)
@@ -49,11 +51,11 @@ class Limits:
             return Room(TOO_MANY)
         room = Room()
         leave: dict[Session, None] = {}
-        if grant.unique and grant.user_id:
-            leave.update(self._of(("user", grant.user_id)))
-        bounds = [(("token", grant.identity), grant.max_sessions), (("user", grant.user_id), grant.max_sessions)]
+        if grant.unique and who:
+            leave.update(self._of(("user", who)))
+        bounds = [(("token", grant.identity), grant.max_sessions), (("user", who), grant.max_sessions)]
         bounds.append((("token", grant.identity), settings.max_per_token))
-        bounds.append((("user", grant.user_id), settings.max_per_user))
+        bounds.append((("user", who), settings.max_per_user))
         for key, most in bounds:
             if not most or not key[1]:
                 continue
@@ -95,13 +97,18 @@ class Limits:
                 if not there:
                     del self._by[key]
 
+    def who(self, session: Session) -> str:
+        """What stands for the user of a session; empty if that is unknown."""
+        user_id = session.grant.user_id
+        return self._who(user_id) if user_id else session.rare.who if session.rare is not None else ""
+
     def _keys(self, session: Session) -> list[Key]:
         grant = session.grant
         keys: list[Key] = []
         if grant.identity and (grant.max_sessions or self._settings.max_per_token):
             keys.append(("token", grant.identity))
-        if grant.user_id:
-            keys.append(("user", grant.user_id))
+        if who := self.who(session):
+            keys.append(("user", who))
         if self._settings.max_per_ip:
             keys.append(("ip", session.ip))
         return keys

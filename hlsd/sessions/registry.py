@@ -2,8 +2,10 @@
 
 Law: an id is verified once and then found in a table. Ending is by one sweep of a wheel, in slices, never by a timer of
 a session. A session that is over is remembered for a while: its id begins a new session that names the old one; but if
-the server ended it, it is refused. A valid id of before a restart is adopted. `admit` never waits: whoever must be
-asked about a viewer that plays already is asked meanwhile.
+the server ended it, it is refused. A valid id of before a restart is adopted, on the terms that stand in it; one that
+this process issued and does not know any more is not. What is banned does not play on: neither what is open, by
+whatever way, nor what comes back, moves, or is authorised anew. `admit` never waits: whoever must be asked about a
+viewer that plays already is asked meanwhile.
 
 It is long because it is one state machine, and every road into it is here: coming, coming back, moving, going.
 """
@@ -12,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
-from itertools import islice
 from math import inf
 from typing import TypeVar
 
@@ -21,21 +22,23 @@ from hlsd.events import UNANSWERED, Action, Bus
 from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest, earlier
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
-from hlsd.sessions.address import Move, judge_move
+from hlsd.sessions.address import Move, household, is_bound, judge_move
 from hlsd.sessions.bankeeper import BanKeeper
 from hlsd.sessions.bans import Bans
 from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.limits import FULL, Limits, Room
+from hlsd.sessions.search import Search
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.signing import Signer
+from hlsd.sessions.signing import PUBLIC, Issue, Signer, Terms
 from hlsd.sessions.telling import Teller
 from hlsd.stats import Stats
 from hlsd.wheel import Wheel
 
 K = TypeVar("K")
 
-ADOPTED = Grant(method="adopted")
+ADOPTED = "adopted"
+"""Method of a grant that was made of an id of before a restart, for which a credential was asked."""
 NOT_OURS = Denial(403, "session not accepted", "unknown")
 SPLIT = Denial(403, "session not accepted", "split")
 BANNED = Denial(403, "session not accepted", "banned")
@@ -48,12 +51,13 @@ SILENT = frozenset({"idle", "closed", "stream_end", "shutdown"})
 """Ends that are called "abandoned" if nothing was seen."""
 SLICE = 200
 """Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
-SEARCHED = 5000
-"""Sessions of which it is asked in one turn whether their stream is one that has ended: about 1 ms."""
 RENEW = 30.0
 """Seconds from one renewal of a grant that has expired to the next, if the gate names no other time."""
 MERGE = 10.0
 """Seconds within which a player that opens twice gets the same session."""
+MAX_KEPT = 64 * 1024 * 1024
+"""Bytes of arguments and tokens, beyond `KEPT_FREE` of each session, that are kept to authorise viewers anew."""
+KEPT_FREE = 1024
 _BANNED, _ENDED = "ban", "ended"
 """Lists of the keeper."""
 _TICKS = 4.0
@@ -121,6 +125,10 @@ class Registry:
         self._grace = grace
         self._max = max_sessions
         self._sessions: dict[bytes, Session] = {}
+        self._public: dict[bytes, Session] = {}
+        """The same by the public part of their ids."""
+        self._kept = 0
+        """Bytes that count for `MAX_KEPT`."""
         now = clock.monotonic()
         self._began = clock.wall()
         self._wheel: Wheel[Session] = Wheel(now * _TICKS, _Filed())
@@ -132,17 +140,14 @@ class Registry:
         """Sessions by the id that their player goes on asking with, its address and agent."""
         self.draining = False
         """The server is about to stop: that is why sessions end from now on, and not that their streams do."""
-        self._over: set[str] = set()
-        """Streams that have ended, whose viewers are to be looked for."""
-        self._search: Iterator[Session] = iter(())
-        self._sought: set[str] = set()
-        self._limits = Limits(self.settings)
+        self._search = Search(self._sessions.values, self._ban_key)
+        self._limits = Limits(self.settings, signer.who)
         self.bans = Bans(now)
         self._ended = Bans(now)
         """Ids that the server ended: not to be taken for those of before a restart, or of another node."""
         self._keeper = keeper
         for which, banned, until in keeper.open() if keeper is not None else ():
-            (self._ended if which == _ENDED else self.bans).add(banned, now + until - self._began)
+            (self._ended if which == _ENDED else self.bans).add(self._ban_read(banned), now + until - self._began)
         self._marks = 0
         self._epoch = 0.0
         self._end_rejected = self._rejected  # one bound method for all
@@ -162,9 +167,10 @@ class Registry:
         return iter(self._sessions.values())
 
     def get(self, sid: str) -> Session | None:
-        """The open session whose `id` is `sid`."""
-        session = self._sessions.get(sid.partition(".")[0].encode("latin-1", "replace"))
-        return session if session is not None and session.id == sid else None
+        """The open session whose `id` is `sid`, or who has it in the path."""
+        raw = sid.encode("latin-1", "replace")
+        session = self._public.get(raw[:PUBLIC])
+        return session if session is not None and (session.id == sid or session.sid == raw) else None
 
     def of_stream(self, path: str) -> int:
         """How many sessions `/{app}/{name}` has, by whatever protocol."""
@@ -200,10 +206,7 @@ class Registry:
         room = self._room(replace(request, name=session.name), session.grant)
         if isinstance(room, Denial):
             return room
-        if room.soft:
-            session.until = self._clock.monotonic() + self.settings.soft_limit
-            session.extra.until_reason = "limit"
-        if not self._bind(session):
+        if not self._sealed(session, soft=room.soft):
             return EXPIRED
         for other in room.leave:
             self.end(other, "replaced")
@@ -248,13 +251,10 @@ class Registry:
             return self._resume(past, ip, agent, now)
         if self._ended.holds(key, now):
             return NOT_OURS  # it may try to be let in anew
-        issued = self._signer.issued(key, f"/{app}/{name}")
-        if issued is None or not self._adoptable(issued):
+        issue = self._signer.read(key, f"/{app}/{name}")
+        if issue is None or not self._adoptable(issue):
             return NOT_OURS
-        session = self._made(key, PlayRequest(app, name, "hls", ip, user_agent=agent), ADOPTED)
-        session.extra.issued = float(issued)
-        session.extra.mark = self._mark()
-        return self._back(session)
+        return self._adopt(key, PlayRequest(app, name, "hls", ip, user_agent=agent), issue)
 
     def awaits(self, viewer: Viewer) -> bool:
         """Whether the stream of a session, which is not here, may still come: the server began again a moment ago."""
@@ -265,7 +265,7 @@ class Registry:
 
     def stream_over(self, app: str, name: str) -> None:
         """A stream has ended, or was removed: its viewers are looked for, some in each `sweep_some`."""
-        self._over.add(f"/{app}/{name}")
+        self._search.streams.add(f"/{app}/{name}")
 
     def close(self, session: Viewer, reason: str, *, ban: float | None = None) -> None:
         """The viewer is gone, or is sent away: the session's account is closed, and events tell.
@@ -280,7 +280,7 @@ class Registry:
             mine.last = now  # it lived on a connection, which was read from until now
         if not mine.started and reason in SILENT:
             reason = "abandoned"
-        del self._sessions[mine.sid]
+        self._unlist(mine)
         self._wheel.drop(mine)
         self._limits.remove(mine)
         self.ledger.close(mine)
@@ -296,7 +296,7 @@ class Registry:
                 self._ban(mine.sid, self.settings.ban_time if ban is None else ban)
                 self._end_for_good(mine.sid)
             if len(self._past) >= self._max:
-                del self._past[next(iter(self._past))]
+                self._bury(next(iter(self._past)))
             self._past[mine.sid] = mine
         if mine.started:
             if mine.asking:
@@ -308,35 +308,45 @@ class Registry:
         mine = self._sessions.get(session.sid)
         if mine is None or mine is not session:
             return
-        self.close(mine, reason, ban=ban)
-        if mine.drop is not None:
-            mine.drop(reason)
+        try:
+            self.close(mine, reason, ban=ban)
+        finally:
+            if mine.drop is not None:
+                with self.stats.faults.guard("session_end"):
+                    mine.drop(reason)
 
     def kick(self, sid: str, ban: float | None = None) -> bool:
         """Ends the session of that `id` and bans its viewer from the stream; False if there is none.
 
         `ban` in seconds (`sessions.ban_time` if None; 0 for none) is for the id and for the user, or the address of an
-        unknown user.
+        unknown user. What else the banned one has open there, by whatever way, ends within a second.
         """
         session = self.get(sid)
         if session is None:
             return False
         seconds = self.settings.ban_time if ban is None else ban
-        self._ban(_banned_key(session.path, session.user_id, session.ip), seconds)
+        banned = self._ban_key(session)
+        self._ban(banned, seconds)
         self.end(session, "kicked", ban=seconds)
+        if seconds > 0:
+            self._search.bans.add(banned)
         return True
 
     def shutdown(self) -> None:
         """Ends every session; events are told before it returns."""
+        guard = self.stats.faults.guard("session_end")
         for session in list(self._sessions.values()):
-            self.end(session, "shutdown")
+            with guard:
+                self.end(session, "shutdown")
 
     async def stop(self) -> None:
         """`shutdown`, and nobody is asked any more."""
         self.shutdown()
-        await self._teller.stop()
-        if self._keeper is not None:
-            self._keeper.close()
+        try:
+            await self._teller.stop()
+        finally:
+            if self._keeper is not None:
+                self._keeper.close()
 
     def sweep(self) -> None:
         """Looks at every session whose time may be over, all at once."""
@@ -346,20 +356,22 @@ class Registry:
     def sweep_some(self) -> bool:
         """As `sweep`, for `SLICE` of them; whether that was all. To be called a few times a second."""
         now = self._clock.monotonic()
-        if not self._seek(now):
+        if not self._search.turn(self._found):
             return False
-        if not self._wheel.turn(now * _TICKS, lambda session: self._look(session, now), SLICE):
+        if not self._wheel.turn(now * _TICKS, lambda session: self._see_to(session, now), SLICE):
             return False
         self.bans.sweep(now)
         self._ended.sweep(now)
         for key, past in list(_first(self._past, SLICE)):
             if now - past.ended < self.settings.resume_window:
                 break
-            del self._past[key]
+            self._bury(key)
         for twin, session in list(_first(self._twins, SLICE)):
             if now - session.opened < MERGE:
                 break
             del self._twins[twin]
+        if self._keeper is not None:
+            self._keeper.turn(self._holding)
         return True
 
     def _ban(self, key: Hashable, seconds: float) -> None:
@@ -367,6 +379,13 @@ class Registry:
             self.bans.add(key, self._clock.monotonic() + seconds)
             if self._keeper is not None:
                 self._keeper.add(_BANNED, key, seconds)
+
+    def _holding(self) -> Iterator[tuple[str, Hashable, float]]:
+        """What the keeper is to keep, by the wall clock."""
+        epoch = self._clock.wall() - self._clock.monotonic()
+        for which, bans in ((_ENDED, self._ended), (_BANNED, self.bans)):
+            for key, until in bans.items():
+                yield which, key, until + epoch
 
     def _end_for_good(self, sid: bytes) -> None:
         """The id is good for nothing any more, for as long as it could be taken over here or after a restart."""
@@ -403,6 +422,8 @@ class Registry:
 
     def _add(self, session: Session) -> None:
         self._sessions[session.sid] = session
+        self._public[session.sid[:PUBLIC]] = session
+        self._kept += _weight(session)
         session.tally = self.stats.tally(session.app, session.name, session.protocol)
         session.tally.sessions += 1
         self.stats.app(session.app).opened[session.protocol] += 1
@@ -433,7 +454,9 @@ class Registry:
 
     def _back(self, session: Session) -> Session | Denial:
         """Lets in a viewer whose player asks for media with a good id: whoever must be asked is asked meanwhile."""
-        room = self._fits(session.path, session.ip, session.grant)
+        if len(self.bans) and self.bans.holds(self._ban_key(session), self._clock.monotonic()):
+            return BANNED
+        room = self._fits(session.path, session.ip, session.grant, self._limits.who(session))
         if isinstance(room, Denial):
             return room
         if not self._bind(session):
@@ -456,9 +479,10 @@ class Registry:
             return NOT_OURS
         if past.reason == "stream_end" and self._stream is not None and self._stream(past.app, past.name) is None:
             return past  # there is nothing to begin again
-        if self.bans.holds(_banned_key(past.path, past.user_id, ip or past.ip), now):
-            return BANNED
         session = self._made(past.sid, replace(past.request(), port=0, user_agent=agent), past.grant)
+        if past.rare is not None:
+            session.extra.who = past.rare.who
+            session.extra.networks = past.rare.networks
         session.extra.resumed_from = past.id
         session.extra.mark = self._mark()
         if ip and ip != past.ip:
@@ -468,28 +492,101 @@ class Registry:
                 return denial
         back = self._back(session)
         if isinstance(back, Session):
-            self._past.pop(past.sid, None)
+            self._bury(past.sid)
         return back
+
+    def _adopt(self, sid: bytes, request: PlayRequest, issue: Issue) -> Session | Denial:
+        """Goes on with an id of before a restart, or of another node, on the terms that stand in it."""
+        terms = issue.terms
+        grant = Grant(
+            method=ADOPTED if terms.bound else "none",
+            max_sessions=terms.most,
+            unique=terms.unique,
+            ends=terms.ends,
+        )
+        session = self._made(sid, request, grant)
+        session.extra.issued = float(issue.at)
+        session.extra.mark = self._mark()
+        session.extra.who = terms.who
+        back = self._back(session)
+        if back is session and not session.over and not self._renew(session):
+            session.renew_at = self._clock.monotonic() + 1.0  # the rules may be others by now, and other addresses bad
+            self._file(session)
+        return back
+
+    def _sealed(self, session: Session, *, soft: bool) -> bool:
+        """Fixes how long a new session lasts, and gives it the id that says so; False if it is over already."""
+        if soft:
+            session.until = self._clock.monotonic() + self.settings.soft_limit
+            session.extra.until_reason = "limit"
+        if not self._bind(session):
+            return False
+        grant = session.grant
+        asked_again = is_bound(grant) or grant.auth_duration or grant.expires or self._teller.asks
+        if not asked_again or self._kept + _weight(session) > MAX_KEPT:
+            session.slim()
+        terms = self._terms(session)
+        if terms.bound or terms.ends:
+            session.seal(self._signer.mint(session.path, terms, like=session.sid))
+        return True
+
+    def _terms(self, session: Session) -> Terms:
+        """What the id of a session must say for itself when nobody remembers the session."""
+        grant = session.grant
+        ends = grant.ends
+        if self.settings.expire != "at_start":  # what could be renewed cannot be without the credential
+            ends = earlier(ends, grant.expires)
+        if session.until < inf:
+            ends = earlier(ends, session.until + session.epoch)
+        bound = is_bound(grant)
+        return Terms(ends, self._signer.who(grant.user_id), grant.max_sessions, grant.unique, bound)
+
+    def _unlist(self, session: Session) -> None:
+        del self._sessions[session.sid]
+        if self._public.get(session.sid[:PUBLIC]) is session:
+            del self._public[session.sid[:PUBLIC]]
+        if session.drop is not None:  # it does not come back
+            self._kept -= _weight(session)
+
+    def _bury(self, sid: bytes) -> None:
+        """Forgets a session that is over."""
+        past = self._past.pop(sid, None)
+        if past is not None:
+            self._kept -= _weight(past)
+
+    def _ban_key(self, session: Session) -> tuple[str, str, str]:
+        return _banned_key(session.path, self._limits.who(session), session.ip)
+
+    def _ban_read(self, banned: Hashable) -> Hashable:
+        """A ban of the file; older versions named users in the clear."""
+        match banned:
+            case (str(path), "user", str(user)):
+                return path, "who", self._signer.who(user)
+            case (str(path), "ip", str(ip)):
+                return _banned_key(path, "", ip)
+        return banned
 
     def _mark(self) -> str:
         """What tells two lives of one id apart: never twice, not over a restart either."""
         self._marks = max(self._marks + 1, int(self._clock.wall()))
         return f".{self._marks:x}"
 
-    def _adoptable(self, issued: int) -> bool:
+    def _adoptable(self, issue: Issue) -> bool:
         """Whether an id that nobody here remembers may be of before the start, or of another node."""
-        if self._clock.wall() - issued > self.settings.adopt_window:
-            return False
-        return issued <= self._began or self.settings.secret is not None
+        if issue.here or self._clock.wall() - issue.at > self.settings.adopt_window:
+            return False  # what this process has issued and does not know, it has forgotten
+        return issue.at <= self._began or self.settings.secret is not None
 
     def _room(self, request: PlayRequest, grant: Grant) -> Room | Denial:
         """What it takes to let a viewer in who stands at the door."""
-        if self.bans.holds(_banned_key(request.path, grant.user_id, request.ip), self._clock.monotonic()):
+        who = self._signer.who(grant.user_id)
+        now = self._clock.monotonic()
+        if len(self.bans) and self.bans.holds(_banned_key(request.path, who, request.ip), now):
             return BANNED
-        return self._fits(request.path, request.ip, grant)
+        return self._fits(request.path, request.ip, grant, who)
 
-    def _fits(self, path: str, ip: str, grant: Grant) -> Room | Denial:
-        room = self._limits.judge(path, ip, grant)
+    def _fits(self, path: str, ip: str, grant: Grant, who: str) -> Room | Denial:
+        room = self._limits.judge(path, ip, grant, who)
         if len(self._sessions) - len(room.leave) >= self._max:
             return FULL
         return room.denial or room
@@ -510,48 +607,46 @@ class Registry:
         if not session.ip:
             session.ip = ip
             return None
+        now = self._clock.monotonic()
+        if len(self.bans) and self.bans.holds(_banned_key(session.path, self._limits.who(session), ip), now):
+            return BANNED
         indexed = self.settings.max_per_ip and self._sessions.get(session.sid) is session
         if indexed:
             self._limits.remove(session)
-        move = judge_move(session, ip, self._clock.monotonic(), self._target(session), self.settings)
+        move = judge_move(session, ip, now, self.settings)
         if indexed:
             self._limits.add(session)
         self.stats.app(session.app).ip_changes[move.value] += 1
         if move is Move.REAUTH:
-            self._renew(session)
+            if not self._renew(session) and self._sessions.get(session.sid) is session:
+                session.renew_at = min(session.renew_at, now + 1.0)
+                self._file(session)
         elif move is Move.SHARED:
             return SPLIT if self.settings.shared == "split" else ELSEWHERE
         elif move is not Move.ACCEPT:
             return ELSEWHERE
         return None
 
-    def _target(self, session: Session) -> float:
-        live = self._stream(session.app, session.name) if self._stream is not None else None
-        return float(live.target_duration or 6) if live is not None else 6.0
-
     # -- inside: going
 
-    def _seek(self, now: float) -> bool:
-        """Looks for viewers of streams that are over, and has them looked at in time; whether that was all of them.
+    def _found(self, session: Session, why: str) -> None:
+        """Has a session looked at in time to which something has happened.
 
         Who was given the end of the playlist asks no more: there is no need to wait for him as long as for others.
         """
-        left = SEARCHED
-        for session in islice(self._search, SEARCHED):
-            left -= 1
-            if session.path not in self._sought or session.over or session.drop is not None:
-                continue
-            if self._stream is not None and self._stream(session.app, session.name) is None:
-                session.until = now
-                session.extra.until_reason = "stream_end"
-            self._file(session)
-        if not left:
-            return False
-        if not self._over:
-            return True
-        self._sought, self._over = self._over, set()
-        self._search = iter(tuple(self._sessions.values()))
-        return False
+        gone = self._stream is not None and self._stream(session.app, session.name) is None
+        if why == "kicked" or gone:
+            session.until = self._clock.monotonic()
+            session.extra.until_reason = why
+        self._file(session)
+
+    def _see_to(self, session: Session, now: float) -> float | None:
+        """As `_look`; what goes wrong with one session costs no other its end."""
+        try:
+            return self._look(session, now)
+        except Exception as error:  # noqa: BLE001 - see above; nobody else would ever look at it again
+            self.stats.faults.task("session_sweep", error)
+            return None if session.over else (now + 1.0) * _TICKS
 
     def _look(self, session: Session, now: float) -> float | None:
         """What is due of a session; when to look again (ticks), or None if it is over."""
@@ -669,7 +764,9 @@ class Registry:
         self._limits.remove(session)
         session.grant = grant
         self._limits.add(session)
-        if not self._bind(session, again=True):
+        if len(self.bans) and self.bans.holds(self._ban_key(session), self._clock.monotonic()):
+            self.end(session, "kicked")  # it turns out to be somebody who is banned
+        elif not self._bind(session, again=True):
             self.end(session, "expired")
         else:
             self._file(session)
@@ -693,8 +790,15 @@ def _twin_key(request: PlayRequest) -> tuple[str, ...]:
     return (request.path, request.ip, request.user_agent, request.playback_id)
 
 
-def _banned_key(path: str, user_id: str, ip: str) -> tuple[str, str, str]:
-    return (path, "user" if user_id else "ip", user_id or ip)
+def _banned_key(path: str, who: str, ip: str) -> tuple[str, str, str]:
+    """A ban names a user, or the address of an unknown one, for one stream."""
+    return (path, "who", who) if who else (path, "ip", household(ip))
+
+
+def _weight(session: Session) -> int:
+    """Bytes that a session keeps of what its viewer came with, beyond what any may."""
+    bearer = len(session.rare.bearer) if session.rare is not None else 0
+    return max(0, len(session.query_string) + bearer - KEPT_FREE)
 
 
 def _first(table: dict[K, Session], most: int) -> Iterator[tuple[K, Session]]:

@@ -16,12 +16,15 @@ from urllib.parse import parse_qsl, urlencode
 
 from hlsd import masking
 from hlsd.ports import Grant, PlayRequest
+from hlsd.sessions.signing import PUBLIC
 from hlsd.stats import UNCOUNTED
 
 MAX_AGENT = 256
 """Characters of a User-Agent that are kept."""
-MAX_REFERER = 512
+MAX_REFERER = 256
 """Characters of a Referer that are kept."""
+MAX_QUERY = 256
+"""Characters of arguments that are kept of who was let in without being asked for any."""
 
 
 class State(enum.StrEnum):
@@ -42,17 +45,17 @@ class Rare:
         "again",
         "asked",
         "bearer",
-        "contested",
         "issued",
         "mark",
         "merge",
+        "networks",
         "previous_ip",
         "refused",
         "renewals",
         "resumed_from",
         "succeeds",
-        "switched",
         "until_reason",
+        "who",
     )
 
     def __init__(self) -> None:
@@ -65,15 +68,15 @@ class Rare:
         self.refused = ""
         """Why a `pre…` handler rejects it."""
         self.previous_ip = ""
-        self.switched = -inf
-        """When it came from another address, the last time."""
         self.addresses: dict[str, float] = {}
-        """Addresses that were authorised anew, and when."""
+        """Addresses that were authorised, and when."""
+        self.networks: dict[str, float] = {}
+        """Networks that it was asked from lately, and when last: only where a credential was asked for."""
         self.renewals: list[float] = []
         """When it was authorised anew for its address; those of the last minute."""
-        self.contested = ""
-        """The address that takes turns with the one before it."""
         self.until_reason = ""
+        self.who = ""
+        """Whose the id is, of an adopted session (`hlsd.sessions.signing.Terms`)."""
         self.succeeds: tuple[bytes, str, str] | None = None
         """Under what it stands in for an id that is not accepted any more."""
         self.again = False
@@ -197,12 +200,13 @@ class Session:
         self.end = end
         self.rare: Rare | None = None
         if request.asked or request.bearer:
-            self.extra.asked, self.extra.bearer = request.asked, request.bearer
+            self.extra.asked, self.extra.bearer = request.asked, intern(request.bearer)
 
     @property
     def id(self) -> str:
-        """As in events and in the API: the one in the path, unless the session is a resumed or adopted one."""
-        return self.sid.decode() + self.rare.mark if self.rare is not None else self.sid.decode()
+        """As in events, logs and the API: it tells sessions apart, and opens nothing (the one in the path does)."""
+        public = self.sid[:PUBLIC].decode()
+        return public + self.rare.mark if self.rare is not None else public
 
     @property
     def query(self) -> dict[str, str]:
@@ -268,6 +272,21 @@ class Session:
             bearer=rare.bearer if rare is not None else "",
             asked=rare.asked if rare is not None else "",
         )
+
+    def seal(self, sid: bytes) -> None:
+        """Gives it the id that its viewer will have; its public part is the one it had."""
+        self.sid = sid
+        self.prefix = b"%b/~%b/" % (self.path.encode(), sid)
+
+    def slim(self) -> None:
+        """Keeps no more than a look at what it came with: nobody will be asked by it again."""
+        if len(self.query_string) > MAX_QUERY:
+            self.query_string = self.query_string[:MAX_QUERY].rpartition("&")[0]
+        rare = self.rare
+        if rare is not None:
+            rare.bearer = ""
+            if not (rare.asked or rare.again or rare.until_reason or rare.refused):
+                self.rare = None
 
     def reject(self, reason: str = "kicked") -> None:
         """In a `pre…` handler: not let in. Later: ended, and not let in again for a while."""

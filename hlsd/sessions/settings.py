@@ -51,17 +51,32 @@ class SessionSettings(BaseModel):
         ge=0,
         le=31536000,
         description="Age in seconds up to which a session id of before a restart (with sessions.secret: of another "
-        "node) is taken over without asking the viewer for a token again. 0: never.",
+        "node) is taken over, with its end, its user's bounds and bans, without asking the viewer for a token again. "
+        "0: never.",
     )
     ip_policy: Literal["any", "prefix", "reauth", "deny"] = Field(
         default="reauth",
         description="When a session's requests come from another address. any: nothing. prefix: refused unless of the "
         "same /24 (IPv6: /56). reauth: authorised again, at most 5 times a minute, while it plays on. deny: refused.",
     )
+    max_networks: int = Field(
+        default=2,
+        ge=1,
+        le=100,
+        description="Networks (/24, IPv6: /56) of each address family that may use one session within "
+        "sessions.network_window, where playing needs a credential: a household has two lines, a phone moves. Where "
+        "it needs none, there is no bound: whoever has the URL could have a session of its own.",
+    )
+    network_window: Duration = Field(
+        default=60.0,
+        ge=1,
+        le=3600,
+        description="Seconds without a request after which a network does not count any more.",
+    )
     shared: Literal["allow", "split", "deny"] = Field(
         default="deny",
-        description="When two addresses use one session by turns within a target duration. deny: the later one is "
-        "refused. split: it has to be let in as a viewer of its own. allow: nothing.",
+        description="What becomes of a request from one network too many (sessions.max_networks). deny: it is "
+        "refused. split: its player has to be let in as a viewer of its own. allow: nothing.",
     )
     expire: Literal["at_start", "hard", "renew"] = Field(
         default="at_start",

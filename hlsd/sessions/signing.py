@@ -1,8 +1,13 @@
 """Makes and checks session ids: signed by this server for one stream, so that a restart need not forget them.
 
-An id is 9 random bytes, the time of issue (4 bytes, seconds since the epoch) and 8 bytes of HMAC-SHA256 over these, the
-stream's path and the epoch of the key; base64url of the 21 bytes is 28 characters without padding, each id has exactly
-one spelling (conventions §4.2, rule 2). 72 random bits are above ASVS 3.2.2's 64; the MAC is compared in constant time.
+An id is 36 bytes, base64url of them 48 characters without padding, each id in exactly one spelling (conventions §4.2,
+rule 2): 9 random bytes, 3 that name the process which issued it, the time of issue (4 bytes, seconds since the epoch),
+the terms on which its viewer was let in (11 bytes), and 9 bytes of HMAC-SHA256 over these, the stream's path and the
+epoch of the key. 72 random bits are above ASVS 3.2.2's 64; the MAC is compared in constant time.
+
+The first 16 characters are the public id: they tell sessions apart in events, logs and the API, and without the MAC,
+which stands at the end, they open nothing. The terms are what must outlive the memory of the process: when it ends
+whatever happens, whose it is, how many that viewer may have.
 """
 
 from __future__ import annotations
@@ -10,15 +15,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import math
 import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MIN_KEY = 16
+PUBLIC = 16
+"""Characters of the public id."""
 
-_SHAPE = re.compile(rb"[A-Za-z0-9_-]{28}")
-_RANDOM, _TIME, _MAC = 9, 4, 8
+_SHAPE = re.compile(rb"[A-Za-z0-9_-]{48}")
+_RANDOM, _PROCESS, _TIME, _WHO, _MAC = 9, 3, 4, 4, 9
+_HEAD = _RANDOM + _PROCESS
+_BOUND, _UNIQUE = 1, 2
+_MOST = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,32 @@ class Key:
         return f"Key(epoch={self.epoch})"
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a viewer was let in. `ends` in seconds since the epoch, 0 for never; `most` sessions, 0: no bound.
+
+    `who` stands for the user (`Signer.who`), empty if unknown; `bound`: a credential was asked for.
+    """
+
+    ends: float = 0.0
+    who: str = ""
+    most: int = 0
+    unique: bool = False
+    bound: bool = False
+
+
+OPEN = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What an id says: when it was issued (seconds since the epoch), on what terms, and whether by this process."""
+
+    at: int
+    terms: Terms = OPEN
+    here: bool = False
+
+
 class Signer:
     """Signs with the first of `keys`, accepts all of them (two while one is being replaced)."""
 
@@ -40,14 +77,24 @@ class Signer:
             raise ValueError(f"a session key needs at least {MIN_KEY} bytes")
         self._keys = tuple(keys)
         self._wall = wall
+        self._process = secrets.token_bytes(_PROCESS)
 
-    def mint(self, path: str) -> bytes:
-        """A fresh id for a viewer of `path` (`/{app}/{name}`)."""
-        body = secrets.token_bytes(_RANDOM) + (int(self._wall()) & 0xFFFFFFFF).to_bytes(_TIME, "big")
+    def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
+        """An id for a viewer of `path` (`/{app}/{name}`): a fresh one, or one with the public id of `like`."""
+        head = base64.urlsafe_b64decode(like[:PUBLIC]) if like else secrets.token_bytes(_RANDOM) + self._process
+        flags = _BOUND * terms.bound | _UNIQUE * terms.unique
+        body = b"".join((
+            head,
+            (int(self._wall()) & 0xFFFFFFFF).to_bytes(_TIME, "big"),
+            min(math.ceil(max(terms.ends, 0.0)), 0xFFFFFFFF).to_bytes(_TIME, "big"),
+            bytes.fromhex(terms.who) if terms.who else bytes(_WHO),
+            bytes((flags,)),
+            min(terms.most, _MOST).to_bytes(2, "big"),
+        ))  # fmt: skip
         return base64.urlsafe_b64encode(body + _mac(self._keys[0], body, path))
 
-    def issued(self, sid: bytes, path: str) -> int | None:
-        """When `sid` was issued for `path`, seconds since the epoch; None if it was not."""
+    def read(self, sid: bytes, path: str) -> Issue | None:
+        """What `sid` says, if it was issued for `path`; None if it was not."""
         if not _SHAPE.fullmatch(sid):
             return None
         try:
@@ -58,7 +105,25 @@ class Signer:
         good = False
         for key in self._keys:  # all of them: time must not tell which
             good |= hmac.compare_digest(_mac(key, body, path), mac)
-        return int.from_bytes(body[_RANDOM:], "big") if good else None
+        if not good:
+            return None
+        at, ends, who = body[_HEAD : _HEAD + 4], body[_HEAD + 4 : _HEAD + 8], body[_HEAD + 8 : _HEAD + 12]
+        flags, most = body[_HEAD + 12], body[_HEAD + 13 :]
+        terms = Terms(
+            ends=float(int.from_bytes(ends, "big")),
+            who=who.hex() if any(who) else "",
+            most=int.from_bytes(most, "big"),
+            unique=bool(flags & _UNIQUE),
+            bound=bool(flags & _BOUND),
+        )
+        return Issue(int.from_bytes(at, "big"), terms, body[_RANDOM:_HEAD] == self._process)
+
+    def who(self, user_id: str) -> str:
+        """What stands for a user in ids and bans: the same on every node with this key, never all zeros; "" for ""."""
+        if not user_id:
+            return ""
+        made = hmac.digest(self._keys[0].secret, b"user\0" + user_id.encode(errors="replace"), "sha256")
+        return made[:_WHO].hex() if any(made[:_WHO]) else "00000001"
 
 
 def _mac(key: Key, body: bytes, path: str) -> bytes:

@@ -48,6 +48,11 @@ class Teller:
         """Whether anybody wants to be asked about viewers."""
         return self._bus.heard(Action.PRE_PLAY)
 
+    @property
+    def asks(self) -> bool:
+        """Whether anybody has a say in who may watch."""
+        return self._bus.asks(Action.PRE_PLAY)
+
     async def ask(self, session: Session) -> Denial | Grant | None:
         """What handlers and askers say about a viewer."""
         session.seq += 1

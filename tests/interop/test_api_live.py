@@ -44,7 +44,8 @@ def film(films: Path) -> tuple[Film, Path]:
 
 def api(server: HlsdServer, path: str, method: str = "GET") -> Any:
     """What a request on this machine gets for `data`."""
-    answer = httpx.request(method, f"http://127.0.0.1:{server.http_port}/api/v1/{path}", timeout=40)
+    url = f"http://127.0.0.1:{server.http_port}/api/v1/{path}"
+    answer = httpx.request(method, url, headers=server.bearer, timeout=40)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
 
@@ -53,7 +54,7 @@ def hlsd(server: HlsdServer, *arguments: str, code: int = 0, **env: str) -> subp
     """A command that asks `server`; it must end with `code`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HLSD_")}
     done = subprocess.run(
-        [sys.executable, "-m", "hlsd", *arguments],
+        [sys.executable, "-m", "hlsd", *arguments, "--state-dir", server.env["HLSD_SERVER__STATE_DIR"]],
         cwd=CHECKOUT,
         env={**clean, "HLSD_URL": f"http://127.0.0.1:{server.http_port}", **env},
         capture_output=True,
@@ -125,7 +126,17 @@ def test_events_are_followed_as_they_happen(server: HlsdServer, film: tuple[Film
     with log.open("wb") as out:
         following = subprocess.Popen(
             # A shell starts what runs behind it with SIGINT ignored, and that is inherited: a terminal does not.
-            ["env", "--default-signal=INT", sys.executable, "-m", "hlsd", "events", "--follow"],
+            [
+                "env",
+                "--default-signal=INT",
+                sys.executable,
+                "-m",
+                "hlsd",
+                "events",
+                "--follow",
+                "--state-dir",
+                server.env["HLSD_SERVER__STATE_DIR"],
+            ],
             cwd=CHECKOUT,
             env={**clean, "HLSD_URL": f"http://127.0.0.1:{server.http_port}"},
             stdout=out,
@@ -174,6 +185,23 @@ def test_the_configurations_server_is_found_with_its_token(server: HlsdServer, t
         command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert right.returncode == 0, right.stderr
+
+
+def test_on_the_same_machine_commands_need_no_set_up(server: HlsdServer, tmp_path: Path) -> None:
+    """They read the token of this run in the state folder of the same configuration; nobody else can."""
+    config = tmp_path / "hlsd.toml"
+    folder = server.env["HLSD_SERVER__STATE_DIR"]
+    config.write_text(f'[http]\nport = {server.http_port}\n[server]\nstate_dir = "{folder}"\n')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HLSD_")}
+    command = [sys.executable, "-m", "hlsd", "streams", "-c", str(config)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    base = f"http://127.0.0.1:{server.http_port}"
+    for path in ("/api/v1/config", "/metrics", "/api/streams"):
+        assert httpx.get(base + path).status_code == 401, path
+        assert httpx.get(base + path, headers=server.bearer).status_code == 200, path
 
 
 def test_ready_and_healthy(server: HlsdServer) -> None:

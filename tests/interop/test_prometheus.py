@@ -52,7 +52,7 @@ class Run:
 
 
 def scrape(load: Load) -> Samples:
-    return samples(httpx.get(f"http://127.0.0.1:{load.server.http_port}/metrics", timeout=20).text)
+    return samples(httpx.get(load.figures, timeout=20).text)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_every_panel_and_every_rule_has_something_to_show(run: Run) -> None:
 
 
 def test_promtool_has_nothing_to_say_about_a_live_scrape(run: Run) -> None:
-    text = httpx.get(f"http://127.0.0.1:{run.load.server.http_port}/metrics", timeout=20).text
+    text = httpx.get(run.load.figures, timeout=20).text
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stdout + done.stderr

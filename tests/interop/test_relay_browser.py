@@ -141,8 +141,8 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
             finally:
                 watch.over = True
             watching.result()
-            running = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays").json()["data"]
-            figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics").text
+            running = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()["data"]
+            figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics", headers=edge.bearer).text
     keys = ("played", "first_frame", "stalls", "stall_seconds", "jumps", "errors", "media_error", "latency", "buffer")
     said = {key: report[key] for key in keys} | {"seconds": SECONDS, "kills": KILLS, "still": watch.still}
     print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}))  # noqa: T201 - docs/relay.md

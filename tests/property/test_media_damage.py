@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.ingest.asides import Asides
 from hlsd.ingest.intake import Intake
-from hlsd.media import aac, flv, h264, h265, nal
-from hlsd.media.unit import AccessUnit, Kind, Tracks
+from hlsd.media import aac, flv, h264, h265, hdr, nal
+from hlsd.media.unit import AccessUnit, Aside, Kind, Tracks
 from tests.support.flvmedia import flv_tags, make_flv
 
 _units = st.lists(st.binary(min_size=1, max_size=40).filter(lambda unit: unit[-1] != 0), min_size=1, max_size=12)
@@ -59,6 +60,10 @@ def test_any_record_or_tag_is_read_or_refused(body: bytes) -> None:
         lambda octets: flv.decode_video(b"\x96" + octets),
         lambda octets: flv.decode_video(b"\x97" + octets),
         lambda octets: flv.FileReader().feed(b"FLV\x01" + octets),
+        lambda octets: hdr.from_sei(nal.join([b"\x4e\x01" + octets]), "h265", Aside()),
+        lambda octets: hdr.from_sei(nal.join([b"\x06" + octets]), "h264", Aside()),
+        lambda octets: hdr.dolby_profile(nal.join([b"\x7c\x01" + octets])),
+        lambda octets: Asides().metadata(b"\x02\x00\x09colorInfo" + octets),
     ):
         with suppress(MediaError):
             read(body)

@@ -28,6 +28,7 @@ def make_flv(
     options: tuple[tuple[str, str], ...] = (),
     rate: int = 48_000,
     channels: int = 2,
+    pix_fmt: str = "yuv420p",
 ) -> bytes:
     """An FLV file: a moving picture (`codec` None: no video) and a tone, `gop` and `bframes` exact, times from 0.
 
@@ -39,7 +40,7 @@ def make_flv(
         if codec is not None:
             picture = cast("av.VideoStream", container.add_stream(ENCODERS[codec], rate=fps))
             picture.width, picture.height = size
-            picture.pix_fmt = "yuv420p"
+            picture.pix_fmt = pix_fmt
             picture.codec_context.gop_size = gop
             picture.codec_context.max_b_frames = bframes
             picture.codec_context.thread_count = 1
@@ -60,7 +61,7 @@ def make_flv(
         sent = 0
         for index in range(frames):
             assert picture is not None
-            frame = av.VideoFrame.from_ndarray(_picture(index, size), format="gray").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(_picture(index, size), format="gray").reformat(format=pix_fmt)
             frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(picture.encode(frame))
             until = min(samples, (index + 1) * rate // fps)

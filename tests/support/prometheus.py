@@ -59,7 +59,7 @@ class Prometheus:
         rules = rules.replace("last_media_timestamp_seconds > 10", "last_media_timestamp_seconds > 3")
         rules = re.sub(r"for: \S+", "for: 2s", rules)
         (folder / "hlsd.rules.yml").write_text(rules)
-        config = (RULES / "prometheus.yml").read_text().replace("127.0.0.1:8000", target)
+        config = (RULES / "prometheus.yml").read_text().replace("127.0.0.1:9464", target)
         (folder / "prometheus.yml").write_text(re.sub(r"interval: \d+s", "interval: 1s", config))
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
@@ -165,6 +165,11 @@ class Load:
         self._folder = folder
         self.publishers: dict[str, Publishing] = {}
 
+    @property
+    def figures(self) -> str:
+        """Where they are read: on a port of their own, as conf/prometheus/prometheus.yml has it."""
+        return f"http://127.0.0.1:{self.server.env['HLSD_METRICS__PORT']}/metrics"
+
     def url(self, name: str, secret: str = SECRET) -> str:
         """Where a viewer begins who has been given a sign."""
         return f"{self.server.hls(name)}?sign={sign.make(f'/live/{name}', int(time.time()) + 3600, secret)}"
@@ -223,6 +228,7 @@ def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tu
         "HLSD_SESSIONS__IDLE_TIMEOUT": "2",
         "HLSD_SESSIONS__MAX_SESSIONS": "30",
         "HLSD_RTMP__IDLE_TIMEOUT": "120",
+        "HLSD_METRICS__PORT": str(free_port()),
         "HLSD_AUTH__PLAY": "true",
         "HLSD_AUTH__SECRETS": SECRET,
         "HLSD_NOTIFY__TIMEOUT": "20",
@@ -237,7 +243,7 @@ def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tu
         for name in streams:
             stack.enter_context(load.publish(name))
         stack.enter_context(load.publish(JUMPY, *JUMPS))
-        prometheus = stack.enter_context(Prometheus(folder / "prometheus", f"127.0.0.1:{server.http_port}"))
+        prometheus = stack.enter_context(Prometheus(folder / "prometheus", load.figures.split("/")[2]))
         for name in streams:
             wait_for_playlist(load.url(name))
         yield load, prometheus

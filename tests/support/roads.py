@@ -25,6 +25,7 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from hlsd.ports import Directory, Session
 from hlsd.sessions.registry import Registry
+from hlsd.sessions.signing import OPEN, Terms
 from tests.support.viewers import TrustingSigner, viewers
 
 DATE = (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")
@@ -152,8 +153,8 @@ class Road:
 class _IdsInOrder(TrustingSigner):
     """Two roads must not differ by chance."""
 
-    def mint(self, path: str) -> bytes:
-        super().mint(path)
+    def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
+        super().mint(path, terms, like)
         return b"B" * 20 + b"%08d" % len(self.minted)
 
 

@@ -95,6 +95,15 @@ class HlsdServer:
         """The player page of the stream."""
         return f"http://127.0.0.1:{self.http_port}/live/{name}"
 
+    @property
+    def bearer(self) -> dict[str, str]:
+        """Headers by which a program of this machine is known to the API, and reads `/metrics`."""
+        file = Path(self.env["HLSD_SERVER__STATE_DIR"]) / "api.token"
+        deadline = time.monotonic() + _READY_WITHIN
+        while not file.exists() and time.monotonic() < deadline:  # it is written a moment after /healthz answers
+            time.sleep(0.05)
+        return {"authorization": f"Bearer {file.read_text().strip()}"}
+
     def command(self) -> list[str]:
         """The command line, for tests that run it themselves."""
         config = self.state / "hlsd.toml"

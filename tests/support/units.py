@@ -20,7 +20,7 @@ def units_of(film: bytes, *, late_audio: int = 0) -> tuple[Tracks, list[AccessUn
     for kind, timestamp, body in flv_tags(film):
         if kind == flv.VIDEO:
             packet = flv.decode_video(body)
-            if packet is None or packet.packet == flv.END:
+            if packet is None or packet.packet in (flv.END, flv.METADATA):
                 continue
             if packet.packet == flv.CONFIG:
                 video, size = read_video_record(packet.codec, packet.body)

@@ -6,25 +6,25 @@ import re
 
 from hlsd.clock import SystemClock
 from hlsd.sessions.registry import Registry
-from hlsd.sessions.signing import Key, Signer
+from hlsd.sessions.signing import OPEN, Issue, Key, Signer, Terms
 
-_SHAPE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{28}")
+_SHAPE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{28}|[A-Za-z0-9_-]{48}")
 
 
 class TrustingSigner(Signer):
-    """Adopts every id of 22 or 28 characters, so that a test can write one down."""
+    """Adopts every id of 22, 28 or 48 characters, so that a test can write one down."""
 
     def __init__(self) -> None:
         super().__init__([Key(b"a key for tests only")], SystemClock().wall)
         self.minted: list[str] = []
         self._born = int(SystemClock().wall())
 
-    def mint(self, path: str) -> bytes:
+    def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
         self.minted.append(path)
-        return super().mint(path)
+        return super().mint(path, terms, like)
 
-    def issued(self, sid: bytes, path: str) -> int | None:
-        return self._born if _SHAPE.fullmatch(sid) else None
+    def read(self, sid: bytes, path: str) -> Issue | None:
+        return Issue(self._born) if _SHAPE.fullmatch(sid) else None
 
 
 def viewers(*, most: int = 100_000, idle: float = 60.0, signer: Signer | None = None) -> Registry:

@@ -42,7 +42,9 @@ def test_the_token_that_may_most_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("W_TOKEN", "writes, sixteen chars")
     assert token_of(both) == "writes, sixteen chars"
     assert token_of(ApiSettings.model_validate({"token": "the one for all, long"})) == "the one for all, long"
-    assert token_of(ApiSettings.model_validate({"tokens": [{"name": "h", "hash": "sha256:" + "0" * 64}]})) == ""
+    hashed = ApiSettings.model_validate({"tokens": [{"name": "h", "hash": "sha256:" + "0" * 64}]})
+    assert token_of(hashed) == ""
+    assert token_of(hashed, "of the state folder") == token_of(both, "of the state folder") == "of the state folder"
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8000", "http://", ""])

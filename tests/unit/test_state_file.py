@@ -1,40 +1,118 @@
-"""A file of the state directory: its owner's alone, there again after a restart, and nothing left open if it is not."""
+"""What lies in the state directory is its owner's alone, from the first byte on."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from hlsd.state_file import open_state
+from hlsd.api.local_token import LocalToken, read
+from hlsd.clock import SystemClock
+from hlsd.segmenter.journal import SequenceJournal
+from hlsd.sessions.bankeeper import BanKeeper
+from hlsd.sessions.keyfile import load_key
+from hlsd.sessions.notify.store import Store
+from hlsd.state_file import open_state, private_folder
 
-TABLE = "CREATE TABLE IF NOT EXISTS things (name TEXT PRIMARY KEY)"
-
-
-def test_what_was_written_is_there_again_and_only_its_owner_reads_it(tmp_path: Path) -> None:
-    path = tmp_path / "not" / "yet" / "state.db"
-    first = open_state(path, TABLE, patience=0.1)
-    with first:
-        first.execute("INSERT INTO things VALUES ('a')")
-    first.close()
-    again = open_state(path, TABLE, patience=0.1)
-    assert again.execute("SELECT name FROM things").fetchall() == [("a",)]
-    again.close()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+TABLE = "CREATE TABLE IF NOT EXISTS t (x TEXT)"
 
 
-def test_what_is_no_database_is_refused_and_let_go(tmp_path: Path) -> None:
-    path = tmp_path / "state.db"
-    path.write_bytes(b"not a database at all, and longer than the hundred bytes that SQLite looks at first" * 4)
-    with pytest.raises(sqlite3.DatabaseError):
-        open_state(path, TABLE, patience=0.1)
-    assert path not in {fd.resolve() for fd in Path("/proc/self/fd").iterdir()}
-    assert path.read_bytes().startswith(b"not a database")
+@pytest.fixture(autouse=True)
+def careless() -> Iterator[None]:
+    """The umask of most shells."""
+    old = os.umask(0o022)
+    yield
+    os.umask(old)
 
 
-def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+class Closes(Protocol):
+    """What was opened."""
+
+    def close(self) -> None:
+        """Lets go of it."""
+        ...
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_no_file_of_the_state_directory_is_for_others_whoever_makes_it_first(tmp_path: Path) -> None:
+    """SQLite's -wal holds what the file does, the passwords of relays among it."""
+    for number, first in enumerate(("journal", "store", "state")):
+        folder = tmp_path / str(number)
+        makers: dict[str, Callable[[], Closes]] = {
+            "journal": lambda: SequenceJournal(folder / "hlsd.sqlite"),  # noqa: B023 - called within the turn
+            "store": lambda: Store(folder / "hlsd.sqlite", most=10),  # noqa: B023
+            "state": lambda: open_state(folder / "hlsd.sqlite", TABLE, patience=1.0),  # noqa: B023
+        }
+        opened = [makers[name]() for name in (first, *(name for name in makers if name != first))]
+        with sqlite3.connect(folder / "hlsd.sqlite") as connection:
+            connection.execute(TABLE)
+            connection.execute("INSERT INTO t VALUES ('x')")
+        load_key(folder / "session.key")
+        BanKeeper(folder / "bans.jsonl", SystemClock().wall).open()
+        LocalToken(folder).publish()
+        there = {path.name: mode(path) for path in folder.iterdir()}
+        assert {"hlsd.sqlite", "hlsd.sqlite-wal", "session.key", "bans.jsonl", "api.token"} <= set(there)
+        assert set(there.values()) == {0o600}, there
+        assert mode(folder) == 0o700
+        for one in opened:
+            one.close()
+
+
+def test_what_an_older_version_left_open_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    folder.mkdir(mode=0o755)
+    for name in ("hlsd.sqlite", "session.key"):
+        (folder / name).write_bytes(b"")
+        (folder / name).chmod(0o644)
+    (folder / "session.key").write_text("ab" * 32)
+    open_state(folder / "hlsd.sqlite", TABLE, patience=1.0).close()
+    load_key(folder / "session.key")
+    assert [mode(folder), mode(folder / "hlsd.sqlite"), mode(folder / "session.key")] == [0o700, 0o600, 0o600]
+
+
+def test_a_folder_that_is_not_ours_alone_is_told_of_and_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody wants /tmp, the project's folder, or a folder of others' files closed by a server."""
+    shared, mixed, here = tmp_path / "tmp", tmp_path / "docs", tmp_path / "here"
+    for folder in (shared, mixed, here):
+        folder.mkdir()
+        (folder / "theirs.txt").write_text("")
+    (shared / "hlsd.sqlite").write_text("")
+    (here / "hlsd.sqlite").write_text("")
+    shared.chmod(0o1777)
+    monkeypatch.chdir(here)
+    for folder, rights in ((shared, 0o777), (mixed, 0o755), (here, 0o755)):
+        private_folder(folder)
+        private_folder(folder)
+        assert mode(folder) == rights
+        assert capsys.readouterr().out.count("other users may look") == 1
+
+
+def test_the_token_of_a_run_is_found_by_its_owner_and_goes_with_it(tmp_path: Path) -> None:
+    """Another one at each start; who stops late does not take the next one's."""
+    first, second = LocalToken(tmp_path / "var"), LocalToken(tmp_path / "var")
+    assert first.value != second.value
+    assert read(tmp_path / "var") == ""
+    assert first.publish()
+    assert read(tmp_path / "var") == first.value
+    assert second.publish()
+    first.withdraw()
+    assert read(tmp_path / "var") == second.value
+    second.withdraw()
+    assert list((tmp_path / "var").iterdir()) == []
+    assert first.value not in repr(first)
+
+
+def test_a_folder_that_cannot_be_written_costs_the_token_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        open_state(tmp_path / "file" / "state.db", TABLE, patience=0.1)
+    token = LocalToken(tmp_path / "file")
+    assert not token.publish()
+    token.withdraw()

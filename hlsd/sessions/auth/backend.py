@@ -66,8 +66,8 @@ class Backend:
         self._client = client
         self._clock = clock
         self._new_id = new_id
-        self._known: OrderedDict[str, tuple[float, int, Pass]] = OrderedDict()
-        """By session: until when, how often asked, what was said."""
+        self._known: OrderedDict[bytes, tuple[float, int, Pass]] = OrderedDict()
+        """By all that was asked: until when it holds, how often it was asked, what was said."""
         self._denied: OrderedDict[bytes, tuple[float, Fault]] = OrderedDict()
         self._flights: dict[bytes, asyncio.Task[Pass | Fault]] = {}
         self._failures = 0
@@ -80,9 +80,10 @@ class Backend:
         """The back end's verdict; `held` is what a viewer was let in with who is here already."""
         session = session_of(asked)
         now = self._clock.monotonic()
-        known = self._known.get(session)
+        who = _key(asked, numbered=False)
+        known = self._known.get(who)
         if known is not None and known[0] <= now:
-            del self._known[session]
+            del self._known[who]
             known = None
         # A session that is looked at again is no new one to the back end, even if this process has forgotten the last.
         number = known[1] if known is not None else int(held is not None)
@@ -132,12 +133,13 @@ class Backend:
         now = self._clock.monotonic()
         if isinstance(verdict, Pass):
             self._denied.pop(key, None)
-            self._known[asked.session] = (now + KEPT, asked.number + 1, verdict)
-            self._known.move_to_end(asked.session)
+            who = _key(asked, numbered=False)
+            self._known[who] = (now + KEPT, asked.number + 1, verdict)
+            self._known.move_to_end(who)
             while len(self._known) > MAX_KNOWN:
                 self._known.popitem(last=False)
             return
-        self._known.pop(asked.session, None)
+        self._known.pop(_key(asked, numbered=False), None)
         said = duration_of(answer)
         hold = min(self._line.auth_duration, DENIED_FOR) if said is None else said
         if hold > 0:
@@ -183,11 +185,11 @@ class Backend:
         raise NoAnswer("no answer")  # pragma: no cover - the loop returns or raises
 
 
-def _key(asked: Asked) -> bytes:
-    """What makes two questions the same."""
+def _key(asked: Asked, *, numbered: bool = True) -> bytes:
+    """What makes two questions the same: all that the back end could decide by, and which time it is asked."""
     parts = [
         asked.action, asked.app, asked.name, asked.protocol, asked.ip, asked.token, asked.user_agent, asked.referer,
-        asked.user_id, str(asked.number),
+        asked.host, asked.user_id, str(asked.number) if numbered else "",
         *(part for pair in sorted(asked.query.items()) for part in pair),
     ]  # fmt: skip
     digest = hashlib.blake2b(digest_size=16)

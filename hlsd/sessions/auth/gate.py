@@ -82,15 +82,13 @@ class AuthGate:
     async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
         """Whether a viewer who is here with `grant` may stay; a sign that has expired meanwhile does not end it.
 
-        What was adopted after a restart has no credentials left: only its address is looked at.
+        What was adopted after a restart has no credentials left: its address is looked at, and the back end asked.
         """
         rules = self._book.of(request.app)
         if grant.expires and grant.expires <= self._clock.wall():
             return EXPIRED
-        if grant.method == ADOPTED and rules.on("play"):
-            fault = self._addressed("play", request, rules)
-            self._count(request.app, fault or Pass(ADOPTED))
-            return grant if fault is None else DENIED
+        if grant.method == ADOPTED:
+            return await self._adopted(request, rules, grant)
         verdict = await self._judge("play", request, rules, grant)
         self._count(request.app, verdict)
         if isinstance(verdict, Fault):
@@ -109,6 +107,28 @@ class AuthGate:
         await self._book.close()
 
     # -- the decision
+
+    async def _adopted(self, request: PlayRequest, rules: Rules, grant: Grant) -> Grant | Denial:
+        """Whether a viewer of before a restart may stay, of whom only the terms of its id are known."""
+        verdict: Pass | Fault = Pass(ADOPTED)
+        if rules.denied.hold(request.ip):
+            verdict = Fault("address is denied", guess=False, method=LIST)
+        elif rules.on("play"):
+            verdict = self._addressed("play", request, rules) or verdict
+            if isinstance(verdict, Pass) and "callback" in rules.methods["play"] and rules.backend is not None:
+                verdict = await rules.backend.ask(self._asked("play", request, verdict, ""), _held(grant))
+        self._count(request.app, replace(verdict, method=ADOPTED) if isinstance(verdict, Pass) else verdict)
+        if isinstance(verdict, Fault):
+            self._refused("play", request, rules, verdict)
+            return DENIED
+        return replace(
+            grant,
+            user_id=verdict.user_id,
+            max_sessions=verdict.max_sessions or grant.max_sessions,
+            unique=verdict.unique or grant.unique,
+            auth_duration=verdict.auth_duration,
+            ends=earlier(grant.ends, verdict.ends),
+        )
 
     async def _enter(self, action: Action, request: PlayRequest | PublishRequest) -> Grant | Denial:
         rules = self._book.of(request.app)

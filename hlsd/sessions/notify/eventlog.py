@@ -64,13 +64,13 @@ class EventLog:
             while len(events) < 1000 and not self._lines.empty():
                 events.append(self._lines.get_nowait())
             stopping = None in events
-            lines = [self._line(event) for event in events if event is not None]
             try:
-                self._write(lines)
-            except OSError as error:
-                self.dropped += len(lines)
+                self._write([self._line(event) for event in events if event is not None])
+            except Exception as error:  # noqa: BLE001 - a full disk as well as a fault of ours: the thread goes on
+                self.dropped += len(events) - stopping
                 if not self._failing:
-                    self._log.error("event log not written", path=str(self._path), reason=error.strerror)
+                    reason = error.strerror if isinstance(error, OSError) else repr(error)
+                    self._log.error("event log not written", path=str(self._path), reason=reason)
                 self._failing = True
             else:
                 self._failing = False

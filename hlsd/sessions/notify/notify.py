@@ -7,7 +7,6 @@ delivered by then waits on disk for the next start. Senders get a moment at the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import structlog
 
 from hlsd.clock import Clock
 from hlsd.events import Bus, Event
+from hlsd.faults import Faults
 from hlsd.sessions.notify.asker import Asker
 from hlsd.sessions.notify.courier import Courier
 from hlsd.sessions.notify.eventlog import EventLog
@@ -27,6 +27,7 @@ from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.notify.sender import Sender
 from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.stats import NotifyStats
+from hlsd.upkeep import end, keep
 
 FILE: Final = "hlsd.sqlite"
 FAREWELL: Final = 2.0
@@ -51,7 +52,9 @@ class Notify:
         server_id: str,
         refused: Callable[[str, str], None],
         transport: httpx.AsyncBaseTransport | None = None,
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults or Faults()
         self.ring = EventRing(int(clock.wall() * 1000), size=settings.ring, server_id=server_id)
         self._settings = settings
         self._clock = clock
@@ -91,26 +94,28 @@ class Notify:
                 "events wait for URLs that are no longer in notify.url; they are dropped when they are too old",
                 events=sum(left.values()),
             )
-        self._tasks = [asyncio.create_task(self._keep(sender), name="webhooks") for sender in self._senders]
+        self._tasks = [keep(sender.run, "webhooks", self._faults) for sender in self._senders]
 
     async def stop(self) -> None:
         """Delivers what it can within a moment; the rest waits on disk."""
         if not self._running:
             return
         self._running = False
-        await self._bus.close()
+        guard = self._faults.guard("notify_stop")
+        with guard:
+            await self._bus.close()
         if self._outbox is not None:
-            await self._say_goodbye(self._outbox)
+            with guard:
+                await self._say_goodbye(self._outbox)
         for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
         self._tasks = []
         if self._outbox is not None:
-            await self._outbox.stop()
+            with guard:
+                await self._outbox.stop()
         if self._courier is not None:
-            await self._courier.close()
+            with guard:
+                await self._courier.close()
         if self._eventlog is not None:
             await asyncio.to_thread(self._eventlog.stop)
 
@@ -129,6 +134,7 @@ class Notify:
             most_bytes=settings.max_queue_bytes,
             wake=self._wake,
             wanted=lambda event: _queued(event, wanted),
+            faults=self._faults,
         )
         self._senders = [
             Sender(url, queue_of(url), form, outbox, courier, settings, clock, stats, self._refused)
@@ -142,15 +148,6 @@ class Notify:
     def _wake(self) -> None:
         for sender in self._senders:
             sender.wake()
-
-    async def _keep(self, sender: Sender) -> None:
-        """A fault of ours costs a second, not the deliveries of the day."""
-        while True:
-            try:
-                await sender.run()
-            except Exception:  # noqa: BLE001 - see above
-                self._log.exception("webhooks failed; beginning anew")
-            await asyncio.sleep(1.0)
 
     async def _say_goodbye(self, outbox: Outbox) -> None:
         await outbox.ask(lambda _store: None)  # what was put is written now, and the senders know of it

@@ -17,11 +17,12 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
 from hlsd.events import Event
+from hlsd.faults import Faults
 from hlsd.sessions.notify.forms import Form
 from hlsd.sessions.notify.store import MOST_BYTES, Letter, Store
 from hlsd.stats import NotifyStats
@@ -35,7 +36,27 @@ _SYNC_EVERY: Final = 0.05
 """Seconds between two times that the file is brought to the disk, while there is something to bring."""
 
 _T = TypeVar("_T")
-_Job = Event | Callable[[Store], None] | None
+
+
+class _Ask(Generic[_T]):
+    """A question to the store; `settle` is told what came of it, in the thread."""
+
+    def __init__(self, what: Callable[[Store], _T], settle: Callable[[_T | None, BaseException | None], None]) -> None:
+        self._what = what
+        self.settle = settle
+
+    def __call__(self, store: Store) -> None:
+        result, error = None, None
+        try:
+            result = self._what(store)
+        except sqlite3.Error:
+            raise  # the turn is done again, in memory
+        except Exception as wrong:  # noqa: BLE001 - it is the asker's to hear
+            error = wrong
+        self.settle(result, error)
+
+
+_Job = Event | _Ask[Any] | Callable[[Store], None] | None
 
 
 class Outbox:
@@ -55,7 +76,9 @@ class Outbox:
         most_bytes: int = MOST_BYTES,
         wake: Callable[[], None],
         wanted: Callable[[Event], bool] = lambda event: not event.action.value.startswith("pre"),
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults or Faults()
         self._path = path
         self._queues = queues
         self._form = form
@@ -103,17 +126,7 @@ class Outbox:
             else:
                 future.set_result(result)  # type: ignore[arg-type]  # None only if that is what `what` says
 
-        def job(store: Store) -> None:
-            result, error = None, None
-            try:
-                result = what(store)
-            except sqlite3.Error:
-                raise  # the turn is done again, in memory
-            except Exception as wrong:  # noqa: BLE001 - it is the asker's to hear
-                error = wrong
-            self._in_loop(lambda: settle(result, error))
-
-        self._jobs.put(job)
+        self._jobs.put(_Ask(what, lambda result, error: self._in_loop(lambda: settle(result, error))))
         return await future
 
     def tell(self, what: Callable[[Store], None]) -> None:
@@ -147,7 +160,13 @@ class Outbox:
                 except queue.Empty:
                     break
             stopping = None in jobs
-            self._take_turn(store, jobs)
+            try:
+                self._take_turn(store, jobs)
+            except Exception as error:  # noqa: BLE001 - the thread goes on: without it every event would be lost
+                self._faults.task("outbox", error)
+                for job in jobs:
+                    if isinstance(job, _Ask):
+                        job.settle(None, error)  # nobody waits for ever; who was answered already hears it no more
         store.close()
 
     def _take_turn(self, store: Store, jobs: list[_Job]) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hlsd.state_file import private_file
+
 MOST_BYTES: Final = 256 << 20
 MEMORY_MOST: Final = 64 << 20
 """Bytes of a file that are taken along into memory when it cannot be written any more."""
@@ -206,7 +208,7 @@ class Store:
             return _in_memory()
         connection = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_file(path)
             connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")

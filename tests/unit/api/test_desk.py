@@ -180,7 +180,7 @@ async def test_the_server_tells_its_figures() -> None:
     assert (found["streams"], found["publishers"], found["sessions"], found["inbytes"]) == (1, 1, 1, 700)
     assert (found["outbytes"], found["unattributed_bytes"], found["draining"]) == (320, 20, False)
     assert found["rss_bytes"] > 10**6
-    assert (await house.ask("GET", "/api/v1/server", token=None, peer="127.0.0.1")).status_code == 200
+    assert (await house.ask("GET", "/api/v1/server", token=None, peer="127.0.0.1")).status_code == 401
 
 
 async def test_node_media_servers_shapes() -> None:

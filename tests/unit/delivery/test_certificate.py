@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from hlsd.delivery.certificate import Certificate, write_self_signed
+from hlsd.delivery.certificate import write_self_signed
+from hlsd.tls import Certificate
 
 
 @pytest.fixture

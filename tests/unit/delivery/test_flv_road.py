@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from pathlib import Path
 
+import httpx
 import pytest
+import structlog
 
+from hlsd.delivery.certificate import write_self_signed
+from hlsd.delivery.https import HttpsServer
+from hlsd.delivery.https_settings import HttpsSettings
+from hlsd.delivery.settings import HttpSettings
 from hlsd.media.flv import FileReader
 from hlsd.ports import Denial
 from tests.support.flv_house import FlvHouse, flv_house
 from tests.support.flvmedia import make_flv
+from tests.support.http2client import Http2Client, trusting
+from tests.support.mischief import Mischief
 from tests.support.units import units_of
 
 GET = "GET /live/cam.flv?token=A HTTP/1.1\nHost: h\nUser-Agent: mine\nReferer: http://page/"
@@ -235,3 +245,83 @@ async def test_codecid_chooses_the_legacy_marking() -> None:
             reader, writer = await house.ask(GET.replace("token=A", query))
             await reader.readuntil(mark)
             writer.close()
+
+
+def counted(house: FlvHouse) -> Counter[tuple[str, int]]:
+    """The answers to FLV requests by status."""
+    slow = house.http._app.state.stats.http.slow
+    return Counter({key: count for key, count in slow.items() if key[0] == "flv"})
+
+
+@pytest.mark.parametrize("road", ["http", "ws", "https", "wss", "h2", "asgi"])
+async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(road: str, tmp_path: Path) -> None:
+    """Neither as a server error, which an alert reads, nor when it leaves after hours."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    write_self_signed(cert, key, ["localhost"])
+    async with flv_house() as house:
+        on_air(house)
+        app = house.http._app
+        settings = HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key))
+        https = HttpsServer(settings, HttpSettings(bind="127.0.0.1", port=0), app, structlog.get_logger())
+        await https.start()
+        request = (WS if road in {"ws", "wss"} else GET).replace("\n", "\r\n").encode() + b"\r\n\r\n"
+        expected = Counter({("flv", 101 if road in {"ws", "wss"} else 200): 1})
+        cast = house.broadcasts.find("live", "cam")
+        assert cast is not None
+        try:
+            if road == "h2":
+                client = await Http2Client.connect(https.port)
+                stream = client.ask("/live/cam.flv")
+                while len(client.responses[stream].body) < 1000:
+                    await client.read()
+                assert counted(house) == expected
+                client.writer.transport.abort()
+            elif road == "asgi":
+                transport = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
+                    asking = asyncio.create_task(http.get("/live/cam.flv"))
+                    await house.until(lambda: house.broadcasts.viewers)
+                    assert counted(house) == expected
+                    cast.end()
+                    assert (await asking).status_code == 200
+            else:
+                secure = trusting("http/1.1") if road in {"https", "wss"} else None
+                port = https.port if secure else house.http.port
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=secure)
+                writer.write(request)
+                await reader.readuntil(b"FLV\x01")
+                assert counted(house) == expected
+                writer.transport.abort()
+            await house.until(lambda: not len(house.sessions))
+            assert counted(house) == expected
+        finally:
+            await https.stop(1.0)
+
+
+async def test_a_viewer_who_is_refused_and_a_fault_of_ours_are_counted_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with flv_house() as house:
+        on_air(house)
+        house.gate.denial = Denial(403, "no")
+        assert (await house.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 403 ")
+        house.gate.denial = None
+
+        async def broken(*_: object) -> None:
+            raise Mischief
+
+        monkeypatch.setattr(house.broadcasts, "admit", broken)
+        assert (await house.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 500 ")
+        assert counted(house) == {("flv", 403): 1, ("flv", 500): 1}
+
+
+async def test_who_hangs_up_before_the_answer_is_no_answer() -> None:
+    async with flv_house() as house:
+        on_air(house)
+        house.gate.open.clear()
+        _, writer = await house.ask(GET)
+        await house.until(lambda: house.gate.asked)
+        writer.transport.abort()
+        await house.until(lambda: house.http.hot.connections.open == 0)
+        house.gate.open.set()
+        await house.until(lambda: not len(house.sessions))
+        await asyncio.sleep(0)
+        assert counted(house) == {}

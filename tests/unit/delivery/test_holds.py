@@ -11,6 +11,7 @@ from hlsd.delivery.answer import FALL, Answer, Hold, HoldMedia, Reply
 from hlsd.delivery.holds import BATCH, OWN, Bounds, Crowd, Holds, Line, Outcome
 from hlsd.delivery.wire import Ready
 from hlsd.ports import Session
+from tests.support.mischief import Mischief
 from tests.support.playable import MemoryPlayable
 
 
@@ -148,3 +149,70 @@ async def test_draining_answers_who_waits_with_what_is_there_and_refuses_who_com
     assert waiting.outcome is Outcome.EXPIRED
     assert Looker(holds, reload(low, made, "plain")).common is None
     assert await holds.wait(reload(low, made, "plain"), stays) is Outcome.REFUSED
+
+
+class Broken:
+    """A waiter that cannot be answered."""
+
+    line: Line | None = None
+    session: Session | None = None
+    crowd: Crowd | None = None
+
+    def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+        raise Mischief
+
+
+async def test_who_cannot_be_answered_keeps_nobody_waiting(low: MemoryPlayable) -> None:
+    holds, made = Holds(Bounds()), list[str]()
+    first = Looker(holds, reload(low, made, "plain"))
+    holds.join(reload(low, made, "plain"), Broken())
+    last = Looker(holds, reload(low, made, "plain"))
+    low.add_part()
+    assert {first.outcome, last.outcome} == {Outcome.RELEASED}
+    assert holds.waiting == 0
+    assert not holds.releasing
+    assert holds.faults.outputs["viewer"] == 1
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["released", "late"])
+async def test_an_answer_that_cannot_be_made_ends_the_wait_of_all_who_share_it(low: MemoryPlayable, late: bool) -> None:
+    """They are refused (503): a line that is settled and never answered would hold them for ever."""
+
+    class Fast(Broken):
+        said: Outcome | None = None
+
+        def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+            self.said = outcome
+            assert answer is None
+
+    def then(_released: bool) -> Reply:
+        raise Mischief
+
+    holds = Holds(Bounds())
+    line = Line(Hold(low, low.msn, low.parts, 6.0, then))
+    waiters = [Fast() for _ in range(5)]
+    for waiter in waiters:
+        assert holds.enter(line, waiter, monotonic())
+    if late:
+        holds.sweep(monotonic() + 7.0)
+    else:
+        low.add_part()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert {waiter.said for waiter in waiters} == {Outcome.REFUSED}
+    assert holds.waiting == 0
+
+
+async def test_what_cannot_be_judged_holds_up_no_other_line(
+    low: MemoryPlayable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds, made = Holds(Bounds()), list[str]()
+    media = Looker(holds, HoldMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
+    other = Looker(holds, reload(low, made, "plain"))
+
+    def verdict(_self: HoldMedia) -> bool:
+        raise Mischief
+
+    monkeypatch.setattr(HoldMedia, "verdict", verdict)
+    low.add_part()
+    assert (media.outcome, other.outcome) == (None, Outcome.RELEASED)

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.delivery.http2 import BUCKET, Http2
+from hlsd.delivery.http2_budget import REQUEST, TURN
 from hlsd.delivery.http2_frames import (
     CONTINUATION,
     DATA,
@@ -110,7 +111,7 @@ def test_a_request_and_its_answer() -> None:
         "GET",
         b"/live/cam.m3u8",
         b"h",
-        [(b"accept", b"*/*")],
+        [(b"host", b"h"), (b"accept", b"*/*")],
     )
     pair.core.answer(stream, 200, [(b"content-type", b"text/plain"), (b"x-own", b"1")], b"hello")
     assert any(isinstance(event, Closed) for event in pair.pump())
@@ -276,11 +277,19 @@ def test_a_body_unlike_its_length_is_malformed(length: str) -> None:
         [(":method", "get"), (":scheme", "https"), (":path", "/")],
         [(":method", "GET"), (":scheme", "https"), (":path", "*")],
         [(":method", "CONNECT"), (":authority", "h:443")],
+        [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "")],
+        [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "")],
+        [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "u@h")],
+        [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "h, i")],
+        [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "h"), ("host", "i")],
+        [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "h"), ("host", "h"), ("host", "h")],
     ],
 )
 def test_a_malformed_request_costs_its_stream_only(headers: list[tuple[str, str]]) -> None:
     """§8.1.1: a stream error; the next request on the connection is answered."""
     core = Http2()
+    if not any(name in (":authority", "host") for name, _ in headers):
+        headers = [(":authority", "h"), *headers]  # what is wrong is something else
     block = b"".join(b"\x00" + bytes([len(k)]) + k.encode() + bytes([len(v)]) + v.encode() for k, v in headers)
     core.receive(HELLO + frame(HEADERS, END_HEADERS | END_STREAM, 1, block), 1.0)
     assert core.next_events() == []
@@ -288,6 +297,25 @@ def test_a_malformed_request_costs_its_stream_only(headers: list[tuple[str, str]
     core.receive(frame(HEADERS, END_HEADERS | END_STREAM, 3, GET), 1.0)
     assert [type(event) for event in core.next_events()] == [Asked]
     assert not core.finished
+
+
+def test_a_request_without_a_host_is_malformed() -> None:
+    """§8.3.1: "MUST contain either an ":authority" pseudo-header field or a "Host" header field"."""
+    core = Http2()
+    core.receive(HELLO + frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82\x87\x84"), 1.0)
+    assert core.next_events() == []
+    assert frame(RST_STREAM, 0, 1, int(ErrorCode.PROTOCOL_ERROR).to_bytes(4, "big")) in core.take(9999, 1.0)
+
+
+@pytest.mark.parametrize("host", [b"WWW.example.com:443", b"www.example.com", b""])
+def test_the_authority_is_the_host(host: bytes) -> None:
+    """Whoever reads the Host line finds it, also where the client has sent none; two spellings of one host are one."""
+    core = Http2()
+    line = b"\x00\x04host" + bytes([len(host)]) + host if host else b""
+    core.receive(HELLO + frame(HEADERS, END_HEADERS | END_STREAM, 1, GET + line), 1.0)
+    (stream,) = core.streams.values()
+    assert stream.authority == b"www.example.com"
+    assert [name for name, _ in stream.headers] == [b"host"]
 
 
 HEAD1 = frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)
@@ -359,8 +387,34 @@ def test_a_broken_connection_ends_with_its_code(octets: bytes, code: ErrorCode) 
         lambda _: frame(0xFA, 0, 0, b"?"),
         lambda n: frame(PRIORITY, 0, 2 * n + 1, bytes(5)) * 10,
         lambda _: frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1"),
+        lambda n: _head(2 * n + 1) + frame(WINDOW_UPDATE, 0, 2 * n + 1, b"\x7f\xff\xff\xff"),
+        lambda n: _head(2 * n + 1) + frame(WINDOW_UPDATE, 0, 2 * n + 1, bytes(4)),
+        lambda n: _head(2 * n + 1, b"\x0f\x0d\x015") + frame(DATA, END_STREAM, 2 * n + 1, b"x"),
+        lambda n: _head(2 * n + 1, b"\x0f\x0d\x011") + frame(DATA, 0, 2 * n + 1, b"xx"),
+        lambda _: frame(SETTINGS, 0, 0, b"\0\4\0\0\0\1" * 16),
+        lambda n: frame(GOAWAY, 0, 0, bytes(8)) if n else HEAD1,
+        lambda n: frame(DATA, 0, 1, b"x") * 2 if n else _head(1),
+        lambda _: frame(WINDOW_UPDATE, 0, 0, b"\0\0\4\0") * 10,
+        lambda n: _head(2 * n + 1, b"\x00\x01a\x7f\xe1\x3e" + b"a" * 8160, END_STREAM),
     ],
-    ids=["rapid reset", "PING", "SETTINGS", "SETTINGS ack", "unknown", "PRIORITY", "crumbs"],
+    ids=[
+        "rapid reset",
+        "PING",
+        "SETTINGS",
+        "SETTINGS ack",
+        "unknown",
+        "PRIORITY",
+        "crumbs",
+        "windows beyond the limit",
+        "windows of nothing",
+        "content-length too large",
+        "content-length too small",
+        "SETTINGS of many values",
+        "GOAWAY",
+        "crumbs of a body",
+        "windows for nothing",
+        "long heads",
+    ],
 )
 def test_a_flood_without_use_ends_the_connection(flood: object) -> None:
     """CVE-2023-44487 and its kin: cheap for the sender, so they must be cheap for us."""
@@ -374,6 +428,68 @@ def test_a_flood_without_use_ends_the_connection(flood: object) -> None:
         count += 1
         assert count <= BUCKET + 1
     assert failed(core) == ErrorCode.ENHANCE_YOUR_CALM
+
+
+def _head(stream: int, more: bytes = b"", flags: int = 0) -> bytes:
+    return frame(HEADERS, END_HEADERS | flags, stream, GET + more)
+
+
+def test_a_turn_is_bounded_and_the_rest_waits() -> None:
+    """However much comes at once: some, `more`, and the rest in its order in the next turns."""
+    core = Http2(max_streams=1000)
+    core.receive(HELLO + b"".join(_head(2 * n + 1, flags=END_STREAM) for n in range(100)), 1.0)
+    turns = [len(core.next_events())]
+    core.receive(_head(201, flags=END_STREAM), 1.0)  # more comes: it has to wait behind
+    assert core.next_events() == []
+    for _ in range(100):
+        if core.more:
+            core.receive(b"", 1.0)
+            turns.append(len(core.next_events()))
+    assert sum(turns) == 101
+    assert max(turns) <= TURN // REQUEST + 1
+    assert list(core.streams) == [2 * n + 1 for n in range(101)]
+
+
+def test_only_the_last_value_of_a_setting_is_applied() -> None:
+    """§6.5: and what lies between is no work, but must be allowed all the same."""
+    core = Http2()
+    core.receive(HELLO + HEAD1, 1.0)
+    (stream,) = core.streams.values()
+    core.receive(frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff" + b"\0\4\0\0\0\5"), 1.0)
+    assert stream.window == 5
+    core.receive(frame(SETTINGS, 0, 0, b"\0\4\xff\xff\xff\xff" + b"\0\4\0\0\0\5"), 1.0)
+    assert failed(core) == ErrorCode.FLOW_CONTROL_ERROR
+
+
+def test_answers_without_a_body_do_not_pile_up() -> None:
+    """HEAD for ever, and nothing read: each ends its stream at once, so no bound of streams holds it."""
+    core = Http2()
+    core.receive(HELLO, 1.0)
+    n = 0
+    while not core.finished:
+        core.receive(_head(2 * n + 1, flags=END_STREAM), 1.0)
+        for event in core.next_events():
+            if isinstance(event, Asked):
+                core.answer(event.stream, 204, [(b"x-own", b"x" * 500)])
+        n += 1
+        assert n < 1000
+    assert failed(core) == ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_a_client_that_reads_much_may_open_windows_often() -> None:
+    """One WINDOW_UPDATE for the stream and one for the connection for every 4 KiB: what Go's client does."""
+    core = Http2()
+    core.receive(HELLO + HEAD1, 1.0)
+    (stream,) = core.streams.values()
+    core.answer(stream, 200, [], bytes(50_000_000))
+    left = 60_000
+    while core.streams and not core.finished:
+        left += len(core.take(65_536, 1.0))
+        while left >= 4096:
+            left -= 4096
+            core.receive(frame(WINDOW_UPDATE, 0, 0, (4096).to_bytes(4, "big")), 1.0)
+            core.receive(frame(WINDOW_UPDATE, 0, 1, (4096).to_bytes(4, "big")), 1.0)
+    assert not core.finished
 
 
 def test_a_player_that_seeks_is_no_flood() -> None:

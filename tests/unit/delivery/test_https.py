@@ -8,7 +8,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from hlsd import listener
 from hlsd.clock import SystemClock
-from hlsd.delivery import http2_headers, tls_listener
+from hlsd.delivery import http2_headers
 from hlsd.delivery import https as https_module
 from hlsd.delivery.certificate import write_self_signed
 from hlsd.delivery.http2_stream import Stream
@@ -432,7 +433,7 @@ async def test_who_asks_nothing_is_let_go(tmp_path: Path) -> None:
 async def test_pings_do_not_keep_an_idle_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle is counted from the last request or answer; a held request is not idle."""
     async for both in serve(tmp_path, {}, {"keep_alive": 5.0}):
-        both.https._keep_alive = 0.3
+        both.https._pace = replace(both.https._pace, idle=0.3)
         idle, held = [await Http2Client.connect(both.https.port) for _ in range(2)]
         await idle.get("/healthz")
         stream = held.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
@@ -454,7 +455,7 @@ async def test_pings_do_not_keep_an_idle_connection(tmp_path: Path, monkeypatch:
 async def test_an_answer_that_nobody_reads_is_cut_off(tmp_path: Path) -> None:
     """A window of nothing holds a connection for the stall timeout and no longer."""
     async for both in serve(tmp_path, {"stall_timeout": 5.0}, {}):
-        both.https._settings = both.https._settings.model_copy(update={"stall_timeout": 0.2})
+        both.https._pace = replace(both.https._pace, stall=0.2)
         client = await Http2Client.connect(both.https.port)
         client.h2.update_settings({4: 0})
         client.flush()
@@ -523,7 +524,7 @@ async def test_a_listener_that_is_out_of_files_goes_on_when_there_are_some(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has connected meanwhile is not forgotten, and the processor is not kept busy by failing."""
-    monkeypatch.setattr(tls_listener, "PAUSE", 0.05)
+    monkeypatch.setattr(listener, "PAUSE", 0.05)
     tries: list[float] = []
     accept = socket.socket.accept
 

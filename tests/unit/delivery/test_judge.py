@@ -12,9 +12,10 @@ from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.events import Event
 from hlsd.ports import Denial, Grant
+from hlsd.sessions.signing import Issue
 from tests.support.errands import settled
 from tests.support.playable import MemoryDirectory, MemoryPlayable
-from tests.support.viewers import viewers
+from tests.support.viewers import TrustingSigner, viewers
 
 SID = "A" * 22
 PLAYLIST = f"/live/cam/~{SID}/index.m3u8"
@@ -136,13 +137,30 @@ def test_what_is_fetched_ahead_makes_no_session(desk: Desk) -> None:
     assert len(desk.sessions) == 0
 
 
+def test_the_time_of_a_wrong_sid_does_not_tell_whether_a_stream_is_there() -> None:
+    """A hidden stream's name must not be found by asking: the id is looked at alike for a stream and for none."""
+    looks: list[str] = []
+
+    class Counting(TrustingSigner):
+        def read(self, sid: bytes, path: str) -> Issue | None:
+            looks.append(path)
+            return None
+
+    desk = Desk()
+    desk.sessions = viewers(signer=Counting())
+    desk.judge = Judge(desk.directory, desk.sessions, HttpSettings())
+    for name in ("cam", "none"):
+        desk.reply(f"/live/{name}.m3u8?sid={'A' * 48}")
+    assert looks == ["/live/cam", "/live/none"]
+
+
 def test_sid_as_an_argument_names_the_session_one_has_and_no_other(desk: Desk) -> None:
     """For those who keep the id beside the address."""
     first = desk.reply("/live/cam.m3u8")
     (session,) = desk.sessions
-    again = desk.reply(f"/live/cam.m3u8?sid={session.id}")
+    again = desk.reply(f"/live/cam.m3u8?sid={session.sid.decode()}")
     assert again.body == first.body
-    assert desk.reply(f"/live/cam.m3u8?sid={session.id}&flat=1").status == 302
+    assert desk.reply(f"/live/cam.m3u8?sid={session.sid.decode()}&flat=1").status == 302
     assert len(desk.sessions) == 1
     desk.reply("/live/cam.m3u8?sid=forged")
     assert len(desk.sessions) == 2
@@ -165,10 +183,12 @@ def test_a_receiver_may_lead_a_viewer_to_another_stream(desk: Desk, url: str, ba
     reply = desk.reply(url)
     led = header(reply, "location") or bytes(reply.body).decode().splitlines()[-1]
     session = list(desk.sessions)[-1]
-    assert led == f"{base}~{session.id}/index.m3u8"
+    assert led == f"{base}~{session.sid.decode()}/index.m3u8"
     assert session.path == "/live/teaser"
     assert desk.reply(f"{session.prefix.decode()}index.m3u8").status == 200
-    assert desk.reply(f"/live/cam/~{session.id}/index.m3u8", user_agent="other").status == 302, "it is none of cam's"
+    assert desk.reply(f"/live/cam/~{session.sid.decode()}/index.m3u8", user_agent="other").status == 302, (
+        "it is none of cam's"
+    )
     forged = {header(desk.reply("/live/cam/~a/index.m3u8"), "location") for _ in range(3)}
     assert len(forged) == 1, "one session for a player that goes on asking, wherever it was led"
 

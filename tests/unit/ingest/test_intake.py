@@ -397,6 +397,20 @@ def test_empty_messages_and_sound_before_its_configuration_are_skipped() -> None
     assert not collected.repairs
 
 
+def test_a_frame_too_large_for_adts_is_the_only_one_lost() -> None:
+    """Neither MPEG-TS nor Chromium can take it: it would cost a part, or the play."""
+    tags = [tag for tag in flv_tags(make_flv(seconds=2.0)) if tag[0] != flv.SCRIPT]
+    sound = [n for n, (kind, _, body) in enumerate(tags) if kind == flv.AUDIO and body[1] == flv.FRAMES]
+    whole = take(tags)
+    kind, time, _ = tags[sound[20]]
+    tags[sound[20]] = kind, time, flv.audio_frame(b"\x21" * 8_185)
+    collected = take(tags)
+    assert collected.repairs["bad_tag"] == 1
+    assert len(collected.of(Kind.AUDIO)) == len(whole.of(Kind.AUDIO)) - 1
+    assert len(collected.of(Kind.VIDEO)) == len(whole.of(Kind.VIDEO))
+    assert "jump" not in collected.calls
+
+
 def test_adts_in_tags_needs_no_configuration() -> None:
     """Cameras that put ADTS into FLV say everything in each frame."""
     track = aac.read_record(b"\x11\x90")

@@ -14,11 +14,15 @@ from structlog.testing import LogCapture
 
 from hlsd.clock import SystemClock
 from hlsd.errors import ConfigError, UnsupportedCodec
+from hlsd.ingest.rounds import Rounds
+from hlsd.ingest.rtmp_peer import RtmpPeer
+from hlsd.ingest.rtmp_player import RtmpPlayer
 from hlsd.ingest.rtmp_push import PushError, PushRefused, RtmpPush
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Refuse, RefuseCode
-from tests.support.rtmp_room import NotedAdmission, NotedTags, rtmp_room
+from tests.support.mischief import Mischief
+from tests.support.rtmp_room import NotedAdmission, NotedPublication, NotedTags, rtmp_room
 from tests.support.rtmp_wire import HANDSHAKE, Speaker, basic, chunked, header
 
 if TYPE_CHECKING:
@@ -196,7 +200,7 @@ async def test_one_connection_too_many_is_closed_and_the_others_stay() -> None:
         pushes = [await RtmpPush.connect(f"rtmp://127.0.0.1:{room.server.port}/live/{n}") for n in range(2)]
         with pytest.raises(PushError):
             await RtmpPush.connect(room.url)
-        assert room.server.refused_connections == 1
+        assert room.server.crowd.refused == 1
         for push in pushes:
             await push.send(9, 0, b"\x17")
             await push.close()
@@ -350,7 +354,7 @@ def test_tls_without_certificate_is_a_configuration_error(tmp_path: Path) -> Non
         lambda *_: NotedTags(),
         SystemClock(),
     )
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(ConfigError, match=r"rtmp\.cert and rtmp\.key: cannot read"):
         asyncio.run(server.start())
 
 
@@ -395,3 +399,43 @@ async def test_room_of_many() -> None:
         await asyncio.gather(*(publish(n) for n in range(room_size)))
         await room.until(lambda: sum(len(p.ended) for p in room.admission.publications) == room_size)
         assert all(len(sink.tags) == 20 and len({body for _, _, body in sink.tags}) == 1 for sink in room.sinks)
+
+
+@pytest.mark.parametrize("what", ["end", "close", "stop", "leave"])
+async def test_an_encoder_is_told_whatever_goes_wrong_while_it_is_let_go(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that stays is one that an encoder sends into for ever, and never reconnects."""
+
+    def broken(*_: object) -> None:
+        raise Mischief
+
+    owner = {"end": NotedPublication, "close": NotedTags, "stop": RtmpPlayer, "leave": Rounds}[what]
+    async with rtmp_room(raises=RuntimeError("bug")) as room:
+        push = await RtmpPush.connect(room.url)
+        monkeypatch.setattr(owner, what, broken)
+        await push.send(9, 0, b"\x17")
+        await room.until(lambda: push.closed)
+        await room.until(lambda: not room.server.connections)
+        monkeypatch.undo()
+
+
+async def test_a_sweep_of_one_connection_that_raises_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rtmp_room() as room:
+        first, second = await RtmpPush.connect(room.url), await RtmpPush.connect(room.url)
+        await room.until(lambda: room.server.publishing == 2)
+        swept: list[RtmpPeer] = []
+
+        def sweep(peer: RtmpPeer, _now: float) -> None:
+            swept.append(peer)
+            if len(swept) % 2:
+                raise Mischief
+
+        monkeypatch.setattr(RtmpPeer, "sweep", sweep)
+        room.server._sweep()
+        assert len(set(swept)) == 2
+        assert room.server.faults.tasks["rtmp_sweep"] == 1
+        assert not first.closed
+        assert not second.closed
+        await first.close()
+        await second.close()

@@ -16,6 +16,8 @@ HVC1 = b"hvc1".hex()
 AVC1 = b"avc1".hex()
 
 VIDEO_TAGS = {
+    # ffmpeg's colour metadata: frame type 5 and yet no command
+    f"d4 {HVC1} 020009 636f6c6f72": ("h265", flv.METADATA, False, 0, "020009636f6c6f72"),
     "17 00 000000 0164": ("h264", flv.CONFIG, True, 0, "0164"),
     "17 01 000042 aabb": ("h264", flv.FRAMES, True, 66, "aabb"),
     "27 01 ffffd8 aabb": ("h264", flv.FRAMES, False, -40, "aabb"),
@@ -42,7 +44,6 @@ VIDEO_TAGS = {
 
 SILENT_VIDEO_TAGS = [
     "57 00",  # command: seek
-    f"d4 {HVC1} 020009 636f6c6f72",  # ffmpeg's colour metadata: frame type 5 and yet no command
     "d1 00",  # enhanced command
     f"96 01 {HVC1} 01 000001 aa",  # OBS: the further tracks
     f"96 13 {HVC1} 01 000002 bbbb",

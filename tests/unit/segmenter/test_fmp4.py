@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 
 import av
 import pytest
 
 from hlsd.errors import MediaError
-from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
+from hlsd.media.unit import TICKS, AccessUnit, Aside, AudioTrack, Colour, Kind, Tracks
 from hlsd.segmenter.cutter import Cut, Limits, Sample
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from tests.support.cuts import cut_all, limits, segments_of
 from tests.support.flvmedia import make_flv
 from tests.support.frames import AUDIO, BOTH, VIDEO, audio, interleaved, video, video_at
+from tests.support.hdrmedia import LIGHT, MASTERING, make_hdr
 from tests.support.isocheck import IsoSample, IsoTrail, _Reading, boxes, check_fmp4, check_init, find, read_tracks
 from tests.support.playlistcheck import Violation
 from tests.support.units import units_of
@@ -206,3 +208,31 @@ def test_sequence_numbers_rise_with_each_part() -> None:
     muxer = Fmp4Muxer(Tracks(None, AUDIO))
     numbers = [int.from_bytes(find(muxer.part(cut), "moof", "mfhd")[0][4:8], "big") for cut in cuts]
     assert numbers == list(range(1, len(cuts) + 1))
+
+
+@pytest.mark.parametrize(("codec", "entry"), [("h264", "avc1"), ("h265", "hvc1")])
+def test_the_sample_entry_says_what_colour_the_picture_is(codec: str, entry: str) -> None:
+    """HE05: `colr`, `mdcv` and `clli` (14496-12 §12.1.5 to §12.1.7), where players look before they decode."""
+    tracks, units = units_of(make_hdr("h264" if codec == "h264" else "h265", "smpte2084", seconds=1.0))
+    assert tracks.video is not None
+    video = replace(tracks.video, aside=Aside(mastering=MASTERING, light=LIGHT))
+    init, segments = mux(units, Tracks(video, None))
+    assert judge(init, segments) == []
+    (found,) = read_tracks(init).values()
+    assert found.entry == entry
+    inside = {box.kind: box.body for box in boxes(found.entry_body, 78)}
+    assert inside["colr"] == b"nclx" + bytes.fromhex("0009 0010 0009 00")
+    assert (inside["mdcv"], inside["clli"]) == (MASTERING, LIGHT)
+    with av.open(io.BytesIO(init + b"".join(segments)), "r") as container:
+        context = container.streams.video[0].codec_context
+        assert (context.color_primaries, context.color_trc, context.colorspace) == (9, 16, 9)
+    assert decode(init, segments) == (25, 0)
+
+
+def test_colour_that_only_the_sender_knows_is_in_the_sample_entry() -> None:
+    """Enhanced RTMP's colorInfo has no other way to a player."""
+    track = replace(VIDEO, aside=Aside(Colour(9, 18, 9, full_range=True)))
+    (found,) = read_tracks(Fmp4Muxer(Tracks(track)).init).values()
+    inside = {box.kind: box.body for box in boxes(found.entry_body, 78)}
+    assert inside["colr"] == b"nclx" + bytes.fromhex("0009 0012 0009 80")
+    assert "colr" not in {box.kind for box in boxes(read_tracks(Fmp4Muxer(Tracks(VIDEO)).init)[1].entry_body, 78)}

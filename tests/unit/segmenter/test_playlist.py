@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import m3u8
 import pytest
 
-from hlsd.media.unit import Tracks
+from hlsd.media.unit import Aside, Colour, Tracks
 from hlsd.segmenter.playlist import (
     LowLatency,
     Rates,
@@ -246,3 +247,14 @@ def test_audio_only_claims_no_picture() -> None:
     assert "FRAME-RATE" not in text
     assert 'CODECS="mp4a.40.2"' in text
     assert "avc1" in multivariant_playlist(Tracks(VIDEO), Rates(1, 1, 0.0), "v", version=6, independent=False)
+
+
+@pytest.mark.parametrize(
+    ("transfer", "preferred", "said"),
+    [(1, 0, ""), (2, 0, ""), (14, 0, ""), (16, 0, "PQ"), (18, 0, "HLG"), (14, 18, "HLG")],
+)
+def test_what_is_not_sdr_says_its_range(transfer: int, preferred: int, said: str) -> None:
+    """HE05: by the code point of the transfer characteristics; without the attribute a picture is SDR."""
+    track = replace(VIDEO, colour=Colour(9, transfer, 9), aside=Aside(transfer=preferred))
+    text = multivariant_playlist(Tracks(track), Rates(1, 1, 25.0), "v", version=6, independent=False)
+    assert (f",VIDEO-RANGE={said}\n" in text) if said else ("VIDEO-RANGE" not in text)

@@ -12,7 +12,7 @@ from hlsd.events import UNANSWERED, Action, Bus, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
 from hlsd.sessions.bankeeper import BanKeeper
 from hlsd.sessions.gate import OpenGate
-from hlsd.sessions.registry import SEARCHED
+from hlsd.sessions.search import SEARCHED
 from hlsd.sessions.session import Session, State
 from tests.support.playable import MemoryPlayable
 from tests.unit.sessions.conftest import House
@@ -76,7 +76,7 @@ async def test_figures_say_of_plays_what_events_say() -> None:
         session = await house.watch(media=1000 * (number % 3))
         house.clock.now += number
         session.last = house.clock.now
-    house.sessions.kick(session.id)
+    house.sessions.kick(session.id, 0)
     await house.after(20)
     done = [event.payload("n1") for event in house.told if event.action is Action.DONE_PLAY]
     stay = figures.session_duration["hls"]
@@ -90,7 +90,7 @@ async def test_plays_after_a_restart_are_counted_for_their_app(house: House) -> 
     """Players are back before the publisher is: their plays must not end up with those of unknown apps for ever."""
     old = await house.watch()
     house.sessions = house.registry()
-    session = house.admit(old.id)
+    session = house.admit(old.sid.decode())
     assert isinstance(session, Session)
     house.sessions.stats.admit("live")
     house.sessions.charge(session, 100, 1)
@@ -276,18 +276,18 @@ async def test_a_viewer_who_comes_back_begins_a_session_that_names_the_old_one(h
     """AVPlayer stops asking while it is paused; the URL it has goes on working."""
     first = await house.watch(Grant(user_id="42"), query={"u": "42"})
     await house.after(60)
-    again = house.admit(first.id)
+    again = house.admit(first.sid.decode())
     assert isinstance(again, Session)
     assert again is not first
     assert (again.sid, again.user_id, again.query) == (first.sid, "42", {"u": "42"})
     assert again.id != first.id
-    assert house.admit(first.id) is again
+    assert house.admit(first.sid.decode()) is again
     house.sessions.charge(again, 100, 1)
     await house.after(1)
     house.sessions.end(again, "shutdown")
     assert house.actions(again.id) == ["prePlay", "postPlay", "donePlay"]
     assert house.told[-1].facts["resumed_from"] == first.id
-    third = house.admit(first.id)
+    third = house.admit(first.sid.decode())
     assert isinstance(third, Session)
     assert third.id not in (first.id, again.id)
     assert house.sessions.get(third.id) is third
@@ -300,7 +300,7 @@ async def test_after_the_window_an_id_is_as_good_as_none(house: House) -> None:
     await house.after(10.5)
     assert first.over
     house.clock.now += 601
-    denial = house.admit(first.id)
+    denial = house.admit(first.sid.decode())
     assert isinstance(denial, Denial)
     assert (denial.status, denial.reason) == (403, "unknown")
 
@@ -315,13 +315,13 @@ async def test_a_viewer_who_is_denied_on_coming_back_is_ended_meanwhile(house: H
         return Denial(403, "no")
 
     house.sessions.bus.consult(asker)
-    again = house.admit(first.id)
+    again = house.admit(first.sid.decode())
     assert isinstance(again, Session)
     house.sessions.charge(again, 100, 1)
     await house.after(1)
     assert (again.over, again.reason) == (True, "auth_denied")
     assert house.actions(again.id) == ["prePlay", "postPlay", "donePlay"]
-    denial = house.admit(first.id)
+    denial = house.admit(first.sid.decode())
     assert isinstance(denial, Denial)
     assert denial.reason == "banned"
 
@@ -332,7 +332,7 @@ async def test_an_adopted_session_is_told_of_under_an_id_of_its_own(house: House
     house.clock.now += 5
     house.sessions = house.registry()
     house.sessions.bus.listen(house.told.append)
-    again = house.admit(first.id)
+    again = house.admit(first.sid.decode())
     assert isinstance(again, Session)
     await house.after(0.25)
     house.sessions.charge(again, 10, 1)
@@ -340,7 +340,7 @@ async def test_an_adopted_session_is_told_of_under_an_id_of_its_own(house: House
     assert house.told[-1].facts["adopted"] is True
     late = House(adopt_window=3)
     late.clock.now += 5
-    assert isinstance(late.admit(first.id), Denial)
+    assert isinstance(late.admit(first.sid.decode()), Denial)
     # an id of after the start that nobody remembers is of nobody here
     young = house.sessions._signer.mint("/live/cam").decode()
     house.clock.now += 1
@@ -358,6 +358,109 @@ async def test_in_a_cluster_an_id_of_another_node_is_taken_over(house: House) ->
     assert isinstance(node.admit(young), Session)
 
 
+async def test_a_node_adopts_nothing_that_it_has_forgotten_itself() -> None:
+    """With a shared secret any good id may be another node's; not one that this very process has issued."""
+    house = House(secret="0123456789abcdef", resume_window=5)
+    house.clock.now += 50
+    unused = await house.enter()
+    assert isinstance(unused, Session)
+    await house.after(30)
+    assert isinstance(house.admit(unused.sid.decode()), Denial)
+
+
+async def test_an_adopted_session_ends_when_its_sign_does() -> None:
+    """`sign_expiry = "hard"`: the end stands in the id, for nobody remembers the sign."""
+    house = House()
+    viewers = [await house.watch(Grant(method="sign", ends=house.clock.wall() + 20)) for _ in "ab"]
+    house.clock.now += 10
+    house.sessions = house.registry()
+    again = house.admit(viewers[0].sid.decode())
+    assert isinstance(again, Session)
+    again.held = 1
+    await house.after(12)
+    assert (again.over, again.reason) == (True, "expired")
+    late = house.admit(viewers[1].sid.decode())
+    assert isinstance(late, Denial)
+    assert late.reason == "expired"
+
+
+@pytest.mark.parametrize("mode", ["hard", "renew"])
+async def test_what_could_be_renewed_ends_once_its_credential_is_gone(mode: str) -> None:
+    """After a restart there is nothing left to renew by."""
+    house = House(expire=mode)
+    viewer = await house.watch(Grant(method="jwt", expires=house.clock.wall() + 20))
+    house.sessions = house.registry()
+    again = house.admit(viewer.sid.decode())
+    assert isinstance(again, Session)
+    again.held = 1
+    await house.after(25)
+    assert again.over
+
+
+async def test_bans_hold_for_ids_of_before_a_restart(tmp_path: Path) -> None:
+    """By user and by address; whoever is somebody else comes in."""
+    house = House()
+    keeper = tmp_path / "bans.jsonl"
+    house.sessions = house.registry(BanKeeper(keeper, house.clock.wall))
+    seven = [await house.watch(Grant(method="jwt", user_id="7"), ip=f"192.0.2.{n}") for n in range(3)]
+    eight = await house.watch(Grant(method="jwt", user_id="8"), ip="192.0.2.0")
+    strangers = [await house.watch(ip=ip) for ip in ("198.51.100.1", "198.51.100.1", "198.51.100.2")]
+    house.clock.now += 1
+    house.sessions = house.registry(BanKeeper(keeper, house.clock.wall))  # without a word: as after kill -9
+    first, other = (
+        house.admit(seven[0].sid.decode(), "192.0.2.0"),
+        house.admit(strangers[0].sid.decode(), "198.51.100.1"),
+    )
+    assert isinstance(first, Session)
+    assert isinstance(other, Session)
+    house.sessions.kick(first.id, 600)
+    house.sessions.kick(other.id, 600)
+
+    def said(session: Session) -> str:
+        found = house.admit(session.sid.decode(), session.ip)
+        return found.reason if isinstance(found, Denial) else "in"
+
+    assert [said(one) for one in (seven[1], eight, strangers[1], strangers[2])] == ["banned", "in", "banned", "in"]
+    house.clock.now += 1
+    house.sessions = house.registry(BanKeeper(keeper, house.clock.wall))
+    assert [said(one) for one in (seven[2], strangers[1])] == ["banned", "banned"]
+    denied = await house.enter(Grant(method="jwt", user_id="7"), ip="203.0.113.1")
+    assert isinstance(denied, Denial)
+    assert '"7"' not in keeper.read_text(), "nobody is named in the clear"
+
+
+async def test_a_user_s_bounds_count_who_was_adopted() -> None:
+    """`max_sessions` of a grant, and `sessions.max_per_user`, though nobody knows the user's name any more."""
+    house = House()
+    once = Grant(method="jwt", user_id="7", max_sessions=1)
+    old = await house.watch(once)
+    house.sessions = house.registry()
+    again = house.admit(old.sid.decode())
+    assert isinstance(again, Session)
+    new = await house.watch(once)
+    assert (again.over, again.reason, new.over) == (True, "replaced", False)
+    house = House(max_per_user=1, when_full="refuse")
+    old = await house.watch(Grant(method="jwt", user_id="7"))
+    house.sessions = house.registry()
+    assert isinstance(house.admit(old.sid.decode()), Session)
+    assert isinstance(await house.enter(Grant(method="jwt", user_id="7")), Denial)
+
+
+async def test_whoever_is_adopted_is_asked_about_by_the_rules_of_now() -> None:
+    """They may be others than before the restart: an app that was open may ask for a sign by now."""
+    house = House()
+    for grant in (Grant(), Grant(method="sign", identity="t")):
+        old = await house.watch(grant)
+        house.sessions = house.registry()
+        house.gate.asked.clear()
+        house.gate.says = Denial(403, "no")
+        again = house.admit(old.sid.decode())
+        assert isinstance(again, Session)
+        await house.after(0.5)
+        assert [request.ip for request in house.gate.asked] == ["192.0.2.1"]
+        assert again.reason == "auth_denied"
+
+
 @pytest.mark.parametrize("reason", ["kicked", "expired", "auth_denied", "replaced"])
 async def test_in_a_cluster_who_was_sent_away_does_not_come_back_by_waiting(reason: str) -> None:
     """Any good id is taken over there, for it may be another node's: but not one that this node has ended."""
@@ -368,7 +471,7 @@ async def test_in_a_cluster_who_was_sent_away_does_not_come_back_by_waiting(reas
     for seconds, why in ((1, "banned"), (65, "unknown"), (200, "unknown"), (80_000, "unknown")):
         house.clock.now += seconds
         house.sessions.sweep()
-        denied = house.admit(session.id)
+        denied = house.admit(session.sid.decode())
         assert isinstance(denied, Denial)
         assert denied.reason == why
 
@@ -388,7 +491,11 @@ async def test_a_ban_outlives_the_process(tmp_path: Path) -> None:
     house.clock.now += 100
     restart()  # without a word: as after kill -9
     assert (tmp_path / "state" / "bans.jsonl").stat().st_mode & 0o777 == 0o600
-    denied = [house.admit(kicked.id), house.admit(expired.id), await house.enter(Grant(user_id="7"))]
+    denied = [
+        house.admit(kicked.sid.decode()),
+        house.admit(expired.sid.decode()),
+        await house.enter(Grant(user_id="7")),
+    ]
     assert [one.reason for one in denied if isinstance(one, Denial)] == ["banned", "unknown", "banned"]
     assert isinstance(await house.enter(Grant(user_id="8")), Session)
     house.clock.now += 600
@@ -406,7 +513,7 @@ async def test_a_disk_that_keeps_nothing_keeps_nobody_waiting(tmp_path: Path) ->
     house.sessions = house.registry(BanKeeper(tmp_path / "file" / "bans.jsonl", house.clock.wall))
     session = await house.watch()
     house.sessions.kick(session.id)
-    assert isinstance(house.admit(session.id), Denial)
+    assert isinstance(house.admit(session.sid.decode()), Denial)
 
 
 # -- time
@@ -424,7 +531,7 @@ async def test_expiry_means_what_the_operator_says(mode: str, over: bool) -> Non
     assert len(house.gate.asked) == (mode == "renew")
     if over:
         assert (session.reason, house.told[-1].facts["reason"]) == ("expired", "expired")
-        assert isinstance(house.admit(session.id), Denial)
+        assert isinstance(house.admit(session.sid.decode()), Denial)
         assert isinstance(await house.enter(Grant(expires=house.clock.wall() - 1)), Denial)
 
 
@@ -480,13 +587,13 @@ async def test_who_is_asked_about_again_shows_what_it_has_shown(house: House) ->
     """A token in a header is one too, and a sign is for the name that was asked for: both stay good."""
     query = {"sign": "s", "u": ""}
     session = await house.watch(Grant(auth_duration=5, name="cam"), asked="alias", bearer="a.b.c", query=query)
-    assert house.admit(session.id, "198.51.100.7") is session
+    assert house.admit(session.sid.decode(), "198.51.100.7") is session
     for _ in range(6):
         await house.after(1)
         session.last = house.clock.now
     session.last -= 3
     await house.after(10)
-    again = house.admit(session.id, "198.51.100.7")
+    again = house.admit(session.sid.decode(), "198.51.100.7")
     assert isinstance(again, Session)
     assert (again is session, again.path) == (False, "/live/cam")
     await house.after(5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hlsd.ports import Denial, Grant
 from hlsd.sessions.bans import MAX_BANS, Bans
 from hlsd.sessions.session import Session
@@ -15,7 +17,7 @@ async def test_one_more_of_a_token_ends_the_oldest_which_stays_out() -> None:
     first, second = await house.watch(grant), await house.watch(grant)
     third = await house.watch(grant)
     assert (first.reason, second.over, third.over) == ("replaced", False, False)
-    denial = house.admit(first.id)
+    denial = house.admit(first.sid.decode())
     assert isinstance(denial, Denial)
     assert (denial.status, denial.reason) == (403, "banned")
     assert house.actions(first.id)[-1] == "donePlay"
@@ -80,7 +82,7 @@ async def test_a_session_that_moved_is_counted_where_it_is() -> None:
     """Its old address is free again."""
     house = House(max_per_ip=1)
     session = await house.watch()
-    assert house.admit(session.id, "198.51.100.1") is session
+    assert house.admit(session.sid.decode(), "198.51.100.1") is session
     assert isinstance(await house.enter(), Session)
     assert isinstance(await house.enter(ip="198.51.100.1"), Denial)
     house.sessions.shutdown()
@@ -94,14 +96,14 @@ async def test_a_kick_ends_bans_and_is_over_after_its_time() -> None:
     assert not house.sessions.kick("nobody")
     assert house.sessions.kick(session.id, ban=30)
     assert (session.reason, house.actions()[-1]) == ("kicked", "donePlay")
-    for denial in (house.admit(session.id), await house.enter(Grant(user_id="42"))):
+    for denial in (house.admit(session.sid.decode()), await house.enter(Grant(user_id="42"))):
         assert isinstance(denial, Denial)
         assert (denial.status, denial.reason) == (403, "banned")
     assert isinstance(await house.enter(Grant(user_id="43")), Session)
     assert isinstance(await house.enter(Grant(user_id="42"), name="other"), Session)
     await house.after(31)
     assert isinstance(await house.enter(Grant(user_id="42")), Session)
-    assert isinstance(house.admit(session.id), Denial)  # it has to be let in anew
+    assert isinstance(house.admit(session.sid.decode()), Denial)  # it has to be let in anew
     assert not len(house.sessions.bans)
 
 
@@ -139,3 +141,54 @@ def test_bans_are_bounded_and_forgotten() -> None:
     bans.sweep(50.0)
     assert len(bans) == 1
     assert bans.holds(MAX_BANS, 99.0)
+
+
+@pytest.mark.parametrize("user", ["", "7"])
+async def test_a_kick_ends_all_that_its_viewer_has_open_there_by_whatever_way(user: str) -> None:
+    """HLS, FLV, RTMP; not what others have, nor what it watches elsewhere."""
+    house = House()
+    dropped: list[str] = []
+    mine = Grant(method="jwt", user_id=user) if user else Grant()
+    first, second = await house.watch(mine), await house.watch(mine)
+    flv = await house.watch(mine, protocol="flv", drop=dropped.append)
+    rtmp = await house.watch(mine, protocol="rtmp", drop=dropped.append)
+    elsewhere = await house.watch(mine, name="other")
+    other = await house.watch(Grant(method="jwt", user_id="8")) if user else await house.watch(ip="192.0.2.2")
+    house.sessions.kick(first.id, 600)
+    await house.after(1)
+    assert [one.reason for one in (first, second, flv, rtmp)] == ["kicked"] * 4
+    assert dropped == ["kicked", "kicked"]
+    assert [elsewhere.over, other.over] == [False, False]
+    for one in (first, second):
+        assert isinstance(house.admit(one.sid.decode()), Denial)
+
+
+async def test_a_kick_without_a_ban_is_for_one_session() -> None:
+    house = House()
+    first, second = await house.watch(), await house.watch()
+    house.sessions.kick(first.id, 0)
+    await house.after(1)
+    assert (first.over, second.over) == (True, False)
+
+
+async def test_who_is_banned_does_not_play_on_by_moving_or_by_another_name() -> None:
+    """From a banned address; or as a user of whom it is said later that it is that one."""
+    house = House()
+    bad, roams = await house.watch(ip="198.51.100.1"), await house.watch()
+    house.sessions.kick(bad.id, 600)
+    moved = house.admit(roams.sid.decode(), "198.51.100.1")
+    assert isinstance(moved, Denial)
+    assert moved.reason == "banned"
+    assert house.admit(roams.sid.decode()) is roams
+    user, late = await house.watch(Grant(user_id="7")), await house.watch(Grant(method="callback"))
+    house.sessions.kick(user.id, 600)
+    house.sessions._regrant(late, Grant(method="callback", user_id="7"))
+    assert late.reason == "kicked"
+
+
+async def test_an_ipv6_host_does_not_shake_off_a_ban_with_a_new_address() -> None:
+    house = House()
+    bad = await house.watch(ip="2001:db8:1:2::1")
+    house.sessions.kick(bad.id, 600)
+    assert isinstance(await house.enter(ip="2001:db8:1:2:ffff::9"), Denial)
+    assert isinstance(await house.enter(ip="2001:db8:1:3::1"), Session)

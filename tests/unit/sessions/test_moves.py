@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
-from hlsd.ports import Denial
-from hlsd.sessions.address import network
+from hlsd.ports import Denial, Grant
+from hlsd.sessions.address import household, network
+from hlsd.sessions.session import Session
 from tests.unit.sessions.conftest import House
 
+TICKET = Grant(method="sign", identity="t")
+LINES = ("192.0.2.1", "198.51.100.7", "203.0.113.9")
 HOME, OFFICE, MOBILE = "192.0.2.1", "192.0.2.200", "198.51.100.7"
 
 
@@ -20,13 +25,13 @@ async def test_a_move_is_judged_as_the_operator_says(policy: str, near: bool, fa
     for ip, good in ((OFFICE, near), (MOBILE, far)):
         house = House(ip_policy=policy)
         session = await house.watch()
-        admitted = house.admit(session.id, ip)
+        admitted = house.admit(session.sid.decode(), ip)
         assert (admitted is session) is good
         assert session.ip == (ip if good else HOME)
         if not good:
             assert isinstance(admitted, Denial)
             assert (admitted.status, admitted.reason) == (403, "address")
-            assert house.admit(session.id, HOME) is session
+            assert house.admit(session.sid.decode(), HOME) is session
         else:
             assert house.sessions.facts(session)["previous_ip"] == HOME
         await house.after(1)
@@ -37,12 +42,12 @@ async def test_a_new_address_is_authorised_once_and_a_denial_ends_it() -> None:
     """In the background: the player goes on meanwhile."""
     house = House()
     session = await house.watch(query={"sign": "s"})
-    assert house.admit(session.id, MOBILE) is session
+    assert house.admit(session.sid.decode(), MOBILE) is session
     await house.after(60)
     session = await house.watch()
     house.gate.asked.clear()
     house.gate.says = Denial(403, "no")
-    assert house.admit(session.id, MOBILE) is session
+    assert house.admit(session.sid.decode(), MOBILE) is session
     await house.after(0.25)
     assert [(request.ip, request.name) for request in house.gate.asked] == [(MOBILE, "cam")]
     assert (session.over, session.reason) == (True, "auth_denied")
@@ -51,48 +56,116 @@ async def test_a_new_address_is_authorised_once_and_a_denial_ends_it() -> None:
 async def test_nobody_is_authorised_more_than_five_times_a_minute() -> None:
     """A gate that is asked for every request is a gate that is down."""
     house = House(shared="allow")
-    session = await house.watch()
-    said = [house.admit(session.id, f"198.51.{number}.1") for number in range(8)]
+    session = await house.watch(TICKET)
+    said = [house.admit(session.sid.decode(), f"198.51.{number}.1") for number in range(8)]
     assert [isinstance(one, Denial) for one in said] == [False] * 5 + [True] * 3
     await house.after(1)
     assert len(house.gate.asked) == 5
-    assert house.admit(session.id, HOME) is session  # it was there already
+    assert house.admit(session.sid.decode(), HOME) is session  # it was there already
     house.sessions.charge(session, 1, 1)
     session.last = house.clock.now + 60
     await house.after(61)
-    assert house.admit(session.id, "198.51.7.1") is session
+    assert house.admit(session.sid.decode(), "198.51.7.1") is session
 
 
-@pytest.mark.parametrize(("shared", "reason"), [("deny", "address"), ("split", "split"), ("allow", "")])
-async def test_two_players_with_one_url_are_told_from_one_that_moves(shared: str, reason: str) -> None:
-    """Hotlinking: the later one is refused while the first one plays; a move and a move back are none."""
-    house = House(shared=shared)
+def _asks(house: House, session: Session, ip: str) -> str:
+    """One request: "in", or why not."""
+    said = house.admit(session.sid.decode(), ip)
+    if isinstance(said, Denial):
+        return said.reason
+    session.last = house.clock.now
+    return "in"
+
+
+@pytest.mark.parametrize("count", [2, 3, 20])
+async def test_where_play_needs_no_credential_any_number_of_networks_may_take_turns(count: int) -> None:
+    """Two lines, a carrier's pool, a relay of the phone's maker: whoever has the URL could have its own session."""
+    house = House()
     session = await house.watch()
-    refused = 0
-    for _ in range(10):
-        for ip in (HOME, MOBILE):
-            await house.after(0.5)
-            said = house.admit(session.id, ip)
-            if isinstance(said, Denial):
-                assert (ip, said.reason) == (MOBILE, reason)
-                refused += 1
-            else:
-                session.last = house.clock.now
-    assert refused == (0 if shared == "allow" else 9)
+    for number in range(60):
+        await house.after(0.25)
+        assert _asks(house, session, f"198.51.{number % count}.{number % 7}") == "in"
+    assert not session.over
+
+
+@pytest.mark.parametrize("pattern", ["AB", "AAB", "ABBA"])
+async def test_two_networks_may_take_turns_with_a_credential(pattern: str) -> None:
+    """A household with two lines; the gate is asked about the second once, and not about each turn."""
+    house = House()
+    session = await house.watch(TICKET)
+    for turn in range(40):
+        await house.after(0.5)
+        assert _asks(house, session, LINES["AB".index(pattern[turn % len(pattern)])]) == "in"
+    assert [request.ip for request in house.gate.asked] == [LINES[1]]
+
+
+@pytest.mark.parametrize("order", [*permutations("ABC"), tuple("AABBCC"), tuple("ABACBC"), tuple("ABBBBBBC")])
+@pytest.mark.parametrize(("shared", "reason"), [("deny", "address"), ("split", "split"), ("allow", "in")])
+async def test_a_third_network_is_refused_however_they_interleave(
+    order: tuple[str, ...], shared: str, reason: str
+) -> None:
+    """One URL, handed on: `max_sessions = 1` is worth as many networks as `max_networks` says, and no more."""
+    house = House(shared=shared)
+    session = await house.watch(TICKET)  # from A
+    seen: list[str] = ["A"]
+    for turn in range(60):
+        await house.after(0.5)
+        who = order[turn % len(order)]
+        if who not in seen:
+            seen.append(who)
+        wanted = reason if seen.index(who) > 1 else "in"
+        assert _asks(house, session, LINES["ABC".index(who)]) == wanted, (turn, who)
     assert not session.over
     if shared != "allow":
-        await house.after(7)  # the first one is silent for longer than a target duration: it was a move after all
-        assert house.admit(session.id, MOBILE) is session
+        stranger = LINES["ABC".index(seen[2])]
+        session.held = 1  # it plays on
+        await house.after(30)
+        assert _asks(house, session, LINES["ABC".index(seen[0])]) == "in"
+        await house.after(31)  # the second of them was last seen more than a window ago
+        assert _asks(house, session, stranger) == "in", "it was a move after all"
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+async def test_the_operator_says_how_many_networks(networks: int) -> None:
+    house = House(max_networks=networks)
+    session = await house.watch(TICKET)
+    said = [_asks(house, session, f"198.51.{number}.1") for number in range(4)]
+    assert said == ["in"] * (networks - 1) + ["address"] * (5 - networks)
+
+
+async def test_each_network_is_authorised_when_it_comes_and_again_when_it_comes_back() -> None:
+    house = House()
+    session = await house.watch(TICKET)
+    for ip in (LINES[1], LINES[0], LINES[1]):
+        assert _asks(house, session, ip) == "in"
+    session.held += 1  # it plays on
+    await house.after(61)
+    session.last = house.clock.now
+    assert _asks(house, session, LINES[0]) == "in"
+    await house.after(1)
+    assert [request.ip for request in house.gate.asked] == [LINES[1], LINES[0]]
+
+
+async def test_a_denied_address_is_asked_about_though_play_needs_no_credential() -> None:
+    """`deny_ips` holds always, and however often a viewer has moved before."""
+    house = House()
+    session = await house.watch()
+    for number in range(20):
+        assert _asks(house, session, f"198.51.{number}.1") == "in"
+    house.gate.says = Denial(403, "no")
+    assert _asks(house, session, "198.51.99.1") == "in"
+    await house.after(0.5)
+    assert session.reason == "auth_denied"
 
 
 async def test_a_house_with_two_address_families_is_one_player() -> None:
     """Happy eyeballs choose anew for each connection; so do addresses of one network behind a carrier."""
     for other in ("2001:db8::1", OFFICE):
-        house = House()
-        session = await house.watch()
+        house = House(max_networks=1)
+        session = await house.watch(TICKET)
         for number in range(20):
             await house.after(0.25)
-            assert house.admit(session.id, (HOME, other)[number % 2]) is session
+            assert house.admit(session.sid.decode(), (HOME, other)[number % 2]) is session
         assert len(house.gate.asked) == 1
 
 
@@ -102,3 +175,10 @@ def test_networks() -> None:
     assert network("2001:db8:1:2ff::1") == network("2001:db8:1:200::9")
     assert network("2001:db8:1:300::1") != network("2001:db8:1:200::9")
     assert network("unix") == "unix"
+
+
+def test_a_ban_of_an_address_names_what_a_host_cannot_change() -> None:
+    """Privacy addresses (RFC 8981) are new ones of the same /64."""
+    assert household("2001:db8:1:2::1") == household("2001:db8:1:2:aaaa::9") != household("2001:db8:1:3::1")
+    assert household("::ffff:192.0.2.1") == household("192.0.2.1") != household("192.0.2.2")
+    assert household("unix") == "unix"

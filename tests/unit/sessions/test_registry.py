@@ -60,7 +60,7 @@ def test_a_valid_id_is_adopted_after_a_restart_and_a_forged_one_is_not() -> None
     session = after.admit(sid, "live", "cam", "192.0.2.7", "player/1")
     assert isinstance(session, Session)
     assert session.created_at == 1_700_001_000
-    for forged in ("A" * 28, sid[:-1], sid + "A", "", "ÿ" * 28, "\N{SNOWMAN}"):
+    for forged in ("A" * 48, sid[:-1], sid + "A", "", "ÿ" * 48, "\N{SNOWMAN}"):
         assert after.admit(forged, "live", "cam", "", "") is NOT_OURS
     assert after.admit(sid, "live", "other", "", "") is NOT_OURS
 

@@ -55,6 +55,35 @@ async def test_a_thousand_identical_questions_are_one(service: Service, client: 
     assert len(service.questions) == 6
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": {"token": "wrong"}, "token": "wrong"},
+        {"query": {}, "token": ""},
+        {"query": {"token": "t0psecret", "more": "1"}},
+        {"user_agent": "stranger"},
+        {"referer": "https://elsewhere.example/"},
+        {"host": "other.example"},
+        {"ip": "192.0.2.2"},
+        {"name": "other"},
+        {"user_id": "8"},
+    ],
+    ids=str,
+)
+async def test_while_the_service_is_down_only_what_it_allowed_is_allowed(
+    service: Service, client: httpx.AsyncClient, other: dict[str, Any]
+) -> None:
+    """All that it could decide by: a neighbour behind the same address has not been let in by that."""
+    desk = Desk(service, client)
+    service.says = Says(200, {"X-UserId": "bob"})
+    assert isinstance(await desk.ask(), Pass)
+    service.says = Says(503)
+    again = await desk.ask()
+    assert isinstance(again, Pass)
+    assert again.user_id == "bob"
+    assert isinstance(await desk.ask(**other), Fault)
+
+
 async def test_who_hangs_up_does_not_take_the_answer_from_the_others(
     service: Service, client: httpx.AsyncClient
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -267,7 +268,9 @@ async def test_looking_again_keeps_ends_or_changes_what_was_granted() -> None:
         moved = viewer(sign=signed(), ip="198.51.100.4")
         assert await door.renew(moved, granted) == DENIED
         adopted = Grant(method="adopted")
-        assert await door.renew(viewer(), adopted) == adopted
+        assert await door.renew(viewer(), adopted) == replace(adopted, auth_duration=180.0), "it is asked about again"
+        service.says = Says(403)
+        assert await door.renew(viewer(), adopted) == DENIED
         assert await door.renew(viewer(ip="198.51.100.4"), adopted) == DENIED
 
 

@@ -1,46 +1,56 @@
-"""Accepts connections and shakes hands on them, each of them counted from before its first byte.
+"""Accepts connections, of TLS or bare, each of them counted from before its first byte.
 
 A server made with `ssl=` tells nobody of a connection until its handshake is over: thousands of silent ones would hold
-files that are kept for publishers, and nobody would know whose they are. Here a connection asks for its place first.
+files that are kept for others, and nobody would know whose they are. Here a connection asks for its place first. The
+kernel gives each file the lowest free number, so the number of a new one says how many are left of those that the
+process may open, whoever has the others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
-from typing import Protocol, cast
+from typing import Generic, Protocol, TypeVar, cast
 
-from hlsd.delivery.connections import Address
-
-AT_ONCE = 64
-"""Connections taken in one turn of the event loop."""
+AT_ONCE = 16
+"""Connections taken in one turn of the event loop: less than the files that are kept free, since one that is closed to
+make room has its file until the next turn."""
 PAUSE = 1.0
 """Seconds without accepting when that fails: out of files, or of memory."""
 SHUTDOWN = 2.0
 """Seconds for a client to say goodbye; one that never does is not waited for."""
 
+PlaceT = TypeVar("PlaceT")
 
-class Doorkeeper(Protocol):
+
+class Doorkeeper(Protocol[PlaceT]):
     """Whose connections they are."""
 
-    def room(self, ip: str) -> Address | None:
-        """A place for a connection of `ip`, or None."""
+    def room(self, ip: str, sock: socket.socket) -> PlaceT | None:
+        """A place for the connection of `ip` that `sock` is, or None: then it is closed."""
         ...
 
-    def leave(self, address: Address) -> None:
+    def leave(self, place: PlaceT) -> None:
         """The place is free again: no hands were shaken."""
         ...
 
-    def host(self, transport: asyncio.Transport, address: Address) -> None:
+    def host(self, transport: asyncio.Transport, place: PlaceT) -> None:
         """Gives a connection that has shaken hands to who speaks with it; he frees the place."""
         ...
 
+    def shut_out(self) -> None:
+        """There is no file left to accept anybody with."""
+        ...
 
-class TlsListener:
-    """A socket of `hlsd.listening`, listened on until `close`. `handshake`: seconds that one may take."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, handshake: float, keeper: Doorkeeper) -> None:
+class Listener(Generic[PlaceT]):
+    """A socket of `hlsd.listening`, listened on until `close`. `handshake`: seconds that one of TLS may take."""
+
+    def __init__(
+        self, sock: socket.socket, keeper: Doorkeeper[PlaceT], context: ssl.SSLContext | None, handshake: float
+    ) -> None:
         self._sock = sock
         self._context = context
         self._handshake = handshake
@@ -52,11 +62,12 @@ class TlsListener:
         self._loop.add_reader(sock, self._accept)
 
     def close(self) -> None:
-        """Accepts no more."""
+        """Accepts no more. Safe to call twice."""
         if self._again is not None:
             self._again.cancel()
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
 
     async def cut(self) -> None:
         """Ends the handshakes under way."""
@@ -72,44 +83,47 @@ class TlsListener:
                 bare, peer = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._keeper.shut_out()
                 self._loop.remove_reader(self._sock)
                 self._again = self._loop.call_later(PAUSE, self._loop.add_reader, self._sock, self._accept)
                 return
-            address = self._keeper.room(str(peer[0]))
-            if address is None:
+            place = self._keeper.room(str(peer[0]), bare)
+            if place is None:
                 bare.close()
                 continue
             bare.setblocking(False)
-            task = self._loop.create_task(self._shake(bare, address), name="tls handshake")
+            task = self._loop.create_task(self._shake(bare, place), name="handshake")
             self.shaking.add(task)
             task.add_done_callback(self.shaking.discard)
 
-    async def _shake(self, bare: socket.socket, address: Address) -> None:
-        guest = _Guest(self._keeper, address)
+    async def _shake(self, bare: socket.socket, place: PlaceT) -> None:
+        guest = _Guest(self._keeper, place)
+        tls = self._context is not None
         try:
             await self._loop.connect_accepted_socket(
                 lambda: guest,
                 bare,
                 ssl=self._context,
-                ssl_handshake_timeout=self._handshake,
-                ssl_shutdown_timeout=SHUTDOWN,
+                ssl_handshake_timeout=self._handshake if tls else None,
+                ssl_shutdown_timeout=SHUTDOWN if tls else None,
             )
         except OSError:  # not TLS, no version in common, silence, or gone; `ssl.SSLError` is one too
             pass
         finally:
             if not guest.hosted:
-                self._keeper.leave(address)
+                self._keeper.leave(place)
 
 
-class _Guest(asyncio.Protocol):
+class _Guest(asyncio.Protocol, Generic[PlaceT]):
     """Stands in until the handshake has told the protocol."""
 
-    def __init__(self, keeper: Doorkeeper, address: Address) -> None:
+    def __init__(self, keeper: Doorkeeper[PlaceT], place: PlaceT) -> None:
         self._keeper = keeper
-        self._address = address
+        self._place = place
         self.hosted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.hosted = True
-        self._keeper.host(cast("asyncio.Transport", transport), self._address)  # uvloop's is one in all but its bases
+        self._keeper.host(cast("asyncio.Transport", transport), self._place)  # uvloop's is one in all but its bases

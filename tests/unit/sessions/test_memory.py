@@ -1,0 +1,79 @@
+"""What a viewer costs who never plays: asking for playlists must not fill the memory."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import pytest
+
+from hlsd.ports import Grant
+from hlsd.sessions import registry
+from tests.unit.sessions.conftest import House
+
+COUNT = 400
+TABLE = 16_384
+BOUND = 2048
+"""Bytes for each, the agent and the page that nobody else has included."""
+
+
+async def _knock(house: House, number: int, grant: Grant | None = None, length: int = 4000) -> None:
+    junk = f"{number:06d}"
+    await house.enter(
+        grant,
+        ip=f"10.0.{number >> 8}.{number & 255}",
+        query={"a": junk + "x" * length},
+        bearer=junk + "t" * 8000,
+        user_agent=junk + "u" * 240,
+        referer=f"http://{junk}/" + "r" * 1000,
+        playback_id=junk,
+    )
+
+
+def _bytes() -> int:
+    """Of what was made since tracing began, without tables (of the registry, and Python's of shared strings)."""
+    gc.collect()
+    return sum(trace.size for trace in tracemalloc.take_snapshot().traces if trace.size < TABLE)
+
+
+async def _grown(house: House, grant: Grant | None = None) -> float:
+    """Bytes for each of so many viewers who never play: while they are here, and when they have gone."""
+    house.sessions.bus._sinks.clear()
+    await _knock(house, 0, grant)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, COUNT + 1):
+            await _knock(house, number, grant)
+        open_ = _bytes()
+        await house.after(15)
+        past = _bytes()
+        await house.after(house.settings.resume_window + 10)
+        left = _bytes()
+        assert left < 50 * COUNT, "it is given back"
+    finally:
+        tracemalloc.stop()
+    assert not len(house.sessions)
+    return max(open_, past) / COUNT
+
+
+async def test_a_viewer_who_never_plays_costs_two_kilobytes_whatever_it_sends() -> None:
+    assert await _grown(House(resume_window=20)) < BOUND
+
+
+async def test_what_is_kept_to_ask_again_is_bounded_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a credential is asked for it is kept; beyond the bound the newest go without being asked about again."""
+    monkeypatch.setattr(registry, "MAX_KEPT", 100_000)
+    house = House(resume_window=20)
+    assert await _grown(house, Grant(method="callback")) < BOUND + 100_000 / COUNT + 1024
+    assert house.sessions._kept == 0
+
+
+async def test_what_is_asked_about_again_is_what_was_shown() -> None:
+    """Within the bound nothing is cut: a token with a letter less is another one."""
+    house = House()
+    token = "t" * 3000
+    session = await house.watch(Grant(method="callback", auth_duration=5), query={"token": token}, bearer=token)
+    session.held = 1
+    await house.after(6)
+    assert (house.gate.asked[0].query["token"], house.gate.asked[0].bearer) == (token, token)

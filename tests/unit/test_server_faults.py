@@ -1,0 +1,174 @@
+"""The server as a whole: its sweeps outlive what raises in them, stop() closes everything, /readyz says what is off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hlsd import app, upkeep
+from hlsd.app import Server
+from hlsd.config import load
+from hlsd.hub import Hub
+from hlsd.ports import Publication, PublishRequest, Refuse
+from hlsd.segmenter.journal import SequenceJournal
+from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.notify.notify import Notify
+from hlsd.sessions.registry import Registry
+from tests.support.frames import BOTH, video
+from tests.support.mischief import Mischief
+
+
+def raising(*_: object, **__: object) -> None:
+    raise Mischief
+
+
+def made(state: Path) -> Server:
+    overrides = {
+        "server.state_dir": str(state),
+        "rtmp.bind": "127.0.0.1",
+        "rtmp.port": 0,
+        "http.bind": "127.0.0.1",
+        "http.port": 0,
+    }
+    return Server(load(None, {}, overrides))
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    running = made(tmp_path)
+    await running.start()
+    yield running
+    await running.stop(0.5)
+
+
+async def get(server: Server, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await http.get(f"http://127.0.0.1:{server.rooms['http'].port}{path}")
+
+
+async def published(server: Server, name: str) -> Publication:
+    admitted = await server.hub.publish(PublishRequest("live", name, "test", "", 0, lambda _: None))
+    assert not isinstance(admitted, Refuse)
+    admitted.tracks(BOTH)
+    return admitted
+
+
+async def reached(what: Any, seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+async def test_sweeps_outlive_what_raises_in_them_and_it_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE", 0.01)
+    monkeypatch.setattr(app, "SWEEP", 0.01)
+    monkeypatch.setattr(app, "SESSION_SWEEP", 0.01)
+    monkeypatch.setattr(Hub, "sweep", raising)
+    monkeypatch.setattr(Registry, "sweep_some", raising)
+    server = made(tmp_path)
+    await server.start()
+    tasks = server.stats.faults.tasks
+    await reached(lambda: min(tasks["stream_sweep"], tasks["session_sweep"]) >= 3)
+    swept: list[int] = []
+    monkeypatch.setattr(Hub, "sweep", lambda _: swept.append(1))
+    await reached(lambda: swept)
+    text = (await get(server, "/metrics")).text
+    assert 'hlsd_task_faults_total{task="stream_sweep"} ' in text
+    assert 'hlsd_task_faults_total{task="rtmp_sweep"} 0' in text, "what has not failed is there, at nought"
+    assert 'hlsd_output_faults_total{output="hls"} 0' in text
+    monkeypatch.undo()
+    await server.stop(0.5)
+
+
+async def test_stop_closes_every_room_and_every_store_whatever_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = made(tmp_path)
+    await server.start()
+    closed: list[str] = []
+    rooms = dict(server.rooms)
+    for name, room in rooms.items():
+
+        async def stop(deadline: float, name: str = name, end: Any = room.stop) -> None:
+            await end(deadline)
+            closed.append(name)
+            raise Mischief
+
+        monkeypatch.setattr(room, "stop", stop)
+    monkeypatch.setattr(server.hub, "drain", raising)
+    monkeypatch.setattr(server.sessions, "shutdown", raising)
+    for owner, method in ((Notify, "stop"), (SequenceJournal, "close")):
+        original: Any = getattr(owner, method)
+
+        async def gone(self: Any, original: Any = original, name: str = owner.__name__) -> None:
+            await original(self)
+            closed.append(name)
+            raise Mischief
+
+        def shut(self: Any, original: Any = original, name: str = owner.__name__) -> None:
+            original(self)
+            closed.append(name)
+            raise Mischief
+
+        monkeypatch.setattr(owner, method, gone if owner is Notify else shut)
+    await server.stop(0.5)
+    assert closed == [*rooms, "Notify", "SequenceJournal"]
+    assert server.stats.faults.tasks["stop"] == len(rooms) + 4
+    assert not server.rooms
+
+
+async def test_a_start_that_raises_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = made(tmp_path)
+    monkeypatch.setattr("hlsd.metrics.lag.LagMeter.start", raising)
+    with pytest.raises(Mischief):
+        await server.start()
+    assert not server.rooms
+    monkeypatch.undo()
+
+
+async def test_a_journal_that_raises_keeps_nobody_off_the_air(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SequenceJournal, "first", raising)
+    await published(server, "a")
+    assert server.stats.faults.outputs["journal"] == 1
+    stream = server.hub.get("live", "a")
+    assert stream is not None
+    assert server.hub.segmenter(stream).window.last_msn > 100_000_000, "by the clock"
+
+
+async def test_readyz_says_what_is_off_and_refuses_only_where_that_is_all(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, _good = await published(server, "bad"), await published(server, "good")
+    ready = await get(server, "/readyz")
+    assert (ready.status_code, ready.text) == (200, "ready\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "unit", raising)
+        for unit in [unit for unit in video(25, 40.0) if unit.key]:
+            bad.unit(unit)
+    assert server.stats.faults.off["hls"] == 1
+    ready = await get(server, "/readyz")
+    assert (ready.status_code, ready.text) == (200, "ready, but output off for some streams: hls\n")
+    assert 'hlsd_outputs_off{output="hls"} 1' in (await get(server, "/metrics")).text
+    _good.end("closed")
+    ready = await get(server, "/readyz")
+    assert (ready.status_code, ready.text) == (503, "not ready: output off: hls\n")
+    bad.end("closed")
+    await published(server, "bad")
+    assert (await get(server, "/readyz")).status_code == 200, "tried again with the next publication"
+
+
+async def test_what_nobody_caught_is_a_fault_but_what_a_network_does_is_none(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(server.stray)
+    loop.call_soon(raising)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert server.stats.faults.tasks["callback"] == 1

@@ -1,0 +1,90 @@
+"""What must run as long as the server does is begun again when it ends, and told and counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hlsd import upkeep
+from hlsd.faults import Faults
+from hlsd.upkeep import end, keep, sweep
+from tests.support.mischief import Mischief
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "PAUSE", 0.0)
+
+
+async def reached(what: list[int], count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(what) < count:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("how", ["raises", "returns", "is cancelled from within"])
+async def test_a_task_that_ends_by_itself_is_counted_and_begun_again(how: str) -> None:
+    faults, begun = Faults(), list[int]()
+
+    async def work() -> None:
+        begun.append(1)
+        if how == "raises":
+            raise Mischief
+        if how != "returns":
+            raise asyncio.CancelledError
+
+    task = keep(work, "work", faults)
+    assert faults.tasks["work"] == 0, "known from the start, so that its first fault is a rise"
+    await reached(begun, 3)
+    assert faults.tasks["work"] >= 2
+    await end(task)
+    assert task.cancelled()
+
+
+async def test_a_task_that_may_end_is_not_begun_again() -> None:
+    faults, begun = Faults(), list[int]()
+
+    async def work() -> None:
+        begun.append(1)
+
+    await keep(work, "work", faults, lambda: True)
+    assert begun == [1]
+    assert faults.tasks["work"] == 0
+
+
+async def test_cancelling_a_kept_task_ends_it_and_is_no_fault() -> None:
+    faults = Faults()
+    task = keep(asyncio.Event().wait, "work", faults)
+    await asyncio.sleep(0)
+    await end(task)
+    assert task.cancelled()
+    assert faults.tasks["work"] == 0
+
+
+async def test_a_turn_that_raises_costs_that_turn_only() -> None:
+    faults, turns = Faults(), list[int]()
+
+    def turn() -> None:
+        turns.append(1)
+        raise Mischief
+
+    task = sweep(0.0, turn, "sweep", faults)
+    await reached(turns, 5)
+    assert not task.done()
+    assert faults.tasks["sweep"] == len(turns)
+    await end(task)
+
+
+async def test_ending_what_raises_at_its_end_does_not_raise() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise Mischief
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await end(task)
+    await end(None)
+    assert task.done()
