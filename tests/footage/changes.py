@@ -211,8 +211,8 @@ def layouts(rng: random.Random, name: str, seed: int) -> Film:
     )  # fmt: skip
     look = common(rng, sound=shape, sound_size=rng.choice((8, 60, 300, 1200)))
     film = Scene(look, 12.0, rng).film(name, seed)
-    # Whether MPEG-TS can name the layout: 1 to 7, or an element in band.
-    film.hls_sound = 1 <= layout <= 7 or look.codec == "h265"
+    # What a container cannot name, or no browser decodes, may be left out; 1 to 7 it must carry.
+    film.hls_sound = 1 <= layout <= 7 and not shape.short
     return _rest(film, suffixed=layout == 0, layout=layout, late=2 * shape.samples / shape.rate)
 
 

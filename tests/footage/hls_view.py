@@ -111,7 +111,7 @@ class HlsView:
         for violation in check_playlist(text, [before[0]] if before else []):
             if violation.rule not in _IGNORED:
                 self.view.fault(violation.rule, f"{violation.text} (at {now:.2f} s)")
-        if self.low_latency and playlist.segments:
+        if self.low_latency and playlist.segments and playlist.part_target:  # not for pictures seconds apart
             earlier = before[1] if before else None
             if earlier is not None and self._versions > _ALL:
                 earlier.hints.clear()  # a hint holds for the next version

@@ -203,6 +203,9 @@ def apart(rng: random.Random, name: str, seed: int) -> Film:
     for unit in film.units:
         if unit.dts < 4 * 90_000:
             unit.duty = Duty.MAY
+    film.silences += 4
+    # A second track is waited for, but not for ever: one that comes later is a change.
+    film.seams = int(abs(shift) >= 2)
     return _rest(film, late=abs(shift) + 0.5, patience=2.0 + abs(shift), words=f"{film.words}; sound {shift:+} s")
 
 
