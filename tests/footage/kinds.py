@@ -163,6 +163,8 @@ def one_leaps(rng: random.Random, name: str, seed: int) -> Film:
         if at - 0.1 <= frame.dts / 1000 < at + look.group + 3:
             frame.duty = Duty.STREAMED
     film = scene.film(name, seed)
+    if abs(away) <= 10_000:
+        film.video_off = (abs(away) + 10) * MS  # tracks may be so far apart, until it shows that they are not
     return _rest(
         film, seams=2, late=3.0, sound_off=3_000 * MS, words=f"{film.words}; {which} by {away} ms at {at:.1f} s"
     )
