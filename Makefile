@@ -6,7 +6,7 @@ JOBS   ?= 2
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-setup check format lock conf bench clean
+.PHONY: help run demo test test-setup footage check format lock conf bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(VENV)/.dev           ## lint, format, types, imports, the configuration
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hlsd check -c conf/hlsd.toml > /dev/null
+
+footage: $(VENV)/.dev         ## the long form of generated and encoded footage (ARGS="--kind holes --seeds 1-5000")
+	@scripts/footage.sh $(BIN)/python $(ARGS)
 
 bench: $(VENV)/.dev           ## measure again what docs/bench says (ARGS="ingest --quick")
 	@$(BIN)/python -m bench $(ARGS)

@@ -10,8 +10,8 @@ run() {
   # 5: nothing was collected, as when -k chooses tests of another part only
   if [ $code -ne 0 ] && [ $code -ne 5 ]; then result=$code; fi
 }
-# Pure, or their own server on loopback: they keep the cores busy.
-run -n "${JOBS:-2}" tests --ignore tests/interop --ignore tests/fault "$@"
+# Pure, or their own server on loopback: they keep the cores busy, and none of them waits for another's long test.
+run -n "${JOBS:-2}" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@"
 # Real encoders and players at the pace of the clock, which leave the cores idle for two thirds of the time: twice as
 # many as cores. A file stays in one process.
 alone=$(grep -rlE '^from tests\.support import browser|^from tests\.support\.browser|pytest\.mark\.alone' tests/interop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from urllib.parse import quote
 
@@ -90,7 +91,10 @@ def test_nothing_that_is_sent_raises(raw: bytes) -> None:
 def test_a_hostile_report_is_not_worth_sending() -> None:
     # No pattern here may take more than linear time.
     for raw in (b"a" * MAX_REPORT, b"a=" * 1024, b'a="' + b"\\" * 2000, b"," * MAX_REPORT, b'a="\\"' * 400):
-        begun = time.process_time()
-        parse(raw)
-        stalled(raw)
-        assert time.process_time() - begun < 0.5
+        best = math.inf
+        for _ in range(3):
+            begun = time.process_time()
+            parse(raw)
+            stalled(raw)
+            best = min(best, time.process_time() - begun)
+        assert best < 1.0  # it is a tenth of a ms; what is not linear takes minutes

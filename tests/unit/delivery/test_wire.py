@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 
 import pytest
 
@@ -22,7 +23,7 @@ SID = "A" * 22
 @pytest.mark.parametrize("size", [0, 1, JOINED, JOINED + 1, FILED, FILED + 1])
 def test_the_bytes_do_not_depend_on_the_size(size: int) -> None:
     """One buffer, two or a file."""
-    body = os.urandom(size)
+    body = random.Random(size).randbytes(size)
     ready = Ready(Reply(200, [(b"x", b"y")], memoryview(body), media=True))
     for _ in range(3):
         pipe = Pipe()
@@ -45,7 +46,7 @@ def test_a_new_second_is_a_new_date() -> None:
 
 async def test_what_many_ask_for_is_sent_from_a_file_and_is_the_same(running: Running) -> None:
     """The head is in the file too; a viewer who reads slowly gets the rest from the transport."""
-    body = os.urandom(3_000_000)
+    body = random.Random(3).randbytes(3_000_000)
     cam = running.directory.find("live", "cam")
     assert isinstance(cam, MemoryPlayable)
     cam.add_media("r1", "big.ts", body)
