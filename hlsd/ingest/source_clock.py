@@ -55,7 +55,20 @@ class Trial:
 class SourceClock:
     """What is remembered of one track: its last wire time, and what must be added to come to output ticks."""
 
-    __slots__ = ("arrived", "doubt", "last", "moved", "offset", "pace", "raw", "started", "steps", "trial", "wire")
+    __slots__ = (
+        "arrived",
+        "doubt",
+        "doubt_by",
+        "last",
+        "moved",
+        "offset",
+        "pace",
+        "raw",
+        "started",
+        "steps",
+        "trial",
+        "wire",
+    )
 
     def __init__(self) -> None:
         self.started = False
@@ -65,6 +78,7 @@ class SourceClock:
         self.offset = 0  # ticks from raw * 90 to the output
         self.moved = 0  # by how much jumps have changed the offset that the other track has not followed yet
         self.doubt = 0  # raw time of the other track at which a leap forward turns out to have been a gap; 0: none
+        self.doubt_by = 0.0  # when it must have come there
         self.last = 0  # the last DTS given: ticks
         self.pace = 33  # the usual distance between frames: ms
         self.steps = 0  # how many distances that is known from, up to 255

@@ -37,9 +37,6 @@ AUDIO_DEVIATION: Final = 50 * TICKS_PER_MS
 AUDIO_PATIENCE: Final = 48
 """Audio frames in a row that must be early before some are dropped: senders that bundle frames are early for a few."""
 
-DOUBT_MS: Final = 500
-"""How far the other track must go on, through the time that one leapt over, to show that there was no jump."""
-
 _SAME_EVENT_MS: Final = 3_000
 """How much later than expected a track may follow the other one's jump."""
 
@@ -173,7 +170,9 @@ class Timeline:
                 self._unanchor(clock)
         clock.go_on(timestamp, step, now)
         if other.doubt and clock.raw > other.doubt:
-            self._mend(other, clock)
+            if now <= other.doubt_by:
+                self._mend(other, clock)
+            other.doubt = 0
         return clock.raw * TICKS_PER_MS + clock.offset
 
     def _is_plausible(self, clock: SourceClock, other: SourceClock, step: int, now: float) -> bool:
@@ -245,11 +244,12 @@ class Timeline:
         ticks = trial.ticks
         if trial.count < CONFIRM:
             return ticks
-        doubt = 0
-        if 0 < trial.raw - clock.raw <= SKEW_MS and other.started and other.offset == clock.offset:
-            doubt = max(clock.raw, other.raw) + DOUBT_MS
+        leapt = trial.raw - clock.raw
+        doubtful = 0 < leapt <= SKEW_MS and other.started and other.offset == clock.offset
         self._jump_to(clock, timestamp, trial.raw, ticks, now)
-        clock.doubt = doubt
+        if doubtful:
+            # If the other track comes there faster than time goes by, there was a gap, and no jump.
+            clock.doubt, clock.doubt_by = trial.raw - FORWARD_MS, now + leapt / 2000
         return ticks
 
     def _jump_to(self, clock: SourceClock, timestamp: int, raw: int, ticks: int, now: float) -> int:

@@ -28,6 +28,10 @@ SILENCE = 1.0
 interleaving seen."""
 LEAD_SILENCE = round(SILENCE * TICKS)
 """How far behind the other track parts are then closed, ticks: room for pictures that come late."""
+SLOW = TICKS // 2
+"""Pictures further apart than this are slow ones, of which the next is to be expected as late; ticks."""
+STANDS = 10 * TICKS
+"""How long the last of faster pictures is said to stand that have stopped; the next one may come at any time."""
 SHORTEST = 0.85
 """Of the part target: "a duration at least 85% of the Part Target Duration" (LL09)."""
 
@@ -175,6 +179,9 @@ class Cutter:
             return []
         cuts: list[Cut] = []
         end = self._part_start
+        if self._video and self._video[-1].duration == STANDS:
+            last = self._video[-1].unit
+            self._video[-1] = Sample(last, self._last)
         for kind in (Kind(1 - self._lead), self._lead):
             held = self._held[kind]
             if held is None:
@@ -254,8 +261,10 @@ class Cutter:
         cuts: list[Cut] = []
         kind = unit.kind
         self._other = unit.dts
-        if self._silence is not None and self._silence.covers(unit.dts):
-            return cuts
+        if self._silence is not None and self._silence.begun:
+            if self._silence.covers(unit.dts):
+                return cuts
+            self._audio += [Sample(*one) for one in self._silence.end(unit.dts, unit.arrived)]
         previous = self._held[kind]
         self._held[kind] = unit
         if previous is not None:
@@ -265,9 +274,11 @@ class Cutter:
                 del self._audio[0]
         elif unit.arrived - self._came[self._lead] > SILENCE:
             held = self._held[self._lead]
-            if held is not None:  # shown as it is; how long it stands is known when the pictures are back
+            if held is not None and self._last:
+                # Shown now, for as long as such pictures stand, or, if they have stopped, for long: a player would
+                # stand still where it ends, and drop what follows a hole up to the next key picture.
                 self._held[self._lead] = None
-                self._settle(held, self._frame[self._lead])
+                self._settle(held, self._last if self._last > SLOW else STANDS)
             self._step(unit.dts - max(0, self._ahead) - self._limits.part_target - LEAD_SILENCE, cuts)
         return cuts
 

@@ -51,7 +51,7 @@ OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
 
 
-MEND = TICKS // 4
+MEND = TICKS // 2
 """How much must have been left out of a timeline for a discontinuity at the next key picture to set it right."""
 
 SLOW = 1.0
@@ -515,13 +515,16 @@ class Segmenter:
     def _frame_distance(self) -> float:
         """How far apart frames of the leading track are, seconds; 0.0: not known.
 
-        Without sound a picture a little late must not leave a part empty, so it is somewhat more than the longest.
+        Without sound a picture that comes late leaves a part empty, so it is somewhat more than the longest distance
+        where a part holds few of them.
         """
         rate = self.frame_rate
         usual = 1 / rate if rate else 0.0
-        silent = self._tracks is not None and self._tracks.audio is None
         longest = self._cutter.longest_frame / TICKS if self._cutter is not None else 0.0
-        return 1.1 * longest if silent and self._settings.part < longest < 1.5 * usual else usual
+        silent = self._tracks is not None and self._tracks.audio is None
+        if not silent or 3 * longest < self._settings.part:
+            return usual
+        return 1.1 * longest if longest < 1.5 * usual else min(SLOW, 1.25 * longest)
 
     @property
     def frame_rate(self) -> float:

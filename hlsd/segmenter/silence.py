@@ -53,11 +53,13 @@ class Silence:
             at = after
 
     def covers(self, dts: int) -> bool:
-        """Whether silence has gone out for the time of a frame that comes now; if not, it ends here."""
-        if not self.begun:
-            return False
-        self.begun = dts < self._at(self._count) - self._frame // self._rate // 2
-        return self.begun
+        """Whether silence has gone out for the time of a frame that comes now."""
+        return self.begun and dts < self._at(self._count) - self._frame // self._rate // 2
+
+    def end(self, dts: int, arrived: float) -> Iterator[tuple[AccessUnit, int]]:
+        """Sound is back at `dts`: the frames that are missing up to there."""
+        self.begun = False
+        return self.until(dts - self._frame // self._rate // 2, arrived)
 
     def _at(self, count: int) -> int:
         return self._from + count * self._frame // self._rate

@@ -88,7 +88,8 @@ class HlsView:
         if not self._watched:
             self._begin()
             self._open = []
-        if self._versions <= _ALL or not self._versions % self._every or "#EXT-X-DISCONTINUITY\n" in news:
+        sampled = self.low_latency and self._versions > _ALL and self._versions % self._every
+        if not sampled or "#EXT-X-DISCONTINUITY\n" in news:
             self._judge(text, now)
         self._read_lines(news, now)
 

@@ -317,6 +317,10 @@ def varying(rng: random.Random, name: str, seed: int) -> Film:
             one for i, one in enumerate(scene.video) if one.key or not 12_000 <= one.dts < 28_000 or i % 10 == 0
         ]
     film = scene.film(name, seed)
+    if look.sound is None:
+        # Where parts would be empty, low latency squeezes the time between pictures, and sets the clock right at a key.
+        film.video_off = 2_000 * MS
+        film.seams = 8
     return _rest(film, late=1.0, words=f"{film.words}; {style} {keep}")
 
 
@@ -336,13 +340,14 @@ def alone(rng: random.Random, name: str, seed: int) -> Film:
     shape = SoundShape(rng.choice(SAMPLE_RATES), rng.choice(LAYOUTS), rng.choice(("none", "none", "explicit", "late")))
     scene = Scene(Look(codec="none", sound=shape, sound_size=rng.choice((6, 20, 200, 700))), 30.0, rng)
     paused = rng.random() < 0.5
+    length = 0.0
     if paused:
         at, length = rng.uniform(5, 20), rng.choice((0.2, 0.8, 3.0))
         scene.audio = [one for one in scene.audio if not at * 1000 <= one.dts < (at + length) * 1000]
         for frame in scene.audio:
             frame.epoch = int(frame.dts >= at * 1000)
     film = scene.film(name, seed)
-    film.still = 2 * shape.samples / shape.rate
+    film.still = 2 * shape.samples / shape.rate + length * paused  # the frame before a pause lasts until its end
     return _rest(
         film, seams=int(paused), late=4.0 if paused else 0.5, hls_sound=shape.layout <= 7,
         words=f"{film.words}{'; a pause' * paused}",

@@ -48,6 +48,8 @@ class IsoTrail:
     """What a segment leaves to the next one."""
 
     decode: dict[int, int] = field(default_factory=dict)
+    stands: set[int] = field(default_factory=set)
+    """Tracks whose last picture is said to stand for long, because pictures had stopped: the next may come any time."""
     sequence: int | None = None
 
 
@@ -259,7 +261,7 @@ class _Reading:
             self.found.append(Violation("FM09", "tfdt version 0"))
         decode = int.from_bytes(tfdt[4:12] if tfdt[0] == 1 else tfdt[4:8], "big")
         wanted = self.trail.decode.get(number, decode)
-        if decode != wanted:
+        if decode != wanted and number not in self.trail.stands:
             text = f"track {number}: tfdt {decode}, the samples before end at {wanted}"
             self.found.append(Violation("FM04", text))
         self.trail.decode[number] = decode
@@ -280,7 +282,14 @@ class _Reading:
                 payload = self.body[offset : offset + size]
                 self.samples.append(IsoSample(number, dts, duration, composition, flags, payload))
                 self.trail.decode[number] += duration
+                self._note_standing(number, duration)
                 offset += size
+
+    def _note_standing(self, number: int, duration: int) -> None:
+        if duration == 10 * self.tracks[number].timescale:
+            self.trail.stands.add(number)
+        else:
+            self.trail.stands.discard(number)
 
 
 def _defaults(tfhd: bytes, flags: int, track: IsoTrack) -> list[int]:
