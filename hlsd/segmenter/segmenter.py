@@ -115,6 +115,7 @@ class Segmenter:
         self._holes = Holes()
         self._alignment: Alignment | None = None
         self._low_latency = settings.low_latency
+        self._coming = 0  # the longest part that has been cut already when the promises are made, ticks
         self._stubs = 0  # ticks of segments that were discarded before the first playlist
         self._longest_stub = 0
         self._epoch: float | None = None
@@ -381,7 +382,9 @@ class Segmenter:
     def _take(self, cuts: list[Cut]) -> None:
         writer = self._writer
         assert writer is not None
-        for cut in cuts:
+        for number, cut in enumerate(cuts):
+            if not self._window.target_duration:
+                self._coming = max((after.duration for after in cuts[number + 1 :]), default=0)
             if not cut.duration:  # the segment ended with the part before
                 if self._window.open is not None:
                     self._finish_segment()
@@ -487,13 +490,7 @@ class Segmenter:
                 seconds=round(longest, 1),
                 hint="set the encoder's key-frame interval to 2 s",
             )
-        frame = self._frame_distance
-        if frame > SLOW and self._tracks is not None and self._tracks.audio is None:
-            self._low_latency = False
-        if self._low_latency:
-            promises = low_latency_for(settings.part, frame, window.target_duration)
-            self.live.promise(promises)
-            self._limits.part_target = round(promises.part_target * TICKS)
+        self._promise(window.target_duration)
         for segment in window.segments:
             if any(part.duration > self._limits.part_target or part.gap for part in segment.parts):
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
@@ -511,6 +508,18 @@ class Segmenter:
             segment.date = date
         self._dated = True
 
+    def _promise(self, target_duration: int) -> None:
+        """Fixes what low latency promises, or that there is none (LL07)."""
+        if self._tracks is not None and self._tracks.audio is None and 0 < self.frame_rate * SLOW < 1:
+            self._low_latency = False
+        if self._low_latency:
+            part = self._settings.part
+            promises = low_latency_for(part, self._frame_distance, target_duration)
+            if promises.part_target * TICKS < self._coming:
+                promises = low_latency_for(part, self._coming / TICKS, target_duration)
+            self.live.promise(promises)
+            self._limits.part_target = round(promises.part_target * TICKS)
+
     @property
     def _frame_distance(self) -> float:
         """How far apart frames of the leading track are, seconds; 0.0: not known.
@@ -524,7 +533,7 @@ class Segmenter:
         silent = self._tracks is not None and self._tracks.audio is None
         if not silent or 3 * longest < self._settings.part:
             return usual
-        return 1.1 * longest if longest < 1.5 * usual else min(SLOW, 1.25 * longest)
+        return min(SLOW, (1.1 if longest < 1.5 * usual else 1.25) * longest)
 
     @property
     def frame_rate(self) -> float:

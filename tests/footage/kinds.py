@@ -90,7 +90,9 @@ def jitter(rng: random.Random, name: str, seed: int) -> Film:
         frame.dts = last = max(last + 1, frame.dts + rng.randint(-amount, amount), 0)
         frame.pts = frame.wire = frame.dts
         frame.at = frame.dts / 1000 + 0.03
-    return _rest(scene.film(name, seed), late=scene_delay(scene))
+    # Pictures more than a second apart without sound are plain HLS: a segment is listed when it is whole.
+    whole = 0.0 if look.sound or fps > 1 else look.group
+    return _rest(scene.film(name, seed), late=scene_delay(scene) + whole)
 
 
 @kind
