@@ -57,7 +57,8 @@ async def media(http: httpx.AsyncClient, server: Server, path: str) -> str:
 
 async def figures(http: httpx.AsyncClient, server: Server) -> dict[tuple[str, str], float]:
     """What `/metrics` says of the first rule: by name, and mode, result or direction."""
-    text = (await http.get(address(server, "metrics"))).text
+    who = {"Authorization": f"Bearer {server.local_token.value}"}
+    text = (await http.get(address(server, "metrics"), headers=who)).text
     found = re.findall(r'^(hlsd_relay_\w+){(?:mode|result|direction)="(\w+)",rule="rule1"} (\S+)$', text, re.MULTILINE)
     return {(name, label): float(value) for name, label, value in found}
 

@@ -41,7 +41,7 @@ async def test_names_that_one_address_makes_up_leave_room_for_everybody_else(tmp
             await until(lambda: sum(task.done() for task in asked) == 27)
             assert len(room_of(server).pulls) == 3
             refused = [task.result() for task in asked if task.done()]
-            assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "1")}
+            assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "10")}
             assert starts(server, "limited") == 27
             assert (await answer_to(server, "live/film.m3u8", "127.0.0.3")).status_code == 200
             assert (await answer_to(server, "live/other.m3u8", "127.0.0.3")).status_code == 200

@@ -142,7 +142,7 @@ def test_a_viewer_whose_server_began_again_is_not_told_404_before_its_publisher_
         assert seen.faults == []
     again = HlsdServer(tmp_path, target=1, env=env, rtmp_port=server.rtmp_port, http_port=server.http_port)
     with again:
-        answer = httpx.get(seen.variant)
+        answer = httpx.get(seen.variant, timeout=20)  # the publisher is waited for a while
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         with encoder.publish(FILM, path, again.rtmp("cam"), tmp_path / "second.log"):
             wait_for("the stream", lambda: httpx.get(seen.variant, timeout=20).status_code == httpx.codes.OK)

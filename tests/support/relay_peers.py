@@ -182,7 +182,8 @@ def children() -> set[int]:
     pid = os.getpid()
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found.update(int(child) for child in (task / "children").read_text().split())
+        with contextlib.suppress(FileNotFoundError):  # that thread has just ended
+            found.update(int(child) for child in (task / "children").read_text().split())
     return found
 
 
