@@ -33,7 +33,7 @@ def main() -> int:
     server.set_service(sys.argv[1])
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(PIPELINE)
-    factory.set_shared(True)
+    factory.set_shared(False)  # GStreamer 1.22 sometimes aborts (gst_rtsp_media_get_rates) where two begin at once
     server.get_mount_points().add_factory("/film", factory)
     server.attach(None)
     sys.stdout.write("ready\n")
