@@ -26,6 +26,8 @@ from hlsd.segmenter.silence import Silence
 SILENCE = 1.0
 """Seconds without a frame after which a track has fallen silent, if the other one goes on: a second covers every
 interleaving seen."""
+NEVER = 5.0
+"""The same for sound of which nothing has come yet: it may be seconds behind its picture."""
 LEAD_SILENCE = round(SILENCE * TICKS)
 """How far behind the other track parts are then closed, ticks: room for pictures that come late."""
 SLOW = TICKS // 2
@@ -103,6 +105,7 @@ class Cutter:
         self._last = 0  # how long the leading track's latest frame lasted; 0: none yet
         self._expected = 0  # how long its next one will last, by the last two
         self._came = [0.0, 0.0]  # when the last frame of each track came
+        self._since = 0.0  # when the first picture did
         self._ahead = 0  # by how much the other track was ahead of the leading one when that last came
         self._other = 0  # the other track's last time
         self._silence: Silence | None = None
@@ -206,6 +209,7 @@ class Cutter:
 
     def _begin(self, unit: AccessUnit) -> None:
         self._started = True
+        self._since = unit.arrived
         self._segment_start = self._part_start = self._origin = unit.dts
         self._last_key = self._last_clean = unit.dts
         self._audio = [s for s in self._audio if s.unit.dts + s.duration > unit.dts]
@@ -285,12 +289,15 @@ class Cutter:
     def _fill(self, silence: Silence, end: int) -> None:
         """Puts silence where sound has stopped while pictures go on, up to the end of the part."""
         if not silence.begun:
-            held = self._held[Kind.AUDIO]
-            if held is None or self._came[Kind.VIDEO] - self._came[Kind.AUDIO] <= SILENCE:
+            heard = self._came[Kind.AUDIO]
+            if self._came[Kind.VIDEO] - (heard or self._since) <= (SILENCE if heard else NEVER):
                 return
+            held = self._held[Kind.AUDIO]
             self._held[Kind.AUDIO] = None
-            frame = silence.begin(held.dts)
-            self._settle(held, frame)
+            if held is not None:
+                self._settle(held, silence.begin(held.dts))
+            else:  # behind a discontinuity, in the middle of a silence
+                silence.begin(self._part_start)
         self._audio += [Sample(*one) for one in silence.until(end, self._came[Kind.VIDEO])]
 
     def _step(self, until: int, cuts: list[Cut]) -> None:
