@@ -100,15 +100,16 @@ def test_the_page_says_why_a_viewer_is_not_let_in_and_asks_no_more(tmp_path: Pat
     env = {"HLSD_AUTH__PLAY": "true", "HLSD_AUTH__SECRETS": secret}
     with HlsdServer(tmp_path, env=env) as server:
         for query, words in (("", "You may not watch this"), (f"?sign={past}-{sign}", "This link has expired")):
-            before = refusals(server)
+            before = refusals(server, tmp_path)
             report = browsers.play(server.page("cam") + query, "chromium", "page", 4)
             page = report["page"]
             assert (page["state"], page["words"], page["again"]) == ("refused", words, "Try again"), report
-            assert refusals(server) == before + 1
+            assert refusals(server, tmp_path) == before + 1
 
 
-def refusals(server: HlsdServer) -> int:
-    """How many playlists were answered with 403."""
-    text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics").text
+def refusals(server: HlsdServer, folder: Path) -> int:
+    """How many playlists were answered with 403; `folder` is the server's."""
+    who = {"Authorization": f"Bearer {(folder / 'state' / 'api.token').read_text().strip()}"}
+    text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", headers=who).text
     lines = [line for line in text.splitlines() if line.startswith("hlsd_http_requests_total") and '"403"' in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in lines)
