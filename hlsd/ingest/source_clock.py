@@ -81,7 +81,7 @@ class SourceClock:
         self.doubt_by = 0.0  # when it must have come there
         self.last = 0  # the last DTS given: ticks
         self.pace = 33  # the usual distance between frames: ms
-        self.steps = 0  # how many distances that is known from, up to 255
+        self.steps = 0  # 1 once that is known
         self.trial: Trial | None = None
 
     @property
@@ -107,8 +107,7 @@ class SourceClock:
         """Learns a distance between frames: the first one counts at once, later ones an eighth."""
         if step > 0:
             self.pace = (self.pace * 7 + step) >> 3 if self.steps else step
-            if self.steps < 255:
-                self.steps += 1
+            self.steps = 1
 
     def believes(self, step: int, arrived: float, now: float) -> bool:
         """Whether a frame may stand `step` ms behind one that came at `arrived`."""

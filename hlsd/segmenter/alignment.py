@@ -39,7 +39,10 @@ class Alignment:
         self._bytes = 0
         self._waits = True  # at first: nothing is known before the first sound
         self._patience = MOST
-        self._newest: int | None = None  # the newest picture's time
+        self.newest = -1
+        """The newest picture's time, ticks; -1: none yet."""
+        self.steady = False
+        """Nobody waits, and sound was in step when it was last heard: a picture need only be noted in `newest`."""
         self._heard: int | None = None  # the newest sound's
         self._late = 0  # sound frames in a row that were late
         self._calm = 0  # and that were not
@@ -47,15 +50,16 @@ class Alignment:
     def take(self, unit: AccessUnit) -> Iterable[AccessUnit]:
         """Takes the next unit; returns those whose turn it is."""
         if unit.kind is Kind.VIDEO:
-            self._newest = unit.dts
+            self.newest = unit.dts
             if not self._waits:
                 return (unit,)
             self._waiting.append(unit)
             self._bytes += len(unit.payload)
             return self._due(unit.arrived)
-        if self._newest is not None:
-            self._judge(self._newest - unit.dts)
+        if self.newest >= 0:
+            self._judge(self.newest - unit.dts)
         self._heard = unit.dts
+        self.steady = not self._waits and not self._waiting and not self._late
         if not self._waiting:
             return (unit,)
         return (unit, *self._due(unit.arrived))

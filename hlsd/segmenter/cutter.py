@@ -147,7 +147,13 @@ class Cutter:
         cuts: list[Cut] = []
         self._ahead = self._other - unit.dts
         if previous is not None:
-            self._measure(previous, unit.dts, cuts)
+            duration = unit.dts - previous.dts
+            self._lead_on(previous, unit.dts, cuts)
+            # One long frame is a hole in what the encoder sends, two are a slow encoder. A frame that turns out longer
+            # than this ends the part before it after all (see `_lead_on`), one frame later.
+            self._expected = self._last if 0 < 2 * self._last < duration else duration
+            self._last = duration
+            self.longest_frame = max(self.longest_frame, duration)
         else:
             if self._video:  # pictures had stopped; the last one is in no part yet, and stands until now
                 last = self._video[-1].unit
@@ -165,16 +171,6 @@ class Cutter:
         elif unit.dts + self._expected - self._part_start > self._limits.part_target:
             self._end(unit.dts, cuts, closes=False)
         return cuts
-
-    def _measure(self, previous: AccessUnit, end: int, cuts: list[Cut]) -> None:
-        """Knows now how long the leading track's last frame lasted, and so what to expect of the next."""
-        duration = end - previous.dts
-        self._lead_on(previous, end, cuts)
-        # One long frame is a hole in what the encoder sends, two are a slow encoder. A frame that turns out longer than
-        # this ends the part before it after all (see `_lead_on`), one frame later.
-        self._expected = self._last if 0 < 2 * self._last < duration else duration
-        self._last = duration
-        self.longest_frame = max(self.longest_frame, duration)
 
     def flush(self) -> list[Cut]:
         """Closes the open segment with what there is; frames held back get the duration of the one before them."""

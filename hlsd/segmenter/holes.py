@@ -16,52 +16,64 @@ from hlsd.media.unit import TICKS, AccessUnit
 
 LONGEST: Final = 30 * TICKS
 """How far a track may go ahead of everything at once: nothing that a source sends explains more."""
+NONE: Final = -1
+"""No time: nothing has come yet."""
 _HALF: Final = 0.5 / TICKS
 """Seconds a tick of a hole during which nothing may have arrived: what came before it may have been late."""
 
 
 class Holes:
-    """The holes of one uninterrupted timeline; `left_out` ticks have been left out of it so far."""
+    """The holes of one uninterrupted timeline; `left_out` ticks have been left out of it so far.
 
-    __slots__ = ("_beside", "_came", "_last", "_out", "_slow", "left_out")
+    What is open here is for `Segmenter`, which notes by itself what `cross` would only note.
+    """
+
+    __slots__ = ("_out", "beside", "came", "last", "left_out", "slow")
 
     def __init__(self) -> None:
         self.left_out = 0
-        self._last: list[int | None] = [None, None]  # the last time of each track, as sent
-        self._out = [0, 0]  # the same, as given
-        self._beside = [0, 0]  # where the other track was then
-        self._came = 0.0  # when the last unit came
-        self._slow = False  # whether the last two units of a track by itself were further apart than `keep`
+        self.last = [NONE, NONE]
+        """The last time of each track, as sent."""
+        self.beside = [NONE, NONE]
+        """Where the other track was then."""
+        self.came = 0.0
+        """When the last unit came, seconds."""
+        self.slow = False
+        """Whether the last two units of a track by itself were further apart than `keep`."""
+        self._out = [0, 0]  # as `last`, as given
 
-    def cross(self, unit: AccessUnit, longest: int, keep: int) -> AccessUnit | None:
+    def cross(self, unit: AccessUnit, longest: int, keep: int) -> AccessUnit | None:  # noqa: C901 - one judgement
         """The unit where it belongs on the timeline without holes: those over `longest` shrink to `keep`.
 
         None if it lies so far ahead that this is another timeline.
         """
         kind, dts = unit.kind, unit.dts
-        last, other = self._last[kind], self._last[1 - kind]
-        if last is not None:
+        last, other = self.last[kind], self.last[1 - kind]
+        before = self.left_out
+        if last != NONE:
             distance = dts - last
             if distance > keep:
-                if other is None:
+                if other == NONE:
                     # One long distance is spread over two parts; when all are long, each takes one.
-                    if distance > longest or self._slow:
+                    if distance > longest or self.slow:
                         self.left_out += distance - keep
-                    self._slow = True
-                elif distance > longest and other - self._beside[kind] < longest:
-                    if unit.arrived - self._came >= distance * _HALF:
+                    self.slow = True
+                elif distance > longest and other - max(self.beside[kind], 0) < longest:
+                    if unit.arrived - self.came >= distance * _HALF:
                         self.left_out += distance - keep
                     elif distance > LONGEST:
                         return None
             else:
-                self._slow = False
+                self.slow = False
         if self.left_out:
-            if last is not None:
+            if not before:
+                self._out = list(self.last)
+            if last != NONE:
                 # Never back: the other track has shown that there was less of a hole.
                 self.left_out = max(0, min(self.left_out, dts - self._out[kind] - 1))
             unit = unit._replace(dts=dts - self.left_out, pts=unit.pts - self.left_out)
-        self._last[kind] = dts
-        self._out[kind] = unit.dts
-        self._beside[kind] = other or 0
-        self._came = unit.arrived
+            self._out[kind] = unit.dts
+        self.last[kind] = dts
+        self.beside[kind] = other
+        self.came = unit.arrived
         return unit

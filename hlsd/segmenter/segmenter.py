@@ -18,7 +18,7 @@ from hlsd.errors import MediaError
 from hlsd.faults import Faults
 from hlsd.media.aac import oddity
 from hlsd.media.unit import TICKS, Kind, Tracks
-from hlsd.segmenter.alignment import Alignment
+from hlsd.segmenter.alignment import LATE, Alignment
 from hlsd.segmenter.cutter import Cutter, Limits
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.live import Live
@@ -115,6 +115,7 @@ class Segmenter:
         self._holes = Holes()
         self._alignment: Alignment | None = None
         self._low_latency = settings.low_latency
+        self._spans = self._span()
         self._coming = 0  # the longest part that has been cut already when the promises are made, ticks
         self._stubs = 0  # ticks of segments that were discarded before the first playlist
         self._longest_stub = 0
@@ -178,32 +179,53 @@ class Segmenter:
         """Takes the next access unit; parts that it closes are served when this returns."""
         if self._cutter is None or (self._muted is not None and unit.kind is Kind.AUDIO):
             return
-        if self._alignment is None:
-            self._take_unit(unit)
-            return
-        for one in self._alignment.take(unit):
-            self._take_unit(one)
+        alignment = self._alignment
+        if alignment is not None:
+            if alignment.steady and unit.kind is Kind.VIDEO:
+                alignment.newest = unit.dts
+            elif not alignment.steady or alignment.newest - unit.dts > LATE:
+                for one in alignment.take(unit):
+                    self._take_unit(one)
+                return
+        self._take_unit(unit)
 
     def _take_unit(self, unit: AccessUnit) -> None:
         if self._needs_key and unit.kind is Kind.VIDEO:
             if not unit.key:
                 return
             self._needs_key = False
+        holes, kind = self._holes, unit.kind
+        last = holes.last[kind]
+        if holes.left_out or holes.slow or last < 0 or unit.dts - last > self._spans[1]:
+            crossed = self._cross(unit)
+            if crossed is None:
+                return
+            unit = crossed
+        else:  # as nearly always: what `Holes.cross` would note
+            holes.last[kind] = unit.dts
+            holes.beside[kind] = holes.last[1 - kind]
+            holes.came = unit.arrived
+        cutter = self._cutter
+        if cutter is not None:
+            self._push(cutter, unit)
+
+    def _cross(self, unit: AccessUnit) -> AccessUnit | None:
+        """The unit on the timeline without holes, a new one if need be; None if it is lost to a new one."""
         if self._holes.left_out >= MEND and unit.key and self._mends(unit):
             self._begin_anew()
         crossed = self._holes.cross(unit, *self._spans)
         if crossed is None:
             self._begin_anew()
             self._needs_key = unit.kind is Kind.VIDEO and not unit.key
-        elif self._cutter is not None:
-            self._push(self._cutter, crossed)
+        return crossed
 
     def _push(self, cutter: Cutter, unit: AccessUnit) -> None:
         if not self._dated:
             epoch = unit.arrived - unit.dts / TICKS
             if self._epoch is None or epoch < self._epoch:
                 self._epoch = epoch
-        self._aim()
+        if not self._window.target_duration:
+            self._aim()
         cuts = cutter.push(unit)
         if cuts:
             self._take(cuts)
@@ -217,8 +239,7 @@ class Segmenter:
         leads = self._tracks is None or self._tracks.video is None or unit.kind is Kind.VIDEO
         return leads and self._window.target_duration > 0
 
-    @property
-    def _spans(self) -> tuple[int, int]:
+    def _span(self) -> tuple[int, int]:
         """The longest stretch without anything that may stay in the media, and what a longer one shrinks to; ticks."""
         limits = self._limits
         if self._low_latency and self._window.target_duration:
@@ -491,6 +512,7 @@ class Segmenter:
                 hint="set the encoder's key-frame interval to 2 s",
             )
         self._promise(window.target_duration)
+        self._spans = self._span()
         for segment in window.segments:
             if any(part.duration > self._limits.part_target or part.gap for part in segment.parts):
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
