@@ -39,25 +39,26 @@ class Alignment:
         self._bytes = 0
         self._waits = True  # at first: nothing is known before the first sound
         self._patience = MOST
-        self.newest = -1
-        """The newest picture's time, ticks; -1: none yet."""
         self.steady = False
-        """Nobody waits, and sound was in step when it was last heard: a picture need only be noted in `newest`."""
+        """Nobody waits, and sound was in step when it was last heard: only sound that is late is of interest."""
+        self._newest = -1  # the newest picture's time; -1: none yet
+        self._judged = False  # whether sound has been heard beside a picture
         self._heard: int | None = None  # the newest sound's
         self._late = 0  # sound frames in a row that were late
         self._calm = 0  # and that were not
 
-    def take(self, unit: AccessUnit) -> Iterable[AccessUnit]:
-        """Takes the next unit; returns those whose turn it is."""
+    def take(self, unit: AccessUnit, picture: int) -> Iterable[AccessUnit]:
+        """Takes the next unit; returns those whose turn it is. `picture` is the time of the last that was passed on."""
         if unit.kind is Kind.VIDEO:
-            self.newest = unit.dts
+            self._newest = unit.dts
             if not self._waits:
                 return (unit,)
             self._waiting.append(unit)
             self._bytes += len(unit.payload)
             return self._due(unit.arrived)
-        if self.newest >= 0:
-            self._judge(self.newest - unit.dts)
+        self._newest = max(self._newest, picture)
+        if self._newest >= 0:
+            self._judge(self._newest - unit.dts)
         self._heard = unit.dts
         self.steady = not self._waits and not self._waiting and not self._late
         if not self._waiting:
@@ -73,16 +74,17 @@ class Alignment:
 
     def _judge(self, behind: int) -> None:
         """Looks at how far behind the newest picture a sound frame came."""
+        first, self._judged = not self._judged, True
         if behind > LATE:
             self._late += 1
             self._calm = 0
-            if self._heard is None or self._late >= SURE or self._waits:
+            if first or self._late >= SURE or self._waits:
                 self._waits = True
                 self._patience = min(MOST, behind / TICKS + PATIENCE)
             return
         self._late = 0
         self._calm += 1
-        if self._waits and (self._heard is None or self._calm >= CALM):
+        if self._waits and (first or self._calm >= CALM):
             self._waits = False
 
     def _due(self, now: float) -> list[AccessUnit]:

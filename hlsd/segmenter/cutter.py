@@ -104,7 +104,7 @@ class Cutter:
         self._forced = False
         self._last = 0  # how long the leading track's latest frame lasted; 0: none yet
         self._expected = 0  # how long its next one will last, by the last two
-        self._came = [0.0, 0.0]  # when the last frame of each track came
+        self._lead_came = self._other_came = 0.0  # when the last frame of each track came
         self._since = 0.0  # when the first picture did
         self._ahead = 0  # by how much the other track was ahead of the leading one when that last came
         self._other = 0  # the other track's last time
@@ -133,12 +133,16 @@ class Cutter:
         held = self._held[Kind.VIDEO]
         return held.dts if held is not None else -1
 
+    def quiet(self, now: float) -> float:
+        """Seconds for which no frame of any track had come at `now`; as `AccessUnit.arrived`."""
+        return now - max(self._lead_came, self._other_came)
+
     def push(self, unit: AccessUnit) -> list[Cut]:
         """Takes the next access unit; returns the parts that it closed, usually none, at most two."""
         kind = unit.kind
-        self._came[kind] = unit.arrived
         if kind is not self._lead:
             return self._follow(unit)
+        self._lead_came = unit.arrived
         previous = self._held[kind]
         self._held[kind] = unit
         if not self._started:
@@ -218,16 +222,18 @@ class Cutter:
         """Settles the leading track's frame that was held back: it lasts until `end`."""
         limits = self._limits
         passes = end - self._segment_start > limits.segment_limit
-        spills = passes or end - self._part_start > limits.part_target
-        # It lasted longer than the one before it: with it the part would pass its target, so the part ends before it,
-        # short too if a part would be left empty otherwise. Nothing of this part has been shown to anybody yet.
-        clock = self._part_start + limits.part_target
-        empty = spills and not any(0 <= sample.unit.dts - clock < limits.part_target for sample in self._audio)
-        short = empty and end > clock + limits.part_target
-        if spills and held.dts > self._part_start and self._end(held.dts, cuts, closes=passes, short=short) and passes:
-            self._force(held)
+        if (passes or end - self._part_start > limits.part_target) and held.dts > self._part_start:
+            # It lasted longer than the one before it: with it the part would pass its target, so the part ends before
+            # it, short too if a part would be left empty otherwise. Nothing of this part has been shown to anybody yet.
+            clock = self._part_start + limits.part_target
+            short = end > clock + limits.part_target and not any(
+                0 <= sample.unit.dts - clock < limits.part_target for sample in self._audio
+            )
+            if self._end(held.dts, cuts, closes=passes, short=short) and passes:
+                self._force(held)
         self._settle(held, end - held.dts)
-        self._reach(end, cuts)
+        if passes or end - limits.part_target > self._part_start:
+            self._reach(end, cuts)
 
     def _reach(self, end: int, cuts: list[Cut]) -> None:
         """Lets parts end by the clock, up to where a frame of the leading track ends.
@@ -261,10 +267,12 @@ class Cutter:
         cuts: list[Cut] = []
         kind = unit.kind
         self._other = unit.dts
-        if self._silence is not None and self._silence.begun:
-            if self._silence.covers(unit.dts):
+        self._other_came = unit.arrived
+        silence = self._silence
+        if silence is not None and silence.begun:
+            if silence.covers(unit.dts):
                 return cuts
-            self._audio += [Sample(*one) for one in self._silence.end(unit.dts, unit.arrived)]
+            self._audio += [Sample(*one) for one in silence.end(unit.dts, unit.arrived)]
         previous = self._held[kind]
         self._held[kind] = unit
         if previous is not None:
@@ -272,7 +280,7 @@ class Cutter:
         if not self._started:
             if len(self._audio) > AUDIO_BEFORE_VIDEO:
                 del self._audio[0]
-        elif unit.arrived - self._came[self._lead] > SILENCE:
+        elif unit.arrived - self._lead_came > SILENCE:
             held = self._held[self._lead]
             if held is not None and self._last:
                 # Shown now, for as long as such pictures stand, or, if they have stopped, for long: a player would
@@ -285,8 +293,8 @@ class Cutter:
     def _fill(self, silence: Silence, end: int) -> None:
         """Puts silence where sound has stopped while pictures go on, up to the end of the part."""
         if not silence.begun:
-            heard = self._came[Kind.AUDIO]
-            if self._came[Kind.VIDEO] - (heard or self._since) <= (SILENCE if heard else NEVER):
+            heard = self._other_came
+            if self._lead_came - (heard or self._since) <= (SILENCE if heard else NEVER):
                 return
             held = self._held[Kind.AUDIO]
             self._held[Kind.AUDIO] = None
@@ -294,7 +302,7 @@ class Cutter:
                 self._settle(held, silence.begin(held.dts))
             else:  # behind a discontinuity, in the middle of a silence
                 silence.begin(self._part_start)
-        self._audio += [Sample(*one) for one in silence.until(end, self._came[Kind.VIDEO])]
+        self._audio += [Sample(*one) for one in silence.until(end, self._lead_came)]
 
     def _step(self, until: int, cuts: list[Cut]) -> None:
         """Closes parts of exactly the part target while the open one began before `until`."""

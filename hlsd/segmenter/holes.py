@@ -4,8 +4,8 @@ Players stand still at an empty part: hls.js gives up the rest of its segment fo
 target durations at one without frames. So the stretch is closed, and what arrives behind it is shown at once; the next
 key picture begins behind a discontinuity, where the clock is set right. Nobody freezes for longer than the source did.
 
-A hole is in both tracks, and in what arrived: sound may run seconds ahead of its picture, a sender may send a second of
-one track and then a second of the other, and a camera may send a picture each second. Times are ticks of 90 kHz.
+A hole is in what arrived: sound may run seconds ahead of its picture, a sender may send a second of one track and then
+a second of the other, and a camera may send a picture each second. Times are ticks of 90 kHz.
 """
 
 from __future__ import annotations
@@ -25,46 +25,32 @@ _HALF: Final = 0.5 / TICKS
 class Holes:
     """The holes of one uninterrupted timeline; `left_out` ticks have been left out of it so far.
 
-    What is open here is for `Segmenter`, which notes by itself what `cross` would only note.
+    Only units that lie far behind the one before, and all while it is `open`, need `cross`: of others it is enough to
+    note the time in `last`.
     """
 
-    __slots__ = ("_out", "beside", "came", "last", "left_out", "slow")
+    __slots__ = ("_out", "_slow", "last", "left_out", "open")
 
     def __init__(self) -> None:
         self.left_out = 0
         self.last = [NONE, NONE]
-        """The last time of each track, as sent."""
-        self.beside = [NONE, NONE]
-        """Where the other track was then."""
-        self.came = 0.0
-        """When the last unit came, seconds."""
-        self.slow = False
-        """Whether the last two units of a track by itself were further apart than `keep`."""
+        """The last time of each track (`Kind`), as sent; `NONE` before the first."""
+        self.open = False
+        """Whether something has been left out, or is about to be."""
+        self._slow = False  # whether the last two units of a track by itself were further apart than `keep`
         self._out = [0, 0]  # as `last`, as given
 
-    def cross(self, unit: AccessUnit, longest: int, keep: int) -> AccessUnit | None:  # noqa: C901 - one judgement
-        """The unit where it belongs on the timeline without holes: those over `longest` shrink to `keep`.
+    def cross(self, unit: AccessUnit, quiet: float, longest: int, keep: int) -> AccessUnit | None:
+        """The unit where it belongs on the timeline without holes: those over `longest` ticks shrink to `keep`.
 
-        None if it lies so far ahead that this is another timeline.
+        `quiet` is for how many seconds nothing of any track had come before it. None if it lies so far ahead that this
+        is another timeline.
         """
         kind, dts = unit.kind, unit.dts
-        last, other = self.last[kind], self.last[1 - kind]
+        last = self.last[kind]
         before = self.left_out
-        if last != NONE:
-            distance = dts - last
-            if distance > keep:
-                if other == NONE:
-                    # One long distance is spread over two parts; when all are long, each takes one.
-                    if distance > longest or self.slow:
-                        self.left_out += distance - keep
-                    self.slow = True
-                elif distance > longest and other - max(self.beside[kind], 0) < longest:
-                    if unit.arrived - self.came >= distance * _HALF:
-                        self.left_out += distance - keep
-                    elif distance > LONGEST:
-                        return None
-            else:
-                self.slow = False
+        if last != NONE and not self._close(dts - last, self.last[1 - kind] == NONE, quiet, longest, keep):
+            return None
         if self.left_out:
             if not before:
                 self._out = list(self.last)
@@ -74,6 +60,21 @@ class Holes:
             unit = unit._replace(dts=dts - self.left_out, pts=unit.pts - self.left_out)
             self._out[kind] = unit.dts
         self.last[kind] = dts
-        self.beside[kind] = other
-        self.came = unit.arrived
+        self.open = self.left_out > 0 or self._slow
         return unit
+
+    def _close(self, distance: int, alone: bool, quiet: float, longest: int, keep: int) -> bool:
+        """Leaves out what is to be left out of the distance of two units; False if that cannot be one."""
+        if distance <= keep:
+            self._slow = False
+        elif alone:
+            # One long distance is spread over two parts; when all are long, each takes one.
+            if distance > longest or self._slow:
+                self.left_out += distance - keep
+            self._slow = True
+        elif distance > longest:
+            if quiet >= distance * _HALF:
+                self.left_out += distance - keep
+            else:
+                return distance <= LONGEST
+        return True

@@ -54,6 +54,8 @@ OVERSHOOT = 0.49
 MEND = TICKS // 2
 """How much must have been left out of a timeline for a discontinuity at the next key picture to set it right."""
 
+_VIDEO = int(Kind.VIDEO)  # as an index: an enumeration's member is looked up slowly
+
 SLOW = 1.0
 """Seconds between pictures, without sound, above which parts are of no use to anybody."""
 
@@ -116,6 +118,7 @@ class Segmenter:
         self._alignment: Alignment | None = None
         self._low_latency = settings.low_latency
         self._spans = self._span()
+        self._kept = self._spans[1]
         self._coming = 0  # the longest part that has been cut already when the promises are made, ticks
         self._stubs = 0  # ticks of segments that were discarded before the first playlist
         self._longest_stub = 0
@@ -180,46 +183,33 @@ class Segmenter:
         if self._cutter is None or (self._muted is not None and unit.kind is Kind.AUDIO):
             return
         alignment = self._alignment
-        if alignment is not None:
-            if alignment.steady and unit.kind is Kind.VIDEO:
-                alignment.newest = unit.dts
-            elif not alignment.steady or alignment.newest - unit.dts > LATE:
-                for one in alignment.take(unit):
-                    self._take_unit(one)
-                return
-        self._take_unit(unit)
+        if alignment is not None and (
+            not alignment.steady or (unit.kind is Kind.AUDIO and self._holes.last[_VIDEO] - unit.dts > LATE)
+        ):
+            for one in alignment.take(unit, self._holes.last[_VIDEO]):
+                self._take_unit(one)
+        else:
+            self._take_unit(unit)
 
-    def _take_unit(self, unit: AccessUnit) -> None:
-        if self._needs_key and unit.kind is Kind.VIDEO:
+    def _take_unit(self, unit: AccessUnit) -> None:  # noqa: C901 - see below
+        """Takes a unit whose turn it is. As few calls as may be: every unit of every publisher comes here."""
+        kind = unit.kind
+        if self._needs_key and kind is Kind.VIDEO:
             if not unit.key:
                 return
             self._needs_key = False
-        holes, kind = self._holes, unit.kind
-        last = holes.last[kind]
-        if holes.left_out or holes.slow or last < 0 or unit.dts - last > self._spans[1]:
+        holes = self._holes
+        last = holes.last
+        if holes.open or not 0 <= last[kind] >= unit.dts - self._kept:
             crossed = self._cross(unit)
             if crossed is None:
                 return
             unit = crossed
-        else:  # as nearly always: what `Holes.cross` would note
-            holes.last[kind] = unit.dts
-            holes.beside[kind] = holes.last[1 - kind]
-            holes.came = unit.arrived
+        else:
+            last[kind] = unit.dts
         cutter = self._cutter
-        if cutter is not None:
-            self._push(cutter, unit)
-
-    def _cross(self, unit: AccessUnit) -> AccessUnit | None:
-        """The unit on the timeline without holes, a new one if need be; None if it is lost to a new one."""
-        if self._holes.left_out >= MEND and unit.key and self._mends(unit):
-            self._begin_anew()
-        crossed = self._holes.cross(unit, *self._spans)
-        if crossed is None:
-            self._begin_anew()
-            self._needs_key = unit.kind is Kind.VIDEO and not unit.key
-        return crossed
-
-    def _push(self, cutter: Cutter, unit: AccessUnit) -> None:
+        if cutter is None:
+            return
         if not self._dated:
             epoch = unit.arrived - unit.dts / TICKS
             if self._epoch is None or epoch < self._epoch:
@@ -234,6 +224,17 @@ class Segmenter:
                 # What follows must not pretend to continue what the muxer could not write (TS04, FM04).
                 self._begin_anew()
 
+    def _cross(self, unit: AccessUnit) -> AccessUnit | None:
+        """The unit on the timeline without holes, a new one if need be; None if it is lost to a new one."""
+        if self._holes.left_out >= MEND and unit.key and self._mends(unit):
+            self._begin_anew()
+        quiet = self._cutter.quiet(unit.arrived) if self._cutter is not None else 0.0
+        crossed = self._holes.cross(unit, quiet, *self._spans)
+        if crossed is None:
+            self._begin_anew()
+            self._needs_key = unit.kind is Kind.VIDEO and not unit.key
+        return crossed
+
     def _mends(self, unit: AccessUnit) -> bool:
         """Whether the timeline may be set right before this key frame: it leads, and somebody knows of the timeline."""
         leads = self._tracks is None or self._tracks.video is None or unit.kind is Kind.VIDEO
@@ -247,14 +248,13 @@ class Segmenter:
         return limits.segment_limit, limits.segment_limit
 
     def _aim(self) -> None:
-        """Makes the first segment short for who waits for it, as one does for whom a stream is pulled.
+        """Before the first playlist: makes the first segment short for who waits for it, as one does who had it pulled.
 
         What follows comes in parts, so one group of pictures is enough to begin with.
         """
-        if not self._window.target_duration:
-            time = self._settings.time
-            hurry = self._low_latency and self.live.watched
-            self._limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
+        time = self._settings.time
+        hurry = self._low_latency and self.live.watched
+        self._limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def _note_delay(self, cuts: list[Cut], arrived: float) -> None:
         """Counts how long after the end of its media it was listed: the frame that closed it came `arrived`."""
@@ -513,6 +513,7 @@ class Segmenter:
             )
         self._promise(window.target_duration)
         self._spans = self._span()
+        self._kept = self._spans[1]
         for segment in window.segments:
             if any(part.duration > self._limits.part_target or part.gap for part in segment.parts):
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
