@@ -22,14 +22,14 @@ import structlog
 import uvloop
 from starlette.applications import Starlette
 
-from hlsd import collector
-from hlsd.clock import SystemClock
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.delivery.fastpath import FastProtocol
-from hlsd.delivery.https import HttpsServer
-from hlsd.delivery.https_settings import HttpsSettings
-from hlsd.delivery.server import HttpServer
+from hlsd.base import collector
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.fastpath import FastProtocol
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import create_app
 from hlsd.ports import Denial, Grant, PlayRequest, Rendering
 from hlsd.sessions.registry import Registry

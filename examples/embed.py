@@ -22,7 +22,7 @@ from starlette.routing import Route
 from hlsd.app import Server
 from hlsd.config import load
 from hlsd.events import Subject
-from hlsd.publisher import Publisher
+from hlsd.streams.publisher import Publisher
 
 RTMP_PORT, HTTP_PORT, APPLICATION_PORT = [int(port) for port in sys.argv[1:4]] or [1935, 8000, 8080]
 

@@ -18,32 +18,33 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from hlsd import __version__, collector
+from hlsd import __version__
 from hlsd.api.local_token import LocalToken
-from hlsd.clock import Clock, SystemClock
-from hlsd.errors import ConfigError, HlsdError
+from hlsd.auth.gate import gate_of
+from hlsd.base import collector
+from hlsd.base.clock import Clock, SystemClock
+from hlsd.base.errors import ConfigError, HlsdError
+from hlsd.base.log import tell_left_out
+from hlsd.base.quantities import in_mib
+from hlsd.base.stop_signals import StopSignals
+from hlsd.base.upkeep import end, keep
 from hlsd.events import Action, Bus, Handler
-from hlsd.hub import Hub
-from hlsd.log import tell_left_out
-from hlsd.quantities import in_mib
-from hlsd.rooms import ROOMS, Room, house_of, server_id
+from hlsd.notify.notify import Notify
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
-from hlsd.sessions.auth.gate import gate_of
-from hlsd.sessions.bankeeper import BanKeeper
-from hlsd.sessions.keyfile import KEY_BYTES, load_key
-from hlsd.sessions.notify.notify import Notify
+from hlsd.services import SERVICES, Service, server_id, services_of
+from hlsd.sessions.ban_store import BanStore
+from hlsd.sessions.key_file import KEY_BYTES, load_key
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
-from hlsd.stop_signals import StopSignals
-from hlsd.upkeep import end, keep
+from hlsd.streams.hub import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hlsd.config import Settings
-    from hlsd.stream import Stream
+    from hlsd.streams.stream import Stream
 
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
@@ -118,10 +119,10 @@ class Server:
             stream=self.hub.find,
             grace=settings.publish.grace,
             about=self._about,
-            keeper=BanKeeper(state / "bans.jsonl", self._clock.wall),
+            keeper=BanStore(state / "bans.jsonl", self._clock.wall),
         )
         self.hub.over = self.sessions.stream_over
-        self.rooms: dict[str, Room] = {}
+        self.rooms: dict[str, Service] = {}
         self._sweeping: asyncio.Future[list[None]] | None = None
         self._late = deque([0.0], maxlen=3)
         """Seconds by which the last sweeps were late: a measure of the event loop."""
@@ -154,7 +155,7 @@ class Server:
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
         await self.notify.start()
-        house = house_of(
+        house = services_of(
             self.settings,
             self._clock,
             self.hub,
@@ -165,7 +166,7 @@ class Server:
             impaired=self.impaired,
             local_token=self.local_token.value,
         )
-        for name, make in ROOMS:
+        for name, make in SERVICES:
             room = make(house)
             try:
                 await room.start()
@@ -252,7 +253,7 @@ class Server:
         reasons = []
         if self.hub.draining:
             reasons.append("draining")
-        elif len(self.rooms) < len(ROOMS):
+        elif len(self.rooms) < len(SERVICES):
             reasons.append("starting")
         if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
             reasons.append("overloaded")

@@ -22,20 +22,20 @@ from typing import Any, Final, Literal, Protocol, Union, get_args, get_origin, r
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from hlsd import masking
 from hlsd.api.settings import ApiSettings
-from hlsd.delivery.https_settings import HttpsSettings
+from hlsd.auth.settings import AuthSettings
+from hlsd.base import masking
+from hlsd.base.errors import ConfigError
+from hlsd.base.log import MASK, clean
+from hlsd.base.quantities import GIB, MIB, Duration, Size, format_duration, format_size
+from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
-from hlsd.errors import ConfigError
-from hlsd.flv.settings import FlvSettings
+from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
-from hlsd.log import MASK, clean
 from hlsd.metrics.settings import MetricsSettings
-from hlsd.quantities import GIB, MIB, Duration, Size, format_duration, format_size
+from hlsd.notify.settings import NotifySettings
 from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
-from hlsd.sessions.auth.settings import AuthSettings
-from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.sessions.settings import SessionSettings
 
 PREFIX: Final = "HLSD_"

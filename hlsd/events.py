@@ -20,7 +20,7 @@ from typing import Protocol
 
 import structlog
 
-from hlsd.masking import arguments
+from hlsd.base.masking import arguments
 from hlsd.ports import Denial, Grant
 
 UNANSWERED = "unanswered"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from hlsd.faults import Faults
+from hlsd.base.faults import Faults
 
 OTHER: Final = "_other"
 """The label value under which everything beyond a bound is counted together; no name of ours begins with `_`."""

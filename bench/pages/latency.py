@@ -27,8 +27,8 @@ import httpx
 
 from bench import machine, report
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.publish import SET_DATA_FRAME, Source
-from hlsd.tagger import SCRIPT, VIDEO, Tag
+from hlsd.publishing.publish import SET_DATA_FRAME, Source
+from hlsd.publishing.tagger import SCRIPT, VIDEO, Tag
 from tests.support.footage import Film
 from tests.support.llcheck import Playlist, parse
 from tests.support.server import HlsdServer

@@ -21,8 +21,8 @@ import structlog
 import uvloop
 
 from bench import machine, report
-from hlsd.clock import SystemClock
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from hlsd.metrics import names

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from hlsd.api.problems import ApiError, Code
 from hlsd.api.settings import MIN_TOKEN, ApiSettings
+from hlsd.base.errors import ConfigError
 from hlsd.delivery.proxies import Proxies
-from hlsd.errors import ConfigError
 
 BURST = 10
 """Wrong credentials from one address before it is told to wait."""
@@ -58,7 +58,7 @@ LOCAL = Caller("local", frozenset((READ, WRITE)))
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Credential:
     """A request at the door. `headers` by lower-case name, each with every value it was given."""
 
     method: str
@@ -89,14 +89,14 @@ class Access:
         self._guesses: dict[str, tuple[float, float]] = {}
         """By address: guesses left, and when that was counted."""
 
-    def reads(self, ask: Ask, now: float) -> bool:
+    def reads(self, ask: Credential, now: float) -> bool:
         """Whether who asks may read: for what has no words of its own for a refusal."""
         try:
             return READ in self.judge(ask, now).scopes
         except ApiError:
             return False
 
-    def judge(self, ask: Ask, now: float) -> Caller:
+    def judge(self, ask: Credential, now: float) -> Caller:
         """Who asks, if it may ask this. Raises ApiError (401, 403, 429)."""
         caller = self._known(ask, now) if "authorization" in ask.headers else self._stranger(ask)
         if ask.method not in SAFE and _is_foreign(ask) and not self.lists(ask.one("origin")):
@@ -119,7 +119,7 @@ class Access:
         """Whether web pages of `origin` may use the API."""
         return origin.lower() in self._origins
 
-    def _known(self, ask: Ask, now: float) -> Caller:
+    def _known(self, ask: Credential, now: float) -> Caller:
         user, token = _credentials(ask.one("authorization"))
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         if hmac.compare_digest(self._local, digest):
@@ -142,12 +142,12 @@ class Access:
             raise _unauthorized(ask, "the token is not known")
         return found
 
-    def _stranger(self, ask: Ask) -> Caller:
+    def _stranger(self, ask: Credential) -> Caller:
         if self._loopback and is_here(ask):
             return LOOPBACK
         raise _unauthorized(ask, "a token is needed")
 
-    def _address(self, ask: Ask) -> str:
+    def _address(self, ask: Credential) -> str:
         """Whose guesses these are: the client behind a trusted proxy, of IPv6 the network of a customer."""
         chain = ", ".join(ask.headers.get("x-forwarded-for", ()))
         text = self._proxies.viewer(ask.peer, chain.encode("latin-1")) if chain else ask.peer
@@ -164,7 +164,7 @@ class Access:
         return min(float(BURST), left + max(0.0, now - counted) / REFILL)
 
 
-def is_here(ask: Ask) -> bool:
+def is_here(ask: Credential) -> bool:
     """Whether a program of this machine asks for itself."""
     return (
         _is_loopback(ask.peer)
@@ -176,7 +176,7 @@ def is_here(ask: Ask) -> bool:
     )
 
 
-def _is_foreign(ask: Ask) -> bool:
+def _is_foreign(ask: Credential) -> bool:
     """Whether a web page of another origin asks; `null` and what stands twice is foreign."""
     if "origin" not in ask.headers:
         return False
@@ -228,7 +228,7 @@ def _credentials(header: str) -> tuple[str | None, str]:
     return None, ""
 
 
-def _unauthorized(ask: Ask, words: str) -> ApiError:
+def _unauthorized(ask: Credential, words: str) -> ApiError:
     challenge = 'Bearer realm="hlsd"'
     if "text/html" in ask.one("accept"):  # a person: let the browser ask
         challenge += ', Basic realm="hlsd", charset="UTF-8"'

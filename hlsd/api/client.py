@@ -13,25 +13,25 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from hlsd.answers import ASKED, BadAnswer, bounded_sync
 from hlsd.api.models import MAX_LIMIT, MAX_WAIT
 from hlsd.api.settings import ApiSettings
+from hlsd.base.errors import HlsdError
 from hlsd.delivery.settings import HttpSettings
-from hlsd.errors import HlsdError
+from hlsd.net.answers import ASKED, BadAnswer, bounded_sync
 
 TIMEOUT = 10.0
 """Seconds for an answer."""
 MAX_BODY = 64 * 1024 * 1024
 
 
-class Refused(HlsdError):
+class ApiRefused(HlsdError):
     """The server cannot be asked, or will not; the text is the line to show."""
 
 
 def address_of(http: HttpSettings) -> str:
     """Where a server of this configuration is asked on this machine. Raises Refused."""
     if not http.port:
-        raise Refused("http.port is 0, a port that only the server knows: say where it is with --url")
+        raise ApiRefused("http.port is 0, a port that only the server knows: say where it is with --url")
     bind = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(http.bind, http.bind)  # noqa: S104
     return f"http://[{bind}]:{http.port}" if ":" in bind and "[" not in bind else f"http://{bind}:{http.port}"
 
@@ -56,7 +56,7 @@ class Client:
     def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Refused(f"--url should be http://HOST[:PORT] or https://HOST[:PORT]; it is {url}")
+            raise ApiRefused(f"--url should be http://HOST[:PORT] or https://HOST[:PORT]; it is {url}")
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         headers = ASKED | ({"authorization": f"Bearer {token}"} if token else {})
         # A proxy of the environment is for the world, not for this machine.
@@ -112,24 +112,24 @@ class Client:
             with self._http.stream(method, f"/api/v1/{path}", params=query, timeout=timeout) as answer:
                 body = bounded_sync(answer, MAX_BODY, timeout)
         except httpx.ConnectError:
-            raise Refused(f"no server answers at {self.url}; is it running, and is --url right?") from None
+            raise ApiRefused(f"no server answers at {self.url}; is it running, and is --url right?") from None
         except httpx.TimeoutException:
-            raise Refused(f"{self.url} did not answer within {timeout:.0f} s") from None
+            raise ApiRefused(f"{self.url} did not answer within {timeout:.0f} s") from None
         except BadAnswer as error:
-            raise Refused(f"{self.url}: {error}") from None
+            raise ApiRefused(f"{self.url}: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(f"{self.url} cannot be asked: {error}") from None
+            raise ApiRefused(f"{self.url} cannot be asked: {error}") from None
         try:
             said = json.loads(body)
             if said["success"] is True:
                 return said["data"]
             words, code = str(said["message"]), str(said["code"])
         except (ValueError, KeyError, TypeError):
-            raise Refused(f"{self.url} answers {answer.status_code}, and not as the API of hlsd does") from None
+            raise ApiRefused(f"{self.url} answers {answer.status_code}, and not as the API of hlsd does") from None
         if code == "unauthorized":
             words += " (--token, HLSD_TOKEN, the configuration's api.token, or api.token in the server's state folder, "
             words += "which its user can read: --state-dir says where it is)"
-        raise Refused(words)
+        raise ApiRefused(words)
 
 
 def _is_here(host: str) -> bool:

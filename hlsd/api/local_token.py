@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from hlsd.state_file import private_folder
+from hlsd.base.state_file import private_folder
 
 NAME = "api.token"
 MAX_BYTES = 256

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from hlsd import masking
-from hlsd.log import MASK
+from hlsd.base import masking
+from hlsd.base.log import MASK
 
 _SECRET_KEYS = frozenset(("secret", "secrets", "password", "token", "hash", "user"))
 """Keys of tables whose values are masked even where the model does not say that they are secret."""

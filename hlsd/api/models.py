@@ -115,7 +115,7 @@ class Envelope(BaseModel, Generic[T]):
     message: str = ""
 
 
-class Video(BaseModel):
+class VideoView(BaseModel):
     """The video track that is published."""
 
     codec: str = Field(description="As in CODECS (RFC 6381).")
@@ -133,7 +133,7 @@ class Audio(BaseModel):
     hls: bool = Field(description="Whether HLS has it: false where it is AAC that Chromium cannot play.")
 
 
-class Publisher(BaseModel):
+class PublisherView(BaseModel):
     """Who publishes a stream now."""
 
     id: str = Field(description="As in events.")
@@ -145,7 +145,7 @@ class Publisher(BaseModel):
     duration_ms: int
 
 
-class Stream(BaseModel):
+class StreamView(BaseModel):
     """A stream that is live, in its grace, or kept for its last readers."""
 
     id: str = Field(description="Of this run, as in events; `stream_id` of its sessions.")
@@ -154,8 +154,8 @@ class Stream(BaseModel):
     path: str = Field(description="`/{app}/{name}`")
     state: Literal["live", "grace", "ended"]
     createtime: int = Field(description="First publication of this run, ms of the epoch.")
-    publisher: Publisher | None
-    video: Video | None
+    publisher: PublisherView | None
+    video: VideoView | None
     audio: Audio | None
     dropped: list[str] = Field(description="Codecs of tracks that its publisher sends and that are left out.")
     bitrate: int = Field(description="Bits per second that come in, smoothed.")
@@ -169,7 +169,7 @@ class Stream(BaseModel):
     media_bytes: int = Field(description="Media held in memory for it.")
 
 
-class Session(BaseModel):
+class SessionView(BaseModel):
     """One viewer's session, in the words of the event payload."""
 
     id: str
@@ -199,17 +199,17 @@ class Session(BaseModel):
     adopted: bool = Field(default=False, description="Whether its id is of before a restart.")
 
 
-class Streams(BaseModel):
+class StreamList(BaseModel):
     """A page of streams, by app and name."""
 
-    items: list[Stream]
+    items: list[StreamView]
     cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
-class Sessions(BaseModel):
+class SessionList(BaseModel):
     """A page of sessions, the oldest first."""
 
-    items: list[Session]
+    items: list[SessionView]
     cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
@@ -220,7 +220,7 @@ class Kicked(BaseModel):
     ban: float = Field(description="Seconds for which it may not come back.")
 
 
-class Event(BaseModel):
+class EventView(BaseModel):
     """Something that happened: the payload of a webhook, and its number."""
 
     model_config = ConfigDict(extra="allow")
@@ -238,7 +238,7 @@ class Event(BaseModel):
 class Events(BaseModel):
     """The events after a number, the oldest first."""
 
-    items: list[Event]
+    items: list[EventView]
     cursor: int = Field(description="What to give as `after` next.")
 
 
@@ -263,7 +263,7 @@ class Node(BaseModel):
     cpu_seconds: float = Field(description="CPU time of the process, user and system.")
 
 
-class Settings(BaseModel):
+class SettingsView(BaseModel):
     """The effective configuration, by section and key."""
 
     sections: dict[str, dict[str, Any]] = Field(description="Secrets are `********`, or `***` within a URL.")

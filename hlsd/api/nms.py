@@ -15,14 +15,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from hlsd import __version__, masking
+from hlsd import __version__
 from hlsd.api import cursor, models
-from hlsd.api.desk import Premises, rss
+from hlsd.api.handlers import ApiContext, rss
 from hlsd.api.models import NoQuery
 from hlsd.api.operations import Call, Streamed
 from hlsd.api.problems import ApiError, Code
+from hlsd.base import masking
 from hlsd.sessions.session import Session
-from hlsd.stream import State, Stream
+from hlsd.streams.stream import Stream, StreamState
 
 _PROTOCOLS = {"flv": "http", "wsflv": "ws"}
 _SAMPLE = 0.1
@@ -31,10 +32,10 @@ _MANY = 100
 """Subscribers written at a time."""
 
 
-class NmsDesk:
+class NmsHandlers:
     """The operations of /api/server and /api/streams."""
 
-    def __init__(self, premises: Premises) -> None:
+    def __init__(self, premises: ApiContext) -> None:
         self._hub = premises.hub
         self._sessions = premises.sessions
         self._clock = premises.clock
@@ -140,7 +141,7 @@ class NmsDesk:
 
     def _publisher(self, stream: Stream) -> models.NmsPublisher | None:
         hold, publisher = stream.hold, self._hub.publisher(stream.app, stream.name)
-        if hold is None or publisher is None or stream.state is not State.LIVE:
+        if hold is None or publisher is None or stream.state is not StreamState.LIVE:
             return None
         video = stream.tracks.video if stream.tracks else None
         audio = stream.tracks.audio if stream.tracks else None

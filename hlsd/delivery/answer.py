@@ -30,7 +30,7 @@ class Fall:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldFirst:
+class WaitForPlaylist:
     """Hold until there is a playlist, for at most `timeout` seconds, then answer `then(whether it came)`.
 
     Those whose `what` is the same wait for the same thing. Those who agree in `alike` too are answered alike: what
@@ -53,8 +53,8 @@ class HoldFirst:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Hold until the playlist has part `part` of segment `msn`; then as `HoldFirst`."""
+class WaitForPart:
+    """Hold until the playlist has part `part` of segment `msn`; then as `WaitForPlaylist`."""
 
     playable: Playable
     msn: int
@@ -65,19 +65,19 @@ class Hold:
 
     @property
     def what(self) -> Hashable:
-        """As `HoldFirst.what`."""
+        """As `WaitForPlaylist.what`."""
         return self.msn, self.part
 
     def verdict(self) -> bool | None:
-        """As `HoldFirst.verdict`."""
+        """As `WaitForPlaylist.verdict`."""
         if self.playable.lateness(self.msn, self.part) is Lateness.READY:
             return True
         return _over(self.playable)
 
 
 @dataclass(frozen=True, slots=True)
-class HoldMedia:
-    """Hold until the hinted part `{run}/{name}` is there; then as `HoldFirst`."""
+class WaitForMedia:
+    """Hold until the hinted part `{run}/{name}` is there; then as `WaitForPlaylist`."""
 
     playable: Playable
     run: str
@@ -88,19 +88,19 @@ class HoldMedia:
 
     @property
     def what(self) -> Hashable:
-        """As `HoldFirst.what`."""
+        """As `WaitForPlaylist.what`."""
         return self.run, self.name
 
     def verdict(self) -> bool | None:
-        """As `HoldFirst.verdict`; False too when another part than the hinted one came."""
+        """As `WaitForPlaylist.verdict`; False too when another part than the hinted one came."""
         if self.playable.media(self.run, self.name) is not None:
             return True
         return _over(self.playable) if self.playable.expects(self.run, self.name) else False
 
 
 @dataclass(frozen=True, slots=True)
-class HoldNews:
-    """Hold until the stream is newer than its version `known`; then as `HoldFirst`. Nobody is refused for it."""
+class WaitForNews:
+    """Hold until the stream is newer than its version `known`; then as `WaitForPlaylist`. Nobody is refused for it."""
 
     playable: Playable
     known: int
@@ -110,11 +110,11 @@ class HoldNews:
 
     @property
     def what(self) -> Hashable:
-        """As `HoldFirst.what`."""
+        """As `WaitForPlaylist.what`."""
         return self.known
 
     def verdict(self) -> bool | None:
-        """As `HoldFirst.verdict`."""
+        """As `WaitForPlaylist.verdict`."""
         return True if self.playable.version > self.known else _over(self.playable)
 
 
@@ -145,10 +145,10 @@ class Open:
     """The id that its player goes on asking with (`Sessions.replace`)."""
 
 
-Held = HoldFirst | Hold | HoldMedia | HoldNews
+Wait = WaitForPlaylist | WaitForPart | WaitForMedia | WaitForNews
 Errand = Ask | Obtain | Open
 """What the road does, and perhaps waits for, before the judge goes on."""
-Answer = Reply | Held | Errand | Fall
+Answer = Reply | Wait | Errand | Fall
 FALL = Fall()
 
 

@@ -19,7 +19,18 @@ import gzip
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-from hlsd.delivery.answer import FALL, Answer, Ask, Hold, HoldFirst, HoldMedia, HoldNews, Obtain, Open, Reply
+from hlsd.delivery.answer import (
+    FALL,
+    Answer,
+    Ask,
+    Obtain,
+    Open,
+    Reply,
+    WaitForMedia,
+    WaitForNews,
+    WaitForPart,
+    WaitForPlaylist,
+)
 from hlsd.delivery.cors import METHODS, Cors, Headers
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import (
@@ -283,7 +294,7 @@ class Judge:
 
         def present(playable: Playable) -> Answer:
             if not target.sid and _soon_newer(playable):
-                return HoldNews(playable, playable.version, playable.part_target, lambda _: let_in(playable))
+                return WaitForNews(playable, playable.version, playable.part_target, lambda _: let_in(playable))
             if playable.target_duration or flat:
                 return let_in(playable)
             # a variant whose playlist is not there yet is not worth naming (P07)
@@ -372,7 +383,7 @@ class Judge:
                 return self._refuse(request, 503)
             return self._playlist(request, target, query)
 
-        return HoldFirst(self._directory.expected(target.app, target.name), MAX_EXPECTATION, then)
+        return WaitForPlaylist(self._directory.expected(target.app, target.name), MAX_EXPECTATION, then)
 
     def _reload(
         self, request: Request, target: Target, playable: Playable, now: Rendering, query: dict[str, str]
@@ -392,7 +403,7 @@ class Judge:
             case Lateness.READY:  # (6)
                 return self._blocked(request, playable, skip)
             case Lateness.WAIT:  # (7)
-                return Hold(
+                return WaitForPart(
                     playable,
                     msn,
                     part,
@@ -449,7 +460,7 @@ class Judge:
         if media is not None:
             return self._resource(request, media)
         if request.method == "GET" and not playable.ended and playable.expects(target.run, target.resource):
-            return HoldMedia(
+            return WaitForMedia(
                 playable,
                 target.run,
                 target.resource,
@@ -488,7 +499,7 @@ class Judge:
 
         if not self._first_wait:
             return then(False)
-        return HoldFirst(playable, self._first_wait, then)
+        return WaitForPlaylist(playable, self._first_wait, then)
 
     def _gone_or_late(self, request: Request, target: Target, playable: Playable) -> Reply:
         gone = playable.ended or self._directory.find(target.app, target.name) is not playable

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Scope
 
-from hlsd.clock import Clock
+from hlsd.base.clock import Clock
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import BadRequest, accepts_gzip, etag_matches, is_ours, parse_path
 from hlsd.delivery.settings import HttpSettings

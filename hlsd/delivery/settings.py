@@ -11,8 +11,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hlsd.base.quantities import KIB, MIB, Duration, Size
 from hlsd.delivery.proxies import path_prefix
-from hlsd.quantities import KIB, MIB, Duration, Size
 
 
 class HttpSettings(BaseModel):

@@ -16,16 +16,16 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hlsd.clock import Clock
+from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
-from hlsd.delivery.connections import CROWD, Connections
-from hlsd.delivery.errands import Errands
-from hlsd.delivery.holds import Bounds, Crowd, Holds
+from hlsd.delivery.blocked_requests import BlockedRequests, Bounds, WaiterCount
+from hlsd.delivery.http1.connections import CROWD, Connections
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
-from hlsd.kernel import file_limit
+from hlsd.net.kernel import file_limit
 from hlsd.ports import MORE, Directory, Session, Sessions
 from hlsd.stats import Stats
 
@@ -65,8 +65,8 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         session=settings.max_waiters_per_session,
         address=settings.max_waiters_per_ip,
     )
-    holds = Holds(bounds, stats.faults)
-    errands = Errands(judge, directory, sessions, holds, clock, stats)
+    holds = BlockedRequests(bounds, stats.faults)
+    errands = Runner(judge, directory, sessions, holds, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port, listed)
     app = Starlette(
         routes=[
@@ -78,7 +78,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/", pages.page),
         ],
-        middleware=[Middleware(StreamRoad, judge=judge, errands=errands, sessions=sessions)],
+        middleware=[Middleware(StreamMiddleware, judge=judge, errands=errands, sessions=sessions)],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
@@ -96,7 +96,7 @@ class Carrier(Protocol):
     """The connection under an ASGI request, where it wants to know what is sent on it (`scope["hlsd"]`)."""
 
     @property
-    def crowd(self) -> Crowd | None:
+    def crowd(self) -> WaiterCount | None:
         """Those who share the client's address."""
         ...
 
@@ -105,10 +105,10 @@ class Carrier(Protocol):
         ...
 
 
-class StreamRoad:
+class StreamMiddleware:
     """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""
 
-    def __init__(self, app: ASGIApp, judge: Judge, errands: Errands, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, judge: Judge, errands: Runner, sessions: Sessions) -> None:
         self._app = app
         self._judge = judge
         self._errands = errands
@@ -127,7 +127,7 @@ class StreamRoad:
         if isinstance(answer, Fall):
             await self._foreign(scope, receive, _counted(send, charge, scope), request)
             return
-        crowd = carrier.crowd if carrier is not None else cast("Crowd | None", scope.get(CROWD))
+        crowd = carrier.crowd if carrier is not None else cast("WaiterCount | None", scope.get(CROWD))
         self._errands.hear(request, scope["headers"])
         reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
         if reply is None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hlsd.errors import UnsupportedCodec
+from hlsd.base.errors import UnsupportedCodec
 from hlsd.ingest.rtmp import amf0
 from hlsd.media import hdr
 from hlsd.media.unit import Aside, Colour

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.base.errors import MediaError, UnsupportedCodec
+from hlsd.base.remarks import Remarks
 from hlsd.ingest.asides import Asides
 from hlsd.ingest.opening import PICTURE_PATIENCE, Held, Opening
 from hlsd.ingest.picture import PICTURE_LIMIT, Picture, PictureAssembler, near
@@ -30,7 +31,6 @@ from hlsd.media.codecs import (
 )
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.ports import Publication
-from hlsd.remarks import Remarks
 
 QUIET: Final = 2.0
 """Seconds without video after which a change of the audio no longer waits for a key picture."""

@@ -15,11 +15,12 @@ from typing import Protocol, cast
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.audience import Audience
-from hlsd.clock import Clock
-from hlsd.errors import UnsupportedCodec
-from hlsd.faults import Faults
-from hlsd.ingest.crowd import Place
-from hlsd.ingest.rounds import AVAILABLE, Rounds
+from hlsd.base.clock import Clock
+from hlsd.base.errors import UnsupportedCodec
+from hlsd.base.faults import Faults
+from hlsd.base.remarks import Remarks
+from hlsd.ingest.connection_bounds import Place
+from hlsd.ingest.poll_reader import AVAILABLE, PollReader
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
 from hlsd.ingest.rtmp.server import (
@@ -35,7 +36,6 @@ from hlsd.ingest.rtmp.server import (
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
-from hlsd.remarks import Remarks
 
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
@@ -72,7 +72,7 @@ class TagSink(Protocol):
 IntakeFactory = Callable[[Publication, float], TagSink]
 
 
-class RtmpRoom(Protocol):
+class RtmpHost(Protocol):
     """What a connection knows of the room it is in."""
 
     settings: RtmpSettings
@@ -83,7 +83,7 @@ class RtmpRoom(Protocol):
     clock: Clock
     log: FilteringBoundLogger
     connections: set[RtmpPeer]
-    rounds: Rounds
+    rounds: PollReader
     faults: Faults
     players: int
 
@@ -99,7 +99,7 @@ class RtmpRoom(Protocol):
 class RtmpPeer(asyncio.Protocol):
     """One connection of the room's, from accept to loss."""
 
-    def __init__(self, room: RtmpRoom, place: Place, *, secure: bool) -> None:
+    def __init__(self, room: RtmpHost, place: Place, *, secure: bool) -> None:
         self.room = room
         self.place = place
         self.secure = secure

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hlsd.ingest.crowd import Place
+from hlsd.ingest.connection_bounds import Place
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
 from hlsd.ports import Denial, PlayRequest, Publication
 
@@ -27,7 +27,7 @@ _OVER: Final = {
 }
 
 
-class PlayingRoom(Protocol):
+class PlayHost(Protocol):
     """What a playback knows of the RTMP room."""
 
     audience: Audience | None
@@ -42,7 +42,7 @@ class PlayingPeer(Protocol):
     """The connection under a playback."""
 
     @property
-    def room(self) -> PlayingRoom:
+    def room(self) -> PlayHost:
         """Where it is."""
         ...
 

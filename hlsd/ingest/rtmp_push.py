@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from typing import Self, cast
 
-from hlsd.errors import HlsdError
+from hlsd.base.errors import HlsdError
 from hlsd.ingest.rtmp.client import ClientConnection, Ready, Refused, RtmpUrl, read_url
 
 _WRITE_BUFFER = 256 * 1024

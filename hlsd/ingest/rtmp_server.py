@@ -15,20 +15,20 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.audience import Audience
-from hlsd.clock import Clock
-from hlsd.errors import ConfigError
-from hlsd.faults import Faults
-from hlsd.ingest.crowd import Crowd, Place
-from hlsd.ingest.rounds import ROUND, Rounds
+from hlsd.base.clock import Clock
+from hlsd.base.errors import ConfigError
+from hlsd.base.faults import Faults
+from hlsd.base.upkeep import end, sweep
+from hlsd.ingest.connection_bounds import ConnectionBounds, Place
+from hlsd.ingest.poll_reader import ROUND, PollReader
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.kernel import file_limit
-from hlsd.listener import Listener
-from hlsd.listening import listen
+from hlsd.net.kernel import file_limit
+from hlsd.net.listener import Listener
+from hlsd.net.listening import listen
+from hlsd.net.tls import Certificate
 from hlsd.ports import Admission
-from hlsd.tls import Certificate
-from hlsd.upkeep import end, sweep
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -39,7 +39,7 @@ _BACKLOG = 1024
 class RtmpServer:
     """The RTMP room. `start` opens the ports, `stop` closes them and every connection.
 
-    `round_period`: seconds between two readings of all publishers (`hlsd.ingest.rounds`).
+    `round_period`: seconds between two readings of all publishers (`hlsd.ingest.poll_reader`).
     """
 
     def __init__(  # noqa: PLR0913 - what a room of the house is handed
@@ -76,14 +76,14 @@ class RtmpServer:
         """The port that rtmps:// listens on, once started; 0 without."""
         self.players = 0
         """How many connections play now."""
-        self.crowd = Crowd(settings, file_limit(), self.log)
+        self.crowd = ConnectionBounds(settings, file_limit(), self.log)
         self._certificate: Certificate | None = None
         self._listeners: list[Listener[Place]] = []
         self._sweeper: asyncio.Task[None] | None = None
         self._told = 0  # of the refused connections
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
-        self.rounds = Rounds(round_period, self.faults)
+        self.rounds = PollReader(round_period, self.faults)
 
     @property
     def publishing(self) -> int:

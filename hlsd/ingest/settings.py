@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hlsd.quantities import Duration, Size
+from hlsd.base.quantities import Duration, Size
 
 
 class RtmpSettings(BaseModel):

@@ -7,7 +7,7 @@ the codec string.
 
 from __future__ import annotations
 
-from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.base.errors import MediaError, UnsupportedCodec
 from hlsd.media.bits import BitReader
 from hlsd.media.unit import AudioTrack
 

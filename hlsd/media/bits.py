@@ -6,7 +6,7 @@ Law: never reads beyond the end (MediaError instead), never loops longer than th
 
 from __future__ import annotations
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 
 
 def unescape(nal: bytes) -> bytes:

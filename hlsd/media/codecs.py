@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import h264, h265
 
 if TYPE_CHECKING:

@@ -11,15 +11,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hlsd.errors import MediaError, UnsupportedCodec
-from hlsd.media.codecs import (
-    FLV_AUDIO_NAMES,
-    FLV_VIDEO,
-    FLV_VIDEO_NAMES,
-    FOURCC_NAMES,
-    FOURCC_VIDEO,
-    VideoCodec,
-)
+from hlsd.base.errors import MediaError, UnsupportedCodec
+from hlsd.media.codecs import FLV_AUDIO_NAMES, FLV_VIDEO, FLV_VIDEO_NAMES, FOURCC_NAMES, FOURCC_VIDEO, VideoCodec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

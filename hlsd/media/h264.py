@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import nal
 from hlsd.media.bits import BitReader, unescape
 from hlsd.media.nal import CLEAN, KEY, PARAMETERS, PICTURE, STRIP
@@ -51,7 +51,7 @@ MERGED_SPS, MERGED_PPS = 8, 32
 """Sets that came in-band and are kept, newest first; `avcC` has room for 31 and 255, and a picture refers to one."""
 
 
-class SequenceParameters(NamedTuple):
+class H264Parameters(NamedTuple):
     """What a sequence parameter set says. Pixels are the cropped picture; `frame_rate` is per second, or None."""
 
     profile: int
@@ -74,7 +74,7 @@ class SequenceParameters(NamedTuple):
         return f"avc1.{self.profile:02x}{self.constraints:02x}{self.level:02x}"
 
 
-def parse_sps(unit: bytes) -> SequenceParameters:
+def parse_sps(unit: bytes) -> H264Parameters:
     """Reads a sequence parameter set NAL unit (§7.3.2.1.1). Raises MediaError."""
     if len(unit) < 4 or unit[0] & 0x1F != SPS:
         raise MediaError("not a sequence parameter set")
@@ -120,7 +120,7 @@ def parse_sps(unit: bytes) -> SequenceParameters:
         raise MediaError(f"picture size {width}x{height} is out of bounds")
     core = bits.passed()
     frame_rate, colour = _timing_and_colour(bits)
-    return SequenceParameters(
+    return H264Parameters(
         profile,
         constraints,
         level,
@@ -249,7 +249,7 @@ def make_track(units: tuple[bytes, ...]) -> VideoTrack:
     )
 
 
-def _build_record(parameters: SequenceParameters, sps: list[bytes], pps: list[bytes]) -> bytes:
+def _build_record(parameters: H264Parameters, sps: list[bytes], pps: list[bytes]) -> bytes:
     """The AVCDecoderConfigurationRecord with 4-byte lengths (14496-15 §5.3.3.1.2)."""
     if len(sps) > 31 or len(pps) > 255 or any(len(unit) > 0xFFFF for unit in (*sps, *pps)):
         raise MediaError("too many or too large parameter sets")

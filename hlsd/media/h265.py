@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import nal
 from hlsd.media.bits import BitReader, unescape
 from hlsd.media.h264 import read_colour
@@ -50,7 +50,7 @@ _LAST_PLAIN_PROFILE = 3
 """Main, Main 10 and Main Still Picture have no extension behind the VUI (§A.3)."""
 
 
-class SequenceParameters(NamedTuple):
+class H265Parameters(NamedTuple):
     """What a sequence parameter set says. Pixels are the cropped picture; `frame_rate` is per second, or None.
 
     `profile_tier_level` are the 12 bytes of the general profile, tier and level (§7.3.3), as `hvcC` wants them.
@@ -85,7 +85,7 @@ def unit_type(unit: bytes) -> int:
     return (unit[0] >> 1) & 0x3F
 
 
-def parse_sps(unit: bytes) -> SequenceParameters:
+def parse_sps(unit: bytes) -> H265Parameters:
     """Reads a sequence parameter set NAL unit (§7.3.2.2.1). Raises MediaError."""
     if len(unit) < 15 or unit_type(unit) != SPS:
         raise MediaError("not a sequence parameter set")
@@ -124,7 +124,7 @@ def parse_sps(unit: bytes) -> SequenceParameters:
             frame_rate = _timing(bits)
     except MediaError:
         pass  # the timing is a hint; the picture size stands
-    return SequenceParameters(
+    return H265Parameters(
         rbsp[1:13], sub_layers, nested, chroma_format, luma_depth, chroma_depth, width, height, frame_rate, core, colour
     )
 
@@ -280,7 +280,7 @@ def make_track(units: tuple[bytes, ...]) -> VideoTrack:
     )
 
 
-def _build_record(parameters: SequenceParameters, by_type: dict[int, list[bytes]]) -> bytes:
+def _build_record(parameters: H265Parameters, by_type: dict[int, list[bytes]]) -> bytes:
     """The HEVCDecoderConfigurationRecord of `hvc1`: complete arrays, 4-byte lengths (14496-15 §8.3.3.1.2)."""
     record = bytearray((1,))
     record += parameters.profile_tier_level

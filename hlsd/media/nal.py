@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.bits import unescape
 
 PICTURE = 1

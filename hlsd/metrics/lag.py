@@ -6,9 +6,9 @@ import asyncio
 from time import monotonic
 from typing import Final
 
-from hlsd.faults import Faults
+from hlsd.base.faults import Faults
+from hlsd.base.upkeep import end, keep
 from hlsd.stats import Histogram
-from hlsd.upkeep import end, keep
 
 EVERY: Final = 0.25
 """Seconds between two looks: what stalls the loop for longer than that is seen whole."""

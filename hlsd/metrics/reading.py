@@ -17,7 +17,7 @@ from hlsd.media.codecs import codecs_attribute
 from hlsd.metrics import names
 from hlsd.metrics.exposition import Counts, Family, Row
 from hlsd.metrics.names import Spec
-from hlsd.metrics.sources import Account, Holder, Listener, Segmenting, Streaming, Streams
+from hlsd.metrics.sources import Account, Holder, ListenerSource, Segmenting, Streaming, StreamSource
 from hlsd.stats import OTHER, AppStats, Histogram, Stats
 
 STREAMS_A_SLICE = 20
@@ -35,13 +35,13 @@ class Reader:
     `holder`, `listener` and `account` may come later than the rest, or never; `memory_limit` in bytes.
     """
 
-    def __init__(self, streams: Streams, stats: Stats, *, max_streams: int, memory_limit: int = 0) -> None:
+    def __init__(self, streams: StreamSource, stats: Stats, *, max_streams: int, memory_limit: int = 0) -> None:
         self._streams = streams
         self._stats = stats
         self._max = max_streams
         self._memory_limit = memory_limit
         self.holder: Holder | None = None
-        self.listener: Callable[[], Listener | None] = lambda: None
+        self.listener: Callable[[], ListenerSource | None] = lambda: None
         self.account: Account | None = None
         self.scrape_seconds = 0.0
         self._named: dict[tuple[str, str], Streaming] = {}

@@ -1,6 +1,6 @@
 """Says what the exporter reads, and how little of it: the hub, its streams and their outputs as they stand.
 
-These are the shapes of `hlsd.hub.Hub`, `hlsd.stream.Stream` and `hlsd.segmenter.segmenter.Segmenter`, which stand above
+These are the shapes of `hlsd.streams.hub.Hub`, `hlsd.streams.stream.Stream` and `hlsd.segmenter.segmenter.Segmenter`, which stand above
 or beside this room; `rooms` hands them in.
 """
 
@@ -84,7 +84,7 @@ class Segmenting(Protocol):
         ...
 
 
-class Streams(Protocol):
+class StreamSource(Protocol):
     """The hub."""
 
     def figures(self) -> Sequence[tuple[Streaming, Segmenting]]:
@@ -97,7 +97,7 @@ class Streams(Protocol):
 
 
 class Holder(Protocol):
-    """Who holds requests (`hlsd.delivery.holds.Holds`)."""
+    """Who holds requests (`hlsd.delivery.blocked_requests.BlockedRequests`)."""
 
     @property
     def refused(self) -> int:
@@ -109,8 +109,8 @@ class Holder(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """A listener's connections (`hlsd.delivery.connections.Connections`)."""
+class ListenerSource(Protocol):
+    """A listener's connections (`hlsd.delivery.http1.connections.Connections`)."""
 
     open: int
     refused: int

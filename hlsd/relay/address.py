@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-from hlsd import masking
+from hlsd.base import masking
 
 Kind = Literal["rtmp", "flv", "hls", "mpegts", "rtsp", "udp", "file"]
 """How media is fetched: rtmp and flv in the loop, the rest in a process of its own."""
@@ -31,7 +31,7 @@ _FILE = re.compile(r"file:(?://)?(/[^\x00-\x1f\x7f]+)")
 
 
 class Address(NamedTuple):
-    """A URL in pieces. `user` and `query` hold secrets: show `hlsd.masking.address`."""
+    """A URL in pieces. `user` and `query` hold secrets: show `hlsd.base.masking.address`."""
 
     scheme: str
     user: str

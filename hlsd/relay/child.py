@@ -16,21 +16,21 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.flv import FileReader
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.dial import Dial, SourceError
 from hlsd.relay.plan import Plan
-from hlsd.relay.sources import READ, Feed, Opening
+from hlsd.relay.sources import READ, SourceFeed, SourceOpening
 
-MODULE: Final = "hlsd.relay_child"
+MODULE: Final = "hlsd.publishing.relay_child"
 _WORDS: Final = 4096
 """Bytes of its complaints that are kept."""
 _PATH: Final = Path(__file__).resolve().parents[2]
 
 
 async def pull_child(  # noqa: PLR0913, PLR0917 - what a source is
-    url: str, address: Address, kind: Kind, plan: Plan, dial: Dial, feed: Feed, *, memory: int
+    url: str, address: Address, kind: Kind, plan: Plan, dial: Dial, feed: SourceFeed, *, memory: int
 ) -> None:
     """Runs the process until the source is lost. Raises SourceError."""
     ip = "" if kind == "file" else await dial.resolve(address)
@@ -62,7 +62,7 @@ async def pull_child(  # noqa: PLR0913, PLR0917 - what a source is
     try:
         process.stdin.write(json.dumps(order).encode() + b"\n")
         flv = FileReader()
-        opening = Opening(feed, ip or "127.0.0.1", address.port)
+        opening = SourceOpening(feed, ip or "127.0.0.1", address.port)
         while received := await process.stdout.read(READ):
             feed.received(len(received))
             for tag in flv.feed(received):

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from hlsd.errors import HlsdError
+from hlsd.base.errors import HlsdError
 from hlsd.relay.address import Address
 from hlsd.relay.guard import Forbidden, HostList
 
@@ -29,7 +29,7 @@ class SourceError(HlsdError):
         self.final = final
 
 
-class Connection(NamedTuple):
+class Dialed(NamedTuple):
     """An open connection and the address it is to."""
 
     reader: asyncio.StreamReader
@@ -62,7 +62,7 @@ class Dial:
             raise SourceError("the address is this server's own: a stream must not feed itself", final=True)
         return ip
 
-    async def open(self, address: Address, within: float = CONNECT_WITHIN) -> Connection:
+    async def open(self, address: Address, within: float = CONNECT_WITHIN) -> Dialed:
         """Connects, with TLS where the scheme says so. Raises SourceError."""
         try:
             async with asyncio.timeout(within):
@@ -78,7 +78,7 @@ class Dial:
             raise SourceError(f"{address.authority} gave no answer in {within:g} s") from None
         except OSError as error:
             raise SourceError(f"{address.authority} cannot be reached: {error.strerror or error}") from None
-        return Connection(reader, writer, ip)
+        return Dialed(reader, writer, ip)
 
 
 async def _look_up(host: str, port: int) -> list[str]:

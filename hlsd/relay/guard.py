@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from hlsd.errors import HlsdError
+from hlsd.base.errors import HlsdError
 from hlsd.relay.address import PORTS, Address
 from hlsd.relay.public import IPAddress, innermost, is_public
 

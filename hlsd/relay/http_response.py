@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from urllib.parse import unquote
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.relay.address import Address
 
 HEAD_LIMIT = 32 * 1024

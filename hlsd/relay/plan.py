@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from hlsd.relay.address import Format
 from hlsd.relay.match import Match
 from hlsd.relay.settings import RelayRule
-from hlsd.relay.template import UNSIGNED, Signing, Subject, carried
+from hlsd.relay.template import UNSIGNED, Signing, TemplateSubject, carried
 
 Mode = Literal["pull", "push", "static"]
 
@@ -21,7 +21,14 @@ class Fillable(Protocol):
     """What gives the address of a try."""
 
     def fill(  # noqa: PLR0913 - what an address is made of
-        self, subject: Subject, *, now: float, server_id: str, signing: Signing, forward: Sequence[str], via: str
+        self,
+        subject: TemplateSubject,
+        *,
+        now: float,
+        server_id: str,
+        signing: Signing,
+        forward: Sequence[str],
+        via: str,
     ) -> str:
         """The URL of this instant; ValueError if it cannot be made."""
         ...
@@ -35,7 +42,7 @@ class FixedUrl:
 
     def fill(  # noqa: PLR0913 - as `Fillable`
         self,
-        subject: Subject,  # noqa: ARG002
+        subject: TemplateSubject,  # noqa: ARG002
         *,
         now: float,  # noqa: ARG002
         server_id: str,  # noqa: ARG002
@@ -66,7 +73,7 @@ class Plan(NamedTuple):
     via: bool = True
     guarded: bool = False
 
-    def urls_for(self, subject: Subject, now: float, server_id: str) -> list[str]:
+    def urls_for(self, subject: TemplateSubject, now: float, server_id: str) -> list[str]:
         """The addresses of a try, in order, each signed from now on."""
         via = carried(subject.args, server_id) if self.via else ""
         return [

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from urllib.parse import quote
 
-from hlsd.errors import HlsdError
+from hlsd.base.errors import HlsdError
 
 FILE = "relay-presets.toml"
 

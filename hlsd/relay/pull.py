@@ -16,11 +16,11 @@ from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from hlsd import masking
-from hlsd.clock import Clock
-from hlsd.errors import UnsupportedCodec
+from hlsd.base import masking
+from hlsd.base.clock import Clock
+from hlsd.base.errors import UnsupportedCodec
+from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
-from hlsd.faults import Faults
 from hlsd.ingest.intake import Intake
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.relay.address import Address, Kind, kind_of, read_address
@@ -28,8 +28,8 @@ from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import SourceError
 from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
-from hlsd.relay.sources import Feed
-from hlsd.relay.template import VIA, Subject, carried
+from hlsd.relay.sources import SourceFeed
+from hlsd.relay.template import VIA, TemplateSubject, carried
 
 PROTOCOL: Final = "relay"
 """What a pulled stream's publisher is called; the gate does not ask it for a key."""
@@ -45,7 +45,7 @@ class Fetching(Protocol):
     server_id: str
     faults: Faults
 
-    async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: Feed) -> None:
+    async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: SourceFeed) -> None:
         """Feeds from an address until the source is lost; raises SourceError."""
         ...
 
@@ -58,7 +58,7 @@ class Pull:
     """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
 
     def __init__(
-        self, room: Fetching, plan: Plan, subject: Subject, figures: Figures, began: Callable[[Pull], None]
+        self, room: Fetching, plan: Plan, subject: TemplateSubject, figures: Figures, began: Callable[[Pull], None]
     ) -> None:
         self.id = new_id()
         self.plan = plan

@@ -18,11 +18,11 @@ from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from hlsd import masking
-from hlsd.clock import Clock
-from hlsd.errors import HlsdError
+from hlsd.base import masking
+from hlsd.base.clock import Clock
+from hlsd.base.errors import HlsdError
+from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
-from hlsd.faults import Faults
 from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.media import flv
 from hlsd.media.codecs import VideoCodec
@@ -32,7 +32,7 @@ from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Fillable, Plan
-from hlsd.relay.template import Subject, carried
+from hlsd.relay.template import TemplateSubject, carried
 
 STALLED: Final = 15.0
 """Seconds that a target may take nothing; then the connection is made anew."""
@@ -56,7 +56,7 @@ class Sending(Protocol):
         ...
 
 
-class Tag(NamedTuple):
+class PushedTag(NamedTuple):
     """A tag as it waits: type, ms, body; `key`: playing can begin here."""
 
     kind: int
@@ -68,7 +68,9 @@ class Tag(NamedTuple):
 class Push:
     """One target of one stream. `run` is its whole life; `put` and `opening` are what the stream says."""
 
-    def __init__(self, room: Sending, plan: Plan, template: Fillable, subject: Subject, figures: Figures) -> None:
+    def __init__(
+        self, room: Sending, plan: Plan, template: Fillable, subject: TemplateSubject, figures: Figures
+    ) -> None:
         self.id = new_id()
         self.plan = plan
         self.subject = subject
@@ -87,8 +89,8 @@ class Push:
         self._figures = figures
         self._backoff = Backoff(*plan.backoff)
         self._url = ""  # of this try: never to be shown
-        self._opening: list[Tag] = []
-        self._queue: deque[Tag] = deque()
+        self._opening: list[PushedTag] = []
+        self._queue: deque[PushedTag] = deque()
         self._bytes = 0
         self._need_key = True
         self._time = 0  # of the newest frame: a configuration that comes between frames is dated by it
@@ -99,7 +101,7 @@ class Push:
 
     # What the stream says.
 
-    def opening(self, tags: list[Tag], *, keep: bool = False) -> None:
+    def opening(self, tags: list[PushedTag], *, keep: bool = False) -> None:
         """What goes before the next key frame: metadata and configuration. `keep`: what waits is still of use."""
         if not keep:
             self._drop()
@@ -107,7 +109,7 @@ class Push:
         if self.active:
             self._add([tag._replace(time=self._time) for tag in tags])
 
-    def put(self, tag: Tag) -> None:
+    def put(self, tag: PushedTag) -> None:
         """The next frame."""
         self._time = tag.time
         if tag.key and not self.active:
@@ -121,7 +123,7 @@ class Push:
             self._need_key = False
         self._add((tag,))
 
-    def _full(self, tag: Tag) -> bool:
+    def _full(self, tag: PushedTag) -> bool:
         queue = self._queue
         if not queue:
             return False
@@ -129,7 +131,7 @@ class Push:
             return True
         return tag.time - queue[0].time > self._room.max_seconds * 1000
 
-    def _add(self, tags: Iterable[Tag]) -> None:
+    def _add(self, tags: Iterable[PushedTag]) -> None:
         for tag in tags:
             self._queue.append(tag)
             self._bytes += len(tag.body)
@@ -300,7 +302,7 @@ async def _close(push: RtmpPush) -> None:
 class Fan:
     """A stream's pushes as one `hlsd.ports.Output`: each frame is made a tag once, whatever the number of targets."""
 
-    def __init__(self, subject: Subject, ended: Callable[[Fan], None], faults: Faults | None = None) -> None:
+    def __init__(self, subject: TemplateSubject, ended: Callable[[Fan], None], faults: Faults | None = None) -> None:
         self.subject = subject
         self._faults = faults or Faults()
         self.pushes: list[Push] = []
@@ -308,7 +310,7 @@ class Fan:
         self._codec: VideoCodec = "h264"
         self._video = False
         self._tracks: Tracks | None = None
-        self._opening: list[Tag] = []
+        self._opening: list[PushedTag] = []
 
     def add(self, push: Push) -> None:
         """One more target, from the next key frame on."""
@@ -322,13 +324,13 @@ class Fan:
 
     def tracks(self, tracks: Tracks) -> None:
         """What the frames from here on are made of."""
-        opening = [Tag(flv.SCRIPT, 0, _SET_DATA_FRAME + flv.metadata(_described(tracks)), False)]
+        opening = [PushedTag(flv.SCRIPT, 0, _SET_DATA_FRAME + flv.metadata(_described(tracks)), False)]
         self._video = tracks.video is not None
         if tracks.video is not None:
             self._codec = tracks.video.codec
-            opening.append(Tag(flv.VIDEO, 0, flv.video_config(tracks.video.codec, tracks.video.record), False))
+            opening.append(PushedTag(flv.VIDEO, 0, flv.video_config(tracks.video.codec, tracks.video.record), False))
         if tracks.audio is not None:
-            opening.append(Tag(flv.AUDIO, 0, flv.audio_config(tracks.audio.record), False))
+            opening.append(PushedTag(flv.AUDIO, 0, flv.audio_config(tracks.audio.record), False))
         self._opening = opening
         same = self._tracks is not None and tracks.decodes_as(self._tracks)
         self._tracks = tracks
@@ -342,9 +344,9 @@ class Fan:
         time = unit.dts // 90
         if unit.kind is Kind.VIDEO:
             offset = (unit.pts - unit.dts + 45) // 90
-            tag = Tag(flv.VIDEO, time, flv.video_frame(self._codec, unit.key, offset, unit.payload), unit.key)
+            tag = PushedTag(flv.VIDEO, time, flv.video_frame(self._codec, unit.key, offset, unit.payload), unit.key)
         else:
-            tag = Tag(flv.AUDIO, time, flv.audio_frame(unit.payload), not self._video)
+            tag = PushedTag(flv.AUDIO, time, flv.audio_frame(unit.payload), not self._video)
         rest = iter(self.pushes)
         while True:
             push: Push | None = None
@@ -359,12 +361,12 @@ class Fan:
                 return
 
     def reset(self) -> None:
-        """Something here has raised (`hlsd.outlet.Mendable`): targets stay connected, and wait for a key frame."""
+        """Something here has raised (`hlsd.streams.outlet.Mendable`): targets stay connected, and wait for a key frame."""
         for push in self.pushes:
             push.reset()
 
     def halt(self) -> None:
-        """It stays off (`hlsd.outlet.Mendable`): targets are let go; the next publication begins with new ones."""
+        """It stays off (`hlsd.streams.outlet.Mendable`): targets are let go; the next publication begins with new ones."""
         self._finish("error:output")
 
     def jump(self) -> None:

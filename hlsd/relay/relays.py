@@ -10,8 +10,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from hlsd import masking, stream_name
-from hlsd.errors import HlsdError
+from hlsd.base import masking, stream_name
+from hlsd.base.errors import HlsdError
 from hlsd.events import new_id
 from hlsd.relay.address import kind_of, read_address
 from hlsd.relay.dial import SourceError
@@ -20,7 +20,7 @@ from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
-from hlsd.relay.room import RelayRoom
+from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import Task, TaskStore
 
 API_RULE: Final = "api"
@@ -58,7 +58,7 @@ class RelayView(BaseModel):
 class Relays:
     """The relays of one server as the API sees them."""
 
-    def __init__(self, room: RelayRoom, store: TaskStore) -> None:
+    def __init__(self, room: RelayService, store: TaskStore) -> None:
         self._room = room
         self._store = store
         self._plans: dict[str, tuple[Task, Plan]] = {}

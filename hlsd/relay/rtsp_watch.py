@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 
 MAX_LINE: Final = 2048
 """libav cuts a line at 4095 bytes and a value at 1023 or less; what it would cut is refused."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from hlsd import masking
-from hlsd.log import MASK
-from hlsd.quantities import MIB, Duration, Size
+from hlsd.base import masking
+from hlsd.base.log import MASK
+from hlsd.base.quantities import MIB, Duration, Size
 from hlsd.relay.address import Format
 from hlsd.relay.guard import HostList
 from hlsd.relay.match import Match

@@ -1,6 +1,6 @@
 """Fetches media: RTMP and HTTP-FLV in the loop, everything else through a process of its own.
 
-Each source is a coroutine that feeds tags to a `Feed` until the source is lost, and then raises SourceError; it ends
+Each source is a coroutine that feeds tags to a `SourceFeed` until the source is lost, and then raises SourceError; it ends
 only so, or by cancellation, and leaves no connection and no process behind. Bounded by the stream reader's limit and
 one tag of 8 MB.
 """
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from hlsd import __version__
-from hlsd.errors import MediaError, ProtocolError, UnsupportedCodec
+from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.client import Refused, read_url
 from hlsd.ingest.rtmp.play_client import PlayConnection
 from hlsd.media import flv
 from hlsd.relay.address import Address
-from hlsd.relay.dial import Connection, Dial, SourceError
+from hlsd.relay.dial import Dial, Dialed, SourceError
 from hlsd.relay.http_response import ResponseReader, request
 
 AGENT: Final = f"hlsd/{__version__}"
@@ -28,7 +28,7 @@ EARLY_LIMIT: Final = 64 * 1024
 """Bytes of a data tag before the first media that are kept."""
 
 
-class Feed(Protocol):
+class SourceFeed(Protocol):
     """Where a source's media goes."""
 
     def received(self, size: int) -> None:
@@ -44,7 +44,7 @@ class Feed(Protocol):
         ...
 
 
-async def pull_rtmp(url: str, address: Address, dial: Dial, feed: Feed) -> None:
+async def pull_rtmp(url: str, address: Address, dial: Dial, feed: SourceFeed) -> None:
     """Plays `url` from an RTMP or RTMPS server."""
     conversation_url = read_url(url)
     connection = await dial.open(address)
@@ -52,7 +52,7 @@ async def pull_rtmp(url: str, address: Address, dial: Dial, feed: Feed) -> None:
     conversation = PlayConnection(conversation_url, clock())
     _, writer, ip = connection
     try:
-        opening = Opening(feed, ip, address.port)
+        opening = SourceOpening(feed, ip, address.port)
         received = b""
         while True:
             writer.write(conversation.data_to_send())
@@ -78,7 +78,7 @@ async def pull_rtmp(url: str, address: Address, dial: Dial, feed: Feed) -> None:
         _goodbye(writer, conversation.data_to_send())
 
 
-async def _read(connection: Connection, idle: Callable[[], None]) -> bytes:
+async def _read(connection: Dialed, idle: Callable[[], None]) -> bytes:
     """The next bytes; calls `idle` every few seconds of silence. Raises SourceError at the end."""
     while True:
         try:
@@ -92,7 +92,7 @@ async def _read(connection: Connection, idle: Callable[[], None]) -> bytes:
         return received
 
 
-async def pull_flv(address: Address, dial: Dial, feed: Feed) -> None:
+async def pull_flv(address: Address, dial: Dial, feed: SourceFeed) -> None:
     """Reads HTTP-FLV from an HTTP or HTTPS server."""
     connection = await dial.open(address)
     reader, writer, ip = connection
@@ -100,7 +100,7 @@ async def pull_flv(address: Address, dial: Dial, feed: Feed) -> None:
         writer.write(request(address, AGENT))
         response = ResponseReader()
         tags = flv.FileReader()
-        opening = Opening(feed, ip, address.port)
+        opening = SourceOpening(feed, ip, address.port)
         while not response.done:
             received = await reader.read(READ)
             if not received:
@@ -121,10 +121,10 @@ async def pull_flv(address: Address, dial: Dial, feed: Feed) -> None:
         _goodbye(writer, b"")
 
 
-class Opening:
+class SourceOpening:
     """Claims the stream's name with the first audio or video, not before: servers send data where no stream is."""
 
-    def __init__(self, feed: Feed, ip: str, port: int) -> None:
+    def __init__(self, feed: SourceFeed, ip: str, port: int) -> None:
         self._feed = feed
         self._ip = ip
         self._port = port
@@ -145,7 +145,7 @@ class Opening:
         hand(self._feed, type_id, timestamp, body)
 
 
-def hand(feed: Feed, type_id: int, timestamp: int, body: bytes) -> None:
+def hand(feed: SourceFeed, type_id: int, timestamp: int, body: bytes) -> None:
     """Hands a tag on; a codec that is not carried is a refusal."""
     try:
         feed.tag(type_id, timestamp, body)

@@ -14,8 +14,8 @@ from typing import Literal
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hlsd.base.state_file import open_state
 from hlsd.relay.address import Format
-from hlsd.state_file import open_state
 
 _TABLE = "CREATE TABLE IF NOT EXISTS relay_tasks (id TEXT PRIMARY KEY, created REAL NOT NULL, task TEXT NOT NULL)"
 

@@ -23,7 +23,7 @@ VIA: Final = "hlsd-via"
 _CARRY_ARGUMENTS: Final = frozenset({"rtmp", "rtmps", "http", "https"})
 
 
-class Subject(NamedTuple):
+class TemplateSubject(NamedTuple):
     """What a template is filled with: the stream, the viewer's arguments and what the rule's pattern caught."""
 
     app: str
@@ -76,7 +76,7 @@ class Template:
 
     def fill(  # noqa: PLR0913 - what an address is made of
         self,
-        subject: Subject,
+        subject: TemplateSubject,
         *,
         now: float,
         server_id: str,

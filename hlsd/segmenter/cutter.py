@@ -70,7 +70,7 @@ class Cut:
 
 
 @dataclass(slots=True)
-class Limits:
+class CutLimits:
     """Aims and bounds of the cutter, ticks; `segment_limit` shrinks when the target duration is fixed."""
 
     segment_target: int
@@ -85,7 +85,7 @@ class Cutter:
     One cutter serves one set of tracks; at a discontinuity `flush()` it and make another.
     """
 
-    def __init__(self, tracks: Tracks, limits: Limits) -> None:
+    def __init__(self, tracks: Tracks, limits: CutLimits) -> None:
         self._limits = limits
         self._lead = Kind.VIDEO if tracks.video else Kind.AUDIO
         self._both = tracks.video is not None and tracks.audio is not None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import av
 from av.error import FFmpegError
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import flv
 from hlsd.media.unit import TICKS
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hlsd.state_file import open_state
+from hlsd.base.state_file import open_state
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 """Serves the live window to whoever asks: renders each version once and tells those who watch of the next.
 
 Law: a version is rendered and gzipped at most once however many viewers ask. Who is kept waiting, and for how long, is
-delivery's business (`hlsd.delivery.holds`): here a request is judged early, late or ready, and nobody is held. The
+delivery's business (`hlsd.delivery.blocked_requests`): here a request is judged early, late or ready, and nobody is held. The
 order of decisions on delivery directives is hls-rules §5 (DD01-DD08).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING
 
-from hlsd.faults import Faults
+from hlsd.base.faults import Faults
 from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
 from hlsd.ports import Lateness, Media, Rendering

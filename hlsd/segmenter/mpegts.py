@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import av
 from av.error import FFmpegError
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.aac import adts_header, adts_prefix
 from hlsd.media.unit import TICKS, Kind
 

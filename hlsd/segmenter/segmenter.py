@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hlsd.errors import MediaError
-from hlsd.faults import Faults
+from hlsd.base.errors import MediaError
+from hlsd.base.faults import Faults
 from hlsd.media.aac import oddity
 from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.segmenter.alignment import LATE, Alignment
-from hlsd.segmenter.cutter import Cutter, Limits
+from hlsd.segmenter.cutter import CutLimits, Cutter
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
@@ -99,7 +99,7 @@ class Segmenter:
         self._stats = stats or AppStats()
         self.counts: Counter[str] = Counter()
         """Listed so far, by kind: `ts`, `fmp4`, `part`."""
-        self._limits = Limits(
+        self._limits = CutLimits(
             segment_target=round(settings.time * TICKS),
             segment_limit=round(settings.max_segment * TICKS),
             part_target=round(settings.part * TICKS),
@@ -319,7 +319,7 @@ class Segmenter:
         self.live.changed()
 
     def reset(self) -> None:
-        """Something here has raised (`hlsd.outlet.Mendable`): what is listed stays, what is under way is let go.
+        """Something here has raised (`hlsd.streams.outlet.Mendable`): what is listed stays, what is under way is let go.
 
         The open segment is finished with the parts it has, so that numbers go on behind a discontinuity.
         """
@@ -333,7 +333,7 @@ class Segmenter:
         self.live.changed()
 
     def halt(self) -> None:
-        """It stays off (`hlsd.outlet.Mendable`): no playlist until the next publication, which goes on with the run."""
+        """It stays off (`hlsd.streams.outlet.Mendable`): no playlist until the next publication, which goes on with the run."""
         self.live.off = True
         self.live.changed()
 

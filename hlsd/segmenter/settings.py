@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hlsd.quantities import Duration, Size
+from hlsd.base.quantities import Duration, Size
 
 LEAST_STREAM_BYTES: Final = 4 * 1024 * 1024
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from hlsd.wheel import Wheel
+from hlsd.base.wheel import Wheel
 
 MAX_BANS = 100_000
 """Bans at once; one more and the oldest is forgotten."""

@@ -20,7 +20,7 @@ FULL = Denial(503, "too many viewers, ask again", "limit")
 
 
 @dataclass(slots=True)
-class Room:
+class Quota:
     """What it takes to let a session in: who must leave for it, and whether it may stay."""
 
     denial: Denial | None = None
@@ -42,14 +42,14 @@ class Limits:
         self.streams: Counter[str] = Counter()
         """Sessions of each stream, by path."""
 
-    def judge(self, path: str, ip: str, grant: Grant, who: str) -> Room:
+    def judge(self, path: str, ip: str, grant: Grant, who: str) -> Quota:
         """Whether a viewer of `path` from `ip` may begin a session under `grant`; `who` stands for its user."""
         settings = self._settings
         if settings.max_per_stream and self.streams[path] >= settings.max_per_stream:
-            return Room(TOO_MANY)
+            return Quota(TOO_MANY)
         if settings.max_per_ip and len(self._of(("ip", ip))) >= settings.max_per_ip:
-            return Room(TOO_MANY)
-        room = Room()
+            return Quota(TOO_MANY)
+        room = Quota()
         leave: dict[Session, None] = {}
         if grant.unique and who:
             leave.update(self._of(("user", who)))
@@ -63,7 +63,7 @@ class Limits:
             if len(there) < most:
                 continue
             if settings.when_full == "refuse":
-                return Room(TOO_MANY)
+                return Quota(TOO_MANY)
             if settings.when_full == "soft":
                 room.soft = True
             else:

@@ -17,23 +17,23 @@ from dataclasses import replace
 from math import inf
 from typing import TypeVar
 
-from hlsd.clock import Clock
+from hlsd.base.clock import Clock
+from hlsd.base.wheel import Wheel
 from hlsd.events import UNANSWERED, Action, Bus
 from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest, earlier
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.address import Move, household, is_bound, judge_move
-from hlsd.sessions.bankeeper import BanKeeper
+from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.bans import Bans
 from hlsd.sessions.gate import OpenGate
-from hlsd.sessions.limits import FULL, Limits, Room
+from hlsd.sessions.limits import FULL, Limits, Quota
 from hlsd.sessions.search import Search
 from hlsd.sessions.session import Session
+from hlsd.sessions.session_events import Teller
 from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.signing import PUBLIC, Issue, Signer, Terms
-from hlsd.sessions.telling import Teller
 from hlsd.stats import Stats
-from hlsd.wheel import Wheel
 
 K = TypeVar("K")
 
@@ -111,7 +111,7 @@ class Registry:
         stream: Callable[[str, str], Playable | None] | None = None,
         grace: float = 0.0,
         about: Callable[[str, str], tuple[str, str]] | None = None,
-        keeper: BanKeeper | None = None,
+        keeper: BanStore | None = None,
     ) -> None:
         self.settings = settings or SessionSettings()
         self.stats = stats or Stats()
@@ -577,7 +577,7 @@ class Registry:
             return False  # what this process has issued and does not know, it has forgotten
         return issue.at <= self._began or self.settings.secret is not None
 
-    def _room(self, request: PlayRequest, grant: Grant) -> Room | Denial:
+    def _room(self, request: PlayRequest, grant: Grant) -> Quota | Denial:
         """What it takes to let a viewer in who stands at the door."""
         who = self._signer.who(grant.user_id)
         now = self._clock.monotonic()
@@ -585,7 +585,7 @@ class Registry:
             return BANNED
         return self._fits(request.path, request.ip, grant, who)
 
-    def _fits(self, path: str, ip: str, grant: Grant, who: str) -> Room | Denial:
+    def _fits(self, path: str, ip: str, grant: Grant, who: str) -> Quota | Denial:
         room = self._limits.judge(path, ip, grant, who)
         if len(self._sessions) - len(room.leave) >= self._max:
             return FULL

@@ -14,7 +14,7 @@ from math import inf
 from sys import intern
 from urllib.parse import parse_qsl, urlencode
 
-from hlsd import masking
+from hlsd.base import masking
 from hlsd.ports import Grant, PlayRequest
 from hlsd.sessions.signing import PUBLIC
 from hlsd.stats import UNCOUNTED
@@ -27,7 +27,7 @@ MAX_QUERY = 256
 """Characters of arguments that are kept of who was let in without being asked for any."""
 
 
-class State(enum.StrEnum):
+class SessionState(enum.StrEnum):
     """Where a session is in its life."""
 
     OPENED = "opened"
@@ -239,11 +239,11 @@ class Session:
         return self.grant.user_id
 
     @property
-    def state(self) -> State:
+    def state(self) -> SessionState:
         """Where it is in its life."""
         if self.over:
-            return State.CLOSED
-        return State.STARTED if self.started else State.OPENED
+            return SessionState.CLOSED
+        return SessionState.STARTED if self.started else SessionState.OPENED
 
     @property
     def last_at(self) -> float:

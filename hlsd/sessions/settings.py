@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from hlsd.quantities import Duration
+from hlsd.base.quantities import Duration
 
 
 class SessionSettings(BaseModel):

@@ -36,7 +36,7 @@ def test_pure_modules_touch_no_sockets_clock_or_event_loop() -> None:
         CHECKOUT / "hlsd/sessions/session.py",
         CHECKOUT / "hlsd/sessions/accounting.py",
         CHECKOUT / "hlsd/sessions/signing.py",
-        CHECKOUT / "hlsd/demo_picture.py",
+        CHECKOUT / "hlsd/publishing/demo_picture.py",
     ]
     banned = ("import asyncio", "import socket", "import time", "from time import", "open(", "import threading")
     allowed = {("demo_picture.py", "import time")}  # strftime of a time that is given to it

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from hlsd.app import Server
+from hlsd.base.errors import HlsdError
 from hlsd.config import load
-from hlsd.errors import HlsdError
 from hlsd.events import Subject
 from hlsd.ingest.rtmp_push import PushError, RtmpPush
 from tests.support.broadcast import wait_for

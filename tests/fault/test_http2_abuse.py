@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.delivery.http2_frames import (
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http2.frames import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -24,9 +23,10 @@ from hlsd.delivery.http2_frames import (
     SETTINGS,
     frame,
 )
-from hlsd.delivery.https import HttpsServer
-from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import create_app
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable

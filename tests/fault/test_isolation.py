@@ -19,20 +19,19 @@ from typing import Any
 import httpx
 import pytest
 
-from hlsd import outlet, upkeep
 from hlsd.app import Server
-from hlsd.delivery.connections import Connections
-from hlsd.delivery.holds import Holds
-from hlsd.flv import form
-from hlsd.flv.broadcasts import Broadcasts
-from hlsd.flv.cast import Cast
-from hlsd.flv.form import Form
-from hlsd.hub import Hub
+from hlsd.base import upkeep
+from hlsd.delivery.blocked_requests import BlockedRequests
+from hlsd.delivery.flv import variant as form
+from hlsd.delivery.flv.broadcasts import FlvStreams
+from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.variant import Variant
+from hlsd.delivery.http1.connections import Connections
 from hlsd.ingest.rtmp_push import RtmpPush
 from hlsd.media.flv import AUDIO, VIDEO, FileReader
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Fan, Push
-from hlsd.relay.room import RelayRoom
+from hlsd.relay.service import RelayService
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.live import Live
@@ -41,6 +40,8 @@ from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.window import Window
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
+from hlsd.streams import outlet
+from hlsd.streams.hub import Hub
 from tests.support.flvmedia import flv_tags, make_flv
 from tests.support.mischief import Imp, rarely
 from tests.support.playlistcheck import Snapshot, Violation, check_playlist, parse_media
@@ -53,17 +54,17 @@ PLACES = 18
 
 # By how often a place is called a second: so that each of them is met a few times.
 OFTEN: list[tuple[type, str]] = [
-    (Segmenter, "unit"), (Cast, "unit"), (Fan, "unit"), (Push, "put"), (Pull, "tag"), (FileReader, "feed"),
+    (Segmenter, "unit"), (FlvOutput, "unit"), (Fan, "unit"), (Push, "put"), (Pull, "tag"), (FileReader, "feed"),
 ]  # fmt: skip
 SELDOM: list[tuple[type, str]] = [
     (Segmenter, "_take"), (Segmenter, "_finish_segment"), (Window, "append"), (Window, "_slide"),
     (TsMuxer, "part"), (Fmp4Muxer, "part"), (Live, "_render"), (Live, "changed"), (SequenceJournal, "reached"),
-    (Form, "add"), (Form, "_turn"), (Holds, "_changed"),
+    (Variant, "add"), (Variant, "_turn"), (BlockedRequests, "_changed"),
 ]  # fmt: skip
 SWEEPS: list[tuple[type, str]] = [
     (Hub, "sweep"), (Hub, "_look"), (Stats, "forget"), (Registry, "_look"), (Registry, "sweep_some"),
-    (Broadcasts, "sweep"), (Form, "sweep"), (Connections, "sweep"), (Holds, "sweep"), (RelayRoom, "_sweep"),
-    (RelayRoom, "_look"),
+    (FlvStreams, "sweep"), (Variant, "sweep"), (Connections, "sweep"), (BlockedRequests, "sweep"), (RelayService, "_sweep"),
+    (RelayService, "_look"),
 ]  # fmt: skip
 
 

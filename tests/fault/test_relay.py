@@ -15,15 +15,15 @@ import pytest
 
 from hlsd.app import Server
 from hlsd.events import Action, Event
-from hlsd.relay.room import RelayRoom
+from hlsd.relay.service import RelayService
 from tests.support.relay_peers import FlvOrigin, children, edge, until
 
 BACKOFF = [0.05, 0.2]
 
 
-def relay_of(server: Server) -> RelayRoom:
+def relay_of(server: Server) -> RelayService:
     room = server.rooms["relay"]
-    assert isinstance(room, RelayRoom)
+    assert isinstance(room, RelayService)
     return room
 
 

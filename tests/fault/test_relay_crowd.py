@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 
 from hlsd.app import Server
-from hlsd.relay.room import RelayRoom
+from hlsd.relay.service import RelayService
 from tests.support.relay_peers import FlvOrigin, edge, until
 
 
-def room_of(server: Server) -> RelayRoom:
+def room_of(server: Server) -> RelayService:
     room = server.rooms["relay"]
-    assert isinstance(room, RelayRoom)
+    assert isinstance(room, RelayService)
     return room
 
 

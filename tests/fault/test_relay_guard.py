@@ -14,14 +14,14 @@ from starlette.applications import Starlette
 
 from hlsd.app import Server
 from hlsd.relay.relays import Relays
-from hlsd.relay.room import RelayRoom
 from hlsd.relay.routes import routes
+from hlsd.relay.service import RelayService
 from tests.support.relay_peers import FlvOrigin, Sink, edge, until
 
 
-def room_of(server: Server) -> RelayRoom:
+def room_of(server: Server) -> RelayService:
     room = server.rooms["relay"]
-    assert isinstance(room, RelayRoom)
+    assert isinstance(room, RelayService)
     return room
 
 

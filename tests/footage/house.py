@@ -15,18 +15,18 @@ from typing import Any
 
 import structlog
 
-from hlsd.delivery.flv_wrappings import FlvWrapping
-from hlsd.errors import UnsupportedCodec
-from hlsd.flv.cast import Cast
-from hlsd.flv.settings import FlvSettings
+from hlsd.base.errors import UnsupportedCodec
+from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.settings import FlvSettings
+from hlsd.delivery.flv.wrappings import FlvWrapping
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp.chunk import Dechunker
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
 from hlsd.media import flv
 from hlsd.ports import PublishRequest
-from hlsd.relay.push import Fan, Tag
+from hlsd.relay.push import Fan, PushedTag
 from hlsd.segmenter.settings import HlsSettings
-from hlsd.stream import Hold, Stream
+from hlsd.streams.stream import Claim, Stream
 from tests.footage.film import COME, LEAVE, Film
 from tests.footage.hls_view import HlsView
 from tests.footage.shown import View, read_tag
@@ -100,11 +100,11 @@ class _Target:
     def __init__(self, collector: _Collector) -> None:
         self.collector = collector
 
-    def opening(self, tags: list[Tag], **_: object) -> None:
+    def opening(self, tags: list[PushedTag], **_: object) -> None:
         for tag in tags:
             self.collector.tag(tag.kind, tag.time, tag.body)
 
-    def put(self, tag: Tag) -> None:
+    def put(self, tag: PushedTag) -> None:
         self.collector.tag(tag.kind, tag.time, tag.body)
 
     def finish(self, reason: str) -> None:
@@ -184,10 +184,10 @@ class _House:
         self.tags: list[_Collector] = []
         for view in self.hls:
             self.stream.attach(view.name, view.segmenter)
-        self.cast: Cast | None = None
+        self.cast: FlvOutput | None = None
         if only in {"", "flv", "rtmp"}:
             settings = FlvSettings.model_validate({"gather": 0, "queue_bytes": memory, "gop_bytes": memory})
-            self.cast = Cast(self.stream, settings)
+            self.cast = FlvOutput(self.stream, settings)
             for player, wrapping in (
                 (_Player("flv", _flv_reader()), FlvWrapping(legacy=False)),
                 (_Player("rtmp", _rtmp_reader()), ChunkWrapping(60_000, 1, legacy=False)),
@@ -210,7 +210,7 @@ class _House:
     def run(self) -> None:
         """Plays all of it."""
         request = PublishRequest("live", "film", "rtmp", "192.0.2.1", 1, lambda _: None)
-        ended: Callable[[Hold, str], None] = lambda hold, reason: self.stream.release(self.now)  # noqa: E731
+        ended: Callable[[Claim, str], None] = lambda hold, reason: self.stream.release(self.now)  # noqa: E731
         step = "begin"
         try:
             self.intake = Intake(self.stream.publish(request, 0.0, ended), 0.0)

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.sessions.auth import sign
+from hlsd.auth import sign
+from hlsd.delivery.tls.certificate import write_self_signed
 from tests.support.backend import Question, Says, Service
 from tests.support.broadcast import wait_for
 from tests.support.encoders import ENCODERS, Publishing

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from hlsd.ports import StreamSummary

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.delivery.https import HttpsServer
-from hlsd.delivery.https_settings import HttpsSettings
+from hlsd.base.clock import SystemClock
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers

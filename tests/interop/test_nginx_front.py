@@ -18,10 +18,10 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.web import create_app
 from tests.support import browser as browsers
 from tests.support.footage import Film

@@ -52,7 +52,15 @@ class Origin:
 
     def start(self) -> None:
         self.server.start()
-        command = [sys.executable, "-m", "hlsd.demo_source", "--url", self.server.rtmp("cam"), "--size", "320x180"]
+        command = [
+            sys.executable,
+            "-m",
+            "hlsd.publishing.demo_source",
+            "--url",
+            self.server.rtmp("cam"),
+            "--size",
+            "320x180",
+        ]
         self._publisher = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.relay.room import RelayRoom
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.relay.service import RelayService
 from tests.support.encoders import current_ffmpeg, system_ffmpeg
 from tests.support.footage import Film
 from tests.support.hlscheck import check_recording
@@ -127,7 +127,7 @@ async def test_every_kind_of_source_becomes_a_stream_that_plays_clean(tmp_path: 
             left_out.append(f"RTSP: {why}")
         async with edge(tmp_path / "edge", rules) as server:
             room = server.rooms["relay"]
-            assert isinstance(room, RelayRoom)
+            assert isinstance(room, RelayService)
             await until(lambda: len([pull for pull in room.pulls.values() if pull.active]) == len(rules), 60)
             port = server.rooms["http"].port
             names = [str(rule["match"]).removeprefix("live/") for rule in rules]
@@ -191,7 +191,7 @@ async def test_a_stream_goes_on_to_several_targets_and_a_dead_one_hurts_nobody(t
             ]
             async with edge(tmp_path / "edge", rules) as server, httpx.AsyncClient(timeout=60) as client:
                 room = server.rooms["relay"]
-                assert isinstance(room, RelayRoom)
+                assert isinstance(room, RelayService)
                 await until(lambda: sum(push.active for push in room.pushes) == 2)
                 base = f"http://127.0.0.1:{server.rooms['http'].port}"
                 assert (await client.get(f"{base}/live/film.m3u8")).status_code == 200

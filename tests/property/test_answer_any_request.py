@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, Reply
+from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForPart, WaitForPlaylist
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
@@ -68,7 +68,7 @@ def replies(answer: Answer, sessions: Sessions, streams: Directory) -> list[Repl
     answer = settled(answer, sessions, streams)
     if isinstance(answer, Reply):
         return [answer]
-    if isinstance(answer, HoldFirst | Hold | HoldMedia):
+    if isinstance(answer, WaitForPlaylist | WaitForPart | WaitForMedia):
         return [reply for there in (True, False) for reply in replies(answer.then(there), sessions, streams)]
     return []
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hlsd.delivery.hpack_reader import MAX_FIELDS
-from hlsd.delivery.http2_frames import (
+from hlsd.delivery.http2.frames import (
     ACK,
     CONTINUATION,
     DATA,
@@ -34,6 +33,7 @@ from hlsd.delivery.http2_frames import (
     WINDOW_UPDATE,
     frame,
 )
+from hlsd.delivery.http2.hpack_reader import MAX_FIELDS
 from tests.support.http2_turns import PATHS, House, How
 
 FRAMES = int(os.environ.get("HLSD_FUZZ_FRAMES", "6000"))

@@ -9,7 +9,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.base.errors import MediaError, UnsupportedCodec
 from hlsd.ingest.asides import Asides
 from hlsd.ingest.intake import Intake
 from hlsd.media import aac, flv, h264, h265, hdr, nal

@@ -7,7 +7,7 @@ import math
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp.amf0 import (
     UNDEFINED,
     AmfError,

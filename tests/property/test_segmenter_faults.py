@@ -11,7 +11,7 @@ from hlsd.segmenter.live import Live
 from hlsd.segmenter.mpegts import TsMuxer
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.window import Window
-from hlsd.stream import Stream
+from hlsd.streams.stream import Stream
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.mischief import Imp, rarely
 from tests.support.playlistcheck import parse_media

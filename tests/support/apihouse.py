@@ -11,21 +11,21 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hlsd.api.access import Access
-from hlsd.api.desk import Premises
-from hlsd.api.door import Door, create_api
+from hlsd.api.handlers import ApiContext
+from hlsd.api.middleware import ApiRoute, create_api
 from hlsd.api.settings import ApiSettings
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
 from hlsd.events import Bus
-from hlsd.hub import Hub
 from hlsd.ingest.settings import PublishSettings
+from hlsd.notify.event_ring import EventRing
 from hlsd.ports import Grant, PlayRequest, Publication, PublishRequest, Refuse
 from hlsd.segmenter.segmenter import Segmenter
-from hlsd.sessions.notify.ring import EventRing
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
-from hlsd.stream import Stream
+from hlsd.streams.hub import Hub
+from hlsd.streams.stream import Stream
 from tests.support.frames import BOTH
 from tests.support.runs import settings
 
@@ -64,9 +64,9 @@ class ApiHouse:
             bus=self.bus,
             stats=stats,
         )
-        premises = Premises(self.hub, self.sessions, self.ring, self.clock, lambda: config or {}, "here")
+        premises = ApiContext(self.hub, self.sessions, self.ring, self.clock, lambda: config or {}, "here")
         door = create_api(premises, Access(api, env or {}), structlog.get_logger(), more=more)
-        assert isinstance(door, Door)
+        assert isinstance(door, ApiRoute)
         self.door = door
         self.app = Starlette(routes=[door])
 

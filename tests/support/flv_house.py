@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.routing import Route
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.flv_road import FlvRoad
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.flv.broadcasts import FlvStreams
+from hlsd.delivery.flv.endpoint import FlvEndpoint
+from hlsd.delivery.flv.settings import FlvSettings
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.flv.broadcasts import Broadcasts
-from hlsd.flv.settings import FlvSettings
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.settings import RtmpSettings
@@ -62,7 +62,7 @@ class FlvHouse:
 
     http: HttpServer
     rtmp: RtmpServer
-    broadcasts: Broadcasts
+    broadcasts: FlvStreams
     sessions: Registry
     gate: NotedGate
     feed: Feed = field(default_factory=Feed)
@@ -96,9 +96,9 @@ async def flv_house(**settings: object) -> AsyncIterator[FlvHouse]:
     sessions = Registry(TrustingSigner(), clock, lambda _app, _name: 60.0, max_sessions=100, gate=gate)
     http = HttpSettings(bind="127.0.0.1", port=0)
     directory = MemoryDirectory()
-    broadcasts = Broadcasts(FlvSettings.model_validate({"gather": 0, **settings}), directory, sessions)
+    broadcasts = FlvStreams(FlvSettings.model_validate({"gather": 0, **settings}), directory, sessions)
     web = create_app(directory, sessions, http, clock)
-    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvRoad(broadcasts, web.state.judge)))
+    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(broadcasts, web.state.judge)))
     server = HttpServer(http, web, structlog.get_logger())
     rtmp = RtmpServer(RtmpSettings(bind="127.0.0.1", port=0), NotedAdmission(), Intake, clock, audience=broadcasts)
     house = FlvHouse(server, rtmp, broadcasts, sessions, gate)

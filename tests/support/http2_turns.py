@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.connections import Address
-from hlsd.delivery.http2 import Http2
-from hlsd.delivery.http2_connection import Http2Connection, Road
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.connections import ClientAddress
+from hlsd.delivery.http2.connection import Http2Connection, Transport
+from hlsd.delivery.http2.core import Http2
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
@@ -126,7 +126,7 @@ class House:
             directory, viewers(), http, SystemClock(), routes=[Route("/api/echo", _echo, methods=["POST"])]
         )
         state = self.app.state
-        self.road = Road(self.app, state.judge, state.errands, 100, 32 * 1024, sessions=state.sessions)
+        self.road = Transport(self.app, state.judge, state.errands, 100, 32 * 1024, sessions=state.sessions)
         self.frames = 0
         """That the connections have come to look at."""
         self._uncounted = Http2._frame
@@ -157,7 +157,7 @@ class House:
 
     def run(self, chunks: list[bytes], how: How = How()) -> Run:  # noqa: B008 - a value
         """Feeds `chunks` to a new connection, each when it reads, until all are worked off or it is cut."""
-        result, pipe, address = Run(), Pipe(how), Address("192.0.2.1", trusted=True)
+        result, pipe, address = Run(), Pipe(how), ClientAddress("192.0.2.1", trusted=True)
 
         def begin() -> None:
             pipe.connection = Http2Connection(self.road, address)

@@ -19,7 +19,7 @@ from urllib.parse import urljoin
 import httpx
 
 from bench import swarm
-from hlsd.sessions.auth import sign
+from hlsd.auth import sign
 from tests.support.broadcast import wait_for, wait_for_playlist
 from tests.support.encoders import Publishing, current_ffmpeg, system_ffmpeg
 from tests.support.ports import free_port

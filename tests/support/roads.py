@@ -17,16 +17,16 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.fastpath import FastProtocol
-from hlsd.delivery.hotpath import HotPath
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.fastpath import FastProtocol
+from hlsd.delivery.http1.hotpath import HotPath
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
+from hlsd.net.strict_http import StrictProtocol
 from hlsd.ports import Directory, Session
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import OPEN, Terms
-from hlsd.strict_http import StrictProtocol
 from tests.support.viewers import TrustingSigner, viewers
 
 DATE = (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import PublishRequest, Refuse

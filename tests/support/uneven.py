@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.publish import SET_DATA_FRAME, Source
-from hlsd.tagger import SCRIPT, VIDEO
+from hlsd.publishing.publish import SET_DATA_FRAME, Source
+from hlsd.publishing.tagger import SCRIPT, VIDEO
 from tests.support.encoders import Publishing
 from tests.support.server import CHECKOUT
 

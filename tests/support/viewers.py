@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import OPEN, Issue, Key, Signer, Terms
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from hlsd.flv.cast import Cast
-from hlsd.flv.settings import FlvSettings
-from hlsd.flv.viewer import Viewer
+from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.settings import FlvSettings
+from hlsd.delivery.flv.viewer import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +86,7 @@ class Watcher:
         assert self.viewer is not None
         self.viewer.resume_writing()
 
-    def watch(self, cast_: Cast, wrapping: Wrapping) -> Watcher:
+    def watch(self, cast_: FlvOutput, wrapping: Wrapping) -> Watcher:
         """Begins to watch."""
         form = cast_.form(wrapping)
         self.viewer = Viewer(
@@ -105,9 +105,9 @@ class Watcher:
         self.charged += size
 
 
-def cast_of(feed: Feed, **settings: object) -> Cast:
+def cast_of(feed: Feed, **settings: object) -> FlvOutput:
     """The cast of a feed; tags go out at once unless `gather` says otherwise."""
-    return Cast(feed, FlvSettings.model_validate({"gather": 0, **settings}))
+    return FlvOutput(feed, FlvSettings.model_validate({"gather": 0, **settings}))
 
 
 async def turns(count: int = 8) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from hlsd.clock import Clock, SystemClock
+from hlsd.base.clock import Clock, SystemClock
 from hlsd.events import Action, Bus, Event
+from hlsd.notify.notify import Notify
+from hlsd.notify.settings import NotifySettings
 from hlsd.ports import Denial
-from hlsd.sessions.notify.notify import Notify
-from hlsd.sessions.notify.settings import NotifySettings
 from hlsd.stats import NotifyStats
 
 URL = "http://receiver.test/hook"

@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hlsd.api.client import Client, Refused
-from hlsd.clock import SystemClock
-from hlsd.sessions.auth.jwks import KeySet
-from hlsd.sessions.notify.courier import MAX_ANSWER, Courier, Failure
-from hlsd.sessions.notify.forms import Reply
+from hlsd.api.client import ApiRefused, Client
+from hlsd.auth.jwks import KeySet
+from hlsd.base.clock import SystemClock
+from hlsd.notify.payloads import WebhookReply
+from hlsd.notify.webhook_client import MAX_ANSWER, Failure, WebhookClient
 from hlsd.stats import NotifyStats
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -42,8 +42,8 @@ async def says(head: str, body: bytes, heard: list[bytes], more: bytes = b"") ->
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def courier() -> Courier:
-    return Courier(SystemClock(), NotifyStats(), timeout=5)
+def courier() -> WebhookClient:
+    return WebhookClient(SystemClock(), NotifyStats(), timeout=5)
 
 
 PACKED = f"200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {len(BOMB)}"
@@ -64,7 +64,7 @@ async def test_a_packed_answer_to_a_question_is_none_and_is_never_unpacked() -> 
     await one.close()
     assert isinstance(said, Failure)
     assert "packed" in said.reason
-    assert told == Reply(200)  # the status has said it
+    assert told == WebhookReply(200)  # the status has said it
     assert all(b"accept-encoding: identity\r\n" in question.lower() for question in heard)
 
 
@@ -76,7 +76,7 @@ async def test_an_answer_without_an_end_is_read_up_to_the_limit() -> None:
         told = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="queued")
     await one.close()
     assert said == Failure("answer is too long")
-    assert told == Reply(200)
+    assert told == WebhookReply(200)
 
 
 async def test_a_head_without_an_end_is_one_failure() -> None:
@@ -102,7 +102,7 @@ async def test_a_command_unpacks_nothing_either() -> None:
             with Client(url) as client:
                 client.events(0)
 
-        with pytest.raises(Refused, match="packed"):
+        with pytest.raises(ApiRefused, match="packed"):
             await asyncio.to_thread(ask)
     assert b"accept-encoding: identity\r\n" in heard[0].lower()
 

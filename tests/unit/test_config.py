@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hlsd import config
-from hlsd.errors import ConfigError
-from hlsd.log import MASK
+from hlsd.base.errors import ConfigError
+from hlsd.base.log import MASK
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

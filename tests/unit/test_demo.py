@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.demo_picture import Picture, Strides, read_time
-from hlsd.demo_source import SAMPLE_RATE, Codec, Shape, Tone, Video, publish
-from hlsd.errors import HlsdError
-from hlsd.tagger import AUDIO, SCRIPT, VIDEO, Tag
+from hlsd.base.errors import HlsdError
+from hlsd.publishing.demo_picture import Strides, TestPicture, read_time
+from hlsd.publishing.demo_source import SAMPLE_RATE, Codec, DemoVideo, Shape, Tone, publish
+from hlsd.publishing.tagger import AUDIO, SCRIPT, VIDEO, Tag
 
 SMALL = Shape("h264", 160, 96, 30, 1.0, 200_000)
 
@@ -25,14 +25,14 @@ SMALL = Shape("h264", 160, 96, 30, 1.0, 200_000)
 @settings(max_examples=30, deadline=None)
 def test_the_cells_tell_the_time_that_was_drawn(wall: float, number: int) -> None:
     """Latency is measured by them."""
-    picture = Picture(320, 180, Strides(384, 192, 192))
+    picture = TestPicture(320, 180, Strides(384, 192, 192))
     luma = bytearray(384 * 180)
     picture.draw(memoryview(luma), number, wall)
     assert read_time(luma, 320, 180, 384) == int(wall * 1000) % 2**32
 
 
 def test_the_picture_moves() -> None:
-    picture = Picture(320, 180, Strides(320, 160, 160))
+    picture = TestPicture(320, 180, Strides(320, 160, 160))
     planes = []
     for number in (0, 1, 1):
         luma = bytearray(320 * 180)
@@ -43,7 +43,7 @@ def test_the_picture_moves() -> None:
 
 def test_the_clock_is_neutral_grey_behind_its_digits() -> None:
     """Digits on coloured chroma are hard to read."""
-    picture = Picture(1280, 720, Strides(1280, 640, 640))
+    picture = TestPicture(1280, 720, Strides(1280, 640, 640))
     luma = bytearray(1280 * 720)
     picture.draw(memoryview(luma), 0, time.time())
     white = [at for at in range(1280 * 180, 1280 * 190) if luma[at] == 235]
@@ -81,7 +81,7 @@ def flv(tags: list[Tag]) -> bytes:
 def test_what_the_source_sends_decodes_and_tells_its_time(codec: Codec) -> None:
     """Every frame at once, in order, one key frame each second, times from one second on."""
     shape = Shape(codec, 320, 180, 10, 1.0, 500_000)
-    video = Video(shape)
+    video = DemoVideo(shape)
     sent = [video.tags(number, 1_700_000_000 + number / 10) for number in range(21)]
     assert all(tags[-1].kind == VIDEO for tags in sent), "a frame must leave as soon as it is made"
     assert [tags[-1].time for tags in sent] == [1000 + 100 * number for number in range(21)]
@@ -112,7 +112,7 @@ def test_the_beep_begins_with_the_wall_clocks_second() -> None:
 
 
 def test_metadata_comes_before_media() -> None:
-    kinds = [tag.kind for tag in Video(SMALL).tags(0, 0.0)]
+    kinds = [tag.kind for tag in DemoVideo(SMALL).tags(0, 0.0)]
     assert kinds == [SCRIPT, VIDEO, VIDEO]
 
 
@@ -133,7 +133,7 @@ async def test_a_source_that_is_always_late_still_hears_the_server_leave(monkeyp
         return Push()
 
     clock = itertools.count()
-    monkeypatch.setattr("hlsd.demo_source.RtmpPush.connect", connect)
-    monkeypatch.setattr("hlsd.demo_source.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("hlsd.publishing.demo_source.RtmpPush.connect", connect)
+    monkeypatch.setattr("hlsd.publishing.demo_source.time.monotonic", lambda: float(next(clock)))
     with pytest.raises(HlsdError, match="connection lost"):
         await asyncio.wait_for(publish("rtmp://127.0.0.1/live/demo", SMALL), 20)

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from hlsd import events as events_module
-from hlsd import masking
+from hlsd.base import masking
 from hlsd.events import Action, Bus, Event, Subject, Verdict, new_id
 from hlsd.ports import Denial, Grant
 from tests.support.webhooks import Person, happened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.host import host_of_target, is_host, misses_host, same_host
+from hlsd.net.host import host_of_target, is_host, misses_host, same_host
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ from typing import Literal
 import pytest
 import structlog
 
-from hlsd.hub import Hub
+from hlsd.base.stream_name import RESERVED_APPS
 from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import AUTO_BYTES, Segmenter
 from hlsd.sessions.gate import OpenGate
-from hlsd.stream import State, Stream
-from hlsd.stream_name import RESERVED_APPS
+from hlsd.streams.hub import Hub
+from hlsd.streams.stream import Stream, StreamState
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.playlistcheck import parse_media
@@ -385,10 +385,10 @@ async def test_a_dropped_publisher_calls_back_in_vain() -> None:
     assert house.hub.summaries() == []
     send(second, 3.0)
     (stream,) = house.hub.streams
-    assert stream.state is State.LIVE
+    assert stream.state is StreamState.LIVE
     house.hub.drop(stream, "kicked")
     assert house.dropped == [(1, "kicked")]
-    assert [one.state for one in house.hub.streams] == [State.GRACE]
+    assert [one.state for one in house.hub.streams] == [StreamState.GRACE]
 
 
 async def test_summaries_say_what_is_live_by_path() -> None:

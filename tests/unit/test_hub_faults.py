@@ -6,7 +6,7 @@ import pytest
 
 from hlsd.ports import Publication, PublishRequest, Refuse
 from hlsd.segmenter.segmenter import Segmenter
-from hlsd.stream import State, Stream
+from hlsd.streams.stream import Stream, StreamState
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.mischief import Mischief
 from tests.unit.test_hub import House
@@ -37,7 +37,7 @@ async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -
             await house.publish()
     stream = house.hub.get("live", "a")
     assert stream is not None
-    assert (stream.hold, stream.state) == (None, State.GRACE)
+    assert (stream.hold, stream.state) == (None, StreamState.GRACE)
     assert not isinstance(await house.publish(), Refuse)
 
 
@@ -62,11 +62,11 @@ async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch
     assert good is not None
     monkeypatch.setattr(bad, "measure", raising)
     house.pass_time(12.0)
-    assert [good.state, bad.state] == [State.ENDED, State.GRACE]
+    assert [good.state, bad.state] == [StreamState.ENDED, StreamState.GRACE]
     assert house.hub._faults.tasks["stream_sweep"] >= 10
     monkeypatch.undo()
     house.pass_time(1.0)
-    assert [good.state, bad.state] == [State.ENDED, State.ENDED], "its turn comes again"
+    assert [good.state, bad.state] == [StreamState.ENDED, StreamState.ENDED], "its turn comes again"
 
 
 async def test_who_is_to_be_told_of_an_end_and_raises_keeps_no_stream() -> None:

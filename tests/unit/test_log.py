@@ -13,7 +13,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd import log
+from hlsd.base import log
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import logging
 import pytest
 import structlog
 
-from hlsd import log, log_rate
-from hlsd.log_rate import ADDRESS, KIND, MAX_ADDRESSES, MAX_KINDS, TELL, LogRate
+from hlsd.base import log, log_rate
+from hlsd.base.log_rate import ADDRESS, KIND, MAX_ADDRESSES, MAX_KINDS, TELL, LogRate
 from tests.unit.test_log import _leave_logging_as_it_was, lines
 
 __all__ = ["_leave_logging_as_it_was"]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd import operate
-from hlsd.api.client import Client, Refused, address_of, token_of
+from hlsd.api.client import ApiRefused, Client, address_of, token_of
 from hlsd.api.settings import ApiSettings
+from hlsd.commands import operate
 from hlsd.delivery.settings import HttpSettings
 
 
@@ -29,7 +29,7 @@ def test_the_server_of_a_configuration_is_found(bind: str, url: str) -> None:
 
 def test_a_port_that_only_the_server_knows_is_said_so() -> None:
     """Port 0 takes a free one."""
-    with pytest.raises(Refused, match="--url"):
+    with pytest.raises(ApiRefused, match="--url"):
         address_of(HttpSettings(port=0))
 
 
@@ -50,7 +50,7 @@ def test_the_token_that_may_most_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8000", "http://", ""])
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     """Before anything is sent."""
-    with pytest.raises(Refused):
+    with pytest.raises(ApiRefused):
         Client(url)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import structlog
 
-from hlsd.faults import Faults
+from hlsd.base.faults import Faults
 from hlsd.media.unit import AccessUnit, Tracks
-from hlsd.outlet import MOST, WITHIN, Outlet
 from hlsd.ports import PublishRequest
-from hlsd.stream import Hold, State, Stream
+from hlsd.streams.outlet import MOST, WITHIN, Outlet
+from hlsd.streams.stream import Claim, Stream, StreamState
 from tests.support.frames import AUDIO, BOTH, audio, interleaved, video
 from tests.support.mischief import Mischief
 
@@ -62,7 +62,7 @@ def request() -> PublishRequest:
     return PublishRequest("live", "a", "rtmp", "127.0.0.1", 1, drop=lambda _: None)
 
 
-def make(output: type[Output] = Mending) -> tuple[Stream, Output, Output, Output, Hold]:
+def make(output: type[Output] = Mending) -> tuple[Stream, Output, Output, Output, Claim]:
     """A stream with three outputs, live, its tracks known."""
     stream = Stream("live", "a", 0.0)
     first, bad, last = Output(), output(), Output()
@@ -73,7 +73,7 @@ def make(output: type[Output] = Mending) -> tuple[Stream, Output, Output, Output
     return stream, first, bad, last, hold
 
 
-STEPS: list[tuple[str, Callable[[Stream, Hold], object]]] = [
+STEPS: list[tuple[str, Callable[[Stream, Claim], object]]] = [
     ("unit", lambda _, hold: hold.unit(UNITS[0])),
     ("jump", lambda _, hold: hold.jump()),
     ("tracks", lambda _, hold: hold.tracks(Tracks(None, AUDIO))),
@@ -84,7 +84,7 @@ STEPS: list[tuple[str, Callable[[Stream, Hold], object]]] = [
 
 @pytest.mark.parametrize(("step", "take"), STEPS, ids=[name for name, _ in STEPS])
 def test_a_fault_in_one_output_reaches_neither_the_publisher_nor_the_others(
-    step: str, take: Callable[[Stream, Hold], object]
+    step: str, take: Callable[[Stream, Claim], object]
 ) -> None:
     stream, first, bad, last, hold = make()
     bad.bad = {step}
@@ -94,7 +94,7 @@ def test_a_fault_in_one_output_reaches_neither_the_publisher_nor_the_others(
     assert stream.faults.outputs["bad"] >= 1
     if step in {"pause", "end"}:
         assert stream.hold is None
-        assert stream.state is (State.GRACE if step == "pause" else State.ENDED)
+        assert stream.state is (StreamState.GRACE if step == "pause" else StreamState.ENDED)
 
 
 def test_it_begins_anew_at_the_next_key_picture_behind_a_discontinuity() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import av
 import pytest
 
-from hlsd.errors import MediaError
-from hlsd.publish import Sent, Source, describe
-from hlsd.tagger import AUDIO, SCRIPT, VIDEO, Tag
+from hlsd.base.errors import MediaError
+from hlsd.publishing.publish import Sent, Source, describe
+from hlsd.publishing.tagger import AUDIO, SCRIPT, VIDEO, Tag
 
 
 def footage(path: Path, video: str | None = "libx264", audio: str | None = "aac", frames: int = 25) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from hlsd.events import Action, Event, Subject, Verdict
 from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
-from hlsd.publisher import Publisher
+from hlsd.streams.publisher import Publisher
 from tests.support.frames import BOTH, VIDEO
 from tests.unit.test_hub import House
 
@@ -153,7 +153,7 @@ async def test_a_kicked_publisher_stays_out_for_as_long_as_it_is_banned() -> Non
 
 async def test_bans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who kicks in a loop must not fill the memory."""
-    monkeypatch.setattr("hlsd.hub.MAX_BANS", 2)
+    monkeypatch.setattr("hlsd.streams.hub.MAX_BANS", 2)
     here = Told()
     for name in "abc":
         await here.admitted(name)

@@ -13,11 +13,11 @@ from typing import Any
 import av
 import pytest
 
-from hlsd import relay_child
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.flv import FileReader, FileTag
+from hlsd.publishing import relay_child
+from hlsd.publishing.relay_child import Fetcher, SourcePace
 from hlsd.relay.guard import Forbidden
-from hlsd.relay_child import Fetcher, Pace
 from tests.support.flvmedia import make_flv
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def run(code: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 def test_its_memory_is_bounded() -> None:
     """A leak in libav must end that process, not the machine."""
-    code = "from hlsd.relay_child import confine; confine(512 << 20); x = bytearray(600 << 20)"
+    code = "from hlsd.publishing.relay_child import confine; confine(512 << 20); x = bytearray(600 << 20)"
     done = run(code)
     assert done.returncode == 1
     assert b"MemoryError" in done.stderr
@@ -41,7 +41,7 @@ def test_it_can_write_no_files(tmp_path: Path) -> None:
     """It reads what strangers send: it shall leave nothing behind."""
     code = (
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from hlsd.relay_child import confine; confine(512 << 20)\n"
+        "from hlsd.publishing.relay_child import confine; confine(512 << 20)\n"
         f"open({str(tmp_path / 'x')!r}, 'wb', buffering=0).write(b'x')"
     )
     done = run(code)
@@ -56,7 +56,10 @@ def test_it_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     order = {"url": f"file:{film}", "kind": "file", "ip": "", "guarded": False, "allow": [], "transport": "tcp"}
     order |= {"timeout": 5, "memory": 1 << 30}
     child = subprocess.Popen(
-        [sys.executable, "-m", "hlsd.relay_child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT
+        [sys.executable, "-m", "hlsd.publishing.relay_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
     )
     assert child.stdin is not None
     assert child.stdout is not None
@@ -86,7 +89,7 @@ def test_media_goes_at_its_own_pace() -> None:
         now += seconds
         slept.append(seconds)
 
-    pace = Pace(lambda: now, sleep)
+    pace = SourcePace(lambda: now, sleep)
     for at in (5.0, 6.0, 7.0):
         pace.wait(at)
     assert [round(seconds, 2) for seconds in slept] == [1.0, 1.0]

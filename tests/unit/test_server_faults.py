@@ -10,15 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from hlsd import app, upkeep
+from hlsd import app
 from hlsd.app import Server
+from hlsd.base import upkeep
 from hlsd.config import load
-from hlsd.hub import Hub
+from hlsd.notify.notify import Notify
 from hlsd.ports import Publication, PublishRequest, Refuse
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.segmenter import Segmenter
-from hlsd.sessions.notify.notify import Notify
 from hlsd.sessions.registry import Registry
+from hlsd.streams.hub import Hub
 from tests.support.frames import BOTH, video
 from tests.support.mischief import Mischief
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd import masking
+from hlsd.base import masking
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hlsd.cli import application
-from hlsd.sessions.auth import sign, tokens
-from hlsd.sessions.auth.tokens import Keys, TokenRules
-from hlsd.sessions.auth.verdict import Pass
+from hlsd.auth import sign, tokens
+from hlsd.auth.tokens import Keys, TokenRules
+from hlsd.auth.verdict import Pass
+from hlsd.commands.cli import application
 
 SECRET = "nodemedia2017privatekey"
 

@@ -11,12 +11,12 @@ from typing import Protocol
 import pytest
 
 from hlsd.api.local_token import LocalToken, read
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
+from hlsd.base.state_file import open_state, private_folder
+from hlsd.notify.store import Store
 from hlsd.segmenter.journal import SequenceJournal
-from hlsd.sessions.bankeeper import BanKeeper
-from hlsd.sessions.keyfile import load_key
-from hlsd.sessions.notify.store import Store
-from hlsd.state_file import open_state, private_folder
+from hlsd.sessions.ban_store import BanStore
+from hlsd.sessions.key_file import load_key
 
 TABLE = "CREATE TABLE IF NOT EXISTS t (x TEXT)"
 
@@ -55,7 +55,7 @@ def test_no_file_of_the_state_directory_is_for_others_whoever_makes_it_first(tmp
             connection.execute(TABLE)
             connection.execute("INSERT INTO t VALUES ('x')")
         load_key(folder / "session.key")
-        BanKeeper(folder / "bans.jsonl", SystemClock().wall).open()
+        BanStore(folder / "bans.jsonl", SystemClock().wall).open()
         LocalToken(folder).publish()
         there = {path.name: mode(path) for path in folder.iterdir()}
         assert {"hlsd.sqlite", "hlsd.sqlite-wal", "session.key", "bans.jsonl", "api.token"} <= set(there)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hlsd import stop_signals
-from hlsd.stop_signals import StopSignals
+from hlsd.base import stop_signals
+from hlsd.base.stop_signals import StopSignals
 
 
 @pytest.fixture(autouse=True)

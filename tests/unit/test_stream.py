@@ -6,7 +6,7 @@ import pytest
 
 from hlsd.media.unit import TICKS, AccessUnit, Tracks
 from hlsd.ports import PublishRequest
-from hlsd.stream import Hold, State, Stream
+from hlsd.streams.stream import Claim, Stream, StreamState
 from tests.support.frames import AUDIO, BOTH, VIDEO, audio, interleaved, video
 
 
@@ -44,7 +44,7 @@ def make() -> tuple[Stream, Recorder, list[str]]:
     return stream, output, []
 
 
-def publish(stream: Stream, left: list[str], now: float = 1.0) -> Hold:
+def publish(stream: Stream, left: list[str], now: float = 1.0) -> Claim:
     """A publisher comes in."""
     return stream.publish(request(), now, lambda _, reason: left.append(reason))
 
@@ -92,7 +92,7 @@ def test_a_revoked_publication_does_nothing() -> None:
     assert stream.stats.received_bytes == 0
     assert not stream.stats.repairs
     assert stream.hold is new
-    assert stream.state is State.LIVE
+    assert stream.state is StreamState.LIVE
 
 
 def test_the_next_publication_begins_later_and_behind_a_jump() -> None:
@@ -119,7 +119,7 @@ def test_release_and_finish_are_said_once() -> None:
     stream.release(2.5)
     stream.finish(3.0)
     assert output.calls == ["pause", "end"]
-    assert (stream.state, stream.state_since) == (State.ENDED, 3.0)
+    assert (stream.state, stream.state_since) == (StreamState.ENDED, 3.0)
 
 
 def test_finish_while_live_pauses_first() -> None:

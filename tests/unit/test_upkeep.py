@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from hlsd import upkeep
-from hlsd.faults import Faults
-from hlsd.upkeep import end, keep, sweep
+from hlsd.base import upkeep
+from hlsd.base.faults import Faults
+from hlsd.base.upkeep import end, keep, sweep
 from tests.support.mischief import Mischief
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.wheel import Wheel
+from hlsd.base.wheel import Wheel
 
 
 def test_a_thing_is_looked_at_when_its_second_is_over_and_not_before() -> None:

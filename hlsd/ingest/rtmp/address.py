@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 
 _PART = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}", re.ASCII)
 
@@ -25,7 +25,7 @@ MAX_ARGUMENTS = 64
 MAX_QUERY = 4096
 
 
-class Address(NamedTuple):
+class RtmpAddress(NamedTuple):
     """Where a publisher (or a player) wants to go."""
 
     app: str
@@ -65,7 +65,7 @@ def _arguments(query: str) -> list[tuple[str, str]]:
     return [(unquote(key), unquote(value)) for key, _, value in pairs]
 
 
-def read_address(app: str, tc_url: str, name: str) -> Address:
+def read_address(app: str, tc_url: str, name: str) -> RtmpAddress:
     """Splits and checks what connect (`app`, `tcUrl`) and publish (`name`) said; raises BadAddress."""
     url_path, _, url_query = tc_url.partition("?")
     app_path, _, app_query = app.partition("?")
@@ -86,4 +86,4 @@ def read_address(app: str, tc_url: str, name: str) -> Address:
             merged[key] = value
     if len(merged) > MAX_ARGUMENTS:
         raise BadAddress("too many arguments")
-    return Address(_part(app_path, "app"), _part(name_path, "name"), merged)
+    return RtmpAddress(_part(app_path, "app"), _part(name_path, "name"), merged)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 
 MAX_DEPTH = 32
 MAX_VALUES = 4096

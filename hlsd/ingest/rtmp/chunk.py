@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 
 DEFAULT_CHUNK_SIZE = 128
 """What both directions start with (RTMP 1.0 §5.4.1)."""

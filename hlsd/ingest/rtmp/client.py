@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from hlsd import masking
-from hlsd.errors import ProtocolError
+from hlsd.base import masking
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.amf0 import Value
 from hlsd.ingest.rtmp.chunk import Dechunker, Message

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, TypeVar
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.amf0 import Amf3Value, AmfError, Value, encode
 from hlsd.ingest.rtmp.chunk import CONTROL_CSID, Chunker, Dechunker, Message

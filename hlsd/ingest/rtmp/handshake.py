@@ -11,7 +11,7 @@ import hmac
 import os
 from collections.abc import Callable
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 
 VERSION = 3
 PACKET = 1536

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, read_address
 from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value, encode

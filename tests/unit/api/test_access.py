@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.api.access import BURST, MAX_ADDRESSES, REFILL, Access, Ask
+from hlsd.api.access import BURST, MAX_ADDRESSES, REFILL, Access, Credential
 from hlsd.api.problems import ApiError, Code
 from hlsd.api.settings import ApiSettings
-from hlsd.errors import ConfigError
+from hlsd.base.errors import ConfigError
 
 TOKEN = "correct horse battery"
 READER = "a reader's token, long"
@@ -26,13 +26,13 @@ SETTINGS = ApiSettings.model_validate(
 )
 
 
-def ask(method: str = "GET", peer: str = "127.0.0.1", *, version: str = "1.1", **headers: Any) -> Ask:
+def ask(method: str = "GET", peer: str = "127.0.0.1", *, version: str = "1.1", **headers: Any) -> Credential:
     named = {"host": "127.0.0.1:8000"} | {name.replace("_", "-"): value for name, value in headers.items()}
     lists = {name: value if isinstance(value, list) else [value] for name, value in named.items()}
-    return Ask(method, peer, lists, version)
+    return Credential(method, peer, lists, version)
 
 
-def code(access: Access, asked: Ask, now: float = 0.0) -> Code | None:
+def code(access: Access, asked: Credential, now: float = 0.0) -> Code | None:
     """What it is refused with, or None."""
     try:
         access.judge(asked, now)
@@ -91,7 +91,7 @@ def test_a_program_of_this_machine_needs_no_token_where_the_operator_says_so(hos
     ],
     ids=lambda asked: f"{asked.peer or 'nobody'} {dict(asked.headers)} {asked.http_version}",
 )
-def test_whatever_may_speak_for_a_stranger_needs_one(asked: Ask) -> None:
+def test_whatever_may_speak_for_a_stranger_needs_one(asked: Credential) -> None:
     """Proxies on the same machine, rebound names and foreign pages all come from a loopback address."""
     trusting = Access(SETTINGS.model_copy(update={"loopback": True}), {}, ["127.0.0.1"])
     assert code(trusting, asked) is Code.UNAUTHORIZED

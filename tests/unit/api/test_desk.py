@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hlsd.api.desk import MAX_WAITING, Desk
+from hlsd.api.handlers import MAX_WAITING, Handlers
 from tests.support.apihouse import READER, TOKEN, ApiHouse
 
 
@@ -144,7 +144,7 @@ async def test_events_are_waited_for_and_come_at_once() -> None:
 
 def house_waits(house: ApiHouse) -> int:
     """How many requests wait for events."""
-    desks = [owner for sink in house.bus._sinks if isinstance(owner := getattr(sink, "__self__", None), Desk)]
+    desks = [owner for sink in house.bus._sinks if isinstance(owner := getattr(sink, "__self__", None), Handlers)]
     return len(desks[0]._waiting)
 
 

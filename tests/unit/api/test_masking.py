@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from hlsd.api.masking import shown
+from hlsd.base.errors import ConfigError
 from hlsd.config import Settings, listing, read
-from hlsd.errors import ConfigError
 
 
 class Rule(BaseModel):

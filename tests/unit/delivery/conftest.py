@@ -11,9 +11,9 @@ import httpx
 import pytest
 import structlog
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.holds import Holds
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.blocked_requests import BlockedRequests
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
@@ -25,7 +25,7 @@ class Running:
     """A started server and a client of it."""
 
     directory: MemoryDirectory
-    holds: Holds
+    holds: BlockedRequests
     server: HttpServer
     client: httpx.AsyncClient
     writers: list[asyncio.StreamWriter] = field(default_factory=list)

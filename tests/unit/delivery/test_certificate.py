@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.tls import Certificate
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.net.tls import Certificate
 
 
 @pytest.fixture

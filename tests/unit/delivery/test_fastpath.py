@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from hlsd.delivery.fastpath import OVERRIDDEN, FastProtocol
+from hlsd.delivery.http1.fastpath import OVERRIDDEN, FastProtocol
 from hlsd.delivery.settings import HttpSettings
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.roads import Connection, CountedProtocol, Road, settle

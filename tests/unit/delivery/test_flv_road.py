@@ -10,10 +10,10 @@ import httpx
 import pytest
 import structlog
 
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.delivery.https import HttpsServer
-from hlsd.delivery.https_settings import HttpsSettings
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.media.flv import FileReader
 from hlsd.ports import Denial
 from tests.support.flv_house import FlvHouse, flv_house

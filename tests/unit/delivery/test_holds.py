@@ -7,9 +7,9 @@ from time import monotonic
 
 import pytest
 
-from hlsd.delivery.answer import FALL, Answer, Hold, HoldMedia, Reply
-from hlsd.delivery.holds import BATCH, OWN, Bounds, Crowd, Holds, Line, Outcome
-from hlsd.delivery.wire import Ready
+from hlsd.delivery.answer import FALL, Answer, Reply, WaitForMedia, WaitForPart
+from hlsd.delivery.blocked_requests import BATCH, OWN, BlockedRequests, Bounds, Outcome, WaiterCount, WaitQueue
+from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.ports import Session
 from tests.support.mischief import Mischief
 from tests.support.playable import MemoryPlayable
@@ -18,16 +18,16 @@ from tests.support.playable import MemoryPlayable
 class Looker:
     """Notes how its wait ended."""
 
-    def __init__(self, holds: Holds, held: Hold | HoldMedia) -> None:
-        self.line: Line | None = None
+    def __init__(self, holds: BlockedRequests, held: WaitForPart | WaitForMedia) -> None:
+        self.line: WaitQueue | None = None
         self.session: Session | None = None
-        self.crowd: Crowd | None = None
+        self.crowd: WaiterCount | None = None
         self.held = held
         self.outcome: Outcome | None = None
         self.answer: Answer | None = None
         self.common = holds.join(held, self)
 
-    def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+    def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:
         assert answer is None, "that is for lines with one answer"
         assert self.common is not None
         self.outcome = outcome
@@ -43,14 +43,14 @@ async def stays() -> None:
     await asyncio.Event().wait()
 
 
-def reload(low: MemoryPlayable, made: list[str], taste: str | None, part: int = 0) -> Hold:
+def reload(low: MemoryPlayable, made: list[str], taste: str | None, part: int = 0) -> WaitForPart:
     """A held reload that notes in `made` for whom it was rendered."""
 
     def then(released: bool) -> Reply:
         made.append(taste or "own")
         return Reply(200 if released else 503, [], (taste or "own").encode())
 
-    return Hold(low, low.msn, part, 6.0, then, taste)
+    return WaitForPart(low, low.msn, part, 6.0, then, taste)
 
 
 async def test_a_sweep_looks_at_a_line_once_however_many_are_late(
@@ -58,16 +58,16 @@ async def test_a_sweep_looks_at_a_line_once_however_many_are_late(
 ) -> None:
     """To go through all lines for every two that are late would not end."""
     looks = 0
-    is_late = Line.is_late
+    is_late = WaitQueue.is_late
 
-    def looked(line: Line, now: float) -> bool:
+    def looked(line: WaitQueue, now: float) -> bool:
         nonlocal looks
         looks += 1
         return is_late(line, now)
 
-    monkeypatch.setattr(Line, "is_late", looked)
-    holds = Holds(Bounds())
-    each = [HoldMedia(low, "r1", f"none{number}.ts", 6.0, lambda _: FALL) for number in range(300)]
+    monkeypatch.setattr(WaitQueue, "is_late", looked)
+    holds = BlockedRequests(Bounds())
+    each = [WaitForMedia(low, "r1", f"none{number}.ts", 6.0, lambda _: FALL) for number in range(300)]
     waits = [asyncio.ensure_future(holds.wait(held, stays)) for held in each]
     await asyncio.sleep(0)
     assert holds.waiting == 300
@@ -79,7 +79,7 @@ async def test_a_sweep_looks_at_a_line_once_however_many_are_late(
 
 async def test_those_who_wait_for_the_same_share_a_line_and_what_is_alike_is_rendered_once(low: MemoryPlayable) -> None:
     """Whatever the number of viewers: one judgement, and one answer for each taste."""
-    holds = Holds(Bounds())
+    holds = BlockedRequests(Bounds())
     made: list[str] = []
     viewers = [Looker(holds, reload(low, made, taste)) for taste in ("zipped", "plain") * 50]
     own = [Looker(holds, reload(low, made, None)) for _ in range(3)]
@@ -93,11 +93,11 @@ async def test_those_who_wait_for_the_same_share_a_line_and_what_is_alike_is_ren
 
 async def test_who_waits_for_something_else_waits_elsewhere(low: MemoryPlayable) -> None:
     """Another part, another resource, another time to wait."""
-    holds = Holds(Bounds())
+    holds = BlockedRequests(Bounds())
     made: list[str] = []
     now, later = Looker(holds, reload(low, made, "plain")), Looker(holds, reload(low, made, "plain", part=1))
-    media = Looker(holds, HoldMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
-    longer = Looker(holds, Hold(low, low.msn, 0, 7.0, lambda _: FALL, "plain"))
+    media = Looker(holds, WaitForMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
+    longer = Looker(holds, WaitForPart(low, low.msn, 0, 7.0, lambda _: FALL, "plain"))
     low.hint = ("r1", "p1.ts")
     low.add_part()
     assert (now.outcome, longer.outcome) == (Outcome.RELEASED, Outcome.RELEASED)
@@ -111,7 +111,7 @@ async def test_who_waits_for_something_else_waits_elsewhere(low: MemoryPlayable)
 
 async def test_who_comes_during_a_release_is_not_forgotten(low: MemoryPlayable) -> None:
     """A line whose answer is there takes nobody any more; who comes then has a line that will be released too."""
-    holds = Holds(Bounds())
+    holds = BlockedRequests(Bounds())
     made: list[str] = []
     viewers = [Looker(holds, reload(low, made, "plain")) for _ in range(BATCH // OWN + 100)]
     low.add_part()
@@ -128,7 +128,7 @@ async def test_who_comes_during_a_release_is_not_forgotten(low: MemoryPlayable) 
 
 async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: MemoryPlayable) -> None:
     """And nothing of it is kept."""
-    holds = Holds(Bounds())
+    holds = BlockedRequests(Bounds())
     made: list[str] = []
     first = Looker(holds, reload(low, made, "plain"))
     holds.leave(first)
@@ -142,7 +142,7 @@ async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: Memo
 
 async def test_draining_answers_who_waits_with_what_is_there_and_refuses_who_comes(low: MemoryPlayable) -> None:
     """A player takes three errors in a row, and the server that takes over is not there for the first of them."""
-    holds = Holds(Bounds())
+    holds = BlockedRequests(Bounds())
     made: list[str] = []
     waiting = Looker(holds, reload(low, made, "plain"))
     holds.drain()
@@ -154,16 +154,16 @@ async def test_draining_answers_who_waits_with_what_is_there_and_refuses_who_com
 class Broken:
     """A waiter that cannot be answered."""
 
-    line: Line | None = None
+    line: WaitQueue | None = None
     session: Session | None = None
-    crowd: Crowd | None = None
+    crowd: WaiterCount | None = None
 
-    def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+    def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:
         raise Mischief
 
 
 async def test_who_cannot_be_answered_keeps_nobody_waiting(low: MemoryPlayable) -> None:
-    holds, made = Holds(Bounds()), list[str]()
+    holds, made = BlockedRequests(Bounds()), list[str]()
     first = Looker(holds, reload(low, made, "plain"))
     holds.join(reload(low, made, "plain"), Broken())
     last = Looker(holds, reload(low, made, "plain"))
@@ -181,15 +181,15 @@ async def test_an_answer_that_cannot_be_made_ends_the_wait_of_all_who_share_it(l
     class Fast(Broken):
         said: Outcome | None = None
 
-        def wake(self, outcome: Outcome, answer: Ready | None) -> None:
+        def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:
             self.said = outcome
             assert answer is None
 
     def then(_released: bool) -> Reply:
         raise Mischief
 
-    holds = Holds(Bounds())
-    line = Line(Hold(low, low.msn, low.parts, 6.0, then))
+    holds = BlockedRequests(Bounds())
+    line = WaitQueue(WaitForPart(low, low.msn, low.parts, 6.0, then))
     waiters = [Fast() for _ in range(5)]
     for waiter in waiters:
         assert holds.enter(line, waiter, monotonic())
@@ -206,13 +206,13 @@ async def test_an_answer_that_cannot_be_made_ends_the_wait_of_all_who_share_it(l
 async def test_what_cannot_be_judged_holds_up_no_other_line(
     low: MemoryPlayable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holds, made = Holds(Bounds()), list[str]()
-    media = Looker(holds, HoldMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
+    holds, made = BlockedRequests(Bounds()), list[str]()
+    media = Looker(holds, WaitForMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
     other = Looker(holds, reload(low, made, "plain"))
 
-    def verdict(_self: HoldMedia) -> bool:
+    def verdict(_self: WaitForMedia) -> bool:
         raise Mischief
 
-    monkeypatch.setattr(HoldMedia, "verdict", verdict)
+    monkeypatch.setattr(WaitForMedia, "verdict", verdict)
     low.add_part()
     assert (media.outcome, other.outcome) == (None, Outcome.RELEASED)

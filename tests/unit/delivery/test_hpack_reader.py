@@ -7,7 +7,7 @@ from hpack import Decoder, Encoder, HPACKError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.delivery.hpack_reader import MAX_FIELDS, HpackReader, TooMuchHeader, UnreadableHeader
+from hlsd.delivery.http2.hpack_reader import MAX_FIELDS, HpackReader, TooMuchHeader, UnreadableHeader
 
 NAMES = st.sampled_from([":path", ":method", "accept", "cookie", "x-own", "user-agent"]) | st.text("abc-", max_size=40)
 VALUES = st.sampled_from(["GET", "/", "*/*", "gzip, deflate"]) | st.text(st.characters(codec="latin-1"), max_size=200)

@@ -17,9 +17,9 @@ from h2.settings import SettingCodes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.delivery.http2 import BUCKET, Http2
-from hlsd.delivery.http2_budget import REQUEST, TURN
-from hlsd.delivery.http2_frames import (
+from hlsd.delivery.http2.budget import REQUEST, TURN
+from hlsd.delivery.http2.core import BUCKET, Http2
+from hlsd.delivery.http2.frames import (
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -36,8 +36,8 @@ from hlsd.delivery.http2_frames import (
     ErrorCode,
     frame,
 )
-from hlsd.delivery.http2_headers import encode
-from hlsd.delivery.http2_stream import Asked, Body, Closed, Stream
+from hlsd.delivery.http2.headers import encode
+from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamClosed, StreamRequest
 
 HELLO = PREFACE + frame(SETTINGS, 0, 0)
 # :method GET, :scheme https, :path /, :authority www.example.com as in RFC 7541 C.3.1, but https
@@ -70,11 +70,11 @@ class Pair:
 
     def ask(
         self, *more: tuple[str, str], method: str = "GET", path: str = "/live/cam.m3u8", end: bool = True
-    ) -> Stream:
+    ) -> Http2Stream:
         stream = self.client.get_next_available_stream_id()
         head = [(":method", method), (":path", path), (":scheme", "https"), (":authority", "h"), *more]
         self.client.send_headers(stream, head, end_stream=end)
-        asked = [event for event in self.pump() if isinstance(event, Asked)]
+        asked = [event for event in self.pump() if isinstance(event, StreamRequest)]
         return asked[0].stream
 
     def body(self, stream: int) -> bytes:
@@ -114,7 +114,7 @@ def test_a_request_and_its_answer() -> None:
         [(b"host", b"h"), (b"accept", b"*/*")],
     )
     pair.core.answer(stream, 200, [(b"content-type", b"text/plain"), (b"x-own", b"1")], b"hello")
-    assert any(isinstance(event, Closed) for event in pair.pump())
+    assert any(isinstance(event, StreamClosed) for event in pair.pump())
     heads = [event for event in pair.seen if isinstance(event, ResponseReceived)]
     assert _text(heads[0]) == [(":status", "200"), ("content-type", "text/plain"), ("x-own", "1")]
     assert pair.body(1) == b"hello"
@@ -138,7 +138,7 @@ def test_a_request_may_come_byte_by_byte() -> None:
     for octet in HELLO + frame(HEADERS, END_HEADERS | END_STREAM, 1, GET):
         core.receive(bytes([octet]), 1.0)
     (event,) = core.next_events()
-    assert isinstance(event, Asked)
+    assert isinstance(event, StreamRequest)
     assert event.stream.path == b"/"
 
 
@@ -154,7 +154,7 @@ def test_a_body_goes_out_as_the_windows_allow() -> None:
     pair.pump()
     assert 65_535 < stream.sent <= 131_070
     pair.client.reset_stream(1)
-    (closed,) = [event for event in pair.pump() if isinstance(event, Closed)]
+    (closed,) = [event for event in pair.pump() if isinstance(event, StreamClosed)]
     assert closed.stream is stream
     assert not stream.complete
     assert stream.sent == len(pair.body(1))
@@ -238,7 +238,7 @@ def test_a_request_body_is_handed_on_and_its_window_opened_again() -> None:
         pair.client.send_data(stream.id, bytes(size), end_stream=sent + size == 70_000)
         sent += size
         for event in pair.pump():
-            if isinstance(event, Body):
+            if isinstance(event, StreamBody):
                 got += event.octets
                 pair.core.consumed(stream, len(event.octets))
     assert len(got) == 70_000
@@ -251,7 +251,7 @@ def test_a_body_unlike_its_length_is_malformed(length: str) -> None:
     pair = Pair()
     stream = pair.ask(("content-length", length), method="POST", end=False)
     pair.core.receive(frame(DATA, END_STREAM, stream.id, b"four"), 1.0)
-    assert [type(event) for event in pair.core.next_events()] == [Closed]
+    assert [type(event) for event in pair.core.next_events()] == [StreamClosed]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_malformed_request_costs_its_stream_only(headers: list[tuple[str, str]
     assert core.next_events() == []
     assert frame(RST_STREAM, 0, 1, int(ErrorCode.PROTOCOL_ERROR).to_bytes(4, "big")) in core.take(9999, 1.0)
     core.receive(frame(HEADERS, END_HEADERS | END_STREAM, 3, GET), 1.0)
-    assert [type(event) for event in core.next_events()] == [Asked]
+    assert [type(event) for event in core.next_events()] == [StreamRequest]
     assert not core.finished
 
 
@@ -469,7 +469,7 @@ def test_answers_without_a_body_do_not_pile_up() -> None:
     while not core.finished:
         core.receive(_head(2 * n + 1, flags=END_STREAM), 1.0)
         for event in core.next_events():
-            if isinstance(event, Asked):
+            if isinstance(event, StreamRequest):
                 core.answer(event.stream, 204, [(b"x-own", b"x" * 500)])
         n += 1
         assert n < 1000
@@ -621,7 +621,7 @@ def test_no_frames_raise(frames: list[tuple[int, int, int, bytes]]) -> None:
     for kind, flags, stream, payload in frames:
         core.receive(frame(kind, flags, stream, payload), 1.0)
         for event in core.next_events():
-            if isinstance(event, Asked):
+            if isinstance(event, StreamRequest):
                 core.answer(event.stream, 200, [], b"x" * 100)
         core.take(50, 1.0)
     core.lost()

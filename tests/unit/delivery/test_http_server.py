@@ -10,8 +10,8 @@ import pytest
 import structlog
 import uvicorn
 
-from hlsd.clock import SystemClock
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable

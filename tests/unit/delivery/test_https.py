@@ -23,17 +23,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from hlsd import listener
-from hlsd.clock import SystemClock
-from hlsd.delivery import http2_headers
-from hlsd.delivery import https as https_module
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.delivery.http2_stream import Stream
-from hlsd.delivery.https import HttpsServer
-from hlsd.delivery.https_settings import HttpsSettings
-from hlsd.delivery.server import HttpServer
+from hlsd.base.clock import SystemClock
+from hlsd.delivery.http1.server import HttpServer
+from hlsd.delivery.http2 import headers as http2_headers
+from hlsd.delivery.http2.stream import Http2Stream
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls import https as https_module
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import create_app
+from hlsd.net import listener
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
@@ -56,7 +56,7 @@ class Both:
     tls: httpx.AsyncClient
     cert: Path
     key: Path
-    closed: list[Stream]
+    closed: list[Http2Stream]
     open: list[asyncio.StreamWriter]
 
 
@@ -95,7 +95,7 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
     secure = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key), **https), settings, app, log
     )
-    closed: list[Stream] = []
+    closed: list[Http2Stream] = []
     secure.road.closed = closed.append
     await plain.start()
     await secure.start()

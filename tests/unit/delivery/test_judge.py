@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from hlsd.delivery.answer import Answer, Fall, Hold, HoldFirst, HoldMedia, HoldNews, Reply
+from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForNews, WaitForPart, WaitForPlaylist
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
@@ -40,7 +40,7 @@ class Desk:
     def settle(self, answer: Answer) -> Answer:
         return settled(answer, self.sessions, self.directory)
 
-    def after(self, held: Hold | HoldFirst | HoldMedia | HoldNews, released: bool) -> Reply:
+    def after(self, held: WaitForPart | WaitForPlaylist | WaitForMedia | WaitForNews, released: bool) -> Reply:
         answer = self.settle(held.then(released))
         assert isinstance(answer, Reply), answer
         return answer
@@ -261,7 +261,7 @@ def test_the_first_playlist_is_waited_for(url: str) -> None:
     """A publisher who has just begun is no error: players give up on the first 404."""
     desk = Desk(MemoryPlayable(begun=False))
     answer = desk.ask(url)
-    assert isinstance(answer, HoldFirst)
+    assert isinstance(answer, WaitForPlaylist)
     assert answer.timeout == 10
     assert desk.after(answer, False).status == 503
     desk.stream.begin()
@@ -272,7 +272,7 @@ def test_the_wait_for_the_first_playlist_ends_with_404_when_the_stream_does() ->
     """503 would say: ask again."""
     desk = Desk(MemoryPlayable(begun=False))
     answer = desk.ask("/live/cam.m3u8")
-    assert isinstance(answer, HoldFirst)
+    assert isinstance(answer, WaitForPlaylist)
     desk.directory.streams.clear()
     assert desk.after(answer, False).status == 404
     desk = Desk(MemoryPlayable(begun=False))
@@ -295,7 +295,7 @@ def test_a_viewer_comes_in_with_the_next_part(low: Desk, url: str) -> None:
     """Its player takes the first playlist's end for this moment: an old end is latency for as long as it plays."""
     low.stream.part_target = 0.334
     held = low.ask(url)
-    assert isinstance(held, HoldNews)
+    assert isinstance(held, WaitForNews)
     assert held.timeout == 0.334
     assert held.verdict() is None
     assert low.sessions.count("live", "cam", "hls") == 0, "nobody has a session who has not come in"
@@ -308,7 +308,7 @@ def test_a_viewer_comes_in_without_the_next_part_if_it_does_not_come(low: Desk) 
     """One part's time is waited, no longer."""
     low.stream.part_target = 0.334
     held = low.ask("/live/cam.m3u8")
-    assert isinstance(held, HoldNews)
+    assert isinstance(held, WaitForNews)
     assert low.after(held, False).status == 200
 
 
@@ -316,7 +316,7 @@ def test_a_stream_that_goes_while_a_viewer_waits_at_the_door_is_404(low: Desk) -
     """And nobody has a session of it."""
     low.stream.part_target = 0.334
     held = low.ask("/live/cam.m3u8")
-    assert isinstance(held, HoldNews)
+    assert isinstance(held, WaitForNews)
     low.directory.streams.clear()
     low.stream.remove()
     assert held.verdict() is not None
@@ -333,7 +333,7 @@ def test_a_viewer_comes_in_at_once_where_no_part_is_near(why: str) -> None:
     url = f"/live/cam.m3u8?sid={SID}" if why == "known" else "/live/cam.m3u8"
     answer = desk.ask(url, "HEAD" if why == "HEAD" else "GET")
     if why == "no playlist yet":
-        assert isinstance(answer, HoldFirst)
+        assert isinstance(answer, WaitForPlaylist)
         desk.stream.begin()
         answer = desk.after(answer, True)
     assert isinstance(answer, Reply), answer
@@ -347,7 +347,7 @@ def test_held_answers_are_alike_where_nothing_but_the_stream_decides(low: Desk) 
 
     def alike(url: str, **headers: str) -> object:
         held = low.ask(url, **headers)
-        assert isinstance(held, Hold | HoldMedia)
+        assert isinstance(held, WaitForPart | WaitForMedia)
         return held.alike
 
     plain = alike(reload)
@@ -363,7 +363,7 @@ def test_held_answers_are_alike_by_origin_where_origins_are_listed() -> None:
     """The answer says the origin back."""
     low = Desk(MemoryPlayable(low_latency=True), allow_origin=["https://a.test"])
     said = [low.ask(f"{PLAYLIST}?_HLS_msn=103", origin=origin) for origin in ("https://a.test", "https://b.test")]
-    tastes = {held.alike for held in said if isinstance(held, Hold)}
+    tastes = {held.alike for held in said if isinstance(held, WaitForPart)}
     assert len(tastes) == 2
     assert None not in tastes
 
@@ -381,7 +381,7 @@ def test_dd01_a_reload_is_held_until_its_part_is_listed(low: Desk) -> None:
     low.stream.add_part()
     assert low.reply(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0").status == 200
     answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=1")
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, WaitForPart)
     assert (answer.msn, answer.part) == (103, 1)
     low.stream.add_part()
     reply = low.after(answer, True)
@@ -392,7 +392,7 @@ def test_dd01_a_reload_is_held_until_its_part_is_listed(low: Desk) -> None:
 def test_dd02_an_msn_alone_is_held(low: Desk) -> None:
     """Safari asks so after a finished segment."""
     answer = low.ask(f"{PLAYLIST}?_HLS_msn=103")
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, WaitForPart)
     assert answer.part is None
 
 
@@ -431,7 +431,7 @@ def test_dd09_a_hold_ends_with_503_in_time(target: int, seconds: float) -> None:
     """After three target durations, and before hls.js gives up on the first byte."""
     desk = Desk(MemoryPlayable(low_latency=True, target=target))
     answer = desk.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, WaitForPart)
     assert answer.timeout == seconds
     reply = desk.after(answer, False)
     assert (reply.status, header(reply, "cache-control"), header(reply, "retry-after")) == (503, "no-store", "1")
@@ -442,7 +442,7 @@ def test_a_hold_ends_with_the_unchanged_playlist_while_the_publisher_is_away(low
     before = low.reply(PLAYLIST)
     low.stream.away = True
     answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, WaitForPart)
     reply = low.after(answer, False)
     assert (reply.status, bytes(reply.body)) == (200, bytes(before.body))
     assert header(reply, "cache-control") == "private, no-cache"
@@ -458,7 +458,7 @@ def test_the_id_of_before_a_restart_is_not_told_404_while_its_publisher_may_come
     assert low.reply(PLAYLIST).status == 404
     monkeypatch.setattr(low.sessions, "awaits", lambda _: True)
     held = low.ask(PLAYLIST)
-    assert isinstance(held, HoldFirst)
+    assert isinstance(held, WaitForPlaylist)
     assert held.verdict() is None
     assert low.after(held, False).status == 503
     low.directory.streams.update(streams)
@@ -470,7 +470,7 @@ def test_the_id_of_before_a_restart_is_not_told_404_while_its_publisher_may_come
 def test_dd09_the_end_answers_held_requests_with_endlist_and_removal_with_404(low: Desk) -> None:
     """A player that gets 503 at the end asks for ever."""
     answer = low.ask(f"{PLAYLIST}?_HLS_msn=103&_HLS_part=0")
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, WaitForPart)
     low.stream.end()
     assert b"#EXT-X-ENDLIST" in bytes(low.after(answer, False).body)
     low.directory.streams.clear()
@@ -530,7 +530,7 @@ def test_dd10_skip_gives_a_delta_update_with_and_without_a_hold(low: Desk, value
     """DD13: other values are ignored; the directives work together, in any order."""
     assert (b"EXT-X-SKIP" in bytes(low.reply(f"{PLAYLIST}?_HLS_skip={value}").body)) is delta
     answer = low.ask(f"{PLAYLIST}?_HLS_skip={value}&_HLS_part=0&_HLS_msn=103")
-    assert isinstance(answer, Hold)
+    assert isinstance(answer, WaitForPart)
     low.stream.add_part()
     assert (b"EXT-X-SKIP" in bytes(low.after(answer, True).body)) is delta
 
@@ -539,7 +539,7 @@ def test_dd14_the_hinted_part_is_held_and_then_whole(low: Desk) -> None:
     """DD15: not one byte before all of it is ready."""
     low.stream.hint = ("r1", "p7.ts")
     answer = low.ask(f"/live/cam/~{SID}/r1/p7.ts")
-    assert isinstance(answer, HoldMedia)
+    assert isinstance(answer, WaitForMedia)
     assert (answer.run, answer.name, answer.timeout) == ("r1", "p7.ts", 6)
     assert low.after(answer, False).status == 503
     low.stream.add_media("r1", "p7.ts", b"part")
@@ -550,7 +550,7 @@ def test_dd14_a_hinted_part_that_will_not_come_is_404(low: Desk) -> None:
     """The hint was withdrawn: waiting longer helps nobody."""
     low.stream.hint = ("r1", "p7.ts")
     answer = low.ask(f"/live/cam/~{SID}/r1/p7.ts")
-    assert isinstance(answer, HoldMedia)
+    assert isinstance(answer, WaitForMedia)
     low.stream.hint = None
     reply = low.after(answer, True)
     assert (reply.status, header(reply, "cache-control")) == (404, "max-age=1")

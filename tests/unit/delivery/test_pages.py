@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
 from hlsd.delivery.pages import PLAYER, Pages, find_hls_js
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import StreamSummary

@@ -13,10 +13,10 @@ import httpx
 import pytest
 import structlog
 
-from hlsd.metrics import room as metrics_room
+from hlsd.base.pace import BODY_RATE, Pace
+from hlsd.metrics import service as metrics_room
 from hlsd.metrics.lag import LagMeter
-from hlsd.metrics.room import MetricsRoom
-from hlsd.pace import BODY_RATE, Pace
+from hlsd.metrics.service import MetricsService
 from hlsd.stats import LAG, Histogram
 from tests.support.http2client import Http2Client, trusting
 from tests.support.ports import free_port
@@ -114,7 +114,7 @@ async def test_https_refuses_and_answers_alike(both: Both) -> None:
 
 async def test_the_port_of_figures_refuses_and_answers_alike() -> None:
     shown = exporter(port=free_port())
-    room = MetricsRoom(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger())
+    room = MetricsService(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger())
     await room.start()
     try:
         for head in BAD_HEADS.values():
@@ -163,7 +163,7 @@ POST = b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
 
 @pytest.fixture
 async def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Both]:
-    monkeypatch.setattr("hlsd.delivery.https.SWEEP", 0.02)
+    monkeypatch.setattr("hlsd.delivery.tls.https.SWEEP", 0.02)
     async for servers in serve(tmp_path, {}, {}):
         servers.https._pace = replace(servers.https._pace, body=0.5, whole=3.0)
         yield servers
@@ -208,7 +208,7 @@ async def test_a_dripped_body_is_cut_on_the_port_of_figures(monkeypatch: pytest.
     monkeypatch.setattr(metrics_room, "SWEEP", 0.02)
     monkeypatch.setattr(metrics_room, "PACE", Pace(header=1, idle=5, stall=5, body=0.5, whole=3))
     shown = exporter(port=free_port())
-    room = MetricsRoom(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger())
+    room = MetricsService(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger())
     await room.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", room.port)
     writer.write(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.delivery.websocket import BINARY, CLOSE, MAX_FRAME, PING, ClientFrames, accept, close_frame, frame_head
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
+from hlsd.delivery.flv.websocket import BINARY, CLOSE, MAX_FRAME, PING, ClientFrames, accept, close_frame, frame_head
 
 
 def said(opcode: int, payload: bytes, *, mask: bytes = b"\x37\xfa\x21\x3d", fin: bool = True) -> bytes:

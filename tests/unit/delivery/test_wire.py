@@ -9,9 +9,9 @@ import random
 
 import pytest
 
-from hlsd.delivery import wire
 from hlsd.delivery.answer import Reply
-from hlsd.delivery.wire import FILED, JOINED, WANTED, Ready, Sheet
+from hlsd.delivery.http1 import wire
+from hlsd.delivery.http1.wire import FILED, JOINED, WANTED, ReadyBytes, Sheet
 from tests.support.playable import MemoryPlayable
 from tests.support.roads import Pipe
 from tests.unit.delivery.conftest import Running, until
@@ -24,7 +24,7 @@ SID = "A" * 22
 def test_the_bytes_do_not_depend_on_the_size(size: int) -> None:
     """One buffer, two or a file."""
     body = random.Random(size).randbytes(size)
-    ready = Ready(Reply(200, [(b"x", b"y")], memoryview(body), media=True))
+    ready = ReadyBytes(Reply(200, [(b"x", b"y")], memoryview(body), media=True))
     for _ in range(3):
         pipe = Pipe()
         ready.send(pipe, STAMP)  # type: ignore[arg-type]
@@ -37,7 +37,7 @@ def test_the_bytes_do_not_depend_on_the_size(size: int) -> None:
 
 def test_a_new_second_is_a_new_date() -> None:
     """HT18."""
-    ready = Ready(Reply(200, [], b"z"))
+    ready = ReadyBytes(Reply(200, [], b"z"))
     pipe = Pipe()
     ready.send(pipe, STAMP)  # type: ignore[arg-type]
     ready.send(pipe, [(b"date", b"later")])  # type: ignore[arg-type]

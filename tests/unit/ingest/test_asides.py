@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hlsd.errors import UnsupportedCodec
+from hlsd.base.errors import UnsupportedCodec
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp import amf0
 from hlsd.media import flv, nal

@@ -14,11 +14,11 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from hlsd.delivery.certificate import write_self_signed
-from hlsd.ingest.crowd import PATIENCE, SPARE, Crowd, Place, State, group_of
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.ingest.connection_bounds import PATIENCE, SPARE, ConnectionBounds, PeerState, Place, group_of
 from hlsd.ingest.rtmp_push import RtmpPush
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.kernel import RESERVE
+from hlsd.net.kernel import RESERVE
 from tests.support.ports import free_port
 from tests.support.rtmp_room import Room, rtmp_room
 
@@ -44,7 +44,7 @@ class Door:
     def __init__(self, files: int = 100_000, **settings: object) -> None:
         self.lines = LogCapture()
         structlog.configure(processors=[self.lines])
-        self.crowd = Crowd(RtmpSettings.model_validate(settings), files, structlog.get_logger())
+        self.crowd = ConnectionBounds(RtmpSettings.model_validate(settings), files, structlog.get_logger())
         self.now = 100.0
 
     def come(self, ip: str = "192.0.2.1", fd: int = 20) -> tuple[Place | None, Sock]:
@@ -80,7 +80,7 @@ def test_who_speaks_is_not_made_to_go_for_who_is_silent() -> None:
     first.speaks()
     door.come()
     assert (one.over, two.over) == (False, True)
-    (silent,) = door.crowd._all.of[State.SILENT]
+    (silent,) = door.crowd._all.of[PeerState.SILENT]
     silent.speaks()
     assert door.come()[0] is None
     assert door.crowd.refused == 1
@@ -137,7 +137,7 @@ def test_strangers_never_take_the_last_files() -> None:
     for _ in range(10):
         assert door.come("192.0.2.2", fd=files - SPARE)[0] is not None
     assert door.crowd.strangers == 10  # one went for each
-    for place in list(door.crowd._all.of[State.SILENT]):
+    for place in list(door.crowd._all.of[PeerState.SILENT]):
         place.settles()
     assert door.come("192.0.2.3", fd=files - SPARE)[0] is None
     assert Door(300).crowd.most_strangers == (300 - RESERVE) // 4

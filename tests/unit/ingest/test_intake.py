@@ -9,7 +9,7 @@ from typing import Literal, cast
 import av
 import pytest
 
-from hlsd.errors import UnsupportedCodec
+from hlsd.base.errors import UnsupportedCodec
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.opening import HELD_UNITS
 from hlsd.media import aac, flv, h264, nal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.errors import UnsupportedCodec
+from hlsd.base.errors import UnsupportedCodec
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.opening import HELD_UNITS, LEAD_MS, PICTURE_PATIENCE, SOUND_KEPT_MS, SOUND_PATIENCE
 from hlsd.media import flv, nal

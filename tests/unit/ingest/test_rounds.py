@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hlsd.ingest.rounds import MOST, READ, Rounds
+from hlsd.ingest.poll_reader import MOST, READ, PollReader
 
 
 class Reader:
@@ -20,7 +20,7 @@ class Reader:
         self.received = bytearray()
         self.calls = 0
         self.ended = False
-        self.rounds: Rounds | None = None
+        self.rounds: PollReader | None = None
         self.leaves_after = 0
 
     def data_received(self, received: bytes) -> None:
@@ -34,7 +34,7 @@ class Reader:
         if self.rounds is not None:
             self.rounds.leave(self.ours.fileno())
 
-    def join(self, rounds: Rounds) -> None:
+    def join(self, rounds: PollReader) -> None:
         self.rounds = rounds
         rounds.join(self.ours.fileno(), self)
 
@@ -64,7 +64,7 @@ def other() -> Iterator[Reader]:
 
 async def test_everything_comes_in_order_to_whom_it_was_sent(one: Reader, other: Reader) -> None:
     """A byte in the wrong conversation would end it."""
-    rounds = Rounds()
+    rounds = PollReader()
     one.join(rounds)
     other.join(rounds)
     first, second = bytes(range(256)) * 8, bytes(reversed(range(256))) * 8
@@ -80,7 +80,7 @@ async def test_everything_comes_in_order_to_whom_it_was_sent(one: Reader, other:
 
 async def test_who_has_left_is_read_no_more_even_within_the_round(one: Reader) -> None:
     """A connection that was refused must not be heard again; what it sent is still its transport's to read."""
-    rounds = Rounds()
+    rounds = PollReader()
     one.leaves_after = 1
     one.join(rounds)
     one.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * READ)
@@ -94,7 +94,7 @@ async def test_who_has_left_is_read_no_more_even_within_the_round(one: Reader) -
 
 async def test_the_end_is_left_to_the_transport(one: Reader) -> None:
     """It alone knows how a connection ended; what was sent before the end comes first."""
-    rounds = Rounds()
+    rounds = PollReader()
     one.join(rounds)
     one.theirs.send(b"last words")
     one.theirs.close()
@@ -108,7 +108,7 @@ async def test_the_end_is_left_to_the_transport(one: Reader) -> None:
 
 async def test_who_sends_much_does_not_keep_the_others_waiting(one: Reader, other: Reader) -> None:
     """A burst is read over several rounds."""
-    rounds = Rounds()
+    rounds = PollReader()
     one.theirs.setblocking(False)
     sent = 0
     one.theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * MOST * READ)
@@ -128,7 +128,7 @@ async def test_who_sends_much_does_not_keep_the_others_waiting(one: Reader, othe
 
 async def test_nothing_turns_when_nobody_is_there(one: Reader) -> None:
     """An idle server sleeps."""
-    rounds = Rounds()
+    rounds = PollReader()
     one.join(rounds)
     rounds.leave(one.ours.fileno())
     async with asyncio.timeout(10):

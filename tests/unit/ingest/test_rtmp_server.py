@@ -12,9 +12,9 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from hlsd.clock import SystemClock
-from hlsd.errors import ConfigError, UnsupportedCodec
-from hlsd.ingest.rounds import Rounds
+from hlsd.base.clock import SystemClock
+from hlsd.base.errors import ConfigError, UnsupportedCodec
+from hlsd.ingest.poll_reader import PollReader
 from hlsd.ingest.rtmp_peer import RtmpPeer
 from hlsd.ingest.rtmp_player import RtmpPlayer
 from hlsd.ingest.rtmp_push import PushError, PushRefused, RtmpPush
@@ -410,7 +410,7 @@ async def test_an_encoder_is_told_whatever_goes_wrong_while_it_is_let_go(
     def broken(*_: object) -> None:
         raise Mischief
 
-    owner = {"end": NotedPublication, "close": NotedTags, "stop": RtmpPlayer, "leave": Rounds}[what]
+    owner = {"end": NotedPublication, "close": NotedTags, "stop": RtmpPlayer, "leave": PollReader}[what]
     async with rtmp_room(raises=RuntimeError("bug")) as room:
         push = await RtmpPush.connect(room.url)
         monkeypatch.setattr(owner, what, broken)

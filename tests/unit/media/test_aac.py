@@ -7,7 +7,7 @@ import io
 import av
 import pytest
 
-from hlsd.errors import MediaError, UnsupportedCodec
+from hlsd.base.errors import MediaError, UnsupportedCodec
 from hlsd.media import aac, flv
 from tests.support.flvmedia import flv_tags, make_flv
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.bits import BitReader, unescape
 
 

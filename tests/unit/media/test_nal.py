@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import h264, h265, nal
 
 IDR, SLICE, SEI, SPS, PPS, AUD, FILLER, END = (

@@ -9,7 +9,7 @@ from typing import Literal
 import av
 import pytest
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import codecs, flv, h264, h265
 from hlsd.media.codecs import VideoCodec
 from hlsd.media.unit import AudioTrack, Tracks, VideoTrack
@@ -110,7 +110,7 @@ def test_hevc_record_is_complete_for_hvc1() -> None:
 )
 def test_hevc_codec_string_is_spelt_as_he04_says(head: str, text: str) -> None:
     """Space letter, reversed flags, tier and level, constraint bytes without their trailing zeros."""
-    parameters = h265.SequenceParameters(bytes.fromhex(head), 1, True, 1, 8, 8, 16, 16, None)
+    parameters = h265.H265Parameters(bytes.fromhex(head), 1, True, 1, 8, 8, 16, 16, None)
     assert parameters.codec_string == text
 
 

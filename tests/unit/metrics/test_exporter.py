@@ -14,12 +14,12 @@ from starlette.applications import Starlette
 from starlette.types import Scope
 
 from hlsd.api.access import Access
-from hlsd.api.door import asked
+from hlsd.api.middleware import asked
 from hlsd.api.settings import ApiSettings
 from hlsd.metrics.exporter import MAX_SCRAPES, Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
-from hlsd.metrics.room import MetricsRoom
+from hlsd.metrics.service import MetricsService
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.stats import LAG, Histogram, Stats
 from tests.support.figures import Stream, Streams, samples, value
@@ -134,7 +134,7 @@ def test_switched_off_or_on_a_port_of_their_own_they_are_not_on_the_http_port() 
 
 async def test_a_port_of_their_own_answers_and_closes() -> None:
     shown = exporter(port=free_port(), path="/figures")
-    room = MetricsRoom(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger())
+    room = MetricsService(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger())
     await room.start()
     try:
         async with httpx.AsyncClient() as client:
@@ -148,7 +148,7 @@ async def test_a_port_of_their_own_answers_and_closes() -> None:
 async def test_a_port_that_is_taken_is_named() -> None:
     shown = exporter(port=free_port())
     first, second = (
-        MetricsRoom(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger()) for _ in "12"
+        MetricsService(shown._settings, shown, LagMeter(Histogram(LAG)), structlog.get_logger()) for _ in "12"
     )
     await first.start()
     try:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
 from hlsd.metrics import names
 from hlsd.metrics.exposition import Counts, written
 from hlsd.metrics.reading import Reader

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.relay.address import read_address
 from hlsd.relay.http_response import ResponseReader, request
 

@@ -10,7 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.clock import SystemClock
+from hlsd.base.clock import SystemClock
 from hlsd.events import Bus
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.relay.backoff import Backoff
@@ -18,12 +18,12 @@ from hlsd.relay.dial import Dial
 from hlsd.relay.figures import RuleFigures
 from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
-from hlsd.relay.push import Fan, Push, Tag
-from hlsd.relay.template import Subject
+from hlsd.relay.push import Fan, Push, PushedTag
+from hlsd.relay.template import TemplateSubject
 
 VIDEO = VideoTrack("h264", b"avcC", (b"sps", b"pps"), 320, 180, "avc1.42c00c")
 AUDIO = AudioTrack("aac", b"\x11\x90", 48_000, 2, 2, "mp4a.40.2")
-SUBJECT = Subject("live", "film", {})
+SUBJECT = TemplateSubject("live", "film", {})
 
 
 def push(max_bytes: int = 10_000, max_seconds: float = 5.0) -> Push:
@@ -44,7 +44,7 @@ def unit(number: int, *, key: bool = False, size: int = 100, kind: Kind = Kind.V
     return AccessUnit(kind, number * 3600, number * 3600 + 3600, key, key, b"\0" * size, 0.0)
 
 
-def waiting(one: Push) -> list[Tag]:
+def waiting(one: Push) -> list[PushedTag]:
     return list(one._queue)
 
 
@@ -122,7 +122,7 @@ def test_the_queue_keeps_its_bounds_and_decodes_whatever_comes(
     at = 0
     for key, size, later in frames:
         at += later
-        one.put(Tag(9, at, b"\0" * size, key))
+        one.put(PushedTag(9, at, b"\0" * size, key))
         queue = waiting(one)
         assert one._bytes == sum(len(tag.body) for tag in queue) <= 5_000
         assert not queue or queue[-1].time - queue[0].time <= 3000
@@ -143,7 +143,7 @@ def test_tags_are_made_as_rtmp_wants_them() -> None:
     assert (frame.kind, frame.time, frame.body, frame.key) == (8, 1000, b"\xaf\x01\0\0\0", True)
     fan.tracks(Tracks(VIDEO, AUDIO))
     fan.unit(unit(1, key=True, size=2))
-    assert waiting(one)[-1] == Tag(9, 40, b"\x17\x01\x00\x00\x28\0\0", True)
+    assert waiting(one)[-1] == PushedTag(9, 40, b"\x17\x01\x00\x00\x28\0\0", True)
 
 
 def test_pauses_double_with_jitter_up_to_the_longest() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hlsd.delivery.certificate import write_self_signed
+from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.relay.rtsp_gate import RtspGate
 
 GOOD = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: DESCRIBE\r\n\r\n"

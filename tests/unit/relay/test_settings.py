@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from hlsd.base.errors import ConfigError
 from hlsd.config import listing, load, read
-from hlsd.errors import ConfigError
 from hlsd.relay.plan import plan_of
 from hlsd.relay.settings import RelayRule, RelaySettings
-from hlsd.relay.template import Subject
+from hlsd.relay.template import TemplateSubject
 
 PULL: dict[str, Any] = {"mode": "pull", "match": "live/*", "url": "rtmp://origin/{app}/{stream}"}
 
@@ -87,7 +87,7 @@ def test_presets_are_the_makers_addresses(preset: str, sub: bool, url: str) -> N
     camera = {"preset": preset, "sub": sub, "host": "10.0.0.9", "user": "admin", "password": "p@ss", "channel": "3"}
     rule = RelayRule.model_validate({"mode": "static", "match": "cams/front", **camera})
     plan = plan_of(rule, 1, None)
-    assert plan.urls_for(Subject("cams", "front", {}), 0.0, "edge") == [url]
+    assert plan.urls_for(TemplateSubject("cams", "front", {}), 0.0, "edge") == [url]
 
 
 def test_a_channel_may_be_what_the_match_caught() -> None:
@@ -98,7 +98,7 @@ def test_a_channel_may_be_what_the_match_caught() -> None:
     plan = plan_of(rule, 1, None)
     groups = plan.match.groups("nvr", "cam12")
     assert groups is not None
-    (url,) = plan.urls_for(Subject("nvr", "cam12", {}, groups), 0.0, "edge")
+    (url,) = plan.urls_for(TemplateSubject("nvr", "cam12", {}, groups), 0.0, "edge")
     assert url == "rtsp://nvr/Streaming/Channels/1201"
 
 
@@ -112,5 +112,5 @@ def test_a_signing_secret_may_stand_in_the_environment(monkeypatch: pytest.Monke
     rule = RelayRule.model_validate(
         PULL | {"url": "rtmp://o/{path}?{sign}", "sign": "nms", "sign_secret_env": "ORIGIN_KEY", "via": False}
     )
-    (url,) = plan_of(rule, 1, None).urls_for(Subject("live", "stream", {}), 4102444800 - 3600, "edge")
+    (url,) = plan_of(rule, 1, None).urls_for(TemplateSubject("live", "stream", {}), 4102444800 - 3600, "edge")
     assert url == "rtmp://o/live/stream?sign=4102444800-6cf004fcee7fba7d00f99617aea4e0cc"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlsd.relay.address import read_address
-from hlsd.relay.template import VIA, Signing, Subject, Template, carried, looped
+from hlsd.relay.template import VIA, Signing, Template, TemplateSubject, carried, looped
 
 NOW = 1503455121.0
 NMS = Signing("nms", "nodemedia2017privatekey", 3600)
@@ -15,7 +15,7 @@ NMS = Signing("nms", "nodemedia2017privatekey", 3600)
 
 def test_fields_are_filled_and_the_signature_is_of_the_filled_path() -> None:
     template = Template("rtmp://origin:19350/{app}/{stream}?{sign}&e={exp}&s={server_id}")
-    url = template.fill(Subject("live", "stream", {}), now=NOW, server_id="edge-1", signing=NMS)
+    url = template.fill(TemplateSubject("live", "stream", {}), now=NOW, server_id="edge-1", signing=NMS)
     assert url == (
         "rtmp://origin:19350/live/stream?sign=1503458721-80c1d1ad2e0c2ab63eebb50eed64201a&e=1503458721&s=edge-1"
     )
@@ -24,14 +24,14 @@ def test_fields_are_filled_and_the_signature_is_of_the_filled_path() -> None:
 def test_signature_is_made_afresh_each_time() -> None:
     """A reconnect after its hour must not be refused."""
     template = Template("rtmp://o/{path}?{sign}")
-    subject = Subject("live", "stream", {})
+    subject = TemplateSubject("live", "stream", {})
     urls = {template.fill(subject, now=NOW + late, server_id="a", signing=NMS) for late in (0, 1, 7200)}
     assert len(urls) == 3
 
 
 def test_only_named_arguments_of_a_viewer_go_along() -> None:
     """A viewer's token is for this server and nobody else."""
-    subject = Subject("live", "s", {"token": "SECRET", "u": "4 2&x=1"})
+    subject = TemplateSubject("live", "s", {"token": "SECRET", "u": "4 2&x=1"})
     url = Template("http://o/{app}/{stream}.flv").fill(subject, now=NOW, server_id="a", forward=["u", "none"], via="a")
     assert url == f"http://o/live/s.flv?u=4%202%26x%3D1&{VIA}=a"
     assert Template("rtmp://o/x/{args.u}").fill(subject, now=NOW, server_id="a") == "rtmp://o/x/4%202%26x%3D1"
@@ -62,7 +62,7 @@ def test_a_sign_behind_its_own_name_is_told_when_the_rule_is_read() -> None:
 def test_whatever_a_viewer_says_the_host_and_path_stay(value: str) -> None:
     """A property for all arguments: encoded, they can end neither authority nor path."""
     text = "http://origin:81/a/{args.u}/b?c={args.u}"
-    address = read_address(Template(text).fill(Subject("live", "s", {"u": value}), now=NOW, server_id="a"))
+    address = read_address(Template(text).fill(TemplateSubject("live", "s", {"u": value}), now=NOW, server_id="a"))
     assert (address.scheme, address.host, address.port) == ("http", "origin", 81)
     assert address.path.startswith("/a/")
     assert address.path.endswith("/b")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS
 from hlsd.ports import Lateness
 from hlsd.segmenter import live as live_module

@@ -14,13 +14,7 @@ import m3u8
 import pytest
 
 from hlsd.media.unit import Aside, Colour, Tracks
-from hlsd.segmenter.playlist import (
-    LowLatency,
-    Rates,
-    low_latency_for,
-    media_playlist,
-    multivariant_playlist,
-)
+from hlsd.segmenter.playlist import LowLatency, Rates, low_latency_for, media_playlist, multivariant_playlist
 from hlsd.segmenter.window import Window
 from tests.support.frames import AUDIO, BOTH, VIDEO
 from tests.support.playlistcheck import check_playlist, parse_media

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import av
 import pytest
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.segmenter.cutter import Cut
 from hlsd.segmenter.mpegts import TsMuxer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from hlsd.errors import MediaError
+from hlsd.base.errors import MediaError
 from hlsd.media import aac
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
 from hlsd.segmenter.fmp4 import Fmp4Muxer

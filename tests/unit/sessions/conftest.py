@@ -8,7 +8,7 @@ import pytest
 
 from hlsd.events import Event
 from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
-from hlsd.sessions.bankeeper import BanKeeper
+from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
@@ -65,7 +65,7 @@ class House:
         self.sessions = self.registry()
         self.sessions.bus.listen(self.told.append)
 
-    def registry(self, keeper: BanKeeper | None = None) -> Registry:
+    def registry(self, keeper: BanStore | None = None) -> Registry:
         """As after a restart."""
         return Registry(
             Signer([KEY], self.clock.wall),

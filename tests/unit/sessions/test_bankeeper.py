@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hlsd.sessions import bankeeper
-from hlsd.sessions.bankeeper import BanKeeper
+from hlsd.sessions import ban_store as bankeeper
+from hlsd.sessions.ban_store import BanStore
 from tests.unit.sessions.conftest import House
 
 
@@ -19,7 +19,7 @@ async def test_the_file_of_bans_does_not_grow_with_what_is_over(
     monkeypatch.setattr(bankeeper, "SLICE", 10)
     path = tmp_path / "bans.jsonl"
     house = House(adopt_window=100)
-    house.sessions = house.registry(BanKeeper(path, house.clock.wall))
+    house.sessions = house.registry(BanStore(path, house.clock.wall))
     kept = await house.watch(ip="198.51.100.1")
     house.sessions.kick(kept.id, 5000)
     most = 0
@@ -32,7 +32,7 @@ async def test_the_file_of_bans_does_not_grow_with_what_is_over(
     meanwhile = await house.watch(ip="198.51.100.2")
     house.sessions.kick(meanwhile.id, 5000)
     house.clock.now += 30
-    house.sessions = house.registry(BanKeeper(path, house.clock.wall))
+    house.sessions = house.registry(BanStore(path, house.clock.wall))
     for ip in ("198.51.100.1", "198.51.100.2"):
         assert getattr(await house.enter(ip=ip), "reason", "in") == "banned"
     assert [one.name for one in tmp_path.iterdir()] == ["bans.jsonl"]
@@ -44,6 +44,6 @@ def test_an_older_file_s_users_are_still_banned(tmp_path: Path) -> None:
     path = tmp_path / "bans.jsonl"
     until = house.clock.wall() + 500
     path.write_text(f'["ban",["/live/cam","user","7"],{until}]\n["ban",["/live/cam","ip","2001:db8:1:2::1"],{until}]\n')
-    house.sessions = house.registry(BanKeeper(path, house.clock.wall))
+    house.sessions = house.registry(BanStore(path, house.clock.wall))
     for banned in (("/live/cam", "who", house.sessions._signer.who("7")), ("/live/cam", "ip", "2001:db8:1:2::/64")):
         assert house.sessions.bans.holds(banned, house.clock.now)

@@ -10,10 +10,10 @@ import pytest
 
 from hlsd.events import UNANSWERED, Action, Bus, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
-from hlsd.sessions.bankeeper import BanKeeper
+from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.search import SEARCHED
-from hlsd.sessions.session import Session, State
+from hlsd.sessions.session import Session, SessionState
 from tests.support.playable import MemoryPlayable
 from tests.unit.sessions.conftest import House
 
@@ -50,7 +50,7 @@ async def test_one_start_and_one_stop_in_order_and_the_end_is_the_last_byte(hous
         "referer": "https://site/",
     }
     assert (done["stream_id"], done["codec"], done["rendition"]) == ("run1", "avc1.64001f", "main")
-    assert session.state is State.CLOSED
+    assert session.state is SessionState.CLOSED
 
 
 @pytest.mark.parametrize("gets", [[], [(200, 0)], [(200, 0), (700, MORE)], [(0, 1)]])
@@ -59,7 +59,7 @@ async def test_who_sees_no_media_has_not_watched(house: House, gets: list[tuple[
     session = await house.watch(media=0)
     for size, kind in gets:
         house.sessions.charge(session, size, kind)
-    assert session.state is State.OPENED
+    assert session.state is SessionState.OPENED
     await house.after(12)
     assert (session.reason, house.actions()) == ("abandoned", ["prePlay"])
     figures = house.sessions.stats.app("live")
@@ -401,12 +401,12 @@ async def test_bans_hold_for_ids_of_before_a_restart(tmp_path: Path) -> None:
     """By user and by address; whoever is somebody else comes in."""
     house = House()
     keeper = tmp_path / "bans.jsonl"
-    house.sessions = house.registry(BanKeeper(keeper, house.clock.wall))
+    house.sessions = house.registry(BanStore(keeper, house.clock.wall))
     seven = [await house.watch(Grant(method="jwt", user_id="7"), ip=f"192.0.2.{n}") for n in range(3)]
     eight = await house.watch(Grant(method="jwt", user_id="8"), ip="192.0.2.0")
     strangers = [await house.watch(ip=ip) for ip in ("198.51.100.1", "198.51.100.1", "198.51.100.2")]
     house.clock.now += 1
-    house.sessions = house.registry(BanKeeper(keeper, house.clock.wall))  # without a word: as after kill -9
+    house.sessions = house.registry(BanStore(keeper, house.clock.wall))  # without a word: as after kill -9
     first, other = (
         house.admit(seven[0].sid.decode(), "192.0.2.0"),
         house.admit(strangers[0].sid.decode(), "198.51.100.1"),
@@ -422,7 +422,7 @@ async def test_bans_hold_for_ids_of_before_a_restart(tmp_path: Path) -> None:
 
     assert [said(one) for one in (seven[1], eight, strangers[1], strangers[2])] == ["banned", "in", "banned", "in"]
     house.clock.now += 1
-    house.sessions = house.registry(BanKeeper(keeper, house.clock.wall))
+    house.sessions = house.registry(BanStore(keeper, house.clock.wall))
     assert [said(one) for one in (seven[2], strangers[1])] == ["banned", "banned"]
     denied = await house.enter(Grant(method="jwt", user_id="7"), ip="203.0.113.1")
     assert isinstance(denied, Denial)
@@ -481,7 +481,7 @@ async def test_a_ban_outlives_the_process(tmp_path: Path) -> None:
     house = House()
 
     def restart() -> None:
-        house.sessions = house.registry(BanKeeper(tmp_path / "state" / "bans.jsonl", house.clock.wall))
+        house.sessions = house.registry(BanStore(tmp_path / "state" / "bans.jsonl", house.clock.wall))
 
     restart()
     kicked = await house.watch(Grant(user_id="7"))
@@ -510,7 +510,7 @@ async def test_a_disk_that_keeps_nothing_keeps_nobody_waiting(tmp_path: Path) ->
     """Bans then hold as long as the process does."""
     (tmp_path / "file").write_text("")
     house = House()
-    house.sessions = house.registry(BanKeeper(tmp_path / "file" / "bans.jsonl", house.clock.wall))
+    house.sessions = house.registry(BanStore(tmp_path / "file" / "bans.jsonl", house.clock.wall))
     session = await house.watch()
     house.sessions.kick(session.id)
     assert isinstance(house.admit(session.sid.decode()), Denial)

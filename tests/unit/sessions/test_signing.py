@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.sessions.keyfile import load_key
+from hlsd.sessions.key_file import load_key
 from hlsd.sessions.signing import PUBLIC, Issue, Key, Signer, Terms
 
 KEY = Key(b"0123456789abcdef")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.ingest.rtmp.address import Address, BadAddress, DoubtfulCredential, quoted, read_address
+from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, RtmpAddress, quoted, read_address
 
 URL = "rtmp://h/live"
 
@@ -24,7 +24,7 @@ URL = "rtmp://h/live"
 )
 def test_arguments_are_merged(app: str, url: str, name: str, query: dict[str, str]) -> None:
     """The publish name wins; a plus stays a plus, since keys are often base64."""
-    assert read_address(app, url, name) == Address("live", "show", query)
+    assert read_address(app, url, name) == RtmpAddress("live", "show", query)
 
 
 @pytest.mark.parametrize(

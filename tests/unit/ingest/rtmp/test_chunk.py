@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp.chunk import Chunker, Dechunker, Message
 from tests.support.rtmp_wire import basic, chunked, drain, header
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp.amf0 import Value, encode
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.client import ClientConnection, Ready, Refused, RtmpUrl, read_url

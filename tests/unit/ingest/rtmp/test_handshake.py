@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hlsd.errors import ProtocolError
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp.handshake import ClientHandshake, ServerHandshake, answer, digest_offset, find_digest
 
 VECTORS = json.loads((Path(__file__).parents[3] / "golden" / "rtmp_handshake.json").read_text())

@@ -1,0 +1,141 @@
+"""Makes of the settings what the gate checks by, once for each app, and holds the connections that this needs.
+
+Apps that share a JWK set or a back end share its keys, its memory and its connections.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+import structlog
+
+from hlsd.auth.addresses import Networks
+from hlsd.auth.backend import AskQueue, Backend
+from hlsd.auth.jwks import KeySet
+from hlsd.auth.keys import StreamKeys
+from hlsd.auth.pages import AllowedPages
+from hlsd.auth.settings import AuthRules, AuthSettings
+from hlsd.auth.tokens import ASYMMETRIC, TokenRules
+from hlsd.base.clock import Clock
+from hlsd.events import new_id
+from hlsd.net.answers import ASKED
+
+_WISE = (("secrets", 16), ("jwt_secrets", 32))
+"""Characters below which a secret can be guessed: from one sign or token, away from the server, at any speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one app's settings come to; `methods` and `allowed` by action ("play", "publish")."""
+
+    settings: AuthRules
+    methods: dict[str, frozenset[str]]
+    secrets: tuple[str, ...]
+    denied: Networks
+    allowed: dict[str, Networks]
+    pages: AllowedPages
+    keys: StreamKeys
+    token_rules: TokenRules
+    token_secrets: tuple[str, ...]
+    public_algorithms: frozenset[str]
+    jwks: KeySet | None
+    backend: Backend | None
+
+    def __repr__(self) -> str:
+        return f"Rules({self.methods})"
+
+    def on(self, action: str) -> bool:
+        """Whether the action has to be let in."""
+        return self.settings.play if action == "play" else self.settings.publish
+
+
+class Rulebook:
+    """The rules of every app."""
+
+    def __init__(self, settings: AuthSettings, clock: Clock, server_id: str) -> None:
+        self._clock = clock
+        self._server_id = server_id
+        self._http: httpx.AsyncClient | None = None
+        self._sources: dict[tuple[str, frozenset[str], float], KeySet] = {}
+        self._lines: dict[AskQueue, Backend] = {}
+        self._common = self._read(settings)
+        self._apps = {app: self._read(rules) for app, rules in settings.by_app.items()}
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold URLs, and ours hold tokens
+        _warn(settings)
+
+    def of(self, app: str) -> Rules:
+        """The rules of an app."""
+        return self._apps.get(app, self._common)
+
+    async def close(self) -> None:
+        """Gives up what is under way."""
+        for backend in self._lines.values():
+            await backend.close()
+        for source in self._sources.values():
+            await source.close()
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    def _read(self, settings: AuthRules) -> Rules:
+        algorithms = frozenset(settings.jwt_algorithms)
+        allowed = Networks(settings.allow_ips)
+        return Rules(
+            settings=settings,
+            methods={"play": settings.methods("play"), "publish": settings.methods("publish")},
+            secrets=tuple(secret.get_secret_value() for secret in settings.secrets),
+            denied=Networks(settings.deny_ips),
+            allowed={"play": allowed, "publish": Networks(settings.allow_publish_ips) or allowed},
+            pages=AllowedPages(settings.allow_referers, settings.allow_origins),
+            keys=StreamKeys({name: key.get_secret_value() for name, key in settings.keys.items()}),
+            token_rules=TokenRules(algorithms, settings.jwt_issuer, settings.jwt_audience, settings.skew),
+            token_secrets=tuple(secret.get_secret_value() for secret in settings.jwt_secrets),
+            public_algorithms=algorithms & ASYMMETRIC,
+            jwks=self._source(settings.jwt_jwks, algorithms, settings.jwt_refresh) if settings.jwt_jwks else None,
+            backend=self._backend(settings) if settings.callback_url else None,
+        )
+
+    def _source(self, where: str, algorithms: frozenset[str], refresh: float) -> KeySet:
+        key = (where, algorithms, refresh)
+        if key not in self._sources:
+            self._sources[key] = KeySet(where, algorithms, refresh, self._client, self._clock.monotonic)
+        return self._sources[key]
+
+    def _backend(self, settings: AuthRules) -> Backend:
+        line = AskQueue(
+            url=settings.callback_url,
+            dialect=settings.callback_dialect,
+            secret=settings.callback_secret.get_secret_value() if settings.callback_secret else "",
+            timeout=settings.callback_timeout,
+            on_error=settings.callback_on_error,
+            auth_duration=settings.callback_auth_duration,
+            server_id=self._server_id,
+        )
+        if line not in self._lines:
+            self._lines[line] = Backend(line, self._client, self._clock, new_id)
+        return self._lines[line]
+
+    def _client(self) -> httpx.AsyncClient:
+        """Made on first use, inside the loop. No redirects, no cookies, no proxies out of the environment."""
+        if self._http is None:
+            self._http = httpx.AsyncClient(
+                follow_redirects=False,
+                trust_env=False,
+                timeout=httpx.Timeout(30.0),  # above every bound of ours
+                limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
+                headers={"User-Agent": "hlsd", **ASKED},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            )
+        return self._http
+
+
+def _warn(settings: AuthSettings) -> None:
+    """Tells the operator of short secrets, by key and never by value."""
+    log = structlog.get_logger()
+    for where, rules in (("auth", settings), *((f"auth.apps.{app}", one) for app, one in settings.apps.items())):
+        for name, wise in _WISE:
+            if any(len(secret.get_secret_value()) < wise for secret in getattr(rules, name)):
+                log.warning("short enough to be guessed", setting=f"{where}.{name}", characters_advised=wise)

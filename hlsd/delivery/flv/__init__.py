@@ -1,0 +1,1 @@
+"""HTTP-FLV, WebSocket-FLV and what RTMP players are fed with."""

@@ -1,0 +1,311 @@
+"""Is one stream as FLV viewers get it: an output of the stream, its GOP cache, and the forms that are watched.
+
+Law: while nobody watches, an access unit costs one entry in a list (the GOP cache), and nothing at all with the cache
+switched off: then this is not even attached to the stream. Tags are made once for each form that somebody watches.
+Times on the wire are the stream's own, in ms, so that all viewers of a form share the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from hlsd.base.faults import Faults
+from hlsd.delivery.flv.backlog import Burst
+from hlsd.delivery.flv.variant import Variant
+from hlsd.media import flv
+from hlsd.media.unit import AccessUnit, Kind, Tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from hlsd.audience import Feed, Wrapping
+    from hlsd.delivery.flv.settings import FlvSettings
+
+ROOM: Final = "flv"
+"""Under this name it is attached to a stream."""
+SOUND_WAITS: Final = 0.04
+"""Seconds that sound waits for the next picture, to go out with it: half the writes, and they are played together."""
+_TICKS_MS: Final = 90
+_VIDEO_IDS: Final = {"h264": 7.0, "h265": 12.0}
+_HVC1: Final = float(int.from_bytes(b"hvc1", "big"))
+
+
+def tag_of(unit: AccessUnit, tracks: Tracks, *, legacy: bool) -> flv.OutTag:
+    """The tag of an access unit; `legacy` marks H.265 by codec id 12."""
+    time = unit.dts // _TICKS_MS
+    if unit.kind is Kind.AUDIO:
+        return flv.OutTag(flv.AUDIO, time & 0xFFFFFFFF, flv.AUDIO_HEAD, unit.payload)
+    video = tracks.video
+    assert video is not None
+    head = flv.video_head(video.codec, unit.key, unit.pts // _TICKS_MS - time, legacy=legacy)
+    return flv.OutTag(flv.VIDEO, time & 0xFFFFFFFF, head, unit.payload)
+
+
+def config_tags(tracks: Tracks, time: int, *, legacy: bool) -> list[flv.OutTag]:
+    """The sequence headers of the tracks, dated `time` ms."""
+    tags = []
+    if tracks.video is not None:
+        body = flv.video_config(tracks.video.codec, tracks.video.record, legacy=legacy)
+        tags.append(flv.OutTag(flv.VIDEO, time & 0xFFFFFFFF, body, b""))
+    if tracks.audio is not None:
+        tags.append(flv.OutTag(flv.AUDIO, time & 0xFFFFFFFF, flv.audio_config(tracks.audio.record), b""))
+    return tags
+
+
+def metadata_tag(tracks: Tracks, time: int, arrived: float, *, legacy: bool) -> flv.OutTag:
+    """onMetaData: what players show, and by which clock our page tells the latency.
+
+    `hlsdTime` in ms is a time of this stream, `hlsdArrived` in ms since the epoch when that media came in.
+    """
+    values: dict[str, float | bool | str] = {"hasVideo": tracks.video is not None, "hasAudio": tracks.audio is not None}
+    if tracks.video is not None:
+        video = tracks.video
+        values |= {"width": float(video.width), "height": float(video.height)}
+        values["videocodecid"] = _HVC1 if video.codec == "h265" and not legacy else _VIDEO_IDS[video.codec]
+        if video.frame_rate:
+            values["framerate"] = float(video.frame_rate)
+    if tracks.audio is not None:
+        values["audiocodecid"] = 10.0
+        values["audiosamplerate"] = float(tracks.audio.sample_rate)
+        values["stereo"] = tracks.audio.channels == 2
+    values |= {"hlsdTime": float(time), "hlsdArrived": round(arrived * 1000.0, 1), "encoder": "hlsd"}
+    return flv.OutTag(flv.SCRIPT, time & 0xFFFFFFFF, flv.metadata(values), b"")
+
+
+class FlvOutput:
+    """One stream's FLV output (`hlsd.ports.Output`)."""
+
+    def __init__(self, feed: Feed, settings: FlvSettings, faults: Faults | None = None) -> None:
+        self.feed = feed
+        self.over = False
+        """The stream has ended."""
+        self.off = False
+        """It failed too often: nobody is let in until the next publication."""
+        self._faults = faults or Faults()
+        self._settings = settings
+        self._forms: dict[Hashable, Variant] = {}
+        self._tracks: Tracks | None = None
+        self._gop: list[AccessUnit] = []
+        self._gop_bytes = 0
+        self._caching = False
+        self._pending: list[AccessUnit | Tracks] = []
+        self._timer: asyncio.Handle | None = None
+        self._patient = False
+        """What is pending is sound, which waits for the next picture."""
+        self._attached = False
+        if settings.gop_cache:
+            self._attach()
+
+    @property
+    def viewers(self) -> int:
+        """How many watch now."""
+        return sum(len(form.viewers) for form in self._forms.values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether the stream's tracks are known: a viewer would get something soon."""
+        return self._tracks is not None
+
+    # -- as viewers see it
+
+    def form(self, wrapping: Wrapping) -> Variant:
+        """The form of that wrapping, made if nobody watches in it yet; enter it before the next turn of the loop."""
+        form = self._forms.get(wrapping.key)
+        if form is None:
+            legacy = wrapping.legacy
+
+            def opening(tracks: Tracks, burst: Burst) -> list[flv.OutTag]:
+                described = metadata_tag(tracks, burst.time, burst.arrived, legacy=legacy)
+                return [described, *config_tags(tracks, burst.time, legacy=legacy)]
+
+            form = self._forms[wrapping.key] = Variant(wrapping, self._settings, opening, self._empty, self._faults)
+            self._attach()
+            self._flush()  # what is pending is in the GOP already
+            form.tracks = self._tracks
+            if self._gop:
+                try:
+                    self._fill(form, self._gop)
+                    form.serve()
+                except Exception as error:  # noqa: BLE001 - who comes now begins with the next key frame then
+                    form.failed(error)
+        return form
+
+    def _empty(self, form: Variant) -> None:
+        if self._forms.get(form.wrapping.key) is form:
+            del self._forms[form.wrapping.key]
+        if not self._forms:
+            self._pending.clear()
+            if not self._settings.gop_cache:
+                self.feed.detach(ROOM)
+                self._attached = False
+
+    def _attach(self) -> None:
+        if not self._attached and not self.over:
+            self._attached = True
+            self.feed.attach(ROOM, self)
+
+    # -- as the stream sees it
+
+    def tracks(self, tracks: Tracks) -> None:
+        """The tracks of what follows."""
+        self.off = False
+        if tracks == self._tracks:
+            return
+        self._tracks = tracks
+        self._drop_gop()
+        if self._forms:
+            self._pending.append(tracks)
+
+    def unit(self, unit: AccessUnit) -> None:
+        """The next access unit."""
+        if unit.kind is Kind.VIDEO and unit.key:
+            self._gop = [unit]
+            self._gop_bytes = len(unit.payload)
+            self._caching = self._settings.gop_cache
+        elif self._caching:
+            self._gop.append(unit)
+            self._gop_bytes += len(unit.payload) + 100
+            if self._gop_bytes > self._settings.gop_bytes:
+                self._drop_gop()
+        if self._forms:
+            self._pending.append(unit)
+            if self._timer is None or (self._patient and unit.kind is Kind.VIDEO):
+                self._schedule(unit.kind)
+
+    def jump(self) -> None:
+        """What follows is not what came before: nobody begins with that."""
+        self._drop_gop()
+        self._flush()
+        for form in self._forms.values():
+            form.tape.forget_key()
+
+    def pause(self) -> None:
+        """The publisher has left: its last frames go out, and nobody begins with them any more."""
+        self.jump()
+
+    def end(self) -> None:
+        """The stream is over."""
+        self._flush()
+        self.over = True
+        self._drop_gop()
+        self.dismiss("stream_end")
+
+    def reset(self) -> None:
+        """Something here has raised (`hlsd.streams.outlet.Mendable`): viewers keep what they have, and go on at a key frame."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        self._pending = []
+        self._tracks = None  # what is told next may have been among what was pending
+        self._drop_gop()
+        for form in list(self._forms.values()):
+            form.reset()
+
+    def halt(self) -> None:
+        """It stays off (`hlsd.streams.outlet.Mendable`): viewers go, and may try again by another way."""
+        self.off = True
+        self.dismiss("error:output")
+
+    def dismiss(self, reason: str) -> None:
+        """Ends every viewer."""
+        for form in list(self._forms.values()):
+            form.end(reason)
+
+    def sweep(self, now: float) -> None:
+        """Once a second."""
+        for form in list(self._forms.values()):
+            form.sweep(now)
+
+    def _drop_gop(self) -> None:
+        self._gop = []
+        self._gop_bytes = 0
+        self._caching = False
+
+    # -- bursts
+
+    def _schedule(self, kind: Kind) -> None:
+        """Sets the time at which what is pending goes out."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        wait = max([form.gather for form in self._forms.values()], default=0.0)
+        self._patient = kind is Kind.AUDIO and self._tracks is not None and self._tracks.video is not None
+        if self._patient:
+            wait += SOUND_WAITS
+        wait = min(self._settings.gather, wait)
+        self._timer = loop.call_later(wait, self._flush) if wait > 0.001 else loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Makes bursts of what is pending and sends them."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        rest = iter(list(self._forms.values()))
+        while True:
+            form: Variant | None = None
+            try:
+                for form in rest:
+                    end = form.tape.end
+                    self._fill(form, pending)
+                    if form.tape.end > end:
+                        form.serve()
+            except Exception as error:  # noqa: BLE001 - a form that fails costs its own viewers a pause, others nothing
+                assert form is not None
+                form.tracks = self._tracks  # what it did not come to may have said so
+                form.failed(error)
+            else:
+                return
+
+    def _fill(self, form: Variant, pending: Sequence[AccessUnit | Tracks]) -> None:
+        """Adds `pending` to a form, in bursts that begin with key frames where there are any."""
+        legacy = form.wrapping.legacy
+        if form.broken:
+            pending = _whole(form, pending)
+        tags: list[flv.OutTag] = []
+        begins: Tracks | None = None
+        arrived = 0.0
+        tracks = form.tracks
+        for item in pending:
+            if isinstance(item, Tracks):
+                if tracks is not None:
+                    form.news = config_tags(_changed(tracks, item), 0, legacy=legacy)
+                tracks = form.tracks = item
+                continue
+            if tracks is None or (item.kind is Kind.VIDEO and tracks.video is None):
+                continue
+            if item.key and (item.kind is Kind.VIDEO or (tracks.video is None and not tags)):
+                if tags:
+                    form.add(Burst(form.wrapping.wrap(tags), tags[0].time, begins, arrived))
+                    tags = []
+                begins, arrived = tracks, item.arrived
+            tag = tag_of(item, tracks, legacy=legacy)
+            if form.news:
+                tags += [news._replace(time=tag.time) for news in form.news]
+                form.news = []
+            tags.append(tag)
+        if tags:
+            form.add(Burst(form.wrapping.wrap(tags), tags[0].time, begins, arrived))
+
+
+def _whole(form: Variant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
+    """What of `pending` a form can go on with whose tape is not whole: from a key frame on, behind all headers."""
+    for number, item in enumerate(pending):
+        if isinstance(item, Tracks):
+            form.tracks = item
+        elif form.tracks is not None and item.key and (item.kind is Kind.VIDEO or form.tracks.video is None):
+            form.broken = False
+            form.news = config_tags(form.tracks, 0, legacy=form.wrapping.legacy)
+            return pending[number:]
+    return ()
+
+
+def _changed(old: Tracks, new: Tracks) -> Tracks:
+    """The tracks of `new` whose configuration is another one than in `old`."""
+    return Tracks(
+        new.video if old.video is None or new.video is None or new.video.record != old.video.record else None,
+        new.audio if old.audio is None or new.audio is None or new.audio.record != old.audio.record else None,
+    )

@@ -1,0 +1,1 @@
+"""HTTP/1.1 of streams, by our own protocol."""

@@ -1,0 +1,103 @@
+"""Holds what all connections of a listener share on the hot path: streams, sessions, ready answers, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hlsd.delivery.blocked_requests import BATCH, BlockedRequests
+from hlsd.delivery.http1.connections import Connections
+from hlsd.delivery.http1.wire import ReadyBytes
+from hlsd.delivery.proxies import Proxies
+from hlsd.delivery.quality import Quality
+from hlsd.delivery.request import accepts_gzip
+from hlsd.delivery.response_cache import ResponseCache, Shelves
+from hlsd.delivery.settings import HttpSettings
+from hlsd.net.host import is_host
+from hlsd.ports import Directory, Playable, Session, Sessions
+from hlsd.stats import HttpStats
+
+MAX_CODINGS = 256
+"""Values of Accept-Encoding, and of Host, whose meaning is remembered."""
+
+
+class Deferred(Protocol):
+    """A connection that waits to be read."""
+
+    def resume(self) -> None:
+        """Reads what it has sent."""
+        ...
+
+
+@dataclass(slots=True)
+class HotPath:
+    """What all connections of a listener share."""
+
+    settings: HttpSettings
+    directory: Directory
+    sessions: Sessions
+    shelves: Shelves
+    holds: BlockedRequests
+    connections: Connections
+    quality: Quality
+    http: HttpStats
+    refusal: ReadyBytes
+    """What a request gets that cannot be held."""
+    proxies: Proxies
+    varies: bool
+    """Whether the Origin matters."""
+    codings: dict[bytes, bool]
+    """Whether a value of Accept-Encoding takes gzip."""
+    hosts: set[bytes] = field(default_factory=set)
+    """Values of Host that were found to be one."""
+    tails: dict[bytes, bytes] = field(default_factory=dict)
+    """Header blocks as players send them: many connections, few kinds of players."""
+
+    later: deque[Deferred] = field(default_factory=deque)
+    """Connections with a request that came while others were still being answered."""
+
+    find: Callable[[str, str], Playable | None] = field(init=False)
+    charge: Callable[[Session | None, int, int], None] = field(init=False)
+    kept: dict[str, ResponseCache] = field(init=False)
+    max_requests: int = field(init=False)
+    """What each request looks at, in one step instead of two or three: of directory, sessions, shelves and settings."""
+
+    def __post_init__(self) -> None:
+        self.holds.released = self.work_off
+        self.find = self.directory.find
+        self.charge = self.sessions.charge
+        self.kept = self.shelves.shelves
+        self.max_requests = self.settings.max_requests
+
+    def work_off(self) -> None:
+        """Reads what was put off, `BATCH` requests in a turn of the event loop, unless the next release has begun."""
+        for _ in range(min(BATCH, len(self.later))):
+            self.later.popleft().resume()
+            if self.holds.releasing:
+                return
+        if self.later:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.holds.releasing:
+            self.work_off()
+
+    def takes_gzip(self, value: bytes) -> bool:
+        """Whether gzip may be sent to who says `value`."""
+        found = self.codings.get(value)
+        if found is None:
+            found = accepts_gzip(value)
+            if len(self.codings) < MAX_CODINGS:
+                self.codings[value] = found
+        return found
+
+    def takes_host(self, value: bytes) -> bool:
+        """Whether a Host line may say `value`; remembered if it may."""
+        if not is_host(value):
+            return False
+        if len(self.hosts) < MAX_CODINGS:
+            self.hosts.add(value)
+        return True

@@ -1,0 +1,170 @@
+"""Runs uvicorn inside our event loop: binds first, serves, drains.
+
+uvicorn's own `serve` would install signal handlers and end the process when a port is taken; here the caller decides.
+Its inner steps (`startup`, `main_loop`, `shutdown`) are called one by one, so uvicorn is pinned and a test holds their
+names. Draining: listeners close, idle connections close, held requests get what is there, and answers under way may
+finish until the deadline; then their connections are cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from functools import partial
+from time import monotonic
+from typing import Protocol, cast
+
+import uvicorn
+from starlette.applications import Starlette
+
+from hlsd.base.upkeep import end, keep
+from hlsd.delivery.http1.fastpath import FastProtocol
+from hlsd.delivery.http1.hotpath import HotPath
+from hlsd.delivery.http1.wire import ReadyBytes
+from hlsd.delivery.judge import Judge
+from hlsd.delivery.proxies import Proxies
+from hlsd.delivery.request import Request
+from hlsd.delivery.response_cache import Shelves
+from hlsd.delivery.settings import HttpSettings
+from hlsd.net.listening import listen
+from hlsd.net.strict_http import hush
+from hlsd.stats import Stats
+
+MAX_BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+SWEEP = 0.25
+"""Seconds between two looks at held requests; connections are looked at once a second."""
+PERIOD = 60.0
+"""Seconds between two lines about connections that were turned away."""
+
+
+class Log(Protocol):
+    """Where this room says its facts: a structlog logger, or anything alike."""
+
+    def info(self, event: str, **facts: object) -> object:
+        """States a fact."""
+        ...
+
+    def warning(self, event: str, **facts: object) -> object:
+        """States a fact that someone should look at."""
+        ...
+
+
+class HttpServer:
+    """One HTTP listener for `app`."""
+
+    def __init__(self, settings: HttpSettings, app: Starlette, log: Log) -> None:
+        self._settings = settings
+        self._app = app
+        self._log = log
+        self._server: uvicorn.Server | None = None
+        self._socket: socket.socket | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._hot: HotPath | None = None
+        self.protocol: type[FastProtocol] = FastProtocol
+        """What its connections are; another one is for measurements."""
+        self.port = settings.port
+
+    async def start(self) -> None:
+        """Binds and serves; `port` is the true one from here on.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        self._socket = listen("http.port", self._settings.bind, self._settings.port, MAX_BACKLOG)
+        self.port = self._socket.getsockname()[1]
+        self._hot = hot = self.hot_path()
+        config = uvicorn.Config(
+            self._app,
+            http=cast("type[asyncio.Protocol]", partial(self.protocol, hot)),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=self._settings.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
+            backlog=MAX_BACKLOG,
+        )
+        config.load()
+        hush()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.on_tick(0)  # the Date header must be there for the first answer
+        await server.startup(sockets=[self._socket])
+        self._server = server
+        faults = hot.holds.faults
+        self._ticking = keep(server.main_loop, "http_tick", faults, lambda: server.should_exit)
+        self._sweeping = keep(partial(self._sweep, hot), "http_sweep", faults)
+        self._log.info("http listening", bind=self._settings.bind, port=self.port)
+
+    @property
+    def hot(self) -> HotPath:
+        """What its connections share; there from `start` on."""
+        assert self._hot is not None
+        return self._hot
+
+    async def stop(self, deadline: float = 5.0) -> None:
+        """Drains for at most `deadline` seconds; safe to call twice."""
+        server, self._server = self._server, None
+        if server is None or self._ticking is None:
+            return
+        server.should_exit = True
+        await self._ticking
+        await end(self._sweeping)
+        closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
+        await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`
+        self._app.state.holds.drain()
+        done, _ = await asyncio.wait([closing], timeout=deadline)
+        if not done:
+            self._log.warning("http cut", connections=len(server.server_state.connections))
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
+            await asyncio.wait([closing], timeout=1.0)
+            closing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await closing
+        self._log.info("http stopped", port=self.port)
+
+    def hot_path(self) -> HotPath:
+        """What the connections of this listener share, made anew."""
+        state, settings = self._app.state, self._settings
+        judge: Judge = state.judge
+        stats: Stats = state.stats
+        refusal = judge.unavailable(Request("GET", b"/", b"", {}))
+        return HotPath(
+            settings=settings,
+            directory=state.directory,
+            sessions=state.sessions,
+            shelves=Shelves(judge, stats),
+            holds=state.holds,
+            connections=state.connections,
+            quality=state.errands.quality,
+            http=stats.http,
+            refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
+            proxies=Proxies(settings.trusted_proxies),
+            varies=judge.varies,
+            codings={},
+        )
+
+    async def _sweep(self, hot: HotPath) -> None:
+        turn = refused = 0
+        told = -PERIOD
+        guard = hot.holds.faults.guard("http_sweep")
+        while True:
+            await asyncio.sleep(SWEEP)
+            now = monotonic()
+            with guard:
+                hot.holds.sweep(now)
+            turn += 1
+            if turn * SWEEP >= 1.0:
+                turn = 0
+                with guard:
+                    hot.connections.sweep(now)
+                    if hot.connections.refused != refused and now - told >= PERIOD:
+                        self._log.warning("http connections turned away", count=hot.connections.refused - refused)
+                        refused, told = hot.connections.refused, now
+                with guard:
+                    hot.shelves.forget(hot.directory)

@@ -1,0 +1,1 @@
+"""HTTP/2, a core of our own over hpack."""

@@ -1,0 +1,383 @@
+"""Carries HTTP/2 requests to the judge and the pages, and their answers back: one TLS connection.
+
+The same judge and the same holds as over HTTP/1.1; what is not a stream's business goes to the ASGI app. Nothing is
+written while the transport asks to wait, and nothing read while more has come than one turn of the loop may work off.
+`Transport.closed` is where the body bytes of every answer become known, those of
+answers that were cut short too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, cast
+
+from starlette.types import ASGIApp
+
+from hlsd.base.pace import Pace
+from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForPart
+from hlsd.delivery.blocked_requests import Outcome
+from hlsd.delivery.cors import Headers
+from hlsd.delivery.http1.connections import SLOWEST, ClientAddress
+from hlsd.delivery.http2.core import Http2
+from hlsd.delivery.http2.cycle import Cycle
+from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamClosed, StreamRequest
+from hlsd.delivery.http2.waiter import Http2Waiter
+from hlsd.delivery.judge import PLAYLIST_TYPE, Judge
+from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.delivery.runner import Runner
+from hlsd.ports import Sessions
+
+TAKE = 64 * 1024
+"""Bytes handed to the transport at a time."""
+TAKES = 8
+"""Takes in one turn of the event loop, if the transport goes on taking."""
+BUFFERED = 256 * 1024
+"""Bytes that the transport holds before it asks to wait: what a slow client costs, at most, beside shared bodies."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Transport:
+    """What the connections of one listener share."""
+
+    app: ASGIApp
+    judge: Judge
+    errands: Runner
+    max_streams: int
+    max_header: int
+    common: Headers = field(default_factory=list)
+    """Headers of every answer: Date."""
+    connections: set[Http2Connection] = field(default_factory=set)
+    sessions: Sessions | None = None
+    """Where requests and body bytes are counted."""
+    freed: Callable[[ClientAddress], None] = lambda address: None  # noqa: ARG005
+    """Told of every connection that is lost, by its address."""
+    closed: Callable[[Http2Stream], None] = lambda stream: None  # noqa: ARG005
+    """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
+
+
+class Http2Connection(asyncio.Protocol):
+    """A connection that has chosen `h2` by ALPN."""
+
+    def __init__(self, road: Transport, address: ClientAddress) -> None:
+        self._road = road
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        self._core = Http2(max_streams=road.max_streams, max_header=road.max_header)
+        self._transport: asyncio.Transport
+        self._peer = ""
+        self._port = 0
+        self._paused = False
+        self._scheduled = False
+        self._behind = False
+        self._slow: tuple[float, int] | None = None
+        self._gone: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[int, Http2Waiter] = {}
+        self._cycles: dict[int, Cycle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._since = 0.0
+        self.error = ""
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """After the handshake."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+        self._transport.set_write_buffer_limits(high=BUFFERED)
+        peer = transport.get_extra_info("peername")
+        if peer:
+            self._peer, self._port = str(peer[0]), int(peer[1])
+        self._since = self._loop.time()
+        self._road.connections.add(self)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Every request is over; whoever waits for one is told."""
+        self._road.connections.discard(self)
+        self._road.freed(self._address)
+        self._core.lost()
+        self._happen()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets from the client."""
+        core = self._core
+        waits = core.more
+        core.receive(data, self._loop.time())
+        if waits:
+            return
+        self._happen()
+        self._flush()
+        if core.more:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """The rest of what was received is the next turn's: others are served before."""
+        if not self._behind:
+            self._behind = True
+            self._transport.pause_reading()
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        core = self._core
+        core.receive(b"", self._loop.time())
+        self._happen()
+        self._flush()
+        if core.more:
+            self._go_on_soon()
+        elif self._behind:
+            self._behind = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than we write."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._paused = False
+        self._flush()
+
+    # -- the listener's
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return bool(self._core.streams)
+
+    def shutdown(self) -> None:
+        """Takes no further requests, and closes when those under way are answered."""
+        self._core.goaway()
+        self._flush()
+
+    def abort(self) -> None:
+        """Cuts the connection."""
+        self._transport.abort()
+
+    def sweep(self, now: float, pace: Pace) -> None:
+        """Ends a connection that has overstayed, and requests whose bodies do not come."""
+        core = self._core
+        if core.streams:
+            if (now - core.last_progress > pace.stall and core.stuck) or self._crawls(now, pace):
+                self.abort()
+                return
+            for stream in [one for one in core.streams.values() if not one.asked]:
+                if now > pace.body_by(stream.since, stream.received):
+                    self.reset(stream)
+        elif now - max(self._since, core.last_progress) > (
+            pace.idle if core.highest and not core.finished else pace.header
+        ):
+            if core.finished:  # our farewell is not read
+                self.abort()
+            else:
+                self.shutdown()
+
+    def _crawls(self, now: float, pace: Pace) -> bool:
+        """Whether the client has taken next to nothing of what waited for it all the time."""
+        if not any(stream.body for stream in self._core.streams.values()):
+            self._slow = None
+        elif self._slow is None or self._core.given - self._slow[1] >= SLOWEST:
+            self._slow = (now, self._core.given)
+        else:
+            return now - self._slow[0] > pace.stall
+        return False
+
+    # -- requests
+
+    def _happen(self) -> None:
+        events = self._core.next_events()
+        while events:
+            for event in events:
+                if isinstance(event, StreamRequest):
+                    if (
+                        self._core.streams.get(event.stream.id) is event.stream
+                    ):  # or it was cancelled in the same breath
+                        self._asked(event.stream)
+                elif isinstance(event, StreamClosed):
+                    self._closed(event.stream)
+                else:
+                    self._body(event)
+            events = self._core.next_events()
+
+    def _asked(self, stream: Http2Stream) -> None:
+        request = _request(stream, self._peer, self._port)
+        request.begun = monotonic()
+        try:
+            answer = self._road.judge.answer(request)
+            stream.judged = not isinstance(answer, Fall)
+            stream.session = request.session
+            self._road.errands.hear(request, stream.headers)
+            if isinstance(answer, Reply):
+                self._road.errands.count(request)
+                self._reply(stream, answer)
+                self._road.errands.answered(request, answer.status)
+            elif isinstance(answer, Fall):
+                cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
+                self._begin(cycle.run(self._road.app))
+            elif isinstance(answer, WaitForPart | WaitForMedia):
+                self._wait(stream, request, answer)
+            else:
+                gone = self._gone[stream.id] = self._loop.create_future()
+                self._begin(self._hold(stream, request, answer, gone))
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
+            _log.exception("no answer to an HTTP/2 request")
+            self._fail(stream, request)
+
+    def _wait(self, stream: Http2Stream, request: Request, held: WaitForPart | WaitForMedia) -> None:
+        """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
+        waiter = Http2Waiter(stream, request, held, self._address, self._woken)
+        waiter.common = self._road.errands.join(request, held, waiter)
+        if waiter.common is None:
+            self._woken(waiter, Outcome.REFUSED)
+        else:
+            self._waiting[stream.id] = waiter
+
+    def _woken(self, waiter: Http2Waiter, outcome: Outcome) -> None:
+        stream, request, line = waiter.stream, waiter.request, waiter.common
+        self._waiting.pop(stream.id, None)
+        try:
+            if line is None or outcome is Outcome.REFUSED:
+                reply = self._road.judge.unavailable(request)
+            else:
+                reply = cast("Reply", line.then(waiter.held, outcome))  # these waits end with nothing else
+            self._reply(stream, reply)
+            self._road.errands.answered(request, reply.status)
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
+            _log.exception("no answer to a held HTTP/2 request")
+            self._fail(stream, request)
+
+    def _fail(self, stream: Http2Stream, request: Request) -> None:
+        self._road.errands.answered(request, 500)
+        self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hold(self, stream: Http2Stream, request: Request, held: Answer, gone: asyncio.Future[None]) -> None:
+        async def hung_up() -> None:
+            await gone
+
+        try:
+            reply = await self._road.errands.reply(request, held, hung_up, self._address)
+            stream.session = request.session
+            if reply is not None:
+                self._reply(stream, reply)
+                self._road.errands.answered(request, reply.status)
+        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
+            _log.exception("no answer to an HTTP/2 request that had to wait")
+            self._fail(stream, request)
+
+    def _reply(self, stream: Http2Stream, reply: Reply) -> None:
+        urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
+        stream.media = reply.media
+        if stream.session is not None:
+            stream.flowing = True
+            stream.session.flows += 1
+        self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
+
+    def _body(self, event: StreamBody) -> None:
+        cycle = self._cycles.get(event.stream.id)
+        if cycle is None:  # nobody wants it
+            self._core.consumed(event.stream, len(event.octets))
+        else:
+            cycle.feed(event.octets, ended=event.ended)
+
+    def _closed(self, stream: Http2Stream) -> None:
+        waiter = self._waiting.pop(stream.id, None)
+        if waiter is not None:
+            self._road.errands.leave(waiter)
+        gone = self._gone.pop(stream.id, None)
+        if gone is not None and not gone.done():
+            gone.set_result(None)
+        cycle = self._cycles.pop(stream.id, None)
+        if cycle is not None:
+            cycle.hang_up()
+        if stream.flowing and stream.session is not None:
+            stream.session.flows -= 1
+            stream.session.last = monotonic()
+        if stream.judged and self._road.sessions is not None:
+            self._road.sessions.charge(stream.session, stream.sent, stream.media)
+        self._road.closed(stream)
+
+    # -- answers
+
+    def answer(  # noqa: PLR0913
+        self,
+        stream: Http2Stream,
+        status: int,
+        headers: Headers,
+        body: bytes | memoryview = b"",
+        *,
+        last: bool = True,
+        urgent: bool = False,
+    ) -> None:
+        """Begins an answer; with `last`, all of it."""
+        self._core.answer(stream, status, [*self._road.common, *headers], body, last=last, urgent=urgent)
+        self._soon()
+
+    def send(self, stream: Http2Stream, octets: bytes, *, last: bool) -> None:
+        """More of the body."""
+        self._core.send(stream, octets, last=last)
+        self._soon()
+
+    def waits(self, stream: Http2Stream) -> int:
+        """Body bytes of the stream that the client has not made room for."""
+        return self._core.waits(stream)
+
+    def consumed(self, stream: Http2Stream, size: int) -> None:
+        """The app has read `size` bytes of the request's body."""
+        self._core.consumed(stream, size)
+        self._soon()
+
+    def reset(self, stream: Http2Stream) -> None:
+        """The answer cannot be ended as it was begun."""
+        self._core.reset(stream)
+        self._soon()
+
+    def _soon(self) -> None:
+        """One write for all answers of one turn of the loop."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        transport, core = self._transport, self._core
+        if transport.is_closing():
+            return
+        now = self._loop.time()
+        for _ in range(TAKES):
+            octets = b"" if self._paused else core.take(TAKE, now)
+            if not octets:
+                break
+            transport.write(octets)
+        else:
+            self._soon()
+        self._happen()
+        for cycle in self._cycles.values():
+            cycle.refill()
+        if core.finished:
+            octets = core.take(TAKE, now)
+            if octets:
+                transport.write(octets)
+            self.error = core.error
+            transport.close()
+
+
+def _request(stream: Http2Stream, peer: str, port: int) -> Request:
+    """The request in the judge's words."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in stream.headers:
+        if name in WANTED_HEADERS:
+            headers[name] = value if name not in headers else headers[name] + b", " + value
+    path, _, query = stream.path.partition(b"?")
+    request = Request(stream.method, path, query, headers, peer, port)
+    request.size = len(stream.path) + sum([len(name) + len(value) + 4 for name, value in stream.headers])
+    return request

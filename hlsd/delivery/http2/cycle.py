@@ -1,0 +1,133 @@
+"""Runs the ASGI app for one HTTP/2 request: pages, files, the API (ASGI 3.0, HTTP 2.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message
+
+if TYPE_CHECKING:
+    from hlsd.delivery.http2.connection import Http2Connection
+    from hlsd.delivery.http2.stream import Http2Stream
+
+MAX_WAITING = 64 * 1024
+"""Bytes of an answer that wait for the client before the app is made to wait."""
+
+_log = logging.getLogger(__name__)
+
+
+class Cycle:
+    """One request and its answer."""
+
+    def __init__(self, connection: Http2Connection, stream: Http2Stream, transport: asyncio.Transport) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._transport = transport
+        self._body: deque[bytes] = deque()
+        self._asked = stream.asked
+        self._body_told = False
+        self._gone = False
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._begun = False
+        self._ended = False
+        self._start: Message = {}
+
+    # -- from the connection
+
+    def feed(self, octets: bytes, *, ended: bool) -> None:
+        """More of the request's body; how much waits here is bounded by the window of the stream."""
+        if octets:
+            self._body.append(octets)
+        self._asked = self._asked or ended
+        self._news.set()
+
+    def hang_up(self) -> None:
+        """The stream is over."""
+        self._gone = True
+        self._news.set()
+        self._room.set()
+
+    def refill(self) -> None:
+        """Something was written: the app may go on if there is room."""
+        if not self._room.is_set() and self._connection.waits(self._stream) <= MAX_WAITING:
+            self._room.set()
+
+    # -- ASGI
+
+    async def run(self, app: ASGIApp) -> None:
+        """From the request to the last byte; what the app raises becomes a 500 or a reset stream."""
+        try:
+            await app(self._scope(), self._receive, self._send)
+        except Exception:  # noqa: BLE001 - a fault of the app costs this request only
+            _log.exception("the app failed on an HTTP/2 request")
+        if self._gone or self._ended:
+            return
+        if self._begun:
+            self._connection.reset(self._stream)
+        else:
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            self._connection.answer(self._stream, 500, headers, b"Internal Server Error")
+
+    def _scope(self) -> dict[str, Any]:
+        stream = self._stream
+        path, _, query = stream.path.partition(b"?")
+        client = self._transport.get_extra_info("peername")
+        server = self._transport.get_extra_info("sockname")
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "2",
+            "method": stream.method,
+            "scheme": "https",
+            "path": unquote(path.decode("ascii", "replace")),
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": stream.headers,
+            "client": (str(client[0]), int(client[1])) if client else None,
+            "server": (str(server[0]), int(server[1])) if server else None,
+            "state": {},
+        }
+
+    async def _receive(self) -> Message:
+        while True:
+            if self._gone or self._ended:
+                return {"type": "http.disconnect"}
+            if self._body or (self._asked and not self._body_told):
+                body = self._body.popleft() if self._body else b""
+                more = bool(self._body) or not self._asked
+                self._body_told = not more
+                if body:
+                    self._connection.consumed(self._stream, len(body))
+                return {"type": "http.request", "body": body, "more_body": more}
+            self._news.clear()
+            await self._news.wait()
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self._start:
+            self._start = message
+            return
+        if message["type"] != "http.response.body" or not self._start or self._ended:
+            raise RuntimeError(f"{message['type']} is not what comes now")
+        more = bool(message.get("more_body", False))
+        body = b"" if self._stream.method == "HEAD" else message.get("body", b"")
+        self._ended = not more
+        if self._gone:
+            raise OSError("the client has gone")  # ASGI HTTP 2.4: "should raise a server-specific subclass of OSError"
+        if not self._begun:
+            self._begun = True
+            headers = [(name.lower(), value) for name, value in self._start.get("headers", ())]
+            self._connection.answer(self._stream, self._start["status"], headers, body, last=not more)
+        else:
+            self._connection.send(self._stream, body, last=not more)
+        self._news.set()
+        if more:
+            if self._connection.waits(self._stream) > MAX_WAITING:
+                self._room.clear()
+            await self._room.wait()

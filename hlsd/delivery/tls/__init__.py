@@ -1,0 +1,1 @@
+"""The HTTPS listener and its certificate."""

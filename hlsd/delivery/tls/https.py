@@ -1,0 +1,216 @@
+"""Runs the HTTPS listener inside our event loop: TLS, then HTTP/2 or HTTP/1.1 as the client chose by ALPN.
+
+Both ask the same judge, wait at the same holds and count in the same bounds as the plain listener. HTTP/1.1 is
+uvicorn's protocol, HTTP/2 our own (docs/http2.md says why). A sweep once a second sets the Date header, looks for a
+changed certificate and ends connections that have overstayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from email.utils import formatdate
+from time import monotonic
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.server import ServerState
+
+from hlsd.base.faults import Faults
+from hlsd.base.pace import Pace
+from hlsd.base.upkeep import end, sweep
+from hlsd.delivery.http1.connections import ClientAddress, Connections
+from hlsd.delivery.http1.server import MAX_BACKLOG, Log
+from hlsd.delivery.http2 import headers as http2_headers
+from hlsd.delivery.http2.connection import Http2Connection, Transport
+from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.tls.protocol import TlsProtocol
+from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.net.listener import Listener
+from hlsd.net.listening import listen
+from hlsd.net.tls import Certificate
+
+FAREWELL = 0.5
+"""Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
+SWEEP = 1.0
+"""Seconds between two sweeps."""
+
+
+class HttpsServer:
+    """One HTTPS listener for `app`, which the plain listener serves too. Without a certificate it does nothing."""
+
+    def __init__(
+        self,
+        settings: HttpsSettings,
+        http: HttpSettings,
+        app: Starlette,
+        log: Log,
+    ) -> None:
+        self._settings = settings
+        self._pace = Pace(
+            header=settings.header_timeout,
+            idle=http.keep_alive,
+            stall=settings.stall_timeout,
+            body=http.body_timeout,
+            whole=http.body_deadline,
+        )
+        self._app = app
+        self._log = log
+        self._state = ServerState()
+        self._config = uvicorn.Config(
+            app,
+            http=TlsProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=http.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
+        )
+        self.road = Transport(
+            app,
+            app.state.judge,
+            app.state.errands,
+            max_streams=settings.max_streams,
+            max_header=settings.max_header,
+            sessions=app.state.sessions,
+            freed=self.leave,
+        )
+        self._bounds: Connections = app.state.connections
+        self._faults: Faults = app.state.stats.faults
+        self._certificate: Certificate | None = None
+        self._listener: Listener[ClientAddress] | None = None
+        self._taken = 0
+        self._sweeping: asyncio.Task[None] | None = None
+        self.port = 0
+
+    @property
+    def connections(self) -> int:
+        """Connections past their handshake."""
+        return len(self.road.connections) + len(self._state.connections)
+
+    async def start(self) -> None:
+        """Binds and serves; `port` is the true one from here on, or 0 without a certificate.
+
+        Raises:
+            OSError: the address cannot be listened on, or the certificate not be used.
+        """
+        settings = self._settings
+        if not settings.cert:
+            return
+        alpn = ["http/1.1"]
+        if settings.http2 and http2_headers.AVAILABLE:
+            alpn.insert(0, "h2")
+        elif settings.http2:
+            self._log.warning(
+                "no HTTP/2: the package hpack is missing (pip install 'hlsd[h2]'); HTTPS has HTTP/1.1 only"
+            )
+        certificate = Certificate(settings.cert, settings.key, alpn)
+        context = certificate.context()
+        sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG)
+        self._config.load()
+        self._date()
+        self._certificate = certificate
+        self._listener = Listener(sock, self, context, settings.header_timeout)
+        self.port = sock.getsockname()[1]
+        self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
+        self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
+
+    async def stop(self, deadline: float = 5.0) -> None:
+        """Drains for at most `deadline` seconds; safe to call twice."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        listener.close()
+        for h1 in list(self._state.connections):
+            h1.shutdown()  # idle ones close; the others say `Connection: close` with their answer
+        self._app.state.holds.drain()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        until = begun + deadline
+        while self.connections and loop.time() < until:
+            for h2 in list(self.road.connections):
+                # some clients take no answer that comes after GOAWAY, so it waits a moment for the held ones
+                if not h2.busy or loop.time() - begun > FAREWELL:
+                    h2.shutdown()
+            await asyncio.sleep(0.01)  # uvicorn's connections end without a word: they are looked at
+        await listener.cut()
+        await self._cut(until + 1.0)
+        self._log.info("https stopped", port=self.port)
+
+    async def _cut(self, until: float) -> None:
+        """Ends what is left."""
+        if self.connections:
+            self._log.warning("https cut off", connections=self.connections)
+        for h2 in list(self.road.connections):
+            h2.abort()
+        for h1 in list(self._state.connections):
+            h1.transport.abort()
+        await end(self._sweeping)
+        loop = asyncio.get_running_loop()
+        while self.connections and loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    def room(self, ip: str, sock: socket.socket) -> ClientAddress | None:  # noqa: ARG002 - HTTP counts its own files
+        """A place for a connection of `ip`, from before its handshake on."""
+        if self._listener is None or self._taken >= self._settings.max_connections:
+            return None
+        address = self._bounds.enter(ip, reserve=False)
+        self._taken += address is not None
+        return address
+
+    def shut_out(self) -> None:
+        """There is no file left: the reserve of HTTP is there so that this does not happen."""
+        self._bounds.refused += 1
+
+    def leave(self, address: ClientAddress) -> None:
+        """A connection is over, or its handshake came to nothing."""
+        self._taken -= 1
+        self._bounds.free(address)
+
+    def host(self, transport: asyncio.Transport, address: ClientAddress) -> None:
+        """Gives a connection past its handshake to the protocol it chose; that one frees its place."""
+        if self._listener is None:
+            self.leave(address)
+            transport.abort()
+            return
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        protocol: asyncio.Protocol
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            protocol = Http2Connection(self.road, address)
+        else:
+            protocol = http1 = TlsProtocol(self._config, self._state, {})
+            http1.address, http1.freed = address, self.leave
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+    def _sweep(self) -> None:
+        guard = self._faults.guard("https_sweep")
+        with guard:
+            self._date()
+        with guard:
+            self._refresh()
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.road.connections):
+            with guard:
+                connection.sweep(now, self._pace)
+        now = monotonic()
+        http1: set[Any] = self._state.connections
+        for one in list(http1):
+            with guard:
+                one.sweep(now, self._pace)
+
+    def _date(self) -> None:
+        self.road.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+    def _refresh(self) -> None:
+        if self._certificate is None:
+            return
+        try:
+            if self._certificate.refresh():
+                self._log.info("certificate loaded", cert=self._settings.cert)
+        except OSError as error:
+            self._log.warning("certificate refused", reason=error.strerror or str(error))

@@ -1,1 +1,0 @@
-"""Ways out in FLV tags: HTTP-FLV, WebSocket-FLV, and what RTMP players are fed from."""

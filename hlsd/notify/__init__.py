@@ -1,0 +1,1 @@
+"""Tells the operator: webhooks, the outbox, the event log."""

@@ -1,0 +1,286 @@
+"""Is the process that reads one source with libav and hands its media to the relay that started it.
+
+`python -m hlsd.publishing.relay_child` takes an order, one line of JSON, on standard input; writes FLV to standard output; says
+why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it writes no
+files, it ends as soon as its input does, libav may use the protocols of its kind of source and no others, and never
+speaks HTTP itself: playlists, segments and streams are fetched here, each address judged like the first one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import resource
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import av
+
+from hlsd.base import masking
+from hlsd.base.errors import HlsdError, MediaError
+from hlsd.media import flv
+from hlsd.publishing.tagger import CODECS, Tag, Tagger, dated
+from hlsd.relay.address import Address, read_address
+from hlsd.relay.guard import HostList
+from hlsd.relay.http_response import ResponseReader, request
+from hlsd.relay.public import is_public
+from hlsd.relay.rtsp_gate import RtspGate
+
+AGENT: Final = "hlsd"
+REDIRECTS: Final = 3
+ANY_PUBLIC: Final = HostList(["*"])
+RATE: Final = 1.001
+"""How much faster than the wall clock paced media may go: clocks of sources are off by less."""
+JUMP: Final = 5.0
+"""Seconds by which media time may leap before the pace begins anew."""
+_READ: Final = 64 * 1024
+_ORDER: Final = 64 * 1024
+_WHITELIST: Final = {
+    "rtsp": "rtsp,rtp,tcp,udp",
+    "rtsps": "rtsp,rtsps,rtp,tcp,tls,udp",
+    "udp": "udp",
+    "rtp": "rtp,udp",
+}
+"""What libav may open, by scheme."""
+_GATED: Final = "tcp"
+"""What it may open where it speaks to our gate: no UDP, no RTP of its own, no TLS in which nothing could be read."""
+_NOTHING: Final = "none"
+"""No protocol is called so: what libav wants is fetched here."""
+_MEDIA: Final = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
+"""What a playlist and its segments may be: libav would else probe them for anything (SDP, concat, …)."""
+
+
+class Fetcher:
+    """Fetches over HTTP for libav.
+
+    With `hosts`, every address is judged, and connected to as it was judged. Without, the operator has named the first
+    one, which may be anywhere; but what a public server then points at (redirections, playlists) is public too, or its
+    owner would reach into this machine's network.
+    """
+
+    def __init__(self, hosts: HostList | None, timeout: float) -> None:
+        self._hosts = hosts
+        self._timeout = timeout
+        self._outside: bool | None = None
+        """Whether the server that the operator named is a public one; None before the first fetch."""
+
+    def open(self, url: str, *_: object) -> TagBody:
+        """A file to read the body from. Raises OSError, HlsdError; ValueError for an address that is none."""
+        for _hop in range(1 if self._hosts is not None else REDIRECTS + 1):
+            address = read_address(url)
+            if address.scheme not in {"http", "https"}:
+                raise MediaError(f"{masking.address(url)} is not fetched from here")
+            body = TagBody(self._connect(address))
+            body.ask(request(address, AGENT))
+            if body.status == 200:
+                return body
+            body.close()
+            location = body.location if 300 <= body.status < 400 else ""
+            if not location or self._hosts is not None:
+                raise MediaError(f"HTTP status {body.status}")
+            if not location.startswith("/") and "://" not in location:
+                raise MediaError("a redirection to nowhere")
+            url = location if "://" in location else f"{address.scheme}://{address.authority}{location}"
+        raise MediaError("too many redirections")
+
+    def _connect(self, address: Address) -> socket.socket:
+        if self._hosts is not None:
+            self._hosts.lists(address)
+        found = [str(entry[4][0]) for entry in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)]
+        if self._hosts is not None:
+            ip = self._hosts.judge(address.scheme, found)
+        elif self._outside:
+            ip = ANY_PUBLIC.judge(address.scheme, found)
+        else:
+            ip = found[0]
+            if self._outside is None:
+                self._outside = is_public(ipaddress.ip_address(ip.partition("%")[0]))
+        connection = socket.create_connection((ip, address.port), self._timeout)
+        if address.secure:
+            return ssl.create_default_context().wrap_socket(connection, server_hostname=address.host)
+        return connection
+
+
+class TagBody:
+    """The body of one response, as a file that can only be read."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._response = ResponseReader()
+        self._ready = b""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status
+
+    @property
+    def location(self) -> str:
+        """Where a redirection points."""
+        return self._response.headers.get("location", "")
+
+    def ask(self, octets: bytes) -> None:
+        """Sends the request and reads the head of the answer."""
+        self._connection.sendall(octets)
+        while not self._response.status:
+            received = self._connection.recv(_READ)
+            if not received:
+                raise MediaError("no answer")
+            self._ready += self._response.feed(received)
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; b"" at the end."""
+        while not self._ready and not self._response.done:
+            received = self._connection.recv(_READ)
+            if not received:
+                break
+            self._ready = self._response.feed(received)
+        taken, self._ready = (self._ready, b"") if size < 0 else (self._ready[:size], self._ready[size:])
+        return taken
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+
+class SourcePace:
+    """Holds media back to its own time. `now` and `sleep` are the clock's; seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._start = 0.0
+        self._first: float | None = None
+        self._last = 0.0
+
+    def wait(self, at: float) -> None:
+        """Returns when what stands at media time `at` may go."""
+        now = self._now()
+        if self._first is None or abs(at - self._last) > JUMP:
+            self._first, self._start = at, now
+        self._last = at
+        early = (at - self._first) / RATE - (now - self._start)
+        if early < -1.0:
+            self._first, self._start = at, now  # the source was behind: no hurry afterwards
+        elif early > 0:
+            self._sleep(early)
+
+
+def _open(order: dict[str, Any]) -> Any:  # noqa: ANN401 - an InputContainer; its stubs differ by version
+    """The source, opened. Raises what libav raises."""
+    url, kind = str(order["url"]), str(order["kind"])
+    timeout = float(order["timeout"])
+    address = read_address(url)
+    hosts = HostList(order["allow"]) if order["guarded"] else None
+    fetcher = Fetcher(hosts, timeout)
+    options = {"analyzeduration": "3000000", "protocol_whitelist": _NOTHING}
+    limits = (timeout, timeout)
+    if kind == "mpegts":
+        return av.open(cast(Any, fetcher.open(url)), format="mpegts", options=options)
+    if kind == "hls":
+        options |= {"http_persistent": "0", "http_multiple": "0", "seg_max_retry": "2", "max_reload": "10"}
+        options["format_whitelist"] = _MEDIA
+        return av.open(url, format="hls", options=options, io_open=fetcher.open, timeout=limits)
+    options["protocol_whitelist"] = _WHITELIST[address.scheme]
+    if kind == "udp":
+        form = "rtp" if address.scheme == "rtp" else "mpegts"
+        if hosts is not None:
+            url = f"{address.scheme}://{_bracketed(str(order['ip']))}:{address.port}"  # libav would resolve once more
+        return av.open(url, format=form, options=options, timeout=limits)
+    options |= {"rtsp_transport": str(order["transport"]), "timeout": str(int(timeout * 1e6))}
+    if hosts is None:
+        return av.open(url, format="rtsp", options=options, timeout=limits)
+    gate = RtspGate(str(order["ip"]), address.port, timeout, address.host if address.secure else "")
+    user = f"{address.user}@" if address.user else ""
+    url = f"rtsp://{user}127.0.0.1:{gate.port}{address.target}"
+    options |= {"protocol_whitelist": _GATED, "rtsp_transport": "tcp"}
+    try:
+        return av.open(url, format="rtsp", options=options, timeout=limits)
+    except av.FFmpegError:
+        if gate.why:
+            raise MediaError(gate.why) from None
+        raise
+
+
+def _bracketed(ip: str) -> str:
+    return f"[{ip}]" if ":" in ip else ip
+
+
+def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`
+    """The tags of the first video and the first audio track that are carried. Raises MediaError if there is neither."""
+    found = [*container.streams.video[:1], *container.streams.audio[:1]]
+    names = [stream.codec_context.name if stream.codec_context else "unknown" for stream in found]
+    chosen = [stream for stream, name in zip(found, names, strict=True) if name in CODECS]
+    if not chosen:
+        raise MediaError(f"it has {', '.join(names) or 'no media'}; H.264, H.265 and AAC are carried")
+    taggers = {stream.index: Tagger.copying(stream) for stream in chosen}
+    for packet in dated(container.demux(chosen)):
+        yield from taggers[packet.stream_index].tags(packet)
+
+
+def _media(order: dict[str, Any]) -> Iterator[Tag]:
+    if order["kind"] == "file":
+        from hlsd.publishing.publish import Source  # noqa: PLC0415 - brings a terminal's libraries, which only this kind pays for
+
+        yield from Source(Path(read_address(order["url"]).path), loop=True).tags()
+        return
+    with closing(_open(order)) as container:
+        yield from tags_of(container)
+
+
+def run(order: dict[str, Any], out: BinaryIO) -> None:
+    """Carries out an order until the source ends. Raises HlsdError, OSError, or what libav raises."""
+    # Live sources come at their own pace; what can be read faster than it plays is held back to it.
+    pace = SourcePace() if order["kind"] in {"file", "hls", "mpegts"} else None
+    out.write(flv.file_header(video=True, audio=True))
+    for kind, at, body in _media(order):
+        if pace is not None:
+            pace.wait(at / 1000)
+        out.write(flv.file_tag(kind, at, body))
+        out.flush()
+
+
+def confine(memory: int) -> None:
+    """Takes from this process what it does not need: memory beyond `memory` bytes, files to write, core dumps."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
+def _end_with(stream: BinaryIO) -> None:
+    while stream.read(1024):
+        pass
+    os._exit(0)
+
+
+def main() -> int:
+    """One order; 0 if the source came to its end."""
+    order = json.loads(sys.stdin.buffer.readline(_ORDER))
+    confine(int(order["memory"]))
+    # Raw, or the thread would hold the lock of a buffer that the interpreter wants at its end
+    raw = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))
+    threading.Thread(target=_end_with, args=(raw,), daemon=True).start()
+    try:
+        run(order, sys.stdout.buffer)
+    except BrokenPipeError:
+        os._exit(0)
+    except (av.FFmpegError, OSError) as error:
+        sys.stderr.write(f"{error.strerror or type(error).__name__}\n")  # its whole text has the address in it
+        return 1
+    except (HlsdError, ValueError, MemoryError) as error:
+        sys.stderr.write(f"{error or type(error).__name__}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,445 @@
+"""Is the relay room: what is pulled when somebody watches, what is pulled always, what is pushed on.
+
+Law: a stream has one pull however many ask for it; whoever asks was authorised before (delivery's errand order). It
+is `hlsd.ports.OnDemand` to the hub. Bounds: `max_pulls` in all, `max_streams` a rule; of both a quarter is kept for
+names that have brought media before, one address may have `max_starts_per_ip` begun that have not, and a name that
+failed rests (`memory`): whoever makes names up takes nobody's place. Everything it starts is a task in one of its
+tables, and `stop` ends them all. Seconds, monotonic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from hlsd.base.clock import Clock
+from hlsd.base.faults import Faults
+from hlsd.base.upkeep import end, sweep
+from hlsd.events import Bus
+from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
+from hlsd.relay.address import Address, Kind
+from hlsd.relay.child import pull_child
+from hlsd.relay.dial import Dial
+from hlsd.relay.figures import Figures, RuleFigures
+from hlsd.relay.guard import HostList
+from hlsd.relay.memory import Memory, asker_of, share
+from hlsd.relay.plan import Plan, plan_of
+from hlsd.relay.pull import PROTOCOL, Pull
+from hlsd.relay.push import Fan, Push
+from hlsd.relay.settings import RelaySettings
+from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
+from hlsd.relay.template import TemplateSubject, looped
+
+if TYPE_CHECKING:
+    from hlsd.relay.relays import Relays
+
+SWEEP: Final = 0.5
+UNPROVED_IDLE: Final = 5.0
+"""Seconds at most that a pull which has brought nothing goes on when nobody waits for it."""
+OUTPUT: Final = "push"
+"""The name of the room among a stream's outputs."""
+_TELL_EVERY: Final = 60.0
+
+ABSENT: Final = Denial(404, "not found", "absent")
+LATE: Final = Denial(503, "the stream has not come yet, ask again", "late")
+FULL: Final = Denial(503, "too many streams, ask again", "limit")
+CROWDED: Final = Denial(503, "too many streams begin for you, ask again", "limit")
+
+Key = tuple[str, str]
+
+
+class PullViewer(Protocol):
+    """A session, as far as it shows that somebody watches."""
+
+    app: str
+    name: str
+    last: float
+    held: int
+
+    @property
+    def protocol(self) -> str:
+        """Whether it asks again and again ("hls"), or lives on a connection (all others)."""
+        ...
+
+
+class Published(Protocol):
+    """A stream that has a publisher, as far as a push must know it."""
+
+    app: str
+    name: str
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on."""
+        ...
+
+    def detach(self, room: str) -> None:
+        """Ends `attach`."""
+        ...
+
+
+class RelayService:
+    """The relays of one server; `hosts` guard what came by API."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a room is given
+        self,
+        settings: RelaySettings,
+        admission: Admission,
+        find: Callable[[str, str], Playable | None],
+        viewers: Callable[[], Iterable[PullViewer]],
+        clock: Clock,
+        bus: Bus,
+        log: FilteringBoundLogger,
+        *,
+        server_id: str,
+        own_ports: Callable[[], Collection[int]] = tuple,
+        figures: Callable[[str, str], Figures] | None = None,
+        on_air: Callable[[], Iterable[Published]] = tuple,
+        abandon: Callable[[str, str], None] = lambda _app, _name: None,
+        faults: Faults | None = None,
+    ) -> None:
+        self.settings = settings
+        self.faults = faults or Faults()
+        self.admission = admission
+        self.clock = clock
+        self.bus = bus
+        self.log = log
+        self.server_id = server_id
+        self.hosts = HostList(settings.allow_hosts)
+        self.plans = [plan_of(rule, number, settings.presets) for number, rule in enumerate(settings.rules, 1)]
+        self.relays: Relays | None = None
+        """What the API asks; `hlsd.services` puts it here."""
+        self.plans_by_api: list[Plan] = []
+        self._kept: dict[tuple[str, str], Figures] = {}
+        self._figures = figures or (lambda rule, mode: self._kept.setdefault((rule, mode), RuleFigures()))
+        self._on_air = on_air
+        self._abandon = abandon
+        for plan in self.plans:
+            self._figures(plan.name, plan.mode)  # rules that have done nothing yet are figures too
+        self.pulls: dict[Key, Pull] = {}
+        self.fans: dict[Key, Fan] = {}
+        self.pushes: dict[Push, Fan] = {}
+        self.max_seconds = settings.push_seconds
+        self.max_bytes = settings.push_bytes
+        self._find = find
+        self._viewers = viewers
+        self._trusted = Dial(own_ports)
+        self.guarded = Dial(own_ports, self.hosts)
+        self._tasks: dict[Pull | Push, asyncio.Task[None]] = {}
+        self._memory = Memory()
+        self._left_out = 0
+        self._told = float("-inf")
+        self._sweeping: asyncio.Task[None] | None = None
+        self._open = False
+
+    @property
+    def port(self) -> int:
+        """The relay listens nowhere."""
+        return 0
+
+    async def start(self) -> None:
+        """Begins the static pulls."""
+        if self.relays is not None:
+            self.relays.restore()
+        self._open = True
+        self._keep_static()
+        self._sweeping = sweep(SWEEP, self._sweep, "relay_sweep", self.faults)
+
+    async def stop(self, deadline: float) -> None:
+        """Ends every relay."""
+        self._open = False
+        await end(self._sweeping)
+        self._sweeping = None
+        guard = self.faults.guard("relay_stop")
+        for relay in self.running():
+            with guard:
+                relay.stop("shutdown")
+        with guard:
+            await _ended(self._tasks.values(), deadline)
+        if self.relays is not None:
+            self.relays.close()
+
+    # As the hub sees it.
+
+    def obtainable(self, app: str, name: str) -> bool:
+        """Whether a rule says where the stream can be had."""
+        return self._open and ((app, name) in self.pulls or self._plan_for(app, name) is not None)
+
+    async def obtain(self, request: PlayRequest) -> Denial | None:
+        """Makes the stream come, and returns when its playlist is there, or why it will not come."""
+        key = (request.app, request.name)
+        pull = self.pulls.get(key)
+        if pull is None:
+            started = self._begin(key, request)
+            if isinstance(started, Denial):
+                return started
+            pull = started
+        elif pull.ready.done() and not pull.active:
+            pull.ready = asyncio.get_running_loop().create_future()  # it is between two tries
+        pull.waiting += 1
+        try:
+            async with asyncio.timeout(pull.plan.start_timeout):
+                await asyncio.shield(pull.ready)
+        except TimeoutError:
+            return LATE
+        finally:
+            pull.waiting -= 1
+            pull.wanted = self.clock.monotonic()
+        playable = self._find(*key)
+        return None if playable is not None and not playable.ended else LATE
+
+    # As the API sees it.
+
+    def add(self, plan: Plan) -> None:
+        """Takes a task up; it has effect on streams that are on air too."""
+        self.plans_by_api.append(plan)
+        if not self._open:
+            return
+        self._keep_static()
+        if plan.mode == "push":
+            for stream in self._on_air():
+                key = (stream.app, stream.name)
+                if plan.match.groups(*key) is not None:
+                    fan = self.fans.get(key) or self._fan(key, TemplateSubject(*key, {}), stream)
+                    self._push(fan, plan, fan.subject)
+
+    def remove(self, plan: Plan) -> None:
+        """Gives a task up, and ends what runs of it."""
+        self.plans_by_api = [each for each in self.plans_by_api if each is not plan]
+        for relay in self.of(plan):
+            relay.stop("removed")
+
+    def of(self, plan: Plan) -> list[Pull | Push]:
+        """What runs of a rule or task."""
+        return [relay for relay in self.running() if relay.plan is plan]
+
+    def running(self) -> list[Pull | Push]:
+        """Every relay of this instant."""
+        return [*self.pulls.values(), *self.pushes]
+
+    # Pulls.
+
+    def _keep_static(self) -> None:
+        """Pulls what is to be pulled always and is not: at the start, and again when somebody ended it."""
+        for plan in (*self.plans, *self.plans_by_api):
+            key = plan.match.literal
+            if plan.mode == "static" and key and key not in self.pulls and len(self.pulls) < self.settings.max_pulls:
+                self._pull(key, plan, TemplateSubject(*key, {}))
+
+    def _plan_for(self, app: str, name: str) -> tuple[Plan, tuple[str, ...]] | None:
+        for plan in (*self.plans, *self.plans_by_api):
+            if plan.mode == "pull":
+                groups = plan.match.groups(app, name)
+                if groups is not None:
+                    return plan, groups
+        return None
+
+    def _begin(self, key: Key, request: PlayRequest) -> Pull | Denial:
+        found = self._plan_for(*key)
+        if found is None or not self._open:
+            return ABSENT
+        if looped(request.query, self.server_id):
+            self.log.warning("relay refused: it would go in a circle", app=key[0], name=key[1])
+            return ABSENT
+        plan, groups = found
+        if self._memory.rests(key, self.clock.monotonic()):
+            self._figures(plan.name, plan.mode).starts["resting"] += 1
+            return LATE
+        asker = asker_of(request.ip)
+        if (full := self._full(key, plan, asker)) is not None:
+            self._figures(plan.name, plan.mode).starts["limited"] += 1
+            self._tell_left_out(plan, request.ip)
+            return full
+        return self._pull(key, plan, TemplateSubject(*key, request.query, groups), asker)
+
+    def _full(self, key: Key, plan: Plan, asker: str) -> Denial | None:
+        """Why there is no room for one more pull."""
+        pulls, most = self.pulls.values(), self.settings.max_pulls
+        if len(pulls) >= most or sum(pull.plan is plan for pull in pulls) >= plan.max_streams:
+            return FULL
+        if self._memory.known(key):
+            return None
+        unproved = [pull for pull in pulls if pull.plan.mode == "pull" and not self._proved(pull)]
+        if len(unproved) >= share(most) or sum(pull.plan is plan for pull in unproved) >= share(plan.max_streams):
+            return FULL
+        per_ip = self.settings.max_starts_per_ip
+        return CROWDED if per_ip and sum(pull.asker == asker for pull in unproved) >= per_ip else None
+
+    def _proved(self, pull: Pull) -> bool:
+        return self._memory.known((pull.subject.app, pull.subject.name))
+
+    def _tell_left_out(self, plan: Plan, ip: str) -> None:
+        """Once a minute: a stranger can cause it as often as it likes."""
+        self._left_out += 1
+        now = self.clock.monotonic()
+        if now - self._told >= _TELL_EVERY:
+            self.log.warning("pulls not begun: too many at once", rule=plan.name, ip=ip, count=self._left_out)
+            self._told, self._left_out = now, 0
+
+    def _pull(self, key: Key, plan: Plan, subject: TemplateSubject, asker: str = "") -> Pull:
+        pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
+        pull.asker = asker
+        self.pulls[key] = pull
+        task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
+        self._tasks[pull] = task
+        task.add_done_callback(lambda done: self._done(pull, done))
+        return pull
+
+    def _began(self, pull: Pull) -> None:
+        """Media has begun to come: those who wait are told when there is a playlist."""
+        if pull.plan.mode == "pull":
+            self._memory.good((pull.subject.app, pull.subject.name))
+        playable = self._find(pull.subject.app, pull.subject.name)
+        if playable is None:
+            return
+
+        def changed() -> None:
+            if playable.target_duration or playable.gone or playable.ended:
+                playable.unwatch(changed)
+                if playable.target_duration and not pull.ready.done():
+                    pull.ready.set_result(None)
+
+        playable.watch(changed)
+        changed()
+
+    def _done(self, pull: Pull, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(pull, None)
+        key = (pull.subject.app, pull.subject.name)
+        if self.pulls.get(key) is pull:
+            del self.pulls[key]
+        if pull.plan.mode == "pull" and (pull.over == "refused" or (pull.over == "idle" and not pull.brought)):
+            self._memory.failed(key, self.clock.monotonic())
+        if pull.plan.mode == "pull":
+            # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
+            with self.faults.guard("relay_end"):
+                self._abandon(*key)
+        if not pull.ready.done():
+            pull.ready.set_result(None)  # whoever waits looks for itself
+        self._note(task)
+        self.log.info(
+            "relay ended", app=key[0], name=key[1], rule=pull.plan.name, reason=pull.over, bytes=pull.received_bytes
+        )
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """A relay's task has ended: it does so when it is told to, and handles all that may happen outside."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.faults.task("relay", error)
+
+    def _sweep(self) -> None:
+        now = self.clock.monotonic()
+        guard = self.faults.guard("relay_sweep")
+        with guard:
+            self._memory.sweep(now)
+        with guard:
+            self._keep_static()
+        with guard:
+            if self.pulls:
+                self._look(now)
+
+    def _look(self, now: float) -> None:
+        """Ends the pulls on demand that nobody has watched for their idle time."""
+        for viewer in self._viewers():
+            pull = self.pulls.get((viewer.app, viewer.name))
+            if pull is not None:
+                watching = viewer.held or viewer.protocol != "hls"
+                pull.wanted = max(pull.wanted, now if watching else viewer.last)
+        guard = self.faults.guard("relay_sweep")
+        for pull in list(self.pulls.values()):
+            with guard:
+                if pull.waiting:
+                    pull.wanted = now
+                patience = pull.plan.idle_timeout if pull.brought else min(pull.plan.idle_timeout, UNPROVED_IDLE)
+                if pull.plan.mode == "pull" and now - pull.wanted >= patience:
+                    pull.stop("idle")
+                else:
+                    pull.sweep(now)
+
+    # Pushes.
+
+    def published(self, request: PublishRequest, stream: Published) -> None:
+        """A publisher has been let in: its stream goes on to every target that a rule names."""
+        key = (request.app, request.name)
+        subject = TemplateSubject(*key, request.query)
+        if key in self.fans or not self._open:
+            return
+        if looped(request.query, self.server_id) and request.protocol != PROTOCOL:
+            self.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
+            return
+        every = (*self.plans, *self.plans_by_api)
+        plans = [plan for plan in every if plan.mode == "push" and plan.match.groups(*key) is not None]
+        if plans:
+            fan = self._fan(key, subject, stream)
+            for plan in plans:
+                self._push(fan, plan, subject)
+
+    def _fan(self, key: Key, subject: TemplateSubject, stream: Published) -> Fan:
+        def ended(over: Fan) -> None:
+            if self.fans.get(key) is over:
+                del self.fans[key]
+            stream.detach(OUTPUT)
+
+        fan = Fan(subject, ended, self.faults)
+        self.fans[key] = fan
+        stream.attach(OUTPUT, fan)
+        return fan
+
+    def _push(self, fan: Fan, plan: Plan, subject: TemplateSubject) -> list[Push]:
+        groups = plan.match.groups(subject.app, subject.name) or ()
+        begun: list[Push] = []
+        for template in plan.templates:
+            if len(self.pushes) >= self.settings.max_pushes:
+                self.log.warning("push not started: relay.max_pushes is reached", rule=plan.name)
+                break
+            figures = self._figures(plan.name, plan.mode)
+            push = Push(self, plan, template, subject._replace(groups=groups), figures)
+            fan.add(push)
+            self.pushes[push] = fan
+            begun.append(push)
+            task = asyncio.create_task(push.run(), name=f"push {plan.name}")
+            self._tasks[push] = task
+            task.add_done_callback(partial(self._pushed, push))
+        return begun
+
+    def _pushed(self, push: Push, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(push, None)
+        fan = self.pushes.pop(push, None)
+        if fan is not None:
+            fan.remove(push)
+        self._note(task)
+
+    # How media is fetched.
+
+    def dial(self, plan: Plan) -> Dial:
+        """The way out for a plan."""
+        return self.guarded if plan.guarded else self._trusted
+
+    def awaited(self, app: str, name: str) -> bool:
+        """Whether the stream is here and may go on."""
+        playable = self._find(app, name)
+        return playable is not None and not playable.ended
+
+    async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: SourceFeed) -> None:
+        """Feeds from the address until the source is lost; raises SourceError."""
+        dial = self.dial(plan)
+        if kind == "rtmp":
+            await pull_rtmp(url, address, dial, feed)
+        elif kind == "flv":
+            await pull_flv(address, dial, feed)
+        else:
+            await pull_child(url, address, kind, plan, dial, feed, memory=self.settings.child_memory)
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]], deadline: float) -> None:
+    """Waits for the tasks; cancels what is still there at the deadline."""
+    pending = set(tasks)
+    if not pending:
+        return
+    _, late = await asyncio.wait(pending, timeout=max(0.1, deadline))
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)

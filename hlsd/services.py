@@ -1,0 +1,213 @@
+"""The table of rooms: every way in and every way out that `app` starts, one line each.
+
+A room is made from the `Services` and has a start and a stop; it reads its own settings section. Rooms start in this
+order: HTTP last, so that `/healthz` answers when everything listens. They stop in it too, ways in before ways out, so
+that viewers are served until the last publisher has been let go.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from starlette.routing import Route
+
+from hlsd.api.access import Access
+from hlsd.api.handlers import ApiContext
+from hlsd.api.masking import shown
+from hlsd.api.middleware import asked, create_api
+from hlsd.api.readiness import ready_route
+from hlsd.delivery.flv.broadcasts import FlvStreams
+from hlsd.delivery.flv.endpoint import FlvEndpoint
+from hlsd.delivery.flv.service import FlvService
+from hlsd.delivery.http1.server import HttpServer
+from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.web import create_app
+from hlsd.ingest.intake import Intake
+from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
+from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.metrics.exporter import Exporter
+from hlsd.metrics.lag import LagMeter
+from hlsd.metrics.reading import Reader
+from hlsd.metrics.service import MetricsService
+from hlsd.notify.event_ring import EventRing
+from hlsd.relay.relays import Relays
+from hlsd.relay.routes import routes as relay_routes
+from hlsd.relay.service import RelayService
+from hlsd.relay.tasks import TaskStore
+from hlsd.sessions.registry import Registry
+from hlsd.stats import Stats
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.routing import BaseRoute
+
+    from hlsd.base.clock import Clock
+    from hlsd.config import Settings
+    from hlsd.streams.hub import Hub
+
+
+class Service(Protocol):
+    """Something that listens."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on, once started; 0 if none."""
+        ...
+
+    async def start(self) -> None:
+        """Begins to listen. Raises OSError when it cannot, with one line that says where and why."""
+        ...
+
+    async def stop(self, deadline: float) -> None:
+        """Stops listening, lets what is under way finish for at most `deadline` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every room may use."""
+
+    settings: Settings
+    clock: Clock
+    hub: Hub
+    sessions: Registry
+    web: Starlette
+    """What HTTP answers, on every port of it."""
+    stats: Stats
+    """Where every room counts."""
+    exporter: Exporter
+    """Who shows it."""
+    events: EventRing
+    """The last events."""
+    relay: RelayService
+    """What fetches streams from other servers and sends them on."""
+    audience: FlvStreams
+    """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
+
+
+def services_of(  # noqa: PLR0913 - what a house stands on
+    settings: Settings,
+    clock: Clock,
+    hub: Hub,
+    sessions: Registry,
+    stats: Stats,
+    *,
+    ring: EventRing,
+    unready: Callable[[], Sequence[str]],
+    local_token: str,
+    impaired: Callable[[], Sequence[str]] = tuple,
+) -> Services:
+    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be.
+
+    `impaired()` says what viewers of some streams do not get; `local_token` is how this machine's operator is known.
+    """
+    reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
+    reader.account = sessions.ledger
+    access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
+    exporter = Exporter(
+        reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
+    )
+    routes: list[BaseRoute] = [ready_route(unready, impaired), *exporter.routes()]
+    relay = relay_of(settings, clock, hub, sessions, stats)
+    if settings.api.enabled:
+        premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
+        assert relay.relays is not None
+        routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
+    web = create_app(
+        hub,
+        sessions,
+        settings.http,
+        clock,
+        rtmp_port=settings.rtmp.port,
+        routes=routes,
+        stats=stats,
+        listed=lambda app: not settings.auth.rules(app).play,
+    )
+    reader.holder = web.state.holds
+    reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
+    audience = FlvStreams(settings.flv, hub, sessions, stats.faults)
+    hub.on_stream(audience.begun)
+    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))
+    return Services(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
+
+
+def server_id(settings: Settings) -> str:
+    """The name of this node."""
+    return settings.server.id or socket.gethostname()
+
+
+def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats) -> RelayService:
+    """The relay room; it is behind the hub's door for absent streams from then on."""
+    ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
+    room = RelayService(
+        settings.relay,
+        hub,
+        hub.find,
+        lambda: sessions,
+        clock,
+        sessions.bus,
+        structlog.get_logger(),
+        server_id=server_id(settings),
+        own_ports=lambda: ports,
+        on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
+        figures=stats.relay,
+        abandon=hub.abandon,
+        faults=stats.faults,
+    )
+    room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
+    hub.on_demand = room
+    hub.published.append(room.published)
+    return room
+
+
+def _http(house: Services) -> Service:
+    return HttpServer(house.settings.http, house.web, structlog.get_logger())
+
+
+def _https(house: Services) -> Service:
+    return HttpsServer(house.settings.https, house.settings.http, house.web, structlog.get_logger())
+
+
+def _rtmp(house: Services) -> Service:
+    log = structlog.get_logger()
+    period = ROUND if house.settings.hls.low_latency else LONG_ROUND
+    return RtmpServer(
+        house.settings.rtmp,
+        house.hub,
+        Intake,
+        house.clock,
+        log,
+        audience=house.audience,
+        round_period=period,
+        faults=house.stats.faults,
+    )
+
+
+def _flv(house: Services) -> Service:
+    return FlvService(house.audience, house.clock)
+
+
+def _metrics(house: Services) -> Service:
+    lag = LagMeter(house.stats.loop_lag, house.stats.faults)
+    return MetricsService(house.settings.metrics, house.exporter, lag, structlog.get_logger())
+
+
+def _relay(house: Services) -> Service:
+    return house.relay
+
+
+SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+    ("rtmp", _rtmp),
+    ("metrics", _metrics),
+    ("relay", _relay),
+    ("flv", _flv),
+    ("https", _https),
+    ("http", _http),
+)

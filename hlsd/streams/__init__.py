@@ -1,0 +1,1 @@
+"""What is on air: names, publishers, streams and the outputs they feed."""

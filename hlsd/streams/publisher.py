@@ -1,0 +1,182 @@
+"""Is one publisher as events and handlers see it: who publishes what, since when, how much, and why it ended.
+
+Law: `prePublish` is asked once the rules let it in; `postPublish` says that it holds the name, before its first
+byte of media (its codec is not known then: `streamStart` has it); `donePublish` comes exactly once after `postPublish`
+and never without it. It keeps figures, decides nothing and reads no clock: times are seconds of the epoch.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+
+from hlsd.base import masking
+from hlsd.events import Action, Event
+from hlsd.media.codecs import codecs_attribute
+from hlsd.media.unit import Tracks
+from hlsd.ports import Denial, PublishRequest
+
+REJECTED = Denial(403, "not allowed", "rejected")
+MAX_AGENT = 256
+"""Characters of what a publisher calls itself that go into events."""
+
+
+class Publisher:
+    """One publication (`hlsd.events.Subject`): `id` as in events, and what it asked with."""
+
+    __slots__ = (
+        "_close",
+        "_seq",
+        "_since",
+        "app",
+        "codec",
+        "dropped",
+        "id",
+        "ip",
+        "name",
+        "next_update",
+        "on_air",
+        "port",
+        "protocol",
+        "query",
+        "received_before",
+        "referer",
+        "rejected",
+        "stream_id",
+        "user_agent",
+        "user_id",
+    )
+
+    def __init__(self, request: PublishRequest, since: float) -> None:
+        self.id = f"p_{secrets.token_hex(8)}"
+        self.app = request.app
+        self.name = request.name
+        self.protocol = request.protocol
+        self.ip = request.ip
+        self.port = request.port
+        self.query: Mapping[str, str] = request.query
+        """The arguments it asked with, secrets included."""
+        self.user_agent = request.user_agent[:MAX_AGENT]
+        self.referer = request.referer[:MAX_AGENT]
+        self.user_id = ""
+        self.stream_id = ""
+        """The run it publishes into; empty until it is let in."""
+        self.codec = ""
+        self.dropped: tuple[str, ...] = ()
+        """What it sends that is not carried, by name of the codec."""
+        self.on_air = False
+        self.rejected = False
+        self.received_before = 0
+        """What the stream had received when this publication began, bytes."""
+        self.next_update = 0.0
+        """Monotonic time of the next `updatePublish`."""
+        self._since = since
+        self._seq = 0
+        self._close: Callable[[str], None] | None = None
+
+    @property
+    def since(self) -> float:
+        """When it came, seconds since the epoch."""
+        return self._since
+
+    @property
+    def path(self) -> str:
+        """`/{app}/{name}`."""
+        return f"/{self.app}/{self.name}"
+
+    def reject(self, reason: str = "kicked") -> None:
+        """In a `prePublish` handler: not let in. Later: sent away."""
+        self.rejected = True
+        if self._close is not None:
+            self._close(reason)
+
+    def denial(self) -> Denial | None:
+        """Whether a handler has rejected it before it was let in."""
+        return REJECTED if self.rejected else None
+
+    def admitted(self, close: Callable[[str], None]) -> None:
+        """It holds the name; `close(reason)` sends it away."""
+        self.on_air = True
+        self._close = close
+
+    def over(self) -> None:
+        """It is gone: `reject` has nothing to end any more."""
+        self.on_air = False
+        self._close = None
+
+    def describe(self, tracks: Tracks | None, dropped: tuple[str, ...]) -> None:
+        """What it sends: the tracks that are carried, and what is not."""
+        self.codec = codecs_attribute(tracks)
+        self.dropped = dropped
+
+    def event(self, action: Action, at: float, *, received: int = 0, reason: str = "", detail: str = "") -> Event:
+        """The next event of this publication; `received` is what the stream has received by now, bytes."""
+        self._seq += 1
+        done = action is Action.DONE_PUBLISH
+        facts = facts_of(
+            address=address(self.ip, self.port),
+            app=self.app,
+            name=self.name,
+            protocol=self.protocol,
+            stream_id=self.stream_id,
+            since=self._since,
+            at=at,
+            over=done,
+            received=max(0, received - self.received_before),
+            codec=self.codec,
+            dropped=self.dropped,
+            reason=reason,
+            detail=detail,
+        )
+        facts["user_id"] = self.user_id
+        facts["user_agent"] = self.user_agent
+        facts["referer"] = masking.page(self.referer)
+        return Event(action, self.id, self._seq, at, facts, self.query)
+
+
+def facts_of(  # noqa: PLR0913 - an event has as many
+    *,
+    address: str,
+    app: str,
+    name: str,
+    protocol: str,
+    stream_id: str,
+    since: float,
+    at: float,
+    over: bool,
+    received: int,
+    codec: str,
+    dropped: tuple[str, ...],
+    reason: str,
+    detail: str = "",
+) -> dict[str, object]:
+    """What an event says of a publication or a stream: the fields of conventions §2.3, in milliseconds and bytes."""
+    return {
+        "ip": address,
+        "app": app,
+        "name": name,
+        "protocol": protocol,
+        "createtime": int(since * 1000),
+        "endtime": int(at * 1000) if over else 0,
+        "inbytes": received,
+        "outbytes": 0,
+        "path": f"/{app}/{name}",
+        "stream_id": stream_id,
+        "user_id": "",
+        "user_agent": "",
+        "referer": "",
+        "duration_ms": max(0, int(at * 1000) - int(since * 1000)),
+        "media_bytes": 0,
+        "requests": 0,
+        "segments": 0,
+        "reason": reason,
+        "detail": detail,
+        "codec": codec,
+        "dropped": list(dropped),
+        "rendition": "",
+    }
+
+
+def address(ip: str, port: int) -> str:
+    """`192.0.2.7:51234`, `[::1]:60116`: as Node-Media-Server writes it."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

@@ -1,0 +1,300 @@
+"""Is one live stream: who publishes it, what it carries, and every output that is fed from it.
+
+A stream lives from its first publication to the end of its outputs' lives: LIVE while somebody publishes, GRACE while
+the publisher may come back (TL01, EN03), ENDED while finished playlists stay to be read (EN04), then it is removed.
+It moves only by calls: publications push units in, the hub says what time it is. What an output raises reaches neither
+the publisher nor the other outputs (`hlsd.streams.outlet`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hlsd.base.faults import Faults
+from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.stats import StreamStats
+from hlsd.streams.outlet import Outlet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from structlog.typing import FilteringBoundLogger
+
+    from hlsd.ports import Output, PublishRequest
+
+_SMOOTHING = 0.3
+"""Weight of the newest second in the smoothed bit rate."""
+
+
+class StreamState(enum.Enum):
+    """Where a stream is in its life."""
+
+    LIVE = "live"
+    GRACE = "grace"
+    ENDED = "ended"
+
+
+class Stream:
+    """One name's stream. `outlets` are its outputs by room name, in the order in which they are fed."""
+
+    def __init__(self, app: str, name: str, since: float, faults: Faults | None = None) -> None:
+        self.id = ""
+        """Of this run of the name, as in events and in its media's URLs; known once there is an output."""
+        self.app = app
+        self.name = name
+        self.since = since
+        """Wall clock of the first publication, seconds since the epoch."""
+        self.state = StreamState.GRACE
+        self.state_since = 0.0
+        """Monotonic time of the last change of state."""
+        self.stats = StreamStats()
+        self.tracks: Tracks | None = None
+        self.dropped: tuple[str, ...] = ()
+        """What its publisher sends that is not carried, by name of the codec."""
+        self.outlets: dict[str, Outlet] = {}
+        self.fed: tuple[Output, ...] = ()
+        """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
+        self.hold: Claim | None = None
+        self.announced: Callable[[Stream], None] | None = None
+        """Told once, when the first tracks are known."""
+        self.faults = faults or Faults()
+        self._next_origin = 0
+        self._counted_bytes = 0
+        self._counted_at = 0.0
+
+    @property
+    def path(self) -> str:
+        """`/{app}/{stream}`, as URLs and events name it."""
+        return f"/{self.app}/{self.name}"
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on."""
+        self.detach(room)
+        self.outlets[room] = Outlet(
+            room,
+            output,
+            faults=self.faults,
+            tracks=lambda: self.tracks,
+            changed=self._refeed,
+            app=self.app,
+            name=self.name,
+        )
+        self._refeed()
+        tracks = self.tracks
+        if tracks is not None:
+            try:
+                output.tracks(tracks)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                self.failed(output, error)
+
+    def detach(self, room: str) -> None:
+        """Feeds that room's output no more; nothing happens if there is none."""
+        outlet = self.outlets.pop(room, None)
+        if outlet is not None:
+            outlet.revive()
+            self._refeed()
+
+    def failed(self, output: Output, error: Exception) -> None:
+        """One of those that are fed has raised."""
+        for outlet in self.outlets.values():
+            if outlet.output is output or outlet is output:
+                outlet.failed(error)
+                return
+        self.faults.output("detached", error, app=self.app, name=self.name)  # it went while it was being told
+
+    def tell(self, say: Callable[[Output], None]) -> None:
+        """Says something to every output; what one of them raises is its own."""
+        rest = iter(self.fed)
+        while True:
+            output: Output | None = None
+            try:
+                for output in rest:
+                    say(output)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                assert output is not None
+                self.failed(output, error)
+            else:
+                return
+
+    def publish(self, request: PublishRequest, now: float, ended: Callable[[Claim, str], None]) -> Claim:
+        """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
+        assert self.hold is None
+        self.hold = Claim(self, request, self._next_origin, now, ended)
+        self._move(StreamState.LIVE, now)
+        self.stats.publishes += 1
+        self.dropped = ()
+        for outlet in self.outlets.values():
+            outlet.revive()
+        if self.stats.publishes > 1:
+            self.tell(_jump)
+        return self.hold
+
+    def release(self, now: float) -> None:
+        """The publisher is gone: outputs finish what is open and wait."""
+        hold, self.hold = self.hold, None
+        if hold is None:
+            return
+        hold.revoke()
+        self._next_origin = hold.last_dts + TICKS // 10
+        self._move(StreamState.GRACE, now)
+        self.tell(_pause)
+
+    def finish(self, now: float) -> None:
+        """Nobody will publish into this run any more."""
+        self.release(now)
+        self._move(StreamState.ENDED, now)
+        for outlet in list(self.outlets.values()):
+            outlet.revive()
+        failing = set(map(id, self._resting()))
+        self.tell(_end)
+        for outlet in self._resting():  # who raised at its end gets it once more: it has let go of what was in its way
+            if id(outlet) not in failing:
+                outlet.end()
+
+    def _resting(self) -> list[Outlet]:
+        return [outlet for outlet in self.outlets.values() if outlet.resting]
+
+    def _refeed(self) -> None:
+        self.fed = tuple([outlet.fed for outlet in self.outlets.values()])
+
+    def measure(self, now: float) -> None:
+        """Brings the smoothed bit rate up to `now` (monotonic seconds)."""
+        elapsed = now - self._counted_at
+        if elapsed <= 0:
+            return
+        received = self.stats.received_bytes
+        rate = (received - self._counted_bytes) * 8 / elapsed
+        if self._counted_at:
+            old = self.stats.bitrate
+            self.stats.bitrate = rate if not old else old + _SMOOTHING * (rate - old)
+        self._counted_bytes, self._counted_at = received, now
+
+    def _move(self, state: StreamState, now: float) -> None:
+        self.state, self.state_since = state, now
+
+
+class Claim:
+    """A publisher's hold on a stream (`hlsd.ports.Publication`); calls do nothing once it is revoked."""
+
+    def __init__(
+        self, stream: Stream, request: PublishRequest, origin: int, now: float, ended: Callable[[Claim, str], None]
+    ) -> None:
+        self.stream: Stream | None = stream
+        self.request = request
+        self.since = now
+        self.last_heard = now
+        """Monotonic time of the last byte, as of the hub's last look."""
+        self.last_dts = origin
+        self._origin = origin
+        self._ended = ended
+        self._heard_bytes = 0
+
+    @property
+    def name(self) -> str:
+        """The stream's public name."""
+        return self.request.name
+
+    @property
+    def origin(self) -> int:
+        """The tick at which this publication's timeline begins."""
+        return self._origin
+
+    def tracks(self, tracks: Tracks) -> None:
+        """Announces the tracks of what follows."""
+        stream = self.stream
+        if stream is None:
+            return
+        first = stream.tracks is None
+        stream.tracks = tracks
+        stream.tell(lambda output: output.tracks(tracks))
+        if first and stream.announced is not None:
+            with stream.faults.guard("announced"):
+                stream.announced(stream)
+
+    def unit(self, unit: AccessUnit) -> None:
+        """Hands the unit to every output."""
+        stream = self.stream
+        if stream is None:
+            return
+        kind, dts, _, key, _, _, arrived = unit
+        stats = stream.stats
+        if kind is Kind.VIDEO:
+            stats.video_frames += 1
+            if key:
+                if stats.last_key >= 0 and dts > stats.last_key:
+                    stats.keyframe_interval = (dts - stats.last_key) / TICKS
+                stats.last_key = dts
+        else:
+            stats.audio_frames += 1
+        stats.last_unit = arrived
+        self.last_dts = max(self.last_dts, dts)
+        rest = iter(stream.fed)
+        while True:
+            try:
+                for output in rest:
+                    output.unit(unit)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                stream.failed(output, error)
+            else:
+                return
+
+    def jump(self) -> None:
+        """What follows is a discontinuity."""
+        if self.stream is not None:
+            self.stream.tell(_jump)
+
+    def received(self, size: int) -> None:
+        """Counts bytes from the publisher's connection."""
+        self._heard_bytes += size
+        if self.stream is not None:
+            self.stream.stats.received_bytes += size
+
+    def repaired(self, kind: str) -> None:
+        """Counts a repair of the source's timestamps or tags."""
+        if self.stream is not None:
+            self.stream.stats.repairs[kind] += 1
+
+    def left_out(self, codecs: tuple[str, ...]) -> None:
+        """What of the publisher's is not carried, by name: for the log, events and the API."""
+        stream = self.stream
+        if stream is None or codecs == stream.dropped:
+            return
+        stream.dropped = codecs
+        if codecs:
+            self.remark("track left out: its codec is not carried", {"codec": ", ".join(codecs)})
+
+    def remark(self, event: str, facts: Mapping[str, object]) -> None:
+        """Says in the log what was dropped or bounded."""
+        if self.stream is not None:
+            log: FilteringBoundLogger = structlog.get_logger()
+            log.warning(event, app=self.stream.app, name=self.stream.name, ip=self.request.ip, **facts)
+
+    def end(self, reason: str) -> None:
+        """The publisher left by itself."""
+        if self.stream is not None:
+            self._ended(self, reason)
+
+    def listen(self, now: float) -> None:
+        """Notes whether anything was heard since the last call."""
+        if self._heard_bytes:
+            self._heard_bytes = 0
+            self.last_heard = now
+
+    def revoke(self) -> None:
+        """Cuts the publisher off from the stream."""
+        self.stream = None
+
+
+def _jump(output: Output) -> None:
+    output.jump()
+
+
+def _pause(output: Output) -> None:
+    output.pause()
+
+
+def _end(output: Output) -> None:
+    output.end()
