@@ -2,7 +2,7 @@
 
 Law: an emitter never waits and never fails. Who listens is a *sink* (gets every event, at once, must not block: the
 outbox, the log, the API's ring) or a *handler* of one action (in-process, sync or async). An action of `pre…` is asked,
-not told: every *asker* and handler may deny it, and the first denial stands. Field names are those of
+not told: every *sync webhook* and handler may deny it, and the first denial stands. Field names are those of
 Node-Media-Server's notifications (conventions §2.3), so that old receivers keep working. Units: seconds of the epoch.
 """
 
@@ -26,7 +26,7 @@ from hlsd.ports import Denial, Grant
 UNANSWERED = "unanswered"
 """Reason of a denial that nobody has spoken: a receiver is out of order, and only who is known already may stay."""
 BROKEN = Denial(503, "not decided", "error:internal")
-"""What an asker that raised has said."""
+"""What a sync webhook that raised has said."""
 MAX_TASKS = 1000
 """Async handlers under way at once; further calls are dropped and logged."""
 
@@ -98,7 +98,7 @@ class Subject(Protocol):
 Sink = Callable[[Event], None]
 Handler = Callable[[Subject], Awaitable[None] | None]
 Verdict = Denial | Grant | None
-"""What an asker says: no, yes with what it knows of the peer, or yes."""
+"""What a sync webhook says: no, yes with what it knows of the peer, or yes."""
 Asker = Callable[[Event], Awaitable[Verdict]]
 
 
@@ -116,16 +116,16 @@ class Bus:
         """`sink` gets every event from now on, `pre…` included."""
         self._sinks.append(sink)
 
-    def consult(self, asker: Asker) -> None:
-        """`asker` is asked about every `pre…` from now on."""
-        self._askers.append(asker)
+    def consult(self, sync_webhook: Asker) -> None:
+        """`sync_webhook` is asked about every `pre…` from now on."""
+        self._askers.append(sync_webhook)
 
     def heard(self, action: Action) -> bool:
         """Whether anybody would hear an event of that action: if not, it need not be made."""
         return bool(self._sinks or self._handlers.get(action.value) or (self._askers and action.startswith("pre")))
 
     def asks(self, action: Action) -> bool:
-        """Whether anybody has a say in it: a handler or an asker, and not only listeners."""
+        """Whether anybody has a say in it: a handler or a sync webhook, and not only listeners."""
         return bool(self._handlers.get(action.value) or self._askers)
 
     def on(self, action: str, handler: Handler) -> None:
@@ -159,8 +159,8 @@ class Bus:
     async def ask(self, event: Event, subject: Subject, denied: Callable[[], Denial | None]) -> Verdict:
         """Puts a `pre…` to everybody. `denied()` says whether `subject.reject` was called meanwhile.
 
-        A handler that fails denies nothing; an asker's own rules say what its failure means, and one that breaks them
-        by raising denies, because nobody has said yes.
+        A handler that fails denies nothing; a sync webhook's own rules say what its failure means, and one that breaks
+        them by raising denies, because nobody has said yes.
         """
         for sink in self._sinks:
             try:
@@ -177,11 +177,11 @@ class Bus:
                 self._log.exception("event handler failed", action=event.action.value)
             if (denial := denied()) is not None:
                 return denial
-        for asker in self._askers:
+        for sync_webhook in self._askers:
             try:
-                said = await asker(event)
+                said = await sync_webhook(event)
             except Exception:  # noqa: BLE001 - whose ever fault it is, the door stays shut
-                self._log.exception("asker failed", action=event.action.value)
+                self._log.exception("sync webhook failed", action=event.action.value)
                 return BROKEN
             if isinstance(said, Denial):
                 return said

@@ -1,7 +1,7 @@
 """Keeps what must run for as long as the server does: tasks that are begun again when they end, and their sweeps.
 
-Law: nobody waits for such a task, so nobody would hear that it has ended; it is counted and told (`hlsd.base.faults`), and
-begun again `PAUSE` seconds later. Only who cancels it ends it.
+Law: nobody waits for such a task, so nobody would hear that it has ended; it is counted and told (`hlsd.base.faults`),
+and begun again `PAUSE` seconds later. Only who cancels it ends it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is the command `hlsd`: serve, demo, publish, check, cert, sign; and those that ask a running server (`hlsd.commands.operate`).
+"""Is the command `hlsd`: serve, demo, publish, check, cert, sign; and those that ask a running server (`operate`).
 
 Exit codes: 0 done (a SIGTERM that drained included), 1 it could not be done (a taken port, a refused publication), 2
 what was asked for is not understood (arguments, configuration, a file that cannot be published). An error of the

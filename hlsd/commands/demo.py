@@ -1,7 +1,7 @@
 """Serves, and publishes the test picture to itself: the shortest way from nothing to a picture.
 
-The server runs in this process, the encoder in a child (hlsd.publishing.demo_source) that knows nothing but an RTMP address. The
-page's address is printed when the playlist answers, which is when a browser will see something.
+The server runs in this process, the encoder in a child (hlsd.publishing.demo_source) that knows nothing but an RTMP
+address. The page's address is printed when the playlist answers, which is when a browser will see something.
 """
 
 from __future__ import annotations

@@ -42,24 +42,24 @@ class ResponseCache:
         """Tables of viewers whose page has an origin of its own; empty unless origins are listed."""
 
 
-class Shelves:
-    """The shelves of one server, by the stream's path."""
+class ResponseCaches:
+    """What is ready for each stream of one server, by the stream's path."""
 
     def __init__(self, judge: Judge, stats: Stats) -> None:
         self._judge = judge
         self._stats = stats
-        self.shelves: dict[str, ResponseCache] = {}
+        self.by_path: dict[str, ResponseCache] = {}
 
     def renew(self, path: str, playable: Playable) -> ResponseCache:
-        """An empty shelf for the present version of `playable`."""
-        shelf = self.shelves[path] = ResponseCache(playable)
-        return shelf
+        """An empty cache for the present version of `playable`."""
+        cache = self.by_path[path] = ResponseCache(playable)
+        return cache
 
-    def table(self, shelf: ResponseCache, zipped: bool, origin: bytes | None) -> dict[bytes, ReadyBytes | WaitQueue]:
+    def table(self, cache: ResponseCache, zipped: bool, origin: bytes | None) -> dict[bytes, ReadyBytes | WaitQueue]:
         """The answers for viewers of that taste."""
         if origin is None or not self._judge.knows_origin(origin):
-            return shelf.zipped if zipped else shelf.plain
-        return shelf.origins.setdefault((zipped, origin), {})
+            return cache.zipped if zipped else cache.plain
+        return cache.origins.setdefault((zipped, origin), {})
 
     def judge(
         self,
@@ -96,8 +96,8 @@ class Shelves:
         return kept
 
     def forget(self, directory: Directory) -> None:
-        """Drops the shelves of streams that are gone; once a second."""
-        for path, shelf in list(self.shelves.items()):
+        """Drops what was ready of streams that are gone; once a second."""
+        for path, cache in list(self.by_path.items()):
             _, app, name = path.split("/", 2)
-            if directory.find(app, name) is not shelf.playable:
-                del self.shelves[path]
+            if directory.find(app, name) is not cache.playable:
+                del self.by_path[path]

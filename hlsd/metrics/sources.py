@@ -1,7 +1,7 @@
 """Says what the exporter reads, and how little of it: the hub, its streams and their outputs as they stand.
 
-These are the shapes of `hlsd.streams.hub.Hub`, `hlsd.streams.stream.Stream` and `hlsd.segmenter.segmenter.Segmenter`, which stand above
-or beside this room; `rooms` hands them in.
+These are the shapes of `hlsd.streams.hub.Hub`, `hlsd.streams.stream.Stream` and `hlsd.segmenter.segmenter.Segmenter`,
+which stand above or beside this room; `rooms` hands them in.
 """
 
 from __future__ import annotations

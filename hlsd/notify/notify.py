@@ -1,4 +1,4 @@
-"""Puts the listeners of a server's events together: ring, event log, and for URLs the asker, outbox and senders.
+"""Puts the listeners of a server's events together: ring, event log, and for URLs the sync webhook, outbox and senders.
 
 It starts before whatever emits events and stops after it, so that the last donePlay is in the outbox; what could not be
 delivered by then waits on disk for the next start. Senders get a moment at the end to deliver what is queued.
@@ -65,7 +65,7 @@ class Notify:
         self._bus = bus
         self._eventlog: EventLog | None = None
         self._outbox: Outbox | None = None
-        self._courier: WebhookClient | None = None
+        self._webhook_client: WebhookClient | None = None
         self._senders: list[Sender] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._running = False
@@ -113,9 +113,9 @@ class Notify:
         if self._outbox is not None:
             with guard:
                 await self._outbox.stop()
-        if self._courier is not None:
+        if self._webhook_client is not None:
             with guard:
-                await self._courier.close()
+                await self._webhook_client.close()
         if self._eventlog is not None:
             await asyncio.to_thread(self._eventlog.stop)
 
@@ -124,7 +124,7 @@ class Notify:
         form = form_of(settings.format, self._server_id, send_secrets=settings.send_secrets, batch=settings.batch > 1)
         secret = settings.secret.get_secret_value().encode() if settings.secret is not None else None
         wanted = frozenset(settings.events)
-        self._courier = courier = WebhookClient(
+        self._webhook_client = webhook_client = WebhookClient(
             clock, stats, timeout=settings.timeout, secret=secret, transport=transport
         )
         self._outbox = outbox = Outbox(
@@ -139,12 +139,14 @@ class Notify:
             faults=self._faults,
         )
         self._senders = [
-            Sender(url, queue_of(url), form, outbox, courier, settings, clock, stats, self._refused)
+            Sender(url, queue_of(url), form, outbox, webhook_client, settings, clock, stats, self._refused)
             for url in settings.url
         ]
         self._bus.listen(outbox.put)
         self._bus.consult(
-            SyncWebhook(tuple(settings.url), form, courier, clock, stats, on_error=settings.on_error, wanted=wanted)
+            SyncWebhook(
+                tuple(settings.url), form, webhook_client, clock, stats, on_error=settings.on_error, wanted=wanted
+            )
         )
 
     def _wake(self) -> None:

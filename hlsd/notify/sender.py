@@ -49,7 +49,7 @@ class Sender:
         queue: str,
         form: PayloadFormat,
         outbox: Outbox,
-        courier: WebhookClient,
+        webhook_client: WebhookClient,
         settings: NotifySettings,
         clock: Clock,
         stats: NotifyStats,
@@ -61,7 +61,7 @@ class Sender:
         self._queue = queue
         self._form = form
         self._outbox = outbox
-        self._courier = courier
+        self._webhook_client = webhook_client
         self._settings = settings
         self._clock = clock
         self._stats = stats
@@ -174,7 +174,7 @@ class Sender:
         return False
 
     async def _post(self, body: bytes, event_id: str, attempt: int) -> int:
-        reply = await self._courier.post(
+        reply = await self._webhook_client.post(
             self._url, body, content_type=self._form.content_type, event_id=event_id, attempt=attempt, phase="queued"
         )
         if isinstance(reply, Failure):

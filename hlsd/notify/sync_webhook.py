@@ -40,7 +40,7 @@ class SyncWebhook:
         self,
         urls: tuple[str, ...],
         form: PayloadFormat,
-        courier: WebhookClient,
+        webhook_client: WebhookClient,
         clock: Clock,
         stats: NotifyStats,
         *,
@@ -49,7 +49,7 @@ class SyncWebhook:
     ) -> None:
         self._urls = urls
         self._form = form
-        self._courier = courier
+        self._webhook_client = webhook_client
         self._clock = clock
         self._stats = stats
         self._on_error = on_error
@@ -82,7 +82,7 @@ class SyncWebhook:
         return grant
 
     async def _ask(self, url: str, event: Event, body: bytes) -> Denial | Grant | None:
-        reply = await self._courier.post(
+        reply = await self._webhook_client.post(
             url, body, content_type=self._form.content_type, event_id=event.event_id, attempt=1, phase="sync"
         )
         if isinstance(reply, Failure):

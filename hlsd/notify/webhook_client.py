@@ -40,7 +40,7 @@ class Failure:
 class WebhookClient:
     """The connections of one server to its receivers."""
 
-    def __init__(  # noqa: PLR0913 - what a courier has
+    def __init__(  # noqa: PLR0913 - what a webhook client has
         self,
         clock: Clock,
         stats: NotifyStats,

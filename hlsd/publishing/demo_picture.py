@@ -52,7 +52,7 @@ class Strides(NamedTuple):
     v: int
 
 
-class TestPicture:
+class MovingPicture:
     """A picture of `width` x `height` pixels, both even; `draw` fills the planes of one frame."""
 
     def __init__(self, width: int, height: int, strides: Strides) -> None:

@@ -24,7 +24,7 @@ from av.video.frame import PictureType
 
 from hlsd.base.errors import HlsdError
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.publishing.demo_picture import Strides, TestPicture
+from hlsd.publishing.demo_picture import MovingPicture, Strides
 from hlsd.publishing.tagger import SCRIPT, Tag, Tagger
 
 SAMPLE_RATE: Final = 48_000
@@ -103,7 +103,7 @@ class DemoVideo:
         self._stream = stream
         planes = self._frame().planes
         strides = Strides(planes[0].line_size, planes[1].line_size, planes[2].line_size)
-        self._picture = TestPicture(shape.width, shape.height, strides)
+        self._picture = MovingPicture(shape.width, shape.height, strides)
 
     def _frame(self) -> av.VideoFrame:
         return av.VideoFrame(self.shape.width, self.shape.height, "yuv420p")

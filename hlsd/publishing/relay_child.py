@@ -1,9 +1,9 @@
 """Is the process that reads one source with libav and hands its media to the relay that started it.
 
-`python -m hlsd.publishing.relay_child` takes an order, one line of JSON, on standard input; writes FLV to standard output; says
-why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it writes no
-files, it ends as soon as its input does, libav may use the protocols of its kind of source and no others, and never
-speaks HTTP itself: playlists, segments and streams are fetched here, each address judged like the first one.
+`python -m hlsd.publishing.relay_child` takes an order, one line of JSON, on standard input; writes FLV to standard
+output; says why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it
+writes no files, it ends as soon as its input does, libav may use the protocols of its kind of source and no others, and
+never speaks HTTP itself: playlists, segments and streams are fetched here, each address judged like the first one.
 """
 
 from __future__ import annotations

@@ -361,12 +361,12 @@ class Fan:
                 return
 
     def reset(self) -> None:
-        """Something here has raised (`hlsd.streams.outlet.Mendable`): targets stay connected, and wait for a key frame."""
+        """Something here has raised (`Mendable`): targets stay connected, and wait for a key frame."""
         for push in self.pushes:
             push.reset()
 
     def halt(self) -> None:
-        """It stays off (`hlsd.streams.outlet.Mendable`): targets are let go; the next publication begins with new ones."""
+        """It stays off (`Mendable`): targets are let go; the next publication begins with new ones."""
         self._finish("error:output")
 
     def jump(self) -> None:

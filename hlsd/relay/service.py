@@ -248,14 +248,14 @@ class RelayService:
         if self._memory.rests(key, self.clock.monotonic()):
             self._figures(plan.name, plan.mode).starts["resting"] += 1
             return LATE
-        asker = asker_of(request.ip)
-        if (full := self._full(key, plan, asker)) is not None:
+        sync_webhook = asker_of(request.ip)
+        if (full := self._full(key, plan, sync_webhook)) is not None:
             self._figures(plan.name, plan.mode).starts["limited"] += 1
             self._tell_left_out(plan, request.ip)
             return full
-        return self._pull(key, plan, TemplateSubject(*key, request.query, groups), asker)
+        return self._pull(key, plan, TemplateSubject(*key, request.query, groups), sync_webhook)
 
-    def _full(self, key: Key, plan: Plan, asker: str) -> Denial | None:
+    def _full(self, key: Key, plan: Plan, sync_webhook: str) -> Denial | None:
         """Why there is no room for one more pull."""
         pulls, most = self.pulls.values(), self.settings.max_pulls
         if len(pulls) >= most or sum(pull.plan is plan for pull in pulls) >= plan.max_streams:
@@ -266,7 +266,7 @@ class RelayService:
         if len(unproved) >= share(most) or sum(pull.plan is plan for pull in unproved) >= share(plan.max_streams):
             return FULL
         per_ip = self.settings.max_starts_per_ip
-        return CROWDED if per_ip and sum(pull.asker == asker for pull in unproved) >= per_ip else None
+        return CROWDED if per_ip and sum(pull.sync_webhook == sync_webhook for pull in unproved) >= per_ip else None
 
     def _proved(self, pull: Pull) -> bool:
         return self._memory.known((pull.subject.app, pull.subject.name))
@@ -279,9 +279,9 @@ class RelayService:
             self.log.warning("pulls not begun: too many at once", rule=plan.name, ip=ip, count=self._left_out)
             self._told, self._left_out = now, 0
 
-    def _pull(self, key: Key, plan: Plan, subject: TemplateSubject, asker: str = "") -> Pull:
+    def _pull(self, key: Key, plan: Plan, subject: TemplateSubject, sync_webhook: str = "") -> Pull:
         pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
-        pull.asker = asker
+        pull.sync_webhook = sync_webhook
         self.pulls[key] = pull
         task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
         self._tasks[pull] = task

@@ -1,8 +1,8 @@
 """Fetches media: RTMP and HTTP-FLV in the loop, everything else through a process of its own.
 
-Each source is a coroutine that feeds tags to a `SourceFeed` until the source is lost, and then raises SourceError; it ends
-only so, or by cancellation, and leaves no connection and no process behind. Bounded by the stream reader's limit and
-one tag of 8 MB.
+Each source is a coroutine that feeds tags to a `SourceFeed` until the source is lost, and then raises SourceError; it
+ends only so, or by cancellation, and leaves no connection and no process behind. Bounded by the stream reader's limit
+and one tag of 8 MB.
 """
 
 from __future__ import annotations

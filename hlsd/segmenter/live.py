@@ -1,8 +1,8 @@
 """Serves the live window to whoever asks: renders each version once and tells those who watch of the next.
 
 Law: a version is rendered and gzipped at most once however many viewers ask. Who is kept waiting, and for how long, is
-delivery's business (`hlsd.delivery.blocked_requests`): here a request is judged early, late or ready, and nobody is held. The
-order of decisions on delivery directives is hls-rules §5 (DD01-DD08).
+delivery's business (`hlsd.delivery.blocked_requests`): here a request is judged early, late or ready, and nobody is
+held. The order of decisions on delivery directives is hls-rules §5 (DD01-DD08).
 """
 
 from __future__ import annotations

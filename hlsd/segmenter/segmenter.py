@@ -319,7 +319,7 @@ class Segmenter:
         self.live.changed()
 
     def reset(self) -> None:
-        """Something here has raised (`hlsd.streams.outlet.Mendable`): what is listed stays, what is under way is let go.
+        """Something here has raised (`Mendable`): what is listed stays, what is under way is let go.
 
         The open segment is finished with the parts it has, so that numbers go on behind a discontinuity.
         """
@@ -333,7 +333,7 @@ class Segmenter:
         self.live.changed()
 
     def halt(self) -> None:
-        """It stays off (`hlsd.streams.outlet.Mendable`): no playlist until the next publication, which goes on with the run."""
+        """It stays off (`Mendable`): no playlist until the next publication, which goes on with the run."""
         self.live.off = True
         self.live.changed()
 

@@ -773,7 +773,7 @@ class Registry:
 
 
 def extended(grant: Grant, said: Grant) -> Grant:
-    """`grant` with what an asker knows besides; the name is not its business any more."""
+    """`grant` with what a sync webhook knows besides; the name is not its business any more."""
     return replace(
         grant,
         user_id=said.user_id or grant.user_id,

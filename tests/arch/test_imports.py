@@ -58,8 +58,8 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         if any(line.startswith(("import av", "from av")) for line in path.read_text(encoding="utf-8").splitlines())
     }
     assert {user for user in users if not user.startswith("segmenter/")} <= {
-        "demo_source.py",
-        "publish.py",
-        "relay_child.py",  # a process of its own for each source
-        "tagger.py",
+        "publishing/demo_source.py",
+        "publishing/publish.py",
+        "publishing/relay_child.py",  # a process of its own for each source
+        "publishing/tagger.py",
     }

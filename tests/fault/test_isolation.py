@@ -63,8 +63,8 @@ SELDOM: list[tuple[type, str]] = [
 ]  # fmt: skip
 SWEEPS: list[tuple[type, str]] = [
     (Hub, "sweep"), (Hub, "_look"), (Stats, "forget"), (Registry, "_look"), (Registry, "sweep_some"),
-    (FlvStreams, "sweep"), (Variant, "sweep"), (Connections, "sweep"), (BlockedRequests, "sweep"), (RelayService, "_sweep"),
-    (RelayService, "_look"),
+    (FlvStreams, "sweep"), (Variant, "sweep"), (Connections, "sweep"), (BlockedRequests, "sweep"), (RelayService,
+    "_sweep"), (RelayService, "_look"),
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """`hlsd.base.clock.Clock` by hand; `advance` moves both clocks, `step` only the wall clock, as an operator would."""
+    """`Clock` by hand; `advance` moves both clocks, `step` only the wall clock, as an operator would."""
 
     def __init__(self, wall: float = 1_700_000_000.0) -> None:
         self._monotonic = 1000.0

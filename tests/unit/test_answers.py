@@ -42,7 +42,7 @@ async def says(head: str, body: bytes, heard: list[bytes], more: bytes = b"") ->
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def courier() -> WebhookClient:
+def webhook_client() -> WebhookClient:
     return WebhookClient(SystemClock(), NotifyStats(), timeout=5)
 
 
@@ -52,7 +52,7 @@ PACKED = f"200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\
 async def test_a_packed_answer_to_a_question_is_none_and_is_never_unpacked() -> None:
     """Sixty kilobytes of gzip cost 64 MB and a seventh of a second of everybody's time, for each viewer who waited."""
     heard: list[bytes] = []
-    one = courier()
+    one = webhook_client()
     async with says(PACKED, BOMB, heard) as url:
         tracemalloc.start()
         try:
@@ -70,7 +70,7 @@ async def test_a_packed_answer_to_a_question_is_none_and_is_never_unpacked() -> 
 
 async def test_an_answer_without_an_end_is_read_up_to_the_limit() -> None:
     heard: list[bytes] = []
-    one = courier()
+    one = webhook_client()
     async with says("200 OK", b"", heard, more=bytes(MAX_ANSWER // 4)) as url:
         said = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="sync")
         told = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="queued")
@@ -80,7 +80,7 @@ async def test_an_answer_without_an_end_is_read_up_to_the_limit() -> None:
 
 
 async def test_a_head_without_an_end_is_one_failure() -> None:
-    one = courier()
+    one = webhook_client()
     async with says("200 OK\r\nX: " + "x" * 200_000, b"", [], more=b"x" * 65_536) as url:
         said = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="sync")
     await one.close()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.base.errors import HlsdError
-from hlsd.publishing.demo_picture import Strides, TestPicture, read_time
+from hlsd.publishing.demo_picture import MovingPicture, Strides, read_time
 from hlsd.publishing.demo_source import SAMPLE_RATE, Codec, DemoVideo, Shape, Tone, publish
 from hlsd.publishing.tagger import AUDIO, SCRIPT, VIDEO, Tag
 
@@ -25,14 +25,14 @@ SMALL = Shape("h264", 160, 96, 30, 1.0, 200_000)
 @settings(max_examples=30, deadline=None)
 def test_the_cells_tell_the_time_that_was_drawn(wall: float, number: int) -> None:
     """Latency is measured by them."""
-    picture = TestPicture(320, 180, Strides(384, 192, 192))
+    picture = MovingPicture(320, 180, Strides(384, 192, 192))
     luma = bytearray(384 * 180)
     picture.draw(memoryview(luma), number, wall)
     assert read_time(luma, 320, 180, 384) == int(wall * 1000) % 2**32
 
 
 def test_the_picture_moves() -> None:
-    picture = TestPicture(320, 180, Strides(320, 160, 160))
+    picture = MovingPicture(320, 180, Strides(320, 160, 160))
     planes = []
     for number in (0, 1, 1):
         luma = bytearray(320 * 180)
@@ -43,7 +43,7 @@ def test_the_picture_moves() -> None:
 
 def test_the_clock_is_neutral_grey_behind_its_digits() -> None:
     """Digits on coloured chroma are hard to read."""
-    picture = TestPicture(1280, 720, Strides(1280, 640, 640))
+    picture = MovingPicture(1280, 720, Strides(1280, 640, 640))
     luma = bytearray(1280 * 720)
     picture.draw(memoryview(luma), 0, time.time())
     white = [at for at in range(1280 * 180, 1280 * 190) if luma[at] == 235]

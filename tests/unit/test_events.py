@@ -75,11 +75,11 @@ async def test_a_handler_that_rejects_denies_and_nobody_is_asked_after_it() -> N
     for handler in (reject, lambda subject: subject.reject()):
         bus, asked, person = Bus(), list[Event](), Person()
 
-        async def asker(event: Event, asked: list[Event] = asked) -> Verdict:
+        async def sync_webhook(event: Event, asked: list[Event] = asked) -> Verdict:
             asked.append(event)
             return None
 
-        bus.consult(asker)
+        bus.consult(sync_webhook)
         bus.on("prePlay", handler)
         verdict = await bus.ask(PRE, person, person.denial)
         assert isinstance(verdict, Denial)

@@ -183,10 +183,10 @@ async def test_prepublish_can_deny_and_rename() -> None:
     here = Told()
     verdicts: list[Verdict] = [Denial(403, "not allowed"), Grant("u7", name="secret-less"), Grant(name="bad/name")]
 
-    async def asker(_: Event) -> Verdict:
+    async def sync_webhook(_: Event) -> Verdict:
         return verdicts.pop(0)
 
-    here.hub.bus.consult(asker)
+    here.hub.bus.consult(sync_webhook)
     refused = await here.publish("key123")
     assert isinstance(refused, Refuse)
     assert refused.code is RefuseCode.DENIED
@@ -257,12 +257,12 @@ async def test_while_one_is_asked_about_another_may_take_the_name() -> None:
     here = Told()
     answer = asyncio.Event()
 
-    async def asker(event: Event) -> Verdict:
+    async def sync_webhook(event: Event) -> Verdict:
         if event.facts["ip"] == "127.0.0.1:1":
             await answer.wait()
         return None
 
-    here.hub.bus.consult(asker)
+    here.hub.bus.consult(sync_webhook)
     slow = asyncio.create_task(here.publish())
     await asyncio.sleep(0)
     await here.admitted()

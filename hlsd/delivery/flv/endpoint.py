@@ -89,7 +89,7 @@ class FlvEndpoint:
 
 
 async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, road: tuple[Scope, Receive, Send]) -> None:
-    """Feeds the viewer, or leaves that to the heir of its connection; `upgrade` is the answer to a WebSocket."""
+    """Feeds the viewer, or leaves that to its connection's takeover handler; `upgrade` answers a WebSocket."""
     scope, receive, send = road
     take = cast("Callable[[TakeoverHandler], Taken | None] | None", scope.get(TAKE))
     if take is None:
@@ -97,14 +97,14 @@ async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, road: tuple[Scope
         await ReadSide(ticket, send).run(receive, head)
         return
     chunked = scope.get("http_version") == "1.1"
-    heir = MessageTakeover() if upgrade else BodyTakeover(chunked=chunked)
-    taken = take(heir)
+    takeover = MessageTakeover() if upgrade else BodyTakeover(chunked=chunked)
+    taken = take(takeover)
     if taken is None:
         ticket.close("closed")
     else:
         scope[STATUS] = 101 if upgrade else 200
         try:
-            heir.begin(taken, ticket, upgrade or _head(head, chunked=chunked))
+            takeover.begin(taken, ticket, upgrade or _head(head, chunked=chunked))
         except Exception:
             taken.transport.abort()  # it is nobody's any more
             raise

@@ -178,7 +178,7 @@ class FlvOutput:
         self._drop_gop()
         self._flush()
         for form in self._forms.values():
-            form.tape.forget_key()
+            form.backlog.forget_key()
 
     def pause(self) -> None:
         """The publisher has left: its last frames go out, and nobody begins with them any more."""
@@ -192,7 +192,7 @@ class FlvOutput:
         self.dismiss("stream_end")
 
     def reset(self) -> None:
-        """Something here has raised (`hlsd.streams.outlet.Mendable`): viewers keep what they have, and go on at a key frame."""
+        """Something here has raised (`Mendable`): viewers keep what they have, and go on at a key frame."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -203,7 +203,7 @@ class FlvOutput:
             form.reset()
 
     def halt(self) -> None:
-        """It stays off (`hlsd.streams.outlet.Mendable`): viewers go, and may try again by another way."""
+        """It stays off (`Mendable`): viewers go, and may try again by another way."""
         self.off = True
         self.dismiss("error:output")
 
@@ -249,9 +249,9 @@ class FlvOutput:
             form: Variant | None = None
             try:
                 for form in rest:
-                    end = form.tape.end
+                    end = form.backlog.end
                     self._fill(form, pending)
-                    if form.tape.end > end:
+                    if form.backlog.end > end:
                         form.serve()
             except Exception as error:  # noqa: BLE001 - a form that fails costs its own viewers a pause, others nothing
                 assert form is not None
@@ -292,7 +292,7 @@ class FlvOutput:
 
 
 def _whole(form: Variant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
-    """What of `pending` a form can go on with whose tape is not whole: from a key frame on, behind all headers."""
+    """What of `pending` a form can go on with whose backlog is not whole: from a key frame on, behind all headers."""
     for number, item in enumerate(pending):
         if isinstance(item, Tracks):
             form.tracks = item

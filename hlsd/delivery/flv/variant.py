@@ -1,8 +1,8 @@
 """Is one form of one stream on its way to everybody who watches in it: FLV, FLV in WebSocket messages, RTMP chunks.
 
 Law: bytes are made once and shared. Fan-out is one loop over the viewers for what came since the last one, `BATCH` in a
-turn of the event loop; who could not be served in time takes what it missed from the tape in one write. A slow viewer
-is only a place on the tape. Units: ms of media, monotonic seconds.
+turn of the event loop; who could not be served in time takes what it missed from the backlog in one write. A slow
+viewer is only a place on the backlog. Units: ms of media, monotonic seconds.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Variant:
     ) -> None:
         self.wrapping = wrapping
         self.broken = False
-        """What is on the tape is not whole: it goes on with a key frame."""
+        """What is on the backlog is not whole: it goes on with a key frame."""
         self._faults = faults or Faults()
         self._failures: deque[float] = deque(maxlen=FAULTS)
-        self.tape = Backlog(settings.queue_bytes, int(settings.queue * 1000))
+        self.backlog = Backlog(settings.queue_bytes, int(settings.queue * 1000))
         self.viewers: dict[Viewer, None] = {}
         self.tracks: Tracks | None = None
-        """The tracks in force behind what is on the tape."""
+        """The tracks in force behind what is on the backlog."""
         self.news: list[OutTag] = []
         """Sequence headers that stand before the next tag."""
         self._live: dict[Viewer, None] = {}
@@ -86,7 +86,7 @@ class Variant:
 
     def entrance(self) -> int:
         """Where a viewer who comes now begins."""
-        key = self.tape.key
+        key = self.backlog.key
         return key if key is not None and self._gop_cache else NEXT_KEY
 
     def enter(self, viewer: Viewer) -> None:
@@ -121,15 +121,15 @@ class Variant:
 
     def add(self, burst: Burst) -> None:
         """A new burst; `serve`, which must follow, brings it to the viewers."""
-        tape = self.tape
-        tape.append(burst)
+        backlog = self.backlog
+        backlog.append(burst)
         if burst.tracks is not None and self._waiting:
             for viewer in self._waiting:
-                viewer.cursor = tape.end - 1
+                viewer.cursor = backlog.end - 1
                 self._live[viewer] = None
             self._waiting.clear()
         places = [viewer.cursor for viewer in self._behind if viewer.cursor >= 0]
-        tape.trim(min([*places, self._served]))
+        backlog.trim(min([*places, self._served]))
 
     def serve(self) -> None:
         """Begins a round: every viewer who takes gets what it has not got."""
@@ -138,15 +138,15 @@ class Variant:
             return
         self._round = list(self._live)
         self._at = 0
-        self._reached = self.tape.end
+        self._reached = self.backlog.end
         self._turn()
 
     def _turn(self) -> None:
         """Serves the next `BATCH` viewers of the round."""
-        tape = self.tape
+        backlog = self.backlog
         at, stop = self._at, min(self._at + BATCH, len(self._round))
-        newest = tape.end - 1
-        last = tape.burst(newest)
+        newest = backlog.end - 1
+        last = backlog.burst(newest)
         data, size = last.data, last.size
         if newest != self._filed and size >= FILED and len(self._round) - at >= MANY:
             self._make_file(newest, data)
@@ -180,9 +180,9 @@ class Variant:
     # -- faults of ours
 
     def reset(self) -> None:
-        """What follows does not continue what is on the tape: it goes on with the next key frame."""
+        """What follows does not continue what is on the backlog: it goes on with the next key frame."""
         self.broken = True
-        self.tape.forget_key()
+        self.backlog.forget_key()
 
     def failed(self, error: Exception) -> None:
         """Something here has raised: its viewers go on at the next key frame, or go if that happens again and again."""
@@ -228,30 +228,30 @@ class Variant:
 
     def advance(self, viewer: Viewer) -> None:
         """Writes what the viewer has not got, until it is up to date or its socket is full."""
-        tape = self.tape
+        backlog = self.backlog
         while not viewer.blocked and not viewer.held and not viewer.ended and viewer.cursor != NEXT_KEY:
             opening = b""
-            if viewer.cursor < tape.first:
+            if viewer.cursor < backlog.first:
                 if not self._leap(viewer):
                     return
-                opening = self._before(viewer, tape.burst(viewer.cursor))
-            if viewer.cursor >= tape.end:
+                opening = self._before(viewer, backlog.burst(viewer.cursor))
+            if viewer.cursor >= backlog.end:
                 viewer.leaps = 0
                 return
             if not viewer.started:
-                opening = self._before(viewer, tape.burst(viewer.cursor))
-            bursts = tape.since(viewer.cursor, GULP)
+                opening = self._before(viewer, backlog.burst(viewer.cursor))
+            bursts = backlog.since(viewer.cursor, GULP)
             viewer.cursor += len(bursts)
             data = b"".join([opening, *(burst.data for burst in bursts)])
             viewer.put(data, len(data))
 
     def _leap(self, viewer: Viewer) -> bool:
-        """Moves a viewer who fell off the tape to the newest key frame; False if it must wait for one, or has to go."""
+        """Moves a viewer who fell off the backlog to the newest key frame; False if it waits for one, or goes."""
         viewer.leaps += 1
         if viewer.leaps > MAX_LEAPS:
             viewer.end("slow")
             return False
-        key = self.tape.key
+        key = self.backlog.key
         if key is None:
             viewer.cursor = NEXT_KEY
             if self._live.pop(viewer, self) is None:

@@ -1,8 +1,8 @@
-"""Is one viewer of a form: how far it has got on the tape, and how bytes reach its socket.
+"""Is one viewer of a form: how far it has got on the backlog, and how bytes reach its socket.
 
-Law: a viewer never holds more than one write that its socket did not take; everything else waits on the tape, which all
-viewers share. What was handed over is charged to its session; what stays in our buffer is charged when it has left, and
-never if it does not. Bytes go to the socket directly where it is bare TCP, past the transport, which costs half.
+Law: a viewer never holds more than one write that its socket did not take; everything else waits on the backlog, which
+all viewers share. What was handed over is charged to its session; what stays in our buffer is charged when it has left,
+and never if it does not. Bytes go to the socket directly where it is bare TCP, past the transport, which costs half.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Viewer:
         self.unsent = 0
         """Bytes that its client had still to take at the last sweep."""
         self.leaps = 0
-        """How often it fell off the tape since it was last up to date."""
+        """How often it fell off the backlog since it was last up to date."""
 
     # -- what its connection says
 

@@ -18,7 +18,8 @@ from hlsd.net.kernel import RESERVE
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
 CROWD = "hlsd.crowd"
-"""Where a scope names the `ClientAddress` of a connection that cannot say more of itself (`hlsd.delivery.web.Carrier`)."""
+"""Where a scope names the `ClientAddress` of a connection that cannot say more of itself
+(`hlsd.delivery.web.Carrier`)."""
 SLOWEST = 64 * 1024
 """Bytes that must leave within `send_timeout`, or what is left if that is less."""
 

@@ -415,23 +415,23 @@ class FastProtocol(TakeableProtocol):
         if playable is None or session.ip != self.viewer:  # what that means is not decided here
             return False
         path = session.path
-        shelf = hot.kept.get(path)
-        if shelf is None or shelf.playable is not playable or shelf.version != playable.version:
-            shelf = hot.shelves.renew(path, playable)
+        cache = hot.kept.get(path)
+        if cache is None or cache.playable is not playable or cache.version != playable.version:
+            cache = hot.caches.renew(path, playable)
         zipped = self.zipped is True
         if hot.varies and self.origin is not None:
             origin: bytes | None = self.origin
-            table = hot.shelves.table(shelf, zipped, origin)
+            table = hot.caches.table(cache, zipped, origin)
         else:
             origin = None
-            table = shelf.zipped if zipped else shelf.plain
+            table = cache.zipped if zipped else cache.plain
         report = b""
         answer = table.get(rest)
         if answer is None:
             if b"CMCD=" in rest and len(rest) <= MAX_QUERY:  # every URL another one, and yet the same thing
                 rest, report = cmcd.split(rest)
                 answer = table.get(rest)
-            answer = answer or hot.shelves.judge(table, session, rest, zipped, origin)
+            answer = answer or hot.caches.judge(table, session, rest, zipped, origin)
         if answer is None or (self.owed > MAX_UNREAD and self._overfed()):
             return False
         session.requests += 1

@@ -14,7 +14,7 @@ from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import accepts_gzip
-from hlsd.delivery.response_cache import ResponseCache, Shelves
+from hlsd.delivery.response_cache import ResponseCache, ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.host import is_host
 from hlsd.ports import Directory, Playable, Session, Sessions
@@ -39,7 +39,7 @@ class HotPath:
     settings: HttpSettings
     directory: Directory
     sessions: Sessions
-    shelves: Shelves
+    caches: ResponseCaches
     holds: BlockedRequests
     connections: Connections
     quality: Quality
@@ -63,13 +63,13 @@ class HotPath:
     charge: Callable[[Session | None, int, int], None] = field(init=False)
     kept: dict[str, ResponseCache] = field(init=False)
     max_requests: int = field(init=False)
-    """What each request looks at, in one step instead of two or three: of directory, sessions, shelves and settings."""
+    """What each request looks at, in one step instead of two or three: of directory, sessions, caches and settings."""
 
     def __post_init__(self) -> None:
         self.holds.released = self.work_off
         self.find = self.directory.find
         self.charge = self.sessions.charge
-        self.kept = self.shelves.shelves
+        self.kept = self.caches.by_path
         self.max_requests = self.settings.max_requests
 
     def work_off(self) -> None:

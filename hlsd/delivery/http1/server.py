@@ -25,7 +25,7 @@ from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import Request
-from hlsd.delivery.response_cache import Shelves
+from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.listening import listen
 from hlsd.net.strict_http import hush
@@ -138,7 +138,7 @@ class HttpServer:
             settings=settings,
             directory=state.directory,
             sessions=state.sessions,
-            shelves=Shelves(judge, stats),
+            caches=ResponseCaches(judge, stats),
             holds=state.holds,
             connections=state.connections,
             quality=state.errands.quality,
@@ -167,4 +167,4 @@ class HttpServer:
                         self._log.warning("http connections turned away", count=hot.connections.refused - refused)
                         refused, told = hot.connections.refused, now
                 with guard:
-                    hot.shelves.forget(hot.directory)
+                    hot.caches.forget(hot.directory)

@@ -1,8 +1,9 @@
 """Lets an ASGI endpoint take an HTTP/1.1 connection over, head and all: for bodies that go on for hours.
 
-`scope["hlsd.take"]`, where it is there, is a function of an `TakeoverHandler`; it returns what the heir writes to, or None if the
-connection is gone. From then on the heir answers, and nothing of HTTP is left; the connection still counts in its
-listener's bounds until it is lost. HTTP/2 streams cannot be taken over: there the key is missing.
+`scope["hlsd.take"]`, where it is there, is a function of a `TakeoverHandler`; it returns what the takeover handler
+writes to, or None if the connection is gone. From then on the takeover handler answers, and nothing of HTTP is left;
+the connection still counts in its listener's bounds until it is lost. HTTP/2 streams cannot be taken over: there the
+key is missing.
 """
 
 from __future__ import annotations
@@ -49,32 +50,32 @@ class Taken(NamedTuple):
 class TakeableProtocol(HttpToolsProtocol):
     """uvicorn's protocol of a connection, with `take` in the scope of its requests."""
 
-    heir: TakeoverHandler | None = None
+    takeover: TakeoverHandler | None = None
 
     def on_headers_complete(self) -> None:
         """Tells the endpoint that it may take over."""
         self.scope[TAKE] = self.take  # type: ignore[literal-required]
         super().on_headers_complete()
 
-    def take(self, heir: TakeoverHandler) -> Taken | None:
-        """Hands the connection to `heir`; None if it is lost, closing, or was taken before."""
+    def take(self, takeover: TakeoverHandler) -> Taken | None:
+        """Hands the connection to `takeover`; None if it is lost, closing, or was taken before."""
         transport = self.transport
-        if self.heir is not None or self.parser is None or transport.is_closing():
+        if self.takeover is not None or self.parser is None or transport.is_closing():
             return None
-        self.heir = heir
+        self.takeover = takeover
         self.cycle.disconnected = True  # nothing more of it goes out
         self.pipeline.clear()
         self._unset_keepalive_if_required()
         transport.set_write_buffer_limits(high=0)
-        transport.set_protocol(_Successor(self, heir))
+        transport.set_protocol(_Successor(self, takeover))
         self.flow.resume_reading()
         sock = transport.get_extra_info("socket")
         return Taken(transport, sock.fileno() if sock is not None and self.scheme == "http" else -1)
 
     def shutdown(self) -> None:
         """Uvicorn's call to end in good order."""
-        if self.heir is not None:
-            self.heir.shutdown()
+        if self.takeover is not None:
+            self.takeover.shutdown()
         else:
             super().shutdown()
 
@@ -85,23 +86,23 @@ class TakeableProtocol(HttpToolsProtocol):
 class _Successor(asyncio.Protocol):
     """Stands in for the protocol whose connection was taken."""
 
-    __slots__ = ("_heir", "_origin")
+    __slots__ = ("_origin", "_takeover")
 
-    def __init__(self, origin: HttpToolsProtocol, heir: TakeoverHandler) -> None:
+    def __init__(self, origin: HttpToolsProtocol, takeover: TakeoverHandler) -> None:
         self._origin = origin
-        self._heir = heir
+        self._takeover = takeover
 
     def data_received(self, data: bytes) -> None:
-        self._heir.received(data)
+        self._takeover.received(data)
 
     def pause_writing(self) -> None:
-        self._heir.pause_writing()
+        self._takeover.pause_writing()
 
     def resume_writing(self) -> None:
-        self._heir.resume_writing()
+        self._takeover.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         try:
-            self._heir.lost()
+            self._takeover.lost()
         finally:
             self._origin.connection_lost(exc)

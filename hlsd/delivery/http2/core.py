@@ -5,8 +5,8 @@ Sans-IO, five verbs: `receive` bytes, `next_events`, `answer` or `send` bytes of
 §5.4, and never raises.
 
 Laws kept here: DATA obeys both flow-control windows and is cut only when it is taken, so nothing is queued but bodies
-that are shared anyway; answers marked urgent (playlists) go before media (RFC 9218 urgency, HT19); `Http2Stream.sent` counts
-the body bytes that `take` gave away, also of an answer that was never finished.
+that are shared anyway; answers marked urgent (playlists) go before media (RFC 9218 urgency, HT19); `Http2Stream.sent`
+counts the body bytes that `take` gave away, also of an answer that was never finished.
 
 Limits: header block and header list, CONTINUATION frames (CVE-2024-27316), streams at a time, answers that are not
 read, the work of one turn (`more` is set when there is some left), and frames of no use (`http2_budget`). What a peer

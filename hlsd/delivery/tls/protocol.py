@@ -22,8 +22,8 @@ class TlsProtocol(StrictProtocol, TakeableProtocol):
         super().on_headers_complete()
 
     def sweep(self, now: float, pace: Pace) -> None:
-        """Its heir has deadlines of its own."""
-        if self.heir is None:
+        """Its takeover handler has deadlines of its own."""
+        if self.takeover is None:
             super().sweep(now, pace)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -111,7 +111,7 @@ async def test_a_report_in_the_query_keeps_nobody_off_the_hot_path() -> None:
     assert answered_here(client) == 10
     assert not client.protocol.tasks
     assert bytes(client.pipe.sent) == bytes(plain.pipe.sent) * 5
-    assert len(scene.road.hot.shelves.shelves["/live/ll"].plain) == 2  # nothing is kept for a report
+    assert len(scene.road.hot.caches.by_path["/live/ll"].plain) == 2  # nothing is kept for a report
     found = scene.stats.quality_of("live", "ll")
     assert (found.reports, found.stalls) == (10, 5)
     assert found.throughput.count == 5

@@ -260,10 +260,10 @@ async def test_a_handler_may_deny_a_viewer_and_later_end_it(house: House) -> Non
 async def test_an_asker_may_extend_the_grant(house: House) -> None:
     """A webhook knows who it is."""
 
-    async def asker(event: Event) -> Grant:
+    async def sync_webhook(event: Event) -> Grant:
         return Grant(user_id="42", max_sessions=2)
 
-    house.sessions.bus.consult(asker)
+    house.sessions.bus.consult(sync_webhook)
     session = await house.watch(Grant(identity="t", method="sign"))
     assert (session.user_id, session.grant.identity, session.grant.max_sessions) == ("42", "t", 2)
     assert session.grant.method == "sign"
@@ -310,11 +310,11 @@ async def test_a_viewer_who_is_denied_on_coming_back_is_ended_meanwhile(house: H
     first = await house.watch()
     await house.after(12)
 
-    async def asker(event: Event) -> Denial:
+    async def sync_webhook(event: Event) -> Denial:
         await asyncio.sleep(0)
         return Denial(403, "no")
 
-    house.sessions.bus.consult(asker)
+    house.sessions.bus.consult(sync_webhook)
     again = house.admit(first.sid.decode())
     assert isinstance(again, Session)
     house.sessions.charge(again, 100, 1)

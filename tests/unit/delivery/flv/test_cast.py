@@ -146,7 +146,7 @@ async def test_tags_are_made_once_for_all_viewers_of_a_form() -> None:
 
 
 async def test_a_slow_viewer_leaps_to_a_key_frame_and_the_others_notice_nothing() -> None:
-    # Its queue is a place on the shared tape: bounded, and never between anybody and the stream.
+    # Its queue is a place on the shared backlog: bounded, and never between anybody and the stream.
     tracks, units = film()
     feed = Feed()
     cast = cast_of(feed, queue=0.5)
@@ -202,7 +202,7 @@ async def test_a_dead_reader_keeps_the_tape_within_its_bounds() -> None:
     for unit in units:
         feed.push([unit])
         await turns()
-        assert form.tape.bytes <= 65536
+        assert form.backlog.bytes <= 65536
 
 
 async def test_a_change_of_tracks_reaches_who_watches_and_who_comes() -> None:
