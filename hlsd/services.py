@@ -23,26 +23,36 @@ from hlsd.api.handlers import ApiContext
 from hlsd.api.masking import shown
 from hlsd.api.middleware import asked, create_api
 from hlsd.api.readiness import ready_route
+from hlsd.auth.figures import AuthFigures
+from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.flv.broadcasts import FlvStreams
 from hlsd.delivery.flv.endpoint import FlvEndpoint
 from hlsd.delivery.flv.service import FlvService
+from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
-from hlsd.delivery.web import create_app
+from hlsd.delivery.web import blocked_requests_of, create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
+from hlsd.metrics.node import NodeFigures
 from hlsd.metrics.reading import Reader
 from hlsd.metrics.service import MetricsService
+from hlsd.net.kernel import file_limit
 from hlsd.notify.event_ring import EventRing
+from hlsd.notify.figures import NotifyFigures
+from hlsd.relay.figures import RelayFigures
 from hlsd.relay.relays import Relays
 from hlsd.relay.routes import routes as relay_routes
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import TaskStore
+from hlsd.segmenter.figures import SegmentFigures
+from hlsd.sessions.figures import SessionFigures
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
+from hlsd.streams.figures import StreamFigures
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -108,8 +118,19 @@ def services_of(  # noqa: PLR0913 - what a house stands on
 
     `impaired()` says what viewers of some streams do not get; `local_token` is how this machine's operator is known.
     """
-    reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
-    reader.account = sessions.ledger
+    blocked = blocked_requests_of(settings.http, stats)
+    connections = Connections(settings.http, time.monotonic(), file_limit(), stats.faults)
+    reporters = (
+        NodeFigures(stats),
+        StreamFigures(hub, stats, settings.limits.max_memory),
+        SegmentFigures(hub.hls, stats),
+        SessionFigures(sessions.ledger, stats),
+        AuthFigures(stats),
+        DeliveryFigures(blocked, connections, stats, hub.playables),
+        NotifyFigures(stats.notify),
+        RelayFigures(stats.relays),
+    )
+    reader = Reader(reporters, hub.named, stats, max_streams=settings.metrics.max_streams)
     access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
     exporter = Exporter(
         reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
@@ -128,10 +149,10 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         rtmp_port=settings.rtmp.port,
         routes=routes,
         stats=stats,
+        blocked=blocked,
+        connections=connections,
         listed=lambda app: not settings.auth.rules(app).play,
     )
-    reader.holder = web.state.holds
-    reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
     audience = FlvStreams(settings.flv, hub, sessions, stats.faults)
     hub.on_stream(audience.begun)
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))

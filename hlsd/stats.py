@@ -10,16 +10,18 @@ A room counts like this: `stats.app(app).auth["sign", "denied"] += 1`, `stats.no
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from hlsd.base.faults import Faults
+from hlsd.base.figures import Histogram
 
 OTHER: Final = "_other"
 """The label value under which everything beyond a bound is counted together; no name of ours begins with `_`."""
+PROTOCOLS: Final = ("hls", "flv", "wsflv", "rtmp")
+"""By what a stream may be watched (`hlsd.ports.PlayRequest.protocol`)."""
 MAX_APPS: Final = 20
 """Apps that have figures of their own, unless settings say otherwise."""
 
@@ -39,40 +41,6 @@ BUFFER: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Bounds for what players have buffered, seconds of media."""
 THROUGHPUT: Final = (1e5, 2.5e5, 5e5, 1e6, 4e6)
 """Bounds for what players measure on the way to us, bytes per second."""
-
-
-class Histogram:
-    """Counts observations by fixed upper bounds, Prometheus' way: `le` means up to and including."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        """Of each bucket alone (not of those below it); the last one has no bound."""
-        self.total = 0.0
-        """Sum of all observations."""
-
-    def observe(self, value: float) -> None:
-        """Counts one observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def observe_all(self, values: list[float]) -> None:
-        """Counts many observations at once; `values` is sorted in place."""
-        values.sort()
-        counts, before = self.counts, 0
-        for number, bound in enumerate(self.bounds):
-            below = bisect_right(values, bound)
-            counts[number] += below - before
-            before = below
-        counts[-1] += len(values) - before
-        self.total += sum(values)
-
-    @property
-    def count(self) -> int:
-        """How many observations."""
-        return sum(self.counts)
 
 
 @dataclass(slots=True)
@@ -250,6 +218,14 @@ class Stats:
         """The figures of `app`: its own if somebody has published to it, else those of all others together."""
         return self.apps.get(app) or self.apps[OTHER]
 
+    def label(self, app: str) -> str:
+        """What `app` is called in figures."""
+        return app if app in self.apps else OTHER
+
+    def shown(self) -> Iterator[tuple[str, AppStats]]:
+        """The apps that have something to show, by label."""
+        return ((app, figures) for app, figures in self.apps.items() if app != OTHER or figures.seen)
+
     def admit(self, app: str) -> AppStats:
         """As `app`, for an app that somebody publishes to now: it gets figures of its own while there is room."""
         found = self.apps.get(app)
@@ -276,6 +252,11 @@ class Stats:
         if found is None:
             found = self.tallies[app, name, protocol] = Tally()
         return found
+
+    def tallies_of(self, app: str, name: str) -> Iterator[tuple[str, Tally]]:
+        """By protocol, how each stream is or was watched."""
+        tallies = self.tallies
+        return ((one, tallies[app, name, one]) for one in PROTOCOLS if (app, name, one) in tallies)
 
     def forget(self, known: Callable[[str, str], bool]) -> None:
         """Drops what belongs to streams that are no longer `known`; once a second.

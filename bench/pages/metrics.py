@@ -25,15 +25,14 @@ from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
-from hlsd.metrics import names
+from hlsd.metrics import bounds
 from hlsd.metrics.exporter import Exporter
-from hlsd.metrics.reading import Reader
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.ports import Denial, Grant, PlayRequest
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
-from tests.support.figures import Stream, Streams
+from tests.support.figures import Stream, Streams, reader_of
 from tests.support.playable import MemoryDirectory
 from tests.support.ports import free_port
 
@@ -71,8 +70,7 @@ async def serve(port: int, streams: int, sessions: int) -> None:
             session = await registry.open(request, Grant())
             assert not isinstance(session, Denial)
             registry.charge(session, 100_000, True)
-    reader = Reader(hub, stats, max_streams=max(500, streams))
-    reader.account = registry.ledger
+    reader = reader_of(hub, stats, max_streams=max(500, streams), ledger=registry.ledger)
     exporter = Exporter(reader, MetricsSettings(), clock.wall)
     settings = HttpSettings.model_validate({"bind": "127.0.0.1", "port": port})
     app_ = create_app(MemoryDirectory(), registry, settings, clock, routes=exporter.routes(), stats=stats)
@@ -99,7 +97,7 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
         runs = [_measure(streams) for _ in range(rounds)]
         one = {key: statistics.median(each[key] for each in runs) for key in runs[0]}
         found[str(streams)] = runs
-        limit = names.bound(6, max(500, streams))
+        limit = bounds.bound(6, max(500, streams))
         rows.append(
             [
                 str(streams),

@@ -20,10 +20,11 @@ from time import monotonic
 from typing import Protocol
 
 from hlsd.base.faults import Faults
+from hlsd.base.figures import Histogram
 from hlsd.delivery.answer import Answer, Reply, Wait
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.ports import Playable, Session
-from hlsd.stats import WAIT, Histogram, Stats
+from hlsd.stats import WAIT, Stats
 
 BATCH = 500
 """Answers in one turn of the event loop: about 5 ms."""

@@ -39,6 +39,17 @@ STATUS = "hlsd.status"
 """Where an endpoint that takes its connection over says what it has answered there."""
 
 
+def blocked_requests_of(settings: HttpSettings, stats: Stats) -> BlockedRequests:
+    """Where requests wait, with the bounds of the settings."""
+    bounds = Bounds(
+        stream=settings.max_waiters,
+        node=settings.max_waiters_total,
+        session=settings.max_waiters_per_session,
+        address=settings.max_waiters_per_ip,
+    )
+    return BlockedRequests(bounds, stats.faults)
+
+
 def create_app(  # noqa: PLR0913 - what a server is made of
     directory: Directory,
     sessions: Sessions,
@@ -48,6 +59,8 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
     stats: Stats | None = None,
+    blocked: BlockedRequests | None = None,
+    connections: Connections | None = None,
     listed: Callable[[str], bool] = lambda _app: True,
 ) -> Starlette:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
@@ -59,13 +72,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     """
     stats = stats or Stats()
     judge = Judge(directory, sessions, settings)
-    bounds = Bounds(
-        stream=settings.max_waiters,
-        node=settings.max_waiters_total,
-        session=settings.max_waiters_per_session,
-        address=settings.max_waiters_per_ip,
-    )
-    holds = BlockedRequests(bounds, stats.faults)
+    holds = blocked or blocked_requests_of(settings, stats)
     errands = Runner(judge, directory, sessions, holds, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port, listed)
     app = Starlette(
@@ -85,7 +92,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     app.state.judge = judge
     app.state.errands = errands
     app.state.holds = holds
-    app.state.connections = Connections(settings, monotonic(), file_limit(), stats.faults)
+    app.state.connections = connections or Connections(settings, monotonic(), file_limit(), stats.faults)
     app.state.sessions = sessions
     app.state.directory = directory
     app.state.stats = stats

@@ -12,28 +12,12 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from hlsd.metrics.names import Spec
-from hlsd.stats import Histogram
+from hlsd.base.figures import Counts, Spec
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 SLICE: Final = 400
 """Rows written before others have their turn: about a millisecond."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """A histogram as it was at the scrape: counts of each bucket alone, and the sum of all values."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[int, ...]
-    total: float
-
-    @classmethod
-    def of(cls, histogram: Histogram, more: int = 0) -> Counts:
-        """A copy; `more` observations too small to have been measured."""
-        first, *others = histogram.counts
-        return cls(histogram.bounds, (first + more, *others), histogram.total)
 
 
 Row = tuple[tuple[str, ...], "float | Counts"]

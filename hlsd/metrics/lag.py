@@ -7,8 +7,8 @@ from time import monotonic
 from typing import Final
 
 from hlsd.base.faults import Faults
+from hlsd.base.figures import Histogram
 from hlsd.base.upkeep import end, keep
-from hlsd.stats import Histogram
 
 EVERY: Final = 0.25
 """Seconds between two looks: what stalls the loop for longer than that is seen whole."""

@@ -33,7 +33,7 @@ from hlsd.streams.publisher import Publisher, address, facts_of
 from hlsd.streams.stream import Claim, Stream, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hlsd.base.clock import Clock
     from hlsd.ingest.settings import PublishSettings
@@ -214,6 +214,18 @@ class Hub:
     def segmenter(self, stream: Stream) -> Segmenter:
         """The HLS output of one of `streams`."""
         return self._hls[stream.app, stream.name]
+
+    def hls(self, app: str, name: str) -> Segmenter | None:
+        """The HLS output of a name."""
+        return self._hls.get((app, name))
+
+    def playables(self) -> Iterator[tuple[str, Live]]:
+        """Every stream's playlist, with its app."""
+        return ((app, segmenter.live) for (app, _), segmenter in self._hls.items())
+
+    def named(self) -> Mapping[tuple[str, str], Stream]:
+        """Every stream by app and name, oldest first."""
+        return self._streams
 
     def figures(self) -> list[tuple[Stream, Segmenter]]:
         """Every stream with its HLS output, oldest first: for the figures."""

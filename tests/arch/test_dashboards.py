@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hlsd.metrics.names import FAMILIES
+from tests.support.figures import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))

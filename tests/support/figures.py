@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import cast
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from hlsd.auth.figures import AuthFigures
+from hlsd.base.figures import Reporter
+from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
+from hlsd.delivery.figures import DeliveryFigures
+from hlsd.delivery.http1.connections import Connections
+from hlsd.delivery.settings import HttpSettings
 from hlsd.media.unit import Tracks
+from hlsd.metrics.node import NodeFigures
+from hlsd.metrics.reading import SPECS, Reader
+from hlsd.notify.figures import NotifyFigures
 from hlsd.ports import PublishRequest
-from hlsd.stats import StreamStats
+from hlsd.relay.figures import RelayFigures
+from hlsd.segmenter.figures import SegmentFigures
+from hlsd.segmenter.segmenter import Segmenter
+from hlsd.sessions.accounting import Ledger
+from hlsd.sessions.figures import SessionFigures
+from hlsd.stats import Stats, StreamStats
+from hlsd.streams.figures import StreamFigures
+from hlsd.streams.hub import Hub
 from tests.support.playable import MemoryPlayable
 
 
@@ -59,11 +76,60 @@ class Streams:
     def add(self, stream: Stream) -> None:
         self.there[stream.name] = (stream, Output())
 
-    def figures(self) -> list[tuple[Stream, Output]]:
-        return list(self.there.values())
+    @property
+    def streams(self) -> list[Stream]:
+        return [stream for stream, _ in self.there.values()]
+
+    def get(self, app: str, name: str) -> Stream | None:
+        found = self.there.get(name)
+        return found[0] if found is not None and found[0].app == app else None
+
+    def segmenter(self, stream: Stream) -> Output:
+        return self.there[stream.name][1]
 
     def media_bytes(self) -> int:
         return sum(output.window.bytes for _, output in self.there.values())
+
+
+REPORTERS: tuple[type[Reporter], ...] = (
+    NodeFigures,
+    StreamFigures,
+    SegmentFigures,
+    SessionFigures,
+    AuthFigures,
+    DeliveryFigures,
+    NotifyFigures,
+    RelayFigures,
+)
+FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
+"""Every family that a server shows."""
+
+
+def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledger | None = None) -> Reader:
+    """What reads all figures of a server whose hub is `streams`."""
+    hub = cast("Hub", streams)
+
+    def find(app: str, name: str) -> Segmenter | None:
+        stream = streams.get(app, name)
+        return cast("Segmenter", streams.segmenter(stream)) if stream is not None else None
+
+    blocked = BlockedRequests(Bounds(stream=1, node=1, session=1, address=1), stats.faults)
+    reporters = (
+        NodeFigures(stats),
+        StreamFigures(hub, stats),
+        SegmentFigures(find, stats),
+        SessionFigures(ledger or Ledger(), stats),
+        AuthFigures(stats),
+        DeliveryFigures(blocked, Connections(HttpSettings(), 0.0, 1000, stats.faults), stats, tuple),
+        NotifyFigures(stats.notify),
+        RelayFigures(stats.relays),
+    )
+    return Reader(
+        reporters,
+        lambda: {(stream.app, stream.name): id(stream) for stream in streams.streams},
+        stats,
+        max_streams=max_streams,
+    )
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

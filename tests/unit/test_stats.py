@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.stats import OTHER, Histogram, Stats
+from hlsd.base.figures import Histogram
+from hlsd.stats import OTHER, Stats
 
 
 def test_an_observation_on_a_bound_belongs_to_that_bucket() -> None:

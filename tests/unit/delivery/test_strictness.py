@@ -13,11 +13,12 @@ import httpx
 import pytest
 import structlog
 
+from hlsd.base.figures import Histogram
 from hlsd.base.pace import BODY_RATE, Pace
 from hlsd.metrics import service as metrics_room
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.service import MetricsService
-from hlsd.stats import LAG, Histogram
+from hlsd.stats import LAG
 from tests.support.http2client import Http2Client, trusting
 from tests.support.ports import free_port
 from tests.support.roads import Connection, settle

@@ -16,13 +16,13 @@ from starlette.types import Scope
 from hlsd.api.access import Access
 from hlsd.api.middleware import asked
 from hlsd.api.settings import ApiSettings
+from hlsd.base.figures import Histogram
 from hlsd.metrics.exporter import MAX_SCRAPES, Exporter
 from hlsd.metrics.lag import LagMeter
-from hlsd.metrics.reading import Reader
 from hlsd.metrics.service import MetricsService
 from hlsd.metrics.settings import MetricsSettings
-from hlsd.stats import LAG, Histogram, Stats
-from tests.support.figures import Stream, Streams, samples, value
+from hlsd.stats import LAG, Stats
+from tests.support.figures import Stream, Streams, reader_of, samples, value
 from tests.support.ports import free_port
 
 
@@ -32,7 +32,7 @@ def exporter(streams: int = 1, known: Callable[[Scope], bool] | None = None, **s
     stats.admit("live")
     there = Streams(*[Stream("live", f"s{number}") for number in range(streams)])
     return Exporter(
-        Reader(there, stats, max_streams=500),
+        reader_of(there, stats, max_streams=500),
         MetricsSettings.model_validate(settings),
         lambda: 100.0,
         known or (lambda _: "token" not in settings),

@@ -5,13 +5,12 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
+from hlsd.base.figures import Counts, Histogram, Spec
 from hlsd.metrics.exporter import Exporter
-from hlsd.metrics.exposition import Counts, Family, as_metrics, takes_openmetrics, written
-from hlsd.metrics.names import FAMILIES, Spec
-from hlsd.metrics.reading import Reader
+from hlsd.metrics.exposition import Family, as_metrics, takes_openmetrics, written
 from hlsd.metrics.settings import MetricsSettings
-from hlsd.stats import Histogram, Stats
-from tests.support.figures import Stream, Streams, samples
+from hlsd.stats import Stats
+from tests.support.figures import FAMILIES, Stream, Streams, reader_of, samples
 
 ODD = 'a\\b"c\nd'
 """What a label may hold: "backslash, double-quote and line feed must be escaped"."""
@@ -37,7 +36,7 @@ def busy() -> tuple[Stats, Streams]:
 
 def test_our_text_says_what_prometheus_client_says() -> None:
     stats, streams = busy()
-    exporter = Exporter(Reader(streams, stats, max_streams=10), MetricsSettings(), lambda: 100.0)
+    exporter = Exporter(reader_of(streams, stats, max_streams=10), MetricsSettings(), lambda: 100.0)
     families, steps = exporter.reader.families(100.0)
     list(steps)
     registry = CollectorRegistry()
@@ -50,7 +49,7 @@ def test_our_text_says_what_prometheus_client_says() -> None:
 
 def test_our_openmetrics_is_read_by_their_parser() -> None:
     stats, streams = busy()
-    families, steps = Reader(streams, stats, max_streams=10).families(100.0)
+    families, steps = reader_of(streams, stats, max_streams=10).families(100.0)
     list(steps)
     text = "".join(written(families, openmetrics=True)) + "# EOF\n"
     found = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hlsd.base.clock import SystemClock
-from hlsd.metrics import names
-from hlsd.metrics.exposition import Counts, written
+from hlsd.base.figures import Counts
+from hlsd.metrics import bounds
+from hlsd.metrics.exposition import written
 from hlsd.metrics.reading import Reader
 from hlsd.ports import Grant, PlayRequest
 from hlsd.sessions.registry import Registry
 from hlsd.stats import OTHER, HttpStats, Stats
-from tests.support.figures import Samples, Stream, Streams, samples, value
+from tests.support.figures import Samples, Stream, Streams, reader_of, samples, value
 from tests.support.viewers import TrustingSigner
 
 
@@ -48,8 +49,7 @@ def test_a_hundred_thousand_sessions_add_no_series() -> None:
     stats = Stats()
     stats.admit("live")
     registry = Registry(TrustingSigner(), SystemClock(), lambda _a, _n: 60.0, max_sessions=200_000, stats=stats)
-    reader = Reader(Streams(Stream("live", "cam")), stats, max_streams=500)
-    reader.account = registry.ledger
+    reader = reader_of(Streams(Stream("live", "cam")), stats, max_streams=500, ledger=registry.ledger)
 
     def watch(number: int) -> None:
         request = PlayRequest(
@@ -77,7 +77,7 @@ def test_a_hundred_thousand_random_names_stay_within_the_bound() -> None:
     chance = random.Random(7)
     stats = Stats(max_apps=20)
     streams = Streams()
-    reader = Reader(streams, stats, max_streams=50)
+    reader = reader_of(streams, stats, max_streams=50)
     most = 0
     names_seen = set()
     with uncollected():
@@ -95,12 +95,12 @@ def test_a_hundred_thousand_random_names_stay_within_the_bound() -> None:
                     del streams.there[next(iter(streams.there))]
                 streams.add(Stream(app, name))
             if number % 5000 == 4999:
-                there = {(stream.app, stream.name) for stream, _ in streams.figures()}
+                there = {(stream.app, stream.name) for stream in streams.streams}
                 most = max(most, len(lines(shown(reader))))  # before they are forgotten, and after it
                 stats.forget(lambda a, n, there=there: (a, n) in there)  # type: ignore[misc]
                 most = max(most, len(lines(shown(reader))))
     assert len(names_seen) == 100_000
-    assert 500 < most <= names.bound(21, 50)
+    assert 500 < most <= bounds.bound(21, 50)
     assert len(stats.apps) == 21
     assert len(stats.tallies) <= 5200
 
@@ -109,7 +109,7 @@ def test_streams_beyond_the_bound_are_counted_together_and_never_backwards() -> 
     stats = Stats()
     stats.admit("live")
     streams = Streams(*[Stream("live", f"s{number}") for number in range(5)])
-    reader = Reader(streams, stats, max_streams=2)
+    reader = reader_of(streams, stats, max_streams=2)
     first = scrape(reader)
     assert value(first, "hlsd_stream_ingest_bytes_total", app="live", stream="s1") == 1000
     assert value(first, "hlsd_stream_ingest_bytes_total", app="live", stream="s2") is None
@@ -128,7 +128,7 @@ def test_a_place_that_is_free_goes_to_the_next_new_stream() -> None:
     stats = Stats()
     stats.admit("live")
     streams = Streams(*[Stream("live", f"s{number}") for number in range(3)])
-    reader = Reader(streams, stats, max_streams=2)
+    reader = reader_of(streams, stats, max_streams=2)
     scrape(reader)
     del streams.there["s0"]
     streams.add(Stream("live", "new"))
@@ -142,7 +142,7 @@ def test_series_end_with_the_stream() -> None:
     stats = Stats()
     stats.admit("live")
     streams = Streams(Stream("live", "cam"))
-    reader = Reader(streams, stats, max_streams=2)
+    reader = reader_of(streams, stats, max_streams=2)
     assert any(("stream", "cam") in labels for _, labels in scrape(reader))
     streams.there.clear()
     assert not any(("stream", "cam") in labels for _, labels in scrape(reader))
@@ -161,9 +161,9 @@ def test_what_does_not_fit_is_left_out_and_counted() -> None:
         quality = stats.quality_of("live", f"s{number}")
         quality.buffer.observe(1)
         quality.throughput.observe(1)
-    reader = Reader(streams, stats, max_streams=100)
+    reader = reader_of(streams, stats, max_streams=100)
     found = scrape(reader)
-    assert len(found) <= names.bound(2, 100)
+    assert len(found) <= bounds.bound(2, 100)
     assert (value(found, "hlsd_metrics_series_dropped_total") or 0) > 0
 
 
@@ -173,7 +173,7 @@ def test_answers_from_ready_bytes_are_in_the_histogram_too() -> None:
     stats.http.held_cell("playlist", 200).count = 500
     stats.http.slow["playlist", 206] += 1
     stats.http.duration["playlist"].observe(0.03)
-    found = scrape(Reader(Streams(), stats, max_streams=2))
+    found = scrape(reader_of(Streams(), stats, max_streams=2))
     assert value(found, "hlsd_http_requests_total", code="200", kind="playlist") == 1500
     assert value(found, "hlsd_http_request_duration_seconds_bucket", kind="playlist", le="0.005") == 1000
     assert value(found, "hlsd_http_request_duration_seconds_count", kind="playlist") == 1001
@@ -184,8 +184,8 @@ def test_the_bound_of_the_node_holds_with_every_status_and_every_event() -> None
     for kind in HttpStats.KINDS:
         for code in range(200, 600):
             stats.http.slow[kind, code] += 1
-    reader = Reader(Streams(), stats, max_streams=2)
-    assert len(scrape(reader)) <= names.bound(1, 2)
+    reader = reader_of(Streams(), stats, max_streams=2)
+    assert len(scrape(reader)) <= bounds.bound(1, 2)
     assert stats.series_dropped > 0
 
 
