@@ -9,7 +9,7 @@ end and what no hub can know. The query of a publisher is never logged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Protocol, cast
 
 from structlog.typing import FilteringBoundLogger
@@ -34,46 +34,16 @@ from hlsd.ingest.rtmp.server import (
     ServerLimits,
 )
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
+from hlsd.ingest.rtmp_publisher import IntakeFactory, RtmpPublisher
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports import Admission
 
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
 
-_STATUS_CODE = {
-    # OBS gives up on BadName, Denied and Rejected, and tries again after anything else: a wrong key must not be tried
-    # for ever, a server that restarts must.
-    RefuseCode.BAD_NAME: "NetStream.Publish.BadName",
-    RefuseCode.BUSY: "NetStream.Publish.BadName",
-    RefuseCode.DENIED: "NetStream.Publish.Denied",
-    RefuseCode.LIMIT: "NetStream.Publish.Rejected",
-    RefuseCode.DRAINING: "NetConnection.Connect.AppShutdown",
-}
-_REJECTED = "NetStream.Publish.Rejected"
-SHUTDOWN = "NetConnection.Connect.AppShutdown"
-
-
-class TagSink(Protocol):
-    """What takes the FLV tag bodies of one publication (`hlsd.ingest.intake.Intake`)."""
-
-    def tag(self, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:
-        """Takes a tag: type 8, 9 or 18, timestamp raw u32 ms; raises UnsupportedCodec."""
-        ...
-
-    def tick(self, now: float) -> None:
-        """Called once a second."""
-        ...
-
-    def close(self) -> None:
-        """Gives out what is held: nothing follows."""
-        ...
-
-
-IntakeFactory = Callable[[Publication, float], TagSink]
-
 
 class RtmpHost(Protocol):
-    """What a connection knows of the room it is in."""
+    """What a connection knows of the server it is on."""
 
     settings: RtmpSettings
     limits: ServerLimits
@@ -97,14 +67,13 @@ class RtmpHost(Protocol):
 
 
 class RtmpPeer(asyncio.Protocol):
-    """One connection of the room's, from accept to loss."""
+    """One connection of the server's, from accept to loss."""
 
     def __init__(self, room: RtmpHost, place: Place, *, secure: bool) -> None:
         self.room = room
         self.place = place
         self.secure = secure
-        self.publication: Publication | None = None
-        self.sink: TagSink | None = None
+        self.publisher = RtmpPublisher(self)
         self.player = RtmpPlayer(self)
         self.log = room.log
         self.conversation = ServerConnection(room.clock.monotonic(), room.limits)
@@ -112,9 +81,6 @@ class RtmpPeer(asyncio.Protocol):
         self.port = 0
         self.transport: asyncio.Transport | None = None
         self.lost = False
-        self.dropped = False
-        self.words = ""
-        """Why it is dropped, for the publisher's eyes."""
         self.app = ""
         self.name = ""
         self.go_by: float | None = None
@@ -125,7 +91,7 @@ class RtmpPeer(asyncio.Protocol):
         self.scheduled = False
         self.remarks = Remarks(self._remark)
         self.fd = -1
-        """Its socket, while it is read in the room's rounds."""
+        """Its socket, while it is read in the server's rounds."""
 
     # What asyncio calls.
 
@@ -143,12 +109,12 @@ class RtmpPeer(asyncio.Protocol):
         """Feeds what has come."""
         if self.lost or self.go_by is not None:
             return  # read and dropped: closing with bytes unread would reset the connection under our last words
-        publication = self.publication
+        publication = self.publisher.publication
         if publication is not None:
             publication.received(len(received))
         else:
             self.place.speaks()
-        self._turn(received)
+        self.turn(received)
 
     def eof_received(self) -> bool:
         """Nothing can follow: closes."""
@@ -177,7 +143,7 @@ class RtmpPeer(asyncio.Protocol):
 
     # The work.
 
-    def _turn(self, received: bytes) -> None:
+    def turn(self, received: bytes) -> None:
         """Feeds the conversation once and acts on what comes of it."""
         now = self.room.clock.monotonic()
         try:
@@ -188,19 +154,20 @@ class RtmpPeer(asyncio.Protocol):
             self.fail(error)
 
     def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
-        sink = self.sink
+        publisher = self.publisher
+        sink = publisher.sink
         wall = self.room.clock.wall() if events else 0.0
         for event in events:
             if not isinstance(event, Message):
                 self._heed(event)
-                sink = self.sink
+                sink = publisher.sink
             elif sink is not None:
                 try:
                     sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 except UnsupportedCodec as error:
-                    self._refuse_codec(error)
+                    publisher.refuse_codec(error)
                     return
-                if self.sink is None:  # dropped from within
+                if publisher.sink is None:  # dropped from within
                     return
 
     def _heed(self, event: ServerEvent | Closed) -> None:
@@ -208,9 +175,9 @@ class RtmpPeer(asyncio.Protocol):
         match event:
             case PublishRequested():
                 self.place.settles()
-                self._ask(event)
+                self.publisher.ask(event)
             case PublishEnded():
-                self._end("closed")
+                self.publisher.end("closed")
                 if not self.player.here:
                     self.place.strays()
             case PlayRequested():
@@ -222,70 +189,8 @@ class RtmpPeer(asyncio.Protocol):
             case Closed():
                 self._closed(event)
 
-    def _ask(self, event: PublishRequested) -> None:
-        self.app, self.name = event.app, ""  # the name may be a key: the publication tells the one to speak of
-        request = PublishRequest(
-            app=event.app,
-            name=event.name,
-            protocol="rtmps" if self.secure else "rtmp",
-            ip=self.ip,
-            port=self.port,
-            drop=self._drop,
-            tell=self._hear,
-            query=event.query,
-            user_agent=event.user_agent,
-        )
-        self.dropped = False
-        self.words = ""
-        self.room.admit(self._admit(request))
-
-    async def _admit(self, request: PublishRequest) -> None:
-        try:
-            verdict = await self.room.admission.publish(request)
-        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self.fail(error)
-            return
-        if isinstance(verdict, Refuse):
-            if not self.lost and self.go_by is None:
-                self.conversation.refuse_publish(_STATUS_CODE[verdict.code], verdict.reason)
-                self.leave()
-            return
-        if self.dropped:
-            return  # let in and thrown out in one breath: the hub wants to hear nothing more
-        if self.lost or self.go_by is not None:
-            verdict.end("closed")
-            return
-        now = self.room.clock.monotonic()
-        self.publication = verdict
-        self.name = verdict.name
-        try:
-            self.sink = self.room.intake_factory(verdict, now)
-            self.conversation.accept_publish(now)
-        except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
-            self.fail(error)
-            return
-        self._turn(b"")
-
-    def _drop(self, reason: str) -> None:
-        """What the hub calls: the publication is gone already and must not be touched again."""
-        self.dropped = True
-        self.publication = self.sink = None
-        shutdown = reason in {"shutdown", "draining"}
-        try:
-            self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
-        except Exception as error:  # noqa: BLE001  the hub has let it go: nobody else will close it
-            self.fail(error)
-
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.log.warning(event, app=self.app, name=self.name, ip=self.ip, **facts)
-
-    def _hear(self, words: str) -> None:
-        """What the hub says before it drops."""
-        self.words = words
-
-    def _refuse_codec(self, error: UnsupportedCodec) -> None:
-        self.log.warning("publisher refused", app=self.app, name=self.name, ip=self.ip, reason=str(error))
-        self.dismiss(_REJECTED, "error:codec", str(error))
 
     def dismiss(self, code: str, reason: str, text: str) -> None:
         """Says goodbye with a status where there is a stream to say it on, and closes."""
@@ -294,29 +199,15 @@ class RtmpPeer(asyncio.Protocol):
         told = self.conversation.awaiting or self.conversation.publishing
         if told:
             self.conversation.refuse_publish(code, text)
-        self._end(reason)
+        self.publisher.end(reason)
         self.leave(gently=told)
 
     def _closed(self, event: Closed) -> None:
         self.log.info(
             "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=event.text[:256]
         )
-        self._end(event.reason)
+        self.publisher.end(event.reason)
         self.leave(gently=event.reason == "refused")
-
-    def _end(self, reason: str) -> None:
-        """Ends the publication, if there is one."""
-        publication, sink = self.publication, self.sink
-        self.publication = self.sink = None
-        if publication is None:
-            return
-        try:
-            if sink is not None:
-                sink.close()
-        except Exception:  # the publication must be ended whatever its last frames do
-            self.log.exception("intake failed at its end", app=self.app, name=self.name)
-        with self.room.faults.guard("publication_end"):
-            publication.end(reason)
 
     def leave(self, *, gently: bool = True) -> None:
         """Flushes, then closes; gently if a refused encoder is to read why."""
@@ -365,7 +256,7 @@ class RtmpPeer(asyncio.Protocol):
         with guard:
             self.player.stop(played)
         with guard:
-            self._end(published)
+            self.publisher.end(published)
         with guard:
             self._out_of_rounds()
 
@@ -409,9 +300,9 @@ class RtmpPeer(asyncio.Protocol):
         )
 
     def _resume(self) -> None:
-        """Reads on: media in the room's rounds, all else by the transport."""
+        """Reads on: media in the server's rounds, all else by the transport."""
         transport = self.transport
-        media = self.sink is not None and not self.secure and AVAILABLE
+        media = self.publisher.sink is not None and not self.secure and AVAILABLE
         if transport is None or transport.is_closing() or (not self.paused and media is (self.fd >= 0)):
             return
         if media and self.fd < 0:
@@ -439,7 +330,7 @@ class RtmpPeer(asyncio.Protocol):
     def _go_on(self) -> None:
         self.scheduled = False
         if not self.lost and self.go_by is None:
-            self._turn(b"")
+            self.turn(b"")
 
     def sweep(self, now: float) -> None:
         """Once a second: deadlines, and a new second's share of the processor."""
@@ -448,13 +339,13 @@ class RtmpPeer(asyncio.Protocol):
                 self.transport.abort()
             return
         try:
-            if self.sink is not None:
-                self.sink.tick(now)
+            if self.publisher.sink is not None:
+                self.publisher.sink.tick(now)
             self._act(self.conversation.tick(now), now)
             self.flush()
             self.effort = self.conversation.effort
             self._steer()
         except UnsupportedCodec as error:
-            self._refuse_codec(error)
+            self.publisher.refuse_codec(error)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)

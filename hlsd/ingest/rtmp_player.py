@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.ingest.connection_bounds import Place
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
-from hlsd.ports import Denial, PlayRequest, Publication
+from hlsd.ingest.rtmp_publisher import RtmpPublisher
+from hlsd.ports import Denial, PlayRequest
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -48,7 +49,7 @@ class PlayingPeer(Protocol):
 
     place: Place
     conversation: ServerConnection
-    publication: Publication | None
+    publisher: RtmpPublisher
     transport: asyncio.Transport | None
     secure: bool
     ip: str
@@ -179,7 +180,7 @@ class RtmpPlayer:
             if ticket is not None:
                 peer = self._peer
                 peer.room.players -= 1
-                peer.place.strays(publishing=peer.publication is not None)
+                peer.place.strays(publishing=peer.publisher.publication is not None)
                 if peer.transport is not None and not peer.lost:
                     peer.transport.set_write_buffer_limits(high=WRITE_BUFFER)
                 ticket.close(reason)

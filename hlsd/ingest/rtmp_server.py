@@ -22,7 +22,8 @@ from hlsd.base.upkeep import end, sweep
 from hlsd.ingest.connection_bounds import ConnectionBounds, Place
 from hlsd.ingest.poll_reader import ROUND, PollReader
 from hlsd.ingest.rtmp.server import ServerLimits
-from hlsd.ingest.rtmp_peer import LINGER, SHUTDOWN, IntakeFactory, RtmpPeer, TagSink
+from hlsd.ingest.rtmp_peer import LINGER, RtmpPeer
+from hlsd.ingest.rtmp_publisher import SHUTDOWN, IntakeFactory, TagSink
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.net.kernel import file_limit
 from hlsd.net.listener import Listener
@@ -88,7 +89,7 @@ class RtmpServer:
     @property
     def publishing(self) -> int:
         """How many connections publish now."""
-        return sum(peer.publication is not None for peer in self.connections)
+        return sum(peer.publisher.publication is not None for peer in self.connections)
 
     async def start(self) -> None:
         """Opens the ports; ConfigError if one cannot be had or the certificate cannot be read."""
