@@ -147,7 +147,8 @@ class _Secretive(BaseModel):
 
 def test_secrets_are_masked_in_listing_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """No section has a secret yet; the first that does must not have to think of this."""
-    monkeypatch.setattr("hlsd.config.writing.sections", lambda: {"server": _Secretive})
+    for module in ("writing", "explain", "reading"):
+        monkeypatch.setattr(f"hlsd.config.{module}.sections", lambda: {"server": _Secretive})
     shown = _Secretive(password=SecretStr("hunter2"), keys=[SecretStr("hunter3")])
 
     class _Settings(BaseModel):
