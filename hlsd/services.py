@@ -44,7 +44,6 @@ from hlsd.net.kernel import file_limit
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.figures import NotifyFigures
 from hlsd.relay.figures import RelayFigures
-from hlsd.relay.relays import Relays
 from hlsd.relay.routes import routes as relay_routes
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import TaskStore
@@ -139,7 +138,6 @@ def services_of(  # noqa: PLR0913 - what a house stands on
     relay = relay_of(settings, clock, hub, sessions, stats)
     if settings.api.enabled:
         premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
-        assert relay.relays is not None
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
     web = create_app(
         hub,
@@ -175,6 +173,7 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         clock,
         sessions.bus,
         structlog.get_logger(),
+        tasks=TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"),
         server_id=server_id(settings),
         own_ports=lambda: ports,
         on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
@@ -182,7 +181,6 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         abandon=hub.abandon,
         faults=stats.faults,
     )
-    room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
     hub.on_demand = room
     hub.published.append(room.published)
     return room

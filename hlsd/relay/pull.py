@@ -77,7 +77,7 @@ class Pull:
         self.waiting = 0
         """Viewers who wait for it at this instant."""
         self.received_bytes = 0
-        self.sync_webhook = ""
+        self.asker = ""
         """Whose wish made it begin."""
         self.brought = False
         """Whether media has ever come."""

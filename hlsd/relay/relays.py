@@ -6,21 +6,22 @@ at each connect. Addresses are shown masked. There are at most `max_tasks`; ids 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import BaseModel
 
 from hlsd.base import masking, stream_name
+from hlsd.base.clock import Clock
 from hlsd.base.errors import HlsdError
 from hlsd.events import new_id
 from hlsd.relay.address import kind_of, read_address
-from hlsd.relay.dial import SourceError
-from hlsd.relay.guard import Forbidden
+from hlsd.relay.dial import Dial, SourceError
+from hlsd.relay.guard import Forbidden, HostList
 from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
-from hlsd.relay.service import RelayService
+from hlsd.relay.settings import RelaySettings
 from hlsd.relay.tasks import Task, TaskStore
 
 API_RULE: Final = "api"
@@ -55,16 +56,37 @@ class RelayView(BaseModel):
     out_bytes: int = 0
 
 
+class RelayHost(Protocol):
+    """What tasks know of the service that runs them."""
+
+    settings: RelaySettings
+    clock: Clock
+    hosts: HostList
+    guarded: Dial
+
+    def add(self, plan: Plan) -> None:
+        """Takes a task up."""
+
+    def remove(self, plan: Plan) -> None:
+        """Gives a task up, and ends what runs of it."""
+
+    def of(self, plan: Plan) -> list[Pull | Push]:
+        """What runs of a task."""
+
+    def running(self) -> list[Pull | Push]:
+        """Every relay of this instant."""
+
+
 class Relays:
     """The relays of one server as the API sees them."""
 
-    def __init__(self, room: RelayService, store: TaskStore) -> None:
-        self._room = room
+    def __init__(self, host: RelayHost, store: TaskStore) -> None:
+        self._host = host
         self._store = store
         self._plans: dict[str, tuple[Task, Plan]] = {}
 
     def restore(self) -> None:
-        """Takes up the stored tasks: the room's start. A host that is no longer listed is tried in vain."""
+        """Takes up the stored tasks: the service's start. A host that is no longer listed is tried in vain."""
         for task in self._store.load():
             self._take(task)
 
@@ -72,11 +94,11 @@ class Relays:
         """Begins and stores a task; id and time are given here. Raises RelayRefused."""
         if words := stream_name.fault(task.app, task.name):
             raise RelayRefused(400, "bad_name", words)
-        if len(self._plans) >= self._room.settings.max_tasks:
+        if len(self._plans) >= self._host.settings.max_tasks:
             raise RelayRefused(409, "too_many", "relay.max_tasks is reached")
         for url in (task.url, *task.urls):
             await self._judge(task, url)
-        task = task.model_copy(update={"id": new_id(), "created": self._room.clock.wall()})
+        task = task.model_copy(update={"id": new_id(), "created": self._host.clock.wall()})
         self._store.put(task)
         self._take(task)
         found = self.get(task.id)
@@ -88,10 +110,10 @@ class Relays:
         views: list[RelayView] = []
         told: set[Pull | Push] = set()
         for task, plan in self._plans.values():
-            running = self._room.of(plan)
+            running = self._host.of(plan)
             told.update(running)
             views.append(_view_of_task(task, running))
-        views += [_view(relay) for relay in self._room.running() if relay not in told]
+        views += [_view(relay) for relay in self._host.running() if relay not in told]
         return [view for view in views if (not app or view.app == app) and (not name or view.name == name)]
 
     def get(self, relay_id: str) -> RelayView | None:
@@ -103,9 +125,9 @@ class Relays:
         found = self._plans.pop(relay_id, None)
         if found is not None:
             self._store.drop(relay_id)
-            self._room.remove(found[1])
+            self._host.remove(found[1])
             return True
-        for relay in self._room.running():
+        for relay in self._host.running():
             if relay.id == relay_id:
                 relay.stop("kicked")
                 return True
@@ -119,8 +141,8 @@ class Relays:
         try:
             address = read_address(url)
             kind = kind_of(address, task.format)
-            self._room.hosts.lists(address)
-            await self._room.guarded.resolve(address)
+            self._host.hosts.lists(address)
+            await self._host.guarded.resolve(address)
         except ValueError as error:
             raise RelayRefused(400, "bad_url", str(error)) from None
         except Forbidden as error:
@@ -143,7 +165,7 @@ class Relays:
             guarded=True,
         )
         self._plans[task.id] = (task, plan)
-        self._room.add(plan)
+        self._host.add(plan)
 
 
 def _view(relay: Pull | Push) -> RelayView:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -20,7 +19,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.events import Bus
-from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
+from hlsd.ports import Admission, Denial, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
@@ -28,20 +27,18 @@ from hlsd.relay.figures import Figures, RuleFigures
 from hlsd.relay.guard import HostList
 from hlsd.relay.memory import Memory, asker_of, share
 from hlsd.relay.plan import Plan, plan_of
-from hlsd.relay.pull import PROTOCOL, Pull
-from hlsd.relay.push import Fan, Push
+from hlsd.relay.pull import Pull
+from hlsd.relay.push import Push
+from hlsd.relay.pushes import Published, Pushes
+from hlsd.relay.relays import Relays
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
+from hlsd.relay.tasks import TaskStore
 from hlsd.relay.template import TemplateSubject, looped
-
-if TYPE_CHECKING:
-    from hlsd.relay.relays import Relays
 
 SWEEP: Final = 0.5
 UNPROVED_IDLE: Final = 5.0
 """Seconds at most that a pull which has brought nothing goes on when nobody waits for it."""
-OUTPUT: Final = "push"
-"""The name of the room among a stream's outputs."""
 _TELL_EVERY: Final = 60.0
 
 ABSENT: Final = Denial(404, "not found", "absent")
@@ -66,21 +63,6 @@ class PullViewer(Protocol):
         ...
 
 
-class Published(Protocol):
-    """A stream that has a publisher, as far as a push must know it."""
-
-    app: str
-    name: str
-
-    def attach(self, room: str, output: Output) -> None:
-        """Feeds `output` from now on."""
-        ...
-
-    def detach(self, room: str) -> None:
-        """Ends `attach`."""
-        ...
-
-
 class RelayService:
     """The relays of one server; `hosts` guard what came by API."""
 
@@ -94,6 +76,7 @@ class RelayService:
         bus: Bus,
         log: FilteringBoundLogger,
         *,
+        tasks: TaskStore,
         server_id: str,
         own_ports: Callable[[], Collection[int]] = tuple,
         figures: Callable[[str, str], Figures] | None = None,
@@ -110,8 +93,8 @@ class RelayService:
         self.server_id = server_id
         self.hosts = HostList(settings.allow_hosts)
         self.plans = [plan_of(rule, number, settings.presets) for number, rule in enumerate(settings.rules, 1)]
-        self.relays: Relays | None = None
-        """What the API asks; `hlsd.services` puts it here."""
+        self.relays = Relays(self, tasks)
+        """What the API asks."""
         self.plans_by_api: list[Plan] = []
         self._kept: dict[tuple[str, str], Figures] = {}
         self._figures = figures or (lambda rule, mode: self._kept.setdefault((rule, mode), RuleFigures()))
@@ -120,15 +103,16 @@ class RelayService:
         for plan in self.plans:
             self._figures(plan.name, plan.mode)  # rules that have done nothing yet are figures too
         self.pulls: dict[Key, Pull] = {}
-        self.fans: dict[Key, Fan] = {}
-        self.pushes: dict[Push, Fan] = {}
+        self._pushes = Pushes(self, self._figures, settings.max_pushes)
+        self.fans = self._pushes.fans
+        self.pushes = self._pushes.pushes
         self.max_seconds = settings.push_seconds
         self.max_bytes = settings.push_bytes
         self._find = find
         self._viewers = viewers
         self._trusted = Dial(own_ports)
         self.guarded = Dial(own_ports, self.hosts)
-        self._tasks: dict[Pull | Push, asyncio.Task[None]] = {}
+        self._tasks: dict[Pull, asyncio.Task[None]] = {}
         self._memory = Memory()
         self._left_out = 0
         self._told = float("-inf")
@@ -142,8 +126,7 @@ class RelayService:
 
     async def start(self) -> None:
         """Begins the static pulls."""
-        if self.relays is not None:
-            self.relays.restore()
+        self.relays.restore()
         self._open = True
         self._keep_static()
         self._sweeping = sweep(SWEEP, self._sweep, "relay_sweep", self.faults)
@@ -158,9 +141,8 @@ class RelayService:
             with guard:
                 relay.stop("shutdown")
         with guard:
-            await _ended(self._tasks.values(), deadline)
-        if self.relays is not None:
-            self.relays.close()
+            await _ended([*self._tasks.values(), *self._pushes.tasks.values()], deadline)
+        self.relays.close()
 
     # As the hub sees it.
 
@@ -191,6 +173,11 @@ class RelayService:
         playable = self._find(*key)
         return None if playable is not None and not playable.ended else LATE
 
+    def published(self, request: PublishRequest, stream: Published) -> None:
+        """A publisher has been let in: its stream goes on to every target that a rule names."""
+        if self._open:
+            self._pushes.published(request, stream, (*self.plans, *self.plans_by_api))
+
     # As the API sees it.
 
     def add(self, plan: Plan) -> None:
@@ -200,11 +187,7 @@ class RelayService:
             return
         self._keep_static()
         if plan.mode == "push":
-            for stream in self._on_air():
-                key = (stream.app, stream.name)
-                if plan.match.groups(*key) is not None:
-                    fan = self.fans.get(key) or self._fan(key, TemplateSubject(*key, {}), stream)
-                    self._push(fan, plan, fan.subject)
+            self._pushes.add(plan, self._on_air())
 
     def remove(self, plan: Plan) -> None:
         """Gives a task up, and ends what runs of it."""
@@ -248,14 +231,14 @@ class RelayService:
         if self._memory.rests(key, self.clock.monotonic()):
             self._figures(plan.name, plan.mode).starts["resting"] += 1
             return LATE
-        sync_webhook = asker_of(request.ip)
-        if (full := self._full(key, plan, sync_webhook)) is not None:
+        asker = asker_of(request.ip)
+        if (full := self._full(key, plan, asker)) is not None:
             self._figures(plan.name, plan.mode).starts["limited"] += 1
             self._tell_left_out(plan, request.ip)
             return full
-        return self._pull(key, plan, TemplateSubject(*key, request.query, groups), sync_webhook)
+        return self._pull(key, plan, TemplateSubject(*key, request.query, groups), asker)
 
-    def _full(self, key: Key, plan: Plan, sync_webhook: str) -> Denial | None:
+    def _full(self, key: Key, plan: Plan, asker: str) -> Denial | None:
         """Why there is no room for one more pull."""
         pulls, most = self.pulls.values(), self.settings.max_pulls
         if len(pulls) >= most or sum(pull.plan is plan for pull in pulls) >= plan.max_streams:
@@ -266,7 +249,7 @@ class RelayService:
         if len(unproved) >= share(most) or sum(pull.plan is plan for pull in unproved) >= share(plan.max_streams):
             return FULL
         per_ip = self.settings.max_starts_per_ip
-        return CROWDED if per_ip and sum(pull.sync_webhook == sync_webhook for pull in unproved) >= per_ip else None
+        return CROWDED if per_ip and sum(pull.asker == asker for pull in unproved) >= per_ip else None
 
     def _proved(self, pull: Pull) -> bool:
         return self._memory.known((pull.subject.app, pull.subject.name))
@@ -279,9 +262,9 @@ class RelayService:
             self.log.warning("pulls not begun: too many at once", rule=plan.name, ip=ip, count=self._left_out)
             self._told, self._left_out = now, 0
 
-    def _pull(self, key: Key, plan: Plan, subject: TemplateSubject, sync_webhook: str = "") -> Pull:
+    def _pull(self, key: Key, plan: Plan, subject: TemplateSubject, asker: str = "") -> Pull:
         pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
-        pull.sync_webhook = sync_webhook
+        pull.asker = asker
         self.pulls[key] = pull
         task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
         self._tasks[pull] = task
@@ -318,12 +301,12 @@ class RelayService:
                 self._abandon(*key)
         if not pull.ready.done():
             pull.ready.set_result(None)  # whoever waits looks for itself
-        self._note(task)
+        self.note(task)
         self.log.info(
             "relay ended", app=key[0], name=key[1], rule=pull.plan.name, reason=pull.over, bytes=pull.received_bytes
         )
 
-    def _note(self, task: asyncio.Task[None]) -> None:
+    def note(self, task: asyncio.Task[None]) -> None:
         """A relay's task has ended: it does so when it is told to, and handles all that may happen outside."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
@@ -357,59 +340,6 @@ class RelayService:
                     pull.stop("idle")
                 else:
                     pull.sweep(now)
-
-    # Pushes.
-
-    def published(self, request: PublishRequest, stream: Published) -> None:
-        """A publisher has been let in: its stream goes on to every target that a rule names."""
-        key = (request.app, request.name)
-        subject = TemplateSubject(*key, request.query)
-        if key in self.fans or not self._open:
-            return
-        if looped(request.query, self.server_id) and request.protocol != PROTOCOL:
-            self.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
-            return
-        every = (*self.plans, *self.plans_by_api)
-        plans = [plan for plan in every if plan.mode == "push" and plan.match.groups(*key) is not None]
-        if plans:
-            fan = self._fan(key, subject, stream)
-            for plan in plans:
-                self._push(fan, plan, subject)
-
-    def _fan(self, key: Key, subject: TemplateSubject, stream: Published) -> Fan:
-        def ended(over: Fan) -> None:
-            if self.fans.get(key) is over:
-                del self.fans[key]
-            stream.detach(OUTPUT)
-
-        fan = Fan(subject, ended, self.faults)
-        self.fans[key] = fan
-        stream.attach(OUTPUT, fan)
-        return fan
-
-    def _push(self, fan: Fan, plan: Plan, subject: TemplateSubject) -> list[Push]:
-        groups = plan.match.groups(subject.app, subject.name) or ()
-        begun: list[Push] = []
-        for template in plan.templates:
-            if len(self.pushes) >= self.settings.max_pushes:
-                self.log.warning("push not started: relay.max_pushes is reached", rule=plan.name)
-                break
-            figures = self._figures(plan.name, plan.mode)
-            push = Push(self, plan, template, subject._replace(groups=groups), figures)
-            fan.add(push)
-            self.pushes[push] = fan
-            begun.append(push)
-            task = asyncio.create_task(push.run(), name=f"push {plan.name}")
-            self._tasks[push] = task
-            task.add_done_callback(partial(self._pushed, push))
-        return begun
-
-    def _pushed(self, push: Push, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(push, None)
-        fan = self.pushes.pop(push, None)
-        if fan is not None:
-            fan.remove(push)
-        self._note(task)
 
     # How media is fetched.
 

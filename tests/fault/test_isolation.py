@@ -29,8 +29,9 @@ from hlsd.delivery.flv.variant import Variant
 from hlsd.delivery.http1.connections import Connections
 from hlsd.ingest.rtmp_push import RtmpPush
 from hlsd.media.flv import AUDIO, VIDEO, FileReader
+from hlsd.relay.fan import Fan
 from hlsd.relay.pull import Pull
-from hlsd.relay.push import Fan, Push
+from hlsd.relay.push import Push
 from hlsd.relay.service import RelayService
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from hlsd.segmenter.journal import SequenceJournal

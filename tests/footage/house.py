@@ -24,7 +24,8 @@ from hlsd.ingest.rtmp.chunk import Dechunker
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
 from hlsd.media import flv
 from hlsd.ports import PublishRequest
-from hlsd.relay.push import Fan, PushedTag
+from hlsd.relay.fan import Fan
+from hlsd.relay.push import PushedTag
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.streams.stream import Claim, Stream
 from tests.footage.film import COME, LEAVE, Film

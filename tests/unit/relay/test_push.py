@@ -15,10 +15,11 @@ from hlsd.events import Bus
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.relay.backoff import Backoff
 from hlsd.relay.dial import Dial
+from hlsd.relay.fan import Fan
 from hlsd.relay.figures import RuleFigures
 from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
-from hlsd.relay.push import Fan, Push, PushedTag
+from hlsd.relay.push import Push, PushedTag
 from hlsd.relay.template import TemplateSubject
 
 VIDEO = VideoTrack("h264", b"avcC", (b"sps", b"pps"), 320, 180, "avc1.42c00c")
