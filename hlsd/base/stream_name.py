@@ -1,4 +1,4 @@
-"""Says what an app and a stream may be called (conventions §1): one rule for publishers and for relays."""
+"""Says what an app and a stream may be called (contract §1): one rule for publishers and for relays."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Knows the shapes of webhooks: what is sent for an event, and what an answer to a question means.
 
-`HlsdFormat` is ours, a superset of Node-Media-Server's v3/v4 (conventions §2.3); the others are what SRS, nginx-rtmp
-and Flussonic send, so that a receiver written for them goes on working (conventions §2.2). Pure: values in, values out.
+`HlsdFormat` is ours, a superset of Node-Media-Server's v3/v4 (contract §2.3); the others are what SRS, nginx-rtmp
+and Flussonic send, so that a receiver written for them goes on working (contract §2.2). Pure: values in, values out.
 What an answer says is never trusted further than its types: a field that is not what it should be counts as absent.
 """
 

@@ -3,7 +3,7 @@
 Law: every URL must allow, the first denial stands. A receiver that cannot be reached, is too slow or answers 5xx says
 nothing; `on_error` then decides: "deny", "allow", or "stale" (who was allowed with the same arguments from the same
 address within `REMEMBERED` seconds still is, others are denied: "keep last decision for a known session, deny a new
-one", conventions §2.3). At most `MAX_REMEMBERED` decisions are remembered, by a hash; nothing is retried but a
+one", contract §2.3). At most `MAX_REMEMBERED` decisions are remembered, by a hash; nothing is retried but a
 connection that turned out to be closed.
 """
 

@@ -1,4 +1,4 @@
-"""Fetches what only libav can read, in a process of its own: RTSP, HLS, MPEG-TS, files (decision 2 of the house).
+"""Fetches what only libav can read, in a process of its own: RTSP, HLS, MPEG-TS, files.
 
 A crash, hang or leak in it costs one relay one reconnect. The order goes in as one line of JSON on its standard input
 (no address and no password stands on a command line); media comes back on its standard output as an FLV stream, whose

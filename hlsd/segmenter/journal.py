@@ -1,4 +1,4 @@
-"""Remembers how far the numbers of segments and timelines have gone: they never fall (hls-rules MP04, reliability R4).
+"""Remembers how far the numbers of segments and timelines have gone: they never fall (hls-rules MP04).
 
 A run starts at `floor(unix time / (target duration / 2))`: with segments of the target duration the numbers fall ever
 further behind the clock, so the clock alone keeps them rising, even when this file is deleted. The file covers the

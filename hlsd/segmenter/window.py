@@ -136,8 +136,9 @@ class Window:
     def hint(self) -> str:
         """The URI of the next part, whichever segment it will belong to, and whichever container.
 
-        "It MUST match the URI that will be subsequently added to the Playlist" (§4.4.5.3), and somebody may be waiting
-        for it since the last part: so a part that follows a change of container is called by the extension of before.
+        "It MUST match the URI that will be subsequently added to the Playlist" (rfc8216bis §4.4.5.3), and somebody may
+        be waiting for it since the last part: so a part that follows a change of container is called by the extension
+        of before.
         """
         return self._hint or self._part_uri(self.next_part)
 
@@ -277,7 +278,7 @@ class Window:
         floor = 3 * self.target_duration * TICKS
         while len(self.segments) > self._listed and listed - self.segments[0].duration >= floor:
             listed -= self._remove_head()
-        # "duration of the segment plus the duration of the longest Playlist" (§6.2.2): one window more.
+        # "duration of the segment plus the duration of the longest Playlist" (rfc8216bis §6.2.2): one window more.
         kept = sum(segment.duration for segment in self.removed)
         longest = max(listed, floor)
         while self.removed and kept - self.removed[0].duration >= longest + self.removed[0].duration:

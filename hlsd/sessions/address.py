@@ -1,4 +1,4 @@
-"""Decides what it means that a session's request comes from another address than before (§4.2, rule 9).
+"""Decides what it means that a session's request comes from another address than before (contract §4.2, rule 9).
 
 Pure: a session, the address and the time in; a verdict out. A viewer changes address when its user leaves the house,
 has two lines, or sits behind a carrier that has many. One rule: where playing needs no credential, nobody is refused

@@ -278,8 +278,8 @@ class Hub:
     def drain(self) -> None:
         """Lets nobody publish any more, and tells the end of every run; no playlist ends.
 
-        To a player EXT-X-ENDLIST means that "no more Media Segments will be added" (§4.4.3.4): it would never ask
-        again, though the same stream goes on a moment later, in the server that takes this one's place.
+        To a player EXT-X-ENDLIST means that "no more Media Segments will be added" (rfc8216bis §4.4.3.4): it would
+        never ask again, though the same stream goes on a moment later, in the server that takes this one's place.
         """
         self._draining = True
         now = self._clock.monotonic()
@@ -442,7 +442,7 @@ class Hub:
         return None
 
     def _may_replace(self, hold: Claim) -> bool:
-        """Whether a second publisher takes over: a dead peer must not lock the owner out (rtmp §7)."""
+        """Whether a second publisher takes over: a dead peer must not lock the owner out."""
         if self._settings.takeover == "always":
             return True
         now = self._clock.monotonic()

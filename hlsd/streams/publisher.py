@@ -150,7 +150,7 @@ def facts_of(  # noqa: PLR0913 - an event has as many
     reason: str,
     detail: str = "",
 ) -> dict[str, object]:
-    """What an event says of a publication or a stream: the fields of conventions §2.3, in milliseconds and bytes."""
+    """What an event says of a publication or a stream: the fields of contract §2.3, in milliseconds and bytes."""
     return {
         "ip": address,
         "app": app,

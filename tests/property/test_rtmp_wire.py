@@ -134,7 +134,8 @@ def test_chunks_read_alike_however_they_are_sliced(
     """TCP cuts where it likes; a reader that cares is wrong on somebody's network.
 
     A type 3 chunk whose header should hold an extended timestamp, and of which less than those four bytes has come, may
-    be one that leaves it out: a reader must wait (§5.3.1.3), and can tell as soon as anything follows, as it does here.
+    be one that leaves it out: a reader must wait (RTMP 1.0 §5.3.1.3), and can tell as soon as anything follows, as it
+    does here.
     """
     wire, expected = conversation
     wire, expected = wire + header(0, 5, 0, 0, 18, 1), [*expected, Message(5, 18, 0, 1, b"")]

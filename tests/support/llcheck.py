@@ -129,7 +129,7 @@ def parse(text: str, at: float = 0.0) -> Playlist:  # noqa: PLR0912 - one branch
 
 
 def merge(before: str, delta: str) -> str:
-    """The full playlist that a delta update stands for (§6.3.7): skipped segments come from `before`."""
+    """The full playlist that a delta update stands for (rfc8216bis §6.3.7): skipped segments come from `before`."""
     update = parse(delta)
     if not update.skipped:
         return delta

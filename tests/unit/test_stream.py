@@ -1,4 +1,4 @@
-"""One stream's life: LIVE, GRACE, ENDED; hls-rules TL01, EN03, reliability R1, R3."""
+"""One stream's life: LIVE, GRACE, ENDED; hls-rules TL01, EN03."""
 
 from __future__ import annotations
 

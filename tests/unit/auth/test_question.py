@@ -38,7 +38,7 @@ def verdict(status: int = 200, body: object = b"", **headers: str) -> Pass | Fau
     return read(answer(status, body, **headers), "live", 180.0, 1000.0)
 
 
-def test_the_signature_is_that_of_the_conventions() -> None:
+def test_the_signature_is_that_of_the_contract() -> None:
     """A receiver checks it with ten lines of its own; they must not break."""
     assert seal("nodemedia2017privatekey", 1503458721, b'{"action":"donePlay"}') == (
         "t=1503458721,v1=4c9fa6e5b45033ea43b456000f76ff7ec6f5fee4c435856e09ecf00dc77cc5f5"

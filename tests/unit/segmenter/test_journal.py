@@ -1,4 +1,4 @@
-"""Media sequence numbers over restarts: hls-rules MP04, MP22, reliability R4, R8, R11."""
+"""Media sequence numbers over restarts: hls-rules MP04, MP22."""
 
 from __future__ import annotations
 

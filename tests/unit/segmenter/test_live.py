@@ -1,4 +1,4 @@
-"""What delivery asks of a stream: hls-rules §5 DD01 to DD18, P07, LL16, LL25, EN01, R17."""
+"""What delivery asks of a stream: hls-rules §5 DD01 to DD18, P07, LL16, LL25, EN01."""
 
 from __future__ import annotations
 

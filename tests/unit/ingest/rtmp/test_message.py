@@ -20,7 +20,7 @@ def _aggregate(body: bytes, timestamp: int = 5000) -> list[Message]:
 
 
 def test_aggregate_rebases_its_times() -> None:
-    """§7.1.6; the sub-messages count from the encoder's own zero."""
+    """RTMP 1.0 §7.1.6; the sub-messages count from the encoder's own zero."""
     body = _tag(8, 0x01000000, b"a") + _tag(9, 0x01000014, b"v") + _tag(18, 0x01000014, b"d")
     assert _aggregate(body) == [
         Message(4, 8, 5000, 1, b"a"),
@@ -66,7 +66,7 @@ def test_arguments_of_the_wrong_type_are_absent() -> None:
 
 
 def test_control_bodies() -> None:
-    """Golden bytes of §5.4 and §6.2."""
+    """Golden bytes of RTMP 1.0 §5.4 and §6.2."""
     assert rtmp.number(2_500_000).hex() == "002625a0"
     assert rtmp.number(2**32 + 1).hex() == "00000001"
     assert rtmp.peer_bandwidth(2_500_000).hex() == "002625a002"
