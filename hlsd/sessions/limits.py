@@ -1,5 +1,4 @@
-"""Decides whether there is room for one more session: of a token, a user, an address, a stream (contract §4.2, rule
-11).
+"""Decides whether there is room for one more session of a token, user, address, stream (contract §4.2, rule 11).
 
 Law: only what is bounded is indexed; an entry goes with its session. A token's or user's bound ends its oldest session,
 refuses the new one or lets it in for a while, as the operator says; an address's or a stream's bound always refuses, or
