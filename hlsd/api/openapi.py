@@ -31,9 +31,10 @@ def document(operations: Iterable[Operation]) -> Schema:
     schemas: Schema = dict(shared.get("$defs", {}))
     _, problem = models_json_schema([(Problem, "serialization")], ref_template=_REF)
     schemas.update(problem["$defs"])
+    schemas = {_public(name): _renamed(schema) for name, schema in schemas.items()}
     paths: Schema = {}
     for index, operation in enumerate(listed):
-        described = _operation(operation, results[index, "serialization"])
+        described = _operation(operation, _renamed(results[index, "serialization"]))
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -55,6 +56,21 @@ def document(operations: Iterable[Operation]) -> Schema:
             },
         },
     }
+
+
+def _public(name: str) -> str:
+    """What clients know a schema by: `Stream`, where the class is StreamView, `Streams` for StreamList."""
+    return re.sub(r"(\w+?)List(?=_|$)", r"\1s", re.sub(r"View(?=_|$)", "", name))
+
+
+def _renamed(part: Any) -> Any:  # noqa: ANN401 - JSON
+    """The same, with every reference and title in it by its public name."""
+    if isinstance(part, dict):
+        return {
+            key: _public(one) if key in ("$ref", "title") and isinstance(one, str) else _renamed(one)
+            for key, one in part.items()
+        }
+    return [_renamed(one) for one in part] if isinstance(part, list) else part
 
 
 def _operation(operation: Operation, result: JsonSchemaValue) -> Schema:
