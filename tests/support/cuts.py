@@ -7,17 +7,18 @@ from collections.abc import Iterable
 
 from hlsd.media.aac_silence import silent_frame
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, CutLimits, Cutter
+from hlsd.segmenter.cut import Cut, Limits
+from hlsd.segmenter.cutter import Cutter
 from tests.support.frames import BOTH
 
 
-def limits(target: float = 2.0, limit: float = 2.49, part: float = 0.335, size: int = 50_000_000) -> CutLimits:
+def limits(target: float = 2.0, limit: float = 2.49, part: float = 0.335, size: int = 50_000_000) -> Limits:
     """Limits in seconds and bytes."""
-    return CutLimits(round(target * TICKS), round(limit * TICKS), round(part * TICKS), size)
+    return Limits(round(target * TICKS), round(limit * TICKS), round(part * TICKS), size)
 
 
 def cut_all(
-    units: Iterable[AccessUnit], bounds: CutLimits | None = None, tracks: Tracks = BOTH
+    units: Iterable[AccessUnit], bounds: Limits | None = None, tracks: Tracks = BOTH
 ) -> tuple[list[Cut], Cutter]:
     """Every cut of these units, flushed, after `check_cuts`."""
     units = list(units)
@@ -28,7 +29,7 @@ def cut_all(
     return cuts, cutter
 
 
-def check_cuts(cuts: list[Cut], units: list[AccessUnit], bounds: CutLimits, tracks: Tracks) -> None:
+def check_cuts(cuts: list[Cut], units: list[AccessUnit], bounds: Limits, tracks: Tracks) -> None:
     """What holds whatever comes: MP13, LL08, LL10, LL13, DE02, MP02."""
     lead = Kind.VIDEO if tracks.video is not None else Kind.AUDIO
     if not cuts:

@@ -11,7 +11,7 @@ import pytest
 
 from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS, AccessUnit, Aside, AudioTrack, Colour, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, CutLimits, Sample
+from hlsd.segmenter.cut import Cut, Limits, Sample
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from tests.support.cuts import cut_all, limits, segments_of
 from tests.support.flvmedia import make_flv
@@ -22,7 +22,7 @@ from tests.support.playlistcheck import Violation
 from tests.support.units import units_of
 
 
-def mux(units: list[AccessUnit], tracks: Tracks, bounds: CutLimits | None = None) -> tuple[bytes, list[bytes]]:
+def mux(units: list[AccessUnit], tracks: Tracks, bounds: Limits | None = None) -> tuple[bytes, list[bytes]]:
     """The initialisation section and the segments of these units."""
     cuts, _ = cut_all(units, bounds, tracks)
     muxer = Fmp4Muxer(tracks)

@@ -12,7 +12,7 @@ import pytest
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import read_record
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, CutLimits, Sample
+from hlsd.segmenter.cut import Cut, Limits, Sample
 from hlsd.segmenter.mpegts import PACKET, START, TsMuxer
 from tests.support.cuts import cut_all, limits, segments_of
 from tests.support.flvmedia import make_flv
@@ -25,7 +25,7 @@ from tests.support.units import units_of
 ALONE = Tracks(None, AUDIO)
 
 
-def mux(units: list[AccessUnit], tracks: Tracks, bounds: CutLimits | None = None) -> list[bytes]:
+def mux(units: list[AccessUnit], tracks: Tracks, bounds: Limits | None = None) -> list[bytes]:
     """The segments of these units."""
     cuts, _ = cut_all(units, bounds, tracks)
     muxer = TsMuxer(tracks)
