@@ -27,7 +27,7 @@ class RefuseCode(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """A publisher at the door. `query` holds the arguments of the key and of the URL, secrets included: never log it.
+    """A publisher at the door. `query` (arguments of the key and of the URL) and `bearer` hold secrets: never log them.
 
     `drop(reason)` closes the publisher's connection; the hub calls it on takeover, kick and shutdown, and calls
     nothing of that publication afterwards.
@@ -45,6 +45,8 @@ class PublishRequest:
     """The page it was started from (RTMP pageUrl)."""
     tell: Callable[[str], None] = lambda _: None
     """Takes words for the publisher's eyes; the hub says them before it drops it."""
+    bearer: str = field(default="", repr=False)
+    """The token of `Authorization: Bearer`, where the way in is HTTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -308,8 +308,7 @@ def gate_of(  # noqa: PLR0913 - what a gate has
 
 def _token(request: PlayRequest | PublishRequest) -> str | Fault:
     """The one token that is shown, "" if there is none; two different ones are refused: which would be checked?"""
-    bearer = request.bearer if isinstance(request, PlayRequest) else ""
-    shown = {text for text in (bearer, request.query.get("jwt", ""), request.query.get("token", "")) if text}
+    shown = {text for text in (request.bearer, request.query.get("jwt", ""), request.query.get("token", "")) if text}
     if len(shown) > 1:
         return Fault("two different tokens shown")
     return shown.pop() if shown else ""

@@ -30,6 +30,8 @@ PAUSE_MS: Final = 5_000
 CONFIRM: Final = 3
 """Frames that go on from one another, from which on another clock is believed."""
 
+_NEVER: Final = -(1 << 40)
+"""A wire time that none comes after by a small step."""
 _HALF: Final = 1 << 31
 _FULL: Final = 1 << 32
 
@@ -72,7 +74,7 @@ class SourceClock:
 
     def __init__(self) -> None:
         self.started = False
-        self.wire = 0  # the last believed timestamp as sent
+        self.wire = _NEVER  # the last believed timestamp as sent
         self.raw = 0  # the same, unwrapped: ms
         self.arrived = 0.0  # when it came
         self.offset = 0  # ticks from raw * 90 to the output

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hlsd.media.unit import Tracks, VideoTrack
 
 VideoCodec = Literal["h264", "h265"]
+AudioCodec = Literal["aac"]
 
 FLV_VIDEO: Final[dict[int, VideoCodec]] = {7: "h264", 12: "h265"}
 """The codec ids of FLV that are carried; 12 is the legacy id of H.265, never registered but widespread."""
@@ -67,6 +68,9 @@ FOURCC_NAMES: Final[dict[bytes, str]] = {
 
 BEGINS_PICTURE: Final = {"h264": h264.begins_picture, "h265": h265.begins_picture}
 """`begins_picture(sample)` of each video codec."""
+
+ORDINARY: Final = {"h264": h264.ORDINARY, "h265": h265.ORDINARY}
+"""`ORDINARY` of each video codec: what tells that a picture of one slice is nothing special by three bytes of it."""
 
 LOOSE: Final = {"h264": h264.loose, "h265": h265.loose}
 """`loose(body, length_size)` of each video codec."""

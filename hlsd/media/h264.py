@@ -39,6 +39,9 @@ _TYPES = {
     15: STRIP,
 }
 _CLASSES = bytes(_TYPES.get(header & 0x1F, 0) for header in range(256))
+ORDINARY = bytes(header & 0x1F == 1 for header in range(256)), 5
+"""Which first bytes of a NAL unit are of a slice of no IDR picture; and, in a sample that begins with one, the place of
+the byte whose highest bit says that the picture does too (`begins_picture`)."""
 
 # §7.3.2.1.1: the profiles whose SPS says more of chroma and scaling.
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))

@@ -44,6 +44,8 @@ _TYPES = {
     38: STRIP,
 }
 _CLASSES = bytes(_TYPES.get((header >> 1) & 0x3F, 0) for header in range(256))
+ORDINARY = bytes((header >> 1) & 0x3F < 8 for header in range(256)), 6
+"""As in H.264: slices that neither IRAP nor RASL pictures have."""
 
 _SIZE_LIMIT = 16_384
 _LAST_PLAIN_PROFILE = 3

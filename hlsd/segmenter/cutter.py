@@ -17,10 +17,8 @@ Units: 90 kHz ticks. It refuses to know containers, names, sequence numbers, pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.segmenter.cut import Cut, CutLimits, Sample
 from hlsd.segmenter.silence import Silence
 
 SILENCE = 1.0
@@ -41,42 +39,8 @@ AUDIO_BEFORE_VIDEO = 512
 """Audio frames kept while the first picture is awaited; older ones go."""
 
 
-class Sample(NamedTuple):
-    """An access unit whose end is known: `duration` in ticks, > 0."""
-
-    unit: AccessUnit
-    duration: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """One part's worth of media: samples of both tracks in decode order within each track; a gap has none.
-
-    One without a duration is no part: it says that the segment ended with the part before it.
-
-    `start` and `duration` in ticks on the leading track's decode timeline; `independent`: its first video sample is an
-    IDR (audio only: always); `opens` and `closes`: it is the first or the last part of its segment; `forced`: the
-    segment it opens begins at an ordinary frame because no IDR came in time.
-    """
-
-    video: tuple[Sample, ...]
-    audio: tuple[Sample, ...]
-    start: int
-    duration: int
-    independent: bool
-    opens: bool
-    closes: bool
-    forced: bool = False
-
-
-@dataclass(slots=True)
-class CutLimits:
-    """Aims and bounds of the cutter, ticks; `segment_limit` shrinks when the target duration is fixed."""
-
-    segment_target: int
-    segment_limit: int
-    part_target: int
-    segment_bytes: int
+_VIDEO = Kind.VIDEO
+_make = tuple.__new__  # a Sample without the detour by its own __new__, which takes as long again
 
 
 class Cutter:
@@ -89,10 +53,11 @@ class Cutter:
         self._limits = limits
         self._lead = Kind.VIDEO if tracks.video else Kind.AUDIO
         self._both = tracks.video is not None and tracks.audio is not None
-        self._held: list[AccessUnit | None] = [None, None]
-        self._frame = [TICKS // 30, TICKS * 1024 // 48000]  # the last true duration of each track
-        if tracks.audio is not None:
-            self._frame[Kind.AUDIO] = TICKS * tracks.audio.frame_samples // tracks.audio.sample_rate
+        self._held: AccessUnit | None = None  # of the leading track, and of the other one, which is sound
+        self._other_held: AccessUnit | None = None
+        sound = TICKS * tracks.audio.frame_samples // tracks.audio.sample_rate if tracks.audio is not None else 0
+        self._frame = TICKS // 30 if tracks.video else sound  # how long a single one of the leading track lasts
+        self._other_frame = sound  # how long the last true one of the other track did
         self._video: list[Sample] = []
         self._audio: list[Sample] = []
         self._started = False
@@ -124,14 +89,14 @@ class Cutter:
     @property
     def open_bytes(self) -> int:
         """Payload bytes held for the part under way."""
-        held = sum(len(unit.payload) for unit in self._held if unit is not None)
+        held = sum(len(unit.payload) for unit in (self._held, self._other_held) if unit is not None)
         return held + sum(len(sample.unit.payload) for sample in (*self._video, *self._audio))
 
     @property
     def newest_picture(self) -> int:
         """Decode time of the last picture taken, ticks; -1 before the first."""
-        held = self._held[Kind.VIDEO]
-        return held.dts if held is not None else -1
+        held = self._held
+        return held.dts if held is not None and held.kind is Kind.VIDEO else -1
 
     def quiet(self, now: float) -> float:
         """Seconds for which no frame of any track had come at `now`; as `AccessUnit.arrived`."""
@@ -139,42 +104,61 @@ class Cutter:
 
     def push(self, unit: AccessUnit) -> list[Cut]:
         """Takes the next access unit; returns the parts that it closed, usually none, at most two."""
-        kind = unit.kind
-        if kind is not self._lead:
+        kind, dts, _, key, clean, payload, arrived = unit
+        lead = self._lead
+        if kind is not lead:
             return self._follow(unit)
-        self._lead_came = unit.arrived
-        previous = self._held[kind]
-        self._held[kind] = unit
+        self._lead_came = arrived
+        previous, self._held = self._held, unit
         if not self._started:
             self._begin(unit)
             return []
         cuts: list[Cut] = []
-        self._ahead = self._other - unit.dts
+        self._ahead = self._other - dts
+        limits = self._limits
         if previous is not None:
-            duration = unit.dts - previous.dts
-            self._lead_on(previous, unit.dts, cuts)
+            duration = dts - previous.dts
+            if dts - self._part_start <= limits.part_target and dts - self._segment_start <= limits.segment_limit:
+                self._segment_bytes += len(previous.payload)  # as nearly always: `_lead_on` without its calls
+                (self._video if lead is _VIDEO else self._audio).append(_make(Sample, (previous, duration)))
+            else:
+                self._lead_on(previous, dts, cuts)
             # One long frame is a hole in what the encoder sends, two are a slow encoder. A frame that turns out longer
             # than this ends the part before it after all (see `_lead_on`), one frame later.
-            self._expected = self._last if 0 < 2 * self._last < duration else duration
+            last = self._last
+            self._expected = last if 0 < 2 * last < duration else duration
             self._last = duration
-            self.longest_frame = max(self.longest_frame, duration)
+            if duration > self.longest_frame:  # noqa: PLR1730 - max() is a call
+                self.longest_frame = duration
         else:
-            if self._video:  # pictures had stopped; the last one is in no part yet, and stands until now
-                last = self._video[-1].unit
-                self._video[-1] = Sample(last, max(1, unit.dts - last.dts))
-            self._reach(unit.dts, cuts)
-        if unit.key:
-            self._gop = unit.dts - self._last_key
-            self._last_key = unit.dts
-            if unit.clean:
-                self._last_clean = unit.dts
-            self.longest_gop = max(self.longest_gop, self._gop)
-        if self._may_end(unit) or self._must_end(unit):
-            if self._end(unit.dts, cuts, closes=True):
+            self._resume(dts, cuts)
+        if key:
+            self._note_key(dts, clean)
+        expected = self._expected
+        if (
+            dts + expected - self._segment_start > limits.segment_limit  # it may not go on, for its length or its size
+            or self._segment_bytes + len(payload) > limits.segment_bytes
+            or (key and self._may_end(unit))
+        ):
+            if self._end(dts, cuts, closes=True):
                 self._force(unit)
-        elif unit.dts + self._expected - self._part_start > self._limits.part_target:
-            self._end(unit.dts, cuts, closes=False)
+        elif dts + expected - self._part_start > limits.part_target:
+            self._end(dts, cuts, closes=False)
         return cuts
+
+    def _resume(self, at: int, cuts: list[Cut]) -> None:
+        """Frames of the leading track that had stopped go on."""
+        if self._video:  # the last picture is in no part yet, and stands until now
+            stood = self._video[-1].unit
+            self._video[-1] = Sample(stood, max(1, at - stood.dts))
+        self._reach(at, cuts)
+
+    def _note_key(self, at: int, clean: bool) -> None:
+        self._gop = at - self._last_key
+        self._last_key = at
+        if clean:
+            self._last_clean = at
+        self.longest_gop = max(self.longest_gop, self._gop)
 
     def flush(self) -> list[Cut]:
         """Closes the open segment with what there is; frames held back get the duration of the one before them."""
@@ -185,16 +169,13 @@ class Cutter:
         if self._video and self._video[-1].duration == STANDS:
             last = self._video[-1].unit
             self._video[-1] = Sample(last, self._last)
-        for kind in (Kind(1 - self._lead), self._lead):
-            held = self._held[kind]
-            if held is None:
-                continue
-            self._held[kind] = None
-            if kind is self._lead:
-                end = held.dts + (self._expected or self._frame[kind])
-                self._lead_on(held, end, cuts)
-            else:
-                self._settle(held, self._frame[kind])
+        held, self._held = self._held, None
+        other, self._other_held = self._other_held, None
+        if other is not None:
+            self._settle(other, self._other_frame)
+        if held is not None:
+            end = held.dts + (self._expected or self._frame)
+            self._lead_on(held, end, cuts)
         if end <= self._part_start:
             # The leading track had fallen silent: what there is of the other one says where the end is.
             if not self._video and not self._audio:
@@ -264,30 +245,31 @@ class Cutter:
 
     def _follow(self, unit: AccessUnit) -> list[Cut]:
         """Takes a frame of the other track, which closes parts when the leading one has fallen silent (TL06)."""
-        cuts: list[Cut] = []
-        kind = unit.kind
-        self._other = unit.dts
-        self._other_came = unit.arrived
+        self._other = dts = unit.dts
+        self._other_came = arrived = unit.arrived
         silence = self._silence
         if silence is not None and silence.begun:
-            if silence.covers(unit.dts):
-                return cuts
-            self._audio += [Sample(*one) for one in silence.end(unit.dts, unit.arrived)]
-        previous = self._held[kind]
-        self._held[kind] = unit
+            if silence.covers(dts):
+                return []
+            self._audio += [Sample(*one) for one in silence.end(dts, arrived)]
+        previous, self._other_held = self._other_held, unit
         if previous is not None:
-            self._settle(previous, unit.dts - previous.dts)
+            self._other_frame = duration = dts - previous.dts
+            if not self._started or dts > self._origin:  # as `_settle`
+                self._segment_bytes += len(previous.payload)
+                self._audio.append(_make(Sample, (previous, duration)))
+        cuts: list[Cut] = []
         if not self._started:
             if len(self._audio) > AUDIO_BEFORE_VIDEO:
                 del self._audio[0]
-        elif unit.arrived - self._lead_came > SILENCE:
-            held = self._held[self._lead]
+        elif arrived - self._lead_came > SILENCE:
+            held = self._held
             if held is not None and self._last:
                 # Shown now, for as long as such pictures stand, or, if they have stopped, for long: a player would
                 # stand still where it ends, and drop what follows a hole up to the next key picture.
-                self._held[self._lead] = None
+                self._held = None
                 self._settle(held, self._last if self._last > SLOW else STANDS)
-            self._step(unit.dts - max(0, self._ahead) - self._limits.part_target - LEAD_SILENCE, cuts)
+            self._step(dts - max(0, self._ahead) - self._limits.part_target - LEAD_SILENCE, cuts)
         return cuts
 
     def _fill(self, silence: Silence, end: int) -> None:
@@ -296,10 +278,10 @@ class Cutter:
             heard = self._other_came
             if self._lead_came - (heard or self._since) <= (SILENCE if heard else NEVER):
                 return
-            held = self._held[Kind.AUDIO]
-            self._held[Kind.AUDIO] = None
+            held, self._other_held = self._other_held, None
             if held is not None:
-                self._settle(held, silence.begin(held.dts))
+                self._other_frame = silence.begin(held.dts)
+                self._settle(held, self._other_frame)
             else:  # behind a discontinuity, in the middle of a silence
                 silence.begin(self._part_start)
         self._audio += [Sample(*one) for one in silence.until(end, self._lead_came)]
@@ -323,16 +305,14 @@ class Cutter:
             self.forced_cuts += 1
 
     def _settle(self, unit: AccessUnit, duration: int) -> None:
-        kind = unit.kind
-        self._frame[kind] = duration
         if self._started and unit.dts + duration <= self._origin:
             return  # sound that ended before the first picture would only shift the two apart (FM10)
         self._segment_bytes += len(unit.payload)
-        (self._video if kind is Kind.VIDEO else self._audio).append(Sample(unit, duration))
+        (self._video if unit.kind is _VIDEO else self._audio).append(Sample(unit, duration))
 
     def _may_end(self, unit: AccessUnit) -> bool:
-        """Whether the segment ends before `unit` because it should."""
-        if not unit.key or unit.dts <= self._part_start:
+        """Whether the segment ends before a key frame because it should."""
+        if unit.dts <= self._part_start:
             return False
         elapsed = unit.dts - self._segment_start
         passes = self._lead is Kind.VIDEO and elapsed + self._gop > self._limits.segment_limit
@@ -345,13 +325,6 @@ class Cutter:
             return True
         # One more group of pictures would pass the limit, so a shorter segment is the lesser evil (TL05).
         return passes
-
-    def _must_end(self, unit: AccessUnit) -> bool:
-        """Whether the segment ends before `unit` because it may not go on."""
-        elapsed = unit.dts - self._segment_start
-        if elapsed + self._expected > self._limits.segment_limit:
-            return True
-        return self._segment_bytes + len(unit.payload) > self._limits.segment_bytes
 
     def _close(self, end: int, *, closes: bool, rest: bool = False) -> Cut:
         if self._silence is not None:

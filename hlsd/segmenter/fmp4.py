@@ -25,7 +25,7 @@ from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
     from hlsd.media.unit import Tracks, VideoTrack
-    from hlsd.segmenter.cutter import Cut, Sample
+    from hlsd.segmenter.cut import Cut, Sample
 
 # Sample flags (14496-12 §8.8.3.1), as FM06 fixes them.
 _SYNC: Final = 0x02000000

@@ -16,8 +16,8 @@ from hlsd.media.unit import TICKS, AccessUnit
 
 LONGEST: Final = 30 * TICKS
 """How far a track may go ahead of everything at once: nothing that a source sends explains more."""
-NONE: Final = -1
-"""No time: nothing has come yet."""
+NONE: Final = -(1 << 62)
+"""No time: nothing has come yet, and what comes lies far behind."""
 _HALF: Final = 0.5 / TICKS
 """Seconds a tick of a hole during which nothing may have arrived: what came before it may have been late."""
 

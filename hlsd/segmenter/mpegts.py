@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
     from hlsd.media.unit import AccessUnit, Tracks, VideoTrack
-    from hlsd.segmenter.cutter import Cut, Sample
+    from hlsd.segmenter.cut import Cut, Sample
 
 PACKET: Final = 188
 PES_SPAN: Final = TICKS // 10

@@ -9,7 +9,7 @@ from hlsd.segmenter.mpegts import TsMuxer
 
 if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
-    from hlsd.segmenter.cutter import Cut
+    from hlsd.segmenter.cut import Cut
 
 
 class Muxer(Protocol):

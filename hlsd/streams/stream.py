@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from hlsd.ports import Output, PublishRequest
 
+_VIDEO = Kind.VIDEO
 _SMOOTHING = 0.3
 """Weight of the newest second in the smoothed bit rate."""
 
@@ -221,7 +222,7 @@ class Claim:
             return
         kind, dts, _, key, _, _, arrived = unit
         stats = stream.stats
-        if kind is Kind.VIDEO:
+        if kind is _VIDEO:
             stats.video_frames += 1
             if key:
                 if stats.last_key >= 0 and dts > stats.last_key:
@@ -230,7 +231,8 @@ class Claim:
         else:
             stats.audio_frames += 1
         stats.last_unit = arrived
-        self.last_dts = max(self.last_dts, dts)
+        if dts > self.last_dts:  # noqa: PLR1730 - max() is a call
+            self.last_dts = dts
         rest = iter(stream.fed)
         while True:
             try:

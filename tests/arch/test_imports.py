@@ -28,6 +28,11 @@ def test_pure_modules_touch_no_sockets_clock_or_event_loop() -> None:
     pure = [
         *(CHECKOUT / "hlsd/media").glob("*.py"),
         *(CHECKOUT / "hlsd/ingest/rtmp").glob("*.py"),
+        CHECKOUT / "hlsd/ingest/key_gate.py",
+        CHECKOUT / "hlsd/ingest/media_clock.py",
+        CHECKOUT / "hlsd/ingest/normaliser.py",
+        CHECKOUT / "hlsd/ingest/picture_track.py",
+        CHECKOUT / "hlsd/ingest/sound_track.py",
         CHECKOUT / "hlsd/ingest/timeline.py",
         CHECKOUT / "hlsd/segmenter/cutter.py",
         CHECKOUT / "hlsd/segmenter/window.py",

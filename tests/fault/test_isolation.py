@@ -35,6 +35,7 @@ from hlsd.relay.push import Push
 from hlsd.relay.service import RelayService
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from hlsd.segmenter.journal import SequenceJournal
+from hlsd.segmenter.listing import Listing
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mpegts import TsMuxer
 from hlsd.segmenter.segmenter import Segmenter
@@ -58,7 +59,7 @@ OFTEN: list[tuple[type, str]] = [
     (Segmenter, "unit"), (FlvOutput, "unit"), (Fan, "unit"), (Push, "put"), (Pull, "tag"), (FileReader, "feed"),
 ]  # fmt: skip
 SELDOM: list[tuple[type, str]] = [
-    (Segmenter, "_take"), (Segmenter, "_finish_segment"), (Window, "append"), (Window, "_slide"),
+    (Listing, "take"), (Listing, "_finish_segment"), (Window, "append"), (Window, "_slide"),
     (TsMuxer, "part"), (Fmp4Muxer, "part"), (Live, "_render"), (Live, "changed"), (SequenceJournal, "reached"),
     (Variant, "add"), (Variant, "_turn"), (BlockedRequests, "_changed"),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.base.errors import MediaError, UnsupportedCodec
-from hlsd.ingest.asides import Asides
+from hlsd.ingest.colour_info import read_colour_info
 from hlsd.ingest.intake import Intake
 from hlsd.media import aac, flv, h264, h265, hdr, nal
 from hlsd.media.unit import AccessUnit, Aside, Kind, Tracks
@@ -63,7 +63,7 @@ def test_any_record_or_tag_is_read_or_refused(body: bytes) -> None:
         lambda octets: hdr.from_sei(nal.join([b"\x4e\x01" + octets]), "h265", Aside()),
         lambda octets: hdr.from_sei(nal.join([b"\x06" + octets]), "h264", Aside()),
         lambda octets: hdr.dolby_profile(nal.join([b"\x7c\x01" + octets])),
-        lambda octets: Asides().metadata(b"\x02\x00\x09colorInfo" + octets),
+        lambda octets: read_colour_info(b"\x02\x00\x09colorInfo" + octets),
     ):
         with suppress(MediaError):
             read(body)

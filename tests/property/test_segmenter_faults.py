@@ -7,6 +7,7 @@ import pytest
 from hlsd.media.unit import TICKS
 from hlsd.ports import PublishRequest
 from hlsd.segmenter.cutter import Cutter
+from hlsd.segmenter.listing import Listing
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mpegts import TsMuxer
 from hlsd.segmenter.segmenter import Segmenter
@@ -32,10 +33,11 @@ PLACES: list[tuple[type, str]] = [
     (TsMuxer, "skip"),
     (Segmenter, "_start"),
     (Segmenter, "_take"),
-    (Segmenter, "_add"),
-    (Segmenter, "_begin_segment"),
-    (Segmenter, "_finish_segment"),
-    (Segmenter, "_note_delay"),
+    (Listing, "take"),
+    (Listing, "_add"),
+    (Listing, "_begin_segment"),
+    (Listing, "_finish_segment"),
+    (Listing, "note_delay"),
 ]
 SECONDS = 26
 

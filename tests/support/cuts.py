@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from hlsd.media.aac_silence import silent_frame
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, CutLimits, Cutter
+from hlsd.segmenter.cut import Cut, CutLimits
+from hlsd.segmenter.cutter import Cutter
 from tests.support.frames import BOTH
 
 

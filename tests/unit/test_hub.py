@@ -12,7 +12,8 @@ from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.segmenter.journal import SequenceJournal
-from hlsd.segmenter.segmenter import AUTO_BYTES, Segmenter
+from hlsd.segmenter.listing import AUTO_BYTES
+from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.gate import OpenGate
 from hlsd.streams.hub import Hub
 from hlsd.streams.stream import Stream, StreamState

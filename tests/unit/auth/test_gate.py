@@ -152,6 +152,24 @@ async def test_a_key_opens_its_stream_and_the_log_never_shows_a_name_that_may_be
         assert "s3cret" not in repr(lines)
 
 
+async def test_a_token_is_good_as_bearer_whoever_shows_it() -> None:
+    """RFC 6750 §2.1; a way in by HTTP (WHIP) has nothing else. What is shown is in no log and no repr."""
+
+    def borne(text: str, **query: str) -> PublishRequest:
+        return replace(publisher(**query), protocol="whip", bearer=text)
+
+    good = token(hlsd=[{"action": "publish", "path": "/live/*"}])
+    async with gate(publish=True, play=True, jwt_secrets=[LONG]) as door:
+        with structlog.testing.capture_logs() as lines:
+            assert isinstance(await door.publish(borne(good)), Grant)
+            assert await door.publish(borne(good)) == await door.publish(publisher(jwt=good))
+            assert isinstance(await door.publish(borne(good, jwt=good)), Grant)
+            for wrong in (borne(""), borne("a.b.c"), borne(token()), borne(good, jwt=token())):
+                assert await door.publish(wrong) == DENIED
+        assert good not in repr(lines)
+    assert good not in repr(borne(good))
+
+
 async def test_a_grant_names_the_token_without_telling_it_and_one_token_has_one_name() -> None:
     """Limits for each token hang on it: nobody may get a second name by writing the token differently."""
     async with gate(play=True, secrets=[SECRET], jwt_secrets=[LONG]) as door:

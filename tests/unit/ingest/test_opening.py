@@ -60,7 +60,7 @@ def test_sound_kept_for_a_late_picture_is_bounded() -> None:
         intake.tag(8, 0, b"\xaf\x00\x11\x90", 0.0, 0.0)
         for n in range(3 * HELD_UNITS):
             intake.tag(8, n * step, b"\xaf\x01\x21", 0.0, 0.0)
-        opening = intake._opening
+        opening = intake.normaliser.opening
         assert opening is not None
         assert len(opening) <= (SOUND_KEPT_MS // step + 2 if step else HELD_UNITS)
         assert opening.bytes == len(opening)

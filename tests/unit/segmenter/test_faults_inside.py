@@ -11,7 +11,7 @@ from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS
 from hlsd.ports import Lateness
 from hlsd.segmenter import live as live_module
-from hlsd.segmenter.cutter import Cut
+from hlsd.segmenter.cut import Cut
 from hlsd.segmenter.mpegts import TsMuxer
 from hlsd.segmenter.segmenter import Segmenter
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
@@ -60,7 +60,7 @@ def test_a_part_that_cannot_be_written_for_the_first_viewer_is_a_gap(
     error: Exception, listed: bool, low_latency: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = run(24.0, low_latency=low_latency)  # that nobody watches
-    waiting = len(target._put_off)
+    waiting = len(target.listing.put_off)
     monkeypatch.setattr(TsMuxer, "part", failing(TsMuxer.part, waiting - 18 if listed else 3, error))
     playlist = text(target.live)  # the first viewer's request does not fail
     assert check_playlist(playlist) == []
@@ -68,7 +68,7 @@ def test_a_part_that_cannot_be_written_for_the_first_viewer_is_a_gap(
     assert all(gap is not answered for _, gap, answered in found), "a gap is 404 and stands in the playlist as one"
     assert 1 <= sum(gap for _, gap, _ in found) <= 8, "what is left of one segment"
     assert ("#EXT-X-DISCONTINUITY\n" in playlist) is listed, "what follows does not continue what was lost"
-    assert target._faults.outputs["muxer"] == (0 if isinstance(error, MediaError) else 1)
+    assert target.listing.faults.outputs["muxer"] == (0 if isinstance(error, MediaError) else 1)
     monkeypatch.undo()
     feed(target, [unit for unit in FILM if 24.0 * TICKS <= unit.dts < 28.0 * TICKS], None)
     assert check_playlist(text(target.live)) == []
@@ -84,7 +84,7 @@ def test_a_part_that_cannot_be_passed_over_costs_nothing_but_what_follows_it(mon
 
     monkeypatch.setattr(TsMuxer, "skip", skip)
     feed(target, [unit for unit in FILM if unit.dts >= 3.0 * TICKS], None)
-    assert target._faults.outputs["muxer"] == 1
+    assert target.listing.faults.outputs["muxer"] == 1
     assert check_playlist(text(target.live)) == []
     assert all(gap is not answered for _, gap, answered in media(target))
 
@@ -128,7 +128,7 @@ def test_a_version_that_cannot_be_rendered_is_answered_by_the_one_before(
     target.live.changed()
     for _ in range(3):
         assert text(target.live, skip=skip) == before
-    assert target._faults.outputs["hls"] == 1, "tried once for each version"
+    assert target.listing.faults.outputs["hls"] == 1, "tried once for each version"
     monkeypatch.undo()
     target.live.changed()
     assert text(target.live) == before
@@ -146,7 +146,7 @@ def test_who_watches_and_raises_keeps_no_other_from_the_news() -> None:
     target.live.watch(lambda: told.append("last"))
     target.live.changed()
     assert told == ["first", "last"]
-    assert target._faults.outputs["watcher"] == 1
+    assert target.listing.faults.outputs["watcher"] == 1
 
 
 def test_a_journal_that_raises_costs_the_stream_nothing() -> None:
@@ -155,10 +155,10 @@ def test_a_journal_that_raises_costs_the_stream_nothing() -> None:
     def finished(_msn: int) -> None:
         raise Mischief
 
-    target._finished = finished
+    target.listing._finished = finished
     feed(target, [unit for unit in FILM if unit.dts < 10 * TICKS])
     assert len(target.window.segments) >= 4
-    assert target._faults.outputs["journal"] == len(target.window.segments)
+    assert target.listing.faults.outputs["journal"] == len(target.window.segments)
 
 
 def test_an_output_that_stays_off_has_no_playlist_and_goes_on_with_the_run_when_it_is_told_tracks() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS, AccessUnit, Aside, AudioTrack, Colour, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, CutLimits, Sample
+from hlsd.segmenter.cut import Cut, CutLimits, Sample
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from tests.support.cuts import cut_all, limits, segments_of
 from tests.support.flvmedia import make_flv

@@ -12,7 +12,7 @@ import pytest
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import read_record
 from hlsd.media.unit import TICKS, AccessUnit, AudioTrack, Kind, Tracks
-from hlsd.segmenter.cutter import Cut, CutLimits, Sample
+from hlsd.segmenter.cut import Cut, CutLimits, Sample
 from hlsd.segmenter.mpegts import PACKET, START, TsMuxer
 from tests.support.cuts import cut_all, limits, segments_of
 from tests.support.flvmedia import make_flv

@@ -66,7 +66,7 @@ def test_a_viewer_who_waits_for_the_first_playlist_breaks_no_order(codec: Codec)
     for unit in units:
         segmenter.unit(unit)
         if unit.dts >= 45_000 and not segmenter.live.watched:
-            assert segmenter._put_off
+            assert segmenter.listing.put_off
             segmenter.live.watch(lambda: None)
     assert segmenter.live.watched
     assert bodies(segmenter) == bodies(run(codec, 7, 0))
@@ -78,9 +78,9 @@ def test_what_is_put_off_is_bounded_by_the_window() -> None:
     window = segmenter.window
     held = sum(len(segment.parts) for segment in (*window.removed, *window.segments))
     held += len(window.open.parts) if window.open is not None else 0
-    assert len(segmenter._put_off) == held
+    assert len(segmenter.listing.put_off) == held
     assert bodies(segmenter)
-    assert not segmenter._put_off
+    assert not segmenter.listing.put_off
 
 
 def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
@@ -93,7 +93,7 @@ def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
         segmenter.unit(unit)
         if not 6 * 90_000 <= unit.dts < 24 * 90_000:
             segmenter.live.playlist()
-        put_off.append(bool(segmenter._put_off))
+        put_off.append(bool(segmenter.listing.put_off))
     changes = [after for before, after in itertools.pairwise(put_off) if before != after]
     assert changes == [True, False, True, False], "before the first playlist, and in the night"
     assert all(bodies(segmenter))

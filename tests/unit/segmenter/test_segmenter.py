@@ -14,7 +14,7 @@ import pytest
 
 from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
-from hlsd.segmenter.cutter import Cut
+from hlsd.segmenter.cut import Cut
 from hlsd.segmenter.mpegts import TsMuxer
 from hlsd.segmenter.segmenter import Segmenter
 from tests.support.flvmedia import make_flv

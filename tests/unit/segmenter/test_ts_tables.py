@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hlsd.media.unit import Tracks
-from hlsd.segmenter.cutter import Cut
+from hlsd.segmenter.cut import Cut
 from hlsd.segmenter.mpegts import PACKET, TsMuxer
 from tests.support.cuts import cut_all
 from tests.support.frames import AUDIO, BOTH, audio, interleaved, video
