@@ -45,6 +45,8 @@ class PublishRequest:
     """The page it was started from (RTMP pageUrl)."""
     tell: Callable[[str], None] = lambda _: None
     """Takes words for the publisher's eyes; the hub says them before it drops it."""
+    held: Callable[[], int] = lambda: 0
+    """Bytes of its media that are in memory and have not been handed over yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hlsd.media.unit import VideoTrack
 
 _LIMIT: Final = 4096
+_VALUES: Final = 128
+"""Values of a colorInfo that are read; it has two dozen."""
 _POINTS: Final = "colorPrimaries", "transferCharacteristics", "matrixCoefficients"
 _PRIMARIES: Final = "greenX", "greenY", "blueX", "blueY", "redX", "redY", "whitePointX", "whitePointY"
 _WIDE: Final = 14
@@ -36,7 +38,7 @@ class Asides:
     def metadata(self, body: bytes) -> None:
         """Takes a metadata packet of video; what is no colorInfo is passed over."""
         try:
-            values = amf0.decode(body[:_LIMIT])
+            values = amf0.decode(body[:_LIMIT], max_values=_VALUES)
         except amf0.AmfError:
             return
         if len(values) > 1 and values[0] == "colorInfo":

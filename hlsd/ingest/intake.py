@@ -106,6 +106,12 @@ class Intake:
         if self._opening is not None:
             self._start_if_due(now)
 
+    @property
+    def held(self) -> int:
+        """Bytes of media that have not been handed over yet."""
+        opening = self._opening.bytes if self._opening is not None else 0
+        return opening + len(self._loose) + (self._assembler.held if self._assembler is not None else 0)
+
     def tick(self, now: float) -> None:
         """Lets time pass: starts with what is there when patience is at an end. Raises as `tag`."""
         if self._opening is not None:

@@ -9,6 +9,7 @@ end and what no hub can know. The query of a publisher is never logged.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Protocol, cast
 
@@ -35,6 +36,7 @@ from hlsd.ingest.rtmp.server import (
 )
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.settings import RtmpSettings
+from hlsd.ingest.share import Share
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 
 LINGER = 3.0
@@ -58,6 +60,11 @@ class TagSink(Protocol):
 
     def tag(self, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:
         """Takes a tag: type 8, 9 or 18, timestamp raw u32 ms; raises UnsupportedCodec."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """Bytes of media that have not been handed over yet."""
         ...
 
     def tick(self, now: float) -> None:
@@ -123,6 +130,9 @@ class RtmpPeer(asyncio.Protocol):
         self.effort = 0
         """The conversation's effort at the last sweep: the measure of the second under way."""
         self.scheduled = False
+        self.share = Share()
+        self.waiting: deque[ServerEvent | Message | Closed] = deque()
+        """What was read and is not worked on yet: it would have cost more than a turn."""
         self.remarks = Remarks(self._remark)
         self.fd = -1
         """Its socket, while it is read in the room's rounds."""
@@ -181,26 +191,42 @@ class RtmpPeer(asyncio.Protocol):
         """Feeds the conversation once and acts on what comes of it."""
         now = self.room.clock.monotonic()
         try:
-            self._act(self.conversation.receive_data(received, now), now)
+            self._act([] if self.waiting and not received else self.conversation.receive_data(received, now), now)
             self.flush()
             self._steer()
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)
 
     def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
-        sink = self.sink
-        wall = self.room.clock.wall() if events else 0.0
-        for event in events:
+        waiting = self.waiting
+        waiting.extend(events)
+        if not waiting:
+            return
+        share = self.share
+        share.turn()
+        share.start()
+        try:
+            self._work(now)
+        except UnsupportedCodec as error:
+            waiting.clear()
+            self._refuse_codec(error)
+        finally:
+            share.stop()
+
+    def _work(self, now: float) -> None:
+        """Works on what waits, as much as a turn allows. Raises UnsupportedCodec."""
+        waiting, sink = self.waiting, self.sink
+        wall = self.room.clock.wall()
+        while waiting:
+            event = waiting.popleft()
             if not isinstance(event, Message):
                 self._heed(event)
                 sink = self.sink
             elif sink is not None:
-                try:
-                    sink.tag(event.type_id, event.timestamp, event.body, now, wall)
-                except UnsupportedCodec as error:
-                    self._refuse_codec(error)
-                    return
+                sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 if self.sink is None:  # dropped from within
+                    waiting.clear()
+                elif waiting and self.share.used_up():
                     return
 
     def _heed(self, event: ServerEvent | Closed) -> None:
@@ -232,6 +258,7 @@ class RtmpPeer(asyncio.Protocol):
             port=self.port,
             drop=self._drop,
             tell=self._hear,
+            held=self._held,
             query=event.query,
             user_agent=event.user_agent,
         )
@@ -275,6 +302,11 @@ class RtmpPeer(asyncio.Protocol):
             self.dismiss(SHUTDOWN if shutdown else _REJECTED, reason, self.words or reason)
         except Exception as error:  # noqa: BLE001  the hub has let it go: nobody else will close it
             self.fail(error)
+
+    def _held(self) -> int:
+        """Bytes of its media that wait here, for the hub to count."""
+        waiting = sum(len(event.body) for event in self.waiting if isinstance(event, Message))
+        return waiting + self.conversation.held + (self.sink.held if self.sink is not None else 0)
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.log.warning(event, app=self.app, name=self.name, ip=self.ip, **facts)
@@ -383,13 +415,13 @@ class RtmpPeer(asyncio.Protocol):
         """Decides whether to read on, to go on parsing, or to wait."""
         if self.lost or self.go_by is not None:
             return
-        exhausted = self.conversation.effort - self.effort > self.room.settings.max_effort
-        more = self.conversation.more
+        exhausted = self.share.exhausted or self.conversation.effort - self.effort > self.room.settings.max_effort
+        more = self.conversation.more or bool(self.waiting)
+        if exhausted and self.sink is not None:
+            self._remark_effort()
         if self.write_full or exhausted or more or self.conversation.awaiting:
             if not self.paused and self.transport is not None and not self.transport.is_closing():
                 self.paused = True
-                if exhausted:
-                    self._remark_effort()
                 if self.fd >= 0:
                     self._out_of_rounds()
                 else:
@@ -402,6 +434,13 @@ class RtmpPeer(asyncio.Protocol):
 
     def _remark_effort(self) -> None:
         """A publisher that is held back by a bound of ours looks like one with a bad line."""
+        if self.share.exhausted:
+            self.remarks.note(
+                "publisher held back: what it sends costs more than its part of the processor",
+                self.room.clock.monotonic(),
+                seconds=round(self.share.spent, 2),
+            )
+            return
         self.remarks.note(
             "publisher held back: it sends more chunks a second than rtmp.max_effort",
             self.room.clock.monotonic(),
@@ -448,6 +487,7 @@ class RtmpPeer(asyncio.Protocol):
                 self.transport.abort()
             return
         try:
+            self.share.spent = 0.0
             if self.sink is not None:
                 self.sink.tick(now)
             self._act(self.conversation.tick(now), now)

@@ -80,7 +80,7 @@ SEGMENT_DELAY = Spec(
     ("app", "kind"),
 )
 SEGMENT_MEMORY = Spec("hlsd_segment_memory_bytes", "gauge", "Media held in the live window.", _A)
-MEMORY = Spec("hlsd_media_memory_bytes", "gauge", "Media held in all windows, of ended streams too.")
+MEMORY = Spec("hlsd_media_memory_bytes", "gauge", "Media held for all streams, of ended ones too.")
 MEMORY_LIMIT = Spec("hlsd_media_memory_limit_bytes", "gauge", "limits.max_memory: above it no new publisher is let in.")
 SESSIONS = Spec("hlsd_sessions", "gauge", "Viewers now.", ("app", "protocol", "stream"))
 OPENED = Spec("hlsd_sessions_opened", "counter", "Sessions let in.", ("app", "protocol"))

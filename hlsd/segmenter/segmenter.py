@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 QUIET = 3
 """Finished segments after which a stream that nobody asked for is no longer muxed, only kept."""
 
+DENSE = 300
+"""Units of a second's media, beyond which it is muxed as it comes, at its publisher's cost: who asks first after a
+while would have everybody wait for all that was put off. 120 pictures and 94 frames of sound are the most in use."""
+FEW = 50
+"""Units that are never dense, however short their part."""
+
 FIRST = 1.0
 """Seconds after which the first segment may end where a viewer waits for it and has parts to go on with."""
 
@@ -134,6 +140,12 @@ class Segmenter:
     def window(self) -> Window:
         """The live window, for figures."""
         return self._window
+
+    @property
+    def held(self) -> int:
+        """Bytes of media that are in no part yet."""
+        waiting = self._alignment.held if self._alignment is not None else 0
+        return waiting + (self._cutter.open_bytes if self._cutter is not None else 0)
 
     def tracks(self, tracks: Tracks) -> None:
         """The tracks of what follows; a change is a discontinuity (TL04).
@@ -409,7 +421,7 @@ class Segmenter:
             if not cut.duration:  # the segment ended with the part before
                 if self._window.open is not None:
                     self._finish_segment()
-            elif self._quiet >= QUIET and not self.live.watched:
+            elif self._quiet >= QUIET and not self.live.watched and _is_ordinary(cut):
                 self._add(cut, None)
             else:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
@@ -569,6 +581,11 @@ class Segmenter:
         # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not, and what an encoder that drops frames
         # means to send; it is not believed where it is far off, as with timing counted in fields.
         return declared if 0.7 * declared < measured < 1.02 * declared else measured
+
+
+def _is_ordinary(cut: Cut) -> bool:
+    """Whether a part has no more units than cameras and encoders make of its time."""
+    return len(cut.video) + len(cut.audio) <= FEW + DENSE * cut.duration / TICKS
 
 
 class _Writer:
