@@ -47,6 +47,8 @@ class PublishRequest:
     """Takes words for the publisher's eyes; the hub says them before it drops it."""
     bearer: str = field(default="", repr=False)
     """The token of `Authorization: Bearer`, where the way in is HTTP."""
+    held: Callable[[], int] = lambda: 0
+    """Bytes of its media that are in memory and have not been handed over yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -22,6 +22,7 @@ import structlog
 from hlsd.auth.question import METHOD, Answer, BackendQuestion, Dialect, NoAnswer, duration_of, read, session_of, word
 from hlsd.auth.verdict import Fault, Pass
 from hlsd.base.clock import Clock
+from hlsd.base.household import household
 from hlsd.net.answers import BadAnswer, bounded
 
 OnError = Literal["deny", "allow", "stale"]
@@ -29,6 +30,8 @@ OnError = Literal["deny", "allow", "stale"]
 MAX_ANSWER: Final = 64 * 1024
 MAX_FLIGHTS: Final = 1000
 """Questions under way at once; further ones have no answer."""
+MAX_OF_ADDRESS: Final = 250
+"""Of these, about one address: while the back end is slow a stranger's would leave none for the others."""
 MAX_KNOWN: Final = 100_000
 MAX_DENIED: Final = 10_000
 KEPT: Final = 3600.0
@@ -70,6 +73,8 @@ class Backend:
         """By all that was asked: until when it holds, how often it was asked, what was said."""
         self._denied: OrderedDict[bytes, tuple[float, Fault]] = OrderedDict()
         self._flights: dict[bytes, asyncio.Task[Pass | Fault]] = {}
+        self._askers: Counter[str] = Counter()
+        """Questions under way by whom they are about."""
         self._failures = 0
         self._rest_until = 0.0
         self._log = structlog.get_logger()
@@ -96,11 +101,13 @@ class Backend:
             del self._denied[key]
         flight = self._flights.get(key)
         if flight is None:
-            if len(self._flights) >= MAX_FLIGHTS:
+            asker = household(asked.ip)
+            if len(self._flights) >= MAX_FLIGHTS or self._askers[asker] >= MAX_OF_ADDRESS:
                 return self._without(held or (known[2] if known else None), "too many questions under way")
             flight = asyncio.create_task(self._fly(asked, key, held or (known[2] if known else None)), name="auth")
             self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            self._askers[asker] += 1
+            flight.add_done_callback(lambda _: self._landed(key, asker))
         return await asyncio.shield(flight)  # who hangs up must not take the answer from the others
 
     async def close(self) -> None:
@@ -109,6 +116,12 @@ class Backend:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+
+    def _landed(self, key: bytes, asker: str) -> None:
+        self._flights.pop(key, None)
+        self._askers[asker] -= 1
+        if not self._askers[asker]:
+            del self._askers[asker]
 
     async def _fly(self, asked: BackendQuestion, key: bytes, last: Pass | None) -> Pass | Fault:
         now = self._clock.monotonic()

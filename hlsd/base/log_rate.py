@@ -11,6 +11,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
+from hlsd.base.household import household
+
 KIND: Final = (500.0, 5.0)
 """Lines of one kind at once, and a second."""
 ADDRESS: Final = (50.0, 0.5)
@@ -81,7 +83,7 @@ class LogRate:
         return bucket
 
     def _of(self, ip: str, kind: str, now: float) -> _Bucket:
-        key = (kind, ip)
+        key = (kind, household(ip))
         bucket = self._addresses.get(key)
         if bucket is None:
             if len(self._addresses) >= MAX_ADDRESSES and now - self._forgotten >= 1.0:

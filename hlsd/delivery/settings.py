@@ -106,7 +106,10 @@ class HttpSettings(BaseModel):
         "publishers and the API; above it only the API, /healthz and /metrics are answered, on 16 connections.",
     )
     max_connections_per_ip: int = Field(
-        default=512, ge=0, description="Connections of one address; 0: no bound. Many viewers may share one address."
+        default=512,
+        ge=0,
+        description="Connections of one address (of one /64 with IPv6); 0: no bound. Many viewers may share "
+        "one address.",
     )
     trusted_proxies: list[str] = Field(
         default=["127.0.0.1", "::1"],
@@ -133,7 +136,10 @@ class HttpSettings(BaseModel):
         "it switches.",
     )
     max_waiters_per_ip: int = Field(
-        default=64, ge=0, description="Requests held for one address; 0: no bound. Many viewers may share one address."
+        default=64,
+        ge=0,
+        description="Requests held for one address (of one /64 with IPv6); 0: no bound. Many viewers may share "
+        "one address.",
     )
     frame_ancestors: list[str] = Field(
         default=["'none'"],

@@ -12,6 +12,8 @@ from hlsd.ingest.rtmp import amf0
 from hlsd.media.unit import Aside, Colour
 
 _LIMIT: Final = 4096
+_VALUES: Final = 128
+"""Values of a colorInfo that are read; it has two dozen."""
 _POINTS: Final = "colorPrimaries", "transferCharacteristics", "matrixCoefficients"
 _PRIMARIES: Final = "greenX", "greenY", "blueX", "blueY", "redX", "redY", "whitePointX", "whitePointY"
 
@@ -19,7 +21,7 @@ _PRIMARIES: Final = "greenX", "greenY", "blueX", "blueY", "redX", "redY", "white
 def read_colour_info(body: bytes) -> Aside | None:
     """What a metadata packet of video says; None if it is no colorInfo."""
     try:
-        values = amf0.decode(body[:_LIMIT])
+        values = amf0.decode(body[:_LIMIT], max_values=_VALUES)
     except amf0.AmfError:
         return None
     if len(values) > 1 and values[0] == "colorInfo":

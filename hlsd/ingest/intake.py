@@ -27,6 +27,11 @@ class Intake:
         self.close = self.normaliser.close
         """The publisher has left: what is still held goes out."""
 
+    @property
+    def held(self) -> int:
+        """Bytes of media that have not been handed over yet."""
+        return self.normaliser.held
+
     def tag(self, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:
         """Takes the body of an audio (8), video (9) or data (18) message sent at `timestamp` ms.
 

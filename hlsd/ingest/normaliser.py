@@ -177,6 +177,11 @@ class Normaliser:
         if self.opening is not None:
             self._start_if_due(now)
 
+    @property
+    def held(self) -> int:
+        """Bytes of media not handed over yet."""
+        return self._pictures.held + (self.opening.bytes if self.opening else 0)
+
     def tick(self, now: float) -> None:
         """Lets time pass: starts with what is there when patience is at an end."""
         if self.opening is not None:

@@ -46,6 +46,11 @@ class PictureAssembler:
         """Whether a picture is under way."""
         return self._first is not None
 
+    @property
+    def held(self) -> int:
+        """Bytes of it."""
+        return self._size if self._first is not None else 0
+
     def goes_on(self, timestamp: int) -> bool:
         """Whether a tag of that time, whose first slice begins no picture, belongs to the one under way."""
         return self._first is not None and near(timestamp, self._first.timestamp)

@@ -73,6 +73,11 @@ class PictureTrack:
         self._strays = 0  # pictures of another codec in a row
 
     @property
+    def held(self) -> int:
+        """Bytes that wait for the rest of their picture."""
+        return len(self._loose) + (self._assembler.held if self._assembler is not None else 0)
+
+    @property
     def plain(self) -> bool:
         """Whether the next picture is in one piece, as far as can be known, and nothing waits for it."""
         return self._assembler is None and self.length_size == 4 and not self._loose and not self._strays

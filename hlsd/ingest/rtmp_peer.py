@@ -9,6 +9,7 @@ end and what no hub can know. The query of a publisher is never logged.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from typing import Protocol, cast
 
@@ -36,6 +37,7 @@ from hlsd.ingest.rtmp.server import (
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.rtmp_publisher import IntakeFactory, RtmpPublisher
 from hlsd.ingest.settings import RtmpSettings
+from hlsd.ingest.share import Share
 from hlsd.ports import Admission
 
 LINGER = 3.0
@@ -89,6 +91,9 @@ class RtmpPeer(asyncio.Protocol):
         self.effort = 0
         """The conversation's effort at the last sweep: the measure of the second under way."""
         self.scheduled = False
+        self.share = Share()
+        self.waiting: deque[ServerEvent | Message | Closed] = deque()
+        """What was read and is not worked on yet: it would have cost more than a turn."""
         self.remarks = Remarks(self._remark)
         self.fd = -1
         """Its socket, while it is read in the server's rounds."""
@@ -147,27 +152,43 @@ class RtmpPeer(asyncio.Protocol):
         """Feeds the conversation once and acts on what comes of it."""
         now = self.room.clock.monotonic()
         try:
-            self._act(self.conversation.receive_data(received, now), now)
+            self._act([] if self.waiting and not received else self.conversation.receive_data(received, now), now)
             self.flush()
             self._steer()
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             self.fail(error)
 
     def _act(self, events: list[ServerEvent | Message | Closed], now: float) -> None:
-        publisher = self.publisher
+        waiting = self.waiting
+        waiting.extend(events)
+        if not waiting:
+            return
+        share = self.share
+        share.turn()
+        share.start()
+        try:
+            self._work(now)
+        except UnsupportedCodec as error:
+            waiting.clear()
+            self.publisher.refuse_codec(error)
+        finally:
+            share.stop()
+
+    def _work(self, now: float) -> None:
+        """Works on what waits, as much as a turn allows. Raises UnsupportedCodec."""
+        waiting, publisher = self.waiting, self.publisher
         sink = publisher.sink
-        wall = self.room.clock.wall() if events else 0.0
-        for event in events:
+        wall = self.room.clock.wall()
+        while waiting:
+            event = waiting.popleft()
             if not isinstance(event, Message):
                 self._heed(event)
                 sink = publisher.sink
             elif sink is not None:
-                try:
-                    sink.tag(event.type_id, event.timestamp, event.body, now, wall)
-                except UnsupportedCodec as error:
-                    publisher.refuse_codec(error)
-                    return
+                sink.tag(event.type_id, event.timestamp, event.body, now, wall)
                 if publisher.sink is None:  # dropped from within
+                    waiting.clear()
+                elif waiting and self.share.used_up():
                     return
 
     def _heed(self, event: ServerEvent | Closed) -> None:
@@ -188,6 +209,12 @@ class RtmpPeer(asyncio.Protocol):
                 self.player.stop("closed")
             case Closed():
                 self._closed(event)
+
+    def held(self) -> int:
+        """Bytes of its media that wait here, for the hub to count."""
+        waiting = sum(len(event.body) for event in self.waiting if isinstance(event, Message))
+        sink = self.publisher.sink
+        return waiting + self.conversation.held + (sink.held if sink is not None else 0)
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.log.warning(event, app=self.app, name=self.name, ip=self.ip, **facts)
@@ -274,13 +301,13 @@ class RtmpPeer(asyncio.Protocol):
         """Decides whether to read on, to go on parsing, or to wait."""
         if self.lost or self.go_by is not None:
             return
-        exhausted = self.conversation.effort - self.effort > self.room.settings.max_effort
-        more = self.conversation.more
+        exhausted = self.share.exhausted or self.conversation.effort - self.effort > self.room.settings.max_effort
+        more = self.conversation.more or bool(self.waiting)
+        if exhausted and self.publisher.sink is not None:
+            self._remark_effort()
         if self.write_full or exhausted or more or self.conversation.awaiting:
             if not self.paused and self.transport is not None and not self.transport.is_closing():
                 self.paused = True
-                if exhausted:
-                    self._remark_effort()
                 if self.fd >= 0:
                     self._out_of_rounds()
                 else:
@@ -293,6 +320,13 @@ class RtmpPeer(asyncio.Protocol):
 
     def _remark_effort(self) -> None:
         """A publisher that is held back by a bound of ours looks like one with a bad line."""
+        if self.share.exhausted:
+            self.remarks.note(
+                "publisher held back: what it sends costs more than its part of the processor",
+                self.room.clock.monotonic(),
+                seconds=round(self.share.spent, 2),
+            )
+            return
         self.remarks.note(
             "publisher held back: it sends more chunks a second than rtmp.max_effort",
             self.room.clock.monotonic(),
@@ -339,6 +373,7 @@ class RtmpPeer(asyncio.Protocol):
                 self.transport.abort()
             return
         try:
+            self.share.spent = 0.0
             if self.publisher.sink is not None:
                 self.publisher.sink.tick(now)
             self._act(self.conversation.tick(now), now)

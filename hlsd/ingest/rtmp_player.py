@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WRITE_BUFFER: Final = 256 * 1024
 """Bytes of answers that may wait for a peer."""
+MAX_ASKING: Final = 4
+"""Admissions under way for one connection: it may end a playback and ask for another before it has been answered."""
 _OVER: Final = {
     "stream_end": ("NetStream.Play.UnpublishNotify", "the stream has ended"),
     "shutdown": ("NetConnection.Connect.AppShutdown", "the server is shutting down"),
@@ -73,10 +75,11 @@ class PlayingPeer(Protocol):
 class RtmpPlayer:
     """The playback of one connection, if there is one."""
 
-    __slots__ = ("_number", "_peer", "_ticket", "watching")
+    __slots__ = ("_asking", "_number", "_peer", "_ticket", "watching")
 
     def __init__(self, peer: PlayingPeer) -> None:
         self._peer = peer
+        self._asking = 0
         self._number = 0  # of the playback under way, accepted or not: an answer to an earlier one is void
         self._ticket: Ticket | None = None
         self.watching: Watching | None = None
@@ -88,6 +91,9 @@ class RtmpPlayer:
         audience = peer.room.audience
         if audience is None:
             self._refuse(event.msid, Denial(404, "no playing over RTMP here"))
+            return
+        if self._asking >= MAX_ASKING:
+            self._refuse(event.msid, Denial(503, "too many playbacks asked for at once"))
             return
         if not peer.place.plays():
             self._refuse(event.msid, Denial(503, "no room for viewers"))
@@ -102,6 +108,7 @@ class RtmpPlayer:
             user_agent=event.user_agent,
             referer=event.page,
         )
+        self._asking += 1
         peer.room.admit(self._admit(audience, request, event.msid, self._number))
 
     async def _admit(self, audience: Audience, request: PlayRequest, msid: int, number: int) -> None:
@@ -111,6 +118,8 @@ class RtmpPlayer:
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             peer.fail(error)
             return
+        finally:
+            self._asking -= 1
         void = peer.lost or peer.go_by is not None or number != self._number
         if isinstance(verdict, Denial):
             if not void:

@@ -36,6 +36,11 @@ class TagSink(Protocol):
         """Takes a tag: type 8, 9 or 18, timestamp raw u32 ms; raises UnsupportedCodec."""
         ...
 
+    @property
+    def held(self) -> int:
+        """Bytes of media that have not been handed over yet."""
+        ...
+
     def tick(self, now: float) -> None:
         """Called once a second."""
         ...
@@ -79,6 +84,10 @@ class PublishingPeer(Protocol):
     lost: bool
     go_by: float | None
 
+    def held(self) -> int:
+        """Bytes of its media that wait, for the hub to count."""
+        ...
+
     def turn(self, received: bytes) -> None:
         """Feeds the conversation once and acts on what comes of it."""
         ...
@@ -121,6 +130,7 @@ class RtmpPublisher:
             port=peer.port,
             drop=self.drop,
             tell=self.hear,
+            held=peer.held,
             query=event.query,
             user_agent=event.user_agent,
         )

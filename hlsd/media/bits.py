@@ -6,7 +6,12 @@ Law: never reads beyond the end (MediaError instead), never loops longer than th
 
 from __future__ import annotations
 
+from typing import Final
+
 from hlsd.base.errors import MediaError
+
+_LONGEST_CODE: Final = 33
+"""Bits up to the 1 of an Exp-Golomb code: 32 zeros before it (H.264 §9.1: codeNum up to 2^32 - 2)."""
 
 
 def unescape(nal: bytes) -> bytes:
@@ -52,11 +57,13 @@ class BitReader:
 
     def ue(self) -> int:
         """Unsigned Exp-Golomb number of at most 32 bits: descriptor ue of the standards."""
-        zeros = 0
-        while not self.u(1):
-            zeros += 1
-            if zeros > 32:
+        width = min(self._left, _LONGEST_CODE)  # zeros are counted at once: a set may be made of nothing but long codes
+        zeros = width - ((self._bits >> self._left - width) & ((1 << width) - 1)).bit_length()
+        if zeros == width:
+            if width == _LONGEST_CODE:
                 raise MediaError("Exp-Golomb code is longer than 32 bits")
+            raise MediaError("bits end too early")
+        self._left -= zeros + 1
         return (1 << zeros) - 1 + self.u(zeros)
 
     def se(self) -> int:

@@ -105,7 +105,8 @@ def with_parameter_sets(codec: VideoCodec, track: VideoTrack | None, found: tupl
         if all(unit in current for unit in found):
             return track
         known = {slot(unit): unit for unit in current}
-        if all((old := known.get(slot(unit))) is not None and alike(unit, old) for unit in found):
+        news = {slot(unit): unit for unit in found}  # of two of one id the later one holds
+        if all((old := known.get(place)) is not None and alike(unit, old) for place, unit in news.items()):
             return track
     merged = make_track(merge(current, found))
     if track is not None and not merged.decodes_as(track):

@@ -43,6 +43,8 @@ _X_SEQUENCE_START, _X_CODED_FRAMES, _X_SEQUENCE_END, _X_CODED_FRAMES_X, _X_METAD
 _X_MULTITRACK, _MOD_EX = 6, 7
 _AUDIO_MULTITRACK = 5
 _MOD_EX_LIMIT = 8
+_TRACKS_LIMIT = 256
+"""Tracks in a tag: the id of one is a byte (`videoTrackId = UI8`). 8 MB have room for two million empty ones."""
 
 
 class VideoPacket(NamedTuple):
@@ -201,8 +203,17 @@ def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None
         if position >= len(tag):
             raise MediaError("a multitrack tag without tracks")
         return None if tag[position] else (packet, fourcc, tag[position + 1 :])
-    while position < len(tag):
-        if kind == 2:
+    found = _track_zero(tag, position, fourcc)
+    return (packet, *found) if found is not None else None
+
+
+def _track_zero(tag: bytes, position: int, fourcc: bytes) -> tuple[bytes, bytes] | None:
+    """FourCC and body of track 0 among those that stand from `position` on; each names its own without `fourcc`."""
+    own = not fourcc
+    for _ in range(_TRACKS_LIMIT):
+        if position >= len(tag):
+            return None
+        if own:
             fourcc = tag[position : position + 4]
             position += 4
         start = position + 4
@@ -210,9 +221,9 @@ def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None
         if end > len(tag):
             raise MediaError("a multitrack tag that ends inside a track")
         if tag[position] == 0:
-            return packet, fourcc, tag[start:end]
+            return fourcc, tag[start:end]
         position = end
-    return None
+    raise MediaError("more tracks in a tag than there are ids")
 
 
 def video_config(codec: VideoCodec, record: bytes, *, legacy: bool = False) -> bytes:

@@ -235,6 +235,7 @@ def _sets(record: bytes, position: int, count: int, unit_type: int) -> tuple[lis
 
 def make_track(units: tuple[bytes, ...]) -> VideoTrack:
     """The track that these parameter sets, in any order, describe. Raises MediaError."""
+    nal.check_sets(units)
     sps = [unit for unit in units if unit[0] & 0x1F == SPS]
     pps = [unit for unit in units if unit[0] & 0x1F == PPS]
     if not sps or not pps:

@@ -266,6 +266,7 @@ def read_record(record: bytes) -> tuple[VideoTrack, int]:
 
 def make_track(units: tuple[bytes, ...]) -> VideoTrack:
     """The track that these parameter sets (and declarative SEI messages), in any order, describe. Raises MediaError."""
+    nal.check_sets(units)
     by_type = {kind: [unit for unit in units if unit_type(unit) == kind] for kind in (VPS, SPS, PPS, *_SEI)}
     if not by_type[VPS] or not by_type[SPS] or not by_type[PPS]:
         raise MediaError("a video, a sequence and a picture parameter set are needed")

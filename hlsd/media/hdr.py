@@ -23,6 +23,8 @@ _TRANSFER: Final = 147, 1
 _RPU: Final = 62
 _LARGEST: Final = 4096
 """Bytes of an SEI NAL unit that are looked at."""
+_MOST: Final = 16 * _LARGEST
+"""Of all those of a picture together: a message may be two bytes long."""
 
 
 def from_sei(sample: bytes, codec: Literal["h264", "h265"], aside: Aside) -> Aside:
@@ -40,9 +42,11 @@ def from_sei(sample: bytes, codec: Literal["h264", "h265"], aside: Aside) -> Asi
 def _messages(sample: bytes, codec: Literal["h264", "h265"]) -> Iterator[tuple[int, bytes]]:
     """Payload type and payload of each SEI message in a sample; what is damaged ends its NAL unit."""
     mask, sei, header = (0x1F, 6, 1) if codec == "h264" else (0x7E, 39 << 1, 2)
+    left = _MOST
     for unit in nal.split(sample, 4):
-        if unit[0] & mask != sei:
+        if unit[0] & mask != sei or left <= 0:
             continue
+        left -= min(len(unit), _LARGEST)
         rbsp = unescape(unit[header:_LARGEST])
         at, end = 0, len(rbsp)
         while end - at > 2:  # less is the trailing bit

@@ -9,7 +9,7 @@ business: it hands in a table of 256 classes, indexed by the first byte of the N
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from hlsd.base.errors import MediaError
 from hlsd.media.bits import unescape
@@ -29,12 +29,19 @@ PARAMETERS = 32
 BLA = 64
 """A broken link: its RASL pictures cannot be decoded, wherever decoding started (H.265 §3.17)."""
 
-NAL_LIMIT = 65_536
+NAL_LIMIT = 16_384
 """NAL units in one access unit. Slices cut to a packet's size make thousands of them in a key picture, and what bounds
-those is the size of a message (`rtmp.max_message`); this only keeps megabytes of nothing from being walked for seconds.
+those is the size of a message (`rtmp.max_message`); this only keeps megabytes of nothing from being walked for long:
+some 2 µs each in all.
 """
+SETS_LIMIT = 512
+"""Parameter sets in one access unit: H.264 has 288 ids for them, H.265 96."""
+SETS_BYTES = 64 << 10
+"""Bytes of all parameter sets in force, or in one access unit. Real ones have hundreds; in MPEG-TS they are sent before
+each key picture, and what is in them is read bit by bit."""
 
 _SEI_LIMIT = 64 << 10
+"""Bytes of SEI in one access unit that are looked at: a message may be two bytes long."""
 
 _length = struct.Struct(">I").unpack_from
 _prefix = struct.Struct(">I").pack
@@ -87,10 +94,12 @@ def messages(sample: bytes, classes: bytes, mask: int, kind: int, header: int) -
     """
     types: list[int] = []
     position, end = 4, len(sample)
+    left = _SEI_LIMIT
     while position < end and not classes[sample[position]] & PICTURE:
         size = int.from_bytes(sample[position - 4 : position], "big")
-        if sample[position] & mask == kind:
-            types += _payload_types(unescape(sample[position + header : position + min(size, _SEI_LIMIT)]))
+        if left > 0 and sample[position] & mask == kind:
+            types += _payload_types(unescape(sample[position + header : position + min(size, left)]))
+            left -= size
         position += size + 4
     return types
 
@@ -126,8 +135,17 @@ def _rebuild(units: list[bytes], classes: bytes) -> tuple[bytes, int, tuple[byte
             kept.append(unit)
         elif unit_class & PARAMETERS:
             found.append(unit)
+    if len(found) > SETS_LIMIT:
+        raise MediaError(f"more than {SETS_LIMIT} parameter sets in an access unit")
+    check_sets(found)
     sample = b"".join(kept) if seen & PICTURE else b""
     return sample, seen, tuple(found) if found else None
+
+
+def check_sets(units: Iterable[bytes]) -> None:
+    """Raises MediaError if parameter sets are larger than `SETS_BYTES` together."""
+    if (size := sum(map(len, units))) > SETS_BYTES:
+        raise MediaError(f"parameter sets of {size} bytes where {SETS_BYTES} are allowed")
 
 
 def split(body: bytes, length_size: int) -> list[bytes]:

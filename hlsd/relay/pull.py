@@ -246,7 +246,9 @@ class Pull:
         subject = self.subject
         # Who carried it so far goes on to whom it is pushed; a viewer's own arguments are nobody's business.
         args = {VIA: carried(subject.args, self._room.server_id)}
-        request = PublishRequest(subject.app, subject.name, PROTOCOL, ip, port, self._dropped, query=args)
+        request = PublishRequest(
+            subject.app, subject.name, PROTOCOL, ip, port, self._dropped, query=args, held=self._held
+        )
         verdict = await self._room.admission.publish(request)
         if isinstance(verdict, Refuse):
             if verdict.code is RefuseCode.BUSY and self.plan.mode == "pull":
@@ -273,6 +275,9 @@ class Pull:
         if type_id != 18:  # metadata alone is no sign of life
             self._heard = now
         intake.tag(type_id, timestamp, body, now, clock.wall())
+
+    def _held(self) -> int:
+        return self._intake.held if self._intake is not None else 0
 
     def _dropped(self, reason: str) -> None:
         """What the hub calls: the publication is gone already."""

@@ -16,6 +16,7 @@ from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.client import Refused, read_url
 from hlsd.ingest.rtmp.play_client import PlayConnection
+from hlsd.ingest.share import Share
 from hlsd.media import flv
 from hlsd.relay.address import Address
 from hlsd.relay.dial import Dial, Dialed, SourceError
@@ -130,6 +131,7 @@ class SourceOpening:
         self._port = port
         self._early: list[tuple[int, bytes]] = []
         self._open = False
+        self._share = Share()
 
     async def tag(self, type_id: int, timestamp: int, body: bytes) -> None:
         """The next tag. Raises SourceError."""
@@ -142,7 +144,12 @@ class SourceOpening:
             for time, early in self._early:
                 hand(self._feed, flv.SCRIPT, time, early)
             self._early.clear()
+        share = self._share
+        share.start()
         hand(self._feed, type_id, timestamp, body)
+        share.stop()
+        if (pause := share.rest()) is not None:  # reading does not wait as long as something has come
+            await asyncio.sleep(pause)
 
 
 def hand(feed: SourceFeed, type_id: int, timestamp: int, body: bytes) -> None:

@@ -65,6 +65,11 @@ class Alignment:
             return (unit,)
         return (unit, *self._due(unit.arrived))
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait."""
+        return self._bytes
+
     def rest(self) -> list[AccessUnit]:
         """Everything that waits: nothing more will come."""
         waiting = list(self._waiting)

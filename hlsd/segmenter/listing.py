@@ -16,7 +16,7 @@ from hlsd.segmenter.cut import CutLimits
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
 from hlsd.segmenter.playlist import low_latency_for
-from hlsd.segmenter.put_off import PutOff
+from hlsd.segmenter.put_off import PutOff, ordinary
 from hlsd.segmenter.window import Window
 from hlsd.segmenter.writer import Writer
 
@@ -218,7 +218,7 @@ class Listing:
             if not cut.duration:  # the segment ended with the part before
                 if self.window.open is not None:
                     self._finish_segment()
-            elif self._quiet >= QUIET and not self.live.watched:
+            elif self._quiet >= QUIET and not self.live.watched and ordinary(cut):
                 self._add(cut, None)
             else:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order

@@ -8,10 +8,23 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from hlsd.media.unit import TICKS
+
 if TYPE_CHECKING:
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.window import Part, Segment, Window
     from hlsd.segmenter.writer import Writer
+
+DENSE = 300
+"""Units of a second's media, beyond which it is muxed as it comes, at its publisher's cost: who asks first after a
+while would have everybody wait for all that was put off. 120 pictures and 94 frames of sound are the most in use."""
+FEW = 50
+"""Units that are never dense, however short their part."""
+
+
+def ordinary(cut: Cut) -> bool:
+    """Whether a part has no more units than cameras and encoders make of its time."""
+    return len(cut.video) + len(cut.audio) <= FEW + DENSE * cut.duration / TICKS
 
 
 class PutOff:

@@ -119,6 +119,12 @@ class Segmenter:
         """Frames per second of the leading track since the last discontinuity, as measured (MV07)."""
         return self.listing.frame_rate
 
+    @property
+    def held(self) -> int:
+        """Bytes of media that are in no part yet."""
+        waiting = self._alignment.held if self._alignment is not None else 0
+        return waiting + (self._cutter.open_bytes if self._cutter is not None else 0)
+
     def tracks(self, tracks: Tracks) -> None:
         """The tracks of what follows; a change is a discontinuity (TL04).
 

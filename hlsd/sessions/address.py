@@ -102,17 +102,5 @@ def network(ip: str) -> str:
     return str(ipaddress.ip_network(f"{address}/{24 if address.version == 4 else 56}", strict=False))
 
 
-@lru_cache(maxsize=4096)
-def household(ip: str) -> str:
-    """What a ban of an address names: itself, or for IPv6 its /64, within which a host takes new ones as it likes."""
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
-
-
 def _family(network_: str) -> bool:
     return ":" in network_

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hlsd.base.household import household
 from hlsd.ports import Denial, Grant
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
@@ -47,7 +48,7 @@ class Limits:
         settings = self._settings
         if settings.max_per_stream and self.streams[path] >= settings.max_per_stream:
             return Quota(TOO_MANY)
-        if settings.max_per_ip and len(self._of(("ip", ip))) >= settings.max_per_ip:
+        if settings.max_per_ip and len(self._of(("ip", household(ip)))) >= settings.max_per_ip:
             return Quota(TOO_MANY)
         room = Quota()
         leave: dict[Session, None] = {}
@@ -110,7 +111,7 @@ class Limits:
         if who := self.who(session):
             keys.append(("user", who))
         if self._settings.max_per_ip:
-            keys.append(("ip", session.ip))
+            keys.append(("ip", household(session.ip)))
         return keys
 
     def _of(self, key: Key) -> dict[Session, None]:

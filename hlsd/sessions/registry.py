@@ -18,12 +18,13 @@ from math import inf
 from typing import TypeVar
 
 from hlsd.base.clock import Clock
+from hlsd.base.household import household
 from hlsd.base.wheel import Wheel
 from hlsd.events import UNANSWERED, Action, Bus
 from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest, earlier
 from hlsd.ports import Session as Viewer
 from hlsd.sessions.accounting import Ledger
-from hlsd.sessions.address import Move, household, is_bound, judge_move
+from hlsd.sessions.address import Move, is_bound, judge_move
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.bans import Bans
 from hlsd.sessions.gate import OpenGate

@@ -92,7 +92,9 @@ class SessionSettings(BaseModel):
         "(max_sessions).",
     )
     max_per_ip: int = Field(
-        default=0, ge=0, description="Sessions from one address at once; further ones get 429. 0: no bound."
+        default=0,
+        ge=0,
+        description="Sessions from one address (from one /64 with IPv6) at once; further ones get 429. 0: no bound.",
     )
     max_per_stream: int = Field(
         default=0, ge=0, description="Viewers of one stream at once; further ones get 429. 0: no bound."

@@ -36,7 +36,7 @@ LAST_MEDIA = Spec(
 )
 PUBLISHES = Spec("hlsd_publishes", "counter", "Publishers at the door, by result.", ("app", "result"))
 TAKEOVERS = Spec("hlsd_publish_takeovers", "counter", "Publishers that replaced another one.", ("app", "policy"))
-MEMORY = Spec("hlsd_media_memory_bytes", "gauge", "Media held in all windows, of ended streams too.")
+MEMORY = Spec("hlsd_media_memory_bytes", "gauge", "Media held for all streams, of ended ones too.")
 MEMORY_LIMIT = Spec("hlsd_media_memory_limit_bytes", "gauge", "limits.max_memory: above it no new publisher is let in.")
 
 

@@ -232,10 +232,10 @@ class Hub:
         return [(stream, self._hls[key]) for key, stream in self._streams.items()]
 
     def media_bytes(self) -> int:
-        """Media held in all windows, bytes."""
+        """Media held for all streams, bytes: in their windows, before they get there, and for viewers by other ways."""
         windows = [segmenter.window for segmenter in self._hls.values()]
         windows += [segmenter.window for _, segmenter in self._past]
-        return sum(window.bytes for window in windows)
+        return sum(window.bytes for window in windows) + sum(stream.held for stream in self._streams.values())
 
     def sweep(self) -> None:
         """Once a second: measures, ends streams whose grace is over, removes those whose viewers had their time."""
@@ -526,7 +526,9 @@ class Hub:
             over -= before - segmenter.window.bytes
             if over <= 0:
                 return
-        on_air = [(self._hls[key].window.bytes, stream) for key, stream in self._streams.items() if stream.hold]
+        on_air = [
+            (self._hls[key].window.bytes + stream.held, stream) for key, stream in self._streams.items() if stream.hold
+        ]
         held = sum(size for size, _ in on_air)
         if held <= self._max_memory:
             return

@@ -38,6 +38,16 @@ class Mendable(Protocol):
         ...
 
 
+@runtime_checkable
+class Hoarder(Protocol):
+    """An output that keeps media."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of it beyond those in the live window."""
+        ...
+
+
 class Outlet:
     """One output under the name of its room; `changed()` says that what is to be fed is another now."""
 

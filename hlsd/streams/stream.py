@@ -16,7 +16,7 @@ import structlog
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.stats import StreamStats
-from hlsd.streams.outlet import Outlet
+from hlsd.streams.outlet import Hoarder, Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +70,12 @@ class Stream:
     def path(self) -> str:
         """`/{app}/{stream}`, as URLs and events name it."""
         return f"/{self.app}/{self.name}"
+
+    @property
+    def held(self) -> int:
+        """Bytes of media that wait for something or are kept for viewers, those in the live window not counted."""
+        kept = sum(outlet.output.held for outlet in self.outlets.values() if isinstance(outlet.output, Hoarder))
+        return kept + (self.hold.request.held() if self.hold is not None else 0)
 
     def attach(self, room: str, output: Output) -> None:
         """Feeds `output` from now on."""

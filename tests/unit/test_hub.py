@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import pytest
 import structlog
 
 from hlsd.base.stream_name import RESERVED_APPS
+from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
@@ -57,7 +60,9 @@ class House:
             finished=lambda msn: self.journal.reached(stream.path, msn),
         )
 
-    async def publish(self, name: str = "a", app: str = "live") -> Publication | Refuse:
+    async def publish(
+        self, name: str = "a", app: str = "live", held: Callable[[], int] = lambda: 0
+    ) -> Publication | Refuse:
         """Another publisher at the door; `dropped` tells its number and why it was turned away."""
         self.ports += 1
         number = self.ports
@@ -70,6 +75,7 @@ class House:
                 number,
                 lambda why: self.dropped.append((number, why)),
                 tell=self.told.append,
+                held=held,
             )
         )
 
@@ -202,6 +208,27 @@ async def test_a_full_memory_costs_old_segments_first_and_then_the_largest_strea
     house.pass_time(3)
     assert house.dropped == [(2, "limit")]
     assert await refused(house, "another") is RefuseCode.LIMIT
+
+
+async def test_what_waits_before_the_window_and_is_kept_beside_it_counts() -> None:
+    """Twelve publishers of half messages and unfinished openings held half a gigabyte where 64 MiB were allowed."""
+    house = House(max_memory=16_000_000)
+    waiting = 0
+    quiet = await house.publish("quiet", held=lambda: waiting)
+    assert not isinstance(quiet, Refuse)
+    small = await house.admitted("small")
+    small.tracks(BOTH)
+    (unit, *_) = video(30, 1.0, size=1000, start=small.origin)
+    segmenter_, cast = house.hub.segmenter(house.stream("small")), FlvOutput(house.stream("small"), FlvSettings())
+    small.unit(unit)
+    assert segmenter_.held == len(unit.payload)
+    assert cast.held >= len(unit.payload)
+    assert house.hub.media_bytes() == segmenter_.held + cast.held
+    waiting = 17_000_000
+    assert await refused(house, "another") is RefuseCode.LIMIT
+    house.pass_time(1)
+    assert house.dropped == [(1, "limit")]
+    assert house.hub.media_bytes() < 16_000_000
 
 
 async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far() -> None:

@@ -105,3 +105,10 @@ def test_libraries_are_bounded_by_their_name() -> None:
     assert len(out.getvalue().splitlines()) == KIND[0]
     logging.getLogger("asyncio").error("broken")
     assert len(out.getvalue().splitlines()) == KIND[0] + 1
+
+
+def test_an_ipv6_host_is_one_address_however_many_it_has() -> None:
+    """It takes new ones of its /64 as it likes."""
+    rate = LogRate(Clock())
+    assert sum(rate.admits("x", f"2001:db8:0:1::{n:x}") for n in range(300)) == ADDRESS[0]
+    assert rate.admits("x", "2001:db8:0:2::1")

@@ -26,6 +26,8 @@ ROOM: Final = "flv"
 """Under this name it is attached to a stream."""
 SOUND_WAITS: Final = 0.04
 """Seconds that sound waits for the next picture, to go out with it: half the writes, and they are played together."""
+GOP_UNITS: Final = 8192
+"""Access units kept for a stream's next viewer, as `flv.gop_bytes`: all are wrapped anew for the first of a form."""
 _TICKS_MS: Final = 90
 _VIDEO_IDS: Final = {"h264": 7.0, "h265": 12.0}
 _HVC1: Final = float(int.from_bytes(b"hvc1", "big"))
@@ -103,6 +105,11 @@ class FlvOutput:
         return sum(len(form.viewers) for form in self._forms.values())
 
     @property
+    def held(self) -> int:
+        """Bytes of media kept: the GOP, and what viewers have still to get."""
+        return self._gop_bytes + sum(form.backlog.bytes for form in self._forms.values())
+
+    @property
     def ready(self) -> bool:
         """Whether the stream's tracks are known: a viewer would get something soon."""
         return self._tracks is not None
@@ -166,7 +173,7 @@ class FlvOutput:
         elif self._caching:
             self._gop.append(unit)
             self._gop_bytes += len(unit.payload) + 100
-            if self._gop_bytes > self._settings.gop_bytes:
+            if self._gop_bytes > self._settings.gop_bytes or len(self._gop) > GOP_UNITS:
                 self._drop_gop()
         if self._forms:
             self._pending.append(unit)

@@ -20,6 +20,8 @@ PING: Final = 9
 PONG: Final = 10
 MAX_FRAME: Final = 4096
 """Bytes of a client's frame: a player has nothing to say."""
+MAX_CONTROLS: Final = 128
+"""Control frames that may come at once: a player pings every few seconds, and each costs some microseconds."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -86,6 +88,8 @@ class ClientFrames:
                 break
             opcode = first & 15
             if opcode >= CLOSE:
+                if len(said) >= MAX_CONTROLS:
+                    raise ProtocolError(f"more than {MAX_CONTROLS} control frames at once")
                 mask = buffer[body - 4 : body]
                 payload = bytes(octet ^ mask[i & 3] for i, octet in enumerate(buffer[body : body + size]))
                 said.append((opcode, payload))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from hlsd.base.faults import Faults
+from hlsd.base.household import household
 from hlsd.base.wheel import Wheel
 from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.settings import HttpSettings
@@ -51,7 +52,7 @@ class Guarded(Protocol):
 
 
 class ClientAddress:
-    """What one address has open. `held` is counted by the waiter lists."""
+    """What one address, or /64 of IPv6, has open. `held` is counted by the waiter lists."""
 
     __slots__ = ("connections", "held", "ip", "trusted")
 
@@ -86,9 +87,12 @@ class Connections:
 
     def enter(self, ip: str, *, reserve: bool = True) -> ClientAddress | None:
         """A new connection of `ip`, or None if there are too many; `reserve`: whether the API's places are for it."""
+        trusted = ip in self._trusted
+        if not trusted:  # a proxy may stand in the network of those who are none
+            ip = household(ip)
         address = self.addresses.get(ip)
         if address is None:
-            address = self.addresses[ip] = ClientAddress(ip, ip in self._trusted)
+            address = self.addresses[ip] = ClientAddress(ip, trusted)
         elif self._per_ip and address.connections >= self._per_ip and not address.trusted:
             self.refused += 1
             return None

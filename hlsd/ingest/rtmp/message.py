@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import amf0
 from hlsd.ingest.rtmp.amf0 import Value
 from hlsd.ingest.rtmp.chunk import Message
@@ -31,6 +32,9 @@ SET_BUFFER_LENGTH = 3
 STREAM_EOF = 1
 PING_REQUEST = 6
 PING_RESPONSE = 7
+
+MAX_PARTS = 1024
+"""Messages in an aggregate; one of 8 MB has room for half a million empty ones."""
 
 DYNAMIC = 2
 """Limit type of Set Peer Bandwidth (§5.4.5)."""
@@ -93,12 +97,17 @@ def split_aggregate(message: Message) -> list[Message]:
 
     "The timestamp offset is the difference between the timestamp of the aggregate message and the timestamp of the
     first sub-message". Other types, an aggregate in the aggregate among them, are skipped; a cut tail is dropped.
+    Raises ProtocolError beyond `MAX_PARTS`.
     """
     body = message.body
     messages: list[Message] = []
     at = 0
     first: int | None = None
+    parts = 0
     while at + 11 <= len(body):
+        parts += 1
+        if parts > MAX_PARTS:
+            raise ProtocolError(f"more than {MAX_PARTS} messages in an aggregate")
         length = int.from_bytes(body[at + 1 : at + 4], "big")
         stamp = int.from_bytes(body[at + 4 : at + 7], "big") | body[at + 7] << 24
         if first is None:

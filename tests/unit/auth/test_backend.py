@@ -255,6 +255,21 @@ async def test_what_is_remembered_has_a_bound(
     assert isinstance(await desk.ask(ip="203.0.113.1"), Fault)
 
 
+async def test_one_address_leaves_questions_for_the_others(
+    service: Service, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger with made-up tokens would else have everybody refused who comes while the back end is slow."""
+    monkeypatch.setattr(room, "MAX_OF_ADDRESS", 3)
+    desk = Desk(service, client)
+    made_up = [desk.ask(ip=f"2001:db8::{n}", query={"token": str(n)}, token=str(n)) for n in range(10)]
+    *verdicts, other = await asyncio.gather(*made_up, desk.ask())
+    assert isinstance(other, Pass)
+    assert sum(isinstance(one, Pass) for one in verdicts) == 3
+    assert len(service.questions) == 4
+    assert not desk.backend._askers
+    assert isinstance(await desk.ask(ip="2001:db8::9", token="late"), Pass)
+
+
 async def test_what_goes_wrong_is_logged_without_the_token(service: Service, client: httpx.AsyncClient) -> None:
     await service.stop()
     with structlog.testing.capture_logs() as lines:

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlsd.base.errors import ProtocolError
-from hlsd.delivery.flv.websocket import BINARY, CLOSE, MAX_FRAME, PING, ClientFrames, accept, close_frame, frame_head
+from hlsd.delivery.flv.websocket import (
+    BINARY,
+    CLOSE,
+    MAX_CONTROLS,
+    MAX_FRAME,
+    PING,
+    ClientFrames,
+    accept,
+    close_frame,
+    frame_head,
+)
 
 
 def said(opcode: int, payload: bytes, *, mask: bytes = b"\x37\xfa\x21\x3d", fin: bool = True) -> bytes:
@@ -60,3 +70,11 @@ def test_rubbish_is_refused_or_dropped(rubbish: bytes) -> None:
             frames.feed(rubbish[at : at + 3])
     except ProtocolError:
         pass
+
+
+def test_a_flood_of_pings_ends_the_connection() -> None:
+    """A quarter of a megabyte of empty ones, as much as is read at once, takes a tenth of a second."""
+    frames = ClientFrames()
+    assert len(frames.feed(said(PING, b"") * MAX_CONTROLS)) == MAX_CONTROLS
+    with pytest.raises(ProtocolError, match="control"):
+        frames.feed(said(PING, b"") * (MAX_CONTROLS + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hlsd.ingest.rtmp_player import MAX_ASKING
 from hlsd.media.unit import AccessUnit, Tracks
 from hlsd.ports import Denial
 from tests.support.flv_house import FlvHouse, flv_house
@@ -115,6 +116,21 @@ async def test_a_player_that_ends_while_the_gate_thinks_is_never_fed() -> None:
         assert player.media == []
         player.writer.close()
         await player.writer.wait_closed()
+
+
+async def test_a_connection_has_a_few_admissions_under_way_and_no_more() -> None:
+    """Hundreds of play and deleteStream fit into 64 KiB: each would be a question to the operator's back end."""
+    async with flv_house() as house:
+        on_air(house)
+        house.gate.open.clear()
+        player = await RtmpViewer.connect(house.rtmp.port)
+        for n in range(20):
+            player.play(f"cam?n={n}")
+            player.say(3, 0, "deleteStream", 0.0, None, 1.0)
+        await player.until(lambda: player.over)
+        assert len(house.gate.asked) == MAX_ASKING
+        house.gate.open.set()
+        await house.until(lambda: not len(house.sessions) and not house.rtmp.players)
 
 
 async def test_switched_off_there_is_nothing_to_play() -> None:

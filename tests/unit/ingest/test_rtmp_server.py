@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import ssl
 import subprocess
+from collections import deque
+from time import thread_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -439,3 +441,58 @@ async def test_a_sweep_of_one_connection_that_raises_costs_the_others_nothing(mo
         assert not second.closed
         await first.close()
         await second.close()
+
+
+async def test_media_that_costs_much_is_worked_on_in_turns(monkeypatch: pytest.MonkeyPatch, log: LogCapture) -> None:
+    """What a message costs its length does not say; whoever sends many that cost much holds up only itself."""
+
+    def costly(sink: NotedTags, type_id: int, timestamp: int, body: bytes, now: float, wall: float) -> None:
+        sink.tags.append((type_id, timestamp, body))
+        if body == b"bad":
+            until = thread_time() + 0.002
+            while thread_time() < until:
+                pass
+
+    monkeypatch.setattr(NotedTags, "tag", costly)
+    async with rtmp_room() as room:
+        bad = await RtmpPush.connect(room.url)
+        longest, turned = 0.0, thread_time()
+
+        def look() -> None:
+            nonlocal longest, turned
+            longest, turned = max(longest, thread_time() - turned), thread_time()
+            looks.append(asyncio.get_running_loop().call_soon(look))
+
+        looks: deque[asyncio.Handle] = deque(maxlen=1)
+        look()
+        longest = 0.0
+        for n in range(300):
+            await bad.send(9, n, b"bad")
+        await room.until(lambda: any("held back" in entry["event"] for entry in log.entries))
+        push = await RtmpPush.connect(room.url.replace("show", "good"))
+        await push.send(9, 0, b"good")
+        await room.until(lambda: len(room.sinks) == 2 and room.sinks[1].tags)
+        assert len(room.sinks[0].tags) < 300, "the good one did not wait for the bad one"
+        await room.until(lambda: len(room.sinks[0].tags) == 300)
+        looks[0].cancel()
+        assert [at for _, at, _ in room.sinks[0].tags] == list(range(300)), "nothing is lost, or out of order"
+        assert longest < 0.1, "10 ms a turn, and what else there is to do"
+        await push.close()
+        await bad.close()
+
+
+async def test_what_waits_on_a_connection_is_told_to_the_hub() -> None:
+    """A message that never ends holds its bytes for as long as its publisher likes."""
+    async with rtmp_room() as room:
+        _, writer = await asyncio.open_connection("127.0.0.1", room.server.port)
+        speaker = Speaker()
+        writer.write(
+            HANDSHAKE + speaker.say(3, 0, "connect", 1.0, {"app": "live"}) + speaker.say(3, 0, "createStream", 2.0)
+        )
+        writer.write(speaker.say(3, 1, "publish", 3.0, None, "show"))
+        await room.until(lambda: room.sinks)
+        held = room.admission.requests[0].held
+        assert held() == 0
+        writer.write(chunked(header(0, 6, 0, 200_000, 9, 1), 6, bytes(150_000)))
+        await room.until(lambda: held() >= 149_000)
+        writer.transport.abort()

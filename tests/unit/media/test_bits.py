@@ -32,3 +32,15 @@ def test_reading_beyond_the_end_is_a_media_error() -> None:
 def test_emulation_prevention_bytes_go() -> None:
     """00 00 03 hides a start code; only the 03 is not content."""
     assert unescape(bytes.fromhex("0000030000030103")) == bytes.fromhex("000000000103")
+
+
+def test_the_longest_codes_have_32_zeros() -> None:
+    """§9.1: codeNum up to 2^32 - 2 is what the standards use; one zero more is no code, and bits must be there."""
+    longest = "0" * 32 + "1" + "1" * 32
+    assert BitReader(int(longest + "0" * 7, 2).to_bytes(9, "big")).ue() == 2**33 - 2
+    with pytest.raises(MediaError, match="longer"):
+        BitReader(bytes(4) + b"\x7f" + b"\xff" * 5).ue()
+    with pytest.raises(MediaError, match="end"):
+        BitReader(b"\x00\x00").ue()
+    with pytest.raises(MediaError, match="end"):
+        BitReader(b"\x04").ue()

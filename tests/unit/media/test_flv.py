@@ -211,3 +211,13 @@ def test_our_files_are_read_by_libavformat() -> None:
     file = flv.file_header(video=True, audio=True) + b"".join(flv.file_tag(*tag) for tag in tags)
     with av.open(io.BytesIO(file), "r") as container:
         assert sum(packet.size > 0 for packet in container.demux(video=0)) == 15
+
+
+@pytest.mark.parametrize("head", ["96 13" + HVC1, "95 11 6d703461", "96 23"])
+def test_a_tag_is_not_searched_for_more_tracks_than_have_ids(head: str) -> None:
+    """Two million empty tracks in a tag of 8 MB would hold everybody up for seconds."""
+    other = bytes.fromhex("76703039" if head == "96 23" else "") + b"\x01\x00\x00\x00"
+    decode = flv.decode_audio if head.startswith("95") else flv.decode_video
+    assert decode(bytes.fromhex(head) + other * 255) is None
+    with pytest.raises(MediaError, match="ids"):
+        decode(bytes.fromhex(head) + other * 257)

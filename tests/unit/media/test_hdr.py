@@ -83,3 +83,10 @@ def test_messages_one_behind_the_other_are_all_read() -> None:
 def test_the_dolby_vision_profile_is_read_from_the_rpu(unit: bytes, profile: int | None) -> None:
     """Profile 5 alone has a base layer that nobody else can show."""
     assert hdr.dolby_profile(nal.join([b"\x26\x01\xaf\x11", unit])) == profile
+
+
+def test_only_so_much_of_all_messages_is_read() -> None:
+    """Eight megabytes of two-byte messages would hold everybody up for seconds."""
+    crumbs = bytes((6,)) + b"\x01\x00" * 2000
+    sample = nal.join([crumbs] * 500 + [b"\x65\x88"])
+    assert len(list(hdr._messages(sample, "h264"))) <= 40_000

@@ -120,3 +120,26 @@ def test_recovery_point_is_seen() -> None:
     """Encoders without IDR pictures say there where decoding may start."""
     assert h264.has_recovery_point(nal.join([bytes.fromhex("06060180"), SLICE]))
     assert not h264.has_recovery_point(nal.join([SEI, SLICE]))
+
+
+def test_only_so_much_of_all_sei_messages_is_read() -> None:
+    """Four million messages of two bytes in a picture of 8 MB would hold everybody up for seconds."""
+    recovery = bytes((6, 6, 1, 0x80, 0x80))
+    crumbs = bytes((6,)) + b"\x01\x00" * 30_000
+    assert h264.has_recovery_point(nal.join([crumbs, recovery, SLICE]))
+    many = nal.join([crumbs] * 100 + [SLICE])
+    assert len(nal.messages(many, h264._CLASSES, 0x1F, 6, 1)) <= 32 << 10
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        [PPS] * (nal.SETS_LIMIT + 1),
+        [PPS + b"\x01" * nal.SETS_BYTES],
+        [SPS + b"\x01" * (nal.SETS_BYTES // 4)] * 4,
+    ],
+)
+def test_parameter_sets_are_bounded_in_number_and_size(sets: list[bytes]) -> None:
+    """Each is read bit by bit and compared with those in force; in MPEG-TS all stand before each key picture."""
+    with pytest.raises(MediaError, match="parameter sets"):
+        h264.normalise(nal.join([*sets, IDR]), 4)

@@ -162,3 +162,26 @@ def test_interlaced_sps_counts_fields() -> None:
     _, record = record_of(make_flv("h264", seconds=0.2, size=(720, 576), options=(("x264-params", x264),)))
     track, _ = h264.read_record(record)
     assert (track.width, track.height) == (720, 576)
+
+
+def test_a_record_holds_no_more_than_is_sent_before_each_key_picture() -> None:
+    """Eight megabytes of them would be repeated by us, for every viewer, with each picture of twenty bytes."""
+    with pytest.raises(MediaError, match="parameter sets of"):
+        h264.make_track((SPS_1080, PPS_1080, *(PPS_1080 + bytes((1 + n,)) * 1024 for n in range(64))))
+    with pytest.raises(MediaError, match="parameter sets of"):
+        h265.make_track((b"\x40\x01" + b"\x01" * (64 << 10),))
+
+
+def test_of_many_sets_of_one_id_the_last_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each comparison reads two of them bit by bit."""
+    track = h264.make_track((SPS_1080, PPS_1080))
+    seen: list[bytes] = []
+
+    def counted(one: bytes, other: bytes) -> bool:
+        seen.append(one)
+        return h264.alike(one, other)
+
+    monkeypatch.setitem(codecs._HOUSES, "h264", (h264.slot, counted, h264.merge, h264.make_track))
+    found = tuple(SPS_1080 + bytes((1 + n,)) for n in range(100))
+    codecs.with_parameter_sets("h264", track, found)
+    assert seen == [found[-1]]

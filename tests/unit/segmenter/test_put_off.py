@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from hlsd.media.unit import Kind
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from tests.support.flvmedia import make_flv
@@ -97,3 +98,17 @@ def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
     changes = [after for before, after in itertools.pairwise(put_off) if before != after]
     assert changes == [True, False, True, False], "before the first playlist, and in the night"
     assert all(bodies(segmenter))
+
+
+def test_what_is_denser_than_any_camera_is_written_as_it_comes() -> None:
+    """Else who asks first would have everybody wait while a hundred thousand crumbs are muxed."""
+    tracks, units = units_of(make_flv("h264", seconds=8, gop=15, size=(96, 64)))
+    segmenter = Segmenter(SETTINGS, run="r", first_msn=1)
+    segmenter.tracks(tracks)
+    for unit in units:
+        segmenter.unit(unit)
+        if unit.kind is Kind.AUDIO and 6 * 90_000 < unit.dts < 7 * 90_000:
+            for step in range(1, 40):
+                segmenter.unit(unit._replace(dts=unit.dts + step, pts=unit.dts + step))
+    bodies_now = [part.body is None for segment in segmenter.window.segments for part in segment.parts]
+    assert not all(bodies_now)

@@ -192,3 +192,16 @@ async def test_an_ipv6_host_does_not_shake_off_a_ban_with_a_new_address() -> Non
     house.sessions.kick(bad.id, 600)
     assert isinstance(await house.enter(ip="2001:db8:1:2:ffff::9"), Denial)
     assert isinstance(await house.enter(ip="2001:db8:1:3::1"), Session)
+
+
+async def test_an_ipv6_host_is_one_address_however_many_it_has() -> None:
+    """A host takes new ones of its /64 as it likes."""
+    house = House(max_per_ip=2)
+    first = await house.watch(ip="2001:db8:0:1::1")
+    await house.watch(ip="2001:db8:0:1::2")
+    assert isinstance(await house.enter(ip="2001:db8:0:1:ffff::3"), Denial)
+    assert isinstance(await house.enter(ip="2001:db8:0:2::1"), Session)
+    house.sessions.close(first, "closed")
+    assert isinstance(await house.enter(ip="2001:db8:0:1::4"), Session)
+    house.sessions.shutdown()
+    assert not house.sessions._limits._by

@@ -6,8 +6,9 @@ from itertools import permutations
 
 import pytest
 
+from hlsd.base.household import household
 from hlsd.ports import Denial, Grant
-from hlsd.sessions.address import household, network
+from hlsd.sessions.address import network
 from hlsd.sessions.session import Session
 from tests.unit.sessions.conftest import House
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hlsd.delivery.flv.output import GOP_UNITS
 from hlsd.delivery.flv.wrappings import FlvWrapping, MessageWrapping
 from hlsd.ingest.rtmp.chunk import Dechunker
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
@@ -331,3 +332,17 @@ async def test_the_same_tags_in_websocket_messages_and_rtmp_chunks() -> None:
     dechunker = Dechunker(max_message=1 << 24, max_pending=1 << 25)
     got = [(m.type_id, m.timestamp, m.body) for m in drain(dechunker, bytes(chunks.sent))]
     assert got == [(t.type, t.timestamp, t.body) for t in tags(plain.sent)]
+
+
+async def test_a_gop_of_crumbs_is_not_kept() -> None:
+    """A hundred thousand pictures of twenty bytes would be wrapped in one go, for each viewer who comes and goes."""
+    tracks, units = film()
+    feed = Feed()
+    cast = cast_of(feed)
+    feed.tracks(tracks)
+    feed.push([units[keys(units)[0]]])
+    crumb = next(unit for unit in units if unit.kind is Kind.AUDIO)._replace(payload=b"\x21")
+    feed.push([crumb] * (GOP_UNITS - 1))
+    assert len(cast._gop) == GOP_UNITS
+    feed.push([crumb])
+    assert not cast._gop

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
 from hlsd.ingest.rtmp.amf0 import Value, encode
 from hlsd.ingest.rtmp.chunk import Message
-from hlsd.ingest.rtmp.message import Command, read_command, split_aggregate
+from hlsd.ingest.rtmp.message import MAX_PARTS, Command, read_command, split_aggregate
 
 
 def _tag(type_id: int, stamp: int, body: bytes) -> bytes:
@@ -72,3 +73,11 @@ def test_control_bodies() -> None:
     assert rtmp.peer_bandwidth(2_500_000).hex() == "002625a002"
     assert rtmp.user_control(rtmp.STREAM_BEGIN, rtmp.number(1)).hex() == "000000000001"
     assert (rtmp.u32(b"\0\0\0\5x"), rtmp.u32(b"\0\0\0"), rtmp.u32(b"x\0\0\0\6", 1)) == (5, None, 6)
+
+
+def test_aggregate_of_crumbs_ends_the_connection() -> None:
+    """Half a million messages in 8 MB would be worked on in one go."""
+    part = bytes((8, 0, 0, 2)) + bytes(7) + b"\xaf\x01" + bytes(4)
+    assert len(split_aggregate(Message(3, 22, 0, 1, part * MAX_PARTS))) == MAX_PARTS
+    with pytest.raises(ProtocolError, match="aggregate"):
+        split_aggregate(Message(3, 22, 0, 1, part * (MAX_PARTS + 1)))

@@ -604,3 +604,16 @@ def test_messages_in_one_byte_chunks_are_commands_too() -> None:
     talk.send(chunked(header(0, 3, 0, len(body), 20), 3, body, 1))
     assert talk.answers()[0][1][0] == "_result"
     assert basic(3, 3) == b"\xc3"
+
+
+def test_commands_and_aggregates_cost_what_is_in_them() -> None:
+    """Four thousand values take a millisecond, however few chunks they come in."""
+    talk = Talk()
+    talk.publish()
+    before = talk.server.effort
+    talk.send(talk.peer.chunker.message(3, 20, 0, 0, encode("x", 0.0) + b"\x05" * 4000))
+    assert talk.server.effort - before > 2000
+    before = talk.server.effort
+    part = bytes((8, 0, 0, 2)) + bytes(7) + b"\xaf\x01" + bytes(4)
+    talk.send(talk.peer.chunker.message(6, 22, 0, 1, part * 500))
+    assert talk.server.effort - before >= 500
