@@ -23,9 +23,9 @@ from hlsd.api.handlers import ApiContext
 from hlsd.api.masking import shown
 from hlsd.api.middleware import asked, create_api
 from hlsd.api.readiness import ready_route
-from hlsd.delivery.flv.broadcasts import FlvStreams
 from hlsd.delivery.flv.endpoint import FlvEndpoint
 from hlsd.delivery.flv.service import FlvService
+from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import create_app
@@ -41,6 +41,7 @@ from hlsd.relay.relays import Relays
 from hlsd.relay.routes import routes as relay_routes
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import TaskStore
+from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
 
@@ -120,19 +121,21 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
         assert relay.relays is not None
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
+    entrance = ViewerEntrance(sessions, hub, stats)
     web = create_app(
         hub,
         sessions,
         settings.http,
         clock,
+        entrance=entrance,
         rtmp_port=settings.rtmp.port,
         routes=routes,
         stats=stats,
         listed=lambda app: not settings.auth.rules(app).play,
     )
-    reader.holder = web.state.holds
+    reader.holder = web.state.blocked
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    audience = FlvStreams(settings.flv, hub, sessions, stats.faults)
+    audience = FlvStreams(settings.flv, entrance, sessions, stats.faults)
     hub.on_stream(audience.begun)
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))
     return Services(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
@@ -187,6 +190,7 @@ def _rtmp(house: Services) -> Service:
         audience=house.audience,
         round_period=period,
         faults=house.stats.faults,
+        ended=house.stats.rtmp_ended,
     )
 
 

@@ -86,7 +86,12 @@ SESSIONS = Spec("hlsd_sessions", "gauge", "Viewers now.", ("app", "protocol", "s
 OPENED = Spec("hlsd_sessions_opened", "counter", "Sessions let in.", ("app", "protocol"))
 STARTED = Spec("hlsd_sessions_started", "counter", "Sessions that got their first media: plays.", ("app", "protocol"))
 CLOSED = Spec("hlsd_sessions_closed", "counter", "Sessions that ended, by reason.", ("app", "protocol", "reason"))
-REFUSED = Spec("hlsd_sessions_refused", "counter", "Viewers that were not let in, by reason.", ("app", "reason"))
+REFUSED = Spec(
+    "hlsd_sessions_refused",
+    "counter",
+    "Viewers that were not let in, by reason, whatever their protocol.",
+    ("app", "reason"),
+)
 STAY = Spec(
     "hlsd_session_duration_seconds",
     "histogram",
@@ -111,6 +116,12 @@ DURATION = Spec(
 CONNECTIONS = Spec("hlsd_http_connections", "gauge", "Connections open on the HTTP and HTTPS ports.")
 TURNED_AWAY = Spec(
     "hlsd_http_connections_ended", "counter", "Connections that the server ended or refused, by reason.", ("reason",)
+)
+RTMP_TURNED_AWAY = Spec(
+    "hlsd_rtmp_connections_ended",
+    "counter",
+    "RTMP connections that a bound of their ports turned away, by reason.",
+    ("reason",),
 )
 WAIT = Spec(
     "hlsd_hls_blocking_wait_seconds", "histogram", "How long requests were held until their part came.", ("app",)

@@ -197,6 +197,8 @@ class Reader:
             room.add(names.TURNED_AWAY, ("refused",), listener.refused)
             room.add(names.TURNED_AWAY, ("timed_out",), listener.timed_out)
             room.add(names.TURNED_AWAY, ("slow",), listener.slow)
+        for reason, count in self._stats.rtmp_ended.items():
+            room.add(names.RTMP_TURNED_AWAY, (reason,), count)
 
     def _apps(self, room: _Room, streams: Pairs) -> None:
         publishing = dict.fromkeys(self._stats.apps, 0)

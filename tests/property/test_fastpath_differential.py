@@ -244,7 +244,7 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
     for client in clients:
         client.hang_up()
     await settle(*clients)
-    assert roads[0].hot.holds.waiting == 0
+    assert roads[0].hot.blocked.waiting == 0
     assert roads[0].hot.connections.open == 0
     assert not roads[0].hot.connections.addresses
     return answered

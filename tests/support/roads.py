@@ -17,17 +17,16 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
 from hlsd.net.strict_http import StrictProtocol
 from hlsd.ports import Directory, Session
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import OPEN, Terms
 from tests.support.viewers import TrustingSigner, viewers
+from tests.support.web import web_app
 
 DATE = (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")
 
@@ -135,7 +134,7 @@ class Road:
     def __init__(self, directory: Directory, settings: HttpSettings | None = None, *, fast: bool = True) -> None:
         self.settings = settings or HttpSettings(max_requests=0)
         self.sessions: Registry = viewers(signer=_IdsInOrder())
-        self.app = create_app(directory, self.sessions, self.settings, SystemClock())
+        self.app = web_app(directory, self.sessions, self.settings)
         self.server = HttpServer(self.settings, self.app, structlog.get_logger())
         self.hot: HotPath = self.server.hot_path()
         self.state = ServerState()

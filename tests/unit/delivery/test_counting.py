@@ -87,7 +87,7 @@ async def test_a_held_request_is_counted_when_it_is_answered_and_its_wait_is_kno
     client.feed(get(f"{BASE}/index.m3u8?_HLS_msn={scene.low.msn}&_HLS_part=0"))
     await settle(client)
     assert not scene.requests()
-    assert scene.road.app.state.holds.held(scene.low) == 1
+    assert scene.road.app.state.blocked.held(scene.low) == 1
     await asyncio.sleep(0.06)  # that it waits for a while is what is measured
     scene.low.add_part()
     await settle(client)

@@ -62,8 +62,8 @@ def test_the_names_of_uvicorn_that_are_overridden_or_used_are_there() -> None:
     """Uvicorn is pinned because these are not its public promise; a new version is read before it is let in."""
     for name in OVERRIDDEN:
         assert inspect.isfunction(getattr(HttpToolsProtocol, name)), name
-        assert name in FastProtocol.__dict__, name
-        ours = list(inspect.signature(FastProtocol.__dict__[name]).parameters)
+        assert getattr(FastProtocol, name) is not getattr(HttpToolsProtocol, name), name
+        ours = list(inspect.signature(getattr(FastProtocol, name)).parameters)
         assert len(ours) == len(inspect.signature(getattr(HttpToolsProtocol, name)).parameters), name
     source = inspect.getsource(HttpToolsProtocol) + inspect.getsource(RequestResponseCycle)
     for used in (
@@ -158,11 +158,11 @@ async def test_held_reloads_are_entries_in_a_list() -> None:
     clients = [scene.road.connect() for _ in range(4)]
     for client in clients:
         client.feed(get(BLOCKING))
-    assert scene.hot.holds.waiting == 4
+    assert scene.hot.blocked.waiting == 4
     assert not any(client.protocol.tasks for client in clients)
     scene.low.add_part()
     assert [statuses(client) for client in clients] == [[200]] * 4
-    assert scene.hot.holds.waiting == 0
+    assert scene.hot.blocked.waiting == 0
     assert not scene.low.watchers
 
 
@@ -185,9 +185,9 @@ async def test_a_hold_ends_by_the_sweep_with_503() -> None:
     scene.watch("ll")
     client = scene.road.connect()
     client.feed(get(BLOCKING))
-    scene.hot.holds.sweep(monotonic() + 5.9)
+    scene.hot.blocked.sweep(monotonic() + 5.9)
     assert statuses(client) == []
-    scene.hot.holds.sweep(monotonic() + 6.1)
+    scene.hot.blocked.sweep(monotonic() + 6.1)
     assert statuses(client) == [503]
     client.feed(get(f"/live/ll/~{SID}/index.m3u8"))
     assert statuses(client) == [503, 200]
@@ -209,7 +209,7 @@ async def test_r17_the_end_answers_a_thousand_waiters(how: str) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert {tuple(statuses(client)) for client in clients} == {(200,) if how == "end" else (404,)}
-    assert scene.hot.holds.waiting == 0
+    assert scene.hot.blocked.waiting == 0
 
 
 async def test_nobody_is_always_last() -> None:
@@ -239,7 +239,7 @@ async def test_hanging_up_frees_the_place() -> None:
     session = next(iter(scene.road.sessions))
     assert session.held == 1
     client.hang_up()
-    assert scene.hot.holds.waiting == session.held == 0
+    assert scene.hot.blocked.waiting == session.held == 0
     assert not scene.low.watchers
 
 
@@ -251,7 +251,7 @@ async def test_company_behind_a_held_request_is_answered_in_order() -> None:
     client.feed(get(BLOCKING) + get("/healthz"))
     await settle(client)
     assert statuses(client) == []
-    assert scene.hot.holds.waiting == 1
+    assert scene.hot.blocked.waiting == 1
     scene.low.add_part()
     await settle(client)
     assert statuses(client) == [200, 200]
@@ -275,10 +275,10 @@ async def test_waiters_are_bounded(settings: dict[str, object], ip: str, held: i
     clients = [scene.road.connect(ip) for _ in range(6)]
     for client in clients:
         client.feed(get(BLOCKING))
-    assert scene.hot.holds.waiting == held
+    assert scene.hot.blocked.waiting == held
     assert [statuses(client) for client in clients] == [[]] * held + [[503]] * (6 - held)
     scene.low.add_part()
-    assert scene.hot.holds.waiting == 0
+    assert scene.hot.blocked.waiting == 0
     clients[-1].feed(get(f"/live/ll/~{SID}/index.m3u8"))
     assert statuses(clients[-1])[-1] == 200
 
@@ -430,7 +430,7 @@ async def test_r5_draining_answers_who_waits_with_connection_close() -> None:
         client.protocol.shutdown()
     assert closed(idle)
     assert not closed(waiting)
-    scene.hot.holds.drain()
+    scene.hot.blocked.drain()
     assert statuses(waiting) == [503]
     assert b"connection: close\r\n" in bytes(waiting.pipe.sent)
     assert closed(waiting)
@@ -498,7 +498,7 @@ async def test_a_release_comes_before_what_the_released_ask_next() -> None:
     first = [client for client in clients if client.pipe.sent]
     for client in first:
         client.feed(get(BLOCKING[:-1] + "1"))
-    assert scene.hot.holds.waiting == 700, "nothing is read yet"
+    assert scene.hot.blocked.waiting == 700, "nothing is read yet"
     first[0].feed(get(f"/live/ll/~{SID}/index.m3u8"))  # more than one thing of one client is not put off
     gone = first[1]
     gone.hang_up()
@@ -506,7 +506,7 @@ async def test_a_release_comes_before_what_the_released_ask_next() -> None:
         await asyncio.sleep(0)
     await settle(first[0])
     assert all(statuses(client) == [200] for client in clients if client is not first[0])
-    assert scene.hot.holds.waiting == 500 - 1
+    assert scene.hot.blocked.waiting == 500 - 1
     assert not scene.hot.later
     scene.low.add_part()
     await settle(first[0])
