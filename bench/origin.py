@@ -1,6 +1,6 @@
 """Serves a fixed 2 kB playlist and a 200 kB segment through the real listener: `python -m bench.origin PORT [--asgi]`.
 
-Sessions are signed, checked and charged as in production; `--asgi` sends every request down the slow road, for the
+Sessions are signed, checked and charged as in production; `--asgi` sends every request by ASGI, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
 releases them ten times over, and prints what that cost as JSON. With `--https PORT` it
 answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held.

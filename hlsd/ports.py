@@ -340,7 +340,7 @@ MORE = 2
 
 
 class Session(Protocol):
-    """One viewer's session as the roads of delivery count into it; bytes of body, monotonic seconds."""
+    """One viewer's session as the transports of delivery count into it; bytes of body, monotonic seconds."""
 
     path: str
     """`/{app}/{name}`."""

@@ -186,7 +186,7 @@ OWN = {"connection", "transfer-encoding", "keep-alive", ":status", "date"}
 """What one version of HTTP has and the other has not; Date by its presence."""
 
 
-async def test_all_roads_answer_alike(both: Both, client: Http2Client) -> None:
+async def test_all_transports_answer_alike(both: Both, client: Http2Client) -> None:
     """Issue: same process, same state, same answers as port 8000; all in one test, since each server costs a while."""
     different = []
     for method, path, more in VARIANTS:

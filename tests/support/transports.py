@@ -1,7 +1,7 @@
-"""The two roads to one set of streams, without sockets: bytes in, bytes out, at the parser's own door.
+"""The two transports to one set of streams, without sockets: bytes in, bytes out, at the parser.
 
-`Road(fast=True)` is the listener's protocol as it runs; `Road(fast=False)` is uvicorn's own, over the same ASGI app.
-A connection takes the bytes of its client in any pieces and keeps what it is sent.
+`MemoryListener(fast=True)` has the listener's protocol as it runs; with `fast=False` it has uvicorn's own, over the
+same ASGI app. A connection takes the bytes of its client in any pieces and keeps what it is sent.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class CountedProtocol(FastProtocol):
         return served
 
 
-class Road:
+class MemoryListener:
     """A listener without a socket."""
 
     def __init__(self, directory: Directory, settings: HttpSettings | None = None, *, fast: bool = True) -> None:
@@ -151,7 +151,7 @@ class Road:
 
 
 class _IdsInOrder(TrustingSigner):
-    """Two roads must not differ by chance."""
+    """Two transports must not differ by chance."""
 
     def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
         super().mint(path, terms, like)

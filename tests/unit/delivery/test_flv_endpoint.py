@@ -253,8 +253,8 @@ def counted(house: FlvHouse) -> Counter[tuple[str, int]]:
     return Counter({key: count for key, count in slow.items() if key[0] == "flv"})
 
 
-@pytest.mark.parametrize("road", ["http", "ws", "https", "wss", "h2", "asgi"])
-async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(road: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["http", "ws", "https", "wss", "h2", "asgi"])
+async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way: str, tmp_path: Path) -> None:
     """Neither as a server error, which an alert reads, nor when it leaves after hours."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     write_self_signed(cert, key, ["localhost"])
@@ -264,19 +264,19 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(road
         settings = HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key))
         https = HttpsServer(settings, HttpSettings(bind="127.0.0.1", port=0), app, structlog.get_logger())
         await https.start()
-        request = (WS if road in {"ws", "wss"} else GET).replace("\n", "\r\n").encode() + b"\r\n\r\n"
-        expected = Counter({("flv", 101 if road in {"ws", "wss"} else 200): 1})
+        request = (WS if way in {"ws", "wss"} else GET).replace("\n", "\r\n").encode() + b"\r\n\r\n"
+        expected = Counter({("flv", 101 if way in {"ws", "wss"} else 200): 1})
         output = house.streams.find("live", "cam")
         assert output is not None
         try:
-            if road == "h2":
+            if way == "h2":
                 client = await Http2Client.connect(https.port)
                 stream = client.ask("/live/cam.flv")
                 while len(client.responses[stream].body) < 1000:
                     await client.read()
                 assert counted(house) == expected
                 client.writer.transport.abort()
-            elif road == "asgi":
+            elif way == "asgi":
                 transport = httpx.ASGITransport(app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
                     asking = asyncio.create_task(http.get("/live/cam.flv"))
@@ -285,7 +285,7 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(road
                     output.end()
                     assert (await asking).status_code == 200
             else:
-                secure = trusting("http/1.1") if road in {"https", "wss"} else None
+                secure = trusting("http/1.1") if way in {"https", "wss"} else None
                 port = https.port if secure else house.http.port
                 reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=secure)
                 writer.write(request)
