@@ -1,6 +1,6 @@
 """Serves a fixed 2 kB playlist and a 200 kB segment through the real listener: `python -m bench.origin PORT [--asgi]`.
 
-Sessions are signed, checked and charged as in production; `--asgi` sends every request down the slow road, for the
+Sessions are signed, checked and charged as in production; `--asgi` sends every request by ASGI, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
 releases them ten times over, and prints what that cost as JSON. With `--https PORT` it
 answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held.
@@ -32,8 +32,10 @@ from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import create_app
 from hlsd.ports import Denial, Grant, PlayRequest, Rendering
+from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
+from hlsd.stats import Stats
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 
 PLAYLIST, SEGMENT = 2048, 200 * 1024
@@ -53,7 +55,7 @@ class FixedPlayable(MemoryPlayable):
         return Rendering(body, gzip.compress(body), f'"v{self.version}"')
 
 
-class SlowRoad(FastProtocol):
+class AsgiOnly(FastProtocol):
     """Every request reaches Starlette."""
 
     def _answer(self) -> bool:
@@ -75,17 +77,19 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object],
     settings = HttpSettings.model_validate(
         {"bind": "127.0.0.1", "port": port, "max_requests": 0, "max_waiters_per_session": 100_000, **http}
     )
-    app = create_app(MemoryDirectory(cam=stream), sessions, settings, clock)
+    directory, stats = MemoryDirectory(cam=stream), Stats()
+    entrance = ViewerEntrance(sessions, directory, stats)
+    app = create_app(directory, sessions, settings, clock, entrance=entrance, stats=stats)
     server = HttpServer(settings, app, structlog.get_logger())
     if asgi:
-        server.protocol = SlowRoad
+        server.protocol = AsgiOnly
     await server.start()
     certificate = await _secure(https, settings, app) if https else None
     session = await sessions.open(PlayRequest("live", "cam", "hls", "127.0.0.1", user_agent="bench"), Grant())
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
     collector.calm()  # as `hlsd serve` does
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(server.hot.holds.waiting, flush=True))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(server.hot.blocked.waiting, flush=True))
     print(path, flush=True)
     if waiters:
         print(json.dumps(await _release(server, stream, waiters)), flush=True)
@@ -109,21 +113,21 @@ async def _secure(port: int, http: HttpSettings, app: Starlette) -> tempfile.Tem
 
 async def _release(server: HttpServer, stream: FixedPlayable, waiters: int) -> dict[str, float]:
     """CPU of this process per released waiter, over `ROUNDS` releases; memory per waiter."""
-    holds = server.hot.holds
+    blocked = server.hot.blocked
     idle = rss()
     costs = []
     held = 0.0
     for number in range(ROUNDS):
-        while holds.waiting < waiters:
+        while blocked.waiting < waiters:
             await asyncio.sleep(0.01)
         if not number:
             held = (rss() - idle) / waiters
         await asyncio.sleep(0.2)
         began = time.process_time()
         stream.add_part()
-        while holds.waiting:
+        while blocked.waiting:
             # not one turn of the loop for the clients' next requests: these are another measurement
-            holds._pump(again=True)  # noqa: SLF001
+            blocked._pump(again=True)  # noqa: SLF001
         costs.append((time.process_time() - began) / waiters * 1e6)
         stream.parts = 0
         stream.msn += 1

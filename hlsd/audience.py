@@ -1,6 +1,6 @@
-"""The doors around FLV tags on their way out: a stream as a feed, the form of the bytes, viewers and their admission.
+"""The doors around FLV tags on their way out: a stream as a feed, how bytes are wrapped, viewers and their tickets.
 
-The room `flv` feeds; HTTP, WebSocket and RTMP bring viewers, each with its own form (`Wrapping`) and its own transport.
+The service `flv` feeds; HTTP, WebSocket and RTMP bring viewers, each with its own `Wrapping` and its own transport.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Feed(Protocol):
 
 
 class Wrapping(Protocol):
-    """The form in which tags go out: viewers of wrappings with equal `key` get the same bytes."""
+    """How tags go out: viewers of wrappings with equal `key` get the same bytes."""
 
     @property
     def key(self) -> Hashable:
-        """What tells this form from others, `legacy` included."""
+        """What tells this wrapping from others, `legacy` included."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Wrapping(Protocol):
 
 
 class Watching(Protocol):
-    """A viewer who is fed tags: what the connection under it tells the room that feeds it."""
+    """A viewer who is fed tags: what the connection under it tells what feeds it."""
 
     def pause_writing(self) -> None:
         """The transport is full."""
@@ -61,7 +61,7 @@ class Watching(Protocol):
         """The transport has room."""
         ...
 
-    def hold(self, held: bool) -> None:
+    def pause(self, paused: bool) -> None:
         """The player pauses, or goes on: then at the newest key frame."""
         ...
 
@@ -97,10 +97,14 @@ class Ticket(Protocol):
 
 
 class Audience(Protocol):
-    """The room that feeds tags to viewers, as the ways in of viewers see it."""
+    """What feeds tags to viewers, as the ways in of viewers see it."""
 
     async def admit(self, request: PlayRequest) -> Ticket | Denial:
         """Authorises a viewer, makes its stream come, opens its session; `request.drop` need not be set."""
+        ...
+
+    def refuse(self, request: PlayRequest, denial: Denial) -> Denial:
+        """Counts a viewer whom its protocol turns away before `admit`; gives `denial`."""
         ...
 
     async def look(self, request: PlayRequest) -> Denial | None:

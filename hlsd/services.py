@@ -25,13 +25,14 @@ from hlsd.api.middleware import asked, create_api
 from hlsd.api.readiness import ready_route
 from hlsd.auth.figures import AuthFigures
 from hlsd.delivery.figures import DeliveryFigures
-from hlsd.delivery.flv.broadcasts import FlvStreams
 from hlsd.delivery.flv.endpoint import FlvEndpoint
 from hlsd.delivery.flv.service import FlvService
+from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import blocked_requests_of, create_app
+from hlsd.ingest.figures import RtmpFigures
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
@@ -48,6 +49,7 @@ from hlsd.relay.routes import routes as relay_routes
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import TaskStore
 from hlsd.segmenter.figures import SegmentFigures
+from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.figures import SessionFigures
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
@@ -128,6 +130,7 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         DeliveryFigures(blocked, connections, stats, hub.playables),
         NotifyFigures(stats.notify),
         RelayFigures(stats.relays),
+        RtmpFigures(stats.rtmp_ended),
     )
     reader = Reader(reporters, hub.named, stats, max_streams=settings.metrics.max_streams)
     access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
@@ -139,11 +142,13 @@ def services_of(  # noqa: PLR0913 - what a house stands on
     if settings.api.enabled:
         premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
+    entrance = ViewerEntrance(sessions, hub, stats)
     web = create_app(
         hub,
         sessions,
         settings.http,
         clock,
+        entrance=entrance,
         rtmp_port=settings.rtmp.port,
         routes=routes,
         stats=stats,
@@ -151,7 +156,7 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         connections=connections,
         listed=lambda app: not settings.auth.rules(app).play,
     )
-    audience = FlvStreams(settings.flv, hub, sessions, stats.faults)
+    audience = FlvStreams(settings.flv, entrance, sessions, stats.faults)
     hub.on_stream(audience.begun)
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))
     return Services(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
@@ -206,6 +211,7 @@ def _rtmp(house: Services) -> Service:
         audience=house.audience,
         round_period=period,
         faults=house.stats.faults,
+        ended=house.stats.rtmp_ended,
     )
 
 

@@ -71,7 +71,7 @@ class Cell:
 
 
 class HttpStats:
-    """Requests answered by HTTP, on every road and port. `kind` is one of `KINDS`."""
+    """Requests answered by HTTP, by every transport and port. `kind` is one of `KINDS`."""
 
     KINDS: Final = ("multivariant", "playlist", "part", "segment", "init", "flv", "page", "api", "metrics", "other")
     """What a URL asks for: closed, so that a stranger's URL makes no series."""
@@ -113,7 +113,7 @@ class AppStats:
         self.started: Counter[str] = Counter()
         """Sessions that got their first media, by protocol: plays."""
         self.refused: Counter[str] = Counter()
-        """Viewers that were not let in, by reason (`hlsd.ports.Denial`)."""
+        """Viewers that were not let in, by reason (`hlsd.ports.Denial`), whatever their protocol."""
         self.closed: Counter[tuple[str, str]] = Counter()
         """Sessions that ended, by (protocol, reason)."""
         self.session_duration: dict[str, Histogram] = defaultdict(lambda: Histogram(STAY))
@@ -200,6 +200,8 @@ class Stats:
         self.faults = Faults()
         """What went wrong inside, and where it is told."""
         self.http = HttpStats()
+        self.rtmp_ended: Counter[str] = Counter(refused=0, displaced=0, no_files=0)
+        """RTMP connections that the bounds of their ports turned away, by reason."""
         self.notify = NotifyStats()
         self.relays: dict[tuple[str, str], RelayStats] = {}
         """By (rule, mode): names of the configuration; whoever takes a rule away takes its entry away."""

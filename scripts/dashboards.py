@@ -181,10 +181,11 @@ OVERVIEW = Board(
             ),
             Panel(
                 "Connections",
-                "Open on the HTTP port, and how many the server ended or refused a second.",
+                "Open on the HTTP port, and how many the server ended or refused a second there and at the RTMP ports.",
                 (
                     (total("hlsd_http_connections", NODE), "open"),
                     (rate("hlsd_http_connections_ended_total", NODE, "reason"), "{{reason}}/s"),
+                    (rate("hlsd_rtmp_connections_ended_total", NODE, "reason"), "RTMP {{reason}}/s"),
                     (rate("hlsd_hls_refused_holds_total", NODE), "not held/s"),
                 ),
             ),

@@ -29,6 +29,7 @@ from hlsd.metrics import bounds
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.ports import Denial, Grant, PlayRequest
+from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
@@ -73,7 +74,9 @@ async def serve(port: int, streams: int, sessions: int) -> None:
     reader = reader_of(hub, stats, max_streams=max(500, streams), ledger=registry.ledger)
     exporter = Exporter(reader, MetricsSettings(), clock.wall)
     settings = HttpSettings.model_validate({"bind": "127.0.0.1", "port": port})
-    app_ = create_app(MemoryDirectory(), registry, settings, clock, routes=exporter.routes(), stats=stats)
+    directory = MemoryDirectory()
+    entrance = ViewerEntrance(registry, directory, stats)
+    app_ = create_app(directory, registry, settings, clock, entrance=entrance, routes=exporter.routes(), stats=stats)
     server = HttpServer(settings, app_, structlog.get_logger())
     await server.start()
     print("ready", flush=True)

@@ -1,6 +1,6 @@
-"""Is what a request gets: bytes, something to wait for first, or nothing of a stream's.
+"""Is what a request gets: bytes, something to wait for first, the way in, or nothing of a stream's.
 
-Values that the judge gives and the roads carry out. Pure; a wait says itself whether it is over.
+Values that the judge gives and the transports carry out. Pure; a wait says itself whether it is over.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from hlsd.delivery.cors import Headers
-from hlsd.ports import WORDS, Denial, Grant, Lateness, Playable, PlayRequest, Session
+from hlsd.delivery.request import Target
+from hlsd.ports import WORDS, Lateness, Playable, PlayRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,14 @@ class Fall:
     """Not a stream's business: pages, their files, the API."""
 
 
+FALL = Fall()
+
+
+def _unasked(released: bool) -> Fall:  # noqa: ARG001 - that is what it would be asked for
+    """`then` of a wait whose waiter has a task, which goes on by itself."""
+    return FALL
+
+
 @dataclass(frozen=True, slots=True)
 class WaitForPlaylist:
     """Hold until there is a playlist, for at most `timeout` seconds, then answer `then(whether it came)`.
@@ -39,7 +48,7 @@ class WaitForPlaylist:
 
     playable: Playable
     timeout: float
-    then: Callable[[bool], Answer]
+    then: Callable[[bool], Answer] = _unasked
     alike: Hashable = None
 
     @property
@@ -60,7 +69,7 @@ class WaitForPart:
     msn: int
     part: int | None
     timeout: float
-    then: Callable[[bool], Answer]
+    then: Callable[[bool], Answer] = _unasked
     alike: Hashable = None
 
     @property
@@ -83,7 +92,7 @@ class WaitForMedia:
     run: str
     name: str
     timeout: float
-    then: Callable[[bool], Answer]
+    then: Callable[[bool], Answer] = _unasked
     alike: Hashable = None
 
     @property
@@ -105,7 +114,7 @@ class WaitForNews:
     playable: Playable
     known: int
     timeout: float
-    then: Callable[[bool], Answer]
+    then: Callable[[bool], Answer] = _unasked
     alike: Hashable = None
 
     @property
@@ -119,37 +128,17 @@ class WaitForNews:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask whether the viewer may watch (`Sessions.authorise`), then go on with `then(the verdict)`."""
+class Enter:
+    """Whoever asks has no session yet: let it in by the entrance, or say what it would get (HEAD)."""
 
+    target: Target
     play: PlayRequest
-    then: Callable[[Grant | Denial], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Obtain:
-    """Make the absent stream come (`Directory.obtain`), then go on with `then(what came)`."""
-
-    play: PlayRequest
-    then: Callable[[Playable | Denial], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Open the viewer's session (`Sessions.open`), then go on with `then(it)`."""
-
-    play: PlayRequest
-    grant: Grant
-    then: Callable[[Session | Denial], Answer]
-    instead: str = ""
-    """The id that its player goes on asking with (`Sessions.replace`)."""
+    flat: bool
+    """It is led to the media playlist at once: its player reads no multivariant playlist."""
 
 
 Wait = WaitForPlaylist | WaitForPart | WaitForMedia | WaitForNews
-Errand = Ask | Obtain | Open
-"""What the road does, and perhaps waits for, before the judge goes on."""
-Answer = Reply | Wait | Errand | Fall
-FALL = Fall()
+Answer = Reply | Wait | Enter | Fall
 
 
 def _over(playable: Playable) -> bool | None:

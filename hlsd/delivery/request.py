@@ -48,7 +48,7 @@ WANTED_HEADERS = frozenset(
 RESERVED_APPS = frozenset(("_", "api"))
 """First path segments that are never an app: the page's own files, and the API."""
 RESERVED_SUFFIXES = (".flv",)
-"""Endings of `/{app}/{name}` that belong to other rooms."""
+"""Endings of `/{app}/{name}` that belong to other services."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 _DIGITS = re.compile(r"[0-9]{1,17}")
@@ -89,7 +89,8 @@ class Request:
 class Target(NamedTuple):
     """What a path names.
 
-    `kind`: "multivariant", "playlist" (media playlist), "media", "page" (`/{app}/{name}`), "foreign" (another room's).
+    `kind`: "multivariant", "playlist" (media playlist), "media", "page" (`/{app}/{name}`), "foreign" (of another
+    service).
     `variant` is the relative base of the media playlist's URI in a multivariant playlist: `cam/` or nothing.
     """
 

@@ -1,7 +1,7 @@
 """Keeps what the judge said about a stream's URLs, as bytes, for as long as it holds: one version of the stream.
 
 Law: nothing is decided here. The first plain request for a URL is put to the judge; the others of that version get the
-same bytes. Only whole answers (200) and waits are kept; anything else is the slow road's. Two things about a viewer
+same bytes. Only whole answers (200) and waits are kept; anything else is ASGI's. Two things about a viewer
 may change an answer: whether gzip is taken, and, where origins are listed, the Origin: each has a table of its own.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 
-from hlsd.delivery.answer import Ask, Fall, Obtain, Open, Reply
-from hlsd.delivery.blocked_requests import WaitQueue
+from hlsd.delivery.answer import Enter, Fall, Reply
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.request import MAX_PATH, MAX_QUERY, Request
+from hlsd.delivery.wait_queue import WaitQueue
 from hlsd.ports import Directory, Playable, Session
 from hlsd.stats import Stats
 
@@ -57,7 +57,7 @@ class ResponseCaches:
 
     def table(self, cache: ResponseCache, zipped: bool, origin: bytes | None) -> dict[bytes, ReadyBytes | WaitQueue]:
         """The answers for viewers of that taste."""
-        if origin is None or not self._judge.knows_origin(origin):
+        if origin is None or not self._judge.replies.knows_origin(origin):
             return cache.zipped if zipped else cache.plain
         return cache.origins.setdefault((zipped, origin), {})
 
@@ -69,7 +69,7 @@ class ResponseCaches:
         zipped: bool,
         origin: bytes | None,
     ) -> ReadyBytes | WaitQueue | None:
-        """Asks the judge for the plain GET of `session.prefix + rest`; None where the slow road must answer."""
+        """Asks the judge for the plain GET of `session.prefix + rest`; None where ASGI must answer."""
         found = _PLAIN.fullmatch(rest)
         if found is None:
             return None
@@ -83,7 +83,7 @@ class ResponseCaches:
             headers[b"origin"] = origin
         request = Request("GET", path, query, headers)
         answer = self._judge.answer(request)
-        if isinstance(answer, Fall | Ask | Obtain | Open) or request.session is not session:
+        if isinstance(answer, Fall | Enter) or request.session is not session:
             return None
         if isinstance(answer, Reply):
             if answer.status != 200:

@@ -1,57 +1,38 @@
-"""Runs what the judge wants done before it goes on: may this viewer watch, make the stream come, open a session, wait.
+"""Carries out what the judge says for a request that has a task: lets its viewer in, or waits, until there is a reply.
 
-For the roads that have a task for each request: ASGI and HTTP/2. Law: nothing is decided here; each errand's result
-goes back to the judge until it has a reply.
+For ASGI and HTTP/2. Law: nothing is decided here. What a request and its answer are counted as stands here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
-from typing import TypeVar
 
 from hlsd.base.clock import Clock
 from hlsd.delivery import cmcd
-from hlsd.delivery.answer import Answer as Said
-from hlsd.delivery.answer import (
-    Ask,
-    Fall,
-    Obtain,
-    Open,
-    Reply,
-    Wait,
-    WaitForMedia,
-    WaitForNews,
-    WaitForPart,
-    WaitForPlaylist,
-)
-from hlsd.delivery.blocked_requests import BlockedRequests, Outcome, Waiter, WaiterCount, WaitQueue
+from hlsd.delivery.answer import Answer, Enter, Fall, Reply, Wait
+from hlsd.delivery.blocked_requests import BlockedRequests
+from hlsd.delivery.hls_viewers import HlsViewers
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import Request
-from hlsd.ports import Denial, Directory, PlayRequest, Session, Sessions
+from hlsd.delivery.wait_queue import Outcome, Waiter, WaiterCount, WaitQueue
+from hlsd.ports import Session
 from hlsd.stats import Stats
 
-R = TypeVar("R")
+
+class HungUp(Exception):
+    """The client has gone while it was made to wait: nobody to answer."""
 
 
 class Runner:
-    """The errands of one server."""
+    """Carries answers out for one server."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - whom they go to
-        self,
-        judge: Judge,
-        directory: Directory,
-        sessions: Sessions,
-        holds: BlockedRequests,
-        clock: Clock,
-        stats: Stats,
-    ) -> None:
+    def __init__(self, judge: Judge, viewers: HlsViewers, blocked: BlockedRequests, clock: Clock, stats: Stats) -> None:
         self._judge = judge
-        self._directory = directory
-        self._sessions = sessions
-        self._holds = holds
+        self._viewers = viewers
+        self._blocked = blocked
         self._clock = clock
         self._stats = stats
         self.quality = Quality(stats)
@@ -69,50 +50,49 @@ class Runner:
     async def reply(
         self,
         request: Request,
-        answer: Said,
+        answer: Answer,
         gone: Callable[[], Awaitable[None]],
-        crowd: WaiterCount | None = None,
+        address: WaiterCount | None = None,
     ) -> Reply | None:
-        """The judge's last word; None if the client hung up meanwhile (`gone()` returns when it has)."""
+        """The last word on `request`; None if the client hung up meanwhile (`gone()` returns when it has)."""
         session = self.count(request)
-        while not isinstance(answer, Reply):
-            if isinstance(answer, WaitForPlaylist | WaitForPart | WaitForMedia | WaitForNews):
-                request.waited = True
-                outcome = await self._holds.wait(answer, gone, session, crowd, app=_app(request), stats=self._stats)
-                if outcome is Outcome.GONE:
-                    return None
-                refused = outcome is Outcome.REFUSED and not isinstance(answer, WaitForNews)
-                answer = self._judge.unavailable(request) if refused else answer.then(outcome is Outcome.RELEASED)
-            elif isinstance(answer, Ask):
-                answer = answer.then(self._noted(answer.play, await self._sessions.authorise(answer.play)))
-            elif isinstance(answer, Obtain):
-                answer = answer.then(await self._directory.obtain(answer.play))
-            elif isinstance(answer, Open):
-                if answer.instead:
-                    opened = await self._sessions.replace(answer.instead, answer.play, answer.grant)
+
+        async def wait(what: Wait) -> Outcome:
+            request.waited = True
+            outcome = await self._blocked.wait(what, gone, session, address, app=_app(request), stats=self._stats)
+            if outcome is Outcome.GONE:
+                raise HungUp
+            return outcome
+
+        try:
+            while not isinstance(answer, Reply):
+                if isinstance(answer, Enter):
+                    answer = await self._viewers.enter(request, answer, wait)  # who counts whom it lets in
+                    session = request.session
+                elif isinstance(answer, Fall):
+                    raise TypeError("not a stream's business any more")  # the judge never says so twice
                 else:
-                    opened = await self._sessions.open(answer.play, answer.grant)
-                answer = answer.then(self._noted(answer.play, opened))
-            elif isinstance(answer, Fall):
-                raise TypeError("not a stream's business any more")  # the judge never says so twice
-            session = self.count(request, session)
+                    outcome = await wait(answer)
+                    refused = outcome is Outcome.REFUSED
+                    answer = (
+                        self._judge.replies.unavailable(request)
+                        if refused
+                        else answer.then(outcome is Outcome.RELEASED)
+                    )
+                    session = self.count(request, session)
+        except HungUp:
+            return None
         return answer
 
-    def join(self, request: Request, held: Wait, waiter: Waiter) -> WaitQueue | None:
+    def join(self, request: Request, wait: Wait, waiter: Waiter) -> WaitQueue | None:
         """Holds a request without a task for it (`BlockedRequests.join`); None if it may not be held."""
         waiter.session = self.count(request)
         request.waited = True
-        return self._holds.join(held, waiter, _app(request), self._stats)
+        return self._blocked.join(wait, waiter, _app(request), self._stats)
 
     def leave(self, waiter: Waiter) -> None:
         """Its client has gone, or its time is over otherwise."""
-        self._holds.leave(waiter)
-
-    def _noted(self, play: PlayRequest, said: R) -> R:
-        """What a viewer was told, counted if it is no."""
-        if isinstance(said, Denial):
-            self._stats.app(play.app).refused[said.reason] += 1
-        return said
+        self._blocked.leave(waiter)
 
     def hear(self, request: Request, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Counts what the player says about itself, once it is known whose request it is."""

@@ -1,7 +1,7 @@
 """Carries requests and answers between ASGI and the judge; pages behind it.
 
-The road for streams is plain ASGI: no request object, no background task, a body goes out in one send. What the judge
-does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and those of other rooms.
+The way for streams is plain ASGI: no request object, no background task, a body goes out in one send. What the judge
+does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and those of other services.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
-from hlsd.delivery.blocked_requests import BlockedRequests, Bounds, WaiterCount
-from hlsd.delivery.http1.connections import CROWD, Connections
+from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
+from hlsd.delivery.hls_viewers import HlsViewers
+from hlsd.delivery.http1.connections import ADDRESS, Connections
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.wait_queue import WaiterCount
 from hlsd.net.kernel import file_limit
-from hlsd.ports import MORE, Directory, Session, Sessions
+from hlsd.ports import MORE, Directory, Entrance, Session, Sessions
 from hlsd.stats import Stats
 
 PIECE = 64 * 1024
 """Bytes of a body that are handed over at a time where only their going tells how far it got."""
 
 COUNTED = "hlsd.counted"
-"""What an endpoint of another room sets in the scope if it charges the body of its answer itself, which goes on and on:
-the answer is counted when it begins."""
+"""What an endpoint of another service sets in the scope if it charges the body of its answer itself, which goes on and
+on: the answer is counted when it begins."""
 STATUS = "hlsd.status"
 """Where an endpoint that takes its connection over says what it has answered there."""
 
@@ -56,6 +58,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     settings: HttpSettings,
     clock: Clock,
     *,
+    entrance: Entrance,
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
     stats: Stats | None = None,
@@ -63,17 +66,18 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     connections: Connections | None = None,
     listed: Callable[[str], bool] = lambda _app: True,
 ) -> Starlette:
-    """The HTTP side of a server: streams and pages, and before the pages the `routes` of other rooms.
+    """The HTTP side of a server: streams and pages, and before the pages the `routes` of other services.
 
-    `listed(app)`: whether the front page may name that app's streams.
+    `entrance` lets viewers in. `listed(app)`: whether the front page may name that app's streams.
 
-    `app.state.judge`, `errands`, `holds`, `connections`, `sessions`, `directory` and `stats` are there for whoever
+    `app.state.judge`, `runner`, `blocked`, `connections`, `sessions`, `directory` and `stats` are there for whoever
     answers or drains beside ASGI.
     """
     stats = stats or Stats()
     judge = Judge(directory, sessions, settings)
-    holds = blocked or blocked_requests_of(settings, stats)
-    errands = Runner(judge, directory, sessions, holds, clock, stats)
+    blocked = blocked or blocked_requests_of(settings, stats)
+    viewers = HlsViewers(entrance, directory, judge.replies, settings, clock)
+    runner = Runner(judge, viewers, blocked, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port, listed)
     app = Starlette(
         routes=[
@@ -85,13 +89,13 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/", pages.page),
         ],
-        middleware=[Middleware(StreamMiddleware, judge=judge, errands=errands, sessions=sessions)],
+        middleware=[Middleware(StreamMiddleware, judge=judge, runner=runner, sessions=sessions)],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
     app.state.judge = judge
-    app.state.errands = errands
-    app.state.holds = holds
+    app.state.runner = runner
+    app.state.blocked = blocked
     app.state.connections = connections or Connections(settings, monotonic(), file_limit(), stats.faults)
     app.state.sessions = sessions
     app.state.directory = directory
@@ -103,7 +107,7 @@ class Carrier(Protocol):
     """The connection under an ASGI request, where it wants to know what is sent on it (`scope["hlsd"]`)."""
 
     @property
-    def crowd(self) -> WaiterCount | None:
+    def address(self) -> WaiterCount | None:
         """Those who share the client's address."""
         ...
 
@@ -115,10 +119,10 @@ class Carrier(Protocol):
 class StreamMiddleware:
     """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""
 
-    def __init__(self, app: ASGIApp, judge: Judge, errands: Runner, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, judge: Judge, runner: Runner, sessions: Sessions) -> None:
         self._app = app
         self._judge = judge
-        self._errands = errands
+        self._runner = runner
         self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,9 +138,9 @@ class StreamMiddleware:
         if isinstance(answer, Fall):
             await self._foreign(scope, receive, _counted(send, charge, scope), request)
             return
-        crowd = carrier.crowd if carrier is not None else cast("WaiterCount | None", scope.get(CROWD))
-        self._errands.hear(request, scope["headers"])
-        reply = await self._errands.reply(request, answer, lambda: _hung_up(receive), crowd)
+        address = carrier.address if carrier is not None else cast("WaiterCount | None", scope.get(ADDRESS))
+        self._runner.hear(request, scope["headers"])
+        reply = await self._runner.reply(request, answer, lambda: _hung_up(receive), address)
         if reply is None:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
@@ -145,7 +149,7 @@ class StreamMiddleware:
         else:
             await send({"type": "http.response.body", "body": reply.body})
             charge(request.session, len(reply.body), reply.media)
-        self._errands.answered(request, reply.status)
+        self._runner.answered(request, reply.status)
 
     async def _send_pieces(self, request: Request, reply: Reply, receive: Receive, send: Send) -> None:
         """Sends a large body over a connection that does not tell what has left it: each piece counts when it goes."""
@@ -180,7 +184,7 @@ class StreamMiddleware:
                 status = message["status"]
                 if COUNTED in scope:
                     told = True
-                    self._errands.answered(request, status)
+                    self._runner.answered(request, status)
             await send(message)
 
         try:
@@ -191,7 +195,7 @@ class StreamMiddleware:
         finally:
             status = scope.get(STATUS, status)
             if status and not told:
-                self._errands.answered(request, status)
+                self._runner.answered(request, status)
 
 
 def _counted(send: Send, charge: Callable[[Session | None, int, int], None], scope: Scope) -> Send:

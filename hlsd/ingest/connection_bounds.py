@@ -48,10 +48,10 @@ class PeerState(Enum):
 class Place:
     """That of one connection."""
 
-    __slots__ = ("_crowd", "end", "group", "since", "sock", "state")
+    __slots__ = ("_bounds", "end", "group", "since", "sock", "state")
 
-    def __init__(self, crowd: ConnectionBounds, group: str, sock: socket.socket, now: float) -> None:
-        self._crowd = crowd
+    def __init__(self, bounds: ConnectionBounds, group: str, sock: socket.socket, now: float) -> None:
+        self._bounds = bounds
         self.group = group
         self.sock = sock
         self.since = now
@@ -63,24 +63,24 @@ class Place:
     def speaks(self) -> None:
         """Something came from a stranger."""
         if self.state is PeerState.SILENT:
-            self._crowd.move(self, PeerState.SPEAKING)
+            self._bounds.move(self, PeerState.SPEAKING)
 
     def settles(self) -> None:
         """It asks to publish or to play."""
         if self.state in (PeerState.SILENT, PeerState.SPEAKING):
-            self._crowd.move(self, PeerState.SETTLED)
+            self._bounds.move(self, PeerState.SETTLED)
 
     def plays(self) -> bool:
         """It asks to play; whether there is room for one more viewer."""
-        if self.state is None or self._crowd.full_of_viewers:
+        if self.state is None or self._bounds.full_of_viewers:
             return False
-        self._crowd.move(self, PeerState.PLAYING)
+        self._bounds.move(self, PeerState.PLAYING)
         return True
 
     def strays(self, *, publishing: bool = False, leaving: bool = False) -> None:
         """It does not play any more, or, unless it is `publishing`, publish; `leaving`: it was told to go."""
         if self.state is not None:
-            self._crowd.move(
+            self._bounds.move(
                 self, PeerState.SETTLED if publishing else PeerState.SILENT if leaving else PeerState.SPEAKING
             )
 
@@ -115,9 +115,15 @@ class _Places:
 
 
 class ConnectionBounds:
-    """All connections of the RTMP ports. `files`: how many the process may open."""
+    """All connections of the RTMP ports. `files`: how many the process may open.
 
-    def __init__(self, settings: RtmpSettings, files: int, log: FilteringBoundLogger) -> None:
+    `ended` counts whom the bounds turned away: "refused" at once, "displaced" (a stranger that had to make room),
+    "no_files" (nobody could be accepted).
+    """
+
+    def __init__(
+        self, settings: RtmpSettings, files: int, log: FilteringBoundLogger, ended: Counter[str] | None = None
+    ) -> None:
         self._log = log
         self._per_ip = settings.max_connections_per_ip
         self._strangers_per_ip = settings.max_handshakes_per_ip
@@ -128,10 +134,7 @@ class ConnectionBounds:
         self._high = files - SPARE
         self._all = _Places()
         self._groups: dict[str, _Places] = {}
-        self.refused = 0
-        """Connections that were closed at once, since the start."""
-        self.evicted = 0
-        """Strangers that had to make room, since the start."""
+        self.ended: Counter[str] = Counter() if ended is None else ended
         self._why: Counter[str] = Counter()
         self._whose: Counter[str] = Counter()
         self._told: float | None = None
@@ -153,7 +156,7 @@ class ConnectionBounds:
         if why:
             self._note(why, name)
             if not self._make_room(places, now):
-                self.refused += 1
+                self.ended["refused"] += 1
                 return None
         place = Place(self, name, sock, now)
         self._all.move(place, PeerState.SILENT)
@@ -183,7 +186,7 @@ class ConnectionBounds:
             victim = next(iter(places.of[PeerState.SPEAKING]), None)
             if victim is None or now - victim.since < PATIENCE:
                 return False
-        self.evicted += 1
+        self.ended["displaced"] += 1
         self.leave(victim)
         if victim.end is not None:
             victim.end()
@@ -207,6 +210,7 @@ class ConnectionBounds:
 
     def shut_out(self) -> None:
         """There was no file left to accept anybody with."""
+        self.ended["no_files"] += 1
         self._note("no files left", "")
 
     def _note(self, why: str, whose: str) -> None:

@@ -204,7 +204,7 @@ class RtmpPeer(asyncio.Protocol):
             case PlayRequested():
                 self.player.ask(event)
             case PlayPaused():
-                self.player.hold(event.paused)
+                self.player.pause(event.paused)
             case PlayEnded():
                 self.player.stop("closed")
             case Closed():

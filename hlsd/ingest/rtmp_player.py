@@ -24,6 +24,9 @@ WRITE_BUFFER: Final = 256 * 1024
 """Bytes of answers that may wait for a peer."""
 MAX_ASKING: Final = 4
 """Admissions under way for one connection: it may end a playback and ask for another before it has been answered."""
+_NO_PLAYING: Final = Denial(404, "no playing over RTMP here", "absent")
+_TOO_MANY: Final = Denial(503, "too many playbacks asked for at once", "limit")
+_NO_ROOM: Final = Denial(503, "no room for viewers", "limit")
 _OVER: Final = {
     "stream_end": ("NetStream.Play.UnpublishNotify", "the stream has ended"),
     "shutdown": ("NetConnection.Connect.AppShutdown", "the server is shutting down"),
@@ -90,13 +93,7 @@ class RtmpPlayer:
         self._number += 1
         audience = peer.room.audience
         if audience is None:
-            self._refuse(event.msid, Denial(404, "no playing over RTMP here"))
-            return
-        if self._asking >= MAX_ASKING:
-            self._refuse(event.msid, Denial(503, "too many playbacks asked for at once"))
-            return
-        if not peer.place.plays():
-            self._refuse(event.msid, Denial(503, "no room for viewers"))
+            self._refuse(event.msid, _NO_PLAYING)
             return
         request = PlayRequest(
             app=event.app,
@@ -108,6 +105,12 @@ class RtmpPlayer:
             user_agent=event.user_agent,
             referer=event.page,
         )
+        if self._asking >= MAX_ASKING:
+            self._refuse(event.msid, audience.refuse(request, _TOO_MANY))
+            return
+        if not peer.place.plays():
+            self._refuse(event.msid, audience.refuse(request, _NO_ROOM))
+            return
         self._asking += 1
         peer.room.admit(self._admit(audience, request, event.msid, self._number))
 
@@ -160,10 +163,10 @@ class RtmpPlayer:
         """Whether a viewer has been let in."""
         return self._ticket is not None
 
-    def hold(self, paused: bool) -> None:
+    def pause(self, paused: bool) -> None:
         """The player pauses, or goes on."""
         if self.watching is not None:
-            self.watching.hold(paused)
+            self.watching.pause(paused)
 
     def pause_writing(self) -> bool:
         """The transport is full; whether that is the playback's business."""

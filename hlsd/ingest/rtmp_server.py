@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Coroutine
 
 import structlog
@@ -40,7 +41,8 @@ _BACKLOG = 1024
 class RtmpServer:
     """The RTMP room. `start` opens the ports, `stop` closes them and every connection.
 
-    `round_period`: seconds between two readings of all publishers (`hlsd.ingest.poll_reader`).
+    `round_period`: seconds between two readings of all publishers (`hlsd.ingest.poll_reader`). `ended` counts the
+    connections that the bounds turned away, by reason.
     """
 
     def __init__(  # noqa: PLR0913 - what a room of the house is handed
@@ -54,6 +56,7 @@ class RtmpServer:
         audience: Audience | None = None,
         round_period: float = ROUND,
         faults: Faults | None = None,
+        ended: Counter[str] | None = None,
     ) -> None:
         self.settings = settings
         self.faults = faults or Faults()
@@ -77,7 +80,7 @@ class RtmpServer:
         """The port that rtmps:// listens on, once started; 0 without."""
         self.players = 0
         """How many connections play now."""
-        self.crowd = ConnectionBounds(settings, file_limit(), self.log)
+        self.bounds = ConnectionBounds(settings, file_limit(), self.log, ended)
         self._certificate: Certificate | None = None
         self._listeners: list[Listener[Place]] = []
         self._sweeper: asyncio.Task[None] | None = None
@@ -165,14 +168,14 @@ class RtmpServer:
     def forget(self, peer: RtmpPeer) -> None:
         """The connection is lost."""
         self.connections.discard(peer)
-        self.crowd.leave(peer.place)
+        self.bounds.leave(peer.place)
         self._emptied.set()
 
     def _sweep(self) -> None:
         now = self.clock.monotonic()
         guard = self.faults.guard("rtmp_sweep")
         with guard:
-            self.crowd.tell(now)
+            self.bounds.tell(now)
         with guard:
             self._refresh()
         for peer in list(self.connections):
@@ -198,11 +201,11 @@ class _Door:
 
     def room(self, ip: str, sock: socket.socket) -> Place | None:
         """A place among all connections, from before the TLS handshake on."""
-        return self._server.crowd.enter(ip, sock, self._server.clock.monotonic())
+        return self._server.bounds.enter(ip, sock, self._server.clock.monotonic())
 
     def leave(self, place: Place) -> None:
         """No hands were shaken."""
-        self._server.crowd.leave(place)
+        self._server.bounds.leave(place)
 
     def host(self, transport: asyncio.Transport, place: Place) -> None:
         """Begins the conversation."""
@@ -215,4 +218,4 @@ class _Door:
 
     def shut_out(self) -> None:
         """There is no file left."""
-        self._server.crowd.shut_out()
+        self._server.bounds.shut_out()

@@ -12,7 +12,12 @@ SESSIONS = Spec("hlsd_sessions", "gauge", "Viewers now.", ("app", "protocol", "s
 OPENED = Spec("hlsd_sessions_opened", "counter", "Sessions let in.", ("app", "protocol"))
 STARTED = Spec("hlsd_sessions_started", "counter", "Sessions that got their first media: plays.", ("app", "protocol"))
 CLOSED = Spec("hlsd_sessions_closed", "counter", "Sessions that ended, by reason.", ("app", "protocol", "reason"))
-REFUSED = Spec("hlsd_sessions_refused", "counter", "Viewers that were not let in, by reason.", ("app", "reason"))
+REFUSED = Spec(
+    "hlsd_sessions_refused",
+    "counter",
+    "Viewers that were not let in, by reason, whatever their protocol.",
+    ("app", "reason"),
+)
 STAY = Spec(
     "hlsd_session_duration_seconds",
     "histogram",

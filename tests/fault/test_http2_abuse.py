@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http2.frames import (
     CONTINUATION,
     DATA,
@@ -27,10 +26,10 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
-from hlsd.delivery.web import create_app
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 
 SID = "A" * 22
 GET = b"\x82\x87\x84\x41\x01h"
@@ -44,7 +43,7 @@ async def server(tmp_path: Path) -> AsyncIterator[HttpsServer]:
     http = HttpSettings(bind="127.0.0.1", port=0)
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", bytes(300_000))
-    app = create_app(MemoryDirectory(cam=cam), viewers(), http, SystemClock())
+    app = web_app(MemoryDirectory(cam=cam), viewers(), http)
     https = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key)), http, app, structlog.get_logger()
     )

@@ -23,8 +23,8 @@ from hlsd.app import Server
 from hlsd.base import upkeep
 from hlsd.delivery.blocked_requests import BlockedRequests
 from hlsd.delivery.flv import variant as form
-from hlsd.delivery.flv.broadcasts import FlvStreams
 from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.flv.variant import Variant
 from hlsd.delivery.http1.connections import Connections
 from hlsd.ingest.rtmp_push import RtmpPush

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
 from hlsd.ports import StreamSummary
 from tests.support.browser import Browser, Mode, missing, play, play_async
 from tests.support.playable import MemoryDirectory
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 
 
 def need(browser: Browser) -> None:
@@ -87,7 +86,7 @@ async def test_the_front_page_runs_without_a_complaint(rows: list[StreamSummary]
     settings = HttpSettings(bind="127.0.0.1", port=0)
     directory = MemoryDirectory()
     directory.rows = rows
-    server = HttpServer(settings, create_app(directory, viewers(), settings, SystemClock()), structlog.get_logger())
+    server = HttpServer(settings, web_app(directory, viewers(), settings), structlog.get_logger())
     await server.start()
     try:
         report = await play_async(f"http://127.0.0.1:{server.port}/", mode="page", seconds=4)

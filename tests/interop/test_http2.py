@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
-from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 
 SID = "A" * 22
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -35,7 +34,7 @@ async def origin(tmp_path: Path) -> AsyncIterator[str]:
     http = HttpSettings(bind="127.0.0.1", port=0)
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", SEGMENT)
-    app = create_app(MemoryDirectory(cam=cam), viewers(), http, SystemClock())
+    app = web_app(MemoryDirectory(cam=cam), viewers(), http)
     server = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key)), http, app, structlog.get_logger()
     )

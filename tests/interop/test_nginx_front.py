@@ -18,11 +18,9 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.certificate import write_self_signed
-from hlsd.delivery.web import create_app
 from tests.support import browser as browsers
 from tests.support.footage import Film
 from tests.support.http2client import Http2Client
@@ -30,6 +28,7 @@ from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.ports import free_port
 from tests.support.viewers import viewers
 from tests.support.watched import Watched, watched
+from tests.support.web import web_app
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
@@ -113,7 +112,7 @@ async def front(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     settings = HttpSettings(bind="127.0.0.1", port=0, max_waiters_per_session=20)
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", SEGMENT)
-    app = create_app(MemoryDirectory(cam=cam), viewers(), settings, SystemClock())
+    app = web_app(MemoryDirectory(cam=cam), viewers(), settings)
     server = HttpServer(settings, app, structlog.get_logger())
     await server.start()
     try:
@@ -161,13 +160,13 @@ async def test_held_reloads_are_passed_on_one_by_one(front: Front) -> None:
     others = [client.ask(f"/live/cam/~{'Q' * 22}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(5)]
     second = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=1")
     async with asyncio.timeout(5):
-        while front.app.state.holds.waiting < 7:
+        while front.app.state.blocked.waiting < 7:
             await asyncio.sleep(0.005)
     front.cam.add_part()
     assert b"103.0.ts" in (await client.whole(first)).body
     for stream in others:
         assert (await client.whole(stream)).status == 200
-    assert front.app.state.holds.waiting == 1
+    assert front.app.state.blocked.waiting == 1
     front.cam.add_part()
     assert b"103.1.ts" in (await client.whole(second)).body
     client.cut()
@@ -179,7 +178,7 @@ async def test_a_hinted_part_is_held_behind_nginx_too(front: Front) -> None:
     clients = [await Http2Client.connect(front.port) for _ in range(2)]
     streams = [client.ask(f"/live/cam/~{SID}/r1/p.ts") for client in clients]
     async with asyncio.timeout(5):
-        while front.app.state.holds.waiting < 2:
+        while front.app.state.blocked.waiting < 2:
             await asyncio.sleep(0.005)
     front.cam.add_media("r1", "p.ts", b"part" * 10_000)
     for client, stream in zip(clients, streams, strict=True):
@@ -192,10 +191,10 @@ async def test_a_viewer_who_leaves_frees_the_hold_behind_nginx(front: Front) -> 
     client = await Http2Client.connect(front.port)
     client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
     async with asyncio.timeout(5):
-        while front.app.state.holds.waiting < 1:
+        while front.app.state.blocked.waiting < 1:
             await asyncio.sleep(0.005)
         client.cut()
-        while front.app.state.holds.waiting:
+        while front.app.state.blocked.waiting:
             await asyncio.sleep(0.005)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForPart, WaitForPlaylist
+from hlsd.delivery.answer import Fall, Reply
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Directory, Sessions
-from tests.support.errands import settled
+from hlsd.delivery.wait_queue import Outcome
+from tests.support.answers import Answers, Said
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import TrustingSigner, viewers
 
@@ -63,14 +63,19 @@ def directory() -> MemoryDirectory:
     return MemoryDirectory(cam=plain, ll=low, new=new)
 
 
-def replies(answer: Answer, sessions: Sessions, streams: Directory) -> list[Reply]:
-    """Every reply an answer can come to."""
-    answer = settled(answer, sessions, streams)
-    if isinstance(answer, Reply):
-        return [answer]
-    if isinstance(answer, WaitForPlaylist | WaitForPart | WaitForMedia):
-        return [reply for there in (True, False) for reply in replies(answer.then(there), sessions, streams)]
-    return []
+def replies(answers: Answers, request: Request, said: Said | None = None) -> list[Reply]:
+    """Every reply that a request can come to."""
+    said = said or answers.ask(request)
+    if isinstance(said, Reply):
+        return [said]
+    if isinstance(said, Fall):
+        return []
+    found = replies(answers, request, answers.after(request, said, Outcome.RELEASED))
+    for outcome in (Outcome.EXPIRED, Outcome.REFUSED):
+        again = answers.ask(request)
+        assert not isinstance(again, Reply | Fall)
+        found += replies(answers, request, answers.after(request, again, outcome))
+    return found
 
 
 @given(METHODS, PATHS, QUERIES, HEADERS, st.sampled_from([["*"], ["https://a.example"], []]))
@@ -79,9 +84,8 @@ def test_any_request_is_answered_in_good_order(
     method: str, path: bytes, query: bytes, headers: dict[bytes, bytes], origins: list[str]
 ) -> None:
     """HT03, HT05, HT08, HT15 and R15 for every request at once."""
-    streams, sessions = directory(), viewers()
-    judge = Judge(streams, sessions, HttpSettings(allow_origin=origins))
-    for reply in replies(judge.answer(Request(method, path, query, headers)), sessions, streams):
+    answers = Answers(directory(), viewers(), HttpSettings(allow_origin=origins))
+    for reply in replies(answers, Request(method, path, query, headers)):
         names = [name for name, _ in reply.headers]
         found = dict(reply.headers)
         assert reply.status in {200, 204, 206, 302, 304, 400, 403, 404, 405, 414, 416, 503}
@@ -107,11 +111,9 @@ def test_any_request_is_answered_in_good_order(
 @settings(max_examples=300, deadline=None)
 def test_head_never_waits_and_makes_no_session(path: bytes, query: bytes, headers: dict[bytes, bytes]) -> None:
     """HT07: a probe is no viewer."""
-    streams = directory()
     signer = TrustingSigner()
-    sessions = viewers(signer=signer)
-    answer = Judge(streams, sessions, HttpSettings()).answer(Request("HEAD", path, query, headers))
-    assert isinstance(settled(answer, sessions, streams), Reply | Fall)
+    answers = Answers(directory(), viewers(signer=signer), HttpSettings())
+    assert isinstance(answers.ask(Request("HEAD", path, query, headers)), Reply | Fall)
     assert not signer.minted
 
 

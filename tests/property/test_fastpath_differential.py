@@ -1,8 +1,8 @@
 """The fast path and Starlette give the same bytes for whatever is sent, however it is cut into pieces.
 
-4,000 conversations of some 10,000 requests are generated, from plain players to smugglers; both roads are fed the same
-pieces, streams change while they wait, and everything that comes back must be equal, Date aside, as must the end of the
-connection.
+4,000 conversations of some 10,000 requests are generated, from plain players to smugglers; both transports are fed the
+same pieces, streams change while they wait, and everything that comes back must be equal, Date aside, as must the end
+of the connection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from hlsd.delivery.settings import HttpSettings
 from tests.support.playable import MemoryDirectory, MemoryPlayable
-from tests.support.roads import CountedProtocol, Pipe, Road, settle, undated
+from tests.support.transports import CountedProtocol, MemoryListener, Pipe, settle, undated
 
 SID = "A" * 28
 CASES = 4000
@@ -205,7 +205,7 @@ def go_on(directory: MemoryDirectory) -> None:
 
 
 def alike(fast: Pipe, slow: Pipe) -> bool:
-    """Equal; but where rubbish stands behind a good request in one piece, it overtakes the answer on the slow road.
+    """Equal; but where rubbish stands behind a good request in one piece, it overtakes the answer by ASGI.
 
     The answer is then lost with the connection, which is cut without a word: a 400 would be taken for it. The fast path
     has already given it, and then says 400, or is cut too.
@@ -215,14 +215,14 @@ def alike(fast: Pipe, slow: Pipe) -> bool:
 
 
 async def compare(talk: Talk, settings: HttpSettings) -> int:
-    """Holds one conversation on both roads; returns how many answers the fast one gave by itself."""
+    """Holds one conversation on both transports; returns how many answers the fast one gave by itself."""
     directory = streams()
-    roads = [Road(directory, settings, fast=fast) for fast in (True, False)]
-    clients = [road.connect() for road in roads]
-    for road in roads:  # the sessions are open, as after the first playlist
+    listeners = [MemoryListener(directory, settings, fast=fast) for fast in (True, False)]
+    clients = [listener.connect() for listener in listeners]
+    for listener in listeners:  # the sessions are open, as after the first playlist
         for name in ("cam", "ll"):
-            road.sessions.admit(SID, "live", name, "192.0.2.1", "")
-            road.sessions.admit(SID[:-1] + name[0], "live", name, "192.0.2.1", "")
+            listener.sessions.admit(SID, "live", name, "192.0.2.1", "")
+            listener.sessions.admit(SID[:-1] + name[0], "live", name, "192.0.2.1", "")
     for piece in [*talk.pieces, None, None]:
         if piece is None:
             go_on(directory)
@@ -234,26 +234,29 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
         assert alike(fast.pipe, slow.pipe), (talk, undated(fast.pipe.sent), undated(slow.pipe.sent))
         assert fast.pipe.closed == slow.pipe.closed, talk
     if not clients[0].pipe.closed:
-        assert roads[0].sessions.ledger == roads[1].sessions.ledger, talk
-    for road in roads:
-        own = sum(session.out_bytes for session in road.sessions)
-        assert own + road.sessions.ledger.unattributed + road.sessions.ledger.closed == road.sessions.ledger.total
+        assert listeners[0].sessions.ledger == listeners[1].sessions.ledger, talk
+    for listener in listeners:
+        own = sum(session.out_bytes for session in listener.sessions)
+        assert (
+            own + listener.sessions.ledger.unattributed + listener.sessions.ledger.closed
+            == listener.sessions.ledger.total
+        )
     protocol = clients[0].protocol
     assert isinstance(protocol, CountedProtocol)
     answered = protocol.answered
     for client in clients:
         client.hang_up()
     await settle(*clients)
-    assert roads[0].hot.holds.waiting == 0
-    assert roads[0].hot.connections.open == 0
-    assert not roads[0].hot.connections.addresses
+    assert listeners[0].hot.blocked.waiting == 0
+    assert listeners[0].hot.connections.open == 0
+    assert not listeners[0].hot.connections.addresses
     return answered
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any origin", "listed origins"])
-async def test_both_roads_say_the_same(origins: list[str]) -> None:
-    """Whoever could tell the roads apart could be fooled by one of them, or smuggle past it."""
+async def test_both_transports_say_the_same(origins: list[str]) -> None:
+    """Whoever could tell the transports apart could be fooled by one of them, or smuggle past it."""
     rnd = random.Random(f"hlsd {origins}")
     settings = HttpSettings(max_requests=0, allow_origin=origins)
     answered = requests = 0

@@ -14,6 +14,7 @@ from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
 from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.settings import HttpSettings
+from hlsd.ingest.figures import RtmpFigures
 from hlsd.media.unit import Tracks
 from hlsd.metrics.node import NodeFigures
 from hlsd.metrics.reading import SPECS, Reader
@@ -100,6 +101,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     DeliveryFigures,
     NotifyFigures,
     RelayFigures,
+    RtmpFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
 """Every family that a server shows."""
@@ -123,6 +125,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         DeliveryFigures(blocked, Connections(HttpSettings(), 0.0, 1000, stats.faults), stats, tuple),
         NotifyFigures(stats.notify),
         RelayFigures(stats.relays),
+        RtmpFigures(stats.rtmp_ended),
     )
     return Reader(
         reporters,

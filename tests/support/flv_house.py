@@ -11,9 +11,9 @@ import structlog
 from starlette.routing import Route
 
 from hlsd.base.clock import SystemClock
-from hlsd.delivery.flv.broadcasts import FlvStreams
 from hlsd.delivery.flv.endpoint import FlvEndpoint
 from hlsd.delivery.flv.settings import FlvSettings
+from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
@@ -21,14 +21,16 @@ from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
+from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.registry import Registry
-from tests.support.playable import MemoryDirectory
+from hlsd.stats import Stats
+from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.rtmp_room import NotedAdmission
 from tests.support.viewers import TrustingSigner
 from tests.support.watchers import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 
 class NotedGate:
@@ -62,9 +64,10 @@ class FlvHouse:
 
     http: HttpServer
     rtmp: RtmpServer
-    broadcasts: FlvStreams
+    streams: FlvStreams
     sessions: Registry
     gate: NotedGate
+    stats: Stats
     feed: Feed = field(default_factory=Feed)
 
     async def ask(self, request: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -90,25 +93,26 @@ class FlvHouse:
 
 
 @contextlib.asynccontextmanager
-async def flv_house(**settings: object) -> AsyncIterator[FlvHouse]:
-    """Both listeners on free loopback ports; `settings` are those of section flv."""
-    clock, gate = SystemClock(), NotedGate()
-    sessions = Registry(TrustingSigner(), clock, lambda _app, _name: 60.0, max_sessions=100, gate=gate)
-    http = HttpSettings(bind="127.0.0.1", port=0)
-    directory = MemoryDirectory()
-    broadcasts = FlvStreams(FlvSettings.model_validate({"gather": 0, **settings}), directory, sessions)
-    web = create_app(directory, sessions, http, clock)
-    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(broadcasts, web.state.judge)))
+async def flv_house(origins: Sequence[str] = ("*",), **settings: object) -> AsyncIterator[FlvHouse]:
+    """Both listeners on free loopback ports; `settings` are those of section flv, `origins` are `http.allow_origin`."""
+    clock, gate, stats = SystemClock(), NotedGate(), Stats()
+    sessions = Registry(TrustingSigner(), clock, lambda _app, _name: 60.0, max_sessions=100, gate=gate, stats=stats)
+    http = HttpSettings(bind="127.0.0.1", port=0, allow_origin=list(origins))
+    directory = MemoryDirectory(cam=MemoryPlayable())
+    entrance = ViewerEntrance(sessions, directory, stats)
+    streams = FlvStreams(FlvSettings.model_validate({"gather": 0, **settings}), entrance, sessions)
+    web = create_app(directory, sessions, http, clock, entrance=entrance, stats=stats)
+    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(streams, web.state.judge)))
     server = HttpServer(http, web, structlog.get_logger())
-    rtmp = RtmpServer(RtmpSettings(bind="127.0.0.1", port=0), NotedAdmission(), Intake, clock, audience=broadcasts)
-    house = FlvHouse(server, rtmp, broadcasts, sessions, gate)
+    rtmp = RtmpServer(RtmpSettings(bind="127.0.0.1", port=0), NotedAdmission(), Intake, clock, audience=streams)
+    house = FlvHouse(server, rtmp, streams, sessions, gate, stats)
     await server.start()
     await rtmp.start()
-    broadcasts.begun(house.feed)
+    streams.begun(house.feed)
     try:
         yield house
     finally:
         gate.open.set()
-        broadcasts.end("shutdown")
+        streams.end("shutdown")
         await rtmp.stop(1.0)
         await server.stop(2.0)

@@ -17,14 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.connections import ClientAddress
-from hlsd.delivery.http2.connection import Http2Connection, Transport
+from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.http2.core import Http2
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 
 SID = "A" * 22
 PATHS = (
@@ -122,11 +121,9 @@ class House:
         cam.add_media("r1", "a.ts", bytes(300_000))
         directory = MemoryDirectory(cam=cam, new=MemoryPlayable(begun=False))
         http = HttpSettings(max_waiters_per_session=200)
-        self.app = create_app(
-            directory, viewers(), http, SystemClock(), routes=[Route("/api/echo", _echo, methods=["POST"])]
-        )
+        self.app = web_app(directory, viewers(), http, routes=[Route("/api/echo", _echo, methods=["POST"])])
         state = self.app.state
-        self.road = Transport(self.app, state.judge, state.errands, 100, 32 * 1024, sessions=state.sessions)
+        self.http2 = Http2Context(self.app, state.judge, state.runner, 100, 32 * 1024, sessions=state.sessions)
         self.frames = 0
         """That the connections have come to look at."""
         self._uncounted = Http2._frame
@@ -160,7 +157,7 @@ class House:
         result, pipe, address = Run(), Pipe(how), ClientAddress("192.0.2.1", trusted=True)
 
         def begin() -> None:
-            pipe.connection = Http2Connection(self.road, address)
+            pipe.connection = Http2Connection(self.http2, address)
             pipe.connection.connection_made(pipe)
 
         self.loop.call_soon(begin)

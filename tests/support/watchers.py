@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Feed:
-    """A stream that a cast may be attached to (`hlsd.audience.Feed`)."""
+    """A stream that an output may be attached to (`hlsd.audience.Feed`)."""
 
     def __init__(self, app: str = "live", name: str = "cam") -> None:
         self.app = app
@@ -86,11 +86,11 @@ class Watcher:
         assert self.viewer is not None
         self.viewer.resume_writing()
 
-    def watch(self, cast_: FlvOutput, wrapping: Wrapping) -> Watcher:
+    def watch(self, output: FlvOutput, wrapping: Wrapping) -> Watcher:
         """Begins to watch."""
-        form = cast_.form(wrapping)
+        variant = output.variant(wrapping)
         self.viewer = Viewer(
-            form,
+            variant,
             cast("asyncio.Transport", self),
             -1,
             session=cast("Session", None),
@@ -98,15 +98,15 @@ class Watcher:
             over=self.reasons.append,
             left=self.left.append,
         )
-        form.enter(self.viewer)
+        variant.enter(self.viewer)
         return self
 
     def _charge(self, session: Session | None, size: int, media: int) -> None:
         self.charged += size
 
 
-def cast_of(feed: Feed, **settings: object) -> FlvOutput:
-    """The cast of a feed; tags go out at once unless `gather` says otherwise."""
+def output_of(feed: Feed, **settings: object) -> FlvOutput:
+    """The FLV output of a feed; tags go out at once unless `gather` says otherwise."""
     return FlvOutput(feed, FlvSettings.model_validate({"gather": 0, **settings}))
 
 

@@ -14,6 +14,7 @@ from hlsd import app
 from hlsd.app import Server
 from hlsd.base import upkeep
 from hlsd.config import load
+from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.notify.notify import Notify
 from hlsd.ports import Publication, PublishRequest, Refuse
 from hlsd.segmenter.journal import SequenceJournal
@@ -174,3 +175,12 @@ async def test_what_nobody_caught_is_a_fault_but_what_a_network_does_is_none(ser
     await asyncio.sleep(0)
     loop.set_exception_handler(None)
     assert server.stats.faults.tasks["callback"] == 1
+
+
+async def test_rtmp_connections_that_were_turned_away_are_among_the_figures(server: Server) -> None:
+    """They stood in the log only."""
+    server.stats.rtmp_ended.clear()
+    rtmp = server.rooms["rtmp"]
+    assert isinstance(rtmp, RtmpServer)
+    rtmp.bounds.shut_out()
+    assert 'hlsd_rtmp_connections_ended_total{reason="no_files"} 1' in (await get(server, "/metrics")).text

@@ -1,4 +1,4 @@
-"""Keeps the newest bursts of one form of a stream, shared by all its viewers: what a late reader still has to get.
+"""Keeps the newest bursts of one variant of a stream, shared by all its viewers: what a late reader still has to get.
 
 A burst is what is written at once: whole tags, ready for the wire. A viewer is a place on the backlog (a burst's
 number), so a hundred viewers who are behind cost no more memory than one. The backlog is bounded in bytes and in

@@ -1,7 +1,7 @@
 """Answers `/{app}/{stream}.flv`: FLV that goes on for hours, by HTTP and by WebSocket (RFC 6455).
 
 An ASGI endpoint as far as the viewer's being let in. Then, on HTTP/1.1, it takes the connection over: the head is
-written, and the room that feeds tags writes to the transport itself; the body is chunked, or for HTTP/1.0 ends with
+written, and what feeds tags writes to the transport itself; the body is chunked, or for HTTP/1.0 ends with
 the connection. On an HTTP/2 stream, which cannot be taken over, a loop hands the bytes to ASGI, one write at a time.
 Errors and CORS are those of playlists. Only GET makes a session; HEAD says whether GET would.
 """
@@ -17,6 +17,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.flv.websocket import CLOSE, PING, PONG, ClientFrames, accept, close_frame, frame
 from hlsd.delivery.flv.wrappings import FlvWrapping, MessageWrapping
 from hlsd.delivery.http1.takeover import TAKE, Taken
+from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import BadRequest, parse_path
 from hlsd.delivery.web import COUNTED, STATUS, read_request
 from hlsd.ports import Denial
@@ -37,11 +38,13 @@ _METHODS = b"GET, HEAD, OPTIONS"
 _FLV: Headers = [(b"content-type", b"video/x-flv"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
 _LAST_CHUNK = b"0\r\n\r\n"
 _STRIPPED = "this is half a WebSocket handshake: a proxy on the way must hand on Upgrade and Connection"
+FOREIGN_PAGE = Denial(403, "this page may not play here", "origin")
+"""A WebSocket of a page that `http.allow_origin` does not list."""
 _CLOSE_CODES = {"stream_end": 1000, "shutdown": 1001, "slow": 1013}
 
 
 class FlvEndpoint:
-    """The endpoint; `audience` feeds whom it lets in."""
+    """The endpoint; `audience` lets viewers in and feeds them."""
 
     def __init__(self, audience: Audience, judge: Judge) -> None:
         self._audience = audience
@@ -57,29 +60,32 @@ class FlvEndpoint:
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Reply | None:
         """What there is to say, or None if the viewer was fed."""
-        judge = self._judge
+        self._judge.locate(request)
+        replies = self._judge.replies
         if request.method == "OPTIONS":
-            return judge.preflight(request)
+            return replies.preflight(request)
         if request.method not in {"GET", "HEAD"}:
-            return judge.refuse(request, 405, more=[(b"allow", _METHODS)])
-        head = [*_FLV, *judge.readable(request)]
+            return replies.refuse(request, 405, more=[(b"allow", _METHODS)])
+        head = [*_FLV, *replies.readable(request)]
         try:
             target = _target(request)
             if target is None:
-                return judge.refuse(request, 404)
+                return replies.refuse(request, 404)
             if request.method == "HEAD":
-                denial = await self._audience.look(judge.viewer(request, target, "flv"))
-                return Reply(200, head) if denial is None else judge.deny(request, denial)
+                denial = await self._audience.look(play_request(request, target, "flv"))
+                return Reply(200, head) if denial is None else replies.deny(request, denial)
             upgrade = _switch(scope) if _upgrades(scope) else b""
             if not upgrade and _wanted_upgrade(scope):
-                return judge.refuse(request, 426, _STRIPPED, more=[(b"upgrade", b"websocket")])
-            if upgrade and not judge.may_read(request):
-                return judge.refuse(request, 403, "this page may not play here")
-            ticket = await self._audience.admit(judge.viewer(request, target, "wsflv" if upgrade else "flv"))
+                return replies.refuse(request, 426, words=_STRIPPED, more=[(b"upgrade", b"websocket")])
+            play = play_request(request, target, "wsflv" if upgrade else "flv")
+            if upgrade and not replies.may_read(request):
+                self._audience.refuse(play, FOREIGN_PAGE)
+                return replies.refuse(request, FOREIGN_PAGE.status, words=FOREIGN_PAGE.words)
+            ticket = await self._audience.admit(play)
         except BadRequest as error:
-            return judge.refuse(request, 400, str(error))
+            return replies.refuse(request, 400, words=str(error))
         if isinstance(ticket, Denial):
-            return judge.deny(request, ticket)
+            return replies.deny(request, ticket)
         try:
             await _feed(ticket, upgrade, head, (scope, receive, send))
         except BaseException:  # cancelled too: no session outlives its connection
@@ -88,9 +94,9 @@ class FlvEndpoint:
         return None
 
 
-async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, road: tuple[Scope, Receive, Send]) -> None:
+async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, asgi: tuple[Scope, Receive, Send]) -> None:
     """Feeds the viewer, or leaves that to its connection's takeover handler; `upgrade` answers a WebSocket."""
-    scope, receive, send = road
+    scope, receive, send = asgi
     take = cast("Callable[[TakeoverHandler], Taken | None] | None", scope.get(TAKE))
     if take is None:
         scope[COUNTED] = True
@@ -170,7 +176,7 @@ class BodyTakeover:
         self._watching = ticket.begin(taken.transport, taken.fd, self.wrapping(legacy=ticket.legacy), self.over)
 
     def wrapping(self, *, legacy: bool) -> FlvWrapping | MessageWrapping:
-        """The form of what is sent."""
+        """How what is sent is wrapped."""
         return FlvWrapping(legacy=legacy, chunked=self._chunked)
 
     def over(self, reason: str) -> None:
@@ -220,7 +226,7 @@ class MessageTakeover(BodyTakeover):
         self._closing = False
 
     def wrapping(self, *, legacy: bool) -> FlvWrapping | MessageWrapping:
-        """The form of what is sent."""
+        """How what is sent is wrapped."""
         return MessageWrapping(legacy=legacy)
 
     def received(self, octets: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Is one stream as FLV viewers get it: an output of the stream, its GOP cache, and the forms that are watched.
+"""Is one stream as FLV viewers get it: an output of the stream, its GOP cache, and the variants that are watched.
 
 Law: while nobody watches, an access unit costs one entry in a list (the GOP cache), and nothing at all with the cache
-switched off: then this is not even attached to the stream. Tags are made once for each form that somebody watches.
-Times on the wire are the stream's own, in ms, so that all viewers of a form share the bytes.
+switched off: then this is not even attached to the stream. Tags are made once for each variant that somebody watches.
+Times on the wire are the stream's own, in ms, so that all viewers of a variant share the bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hlsd.audience import Feed, Wrapping
     from hlsd.delivery.flv.settings import FlvSettings
 
-ROOM: Final = "flv"
+NAME: Final = "flv"
 """Under this name it is attached to a stream."""
 SOUND_WAITS: Final = 0.04
 """Seconds that sound waits for the next picture, to go out with it: half the writes, and they are played together."""
@@ -80,13 +80,13 @@ class FlvOutput:
 
     def __init__(self, feed: Feed, settings: FlvSettings, faults: Faults | None = None) -> None:
         self.feed = feed
-        self.over = False
+        self.ended = False
         """The stream has ended."""
         self.off = False
         """It failed too often: nobody is let in until the next publication."""
         self._faults = faults or Faults()
         self._settings = settings
-        self._forms: dict[Hashable, Variant] = {}
+        self._variants: dict[Hashable, Variant] = {}
         self._tracks: Tracks | None = None
         self._gop: list[AccessUnit] = []
         self._gop_bytes = 0
@@ -102,12 +102,12 @@ class FlvOutput:
     @property
     def viewers(self) -> int:
         """How many watch now."""
-        return sum(len(form.viewers) for form in self._forms.values())
+        return sum(len(variant.viewers) for variant in self._variants.values())
 
     @property
     def held(self) -> int:
         """Bytes of media kept: the GOP, and what viewers have still to get."""
-        return self._gop_bytes + sum(form.backlog.bytes for form in self._forms.values())
+        return self._gop_bytes + sum(variant.backlog.bytes for variant in self._variants.values())
 
     @property
     def ready(self) -> bool:
@@ -116,41 +116,43 @@ class FlvOutput:
 
     # -- as viewers see it
 
-    def form(self, wrapping: Wrapping) -> Variant:
-        """The form of that wrapping, made if nobody watches in it yet; enter it before the next turn of the loop."""
-        form = self._forms.get(wrapping.key)
-        if form is None:
+    def variant(self, wrapping: Wrapping) -> Variant:
+        """The variant of that wrapping, made if nobody watches in it yet; enter it before the next turn of the loop."""
+        variant = self._variants.get(wrapping.key)
+        if variant is None:
             legacy = wrapping.legacy
 
             def opening(tracks: Tracks, burst: Burst) -> list[flv.OutTag]:
                 described = metadata_tag(tracks, burst.time, burst.arrived, legacy=legacy)
                 return [described, *config_tags(tracks, burst.time, legacy=legacy)]
 
-            form = self._forms[wrapping.key] = Variant(wrapping, self._settings, opening, self._empty, self._faults)
+            variant = self._variants[wrapping.key] = Variant(
+                wrapping, self._settings, opening, self._empty, self._faults
+            )
             self._attach()
             self._flush()  # what is pending is in the GOP already
-            form.tracks = self._tracks
+            variant.tracks = self._tracks
             if self._gop:
                 try:
-                    self._fill(form, self._gop)
-                    form.serve()
+                    self._fill(variant, self._gop)
+                    variant.serve()
                 except Exception as error:  # noqa: BLE001 - who comes now begins with the next key frame then
-                    form.failed(error)
-        return form
+                    variant.failed(error)
+        return variant
 
-    def _empty(self, form: Variant) -> None:
-        if self._forms.get(form.wrapping.key) is form:
-            del self._forms[form.wrapping.key]
-        if not self._forms:
+    def _empty(self, variant: Variant) -> None:
+        if self._variants.get(variant.wrapping.key) is variant:
+            del self._variants[variant.wrapping.key]
+        if not self._variants:
             self._pending.clear()
             if not self._settings.gop_cache:
-                self.feed.detach(ROOM)
+                self.feed.detach(NAME)
                 self._attached = False
 
     def _attach(self) -> None:
-        if not self._attached and not self.over:
+        if not self._attached and not self.ended:
             self._attached = True
-            self.feed.attach(ROOM, self)
+            self.feed.attach(NAME, self)
 
     # -- as the stream sees it
 
@@ -161,7 +163,7 @@ class FlvOutput:
             return
         self._tracks = tracks
         self._drop_gop()
-        if self._forms:
+        if self._variants:
             self._pending.append(tracks)
 
     def unit(self, unit: AccessUnit) -> None:
@@ -175,7 +177,7 @@ class FlvOutput:
             self._gop_bytes += len(unit.payload) + 100
             if self._gop_bytes > self._settings.gop_bytes or len(self._gop) > GOP_UNITS:
                 self._drop_gop()
-        if self._forms:
+        if self._variants:
             self._pending.append(unit)
             if self._timer is None or (self._patient and unit.kind is Kind.VIDEO):
                 self._schedule(unit.kind)
@@ -184,8 +186,8 @@ class FlvOutput:
         """What follows is not what came before: nobody begins with that."""
         self._drop_gop()
         self._flush()
-        for form in self._forms.values():
-            form.backlog.forget_key()
+        for variant in self._variants.values():
+            variant.backlog.forget_key()
 
     def pause(self) -> None:
         """The publisher has left: its last frames go out, and nobody begins with them any more."""
@@ -194,7 +196,7 @@ class FlvOutput:
     def end(self) -> None:
         """The stream is over."""
         self._flush()
-        self.over = True
+        self.ended = True
         self._drop_gop()
         self.dismiss("stream_end")
 
@@ -206,8 +208,8 @@ class FlvOutput:
         self._pending = []
         self._tracks = None  # what is told next may have been among what was pending
         self._drop_gop()
-        for form in list(self._forms.values()):
-            form.reset()
+        for variant in list(self._variants.values()):
+            variant.reset()
 
     def halt(self) -> None:
         """It stays off (`Mendable`): viewers go, and may try again by another way."""
@@ -216,13 +218,13 @@ class FlvOutput:
 
     def dismiss(self, reason: str) -> None:
         """Ends every viewer."""
-        for form in list(self._forms.values()):
-            form.end(reason)
+        for variant in list(self._variants.values()):
+            variant.end(reason)
 
     def sweep(self, now: float) -> None:
         """Once a second."""
-        for form in list(self._forms.values()):
-            form.sweep(now)
+        for variant in list(self._variants.values()):
+            variant.sweep(now)
 
     def _drop_gop(self) -> None:
         self._gop = []
@@ -236,7 +238,7 @@ class FlvOutput:
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
-        wait = max([form.gather for form in self._forms.values()], default=0.0)
+        wait = max([variant.gather for variant in self._variants.values()], default=0.0)
         self._patient = kind is Kind.AUDIO and self._tracks is not None and self._tracks.video is not None
         if self._patient:
             wait += SOUND_WAITS
@@ -251,61 +253,61 @@ class FlvOutput:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        rest = iter(list(self._forms.values()))
+        rest = iter(list(self._variants.values()))
         while True:
-            form: Variant | None = None
+            variant: Variant | None = None
             try:
-                for form in rest:
-                    end = form.backlog.end
-                    self._fill(form, pending)
-                    if form.backlog.end > end:
-                        form.serve()
-            except Exception as error:  # noqa: BLE001 - a form that fails costs its own viewers a pause, others nothing
-                assert form is not None
-                form.tracks = self._tracks  # what it did not come to may have said so
-                form.failed(error)
+                for variant in rest:
+                    end = variant.backlog.end
+                    self._fill(variant, pending)
+                    if variant.backlog.end > end:
+                        variant.serve()
+            except Exception as error:  # noqa: BLE001 - a variant that fails costs its own viewers a pause, others nothing
+                assert variant is not None
+                variant.tracks = self._tracks  # what it did not come to may have said so
+                variant.failed(error)
             else:
                 return
 
-    def _fill(self, form: Variant, pending: Sequence[AccessUnit | Tracks]) -> None:
-        """Adds `pending` to a form, in bursts that begin with key frames where there are any."""
-        legacy = form.wrapping.legacy
-        if form.broken:
-            pending = _whole(form, pending)
+    def _fill(self, variant: Variant, pending: Sequence[AccessUnit | Tracks]) -> None:
+        """Adds `pending` to a variant, in bursts that begin with key frames where there are any."""
+        legacy = variant.wrapping.legacy
+        if variant.broken:
+            pending = _whole(variant, pending)
         tags: list[flv.OutTag] = []
         begins: Tracks | None = None
         arrived = 0.0
-        tracks = form.tracks
+        tracks = variant.tracks
         for item in pending:
             if isinstance(item, Tracks):
                 if tracks is not None:
-                    form.news = config_tags(_changed(tracks, item), 0, legacy=legacy)
-                tracks = form.tracks = item
+                    variant.news = config_tags(_changed(tracks, item), 0, legacy=legacy)
+                tracks = variant.tracks = item
                 continue
             if tracks is None or (item.kind is Kind.VIDEO and tracks.video is None):
                 continue
             if item.key and (item.kind is Kind.VIDEO or (tracks.video is None and not tags)):
                 if tags:
-                    form.add(Burst(form.wrapping.wrap(tags), tags[0].time, begins, arrived))
+                    variant.add(Burst(variant.wrapping.wrap(tags), tags[0].time, begins, arrived))
                     tags = []
                 begins, arrived = tracks, item.arrived
             tag = tag_of(item, tracks, legacy=legacy)
-            if form.news:
-                tags += [news._replace(time=tag.time) for news in form.news]
-                form.news = []
+            if variant.news:
+                tags += [news._replace(time=tag.time) for news in variant.news]
+                variant.news = []
             tags.append(tag)
         if tags:
-            form.add(Burst(form.wrapping.wrap(tags), tags[0].time, begins, arrived))
+            variant.add(Burst(variant.wrapping.wrap(tags), tags[0].time, begins, arrived))
 
 
-def _whole(form: Variant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
-    """What of `pending` a form can go on with whose backlog is not whole: from a key frame on, behind all headers."""
+def _whole(variant: Variant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
+    """What of `pending` a variant with a broken backlog can go on with: from a key frame on, behind all headers."""
     for number, item in enumerate(pending):
         if isinstance(item, Tracks):
-            form.tracks = item
-        elif form.tracks is not None and item.key and (item.kind is Kind.VIDEO or form.tracks.video is None):
-            form.broken = False
-            form.news = config_tags(form.tracks, 0, legacy=form.wrapping.legacy)
+            variant.tracks = item
+        elif variant.tracks is not None and item.key and (item.kind is Kind.VIDEO or variant.tracks.video is None):
+            variant.broken = False
+            variant.news = config_tags(variant.tracks, 0, legacy=variant.wrapping.legacy)
             return pending[number:]
     return ()
 

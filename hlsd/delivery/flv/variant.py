@@ -1,4 +1,4 @@
-"""Is one form of one stream on its way to everybody who watches in it: FLV, FLV in WebSocket messages, RTMP chunks.
+"""Is one variant of one stream on its way to everybody who watches in it: FLV, FLV in WebSocket messages, RTMP chunks.
 
 Law: bytes are made once and shared. Fan-out is one loop over the viewers for what came since the last one, `BATCH` in a
 turn of the event loop; who could not be served in time takes what it missed from the backlog in one write. A slow
@@ -40,12 +40,12 @@ FILED: Final = 16 * 1024
 MANY: Final = 16
 """Viewers from which it is."""
 FAULTS: Final = 5
-"""New beginnings within `FAULTS_WITHIN` seconds; at the next fault its viewers go, and may come again to a new form."""
+"""New beginnings within `FAULTS_WITHIN` seconds; at the next fault its viewers go, and may come to a new variant."""
 FAULTS_WITHIN: Final = 60.0
 
 
 class Variant:
-    """The viewers of one form; `opening(tracks, burst)` gives the tags that stand before a beginning."""
+    """The viewers of one variant; `opening(tracks, burst)` gives the tags that stand before a beginning."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Variant:
 
     # -- coming and going
 
-    def entrance(self) -> int:
+    def beginning(self) -> int:
         """Where a viewer who comes now begins."""
         key = self.backlog.key
         return key if key is not None and self._gop_cache else NEXT_KEY
@@ -92,7 +92,7 @@ class Variant:
     def enter(self, viewer: Viewer) -> None:
         """A new viewer: gets what there is at once."""
         self.viewers[viewer] = None
-        viewer.cursor = self.entrance()
+        viewer.cursor = self.beginning()
         self._file(viewer)
         self.advance(viewer)
 
@@ -110,7 +110,7 @@ class Variant:
 
     def unblock(self, viewer: Viewer) -> None:
         """The viewer takes again."""
-        if not viewer.blocked and not viewer.held and self._behind.pop(viewer, self) is None:
+        if not viewer.blocked and not viewer.paused and self._behind.pop(viewer, self) is None:
             self._file(viewer)
             self.advance(viewer)
 
@@ -186,7 +186,7 @@ class Variant:
 
     def failed(self, error: Exception) -> None:
         """Something here has raised: its viewers go on at the next key frame, or go if that happens again and again."""
-        self._faults.output("flv", error, form=str(self.wrapping.key))
+        self._faults.output("flv", error, variant=str(self.wrapping.key))
         now = monotonic()
         often = len(self._failures) == FAULTS and now - self._failures[0] < FAULTS_WITHIN
         self._failures.append(now)
@@ -229,7 +229,7 @@ class Variant:
     def advance(self, viewer: Viewer) -> None:
         """Writes what the viewer has not got, until it is up to date or its socket is full."""
         backlog = self.backlog
-        while not viewer.blocked and not viewer.held and not viewer.ended and viewer.cursor != NEXT_KEY:
+        while not viewer.blocked and not viewer.paused and not viewer.ended and viewer.cursor != NEXT_KEY:
             opening = b""
             if viewer.cursor < backlog.first:
                 if not self._leap(viewer):

@@ -1,4 +1,4 @@
-"""Is one viewer of a form: how far it has got on the backlog, and how bytes reach its socket.
+"""Is one viewer of a variant: how far it has got on the backlog, and how bytes reach its socket.
 
 Law: a viewer never holds more than one write that its socket did not take; everything else waits on the backlog, which
 all viewers share. What was handed over is charged to its session; what stays in our buffer is charged when it has left,
@@ -8,7 +8,7 @@ and never if it does not. Bytes go to the socket directly where it is bare TCP, 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.net.kernel import in_kernel
 from hlsd.ports import MEDIA, MORE
@@ -17,13 +17,32 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from hlsd.delivery.flv.variant import Variant
     from hlsd.ports import Session
 
 NEXT_KEY: Final = -1
 """The place of a viewer who waits for the next key frame."""
 MAX_UNREAD: Final = 1024 * 1024
 """Bytes that a viewer may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
+
+
+class Fellows(Protocol):
+    """Those who get the same bytes as a viewer (`hlsd.delivery.flv.variant.Variant`), as far as it tells them."""
+
+    def beginning(self) -> int:
+        """Where a viewer who comes now begins."""
+        ...
+
+    def block(self, viewer: Viewer) -> None:
+        """The viewer takes nothing now."""
+        ...
+
+    def unblock(self, viewer: Viewer) -> None:
+        """The viewer takes again."""
+        ...
+
+    def forget(self, viewer: Viewer) -> None:
+        """The viewer has gone."""
+        ...
 
 
 class Viewer:
@@ -39,22 +58,22 @@ class Viewer:
         "cursor",
         "ended",
         "fd",
-        "form",
-        "held",
         "leaps",
         "left",
         "over",
         "owed",
+        "paused",
         "session",
         "since",
         "started",
         "transport",
         "unsent",
+        "variant",
     )
 
     def __init__(  # noqa: PLR0913 - a record of what it is made of
         self,
-        form: Variant,
+        variant: Fellows,
         transport: asyncio.Transport,
         fd: int,
         *,
@@ -63,7 +82,7 @@ class Viewer:
         over: Callable[[str], None],
         left: Callable[[str], None],
     ) -> None:
-        self.form = form
+        self.variant = variant
         self.transport = transport
         self.fd = fd
         self.session = session
@@ -73,10 +92,10 @@ class Viewer:
         self.left = left
         self.cursor = NEXT_KEY
         self.started = False
-        """Whether the form's prologue has been sent."""
+        """Whether the variant's prologue has been sent."""
         self.blocked = False
         """The socket does not take more."""
-        self.held = False
+        self.paused = False
         """The player has paused."""
         self.ended = False
         self.owed = 0
@@ -94,7 +113,7 @@ class Viewer:
         """The transport is full."""
         if not self.blocked and not self.ended:
             self.blocked = True
-            self.form.block(self)
+            self.variant.block(self)
 
     def resume_writing(self) -> None:
         """The transport has room."""
@@ -103,28 +122,28 @@ class Viewer:
             if self.owed:
                 self._sent(self.owed)
                 self.owed = 0
-            self.form.unblock(self)
+            self.variant.unblock(self)
 
-    def hold(self, held: bool) -> None:
+    def pause(self, paused: bool) -> None:
         """The player pauses, or goes on: then at the newest key frame."""
-        if held != self.held and not self.ended:
-            self.held = held
-            if held:
+        if paused != self.paused and not self.ended:
+            self.paused = paused
+            if paused:
                 self.cursor = NEXT_KEY
-                self.form.block(self)
+                self.variant.block(self)
             else:
                 self.since = None
-                self.cursor = self.form.entrance()
-                self.form.unblock(self)
+                self.cursor = self.variant.beginning()
+                self.variant.unblock(self)
 
     def leave(self, reason: str = "closed") -> None:
         """The connection is lost, or the player has gone: nothing more is written."""
         if not self.ended:
             self.ended = True
-            self.form.forget(self)
+            self.variant.forget(self)
             self.left(reason)
 
-    # -- what its form does
+    # -- what its variant does
 
     def put(self, data: bytes, size: int, file: int = -1) -> None:
         """Writes a burst; `file` is a file of these bytes in memory, if there is one."""
@@ -175,7 +194,7 @@ class Viewer:
     def sweep(self, now: float, give_up: float) -> None:
         """Once a second: looks whether its client reads at all."""
         waiting = self.transport.get_write_buffer_size() + (in_kernel(self.fd) if self.fd >= 0 else 0)
-        if self.held:
+        if self.paused:
             self.since = None
             return
         if not self.blocked:

@@ -18,7 +18,7 @@ from hlsd.net.kernel import RESERVE
 
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
-CROWD = "hlsd.crowd"
+ADDRESS = "hlsd.address"
 """Where a scope names the `ClientAddress` of a connection that cannot say more of itself
 (`hlsd.delivery.web.Carrier`)."""
 SLOWEST = 64 * 1024
@@ -52,7 +52,7 @@ class Guarded(Protocol):
 
 
 class ClientAddress:
-    """What one address, or /64 of IPv6, has open. `held` is counted by the waiter lists."""
+    """What one address, or /64 of IPv6, has open. `held` is counted by the wait queues."""
 
     __slots__ = ("connections", "held", "ip", "trusted")
 

@@ -3,12 +3,10 @@
 A subclass of uvicorn's httptools protocol (pinned; a test holds the names that are overridden). Law: a request is
 answered here only if it is a plain GET of HTTP/1.1 on a kept connection, for a URL of an open session that the judge
 has answered with 200 or a wait. Everything else falls through to ASGI untouched, is judged there by the same judge,
-and the differential test proves that nobody can tell the roads apart.
+and the differential test proves that nobody can tell the two transports apart.
 
-Every answer is charged to its session. A held request is an entry in its stream's waiter list. What uvicorn does not
-bound is bounded here: heads, bodies, silences, readers, requests of one connection (`hlsd.delivery.http1.connections`).
-
-It is long because it is one state machine: every line of it reads or moves the state of one connection.
+Every answer is charged to its session. A blocked request is an entry in a wait queue of its stream. What uvicorn does
+not bound is bounded in `hlsd.delivery.http1.bounded`.
 """
 
 from __future__ import annotations
@@ -18,15 +16,13 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from hlsd.base.pace import BODY_RATE
 from hlsd.delivery import cmcd
-from hlsd.delivery.blocked_requests import Outcome, WaiterCount, WaitQueue
-from hlsd.delivery.http1.connections import ClientAddress
+from hlsd.delivery.http1.bounded import MAX_UNREAD, NEVER, TOO_MANY, BoundedProtocol
 from hlsd.delivery.http1.hotpath import HotPath
-from hlsd.delivery.http1.takeover import TakeableProtocol
+from hlsd.delivery.http1.plain import GOVERNING, NOTED, READ
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.request import MAX_QUERY
-from hlsd.net.kernel import acknowledged, in_kernel
+from hlsd.delivery.wait_queue import Outcome, WaitQueue
 from hlsd.net.strict_http import take_host
 from hlsd.ports import Session
 
@@ -34,53 +30,20 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-UNUSUAL = frozenset(
-    (
-        b"range",
-        b"if-range",
-        b"if-match",
-        b"if-none-match",
-        b"if-modified-since",
-        b"if-unmodified-since",
-        b"content-length",
-        b"transfer-encoding",
-        b"upgrade",
-        b"expect",
-    )
-)
-"""Headers with which a request is the slow road's."""
-NOTED = UNUSUAL | cmcd.HEADERS | {b"accept-encoding", b"connection", b"host", b"origin", b"x-forwarded-for"}
-MAX_UNREAD = 512 * 1024
-"""Bytes that a client may have in the kernel's buffer and still be given more; that buffer grows to megabytes."""
 MAX_LATER = 4096
 """Bytes that a connection may have waiting for the end of a release; more is read at once."""
 MAX_PIPELINED = 16
 """Requests that one connection may have waiting behind one another."""
-_NEVER = b"\n"
-"""No request begins with it."""
 MAX_TAILS = 4096
 """Header blocks that connections share in memory."""
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 14\r\nconnection: close\r\n\r\n431 too large\n"
-)
-_TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 20\r\n"
-    b"retry-after: 5\r\naccess-control-allow-origin: *\r\nconnection: close\r\n\r\n503 try again later\n"
-)
-_BAD_HOST = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 25\r\n"
-    b"connection: close\r\n\r\n400 one Host is required\n"
-)
-_GOVERNING = (b"/api/", b"/healthz", b"/readyz", b"/metrics")
 _NO_HEADERS: list[tuple[bytes, bytes]] = []
 
 
-class FastProtocol(TakeableProtocol):
+class FastProtocol(BoundedProtocol):
     """One connection. `hot` comes first, so that uvicorn's factory can be a partial of this class."""
 
-    def __init__(  # noqa: PLR0915 - one state machine, one state
+    def __init__(
         self,
         hot: HotPath,
         config: Config,
@@ -88,14 +51,7 @@ class FastProtocol(TakeableProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.hot = hot
-        self.now = 0.0
-        """Monotonic time of the last bytes that came."""
-        self.begun = 0.0
-        """When the head under way began, or the connection while there was none; 0 between requests."""
-        self.fast = False
-        """The request under way was answered, or is held, here."""
+        super().__init__(hot, config, server_state, app_state, _loop)
         self.plain = True
         self.kept = False
         """`Connection: keep-alive` was said: HTTP/1.0 may do so too."""
@@ -107,79 +63,17 @@ class FastProtocol(TakeableProtocol):
         """Whose request it is: the client's address, or what a proxy of ours says."""
         self.reports = False
         """Its headers hold a report of the player."""
-        self.in_body = False
-        self.body_since = 0.0
-        """When the body under way began."""
-        self.body_bytes = 0
-        """What has come of it."""
-        self.hosted = 0
-        """Host lines of the head under way; one that cannot be a host counts as two."""
-        self.large = False
-        """The head may be larger than allowed: count it."""
-        self.head_bytes = 0
-        """Of the head under way, as read."""
-        self.requests = 0
-        self.dead = False
-        """Refused: nothing more is answered."""
-        self.lost = False
-        self.draining = False
         self.later: bytes | None = None
         """What it sent during a release, not read yet."""
-        self.fd = -1
-        """Its socket, if bytes may be put there directly: bare TCP."""
-        self.owed = 0
-        """Bytes of body sent since it was last seen how many its client has not taken."""
-        self.overfed = False
-        """More than `MAX_UNREAD` lie in the kernel: nothing is written although it could be."""
-        self.ip = ""
-        self.address: ClientAddress | None = None
-        self.governing = False
-        # The last request, if it came as one piece and was answered here (see `_again`):
-        self.lead = _NEVER
-        """`GET ` and the beginning of every URL of its session."""
         self.tail = b""
-        """What stood behind the URL: version and headers."""
-        # As a waiter (`hlsd.delivery.blocked_requests.Waiter`):
-        self.line: WaitQueue | None = None
-        self.session: Session | None = None
-        self.crowd: WaiterCount | None = None
-        # What was charged last, for the refund:
-        self.given = 0
-        """Bytes given to the connection when it was last found not to take them."""
-        self.charged: tuple[Session | None, int, int] | None = None
+        """What stood behind the URL of the last request, if it may be repeated: version and headers."""
 
-    # -- the transport
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Lets the connection in, or says that there are too many."""
-        super().connection_made(transport)
-        hot = self.hot
-        self.now = self.begun = monotonic()
-        self.ip = self.client[0] if self.client else ""
-        address = self.address = self.crowd = hot.connections.enter(self.ip)
-        if address is None:
-            self.dead = True
-            hot.http.slow["other", 503] += 1
-            transport.write(_TOO_MANY)
-            transport.close()
-            return
-        self.governing = hot.connections.full
-        transport.set_write_buffer_limits(high=0)  # one object at most: what does not fit the kernel pauses writing
-        sock = transport.get_extra_info("socket")
-        if sock is not None and self.scheme == "http":
-            self.fd = sock.fileno()
-        timeout = hot.settings.header_timeout
-        hot.connections.expect(self, self.now + (min(timeout, 2.0) if self.governing else timeout))
+    # -- what comes
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Frees what the connection held."""
-        self.lost = True
-        if self.line is not None:
-            self.hot.holds.leave(self)
-        self._refund()
-        if self.address is not None:
-            self.hot.connections.leave(self, self.address)
-            self.address = self.crowd = None
+        if self.queue is not None:
+            self.hot.blocked.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -190,7 +84,7 @@ class FastProtocol(TakeableProtocol):
         """
         if self.later is not None:
             self.resume()
-        elif self.hot.holds.releasing and len(data) <= MAX_LATER:
+        elif self.hot.blocked.releasing and len(data) <= MAX_LATER:
             self.later = data
             self.hot.later.append(self)
             return
@@ -204,7 +98,7 @@ class FastProtocol(TakeableProtocol):
         try:
             self._read(later)
         except Exception as error:  # noqa: BLE001 - asyncio would end this connection too; others are behind it
-            self.hot.holds.faults.output("viewer", error)
+            self.hot.blocked.faults.output("viewer", error)
             self.transport.abort()
 
     def _read(self, data: bytes) -> None:
@@ -227,48 +121,13 @@ class FastProtocol(TakeableProtocol):
             if alone and self.requests == read:
                 self._remember(data)
 
-    def pause_writing(self) -> None:
-        """The client does not take what was written."""
-        super().pause_writing()
-        self.given = self.unsent() + self._acked()
-        self.hot.connections.stalls(self, monotonic())
-
-    def resume_writing(self) -> None:
-        """It has taken everything."""
-        super().resume_writing()
-        self.now = monotonic()  # idle from here on
-        self._settled()
-        self.hot.connections.flows(self)
-
-    def catch_up(self) -> None:
-        """Goes on with a client that was overfed, once it has taken enough."""
-        if self.overfed and self.unsent() < MAX_UNREAD // 2:
-            self.overfed = False
-            self.resume_writing()
-
-    def _overfed(self) -> bool:
-        """Whether its client asks for more than it reads; then what it asks for waits, as if the kernel had no room."""
-        self.owed = self.unsent()
-        if self.owed <= MAX_UNREAD:
-            return False
-        self.overfed = True
-        self.pause_writing()
-        return True
-
-    def shutdown(self) -> None:
-        """Uvicorn's call to end in good order: what is held is answered first, with `Connection: close`."""
-        self.draining = True
-        self.lead = _NEVER
-        if self.line is None:
-            super().shutdown()
-
     # -- the parser
 
     def on_message_begin(self) -> None:
         """A request begins; the scope is made only if it falls through."""
-        if self.line is not None:  # pipelined behind a held one: an order to keep is uvicorn's business
+        if self.queue is not None:  # pipelined behind a held one: an order to keep is uvicorn's business
             self._hand_over()
-        self.lead = _NEVER
+        self.lead = NEVER
         self.begun = self.now
         self.url = b""
         self.headers = []
@@ -282,7 +141,7 @@ class FastProtocol(TakeableProtocol):
         self.reports = False
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: C901 - a table would be slower
-        """Collects, and notes what decides the road."""
+        """Collects, and notes what decides who answers."""
         name = name.lower()
         self.headers.append((name, value))
         if name in NOTED:
@@ -308,7 +167,7 @@ class FastProtocol(TakeableProtocol):
                 self.plain = False
 
     def on_headers_complete(self) -> None:
-        """Answers, holds, or falls through."""
+        """Answers, has it wait, or falls through."""
         self.begun = 0.0
         self.head_bytes = 0
         self.requests += 1
@@ -329,7 +188,7 @@ class FastProtocol(TakeableProtocol):
         self._fall_through()
 
     def on_body(self, body: bytes) -> None:
-        """A body is the slow road's."""
+        """A body is ASGI's."""
         if not self.fast:
             self.body_bytes += len(body)
             super().on_body(body)
@@ -342,18 +201,18 @@ class FastProtocol(TakeableProtocol):
         else:
             super().on_message_complete()
 
-    # -- the fast road
+    # -- without ASGI
 
     def _try_answer(self) -> bool:
-        """As `_answer`; a fault of ours is answered by the slow road: the parser would take it for the client's."""
+        """As `_answer`; a fault of ours is answered by ASGI: the parser would take it for the client's."""
         try:
             return self._answer()
         except Exception as error:  # noqa: BLE001 - see above
-            self.hot.holds.faults.output("viewer", error)
+            self.hot.blocked.faults.output("viewer", error)
             return self.transport.is_closing()
 
     def _answer(self) -> bool:
-        """Answers or holds the request; False if the slow road must."""
+        """Answers the request; False if ASGI must."""
         url = self.url
         begin = url.find(b"/~", 2)
         if begin < 0:
@@ -384,7 +243,7 @@ class FastProtocol(TakeableProtocol):
         if (
             session is None
             or session.over
-            or self.line is not None
+            or self.queue is not None
             or self.flow.write_paused
             or number == self.hot.max_requests
             or not self._serve(session, data[len(self.lead) : -len(self.tail)])
@@ -392,7 +251,7 @@ class FastProtocol(TakeableProtocol):
             return False
         self.requests = number
         session.in_bytes += len(data)
-        if self.line is not None:  # held meanwhile: it may have to be handed over
+        if self.queue is not None:  # held meanwhile: it may have to be handed over
             self.url = data[4 : -len(self.tail)]  # type: ignore[unreachable]  # mypy does not see what `_serve` does
         return True
 
@@ -409,7 +268,7 @@ class FastProtocol(TakeableProtocol):
                 self.hot.tails.clear()
 
     def _serve(self, session: Session, rest: bytes) -> bool:
-        """Answers or holds the plain GET of `session.prefix + rest`; False if the judge says neither."""
+        """Answers the plain GET of `session.prefix + rest`; False if the judge says neither."""
         hot = self.hot
         playable = hot.find(session.app, session.name)
         if playable is None or session.ip != self.viewer:  # what that means is not decided here
@@ -448,7 +307,7 @@ class FastProtocol(TakeableProtocol):
             if self.flow.write_paused:
                 self._unsettled(session, size, media)
         else:
-            self._hold(cast("WaitQueue", answer))
+            self._wait(cast("WaitQueue", answer))
         return True
 
     def _send(self, ready: ReadyBytes) -> None:
@@ -459,22 +318,8 @@ class FastProtocol(TakeableProtocol):
         if self.flow.write_paused:
             self._unsettled(self.session, ready.size, ready.media)
 
-    def _unsettled(self, session: Session | None, size: int, media: int) -> None:
-        """What was charged has not left our buffer yet: its client reads slowly, and watches all the same."""
-        self._settled()
-        self.charged = (session, size, media)
-        if session is not None:
-            session.flows += 1
-
-    def _settled(self) -> None:
-        """It has left, or never will."""
-        charged, self.charged = self.charged, None
-        if charged is not None and charged[0] is not None:
-            charged[0].flows -= 1
-            charged[0].last = monotonic()
-
-    def _hold(self, line: WaitQueue) -> None:
-        if not self.hot.holds.enter(line, self, self.now):
+    def _wait(self, queue: WaitQueue) -> None:
+        if not self.hot.blocked.enter(queue, self, self.now):
             self._send(self.hot.refusal)
 
     def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:  # noqa: ARG002 - only refusals have no answer
@@ -490,15 +335,15 @@ class FastProtocol(TakeableProtocol):
         else:
             self._send(ready)
 
-    # -- the slow road
+    # -- by ASGI
 
     def _fall_through(self) -> None:
         """Hands the request to ASGI exactly as uvicorn would have read it."""
         if self.dead:
             return
-        self.lead = _NEVER
-        if len(self.pipeline) >= MAX_PIPELINED or (self.governing and not self.url.startswith(_GOVERNING)):
-            self._refuse(_TOO_MANY)
+        self.lead = NEVER
+        if len(self.pipeline) >= MAX_PIPELINED or (self.governing and not self.url.startswith(GOVERNING)):
+            self._refuse(TOO_MANY)
             return
         url, headers = self.url, self.headers
         super().on_message_begin()
@@ -518,7 +363,7 @@ class FastProtocol(TakeableProtocol):
 
     def _hand_over(self) -> None:
         """A held request turns out to have company: it becomes an ASGI request, before the next one is read."""
-        self.hot.holds.leave(self)
+        self.hot.blocked.leave(self)
         self.fast = False
         self.headers = [(b"accept-encoding", b"gzip")] if self.zipped else []
         if self.origin is not None:
@@ -526,145 +371,14 @@ class FastProtocol(TakeableProtocol):
         if self.forwarded:
             self.headers.append((b"x-forwarded-for", self.forwarded))
         self.url = cmcd.split(self.url)[0]  # counted already
-        parser, self.parser = self.parser, cast("Any", _READ)
+        parser, self.parser = self.parser, cast("Any", READ)
         try:
             self._fall_through()
             self.on_message_complete()
         finally:
             self.parser = parser
 
-    def charge(self, session: Session | None, size: int, media: int) -> None:
-        """ASGI has sent `size` bytes of body."""
-        if not self.lost:
-            self.hot.sessions.charge(session, size, media)
-            if self.flow.write_paused:
-                self._unsettled(session, size, media)
 
-    # -- the bounds
-
-    def limit(self, now: float) -> float | None:
-        """When its client's time is over (`hlsd.delivery.http1.connections.Guarded`)."""
-        if self.dead:
-            return now
-        settings = self.hot.settings
-        if self.begun:
-            return self.begun + (min(settings.header_timeout, 2.0) if self.governing else settings.header_timeout)
-        if self.in_body:
-            return min(
-                self.now + settings.body_timeout,
-                self.body_since + min(settings.body_deadline, settings.body_timeout + self.body_bytes / BODY_RATE),
-            )
-        if self.line is not None or self.flow.write_paused:
-            return None
-        if self.cycle is not None and not self.cycle.response_complete:
-            return None
-        return self.now + settings.keep_alive
-
-    def unsent(self) -> int:
-        """Bytes that its client has still to take."""
-        if self.fd >= 0:
-            return self._buffered() + in_kernel(self.fd)
-        sock = self.transport.get_extra_info("socket")
-        return self._buffered() + (in_kernel(sock.fileno()) if sock is not None else 0)
-
-    def close(self) -> None:
-        """Its time is over."""
-        if self.transport.is_closing():
-            self.transport.abort()
-        else:
-            self.transport.close()
-
-    def cut(self) -> None:
-        """It does not read."""
-        self.transport.abort()
-
-    def _refund(self) -> None:
-        """Takes back what its client did not get of an object that did not leave our buffer whole."""
-        if self.charged is not None and self.flow.write_paused:
-            session, size, media = self.charged
-            self.hot.sessions.charge(session, -min(size, max(0, self.given - self._acked())), media)
-        self._settled()
-
-    def _acked(self) -> int:
-        """Bytes that its client's kernel has confirmed; the transport forgets its buffer before it says goodbye."""
-        sock = self.transport.get_extra_info("socket")
-        return acknowledged(sock) if sock is not None else 0
-
-    def _buffered(self) -> int:
-        return self.transport.get_write_buffer_size()
-
-    def _unfinished(self, size: int) -> None:
-        """A head or a body is under way: it has a deadline, and a head a size."""
-        hot = self.hot
-        if self.begun:
-            self.head_bytes += size
-            if self.head_bytes > hot.settings.max_header_bytes:
-                self._refuse(_TOO_LARGE)
-                return
-            hot.connections.expect(self, self.begun + hot.settings.header_timeout)
-        else:
-            hot.connections.expect(self, self.now + hot.settings.body_timeout)
-
-    def _too_large(self) -> bool:
-        """Whether the head that has just been read is larger than allowed; then it is refused."""
-        self.large = False
-        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
-        if size <= self.hot.settings.max_header_bytes:
-            return False
-        self._refuse(_TOO_LARGE)
-        return True
-
-    def _misses_host(self) -> bool:
-        """Whether the head lacks a Host line that it must have, or has two, or one that is none; then it is refused."""
-        if self.hosted == 0 and self.parser.get_http_version() != "1.1":
-            return False
-        self._refuse(_BAD_HOST)
-        return True
-
-    def _refuse(self, words: bytes) -> None:
-        """Answers without the judge and closes; what else was sent is not read."""
-        if not self.dead:
-            self.dead = self.fast = True
-            self.lead = _NEVER
-            self.hot.http.slow["other", int(words[9:12])] += 1
-            if not self._answering():
-                self.transport.write(words)
-            self.transport.close()
-
-    def _answering(self) -> bool:
-        """Whether an earlier request has yet to get its answer: no other may come before it."""
-        return self.line is not None or (self.cycle is not None and not self.cycle.response_complete)
-
-    def send_400_response(self, msg: str) -> None:
-        """Says so, unless it would be taken for the answer to an earlier request."""
-        if self._answering():
-            self.dead = True
-            self.transport.abort()
-        else:
-            super().send_400_response(msg)
-
-
-class _Read:
-    """Stands in for the parser of a request that was read a while ago: a plain GET on a kept connection."""
-
-    @staticmethod
-    def get_http_version() -> str:
-        return "1.1"
-
-    @staticmethod
-    def get_method() -> bytes:
-        return b"GET"
-
-    @staticmethod
-    def should_keep_alive() -> bool:
-        return True
-
-    @staticmethod
-    def should_upgrade() -> bool:
-        return False
-
-
-_READ = _Read()
 OVERRIDDEN: Sequence[str] = (
     "connection_made",
     "connection_lost",

@@ -40,7 +40,7 @@ class HotPath:
     directory: Directory
     sessions: Sessions
     caches: ResponseCaches
-    holds: BlockedRequests
+    blocked: BlockedRequests
     connections: Connections
     quality: Quality
     http: HttpStats
@@ -66,7 +66,7 @@ class HotPath:
     """What each request looks at, in one step instead of two or three: of directory, sessions, caches and settings."""
 
     def __post_init__(self) -> None:
-        self.holds.released = self.work_off
+        self.blocked.released = self.work_off
         self.find = self.directory.find
         self.charge = self.sessions.charge
         self.kept = self.caches.by_path
@@ -76,13 +76,13 @@ class HotPath:
         """Reads what was put off, `BATCH` requests in a turn of the event loop, unless the next release has begun."""
         for _ in range(min(BATCH, len(self.later))):
             self.later.popleft().resume()
-            if self.holds.releasing:
+            if self.blocked.releasing:
                 return
         if self.later:
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if not self.holds.releasing:
+        if not self.blocked.releasing:
             self.work_off()
 
     def takes_gzip(self, value: bytes) -> bool:

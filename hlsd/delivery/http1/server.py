@@ -40,7 +40,7 @@ PERIOD = 60.0
 
 
 class Log(Protocol):
-    """Where this room says its facts: a structlog logger, or anything alike."""
+    """Where this service says its facts: a structlog logger, or anything alike."""
 
     def info(self, event: str, **facts: object) -> object:
         """States a fact."""
@@ -95,7 +95,7 @@ class HttpServer:
         await server.on_tick(0)  # the Date header must be there for the first answer
         await server.startup(sockets=[self._socket])
         self._server = server
-        faults = hot.holds.faults
+        faults = hot.blocked.faults
         self._ticking = keep(server.main_loop, "http_tick", faults, lambda: server.should_exit)
         self._sweeping = keep(partial(self._sweep, hot), "http_sweep", faults)
         self._log.info("http listening", bind=self._settings.bind, port=self.port)
@@ -116,7 +116,7 @@ class HttpServer:
         await end(self._sweeping)
         closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
         await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`
-        self._app.state.holds.drain()
+        self._app.state.blocked.drain()
         done, _ = await asyncio.wait([closing], timeout=deadline)
         if not done:
             self._log.warning("http cut", connections=len(server.server_state.connections))
@@ -133,31 +133,31 @@ class HttpServer:
         state, settings = self._app.state, self._settings
         judge: Judge = state.judge
         stats: Stats = state.stats
-        refusal = judge.unavailable(Request("GET", b"/", b"", {}))
+        refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
         return HotPath(
             settings=settings,
             directory=state.directory,
             sessions=state.sessions,
             caches=ResponseCaches(judge, stats),
-            holds=state.holds,
+            blocked=state.blocked,
             connections=state.connections,
-            quality=state.errands.quality,
+            quality=state.runner.quality,
             http=stats.http,
             refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
             proxies=Proxies(settings.trusted_proxies),
-            varies=judge.varies,
+            varies=judge.replies.varies,
             codings={},
         )
 
     async def _sweep(self, hot: HotPath) -> None:
         turn = refused = 0
         told = -PERIOD
-        guard = hot.holds.faults.guard("http_sweep")
+        guard = hot.blocked.faults.guard("http_sweep")
         while True:
             await asyncio.sleep(SWEEP)
             now = monotonic()
             with guard:
-                hot.holds.sweep(now)
+                hot.blocked.sweep(now)
             turn += 1
             if turn * SWEEP >= 1.0:
                 turn = 0

@@ -1,9 +1,9 @@
 """Carries HTTP/2 requests to the judge and the pages, and their answers back: one TLS connection.
 
-The same judge and the same holds as over HTTP/1.1; what is not a stream's business goes to the ASGI app. Nothing is
-written while the transport asks to wait, and nothing read while more has come than one turn of the loop may work off.
-`Transport.closed` is where the body bytes of every answer become known, those of
-answers that were cut short too.
+The same judge, entrance and wait queues as over HTTP/1.1; what is not a stream's business goes to the ASGI app. Nothing
+is written while the transport asks to wait, and nothing read while more has come than one turn of the loop may work
+off. `Http2Context.closed` is where the body bytes of every answer become known, those of answers that were cut short
+too.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from starlette.types import ASGIApp
 
 from hlsd.base.pace import Pace
 from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForPart
-from hlsd.delivery.blocked_requests import Outcome
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.http1.connections import SLOWEST, ClientAddress
 from hlsd.delivery.http2.core import Http2
 from hlsd.delivery.http2.cycle import Cycle
 from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamClosed, StreamRequest
 from hlsd.delivery.http2.waiter import Http2Waiter
-from hlsd.delivery.judge import PLAYLIST_TYPE, Judge
+from hlsd.delivery.judge import Judge
+from hlsd.delivery.replies import PLAYLIST_TYPE
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.runner import Runner
+from hlsd.delivery.wait_queue import Outcome
 from hlsd.ports import Sessions
 
 TAKE = 64 * 1024
@@ -42,12 +43,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Transport:
+class Http2Context:
     """What the connections of one listener share."""
 
     app: ASGIApp
     judge: Judge
-    errands: Runner
+    runner: Runner
     max_streams: int
     max_header: int
     common: Headers = field(default_factory=list)
@@ -64,11 +65,11 @@ class Transport:
 class Http2Connection(asyncio.Protocol):
     """A connection that has chosen `h2` by ALPN."""
 
-    def __init__(self, road: Transport, address: ClientAddress) -> None:
-        self._road = road
+    def __init__(self, context: Http2Context, address: ClientAddress) -> None:
+        self._context = context
         self._address = address
         self._loop = asyncio.get_running_loop()
-        self._core = Http2(max_streams=road.max_streams, max_header=road.max_header)
+        self._core = Http2(max_streams=context.max_streams, max_header=context.max_header)
         self._transport: asyncio.Transport
         self._peer = ""
         self._port = 0
@@ -93,13 +94,13 @@ class Http2Connection(asyncio.Protocol):
         if peer:
             self._peer, self._port = str(peer[0]), int(peer[1])
         self._since = self._loop.time()
-        self._road.connections.add(self)
+        self._context.connections.add(self)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Every request is over; whoever waits for one is told."""
-        self._road.connections.discard(self)
-        self._road.freed(self._address)
+        self._context.connections.discard(self)
+        self._context.freed(self._address)
         self._core.lost()
         self._happen()
 
@@ -208,51 +209,51 @@ class Http2Connection(asyncio.Protocol):
         request = _request(stream, self._peer, self._port)
         request.begun = monotonic()
         try:
-            answer = self._road.judge.answer(request)
+            answer = self._context.judge.answer(request)
             stream.judged = not isinstance(answer, Fall)
             stream.session = request.session
-            self._road.errands.hear(request, stream.headers)
+            self._context.runner.hear(request, stream.headers)
             if isinstance(answer, Reply):
-                self._road.errands.count(request)
+                self._context.runner.count(request)
                 self._reply(stream, answer)
-                self._road.errands.answered(request, answer.status)
+                self._context.runner.answered(request, answer.status)
             elif isinstance(answer, Fall):
                 cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
-                self._begin(cycle.run(self._road.app))
+                self._begin(cycle.run(self._context.app))
             elif isinstance(answer, WaitForPart | WaitForMedia):
                 self._wait(stream, request, answer)
             else:
                 gone = self._gone[stream.id] = self._loop.create_future()
-                self._begin(self._hold(stream, request, answer, gone))
+                self._begin(self._answer_later(stream, request, answer, gone))
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request")
             self._fail(stream, request)
 
-    def _wait(self, stream: Http2Stream, request: Request, held: WaitForPart | WaitForMedia) -> None:
+    def _wait(self, stream: Http2Stream, request: Request, wait: WaitForPart | WaitForMedia) -> None:
         """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
-        waiter = Http2Waiter(stream, request, held, self._address, self._woken)
-        waiter.common = self._road.errands.join(request, held, waiter)
+        waiter = Http2Waiter(stream, request, wait, self._address, self._woken)
+        waiter.common = self._context.runner.join(request, wait, waiter)
         if waiter.common is None:
             self._woken(waiter, Outcome.REFUSED)
         else:
             self._waiting[stream.id] = waiter
 
     def _woken(self, waiter: Http2Waiter, outcome: Outcome) -> None:
-        stream, request, line = waiter.stream, waiter.request, waiter.common
+        stream, request, queue = waiter.stream, waiter.request, waiter.common
         self._waiting.pop(stream.id, None)
         try:
-            if line is None or outcome is Outcome.REFUSED:
-                reply = self._road.judge.unavailable(request)
+            if queue is None or outcome is Outcome.REFUSED:
+                reply = self._context.judge.replies.unavailable(request)
             else:
-                reply = cast("Reply", line.then(waiter.held, outcome))  # these waits end with nothing else
+                reply = cast("Reply", queue.then(waiter.wait, outcome))  # these waits end with nothing else
             self._reply(stream, reply)
-            self._road.errands.answered(request, reply.status)
+            self._context.runner.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to a held HTTP/2 request")
             self._fail(stream, request)
 
     def _fail(self, stream: Http2Stream, request: Request) -> None:
-        self._road.errands.answered(request, 500)
+        self._context.runner.answered(request, 500)
         self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -260,16 +261,20 @@ class Http2Connection(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _hold(self, stream: Http2Stream, request: Request, held: Answer, gone: asyncio.Future[None]) -> None:
+    async def _answer_later(
+        self, stream: Http2Stream, request: Request, answer: Answer, gone: asyncio.Future[None]
+    ) -> None:
+        """A viewer comes in, or waits for a first playlist: as long as that takes, it is a task."""
+
         async def hung_up() -> None:
             await gone
 
         try:
-            reply = await self._road.errands.reply(request, held, hung_up, self._address)
+            reply = await self._context.runner.reply(request, answer, hung_up, self._address)
             stream.session = request.session
             if reply is not None:
                 self._reply(stream, reply)
-                self._road.errands.answered(request, reply.status)
+                self._context.runner.answered(request, reply.status)
         except Exception:  # noqa: BLE001 - a fault of ours costs this request only
             _log.exception("no answer to an HTTP/2 request that had to wait")
             self._fail(stream, request)
@@ -292,7 +297,7 @@ class Http2Connection(asyncio.Protocol):
     def _closed(self, stream: Http2Stream) -> None:
         waiter = self._waiting.pop(stream.id, None)
         if waiter is not None:
-            self._road.errands.leave(waiter)
+            self._context.runner.leave(waiter)
         gone = self._gone.pop(stream.id, None)
         if gone is not None and not gone.done():
             gone.set_result(None)
@@ -302,9 +307,9 @@ class Http2Connection(asyncio.Protocol):
         if stream.flowing and stream.session is not None:
             stream.session.flows -= 1
             stream.session.last = monotonic()
-        if stream.judged and self._road.sessions is not None:
-            self._road.sessions.charge(stream.session, stream.sent, stream.media)
-        self._road.closed(stream)
+        if stream.judged and self._context.sessions is not None:
+            self._context.sessions.charge(stream.session, stream.sent, stream.media)
+        self._context.closed(stream)
 
     # -- answers
 
@@ -319,7 +324,7 @@ class Http2Connection(asyncio.Protocol):
         urgent: bool = False,
     ) -> None:
         """Begins an answer; with `last`, all of it."""
-        self._core.answer(stream, status, [*self._road.common, *headers], body, last=last, urgent=urgent)
+        self._core.answer(stream, status, [*self._context.common, *headers], body, last=last, urgent=urgent)
         self._soon()
 
     def send(self, stream: Http2Stream, octets: bytes, *, last: bool) -> None:

@@ -2,26 +2,18 @@
 
 Sans-IO, five verbs: `receive` bytes, `next_events`, `answer` or `send` bytes of a stream, `take` what is to go out, and
 `goaway`. Time (`now`, seconds) is passed in. What a peer does wrong ends its stream or its connection, by the rules of
-§5.4, and never raises.
-
-Laws kept here: DATA obeys both flow-control windows and is cut only when it is taken, so nothing is queued but bodies
-that are shared anyway; answers marked urgent (playlists) go before media (RFC 9218 urgency, HT19); `Http2Stream.sent`
-counts the body bytes that `take` gave away, also of an answer that was never finished.
+§5.4, and never raises. Here is what comes in; what goes out is the sending half's (`hlsd.delivery.http2.sending`).
 
 Limits: header block and header list, CONTINUATION frames (CVE-2024-27316), streams at a time, answers that are not
-read, the work of one turn (`more` is set when there is some left), and frames of no use (`http2_budget`). What a peer
+read, the work of one turn (`more` is set when there is some left), and frames of no use (`http2/budget`). What a peer
 makes us reset counts as what it resets itself.
-
-Longer than a file should be: one state machine, and each half of it reads what the other half sets.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from struct import iter_unpack
 from typing import TYPE_CHECKING, Final
 
-from hlsd.delivery.http2.budget import BUCKET, CRUMB, FRAME, LONG_BLOCK, REQUEST, TURN, Budget, TooMuch
+from hlsd.delivery.http2.budget import BUCKET, CRUMB, FRAME, LONG_BLOCK, REQUEST, TURN, TooMuch
 from hlsd.delivery.http2.frames import (
     ACK,
     CONTINUATION,
@@ -31,33 +23,36 @@ from hlsd.delivery.http2.frames import (
     END_HEADERS,
     END_STREAM,
     GOAWAY,
-    HAS_PRIORITY,
     HEAD,
     HEAD_SIZE,
     HEADERS,
-    MAX_FRAME,
     MAX_WINDOW,
-    PADDED,
     PING,
     PREFACE,
     PRIORITY,
     PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
-    SETTINGS_ENABLE_PUSH,
-    SETTINGS_INITIAL_WINDOW_SIZE,
-    SETTINGS_MAX_CONCURRENT_STREAMS,
-    SETTINGS_MAX_FRAME_SIZE,
-    SETTINGS_MAX_HEADER_LIST_SIZE,
     WINDOW_UPDATE,
     ErrorCode,
     frame,
 )
-from hlsd.delivery.http2.headers import HeaderReader, Headers, MalformedRequest, TooMuchHeader, UnreadableHeader, encode
-from hlsd.delivery.http2.stream import Event, Http2Stream, StreamBody, StreamClosed, StreamRequest
+from hlsd.delivery.http2.headers import HeaderReader, MalformedRequest, TooMuchHeader, UnreadableHeader
+from hlsd.delivery.http2.payloads import (
+    ConnectionFault,
+    check_ping,
+    check_priority,
+    check_settings,
+    header_block,
+    own_settings,
+    read_settings,
+    unpadded,
+)
+from hlsd.delivery.http2.sending import SendSide
+from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 MAX_CONTINUATIONS = 8
 """CONTINUATION frames of one header block; a browser sends none."""
@@ -65,68 +60,31 @@ MAX_UNREAD_CONTROL = 64 * 1024
 """Bytes of answers to control frames that a peer may leave unread."""
 MAX_UNREAD_HEADS = 256 * 1024
 """Bytes of answers' heads that a peer may leave unread: those of answers without a body end their streams at once."""
-LEAST_TAKEN = 256
-"""Bytes that a DATA frame counts at least in what is taken at a time: small ones cost as much."""
 LAST_STREAM = 2**30
 """From this stream id on a connection is asked to begin anew; ids end at 2^31."""
 
 __all__ = ["BUCKET", "Http2"]
 
 
-class _ConnectionError(Exception):
-    def __init__(self, code: ErrorCode, words: str) -> None:
-        self.code = code
-        self.words = words
-
-
-class Http2:
+class Http2(SendSide):
     """One connection, from after TLS until both sides are done."""
 
     def __init__(self, *, max_streams: int = 100, max_header: int = 32 * 1024) -> None:
-        self.streams: dict[int, Http2Stream] = {}
-        self.finished = False
-        """Nothing more is read: write what `take` still gives, then close."""
-        self.error: str = ""
-        """Why the connection ended, if the peer was wrong."""
-        self.highest = 0
-        self.last_progress = 0.0
-        """When body bytes went out, or a request came, last."""
+        super().__init__()
         self.more = False
         """What was received is not worked off: call `receive` with nothing in the next turn."""
-        self.given = 0
-        """Body bytes that were taken, of all answers."""
         self._max_streams = max_streams
         self._max_header = max_header
         self._reader = HeaderReader(max_header)
         self._unread = b""
         self._preface = True
         self._first_frame = True
-        self._events: list[Event] = []
-        self._control: list[bytes] = []
-        self._control_size = 0
-        self._head_size = 0
-        self._urgent: OrderedDict[int, Http2Stream] = OrderedDict()
-        self._plain: OrderedDict[int, Http2Stream] = OrderedDict()
-        self._window = DEFAULT_WINDOW
-        self._initial_window = DEFAULT_WINDOW
-        self._max_frame = DEFAULT_FRAME
         self._open_block: tuple[int, int, list[bytes]] | None = None
         self._block_size = 0
         self._credit = DEFAULT_WINDOW
         self._owed = 0
-        self._budget = Budget()
         self._now = 0.0
-        self._left: deque[int] = deque(maxlen=100)  # streams that we ended before the peer did
-        self._going = False
-        self._first_block = True
-        settings = b"".join(
-            key.to_bytes(2, "big") + value.to_bytes(4, "big")
-            for key, value in (
-                (SETTINGS_MAX_CONCURRENT_STREAMS, max_streams),
-                (SETTINGS_MAX_HEADER_LIST_SIZE, max_header),
-            )
-        )
-        self._say(frame(SETTINGS, 0, 0, settings))
+        self._say(own_settings(max_streams, max_header))
 
     # -- in
 
@@ -143,7 +101,7 @@ class Http2:
         view = self._unread + octets if self._unread else octets
         try:
             at = self._frames(view)
-        except _ConnectionError as error:
+        except ConnectionFault as error:
             self._fail(error.code, error.words)
             return
         except TooMuch:
@@ -153,16 +111,11 @@ class Http2:
         if self._control_size > MAX_UNREAD_CONTROL or self._head_size > MAX_UNREAD_HEADS:
             self._fail(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
 
-    def next_events(self) -> list[Event]:
-        """What has happened since the last call."""
-        events, self._events = self._events, []
-        return events
-
     def _frames(self, view: bytes) -> int:
         at = 0
         if self._preface:
             if not PREFACE.startswith(view[: len(PREFACE)]):
-                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
             if len(view) < len(PREFACE):
                 return 0
             self._preface = False
@@ -177,7 +130,7 @@ class Http2:
             high, low, kind, flags, stream_id = HEAD.unpack_from(view, at)
             length = high << 8 | low
             if length > DEFAULT_FRAME:  # we never announce more
-                raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "frame too long")
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too long")
             if size - at - HEAD_SIZE < length:
                 break
             at += HEAD_SIZE
@@ -188,10 +141,10 @@ class Http2:
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._first_frame:
             if kind != SETTINGS or flags & ACK:
-                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
             self._first_frame = False
         if self._open_block is not None and (kind != CONTINUATION or stream_id != self._open_block[0]):
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted")
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, flags, stream_id, payload)
@@ -199,15 +152,7 @@ class Http2:
             self._budget.waste(1.0)  # "Implementations MUST ignore and discard frames of unknown types" (§5.5)
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if not stream_id & 1:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "not a client's stream id")
-        payload = _unpadded(flags, payload)
-        if flags & HAS_PRIORITY:
-            if len(payload) < 5:
-                raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short")
-            if int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id:
-                raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")
-            payload = payload[5:]
+        payload = header_block(flags, stream_id, payload)
         if flags & END_HEADERS:
             self._block(flags, stream_id, payload)
             return
@@ -218,12 +163,12 @@ class Http2:
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._open_block is None:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
         _, first_flags, pieces = self._open_block
         pieces.append(payload)
         self._block_size += len(payload)
         if self._block_size > self._max_header or len(pieces) > MAX_CONTINUATIONS:
-            raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "header block too long")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block too long")
         if flags & END_HEADERS:
             self._open_block = None
             self._block(first_flags, stream_id, b"".join(pieces))
@@ -236,9 +181,9 @@ class Http2:
         try:
             headers = self._reader.read(block)
         except TooMuchHeader as error:
-            raise _ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "header list too long") from error
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too long") from error
         except UnreadableHeader as error:
-            raise _ConnectionError(ErrorCode.COMPRESSION_ERROR, "header block not readable") from error
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "header block not readable") from error
         self._budget.effort += 4 * len(headers)
         ended = bool(flags & END_STREAM)
         if stream_id <= self.highest:
@@ -257,10 +202,6 @@ class Http2:
             self._budget.waste(1.0)
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
-        if ended and stream.expected > 0:
-            self._budget.waste(1.0)
-            self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
-            return
         self._budget.effort += REQUEST
         self.last_progress = stream.since = self._now
         self.streams[stream_id] = stream
@@ -272,26 +213,26 @@ class Http2:
         stream = self.streams.get(stream_id)
         if stream is None:
             if stream_id not in self._left:
-                raise _ConnectionError(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+                raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
             self._budget.waste(1.0)
         elif stream.asked or not ended:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a request")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS in the middle of a request")
         else:
             self._end_request(stream, b"")
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id == 0 or stream_id > self.highest:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "DATA on an idle stream")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA on an idle stream")
         size = len(payload)
         self._budget.effort += FRAME + (size >> 10)
         self._credit -= size
         if self._credit < 0:
-            raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
-        octets = _unpadded(flags, payload)
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
+        octets = unpadded(flags, payload)
         stream = self.streams.get(stream_id)
         if stream is None or stream.asked:
             if stream is not None or stream_id not in self._left:
-                raise _ConnectionError(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+                raise ConnectionFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
             self._give_back(size)
             self._budget.waste(0.1)
             return
@@ -323,9 +264,9 @@ class Http2:
 
     def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if len(payload) != 4:
-            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
         if stream_id == 0 or stream_id > self.highest:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
         self._budget.waste(1.0)
         stream = self.streams.get(stream_id)
         if stream is not None:
@@ -334,16 +275,16 @@ class Http2:
 
     def _on_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if len(payload) != 4:
-            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
         more = int.from_bytes(payload, "big") & 0x7FFFFFFF
         self._budget.window(more)
         if stream_id == 0:
             self._window += more
             if not more or self._window > MAX_WINDOW:
-                raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "connection window out of range")
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "connection window out of range")
             return
         if stream_id > self.highest:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
         stream = self.streams.get(stream_id)
         if stream is None:
             self._budget.waste(0.1)
@@ -355,28 +296,13 @@ class Http2:
             self._ready(stream)
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
-        if len(payload) % 6 or (flags & ACK and payload):
-            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
+        check_settings(flags, stream_id, payload)
         entries = len(payload) // 6
         self._budget.effort += entries
         self._budget.waste(1.0 + entries / 16)
         if flags & ACK:
             return
-        # "the value of a SETTINGS parameter is the last value that is seen by a receiver" (§6.5): all are checked, but
-        # only the last one of a frame is applied, since that walks over every stream
-        window = self._initial_window
-        for key, value in iter_unpack(">HL", payload):
-            if key == SETTINGS_INITIAL_WINDOW_SIZE:
-                window = value
-            elif key == SETTINGS_MAX_FRAME_SIZE:
-                self._max_frame = min(value, 65_536)
-            if not _LEAST.get(key, 0) <= value <= _MOST.get(key, value):
-                code = ErrorCode.PROTOCOL_ERROR
-                if key == SETTINGS_INITIAL_WINDOW_SIZE:
-                    code = ErrorCode.FLOW_CONTROL_ERROR
-                raise _ConnectionError(code, "a setting out of range")
+        window, self._max_frame = read_settings(payload, self._initial_window, self._max_frame)
         if window != self._initial_window:
             self._resize(window)
         self._say(frame(SETTINGS, ACK, 0))
@@ -390,88 +316,32 @@ class Http2:
         for stream in list(self.streams.values()):
             stream.window += change  # "can cause the available space … to become negative"
             if stream.window > MAX_WINDOW:
-                raise _ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window out of range")
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window out of range")
             if change > 0:
                 self._ready(stream)
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
-        if len(payload) != 8:
-            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PING of a wrong size")
+        check_ping(stream_id, payload)
         self._budget.waste(1.0)
         if not flags & ACK:
             self._say(frame(PING, ACK, 0, payload))
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         if stream_id or len(payload) < 8:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY malformed")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY malformed")
         self._budget.waste(1.0)
         self._going = True
         self._end_if_done()
 
     def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
         """Deprecated, and of no use to us; "An endpoint … can ignore" (§5.3.2)."""
-        if stream_id == 0:
-            raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY on the connection")
-        if len(payload) != 5:
-            raise _ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong size")
+        check_priority(stream_id, payload)
         self._budget.waste(0.1)
 
     def _on_push(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "a client may not push")
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a client may not push")
 
-    # -- out
-
-    def answer(  # noqa: PLR0913 - an answer is what it is made of
-        self,
-        stream: Http2Stream,
-        status: int,
-        headers: Headers,
-        body: bytes | memoryview = b"",
-        *,
-        last: bool = True,
-        urgent: bool = False,
-    ) -> None:
-        """Begins the answer, and ends it too if it is the `last` of it. No-op if the stream is over."""
-        if self.streams.get(stream.id) is not stream or stream.answered:
-            return
-        stream.answered = True
-        stream.urgent = urgent
-        block = encode(status, headers)
-        if self._first_block:  # we never use a table: said once, any size the peer may set is obeyed (RFC 7541 §4.2)
-            self._first_block = False
-            block = b"\x20" + block
-        end = last and not len(body)
-        self._header_frames(stream.id, block, END_STREAM if end else 0)
-        if end:
-            self._complete(stream)
-        else:
-            self.send(stream, body, last=last)
-
-    def _header_frames(self, stream_id: int, block: bytes, flags: int) -> None:
-        self._head_size += len(block)
-        if len(block) <= DEFAULT_FRAME:
-            self._control.append(frame(HEADERS, flags | END_HEADERS, stream_id, block))
-            return
-        pieces = [block[at : at + DEFAULT_FRAME] for at in range(0, len(block), DEFAULT_FRAME)]
-        frames = [frame(HEADERS, flags, stream_id, pieces[0])]
-        frames += [frame(CONTINUATION, 0, stream_id, piece) for piece in pieces[1:-1]]
-        frames.append(frame(CONTINUATION, END_HEADERS, stream_id, pieces[-1]))
-        self._control.append(b"".join(frames))
-
-    def send(self, stream: Http2Stream, octets: bytes | memoryview, *, last: bool) -> None:
-        """Adds to the body of an answer that has begun. No-op if the stream is over."""
-        if self.streams.get(stream.id) is not stream or stream.last:
-            return
-        if len(octets):
-            stream.body.append(octets)
-        stream.last = last
-        self._ready(stream)
-
-    def waits(self, stream: Http2Stream) -> int:
-        """Body bytes of the stream that have not been taken."""
-        return sum(len(piece) for piece in stream.body)
+    # -- what was received is dealt with
 
     def consumed(self, stream: Http2Stream, size: int) -> None:
         """Lets the peer send `size` more bytes of a request's body."""
@@ -479,18 +349,6 @@ class Http2:
         if size and not stream.asked and self.streams.get(stream.id) is stream:
             stream.credit += size
             self._say(frame(WINDOW_UPDATE, 0, stream.id, size.to_bytes(4, "big")))
-
-    def reset(self, stream: Http2Stream, code: ErrorCode = ErrorCode.INTERNAL_ERROR) -> None:
-        """Ends a stream that cannot be answered to its end."""
-        if self.streams.get(stream.id) is stream:
-            self._abandon(stream, code)
-
-    def goaway(self) -> None:
-        """Takes no further requests; those under way are answered, then the connection is `finished`."""
-        if not self._going:
-            self._say(frame(GOAWAY, 0, 0, self.highest.to_bytes(4, "big") + bytes(4)))
-            self._going = True
-        self._end_if_done()
 
     def lost(self) -> None:
         """The transport is gone: every stream is over."""
@@ -500,113 +358,11 @@ class Http2:
         for stream in list(self.streams.values()):
             self._over(stream)
 
-    @property
-    def stuck(self) -> bool:
-        """Whether a stream waits for the peer: to open a window, or to end its request."""
-        return any(stream.body or stream.last or not stream.asked for stream in self.streams.values())
-
-    def take(self, limit: int, now: float) -> bytes:
-        """What is to be written next: about `limit` bytes; empty if there is nothing that may go out."""
-        out: list[bytes | memoryview] = []
-        size = 0
-        if self._control:
-            out.extend(self._control)
-            size = sum(map(len, out))
-            self._control.clear()
-            self._control_size = self._head_size = 0
-        for stream in self._turns():
-            if size >= limit:
-                break
-            size += max(LEAST_TAKEN, self._some_of(stream, out))
-            self.last_progress = now
-        if not self.streams and self._going:
-            self.finished = True
-        return b"".join(out)
-
-    def _turns(self) -> Iterator[Http2Stream]:
-        """The streams that may send, urgent ones first, one frame each in turn."""
-        while self._urgent or self._plain:
-            queue = self._urgent or self._plain
-            stream_id, stream = next(iter(queue.items()))
-            if stream.body and (stream.window <= 0 or self._window <= 0):
-                if stream.window > 0:
-                    return  # the connection's window: nobody may send
-                del queue[stream_id]  # comes back with its window
-                continue
-            yield stream
-            if stream_id in queue:
-                if stream.body:
-                    queue.move_to_end(stream_id)
-                else:
-                    del queue[stream_id]
-
-    def _some_of(self, stream: Http2Stream, out: list[bytes | memoryview]) -> int:
-        """Puts one DATA frame of the stream into `out`: the one place where body bytes are given away."""
-        if not stream.body:
-            out.append(frame(DATA, END_STREAM, stream.id))
-            self._complete(stream)
-            return HEAD_SIZE
-        piece = stream.body[0]
-        size = min(len(piece), stream.window, self._window, self._max_frame)
-        if size == len(piece):
-            stream.body.popleft()
-        else:
-            rest = memoryview(piece)
-            stream.body[0] = rest[size:]
-            piece = rest[:size]
-        end = stream.last and not stream.body
-        out.append(HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM if end else 0, stream.id))
-        out.append(piece)
-        stream.window -= size
-        self._window -= size
-        stream.sent += size
-        self.given += size
-        self._budget.sent(size)
-        if end:
-            self._complete(stream)
-        return size + HEAD_SIZE
-
-    # -- endings
-
-    def _ready(self, stream: Http2Stream) -> None:
-        if stream.body or (stream.last and stream.answered):
-            queue = self._urgent if stream.urgent else self._plain
-            queue.setdefault(stream.id, stream)
-
-    def _complete(self, stream: Http2Stream) -> None:
-        stream.complete = True
-        if not stream.asked:
-            # "a server MAY request that the client abort transmission … by sending a RST_STREAM with NO_ERROR" (§8.1)
-            self._control.append(frame(RST_STREAM, 0, stream.id, bytes(4)))
-            self._left.append(stream.id)
-            self._budget.note(0.25)
-        self._over(stream)
-
     def _wrong(self, stream: Http2Stream, code: ErrorCode) -> None:
         """The peer makes us reset a stream, which costs us as much as if it had done so itself (CVE-2025-8671)."""
         self._abandon(stream, code)
         self._budget.effort += REQUEST // 8
         self._budget.waste(1.0)
-
-    def _abandon(self, stream: Http2Stream, code: ErrorCode) -> None:
-        self._reset(stream.id, code)
-        self._over(stream)
-
-    def _reset(self, stream_id: int, code: ErrorCode) -> None:
-        self._left.append(stream_id)
-        self._say(frame(RST_STREAM, 0, stream_id, int(code).to_bytes(4, "big")))
-
-    def _over(self, stream: Http2Stream) -> None:
-        del self.streams[stream.id]
-        self._urgent.pop(stream.id, None)
-        self._plain.pop(stream.id, None)
-        stream.body.clear()
-        self._events.append(StreamClosed(stream))
-        self._end_if_done()
-
-    def _end_if_done(self) -> None:
-        if self._going and not self.streams:
-            self.finished = True
 
     def _fail(self, code: ErrorCode, words: str) -> None:
         """A connection error: say so and be done with every stream (§5.4.1)."""
@@ -628,22 +384,6 @@ class Http2:
             self._say(frame(WINDOW_UPDATE, 0, 0, self._owed.to_bytes(4, "big")))
             self._owed = 0
 
-    def _say(self, octets: bytes) -> None:
-        self._control.append(octets)
-        self._control_size += len(octets)
-
-
-def _unpadded(flags: int, payload: bytes) -> bytes:
-    if not flags & PADDED:
-        return payload
-    if not payload or payload[0] >= len(payload):
-        raise _ConnectionError(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
-    return payload[1 : len(payload) - payload[0]]
-
-
-_LEAST: Final = {SETTINGS_MAX_FRAME_SIZE: DEFAULT_FRAME}
-_MOST: Final = {SETTINGS_ENABLE_PUSH: 1, SETTINGS_INITIAL_WINDOW_SIZE: MAX_WINDOW, SETTINGS_MAX_FRAME_SIZE: MAX_FRAME}
-"""What a setting may be (§6.5.2)."""
 
 _HANDLERS: Final[dict[int, Callable[[Http2, int, int, bytes], None]]] = {
     DATA: Http2._on_data,  # noqa: SLF001 - the table of this class

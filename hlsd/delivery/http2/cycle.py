@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
 
 if TYPE_CHECKING:
-    from hlsd.delivery.http2.connection import Http2Connection
-    from hlsd.delivery.http2.stream import Http2Stream
+    from hlsd.delivery.http2.stream import Headers, Http2Stream
 
 MAX_WAITING = 64 * 1024
 """Bytes of an answer that wait for the client before the app is made to wait."""
@@ -20,10 +19,36 @@ MAX_WAITING = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
+class Answering(Protocol):
+    """What carries the answer (`hlsd.delivery.http2.connection.Http2Connection`)."""
+
+    def answer(
+        self, stream: Http2Stream, status: int, headers: Headers, body: bytes = b"", *, last: bool = True
+    ) -> None:
+        """Begins an answer; with `last`, all of it."""
+        ...
+
+    def send(self, stream: Http2Stream, octets: bytes, *, last: bool) -> None:
+        """More of the body."""
+        ...
+
+    def waits(self, stream: Http2Stream) -> int:
+        """Body bytes of the stream that the client has not made room for."""
+        ...
+
+    def consumed(self, stream: Http2Stream, size: int) -> None:
+        """The app has read `size` bytes of the request's body."""
+        ...
+
+    def reset(self, stream: Http2Stream) -> None:
+        """The answer cannot be ended as it was begun."""
+        ...
+
+
 class Cycle:
     """One request and its answer."""
 
-    def __init__(self, connection: Http2Connection, stream: Http2Stream, transport: asyncio.Transport) -> None:
+    def __init__(self, connection: Answering, stream: Http2Stream, transport: asyncio.Transport) -> None:
         self._connection = connection
         self._stream = stream
         self._transport = transport

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hlsd.delivery.http2.hpack_reader import AVAILABLE, HpackReader, TooMuchHeader, UnreadableHeader
+from hlsd.delivery.http2.stream import Headers, Http2Stream
 from hlsd.net.host import is_host, same_host
 
-if TYPE_CHECKING:
-    from hlsd.delivery.http2.stream import Http2Stream
-
-__all__ = ["AVAILABLE", "HeaderReader", "Headers", "MalformedRequest", "TooMuchHeader", "UnreadableHeader", "encode"]
-
-Headers = list[tuple[bytes, bytes]]
-"""Header lines in their order; names in lower case."""
+__all__ = ["AVAILABLE", "HeaderReader", "MalformedRequest", "TooMuchHeader", "UnreadableHeader", "encode"]
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00\r\n]|^[ \t]|[ \t]$")
@@ -85,6 +80,8 @@ class HeaderReader(HpackReader):
             elif name == b"host":
                 hosts.append(value)
             lines.append((name, value))
+        if stream.asked and stream.expected > 0:  # it has ended, and was to have a body
+            raise MalformedRequest
         if pseudo.keys() - _PSEUDO or not pseudo.keys() >= _NEEDED:
             raise MalformedRequest
         method, path = pseudo[b":method"], pseudo[b":path"]

@@ -6,8 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hlsd.delivery.http2.frames import DEFAULT_WINDOW
-from hlsd.delivery.http2.headers import Headers
 from hlsd.ports import Session
+
+Headers = list[tuple[bytes, bytes]]
+"""Header lines in their order; names in lower case."""
 
 
 @dataclass(slots=True, eq=False)

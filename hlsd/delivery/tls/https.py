@@ -1,6 +1,6 @@
 """Runs the HTTPS listener inside our event loop: TLS, then HTTP/2 or HTTP/1.1 as the client chose by ALPN.
 
-Both ask the same judge, wait at the same holds and count in the same bounds as the plain listener. HTTP/1.1 is
+Both ask the same judge, wait in the same queues and count in the same bounds as the plain listener. HTTP/1.1 is
 uvicorn's protocol, HTTP/2 our own (docs/http2.md says why). A sweep once a second sets the Date header, looks for a
 changed certificate and ends connections that have overstayed.
 """
@@ -24,7 +24,7 @@ from hlsd.base.upkeep import end, sweep
 from hlsd.delivery.http1.connections import ClientAddress, Connections
 from hlsd.delivery.http1.server import MAX_BACKLOG, Log
 from hlsd.delivery.http2 import headers as http2_headers
-from hlsd.delivery.http2.connection import Http2Connection, Transport
+from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.protocol import TlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
@@ -70,10 +70,10 @@ class HttpsServer:
             proxy_headers=False,
             timeout_keep_alive=http.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
         )
-        self.road = Transport(
+        self.http2 = Http2Context(
             app,
             app.state.judge,
-            app.state.errands,
+            app.state.runner,
             max_streams=settings.max_streams,
             max_header=settings.max_header,
             sessions=app.state.sessions,
@@ -90,7 +90,7 @@ class HttpsServer:
     @property
     def connections(self) -> int:
         """Connections past their handshake."""
-        return len(self.road.connections) + len(self._state.connections)
+        return len(self.http2.connections) + len(self._state.connections)
 
     async def start(self) -> None:
         """Binds and serves; `port` is the true one from here on, or 0 without a certificate.
@@ -127,12 +127,12 @@ class HttpsServer:
         listener.close()
         for h1 in list(self._state.connections):
             h1.shutdown()  # idle ones close; the others say `Connection: close` with their answer
-        self._app.state.holds.drain()
+        self._app.state.blocked.drain()
         loop = asyncio.get_running_loop()
         begun = loop.time()
         until = begun + deadline
         while self.connections and loop.time() < until:
-            for h2 in list(self.road.connections):
+            for h2 in list(self.http2.connections):
                 # some clients take no answer that comes after GOAWAY, so it waits a moment for the held ones
                 if not h2.busy or loop.time() - begun > FAREWELL:
                     h2.shutdown()
@@ -145,7 +145,7 @@ class HttpsServer:
         """Ends what is left."""
         if self.connections:
             self._log.warning("https cut off", connections=self.connections)
-        for h2 in list(self.road.connections):
+        for h2 in list(self.http2.connections):
             h2.abort()
         for h1 in list(self._state.connections):
             h1.transport.abort()
@@ -180,7 +180,7 @@ class HttpsServer:
         tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         protocol: asyncio.Protocol
         if tls is not None and tls.selected_alpn_protocol() == "h2":
-            protocol = Http2Connection(self.road, address)
+            protocol = Http2Connection(self.http2, address)
         else:
             protocol = http1 = TlsProtocol(self._config, self._state, {})
             http1.address, http1.freed = address, self.leave
@@ -194,7 +194,7 @@ class HttpsServer:
         with guard:
             self._refresh()
         now = asyncio.get_running_loop().time()
-        for connection in list(self.road.connections):
+        for connection in list(self.http2.connections):
             with guard:
                 connection.sweep(now, self._pace)
         now = monotonic()
@@ -204,7 +204,7 @@ class HttpsServer:
                 one.sweep(now, self._pace)
 
     def _date(self) -> None:
-        self.road.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self.http2.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     def _refresh(self) -> None:
         if self._certificate is None:

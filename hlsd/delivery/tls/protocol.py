@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hlsd.base.pace import Pace
-from hlsd.delivery.http1.connections import CROWD, ClientAddress
+from hlsd.delivery.http1.connections import ADDRESS, ClientAddress
 from hlsd.delivery.http1.takeover import TakeableProtocol
 from hlsd.net.strict_http import StrictProtocol
 
@@ -17,8 +17,8 @@ class TlsProtocol(StrictProtocol, TakeableProtocol):
     freed: Callable[[ClientAddress], None]
 
     def on_headers_complete(self) -> None:
-        """Tells the road whose waiters its requests are."""
-        self.scope[CROWD] = self.address  # type: ignore[literal-required]
+        """Tells the transport whose waiters its requests are."""
+        self.scope[ADDRESS] = self.address  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def sweep(self, now: float, pace: Pace) -> None:

@@ -11,13 +11,12 @@ import httpx
 import pytest
 import structlog
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.blocked_requests import BlockedRequests
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 
 
 @dataclass
@@ -55,11 +54,11 @@ async def run(settings: HttpSettings) -> AsyncIterator[Running]:
     directory = MemoryDirectory(
         cam=MemoryPlayable(), ll=MemoryPlayable(low_latency=True), new=MemoryPlayable(begun=False)
     )
-    app = create_app(directory, viewers(), settings, SystemClock(), rtmp_port=1936)
+    app = web_app(directory, viewers(), settings, rtmp_port=1936)
     server = HttpServer(settings, app, structlog.get_logger())
     await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
-        running = Running(directory, app.state.holds, server, client)
+        running = Running(directory, app.state.blocked, server, client)
         yield running
         await running.cut()
     await server.stop(2)

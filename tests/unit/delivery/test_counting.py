@@ -1,4 +1,4 @@
-"""Every answer is counted once, whichever road it took; a player's report keeps nobody off the hot path."""
+"""Every answer is counted once, whichever transport it took; a player's report keeps nobody off the hot path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hlsd.delivery.settings import HttpSettings
 from hlsd.stats import HttpStats, Stats
 from tests.support.playable import MemoryDirectory, MemoryPlayable
-from tests.support.roads import Connection, CountedProtocol, Road, settle
+from tests.support.transports import Connection, CountedProtocol, MemoryListener, settle
 
 SID = "A" * 28
 BASE = f"/live/ll/~{SID}"
@@ -19,19 +19,19 @@ HEADERS = ("CMCD-Request: bl=3200,mtp=5000", "CMCD-Status: bs")
 
 
 class Scene:
-    """A low-latency stream with one session, on one of the roads."""
+    """A low-latency stream with one session, on one of the transports."""
 
     def __init__(self, *, fast: bool = True) -> None:
         self.low = MemoryPlayable(low_latency=True)
         self.low.add_media("r1", "p1.ts", b"0123456789")
         self.low.hint = ("r1", "p2.ts")
-        self.road = Road(MemoryDirectory(ll=self.low), HttpSettings(max_requests=0), fast=fast)
-        self.stats: Stats = self.road.app.state.stats
+        self.listener = MemoryListener(MemoryDirectory(ll=self.low), HttpSettings(max_requests=0), fast=fast)
+        self.stats: Stats = self.listener.app.state.stats
         self.stats.admit("live")
-        self.road.sessions.admit(SID, "live", "ll", "192.0.2.1", "")
+        self.listener.sessions.admit(SID, "live", "ll", "192.0.2.1", "")
 
     def requests(self) -> Counter[tuple[str, int]]:
-        """Answers by kind and status, of every road."""
+        """Answers by kind and status, of every transport."""
         http: HttpStats = self.stats.http
         found = Counter(http.slow)
         for cells in (http.ready, http.held):
@@ -62,9 +62,9 @@ URLS = [
 
 
 @pytest.mark.parametrize("fast", [True, False])
-async def test_both_roads_count_the_same_answers(fast: bool) -> None:
+async def test_both_transports_count_the_same_answers(fast: bool) -> None:
     scene = Scene(fast=fast)
-    client = scene.road.connect()
+    client = scene.listener.connect()
     for url in URLS:
         client.feed(get(url))
         await settle(client)
@@ -83,11 +83,11 @@ async def test_both_roads_count_the_same_answers(fast: bool) -> None:
 @pytest.mark.parametrize("fast", [True, False])
 async def test_a_held_request_is_counted_when_it_is_answered_and_its_wait_is_known(fast: bool) -> None:
     scene = Scene(fast=fast)
-    client = scene.road.connect()
+    client = scene.listener.connect()
     client.feed(get(f"{BASE}/index.m3u8?_HLS_msn={scene.low.msn}&_HLS_part=0"))
     await settle(client)
     assert not scene.requests()
-    assert scene.road.app.state.holds.held(scene.low) == 1
+    assert scene.listener.app.state.blocked.held(scene.low) == 1
     await asyncio.sleep(0.06)  # that it waits for a while is what is measured
     scene.low.add_part()
     await settle(client)
@@ -101,8 +101,8 @@ async def test_a_held_request_is_counted_when_it_is_answered_and_its_wait_is_kno
 async def test_a_report_in_the_query_keeps_nobody_off_the_hot_path() -> None:
     """Every URL of such a player is another one; the answers are the same."""
     scene = Scene()
-    client = scene.road.connect()
-    plain = scene.road.connect()
+    client = scene.listener.connect()
+    plain = scene.listener.connect()
     for number in range(5):
         client.feed(get(f"{BASE}/index.m3u8?CMCD=bl%3D{number}00"))
         client.feed(get(f"{BASE}/r1/p1.ts?{REPORT}"))
@@ -111,7 +111,7 @@ async def test_a_report_in_the_query_keeps_nobody_off_the_hot_path() -> None:
     assert answered_here(client) == 10
     assert not client.protocol.tasks
     assert bytes(client.pipe.sent) == bytes(plain.pipe.sent) * 5
-    assert len(scene.road.hot.caches.by_path["/live/ll"].plain) == 2  # nothing is kept for a report
+    assert len(scene.listener.hot.caches.by_path["/live/ll"].plain) == 2  # nothing is kept for a report
     found = scene.stats.quality_of("live", "ll")
     assert (found.reports, found.stalls) == (10, 5)
     assert found.throughput.count == 5
@@ -119,20 +119,20 @@ async def test_a_report_in_the_query_keeps_nobody_off_the_hot_path() -> None:
 
 async def test_a_report_in_headers_keeps_nobody_off_the_hot_path_and_is_not_kept() -> None:
     scene = Scene()
-    client = scene.road.connect()
+    client = scene.listener.connect()
     for number in range(5):
         client.feed(get(f"{BASE}/index.m3u8", f"CMCD-Request: bl={number}00", "CMCD-Status: bs"))
     assert answered_here(client) == 5
-    assert not scene.road.hot.tails  # header blocks that never come again are not worth remembering
+    assert not scene.listener.hot.tails  # header blocks that never come again are not worth remembering
     found = scene.stats.quality_of("live", "ll")
     assert (found.reports, found.stalls, found.buffer.count) == (5, 5, 5)
 
 
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("how", ["query", "headers", "held"])
-async def test_each_report_is_counted_once_on_either_road(fast: bool, how: str) -> None:
+async def test_each_report_is_counted_once_on_either_transport(fast: bool, how: str) -> None:
     scene = Scene(fast=fast)
-    client = scene.road.connect()
+    client = scene.listener.connect()
     if how == "query":
         client.feed(get(f"{BASE}/index.m3u8?{REPORT}"))
     elif how == "headers":
@@ -149,9 +149,9 @@ async def test_each_report_is_counted_once_on_either_road(fast: bool, how: str) 
 
 
 async def test_a_held_request_that_is_handed_over_reports_once() -> None:
-    """Pipelined behind a held one, the road changes in the middle: the report was counted on the first."""
+    """Pipelined behind a held one, the transport changes in the middle: the report was counted on the first."""
     scene = Scene()
-    client = scene.road.connect()
+    client = scene.listener.connect()
     held = get(f"{BASE}/index.m3u8?_HLS_msn={scene.low.msn}&_HLS_part=0&{REPORT}")
     client.feed(held)
     client.feed(get(f"{BASE}/index.m3u8"))
@@ -175,11 +175,11 @@ async def test_a_held_request_that_is_handed_over_reports_once() -> None:
         "CMCD=a&_HLS_msn=1&_HLS_msn=2",
     ],
 )
-async def test_both_roads_answer_alike_whatever_the_report(query: str) -> None:
+async def test_both_transports_answer_alike_whatever_the_report(query: str) -> None:
     sent = []
     for fast in (True, False):
         scene = Scene(fast=fast)
-        client = scene.road.connect()
+        client = scene.listener.connect()
         client.feed(get(f"{BASE}/index.m3u8?{query}"))
         await settle(client)
         sent.append(bytes(client.pipe.sent))
@@ -188,7 +188,7 @@ async def test_both_roads_answer_alike_whatever_the_report(query: str) -> None:
 
 async def test_a_stranger_who_reports_makes_no_figures() -> None:
     scene = Scene()
-    client = scene.road.connect()
+    client = scene.listener.connect()
     for name in ("absent", "nobody"):
         client.feed(get(f"/live/{name}.m3u8?{REPORT}"))
         client.feed(get(f"/live/{name}/~{'Z' * 21}/index.m3u8?{REPORT}"))
@@ -199,8 +199,8 @@ async def test_a_stranger_who_reports_makes_no_figures() -> None:
 
 async def test_viewers_that_are_refused_are_counted_by_reason() -> None:
     scene = Scene()
-    scene.road.sessions._max = 1
-    client = scene.road.connect()
+    scene.listener.sessions._max = 1
+    client = scene.listener.connect()
     client.feed(get("/live/ll.m3u8"))
     await settle(client)
     assert scene.stats.app("live").refused == {"limit": 1}

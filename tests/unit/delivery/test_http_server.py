@@ -10,12 +10,11 @@ import pytest
 import structlog
 import uvicorn
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 from tests.unit.delivery.conftest import Running, until
 
 SID = "A" * 22
@@ -23,9 +22,7 @@ SID = "A" * 22
 
 def server(port: int, bind: str = "127.0.0.1") -> HttpServer:
     settings = HttpSettings(bind=bind, port=port)
-    return HttpServer(
-        settings, create_app(MemoryDirectory(), viewers(), settings, SystemClock()), structlog.get_logger()
-    )
+    return HttpServer(settings, web_app(MemoryDirectory(), viewers(), settings), structlog.get_logger())
 
 
 def test_the_names_of_uvicorn_are_there() -> None:

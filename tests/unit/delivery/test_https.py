@@ -23,7 +23,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.http2 import headers as http2_headers
 from hlsd.delivery.http2.stream import Http2Stream
@@ -32,11 +31,11 @@ from hlsd.delivery.tls import https as https_module
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
-from hlsd.delivery.web import create_app
 from hlsd.net import listener
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
+from tests.support.web import web_app
 from tests.unit.delivery.conftest import until
 
 SID = "A" * 22
@@ -89,14 +88,14 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
         Route("/api/fail", _fail),
         Route("/api/endless", _endless),
     ]
-    app = create_app(directory, viewers(), settings, SystemClock(), routes=routes)
+    app = web_app(directory, viewers(), settings, routes=routes)
     log = structlog.get_logger()
     plain = HttpServer(settings, app, log)
     secure = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key), **https), settings, app, log
     )
     closed: list[Http2Stream] = []
-    secure.road.closed = closed.append
+    secure.http2.closed = closed.append
     await plain.start()
     await secure.start()
     left: list[asyncio.StreamWriter] = []
@@ -187,7 +186,7 @@ OWN = {"connection", "transfer-encoding", "keep-alive", ":status", "date"}
 """What one version of HTTP has and the other has not; Date by its presence."""
 
 
-async def test_all_roads_answer_alike(both: Both, client: Http2Client) -> None:
+async def test_all_transports_answer_alike(both: Both, client: Http2Client) -> None:
     """Issue: same process, same state, same answers as port 8000; all in one test, since each server costs a while."""
     different = []
     for method, path, more in VARIANTS:
@@ -255,24 +254,24 @@ async def test_a_fault_of_the_app_costs_one_answer(
 async def test_a_held_reload_is_answered_when_its_part_is_there(both: Both, client: Http2Client) -> None:
     """Ten viewers of one connection, one part."""
     streams = [client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(10)]
-    await until(lambda: both.app.state.holds.waiting == 10)
+    await until(lambda: both.app.state.blocked.waiting == 10)
     both.cam.add_part()
     for stream in streams:
         assert (await client.whole(stream)).status == 200
-    assert both.app.state.holds.waiting == 0
+    assert both.app.state.blocked.waiting == 0
 
 
 @pytest.mark.parametrize("how", ["reset", "cut"])
 async def test_a_viewer_who_leaves_frees_the_hold(both: Both, client: Http2Client, how: str) -> None:
     """DD17: a disconnect frees a held request, and so does a reset of its stream."""
     stream = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await until(lambda: both.app.state.holds.waiting == 1)
+    await until(lambda: both.app.state.blocked.waiting == 1)
     if how == "reset":
         client.h2.reset_stream(stream)
         client.flush()
     else:
         client.cut()
-    await until(lambda: both.app.state.holds.waiting == 0)
+    await until(lambda: both.app.state.blocked.waiting == 0)
     await until(lambda: len(both.closed) == 1)
     assert (both.closed[0].sent, both.closed[0].complete) == (0, False)
 
@@ -298,7 +297,7 @@ async def test_draining_answers_the_held_and_says_goodbye(both: Both, client: Ht
     idle = await Http2Client.connect(both.https.port)
     await idle.read()
     stream = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await until(lambda: both.app.state.holds.waiting == 1)
+    await until(lambda: both.app.state.blocked.waiting == 1)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     stopping = asyncio.create_task(both.https.stop(5))
@@ -319,7 +318,7 @@ async def test_a_client_that_does_not_read_is_cut_at_the_deadline(both: Both, cl
     client.flush()
     await client.read()
     client.ask(f"/live/cam/~{SID}/r1/a.ts")
-    await until(lambda: any(c._core.streams for c in both.https.road.connections))
+    await until(lambda: any(c._core.streams for c in both.https.http2.connections))
     with capture_logs() as lines:
         await both.https.stop(0.2)
     assert [line["event"] for line in lines] == ["https cut off", "https stopped"]
@@ -361,7 +360,7 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, mo
 async def test_without_a_certificate_there_is_no_listener() -> None:
     """HTTPS is asked for by giving one."""
     settings = HttpSettings(bind="127.0.0.1", port=0)
-    app = create_app(MemoryDirectory(), viewers(), settings, SystemClock())
+    app = web_app(MemoryDirectory(), viewers(), settings)
     server = HttpsServer(HttpsSettings(), settings, app, structlog.get_logger())
     await server.start()
     assert server.port == 0
@@ -580,21 +579,21 @@ async def test_the_waiters_of_an_address_are_bounded_over_tls_too(tmp_path: Path
         if alpn == "h2":
             client = await Http2Client.connect(both.https.port)
             held = [client.ask(url) for _ in range(2)]
-            await until(lambda: both.app.state.holds.waiting == 2)
+            await until(lambda: both.app.state.blocked.waiting == 2)
             assert (await client.get(url)).status == 503
             client.h2.reset_stream(held[0])
             client.flush()
-            await until(lambda: both.app.state.holds.waiting == 1)
+            await until(lambda: both.app.state.blocked.waiting == 1)
             client.ask(url)
-            await until(lambda: both.app.state.holds.waiting == 2)
+            await until(lambda: both.app.state.blocked.waiting == 2)
             client.cut()
         else:
             asked = [asyncio.create_task(both.tls.get(url)) for _ in range(2)]
-            await until(lambda: both.app.state.holds.waiting == 2)
+            await until(lambda: both.app.state.blocked.waiting == 2)
             assert (await both.tls.get(url)).status_code == 503
             both.cam.add_part()
             assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200, 200]
-        await until(lambda: both.app.state.holds.waiting == 0)
+        await until(lambda: both.app.state.blocked.waiting == 0)
 
 
 async def test_small_answers_do_not_wait_for_nagle(both: Both) -> None:

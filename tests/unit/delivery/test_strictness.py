@@ -21,7 +21,7 @@ from hlsd.metrics.service import MetricsService
 from hlsd.stats import LAG
 from tests.support.http2client import Http2Client, trusting
 from tests.support.ports import free_port
-from tests.support.roads import Connection, settle
+from tests.support.transports import Connection, settle
 from tests.unit.delivery.test_fastpath import PLAYLIST, Scene, closed, counted, get, statuses
 from tests.unit.delivery.test_https import Both, serve
 from tests.unit.metrics.test_exporter import exporter
@@ -48,7 +48,7 @@ async def test_the_plain_port_refuses_a_request_without_its_host(path: str, head
     """On the fast path as on the way to ASGI; what is pipelined behind it is not read."""
     scene = Scene()
     scene.watch("cam")
-    client = scene.road.connect()
+    client = scene.listener.connect()
     client.feed(head % path.encode() + get("/healthz"))
     await settle(client)
     assert statuses(client) == [400]
@@ -61,7 +61,7 @@ async def test_the_plain_port_refuses_a_request_without_its_host(path: str, head
 async def test_the_plain_port_answers_a_request_with_its_host(path: str, head: bytes) -> None:
     scene = Scene()
     scene.watch("cam")
-    client = scene.road.connect()
+    client = scene.listener.connect()
     client.feed(head % path.encode())
     await settle(client)
     assert statuses(client) == [200]
@@ -71,7 +71,7 @@ async def test_a_refusal_never_falls_into_an_answer_under_way() -> None:
     """It would be read as part of it."""
     scene = Scene()
     scene.watch("ll")
-    client = scene.road.connect()
+    client = scene.listener.connect()
     client.feed(get(f"/live/ll/~{'A' * 28}/index.m3u8?_HLS_msn=103&_HLS_part=0") + BAD_HEADS["none"] % b"/healthz")
     await settle(client)
     assert statuses(client) == []
@@ -83,7 +83,7 @@ async def test_a_refusal_never_falls_into_an_answer_under_way() -> None:
 async def test_the_host_of_an_absolute_target_counts() -> None:
     """RFC 9112 §3.2.2: whatever the line says, which is to be ignored."""
     scene = Scene()
-    client = scene.road.connect()
+    client = scene.listener.connect()
     client.feed(b"GET http://a.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await settle(client)
     assert statuses(client) == [200]
@@ -152,7 +152,7 @@ def drip(scene: Scene, client: Connection, pieces: int, size: int) -> float:
 async def test_a_dripped_body_is_cut_on_the_plain_port(size: int, least: float, most: float) -> None:
     """A byte each two seconds within `body_timeout`, and what comes fast enough at `body_deadline`."""
     scene = Scene()
-    client = scene.road.connect()
+    client = scene.listener.connect()
     client.feed(b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
     assert least <= drip(scene, client, 100, size) <= most
     client.hang_up()

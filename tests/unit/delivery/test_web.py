@@ -1,4 +1,4 @@
-"""The road from a socket to the judge and back."""
+"""The way from a socket to the judge and back."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.http1 import wire
 from hlsd.delivery.http1.wire import FILED, JOINED, WANTED, ReadyBytes, Sheet
 from tests.support.playable import MemoryPlayable
-from tests.support.roads import Pipe
+from tests.support.transports import Pipe
 from tests.unit.delivery.conftest import Running, until
 
 STAMP = [(b"date", b"now")]

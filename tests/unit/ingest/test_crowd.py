@@ -44,12 +44,12 @@ class Door:
     def __init__(self, files: int = 100_000, **settings: object) -> None:
         self.lines = LogCapture()
         structlog.configure(processors=[self.lines])
-        self.crowd = ConnectionBounds(RtmpSettings.model_validate(settings), files, structlog.get_logger())
+        self.bounds = ConnectionBounds(RtmpSettings.model_validate(settings), files, structlog.get_logger())
         self.now = 100.0
 
     def come(self, ip: str = "192.0.2.1", fd: int = 20) -> tuple[Place | None, Sock]:
         sock = Sock(fd)
-        return self.crowd.enter(ip, cast("socket.socket", sock), self.now), sock
+        return self.bounds.enter(ip, cast("socket.socket", sock), self.now), sock
 
     def many(self, count: int, ip: str = "192.0.2.1") -> list[tuple[Place | None, Sock]]:
         return [self.come(ip) for _ in range(count)]
@@ -66,9 +66,9 @@ def test_the_oldest_silent_one_of_an_address_makes_room_for_its_next() -> None:
     came = door.many(5)
     assert all(place is not None for place, _ in came)
     assert [sock.over for _, sock in came] == [True, True, False, False, False]
-    assert door.crowd.strangers == 3
+    assert door.bounds.strangers == 3
     assert door.come("192.0.2.2")[0] is not None
-    assert door.crowd.strangers == 4
+    assert door.bounds.strangers == 4
 
 
 def test_who_speaks_is_not_made_to_go_for_who_is_silent() -> None:
@@ -80,13 +80,15 @@ def test_who_speaks_is_not_made_to_go_for_who_is_silent() -> None:
     first.speaks()
     door.come()
     assert (one.over, two.over) == (False, True)
-    (silent,) = door.crowd._all.of[PeerState.SILENT]
+    (silent,) = door.bounds._all.of[PeerState.SILENT]
     silent.speaks()
     assert door.come()[0] is None
-    assert door.crowd.refused == 1
+    assert door.bounds.ended == {"displaced": 1, "refused": 1}
     door.now += PATIENCE
     assert door.come()[0] is not None
     assert one.over
+    door.bounds.shut_out()
+    assert door.bounds.ended == {"displaced": 2, "refused": 1, "no_files": 1}, "what /metrics says"
 
 
 def test_who_has_asked_for_something_keeps_its_place() -> None:
@@ -102,7 +104,7 @@ def test_who_has_asked_for_something_keeps_its_place() -> None:
         assert door.come(f"198.51.100.{n}")[0] is not None
     assert not any(sock.over for _, sock in settled)
     assert settled[0][0] is not None
-    door.crowd.leave(settled[0][0])
+    door.bounds.leave(settled[0][0])
     assert door.come()[0] is not None
 
 
@@ -113,14 +115,14 @@ def test_a_full_house_refuses_and_says_why_once_a_minute() -> None:
         place.settles()
     for _ in range(30):
         assert door.come("192.0.2.9")[0] is None
-    door.crowd.tell(100.0)
+    door.bounds.tell(100.0)
     for _ in range(50):
         door.come("192.0.2.8")
-    door.crowd.tell(101.0)
-    door.crowd.tell(159.0)
+    door.bounds.tell(101.0)
+    door.bounds.tell(159.0)
     assert len(door.lines.entries) == 1
-    door.crowd.tell(160.0)
-    door.crowd.tell(500.0)
+    door.bounds.tell(160.0)
+    door.bounds.tell(500.0)
     first, second = door.lines.entries
     assert (first["count"], first["reason"], first["ip"]) == (30, "rtmp.max_connections", "192.0.2.9")
     assert (second["count"], second["log_level"], second["ip"]) == (50, "warning", "192.0.2.8")
@@ -130,17 +132,17 @@ def test_strangers_never_take_the_last_files() -> None:
     """The number of a new file says how many are open, whoever has them."""
     files = 1100
     door = Door(files, max_handshakes_per_ip=0, max_connections_per_ip=0)
-    assert door.crowd.most == (files - RESERVE) // 2
-    assert door.crowd.most_strangers == 256
+    assert door.bounds.most == (files - RESERVE) // 2
+    assert door.bounds.most_strangers == 256
     for _ in range(10):
         assert door.come(fd=files - SPARE - 1)[0] is not None
     for _ in range(10):
         assert door.come("192.0.2.2", fd=files - SPARE)[0] is not None
-    assert door.crowd.strangers == 10  # one went for each
-    for place in list(door.crowd._all.of[PeerState.SILENT]):
+    assert door.bounds.strangers == 10  # one went for each
+    for place in list(door.bounds._all.of[PeerState.SILENT]):
         place.settles()
     assert door.come("192.0.2.3", fd=files - SPARE)[0] is None
-    assert Door(300).crowd.most_strangers == (300 - RESERVE) // 4
+    assert Door(300).bounds.most_strangers == (300 - RESERVE) // 4
 
 
 def test_players_are_no_part_of_the_bound_but_leave_half_of_the_files() -> None:
@@ -156,7 +158,7 @@ def test_players_are_no_part_of_the_bound_but_leave_half_of_the_files() -> None:
     players[0].strays()
     assert publisher.plays()
     publisher.strays(publishing=True)
-    assert door.crowd.strangers == 1
+    assert door.bounds.strangers == 1
 
 
 def test_nothing_stays_of_who_has_left() -> None:
@@ -164,13 +166,13 @@ def test_nothing_stays_of_who_has_left() -> None:
     places = [place for place, _ in door.many(5)] + [place for place, _ in door.many(5, "2001:db8::1")]
     for place in places:
         assert place is not None
-        door.crowd.leave(place)
-        door.crowd.leave(place)
+        door.bounds.leave(place)
+        door.bounds.leave(place)
         place.speaks()
         place.settles()
         place.strays()
-    assert door.crowd.strangers == 0
-    assert door.crowd._groups == {}
+    assert door.bounds.strangers == 0
+    assert door.bounds._groups == {}
 
 
 def test_a_household_is_one_address() -> None:
@@ -227,10 +229,10 @@ async def test_a_crowd_of_one_address_keeps_nobody_out(
         async with crowded(room, port, 300, "127.0.0.2", said):
             push = await asyncio.wait_for(RtmpPush.connect(url, ssl=trust), 5)
             await push.send(9, 0, b"\x17")
-            assert room.server.crowd.strangers <= 32
+            assert room.server.bounds.strangers <= 32
             await room.until(lambda: room.sinks and room.sinks[0].tags)
             await push.close()
-        await room.until(lambda: not room.server.crowd._groups)
+        await room.until(lambda: not room.server.bounds._groups)
         await room.until(lambda: not any(listener.shaking for listener in room.server._listeners))
 
 
@@ -248,7 +250,7 @@ async def test_a_crowd_of_many_addresses_keeps_nobody_out(certificate: tuple[Pat
             push = await asyncio.wait_for(RtmpPush.connect(url, ssl=trust), 5)
             await push.send(9, 0, b"\x17")
             await room.until(lambda: room.sinks and room.sinks[0].tags)
-            assert room.server.crowd.strangers <= 40
+            assert room.server.bounds.strangers <= 40
             await push.close()
 
 

@@ -46,9 +46,9 @@ async def test_the_end_of_the_stream_is_told() -> None:
         player = await RtmpViewer.connect(house.rtmp.port)
         player.play("cam")
         await player.until(lambda: player.media)
-        cast = house.broadcasts.find("live", "cam")
-        assert cast is not None
-        cast.end()
+        output = house.streams.find("live", "cam")
+        assert output is not None
+        output.end()
         await player.until(lambda: player.over)
         assert player.codes[-1] == "NetStream.Play.UnpublishNotify"
         assert len(house.sessions) == 0
@@ -112,7 +112,7 @@ async def test_a_player_that_ends_while_the_gate_thinks_is_never_fed() -> None:
         await player.until(lambda: any(v[1] == 9.0 for _, v in player.said))
         house.gate.open.set()
         await house.until(lambda: not len(house.sessions))
-        assert house.broadcasts.viewers == 0
+        assert house.streams.viewers == 0
         assert player.media == []
         player.writer.close()
         await player.writer.wait_closed()

@@ -202,7 +202,7 @@ async def test_one_connection_too_many_is_closed_and_the_others_stay() -> None:
         pushes = [await RtmpPush.connect(f"rtmp://127.0.0.1:{room.server.port}/live/{n}") for n in range(2)]
         with pytest.raises(PushError):
             await RtmpPush.connect(room.url)
-        assert room.server.crowd.refused == 1
+        assert room.server.bounds.ended["refused"] == 1
         for push in pushes:
             await push.send(9, 0, b"\x17")
             await push.close()

@@ -179,6 +179,14 @@ def test_answers_from_ready_bytes_are_in_the_histogram_too() -> None:
     assert value(found, "hlsd_http_request_duration_seconds_count", kind="playlist") == 1001
 
 
+def test_rtmp_connections_that_were_turned_away_are_figures_from_the_start() -> None:
+    stats = Stats()
+    stats.rtmp_ended["displaced"] += 3
+    found = scrape(reader_of(Streams(), stats, max_streams=2))
+    for reason, count in (("refused", 0), ("displaced", 3), ("no_files", 0)):
+        assert value(found, "hlsd_rtmp_connections_ended_total", reason=reason) == count
+
+
 def test_the_bound_of_the_node_holds_with_every_status_and_every_event() -> None:
     stats = Stats()
     for kind in HttpStats.KINDS:

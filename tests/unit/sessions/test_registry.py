@@ -7,7 +7,7 @@ from hlsd.sessions.limits import FULL
 from hlsd.sessions.registry import NOT_OURS, Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
-from tests.support.errands import at_once
+from tests.support.at_once import at_once
 
 KEY = Key(b"0123456789abcdef")
 

@@ -1,4 +1,4 @@
-"""Lines of waiters: who shares one, what is done once for all of it, and that nobody is left behind."""
+"""Queues of waiters: who shares one, what is done once for all of it, and that nobody is left behind."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from time import monotonic
 import pytest
 
 from hlsd.delivery.answer import FALL, Answer, Reply, WaitForMedia, WaitForPart
-from hlsd.delivery.blocked_requests import BATCH, OWN, BlockedRequests, Bounds, Outcome, WaiterCount, WaitQueue
+from hlsd.delivery.blocked_requests import BATCH, OWN, BlockedRequests, Bounds
 from hlsd.delivery.http1.wire import ReadyBytes
+from hlsd.delivery.wait_queue import Outcome, WaiterCount, WaitQueue
 from hlsd.ports import Session
 from tests.support.mischief import Mischief
 from tests.support.playable import MemoryPlayable
@@ -18,20 +19,20 @@ from tests.support.playable import MemoryPlayable
 class Looker:
     """Notes how its wait ended."""
 
-    def __init__(self, holds: BlockedRequests, held: WaitForPart | WaitForMedia) -> None:
-        self.line: WaitQueue | None = None
+    def __init__(self, blocked: BlockedRequests, wait: WaitForPart | WaitForMedia) -> None:
+        self.queue: WaitQueue | None = None
         self.session: Session | None = None
-        self.crowd: WaiterCount | None = None
-        self.held = held
+        self.address: WaiterCount | None = None
+        self.wait = wait
         self.outcome: Outcome | None = None
         self.answer: Answer | None = None
-        self.common = holds.join(held, self)
+        self.common = blocked.join(wait, self)
 
     def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:
-        assert answer is None, "that is for lines with one answer"
+        assert answer is None, "that is for queues with one answer"
         assert self.common is not None
         self.outcome = outcome
-        self.answer = self.common.then(self.held, outcome)
+        self.answer = self.common.then(self.wait, outcome)
 
 
 @pytest.fixture
@@ -53,51 +54,51 @@ def reload(low: MemoryPlayable, made: list[str], taste: str | None, part: int = 
     return WaitForPart(low, low.msn, part, 6.0, then, taste)
 
 
-async def test_a_sweep_looks_at_a_line_once_however_many_are_late(
+async def test_a_sweep_looks_at_a_queue_once_however_many_are_late(
     low: MemoryPlayable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To go through all lines for every two that are late would not end."""
+    """To go through all queues for every two that are late would not end."""
     looks = 0
     is_late = WaitQueue.is_late
 
-    def looked(line: WaitQueue, now: float) -> bool:
+    def looked(queue: WaitQueue, now: float) -> bool:
         nonlocal looks
         looks += 1
-        return is_late(line, now)
+        return is_late(queue, now)
 
     monkeypatch.setattr(WaitQueue, "is_late", looked)
-    holds = BlockedRequests(Bounds())
+    blocked = BlockedRequests(Bounds())
     each = [WaitForMedia(low, "r1", f"none{number}.ts", 6.0, lambda _: FALL) for number in range(300)]
-    waits = [asyncio.ensure_future(holds.wait(held, stays)) for held in each]
+    waits = [asyncio.ensure_future(blocked.wait(held, stays)) for held in each]
     await asyncio.sleep(0)
-    assert holds.waiting == 300
-    holds.sweep(monotonic() + 6.1)
+    assert blocked.waiting == 300
+    blocked.sweep(monotonic() + 6.1)
     assert set(await asyncio.gather(*waits)) == {Outcome.EXPIRED}
     assert looks == 300
-    assert holds.waiting == 0
+    assert blocked.waiting == 0
 
 
 async def test_those_who_wait_for_the_same_share_a_line_and_what_is_alike_is_rendered_once(low: MemoryPlayable) -> None:
     """Whatever the number of viewers: one judgement, and one answer for each taste."""
-    holds = BlockedRequests(Bounds())
+    blocked = BlockedRequests(Bounds())
     made: list[str] = []
-    viewers = [Looker(holds, reload(low, made, taste)) for taste in ("zipped", "plain") * 50]
-    own = [Looker(holds, reload(low, made, None)) for _ in range(3)]
+    viewers = [Looker(blocked, reload(low, made, taste)) for taste in ("zipped", "plain") * 50]
+    own = [Looker(blocked, reload(low, made, None)) for _ in range(3)]
     assert len({id(viewer.common) for viewer in viewers + own}) == 1
     low.add_part()
     assert sorted(made) == ["own"] * 3 + ["plain", "zipped"]
     assert {viewer.outcome for viewer in viewers + own} == {Outcome.RELEASED}
     assert [viewer.answer.body for viewer in viewers if isinstance(viewer.answer, Reply)] == [b"zipped", b"plain"] * 50
-    assert holds.waiting == 0
+    assert blocked.waiting == 0
 
 
 async def test_who_waits_for_something_else_waits_elsewhere(low: MemoryPlayable) -> None:
     """Another part, another resource, another time to wait."""
-    holds = BlockedRequests(Bounds())
+    blocked = BlockedRequests(Bounds())
     made: list[str] = []
-    now, later = Looker(holds, reload(low, made, "plain")), Looker(holds, reload(low, made, "plain", part=1))
-    media = Looker(holds, WaitForMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
-    longer = Looker(holds, WaitForPart(low, low.msn, 0, 7.0, lambda _: FALL, "plain"))
+    now, later = Looker(blocked, reload(low, made, "plain")), Looker(blocked, reload(low, made, "plain", part=1))
+    media = Looker(blocked, WaitForMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
+    longer = Looker(blocked, WaitForPart(low, low.msn, 0, 7.0, lambda _: FALL, "plain"))
     low.hint = ("r1", "p1.ts")
     low.add_part()
     assert (now.outcome, longer.outcome) == (Outcome.RELEASED, Outcome.RELEASED)
@@ -106,34 +107,34 @@ async def test_who_waits_for_something_else_waits_elsewhere(low: MemoryPlayable)
     assert [later.outcome, media.outcome] == [Outcome.RELEASED, None]
     low.add_media("r1", "p1.ts", b"part")
     assert [media.outcome] == [Outcome.RELEASED]
-    assert holds.waiting == 0
+    assert blocked.waiting == 0
 
 
 async def test_who_comes_during_a_release_is_not_forgotten(low: MemoryPlayable) -> None:
-    """A line whose answer is there takes nobody any more; who comes then has a line that will be released too."""
-    holds = BlockedRequests(Bounds())
+    """A queue whose answer is there takes nobody any more; who comes then has a queue that will be released too."""
+    blocked = BlockedRequests(Bounds())
     made: list[str] = []
-    viewers = [Looker(holds, reload(low, made, "plain")) for _ in range(BATCH // OWN + 100)]
+    viewers = [Looker(blocked, reload(low, made, "plain")) for _ in range(BATCH // OWN + 100)]
     low.add_part()
-    assert holds.waiting == 100, "the rest of a release waits for the next turn of the loop"
-    late = Looker(holds, reload(low, made, "plain"))
+    assert blocked.waiting == 100, "the rest of a release waits for the next turn of the loop"
+    late = Looker(blocked, reload(low, made, "plain"))
     await asyncio.sleep(0)
     assert {viewer.outcome for viewer in viewers} == {Outcome.RELEASED}
-    assert holds.waiting == 1
+    assert blocked.waiting == 1
     low.add_part()
     assert late.outcome is Outcome.RELEASED
     assert made == ["plain", "plain"], "once for each version"
-    assert holds.waiting == 0
+    assert blocked.waiting == 0
 
 
 async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: MemoryPlayable) -> None:
     """And nothing of it is kept."""
-    holds = BlockedRequests(Bounds())
+    blocked = BlockedRequests(Bounds())
     made: list[str] = []
-    first = Looker(holds, reload(low, made, "plain"))
-    holds.leave(first)
-    assert (holds.waiting, low.watchers) == (0, [])
-    second = Looker(holds, reload(low, made, "plain"))
+    first = Looker(blocked, reload(low, made, "plain"))
+    blocked.leave(first)
+    assert (blocked.waiting, low.watchers) == (0, [])
+    second = Looker(blocked, reload(low, made, "plain"))
     assert second.common is not first.common
     low.add_part()
     assert (first.outcome, second.outcome) == (None, Outcome.RELEASED)
@@ -142,41 +143,41 @@ async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: Memo
 
 async def test_draining_answers_who_waits_with_what_is_there_and_refuses_who_comes(low: MemoryPlayable) -> None:
     """A player takes three errors in a row, and the server that takes over is not there for the first of them."""
-    holds = BlockedRequests(Bounds())
+    blocked = BlockedRequests(Bounds())
     made: list[str] = []
-    waiting = Looker(holds, reload(low, made, "plain"))
-    holds.drain()
+    waiting = Looker(blocked, reload(low, made, "plain"))
+    blocked.drain()
     assert waiting.outcome is Outcome.EXPIRED
-    assert Looker(holds, reload(low, made, "plain")).common is None
-    assert await holds.wait(reload(low, made, "plain"), stays) is Outcome.REFUSED
+    assert Looker(blocked, reload(low, made, "plain")).common is None
+    assert await blocked.wait(reload(low, made, "plain"), stays) is Outcome.REFUSED
 
 
 class Broken:
     """A waiter that cannot be answered."""
 
-    line: WaitQueue | None = None
+    queue: WaitQueue | None = None
     session: Session | None = None
-    crowd: WaiterCount | None = None
+    address: WaiterCount | None = None
 
     def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:
         raise Mischief
 
 
 async def test_who_cannot_be_answered_keeps_nobody_waiting(low: MemoryPlayable) -> None:
-    holds, made = BlockedRequests(Bounds()), list[str]()
-    first = Looker(holds, reload(low, made, "plain"))
-    holds.join(reload(low, made, "plain"), Broken())
-    last = Looker(holds, reload(low, made, "plain"))
+    blocked, made = BlockedRequests(Bounds()), list[str]()
+    first = Looker(blocked, reload(low, made, "plain"))
+    blocked.join(reload(low, made, "plain"), Broken())
+    last = Looker(blocked, reload(low, made, "plain"))
     low.add_part()
     assert {first.outcome, last.outcome} == {Outcome.RELEASED}
-    assert holds.waiting == 0
-    assert not holds.releasing
-    assert holds.faults.outputs["viewer"] == 1
+    assert blocked.waiting == 0
+    assert not blocked.releasing
+    assert blocked.faults.outputs["viewer"] == 1
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["released", "late"])
 async def test_an_answer_that_cannot_be_made_ends_the_wait_of_all_who_share_it(low: MemoryPlayable, late: bool) -> None:
-    """They are refused (503): a line that is settled and never answered would hold them for ever."""
+    """They are refused (503): a queue that is settled and never answered would hold them for ever."""
 
     class Fast(Broken):
         said: Outcome | None = None
@@ -188,27 +189,27 @@ async def test_an_answer_that_cannot_be_made_ends_the_wait_of_all_who_share_it(l
     def then(_released: bool) -> Reply:
         raise Mischief
 
-    holds = BlockedRequests(Bounds())
-    line = WaitQueue(WaitForPart(low, low.msn, low.parts, 6.0, then))
+    blocked = BlockedRequests(Bounds())
+    queue = WaitQueue(WaitForPart(low, low.msn, low.parts, 6.0, then))
     waiters = [Fast() for _ in range(5)]
     for waiter in waiters:
-        assert holds.enter(line, waiter, monotonic())
+        assert blocked.enter(queue, waiter, monotonic())
     if late:
-        holds.sweep(monotonic() + 7.0)
+        blocked.sweep(monotonic() + 7.0)
     else:
         low.add_part()
     for _ in range(10):
         await asyncio.sleep(0)
     assert {waiter.said for waiter in waiters} == {Outcome.REFUSED}
-    assert holds.waiting == 0
+    assert blocked.waiting == 0
 
 
-async def test_what_cannot_be_judged_holds_up_no_other_line(
+async def test_what_cannot_be_judged_holds_up_no_other_queue(
     low: MemoryPlayable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holds, made = BlockedRequests(Bounds()), list[str]()
-    media = Looker(holds, WaitForMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
-    other = Looker(holds, reload(low, made, "plain"))
+    blocked, made = BlockedRequests(Bounds()), list[str]()
+    media = Looker(blocked, WaitForMedia(low, "r1", "p1.ts", 6.0, lambda _: FALL))
+    other = Looker(blocked, reload(low, made, "plain"))
 
     def verdict(_self: WaitForMedia) -> bool:
         raise Mischief

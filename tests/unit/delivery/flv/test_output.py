@@ -14,7 +14,7 @@ from hlsd.media.unit import AccessUnit, Kind, Tracks
 from tests.support.flvmedia import make_flv
 from tests.support.rtmp_wire import drain
 from tests.support.units import units_of
-from tests.support.watchers import Feed, Watcher, cast_of, turns
+from tests.support.watchers import Feed, Watcher, output_of, turns
 
 ENHANCED = FlvWrapping(legacy=False)
 LEGACY = FlvWrapping(legacy=True)
@@ -51,9 +51,9 @@ async def test_every_frame_arrives_as_it_was(codec: str, wrapping: FlvWrapping) 
     # Bytes, times and order: the way out adds nothing and loses nothing.
     tracks, units = film(codec, bframes=2)
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
-    watcher = Watcher().watch(cast, wrapping)
+    watcher = Watcher().watch(output, wrapping)
     for unit in units:
         feed.push([unit])
         await turns()
@@ -73,11 +73,11 @@ async def test_a_viewer_begins_at_once_with_the_latest_key_frame() -> None:
     # First picture at once: what the GOP cache is for.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
     middle = keys(units)[1] + 20
     feed.push(units[:middle])
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     seen = tags(watcher.sent)
     assert [t.type for t in seen[:4]] == [flv.SCRIPT, flv.VIDEO, flv.AUDIO, flv.VIDEO]
     assert b"onMetaData" in seen[0].body
@@ -94,11 +94,11 @@ async def test_without_the_cache_a_viewer_waits_and_nobody_costs_nothing() -> No
     # A server of a thousand streams that are watched by HLS alone pays nothing for FLV.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed, gop_cache=False)
+    output = output_of(feed, gop_cache=False)
     feed.tracks(tracks)
     feed.push(units[:20])
     assert feed.outputs == {}
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     feed.push(units[20:])
     await turns()
     assert payloads(watcher.sent, flv.VIDEO)[0] == units[keys(units)[1]].payload
@@ -112,18 +112,18 @@ async def test_a_gop_over_the_bound_is_not_kept() -> None:
     # Memory is bounded, whatever the publisher's key frame interval.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed, gop_bytes=65536)
+    output = output_of(feed, gop_bytes=65536)
     feed.tracks(tracks)
     big = [unit._replace(payload=unit.payload + bytes(8000)) for unit in units]
     feed.push(big[: keys(units)[1]])
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     assert watcher.sent == b""
     feed.push(big[keys(units)[1] :][:3])
     await turns()
     assert payloads(watcher.sent, flv.VIDEO)[0] == big[keys(units)[1]].payload
 
 
-async def test_tags_are_made_once_for_all_viewers_of_a_form() -> None:
+async def test_tags_are_made_once_for_all_viewers_of_a_variant() -> None:
     # What a thousand viewers cost is a thousand writes, not a thousand muxers.
     made = []
 
@@ -135,9 +135,9 @@ async def test_tags_are_made_once_for_all_viewers_of_a_form() -> None:
     wrapping = Counting(legacy=False)
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
-    watchers = [Watcher().watch(cast, wrapping) for _ in range(600)]
+    watchers = [Watcher().watch(output, wrapping) for _ in range(600)]
     for unit in units[:10]:
         feed.push([unit])
         await turns(12)
@@ -150,10 +150,10 @@ async def test_a_slow_viewer_leaps_to_a_key_frame_and_the_others_notice_nothing(
     # Its queue is a place on the shared backlog: bounded, and never between anybody and the stream.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed, queue=0.5)
+    output = output_of(feed, queue=0.5)
     feed.tracks(tracks)
-    good = Watcher().watch(cast, ENHANCED)
-    slow = Watcher(room=3000).watch(cast, ENHANCED)
+    good = Watcher().watch(output, ENHANCED)
+    slow = Watcher(room=3000).watch(output, ENHANCED)
     begin = keys(units)[2]
     for unit in units[: begin + 5]:
         feed.push([unit])
@@ -177,33 +177,33 @@ async def test_who_never_reads_is_closed_and_who_is_always_late_too() -> None:
     # Hopeless ones go; the reason says why.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed, give_up=5)
+    output = output_of(feed, give_up=5)
     feed.tracks(tracks)
-    stopped = Watcher(room=0).watch(cast, ENHANCED)
-    good = Watcher().watch(cast, ENHANCED)
+    stopped = Watcher(room=0).watch(output, ENHANCED)
+    good = Watcher().watch(output, ENHANCED)
     feed.push(units)
     await turns()
     for second in range(7):
-        cast.sweep(1000.0 + second)
+        output.sweep(1000.0 + second)
     assert stopped.reasons == ["slow"]
     assert stopped.left == ["slow"]
     assert good.reasons == []
-    assert cast.viewers == 1
+    assert output.viewers == 1
 
 
 async def test_a_dead_reader_keeps_the_tape_within_its_bounds() -> None:
     # Fifty stopped readers hold one queue, not fifty.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed, queue_bytes=65536, gop_bytes=65536)
+    output = output_of(feed, queue_bytes=65536, gop_bytes=65536)
     feed.tracks(tracks)
     for _ in range(50):
-        Watcher(room=10).watch(cast, ENHANCED)
-    form = cast.form(ENHANCED)
+        Watcher(room=10).watch(output, ENHANCED)
+    variant = output.variant(ENHANCED)
     for unit in units:
         feed.push([unit])
         await turns()
-        assert form.backlog.bytes <= 65536
+        assert variant.backlog.bytes <= 65536
 
 
 async def test_a_change_of_tracks_reaches_who_watches_and_who_comes() -> None:
@@ -211,15 +211,15 @@ async def test_a_change_of_tracks_reaches_who_watches_and_who_comes() -> None:
     tracks, units = film()
     other, others = units_of(make_flv("h264", seconds=2, size=(160, 90)))
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(Tracks(tracks.video, None))
     pictures = [u for u in units if u.kind is Kind.VIDEO]
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     feed.push(pictures[:10])
     await turns()
     assert bytes(watcher.sent[:5]) == b"FLV\x01\x01"
     end = pictures[9].dts + 9000
-    cast.jump()
+    output.jump()
     feed.tracks(other)
     feed.push([u._replace(dts=u.dts + end, pts=u.pts + end) for u in others])
     await turns()
@@ -228,7 +228,7 @@ async def test_a_change_of_tracks_reaches_who_watches_and_who_comes() -> None:
     bodies = [t.body for t in tags(watcher.sent)]
     assert flv.video_config("h264", other.video.record) in bodies
     assert flv.audio_config(other.audio.record) in bodies
-    late = Watcher().watch(cast, ENHANCED)
+    late = Watcher().watch(output, ENHANCED)
     assert bytes(late.sent[:5]) == b"FLV\x01\x05"
     assert flv.video_config("h264", other.video.record) in [t.body for t in tags(late.sent)]
 
@@ -237,14 +237,14 @@ async def test_sound_alone_plays() -> None:
     # Radio has no key frames to wait for.
     tracks, units = units_of(make_flv(None, seconds=2))
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     for unit in units:
         feed.push([unit])
         await turns()
     assert payloads(watcher.sent, flv.AUDIO) == [u.payload for u in units]
-    late = Watcher().watch(cast, ENHANCED)
+    late = Watcher().watch(output, ENHANCED)
     feed.push([units[-1]._replace(dts=units[-1].dts + 2000)])
     await turns()
     assert len(payloads(late.sent, flv.AUDIO)) >= 1
@@ -254,19 +254,19 @@ async def test_pause_stops_and_going_on_begins_with_a_key_frame() -> None:
     # RTMP players can pause; what they miss is not kept for them.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     second = keys(units)[1]
     feed.push(units[:10])
     await turns()
     assert watcher.viewer is not None
-    watcher.viewer.hold(True)
+    watcher.viewer.pause(True)
     before = len(watcher.sent)
     feed.push(units[10 : second + 5])
     await turns()
     assert len(watcher.sent) == before
-    watcher.viewer.hold(False)
+    watcher.viewer.pause(False)
     feed.push(units[second + 5 :])
     await turns()
     seen = payloads(watcher.sent, flv.VIDEO)
@@ -279,17 +279,17 @@ async def test_the_end_of_the_stream_ends_its_viewers() -> None:
     # Each protocol has its own words for it; the reason is the same.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     feed.push(units[:40])
-    cast.pause()
-    late = Watcher().watch(cast, ENHANCED)
+    output.pause()
+    late = Watcher().watch(output, ENHANCED)
     assert late.sent == b""  # nobody begins with what a publisher who has gone has left
     assert watcher.reasons == []
-    cast.end()
+    output.end()
     assert watcher.reasons == late.reasons == ["stream_end"]
-    assert cast.viewers == 0
+    assert output.viewers == 0
     assert len(payloads(watcher.sent, flv.VIDEO)) == len([u for u in units[:40] if u.kind is Kind.VIDEO])
 
 
@@ -297,24 +297,24 @@ async def test_crowds_get_several_tags_in_one_write() -> None:
     # The kernel's price is by write: sound waits for the next picture, and all wait longer the more they are.
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed, gather=0.05)
+    output = output_of(feed, gather=0.05)
     feed.tracks(tracks)
-    watcher = Watcher().watch(cast, ENHANCED)
+    watcher = Watcher().watch(output, ENHANCED)
     feed.push(units[:30])
     assert watcher.writes == 0
-    cast.pause()
+    output.pause()
     assert watcher.writes == 1
 
 
 async def test_the_same_tags_in_websocket_messages_and_rtmp_chunks() -> None:
-    # Three forms, one stream: none may differ but in its framing.
+    # Three variants, one stream: none may differ but in its framing.
     tracks, units = film("h265")
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
-    plain = Watcher().watch(cast, ENHANCED)
-    messages = Watcher().watch(cast, MessageWrapping(legacy=False))
-    chunks = Watcher().watch(cast, ChunkWrapping(128, 1, legacy=False))
+    plain = Watcher().watch(output, ENHANCED)
+    messages = Watcher().watch(output, MessageWrapping(legacy=False))
+    chunks = Watcher().watch(output, ChunkWrapping(128, 1, legacy=False))
     for unit in units:
         feed.push([unit])
         await turns()
@@ -338,11 +338,11 @@ async def test_a_gop_of_crumbs_is_not_kept() -> None:
     """A hundred thousand pictures of twenty bytes would be wrapped in one go, for each viewer who comes and goes."""
     tracks, units = film()
     feed = Feed()
-    cast = cast_of(feed)
+    output = output_of(feed)
     feed.tracks(tracks)
     feed.push([units[keys(units)[0]]])
     crumb = next(unit for unit in units if unit.kind is Kind.AUDIO)._replace(payload=b"\x21")
     feed.push([crumb] * (GOP_UNITS - 1))
-    assert len(cast._gop) == GOP_UNITS
+    assert len(output._gop) == GOP_UNITS
     feed.push([crumb])
-    assert not cast._gop
+    assert not output._gop

@@ -1,4 +1,4 @@
-"""What raises on the way to FLV viewers costs its own viewer, or those of its form a pause up to a key frame."""
+"""What raises on the way to FLV viewers costs its own viewer, or those of its variant a pause up to a key frame."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def film() -> tuple[Tracks, list[AccessUnit]]:
 
 def live(tracks: Tracks) -> tuple[Stream, Claim, FlvOutput]:
     stream = Stream("live", "cam", 0.0)
-    cast = FlvOutput(stream, FlvSettings.model_validate({"gather": 0}), stream.faults)
+    output = FlvOutput(stream, FlvSettings.model_validate({"gather": 0}), stream.faults)
     request = PublishRequest("live", "cam", "rtmp", "127.0.0.1", 1, drop=lambda _: None)
     hold = stream.publish(request, 0.0, lambda _hold, _reason: None)
     hold.tracks(tracks)
-    return stream, hold, cast
+    return stream, hold, output
 
 
 def pictures(watcher: Watcher) -> list[bytes]:
@@ -66,8 +66,8 @@ async def test_the_output_begins_anew_and_its_viewers_stay(
     film: tuple[Tracks, list[AccessUnit]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks, units = film
-    stream, hold, cast = live(tracks)
-    watcher = Watcher().watch(cast, FLV)
+    stream, hold, output = live(tracks)
+    watcher = Watcher().watch(output, FLV)
     broken = 40
 
     def schedule(_self: FlvOutput, _kind: Kind) -> None:
@@ -82,17 +82,17 @@ async def test_the_output_begins_anew_and_its_viewers_stay(
     assert pictures(watcher) == sent(units[:broken]) + sent(units[again:])
     assert watcher.reasons == watcher.left == []
     assert stream.faults.outputs["flv"] == 1
-    late = Watcher().watch(cast, FLV)
+    late = Watcher().watch(output, FLV)
     await turns()
     assert pictures(late), "and who comes now begins with the newest key frame"
 
 
-async def test_a_form_that_fails_goes_on_at_a_key_frame_and_other_forms_notice_nothing(
+async def test_a_variant_that_fails_goes_on_at_a_key_frame_and_other_variants_notice_nothing(
     film: tuple[Tracks, list[AccessUnit]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks, units = film
-    stream, hold, cast = live(tracks)
-    watcher, other = Watcher().watch(cast, FLV), Watcher().watch(cast, OTHER)
+    stream, hold, output = live(tracks)
+    watcher, other = Watcher().watch(output, FLV), Watcher().watch(output, OTHER)
     add = Variant.add
     broken = 40
 
@@ -116,8 +116,8 @@ async def test_new_headers_that_a_failing_form_missed_are_told_at_its_next_key_f
     film: tuple[Tracks, list[AccessUnit]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks, units = film
-    _, hold, cast = live(tracks)
-    watcher = Watcher().watch(cast, FLV)
+    _, hold, output = live(tracks)
+    watcher = Watcher().watch(output, FLV)
     await push(hold, units[:10])
     assert tracks.video is not None
     other = Tracks(replace(tracks.video, record=tracks.video.record + b"\0"), tracks.audio)
@@ -135,12 +135,12 @@ async def test_new_headers_that_a_failing_form_missed_are_told_at_its_next_key_f
     assert flv.video_config("h264", other.video.record if other.video else b"") in records
 
 
-async def test_a_form_that_fails_again_and_again_sends_its_viewers_away_to_come_anew(
+async def test_a_variant_that_fails_again_and_again_sends_its_viewers_away_to_come_anew(
     film: tuple[Tracks, list[AccessUnit]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks, units = film
-    _, hold, cast = live(tracks)
-    watcher, other = Watcher().watch(cast, FLV), Watcher().watch(cast, OTHER)
+    _, hold, output = live(tracks)
+    watcher, other = Watcher().watch(output, FLV), Watcher().watch(output, OTHER)
     key = units[key_after(units, -1)]
     add = Variant.add
 
@@ -154,7 +154,7 @@ async def test_a_form_that_fails_again_and_again_sends_its_viewers_away_to_come_
     assert watcher.reasons == watcher.left == ["error:output"]
     assert other.reasons == []
     monkeypatch.undo()
-    back = Watcher().watch(cast, FLV)
+    back = Watcher().watch(output, FLV)
     await push(hold, units)
     assert pictures(back)[1:] == sent(units), "behind the cached key frame"
 
@@ -163,8 +163,8 @@ async def test_a_viewer_that_cannot_be_served_goes_and_the_others_are_served(
     film: tuple[Tracks, list[AccessUnit]],
 ) -> None:
     tracks, units = film
-    stream, hold, cast = live(tracks)
-    first, bad, last = [Watcher().watch(cast, FLV) for _ in range(3)]
+    stream, hold, output = live(tracks)
+    first, bad, last = [Watcher().watch(output, FLV) for _ in range(3)]
     await push(hold, units[:20])
 
     def broken(_data: bytes) -> None:
@@ -175,16 +175,16 @@ async def test_a_viewer_that_cannot_be_served_goes_and_the_others_are_served(
     assert pictures(first) == pictures(last) == sent(units)
     assert bad.left == bad.reasons == ["error:internal"]
     assert stream.faults.outputs["viewer"] == 1
-    assert cast.viewers == 2
+    assert output.viewers == 2
 
 
 async def test_a_round_that_fails_between_two_turns_of_the_loop_does_not_stop_the_form(
     film: tuple[Tracks, list[AccessUnit]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracks, units = film
-    _, hold, cast = live(tracks)
+    _, hold, output = live(tracks)
     monkeypatch.setattr(form_module, "BATCH", 2)
-    watchers = [Watcher().watch(cast, FLV) for _ in range(5)]
+    watchers = [Watcher().watch(output, FLV) for _ in range(5)]
     await push(hold, units[:10])
     calls: list[int] = []
     turn = Variant._turn
@@ -208,16 +208,16 @@ async def test_an_output_that_stays_off_sends_its_viewers_away_and_lets_nobody_i
     film: tuple[Tracks, list[AccessUnit]],
 ) -> None:
     tracks, units = film
-    _, hold, cast = live(tracks)
-    watcher = Watcher().watch(cast, MessageWrapping(legacy=False))
+    _, hold, output = live(tracks)
+    watcher = Watcher().watch(output, MessageWrapping(legacy=False))
     await push(hold, units[:10])
-    cast.reset()
-    cast.halt()
+    output.reset()
+    output.halt()
     assert watcher.reasons == ["error:output"]
     hold.stream = None  # the hold of a publisher that has left
-    cast.tracks(tracks)
-    back = Watcher().watch(cast, FLV)
+    output.tracks(tracks)
+    back = Watcher().watch(output, FLV)
     for unit in units[key_after(units, 10) :]:
-        cast.unit(unit)
+        output.unit(unit)
         await turns()
     assert pictures(back) == sent(units[key_after(units, 10) :])

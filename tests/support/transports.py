@@ -1,7 +1,7 @@
-"""The two roads to one set of streams, without sockets: bytes in, bytes out, at the parser's own door.
+"""The two transports to one set of streams, without sockets: bytes in, bytes out, at the parser.
 
-`Road(fast=True)` is the listener's protocol as it runs; `Road(fast=False)` is uvicorn's own, over the same ASGI app.
-A connection takes the bytes of its client in any pieces and keeps what it is sent.
+`MemoryListener(fast=True)` has the listener's protocol as it runs; with `fast=False` it has uvicorn's own, over the
+same ASGI app. A connection takes the bytes of its client in any pieces and keeps what it is sent.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
 from hlsd.net.strict_http import StrictProtocol
 from hlsd.ports import Directory, Session
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import OPEN, Terms
 from tests.support.viewers import TrustingSigner, viewers
+from tests.support.web import web_app
 
 DATE = (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")
 
@@ -129,13 +128,13 @@ class CountedProtocol(FastProtocol):
         return served
 
 
-class Road:
+class MemoryListener:
     """A listener without a socket."""
 
     def __init__(self, directory: Directory, settings: HttpSettings | None = None, *, fast: bool = True) -> None:
         self.settings = settings or HttpSettings(max_requests=0)
         self.sessions: Registry = viewers(signer=_IdsInOrder())
-        self.app = create_app(directory, self.sessions, self.settings, SystemClock())
+        self.app = web_app(directory, self.sessions, self.settings)
         self.server = HttpServer(self.settings, self.app, structlog.get_logger())
         self.hot: HotPath = self.server.hot_path()
         self.state = ServerState()
@@ -152,7 +151,7 @@ class Road:
 
 
 class _IdsInOrder(TrustingSigner):
-    """Two roads must not differ by chance."""
+    """Two transports must not differ by chance."""
 
     def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
         super().mint(path, terms, like)

@@ -67,10 +67,10 @@ async def test_http_viewer_is_a_session_from_head_to_end(minor: int) -> None:
         asked = house.gate.asked[0]
         assert (asked.protocol, asked.path, asked.query) == ("flv", "/live/cam", {"token": "A"})
         assert (asked.user_agent, asked.referer, asked.ip) == ("mine", "http://page/", "127.0.0.1")
-        await house.until(lambda: house.broadcasts.viewers)
-        cast = house.broadcasts.find("live", "cam")
-        assert cast is not None
-        cast.end()
+        await house.until(lambda: house.streams.viewers)
+        output = house.streams.find("live", "cam")
+        assert output is not None
+        output.end()
         body = await reader.read()
         assert session.media_bytes == len(body) - 5 * minor  # without the last chunk
         assert len(FileReader().feed(unchunked(body) if minor else body)) > 60
@@ -88,7 +88,7 @@ async def test_a_viewer_who_leaves_is_gone() -> None:
             reader, writer = await house.ask(GET)
             await reader.readuntil(b"FLV\x01")
             writer.transport.abort()
-        await house.until(lambda: not len(house.sessions) and not house.broadcasts.viewers)
+        await house.until(lambda: not len(house.sessions) and not house.streams.viewers)
         await house.until(lambda: house.http.hot.connections.open == 0)
 
 
@@ -212,10 +212,10 @@ async def test_a_shutdown_cuts_the_body_off_and_the_end_of_the_stream_ends_it() 
             on_air(house)
             reader, writer = await house.ask(GET)
             await reader.readuntil(b"\r\n\r\n")
-            await house.until(lambda: house.broadcasts.viewers)
-            cast = house.broadcasts.find("live", "cam")
-            assert cast is not None
-            cast.dismiss("shutdown") if how == "shutdown" else cast.end()
+            await house.until(lambda: house.streams.viewers)
+            output = house.streams.find("live", "cam")
+            assert output is not None
+            output.dismiss("shutdown") if how == "shutdown" else output.end()
             async with asyncio.timeout(10):
                 assert (await reader.read()).endswith(b"\r\n0\r\n\r\n") is whole
             writer.close()
@@ -232,7 +232,7 @@ async def test_a_client_that_hangs_up_while_the_gate_thinks_leaves_nothing() -> 
         await house.until(lambda: house.http.hot.connections.open == 0)
         house.gate.open.set()
         await house.until(lambda: not len(house.sessions))
-        assert house.broadcasts.viewers == 0
+        assert house.streams.viewers == 0
 
 
 async def test_codecid_chooses_the_legacy_marking() -> None:
@@ -253,8 +253,8 @@ def counted(house: FlvHouse) -> Counter[tuple[str, int]]:
     return Counter({key: count for key, count in slow.items() if key[0] == "flv"})
 
 
-@pytest.mark.parametrize("road", ["http", "ws", "https", "wss", "h2", "asgi"])
-async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(road: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["http", "ws", "https", "wss", "h2", "asgi"])
+async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way: str, tmp_path: Path) -> None:
     """Neither as a server error, which an alert reads, nor when it leaves after hours."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     write_self_signed(cert, key, ["localhost"])
@@ -264,28 +264,28 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(road
         settings = HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key))
         https = HttpsServer(settings, HttpSettings(bind="127.0.0.1", port=0), app, structlog.get_logger())
         await https.start()
-        request = (WS if road in {"ws", "wss"} else GET).replace("\n", "\r\n").encode() + b"\r\n\r\n"
-        expected = Counter({("flv", 101 if road in {"ws", "wss"} else 200): 1})
-        cast = house.broadcasts.find("live", "cam")
-        assert cast is not None
+        request = (WS if way in {"ws", "wss"} else GET).replace("\n", "\r\n").encode() + b"\r\n\r\n"
+        expected = Counter({("flv", 101 if way in {"ws", "wss"} else 200): 1})
+        output = house.streams.find("live", "cam")
+        assert output is not None
         try:
-            if road == "h2":
+            if way == "h2":
                 client = await Http2Client.connect(https.port)
                 stream = client.ask("/live/cam.flv")
                 while len(client.responses[stream].body) < 1000:
                     await client.read()
                 assert counted(house) == expected
                 client.writer.transport.abort()
-            elif road == "asgi":
+            elif way == "asgi":
                 transport = httpx.ASGITransport(app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
                     asking = asyncio.create_task(http.get("/live/cam.flv"))
-                    await house.until(lambda: house.broadcasts.viewers)
+                    await house.until(lambda: house.streams.viewers)
                     assert counted(house) == expected
-                    cast.end()
+                    output.end()
                     assert (await asking).status_code == 200
             else:
-                secure = trusting("http/1.1") if road in {"https", "wss"} else None
+                secure = trusting("http/1.1") if way in {"https", "wss"} else None
                 port = https.port if secure else house.http.port
                 reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=secure)
                 writer.write(request)
@@ -308,7 +308,7 @@ async def test_a_viewer_who_is_refused_and_a_fault_of_ours_are_counted_as_such(m
         async def broken(*_: object) -> None:
             raise Mischief
 
-        monkeypatch.setattr(house.broadcasts, "admit", broken)
+        monkeypatch.setattr(house.streams, "admit", broken)
         assert (await house.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 500 ")
         assert counted(house) == {("flv", 403): 1, ("flv", 500): 1}
 
