@@ -125,6 +125,12 @@ class Denial:
     reason: str = "auth_denied"
 
 
+ABSENT = Denial(404, "not found", "absent")
+"""There is no such stream for the viewer, and none can be made to come."""
+REJECTED = Denial(403, "not allowed", "rejected")
+"""A handler of a `pre…` event has rejected the viewer or publisher."""
+
+
 class Gate(Protocol):
     """Who may play and publish: IP lists, signatures, tokens, keys, the operator's back end (conventions §3.5)."""
 

@@ -20,7 +20,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.events import Bus
-from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
+from hlsd.ports import ABSENT, Admission, Denial, Output, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
@@ -44,7 +44,6 @@ OUTPUT: Final = "push"
 """The name of the room among a stream's outputs."""
 _TELL_EVERY: Final = 60.0
 
-ABSENT: Final = Denial(404, "not found", "absent")
 LATE: Final = Denial(503, "the stream has not come yet, ask again", "late")
 FULL: Final = Denial(503, "too many streams, ask again", "limit")
 CROWDED: Final = Denial(503, "too many streams begin for you, ask again", "limit")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hlsd.base.faults import Faults
 from hlsd.delivery.flv.output import FlvOutput
 from hlsd.delivery.flv.viewer import Viewer
-from hlsd.ports import Denial, PlayRequest
+from hlsd.ports import ABSENT, Denial, PlayRequest
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from hlsd.audience import Feed, Wrapping
     from hlsd.delivery.flv.settings import FlvSettings
     from hlsd.ports import Directory, Grant, Session, Sessions
-
-ABSENT = Denial(404, "not found", "absent")
 
 
 class FlvStreams:

@@ -119,7 +119,7 @@ def lines(events: list[Event]) -> list[str]:
     names: dict[str, str] = {}
     for number, event in enumerate(events, 1):
         known = names.setdefault(event.id, f"id-{len(names)}")
-        told = dict(event.facts)
+        told: Any = dict(event.facts)
         if told.get("stream_id"):
             told["stream_id"] = "run"  # it is drawn by chance
         steady: Any = replace(event, id=known, event_id=f"0f6c-{number}", facts=told)
