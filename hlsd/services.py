@@ -110,7 +110,7 @@ def services_of(  # noqa: PLR0913 - what a house stands on
     """
     reader = Reader(hub, stats, max_streams=settings.metrics.max_streams, memory_limit=settings.limits.max_memory)
     reader.account = sessions.ledger
-    access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
+    access = Access(settings.api, os.environ, settings.http.proxies, local_token)
     exporter = Exporter(
         reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
     )

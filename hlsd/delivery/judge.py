@@ -32,7 +32,6 @@ from hlsd.delivery.answer import (
     WaitForPlaylist,
 )
 from hlsd.delivery.cors import METHODS, Cors, Headers
-from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import (
     MAX_PATH,
     MAX_QUERY,
@@ -53,6 +52,7 @@ from hlsd.delivery.request import (
     playback_id,
 )
 from hlsd.delivery.settings import HttpSettings
+from hlsd.net.proxies import Proxies
 from hlsd.ports import (
     MEDIA,
     MORE,
