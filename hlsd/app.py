@@ -306,7 +306,7 @@ class Server:
             raise ConfigError(str(error)) from error
 
     def _session_idle(self, app: str, name: str) -> float:
-        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (conventions §4.2, rule 5).
+        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (contract §4.2, rule 5).
 
         After the end of the stream one target duration and a second: whoever has not seen the end yet asks within
         that time, be it for the playlist, be it for the next one of the last segments.

@@ -132,7 +132,7 @@ REJECTED = Denial(403, "not allowed", "rejected")
 
 
 class Gate(Protocol):
-    """Who may play and publish: IP lists, signatures, tokens, keys, the operator's back end (conventions §3.5)."""
+    """Who may play and publish: IP lists, signatures, tokens, keys, the operator's back end (contract §3.5)."""
 
     async def play(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch; never raises for what a stranger sends."""

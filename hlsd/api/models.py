@@ -1,6 +1,6 @@
 """Describes what the API takes and gives: typed models, from which the OpenAPI document is made too.
 
-Field names of sessions and publishers are those of the event payload (conventions §2.3), so that an integrator learns
+Field names of sessions and publishers are those of the event payload (contract §2.3), so that an integrator learns
 them once. Times are milliseconds of the epoch, durations milliseconds, rates bits per second, sizes bytes.
 """
 
@@ -272,7 +272,7 @@ class SettingsView(BaseModel):
     sections: dict[str, dict[str, Any]] = Field(description="Secrets are `********`, or `***` within a URL.")
 
 
-# --- Node-Media-Server's shapes (conventions §6) ---
+# --- Node-Media-Server's shapes (contract §6) ---
 
 
 class NmsOs(BaseModel):

@@ -1,7 +1,7 @@
 """Says what an operator may set about the API: section `api`.
 
 There is no default password: without a token of the operator's only the token of the state folder is known, which a
-program of this machine can read if it is the server's user's (conventions §6). Tokens never leave the process; what is
+program of this machine can read if it is the server's user's (contract §6). Tokens never leave the process; what is
 kept to compare with is their SHA-256.
 """
 

@@ -1,6 +1,6 @@
 """Decides who may play and who may publish, in one order for every protocol: the gate of a server with rules.
 
-Law (conventions §3.5): addresses that are denied, addresses that are allowed, pages, then sign, token or key, then the
+Law (contract §3.5): addresses that are denied, addresses that are allowed, pages, then sign, token or key, then the
 operator's back end; the first denial stands. A credential that is shown must be good, even where another one would do.
 Whoever is refused gets the same words whatever the cause: why stands in the log, without the credential. Addresses that
 guess wrongly too often are refused unheard for a while, and are told so (429).

@@ -1,7 +1,7 @@
 """Words a question to the operator's back end: our dialect and Flussonic's.
 
 `hlsd`: POST of a JSON object, prePlay or prePublish, whose fields are those of Node-Media-Server's notifications and
-more (conventions §2.3), the credentials in `query` included: they are what is asked about. `flussonic`: GET with
+more (contract §2.3), the credentials in `query` included: they are what is asked about. `flussonic`: GET with
 arguments for a viewer, POST of JSON for a publisher (§3.4). What is answered `hlsd.operator.answer` reads. Pure.
 """
 

@@ -1,6 +1,6 @@
 """Makes and checks the `sign` argument of Node-Media-Server, byte for byte.
 
-`sign=<exp>-<md5hex(streamPath + "-" + exp + "-" + secret)>`: exp in unix seconds, valid while exp >= now (conventions
+`sign=<exp>-<md5hex(streamPath + "-" + exp + "-" + secret)>`: exp in unix seconds, valid while exp >= now (contract
 §3.1). The stream's path is that of the URL less one known suffix, so one signature is good for every protocol. MD5 is
 the format's choice, not ours: it keys a hash that nobody can extend to another path, and nothing more.
 """

@@ -3,7 +3,7 @@
 The algorithm is fixed by the key and by the allow-list, never by the token: `none` is refused, and a shared secret is
 never tried with a public key's algorithm nor the other way round (RFC 8725 §3.1). A token has one spelling: what base64
 would forgive is refused. `exp` must be there. Permissions stand in `hlsd` (`[{"action": "play", "path": "/live/*"}]`,
-conventions §3.3) or in MediaMTX's `mediamtx_permissions`; a token without either permits nothing.
+contract §3.3) or in MediaMTX's `mediamtx_permissions`; a token without either permits nothing.
 
 Pure: keys and `now` (seconds since the epoch) come in.
 """

@@ -233,7 +233,7 @@ class Judge:
                 return self._media(request, target)
 
     def _page(self, request: Request, target: Target) -> Answer:
-        """`/{app}/{name}`: the player page for a browser, the playlist for anything else (conventions §1)."""
+        """`/{app}/{name}`: the player page for a browser, the playlist for anything else (contract §1)."""
         if accepts_html(request.headers.get(b"accept")):
             return FALL
         query = "?" + request.query.decode("latin-1")  # a signature must survive the redirection
@@ -433,7 +433,7 @@ class Judge:
         if here and playable.ended and (last := playable.playlist()) is not None:
             return self._rendered(request, last)
         if here and playable.away and (last := playable.playlist()) is not None:
-            # "hold […], then return the last playlist unchanged through publish.grace" (conventions §4.2, rule 12).
+            # "hold […], then return the last playlist unchanged through publish.grace" (contract §4.2, rule 12).
             # It was held for as long as any (DD01: never early), so nobody spins.
             return self._rendered(request, last, conditional=False)
         return self._gone_or_late(request, target, playable)

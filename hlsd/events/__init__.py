@@ -3,7 +3,7 @@
 Law: an emitter never waits and never fails. Who listens is a *sink* (gets every event, at once, must not block: the
 outbox, the log, the API's ring) or a *handler* of one action (in-process, sync or async). An action of `pre…` is asked,
 not told: every *sync webhook* and handler may deny it, and the first denial stands. Field names are those of
-Node-Media-Server's notifications (conventions §2.3), so that old receivers keep working. Units: seconds of the epoch.
+Node-Media-Server's notifications (contract §2.3), so that old receivers keep working. Units: seconds of the epoch.
 """
 
 from __future__ import annotations

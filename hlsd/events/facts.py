@@ -12,7 +12,7 @@ from hlsd.base import masking
 
 
 class Facts(TypedDict, total=False):
-    """What an event says of its subject, ready for JSON: the fields of conventions §2.3, and no others.
+    """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
     Which of them an event has is its subject's business: `publisher_facts`, `relay_facts` and, for viewers,
     `hlsd.sessions.session.facts` make all that there are, in the order in which they go out. Times are milliseconds of

@@ -1,6 +1,6 @@
 """Names every figure that Prometheus reads: type, labels, what it says; and how many series all of them may be.
 
-Law (conventions §8): one prefix; base units (seconds, bytes); `_total` on counters; no viewer, address, token or URL in
+Law (contract §8): one prefix; base units (seconds, bytes); `_total` on counters; no viewer, address, token or URL in
 a label; values of labels are names of the configuration, names of publishers up to a bound, or closed enumerations.
 The bound is `bound(apps, streams)`; the exporter keeps it whatever happens.
 """

@@ -1,7 +1,7 @@
 """Knows the shapes of webhooks: what is sent for an event, and what an answer to a question means.
 
-`HlsdFormat` is ours, a superset of Node-Media-Server's v3/v4 (conventions §2.3); the others are what SRS, nginx-rtmp
-and Flussonic send, so that a receiver written for them goes on working (conventions §2.2). What an answer means is
+`HlsdFormat` is ours, a superset of Node-Media-Server's v3/v4 (contract §2.3); the others are what SRS, nginx-rtmp
+and Flussonic send, so that a receiver written for them goes on working (contract §2.2). What an answer means is
 `hlsd.operator.answer`'s to say; here stands which of it a shape knows. Pure: values in, values out.
 """
 

@@ -1,7 +1,7 @@
 """Speaks HTTP for the relays: `/api/v1/relays[/id]`, and Node-Media-Server v2's `/api/relay…`.
 
 `routes(relays)` are mounted by whoever guards the API: nothing here asks for a key. Bodies are JSON of at most 64 kB.
-Answers of v1 are the envelope `{success, data, message}`, errors have `code` too (conventions §6).
+Answers of v1 are the envelope `{success, data, message}`, errors have `code` too (contract §6).
 """
 
 from __future__ import annotations

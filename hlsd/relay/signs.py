@@ -1,4 +1,4 @@
-"""Makes the signatures that origins ask for in URLs (conventions §3.2): Node-Media-Server, Aliyun, Tencent.
+"""Makes the signatures that origins ask for in URLs (contract §3.2): Node-Media-Server, Aliyun, Tencent.
 
 Pure: path, expiry and secret in, `name=value` pairs out. They are made afresh at each connect, since they expire.
 """

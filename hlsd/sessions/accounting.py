@@ -1,6 +1,6 @@
 """Counts what is sent, and to whose account.
 
-Law: sum over sessions (open and closed) + unattributed = total (conventions §4.2, rule 7). A charge is made when bytes
+Law: sum over sessions (open and closed) + unattributed = total (contract §4.2, rule 7). A charge is made when bytes
 are handed to the socket; what then turns out never to have left is refunded to the same account. Units: body bytes.
 """
 

@@ -1,9 +1,9 @@
 """Is one viewer's session: who watches which stream since when, what was sent, and how it ended.
 
 A plain record: the roads (fast path, ASGI, HTTP/2, FLV) count into it, the registry moves it. Bytes are body bytes
-handed to the socket (conventions §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since
+handed to the socket (contract §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since
 the epoch.
-`facts` is what events and the API say of it, in the words of conventions §2.3.
+`facts` is what events and the API say of it, in the words of contract §2.3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes and checks session ids: signed by this server for one stream, so that a restart need not forget them.
 
-An id is 36 bytes, base64url of them 48 characters without padding, each id in exactly one spelling (conventions §4.2,
+An id is 36 bytes, base64url of them 48 characters without padding, each id in exactly one spelling (contract §4.2,
 rule 2): 9 random bytes, 3 that name the process which issued it, the time of issue (4 bytes, seconds since the epoch),
 the terms on which its viewer was let in (11 bytes), and 9 bytes of HMAC-SHA256 over these, the stream's path and the
 epoch of the key. 72 random bits are above ASVS 3.2.2's 64; the MAC is compared in constant time.

@@ -1,4 +1,4 @@
-"""What a receiver is told of viewers is what they got: one start, one stop, every byte (conventions §2.3)."""
+"""What a receiver is told of viewers is what they got: one start, one stop, every byte (contract §2.3)."""
 
 from __future__ import annotations
 

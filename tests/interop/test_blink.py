@@ -1,6 +1,6 @@
 """What viewers notice of a publisher that is killed, replaced and gone: no refusal, one session, one stop.
 
-"Never 401/404 a live session because the publisher blinked" (conventions §4.2, rule 12), nor 5xx on its playlist.
+"Never 401/404 a live session because the publisher blinked" (contract §4.2, rule 12), nor 5xx on its playlist.
 """
 
 from __future__ import annotations

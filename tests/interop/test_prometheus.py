@@ -155,7 +155,7 @@ def test_requests_and_sessions_are_those_of_the_viewers(run: Run) -> None:
 
 
 def test_the_parts_of_the_account_make_the_whole(run: Run) -> None:
-    """Conventions §4.2, rule 7: sum over sessions + unattributed = total."""
+    """Contract §4.2, rule 7: sum over sessions + unattributed = total."""
     streams = sum(now for (name, _), now in run.after.items() if name == "hlsd_session_sent_bytes_total")
     accounts = {
         dict(have)["account"]: now for (name, have), now in run.after.items() if name == "hlsd_http_sent_bytes_total"

@@ -134,7 +134,7 @@ async def test_a_handler_can_be_taken_back() -> None:
 
 
 def test_every_name_of_a_secret_is_masked() -> None:
-    """Tokens never appear in events (conventions §2.3)."""
+    """Tokens never appear in events (contract §2.3)."""
     secrets = {"sign": "a", "Token": "b", "jwt": "c", "key": "d"}
     assert masking.arguments(secrets | {"u": "1"}) == dict.fromkeys(secrets, "***") | {"u": "1"}
     assert "hush" not in repr(Event(Action.PRE_PLAY, "v", 1, 0.0, {}, {"token": "hush"}))

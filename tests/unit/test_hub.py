@@ -117,13 +117,13 @@ async def refused(house: House, name: str, app: str = "live") -> RefuseCode:
 
 @pytest.mark.parametrize("name", ["a", "A-Z_0.9~x", "x" * 128])
 async def test_good_names_are_let_in(name: str) -> None:
-    """Conventions §1."""
+    """Contract §1."""
     await House().admitted(name)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".a", "a..b", "~sid", "a b", "ä", "a\n", "a%20", "x" * 129, "a?b"])
 async def test_bad_names_are_refused(name: str) -> None:
-    """Conventions §1: nothing that means something in a path, as app or as stream."""
+    """Contract §1: nothing that means something in a path, as app or as stream."""
     house = House()
     assert await refused(house, name) is RefuseCode.BAD_NAME
     assert await refused(house, "a", name) is RefuseCode.BAD_NAME

@@ -113,7 +113,7 @@ async def test_a_publisher_that_never_sends_media_starts_no_stream() -> None:
 
 
 async def test_takeover_kick_and_drain_each_say_why() -> None:
-    """The reasons of conventions §2.3; the old publisher is done before the new one is told of."""
+    """The reasons of contract §2.3; the old publisher is done before the new one is told of."""
     here = Told()
     first = await here.admitted()
     first.tracks(BOTH)

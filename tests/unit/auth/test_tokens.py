@@ -51,7 +51,7 @@ def passes(token: str, **what: Any) -> bool:
     return isinstance(check(token, **what), Pass)
 
 
-def test_the_vector_of_the_conventions_is_accepted_short_secret_and_all() -> None:
+def test_the_vector_of_the_contract_is_accepted_short_secret_and_all() -> None:
     """A secret of today's sign is shorter than RFC 7518 asks for; that is for the operator to be told, once."""
     found = check(VECTOR)
     assert isinstance(found, Pass)

@@ -99,7 +99,7 @@ def test_a_flat_url_is_redirected_to_the_media_playlist(desk: Desk) -> None:
 
 
 def test_the_bare_name_is_a_page_for_browsers_and_a_playlist_for_players(desk: Desk) -> None:
-    """One address to hand out (conventions §1)."""
+    """One address to hand out (contract §1)."""
     assert isinstance(desk.ask("/live/cam", accept="text/html,*/*"), Fall)
     assert isinstance(desk.ask("/live/none", accept="text/html"), Fall)
     reply = desk.reply("/live/cam", accept="*/*")

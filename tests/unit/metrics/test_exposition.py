@@ -86,7 +86,7 @@ def test_openmetrics_is_for_those_who_ask() -> None:
 
 
 def test_every_name_keeps_the_rules_of_the_house() -> None:
-    # Conventions §8: one prefix, base units, no viewer in a label, labels in the order in which they are written.
+    # Contract §8: one prefix, base units, no viewer in a label, labels in the order in which they are written.
     forbidden = {"ip", "sid", "session", "user", "user_id", "user_agent", "url", "path", "token", "id", "referer"}
     units = ("_seconds", "_bytes", "_ratio", "_info", "_per_second")
     for spec in FAMILIES:

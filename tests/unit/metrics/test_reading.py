@@ -44,7 +44,7 @@ def uncollected() -> Iterator[None]:
 
 
 def test_a_hundred_thousand_sessions_add_no_series() -> None:
-    # Conventions §8: "a test opens 100k sessions and asserts the count is unchanged".
+    # Contract §8: "a test opens 100k sessions and asserts the count is unchanged".
     stats = Stats()
     stats.admit("live")
     registry = Registry(TrustingSigner(), SystemClock(), lambda _a, _n: 60.0, max_sessions=200_000, stats=stats)

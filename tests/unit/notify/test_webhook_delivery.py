@@ -33,7 +33,7 @@ def answers(*statuses: int) -> Callable[[httpx.Request], httpx.Response]:
 
 
 def test_waits_double_up_to_a_minute() -> None:
-    """Back-off 1, 2, 4 … 60 s (conventions §2.3)."""
+    """Back-off 1, 2, 4 … 60 s (contract §2.3)."""
     assert [backoff(failures, 1, 60) for failures in range(1, 10)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert backoff(10**9, 1, 60) == 60
 

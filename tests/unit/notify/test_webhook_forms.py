@@ -53,7 +53,7 @@ def told(form: PayloadFormat, happened: Event) -> dict[str, object]:
 
 
 def test_our_form_is_a_superset_of_node_media_servers() -> None:
-    """A receiver written for v3 or v4 finds every field with its type (conventions §2.2, §2.3)."""
+    """A receiver written for v3 or v4 finds every field with its type (contract §2.2, §2.3)."""
     found = told(HlsdFormat("edge-1"), event())
     assert found == {
         "action": "donePlay",

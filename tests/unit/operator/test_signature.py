@@ -14,7 +14,7 @@ VECTOR = "t=1503458721,v1=4c9fa6e5b45033ea43b456000f76ff7ec6f5fee4c435856e09ecf0
 
 
 def test_the_vector_of_the_documentation_holds() -> None:
-    """Receivers in three languages were written from it (conventions §2.3)."""
+    """Receivers in three languages were written from it (contract §2.3)."""
     assert sign(SECRET, AT, BODY) == VECTOR
 
 

@@ -15,7 +15,7 @@ LOCAL_FORMS = [
     "255.255.255.255", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:169.254.169.254]",
     "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[fe80::1]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]",
 ]  # fmt: skip
-"""The ways to write an address that is nobody's business (conventions: decimal, hex, octal, mapped)."""
+"""The ways to write an address that is nobody's business (decimal, hex, octal, mapped)."""
 
 
 def resolved(host: str) -> list[str]:
