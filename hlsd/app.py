@@ -12,7 +12,6 @@ import hmac
 import math
 import secrets
 from collections import deque
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -93,7 +92,7 @@ class Server:
             self._clock,
             salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
             server_id=server_id(settings),
-            trusted=frozenset(str(ip_network(one, strict=False)) for one in settings.http.trusted_proxies),
+            trusted=settings.http.proxies,
             stats=self.stats,
         )
         """Who may play and publish; None where everybody may."""

@@ -131,6 +131,8 @@ class Denial:
 
 ABSENT = Denial(404, "not found", "absent")
 """There is no such stream for the viewer, and none can be made to come."""
+REJECTED = Denial(403, "not allowed", "rejected")
+"""A handler of a `pre…` event has rejected the viewer or publisher."""
 
 
 class Gate(Protocol):

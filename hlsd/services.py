@@ -133,7 +133,7 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         RtmpFigures(stats.rtmp_ended),
     )
     reader = Reader(reporters, hub.named, stats, max_streams=settings.metrics.max_streams)
-    access = Access(settings.api, os.environ, settings.http.trusted_proxies, local_token)
+    access = Access(settings.api, os.environ, settings.http.proxies, local_token)
     exporter = Exporter(
         reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
     )

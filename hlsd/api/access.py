@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from hlsd.api.problems import ApiError, Code
 from hlsd.api.settings import MIN_TOKEN, ApiSettings
 from hlsd.base.errors import ConfigError
-from hlsd.delivery.proxies import Proxies
+from hlsd.net.proxies import Proxies
 
 BURST = 10
 """Wrong credentials from one address before it is told to wait."""
@@ -79,11 +79,11 @@ class Access:
     """
 
     def __init__(
-        self, settings: ApiSettings, env: Mapping[str, str], trusted_proxies: Sequence[str] = (), local: str = ""
+        self, settings: ApiSettings, env: Mapping[str, str], proxies: Proxies | None = None, local: str = ""
     ) -> None:
         self._loopback = settings.loopback
         self._origins = frozenset(origin.lower() for origin in settings.allow_origin)
-        self._proxies = Proxies(trusted_proxies)
+        self._proxies = proxies or Proxies()
         self._callers = _callers(settings, env)
         self._local = _digest(local) if local else b""
         self._guesses: dict[str, tuple[float, float]] = {}

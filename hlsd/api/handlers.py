@@ -23,10 +23,10 @@ from hlsd.api.problems import ApiError, Code
 from hlsd.base import masking
 from hlsd.base.clock import Clock
 from hlsd.events import Event
+from hlsd.events.facts import address
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.streams.hub import Hub
-from hlsd.streams.publisher import address
 from hlsd.streams.stream import Stream, StreamState
 
 MAX_WAITING = 64
@@ -220,8 +220,12 @@ class Handlers:
         return models.Kicked(id=call.path["id"], ban=query.ban)
 
     def _session(self, session: Session) -> models.SessionView:
-        told = self._sessions.facts(session)
-        told |= {"id": session.id, "state": session.state.value, "query": masking.arguments(session.query)}
+        told = {
+            **self._sessions.facts(session),
+            "id": session.id,
+            "state": session.state.value,
+            "query": masking.arguments(session.query),
+        }
         return models.SessionView.model_validate(told)
 
     # -- events

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from hlsd.base.stream_name import LONGEST, PATH_PATTERN, PATTERN
+
 T = TypeVar("T")
 MAX_LIMIT = 500
 """Entries of a page: a few milliseconds to write, and more would hold up viewers."""
@@ -32,7 +34,7 @@ def _seconds(value: object) -> object:
     return value
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
+Name = Annotated[str, Field(pattern=f"^{PATTERN}$", max_length=LONGEST)]
 # Behind the bounds, or these would be missing in the JSON schema.
 DECIMAL = BeforeValidator(_integer)
 SECONDS = BeforeValidator(_seconds)
@@ -69,7 +71,8 @@ class SessionsQuery(Query):
 
     stream: str | None = Field(
         None,
-        pattern=r"^/?[A-Za-z0-9._~-]{1,128}/[A-Za-z0-9._~-]{1,128}$",
+        pattern=f"^{PATH_PATTERN}$",
+        max_length=2 * LONGEST + 2,
         description="Viewers of this stream only: `app/stream`.",
     )
     user_id: str | None = Field(None, min_length=1, max_length=256, description="Of this user only.")

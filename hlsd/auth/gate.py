@@ -17,13 +17,14 @@ from jwt import PyJWK
 
 from hlsd.auth import keys as stream_keys
 from hlsd.auth import sign, tokens
-from hlsd.auth.addresses import Networks
 from hlsd.auth.failures import Failures
 from hlsd.auth.question import BackendQuestion
 from hlsd.auth.rules import Rulebook, Rules
 from hlsd.auth.settings import AuthSettings
 from hlsd.auth.verdict import Fault, Pass
 from hlsd.base.clock import Clock
+from hlsd.net.proxies import Proxies
+from hlsd.operator.answer import METHOD
 from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest, earlier
 from hlsd.stats import Stats
 
@@ -47,7 +48,7 @@ class AuthGate:
     """The gate (`hlsd.ports.Gate`) that keeps the rules of `settings`.
 
     `salt` makes the names that grants have for tokens: the same on every node that shall recognise them. `trusted` are
-    addresses and networks of proxies, whose failures are not their own. Decisions are counted in `stats`, by app,
+    proxies, whose failures are not their own. Decisions are counted in `stats`, by app,
     method and result (`hlsd.stats.AppStats.auth`).
     """
 
@@ -58,13 +59,13 @@ class AuthGate:
         *,
         salt: bytes,
         server_id: str = "",
-        trusted: frozenset[str] = frozenset(),
+        trusted: Proxies | None = None,
         stats: Stats | None = None,
     ) -> None:
         self._clock = clock
         self._stats = stats or Stats()
         self._salt = salt
-        self._trusted = Networks(trusted)
+        self._trusted = trusted or Proxies()
         self._book = Rulebook(settings, clock, server_id)
         self._failures = Failures(settings.max_failures, settings.failure_window)
         self._told_since = 0.0
@@ -116,7 +117,7 @@ class AuthGate:
         elif rules.on("play"):
             verdict = self._addressed("play", request, rules) or verdict
             if isinstance(verdict, Pass) and "callback" in rules.methods["play"] and rules.backend is not None:
-                verdict = await rules.backend.ask(self._asked("play", request, verdict, ""), _held(grant))
+                verdict = await rules.backend.ask(self._asked("play", request, verdict, ""), grant)
         self._count(request.app, replace(verdict, method=ADOPTED) if isinstance(verdict, Pass) else verdict)
         if isinstance(verdict, Fault):
             self._refused("play", request, rules, verdict)
@@ -141,7 +142,7 @@ class AuthGate:
         if isinstance(verdict, Pass):
             return self._grant(request, verdict)
         self._refused(action, request, rules, verdict)
-        if verdict.guess and not self._trusted.hold(request.ip) and self._failures.note(request.ip, now):
+        if verdict.guess and request.ip not in self._trusted and self._failures.note(request.ip, now):
             self._log.warning("address barred: too many wrong credentials", ip=request.ip)
         return EXPIRED if verdict.expired else DENIED
 
@@ -168,8 +169,8 @@ class AuthGate:
             return token
         asked = self._asked(action, request, shown, token or shown.credential)
         shown = replace(shown, credential=shown.credential or token)
-        said = await rules.backend.ask(asked, _held(held))
-        return replace(said, method="callback") if isinstance(said, Fault) else _both(shown, said)
+        said = await rules.backend.ask(asked, held)
+        return replace(said, method=METHOD) if isinstance(said, Fault) else _both(shown, said)
 
     @staticmethod
     def _addressed(action: Action, request: PlayRequest | PublishRequest, rules: Rules) -> Fault | None:
@@ -297,7 +298,7 @@ def gate_of(  # noqa: PLR0913 - what a gate has
     *,
     salt: bytes,
     server_id: str,
-    trusted: frozenset[str],
+    trusted: Proxies,
     stats: Stats | None = None,
 ) -> AuthGate | None:
     """The gate that the settings ask for; None where they ask for none."""
@@ -312,22 +313,6 @@ def _token(request: PlayRequest | PublishRequest) -> str | Fault:
     if len(shown) > 1:
         return Fault("two different tokens shown")
     return shown.pop() if shown else ""
-
-
-def _held(grant: Grant | None) -> Pass | None:
-    """What a viewer is here with, as the back end's last word."""
-    if grant is None:
-        return None
-    return Pass(
-        grant.method,
-        grant.user_id,
-        grant.max_sessions,
-        grant.unique,
-        grant.auth_duration,
-        grant.expires,
-        grant.name,
-        grant.ends,
-    )
 
 
 def _both(first: Pass, second: Pass) -> Pass:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-import httpx
 import structlog
 
 from hlsd.auth.addresses import Networks
-from hlsd.auth.backend import AskQueue, Backend
+from hlsd.auth.backend import Backend, CallbackEndpoint
 from hlsd.auth.jwks import KeySet
 from hlsd.auth.keys import StreamKeys
 from hlsd.auth.pages import AllowedPages
@@ -21,7 +19,7 @@ from hlsd.auth.settings import AuthRules, AuthSettings
 from hlsd.auth.tokens import ASYMMETRIC, TokenRules
 from hlsd.base.clock import Clock
 from hlsd.events import new_id
-from hlsd.net.answers import ASKED
+from hlsd.operator.client import OperatorClient
 
 _WISE = (("secrets", 16), ("jwt_secrets", 32))
 """Characters below which a secret can be guessed: from one sign or token, away from the server, at any speed."""
@@ -58,9 +56,9 @@ class Rulebook:
     def __init__(self, settings: AuthSettings, clock: Clock, server_id: str) -> None:
         self._clock = clock
         self._server_id = server_id
-        self._http: httpx.AsyncClient | None = None
+        self._client = OperatorClient(clock)
         self._sources: dict[tuple[str, frozenset[str], float], KeySet] = {}
-        self._lines: dict[AskQueue, Backend] = {}
+        self._backends: dict[CallbackEndpoint, Backend] = {}
         self._common = self._read(settings)
         self._apps = {app: self._read(rules) for app, rules in settings.by_app.items()}
         logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines hold URLs, and ours hold tokens
@@ -72,13 +70,11 @@ class Rulebook:
 
     async def close(self) -> None:
         """Gives up what is under way."""
-        for backend in self._lines.values():
+        for backend in self._backends.values():
             await backend.close()
         for source in self._sources.values():
             await source.close()
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        await self._client.close()
 
     def _read(self, settings: AuthRules) -> Rules:
         algorithms = frozenset(settings.jwt_algorithms)
@@ -101,11 +97,11 @@ class Rulebook:
     def _source(self, where: str, algorithms: frozenset[str], refresh: float) -> KeySet:
         key = (where, algorithms, refresh)
         if key not in self._sources:
-            self._sources[key] = KeySet(where, algorithms, refresh, self._client, self._clock.monotonic)
+            self._sources[key] = KeySet(where, algorithms, refresh, self._client.http, self._clock.monotonic)
         return self._sources[key]
 
     def _backend(self, settings: AuthRules) -> Backend:
-        line = AskQueue(
+        endpoint = CallbackEndpoint(
             url=settings.callback_url,
             dialect=settings.callback_dialect,
             secret=settings.callback_secret.get_secret_value() if settings.callback_secret else "",
@@ -114,22 +110,9 @@ class Rulebook:
             auth_duration=settings.callback_auth_duration,
             server_id=self._server_id,
         )
-        if line not in self._lines:
-            self._lines[line] = Backend(line, self._client, self._clock, new_id)
-        return self._lines[line]
-
-    def _client(self) -> httpx.AsyncClient:
-        """Made on first use, inside the loop. No redirects, no cookies, no proxies out of the environment."""
-        if self._http is None:
-            self._http = httpx.AsyncClient(
-                follow_redirects=False,
-                trust_env=False,
-                timeout=httpx.Timeout(30.0),  # above every bound of ours
-                limits=httpx.Limits(max_connections=64, max_keepalive_connections=32),
-                headers={"User-Agent": "hlsd", **ASKED},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            )
-        return self._http
+        if endpoint not in self._backends:
+            self._backends[endpoint] = Backend(endpoint, self._client, self._clock, new_id)
+        return self._backends[endpoint]
 
 
 def _warn(settings: AuthSettings) -> None:

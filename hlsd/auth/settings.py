@@ -6,7 +6,6 @@ with nothing to check by is a mistake, not an open door; so is an empty secret.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -16,10 +15,11 @@ from hlsd.auth.addresses import read_network
 from hlsd.auth.pages import read_host, read_origin
 from hlsd.auth.tokens import ASYMMETRIC, SYMMETRIC
 from hlsd.base.quantities import Duration
+from hlsd.base.stream_name import LETTERS, is_name
+from hlsd.operator.silence import OnError
 
 Method = Literal["sign", "jwt", "key", "callback"]
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
 _URL = r"^(https?://[^\s]+)?$"
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -98,10 +98,10 @@ class AuthRules(BaseModel):
     callback_timeout: Duration = Field(
         default=3.0, gt=0, le=30, description="Seconds within which the service must have answered."
     )
-    callback_on_error: Literal["deny", "allow", "stale"] = Field(
+    callback_on_error: OnError = Field(
         default="stale",
-        description="What holds while it does not answer (5xx, timeout). stale: the last decision for a known viewer, "
-        "new ones are refused.",
+        description="What holds while it does not answer (5xx, timeout, what cannot be read). stale: the last decision "
+        "for a known viewer, new ones are refused.",
     )
     callback_auth_duration: Duration = Field(
         default=180.0,
@@ -171,12 +171,10 @@ class AuthRules(BaseModel):
         for stream, secret in keys.items():
             key = secret.get_secret_value()
             app, slash, name = stream.rpartition("/")
-            if not _NAME.fullmatch(name) or (slash and not _NAME.fullmatch(app)):
+            if not is_name(name) or (slash and not is_name(app)):
                 raise ValueError(f"{stream!r} should be a stream's name or app/name")
-            if not _NAME.fullmatch(key):
-                raise ValueError(
-                    f"the key of {stream!r} should be 1 to 128 of A-Z a-z 0-9 . _ ~ -: it is a stream name"
-                )
+            if not is_name(key):
+                raise ValueError(f"the key of {stream!r} should be {LETTERS}: it is a stream name")
             if key == name:
                 raise ValueError(f"the key of {stream!r} is its public name")
             if key in seen:
@@ -254,7 +252,7 @@ class AuthSettings(AuthRules):
         if wrong is not None:
             raise ValueError(wrong)
         for app, rules in self.by_app.items():
-            if not _NAME.fullmatch(app):
+            if not is_name(app):
                 raise ValueError(f"apps: {app!r} is no name of an app")
             wrong = rules.mistakes()
             if wrong is not None:

@@ -19,15 +19,6 @@ MAX_LENGTH = 64
 """Characters of an argument that are looked at: twelve digits and 32 of the hash."""
 
 _SHAPE = re.compile(r"([0-9]{1,12})-([0-9A-Fa-f]{32})", re.ASCII)
-_SUFFIXES = ("/index.m3u8", "/master.m3u8", ".m3u8", ".flv")
-
-
-def stream_path(path: str) -> str:
-    """`/{app}/{name}` of a URL's path: without one known suffix."""
-    for suffix in _SUFFIXES:
-        if path.endswith(suffix):
-            return path[: -len(suffix)]
-    return path
 
 
 def make(path: str, expires: int, secret: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hlsd.ports import Grant
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -40,3 +42,17 @@ class Fault:
     expired: bool = False
     guess: bool = True
     method: str = "none"
+
+
+def passed(grant: Grant) -> Pass:
+    """What the operator's back end grants, or has granted before, as a check's word."""
+    return Pass(
+        grant.method,
+        grant.user_id,
+        grant.max_sessions,
+        grant.unique,
+        grant.auth_duration,
+        grant.expires,
+        grant.name,
+        grant.ends,
+    )

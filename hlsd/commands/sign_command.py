@@ -7,7 +7,6 @@ makes a token of the first of `auth.jwt_secrets`, good for that one stream. The 
 from __future__ import annotations
 
 import os
-import re
 import time
 from typing import Annotated, Any
 
@@ -18,9 +17,9 @@ from hlsd.auth import sign, tokens
 from hlsd.auth.settings import AuthRules
 from hlsd.base.errors import ConfigError
 from hlsd.base.quantities import parse_duration
+from hlsd.base.stream_name import bare, read_path
 from hlsd.commands.options import ConfigFile, fail
 
-_PATH = re.compile(r"/?([A-Za-z0-9_-][A-Za-z0-9._~-]{0,127})/([A-Za-z0-9_-][A-Za-z0-9._~-]{0,127})", re.ASCII)
 _MOST = 3650 * 86_400.0
 
 
@@ -44,10 +43,10 @@ def sign_command(
     """Print a URL for OBS, ffmpeg or a player that this server lets in for a while."""
     if action not in {"play", "publish"}:
         fail(f"sign: what for? play or publish, not {action}", 2)
-    found = _PATH.fullmatch(sign.stream_path(path))
-    if found is None or ".." in path:
+    found = read_path(bare(path))
+    if found is None:
         fail(f"sign: PATH should be APP/STREAM, such as live/cam; it is {path}", 2)
-    app, name = found.groups()
+    app, name = found
     try:
         settings = config.load(config_file or config.default_path(), os.environ, {})
         seconds = parse_duration(ttl)

@@ -17,7 +17,6 @@ from collections.abc import Hashable
 from hlsd.delivery.answer import FALL, Answer, Enter, Reply, WaitForMedia, WaitForPart, WaitForPlaylist
 from hlsd.delivery.cors import METHODS
 from hlsd.delivery.play_request import play_request
-from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.replies import Replies
 from hlsd.delivery.request import (
     MAX_PATH,
@@ -59,7 +58,7 @@ class Judge:
         self._directory = directory
         self._sessions = sessions
         self._first_wait = settings.first_playlist_wait
-        self._proxies = Proxies(settings.trusted_proxies, settings.prefix)
+        self._proxies = settings.proxies
 
     def answer(self, request: Request) -> Answer:
         """What `request` gets. Never raises for what a stranger may send; never a status of 5xx but 503."""

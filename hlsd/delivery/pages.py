@@ -24,7 +24,6 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from hlsd.base.clock import Clock
-from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import BadRequest, accepts_gzip, etag_matches, is_ours, parse_path
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory
@@ -98,7 +97,7 @@ class Pages:
         if mpegts_js is not None:
             self._files["mpegts.js"] = _load(mpegts_js)
         self._rtmp_port = rtmp_port
-        self._proxies = Proxies(settings.trusted_proxies, settings.prefix)
+        self._proxies = settings.proxies
         self._shell = self._render("")
         self._shells = lru_cache(maxsize=16)(self._render)
         """The shell below each prefix."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes
 
+from hlsd.base.stream_name import RESERVED_APPS, is_name
 from hlsd.ports import Session
 
 MAX_PATH = 1024
@@ -45,12 +46,9 @@ WANTED_HEADERS = frozenset(
 )
 """The request headers that can change an answer, or that a session is known by; a caller needs to collect no others."""
 
-RESERVED_APPS = frozenset(("_", "api"))
-"""First path segments that are never an app: the page's own files, and the API."""
 RESERVED_SUFFIXES = (".flv",)
 """Endings of `/{app}/{name}` that belong to other services."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}")
 _DIGITS = re.compile(r"[0-9]{1,17}")
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _CMCD_SID = re.compile(rb'(?:^|[,= ])sid="([^"]{1,64})"')
@@ -122,14 +120,13 @@ def parse_path(path: bytes) -> Target | None:
     """What a raw path names, or None where nothing of a stream can be.
 
     Raises:
-        BadRequest: a name is not `^[A-Za-z0-9._~-]{1,128}$` after percent-decoding, or hides (`.`, `~`, `..`).
+        BadRequest: a name is none (`hlsd.base.stream_name`) after percent-decoding.
     """
     parts = [_decode(part) for part in path[1:].split(b"/")]
     page = parts[-1] == "" and len(parts) == 3  # /{app}/{name}/, a page only: below a playlist its URIs would not hold
     if page:
         parts.pop()
-    for index, part in enumerate(parts):
-        _check_name(part[1:] if index == 2 and part[:1] == "~" else part)
+    _check_names(parts)
     match parts:
         case [_, file] if page and file.endswith((".m3u8", *RESERVED_SUFFIXES)):
             return None
@@ -288,6 +285,7 @@ def _decode(part: bytes) -> str:
     return (unquote_to_bytes(part) if b"%" in part else part).decode("latin-1")
 
 
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise BadRequest("a name in the path is not allowed")
+def _check_names(parts: list[str]) -> None:
+    for index, part in enumerate(parts):
+        if not is_name(part[1:] if index == 2 and part[:1] == "~" else part):
+            raise BadRequest("a name in the path is not allowed")

@@ -6,13 +6,13 @@ a setting that would be unsafe in combination is refused here, before anything l
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from functools import cached_property
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hlsd.base.quantities import KIB, MIB, Duration, Size
-from hlsd.delivery.proxies import path_prefix
+from hlsd.net.proxies import Proxies, path_prefix
 
 
 class HttpSettings(BaseModel):
@@ -155,8 +155,7 @@ class HttpSettings(BaseModel):
     @classmethod
     def _addresses(cls, listed: list[str]) -> list[str]:
         """Refuses what is no address: a name would never match, and its viewers all look like one."""
-        for one in listed:
-            ip_network(one, strict=False)
+        Proxies(listed)
         return listed
 
     @field_validator("prefix")
@@ -177,3 +176,8 @@ class HttpSettings(BaseModel):
             if not value or any(not 0x21 <= ord(char) <= 0x7E for char in value) or ";" in value or "," in value:
                 raise ValueError(f"{value!r} cannot stand in an HTTP header")
         return self
+
+    @cached_property
+    def proxies(self) -> Proxies:
+        """`trusted_proxies` and `prefix` as everybody asks them: read once."""
+        return Proxies(self.trusted_proxies, self.prefix)

@@ -51,7 +51,7 @@ class _Ask(Generic[_T]):
             result = self._what(store)
         except sqlite3.Error:
             raise  # the turn is done again, in memory
-        except Exception as wrong:  # noqa: BLE001 - it is the sync webhook's to hear
+        except Exception as wrong:  # noqa: BLE001 - it is the asker's to hear
             error = wrong
         self.settle(result, error)
 

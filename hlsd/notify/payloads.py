@@ -1,37 +1,23 @@
 """Knows the shapes of webhooks: what is sent for an event, and what an answer to a question means.
 
 `HlsdFormat` is ours, a superset of Node-Media-Server's v3/v4 (contract §2.3); the others are what SRS, nginx-rtmp
-and Flussonic send, so that a receiver written for them goes on working (contract §2.2). Pure: values in, values out.
-What an answer says is never trusted further than its types: a field that is not what it should be counts as absent.
+and Flussonic send, so that a receiver written for them goes on working (contract §2.2). What an answer means is
+`hlsd.operator.answer`'s to say; here stands which of it a shape knows. Pure: values in, values out.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from hlsd.base import masking
 from hlsd.events import Action, Event
-from hlsd.ports import Denial, Grant
-
-DENIED: Final = Denial(403, "not allowed")
-_NAME: Final = re.compile(r"(?!\.|~)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}")
-_SUFFIX: Final = re.compile(r"(/index\.m3u8|/master\.m3u8|\.m3u8|\.flv)\Z")
-_MAX_SECONDS: Final = 366 * 86_400
-_MAX_SESSIONS: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookReply:
-    """What a receiver answered; `location` is empty where there is none, `body` at most as long as we read."""
-
-    status: int
-    location: str = ""
-    body: bytes = b""
+from hlsd.events.facts import Facts
+from hlsd.operator import answer
+from hlsd.operator.answer import DENIED, METHOD, Said
+from hlsd.operator.client import HttpReply, NoAnswer
+from hlsd.ports import Grant
 
 
 class PayloadFormat(Protocol):
@@ -45,8 +31,8 @@ class PayloadFormat(Protocol):
         """The event as this shape tells it; None if it has no word for it."""
         ...
 
-    def verdict(self, event: Event, reply: WebhookReply, now: float) -> Grant | Denial | None:
-        """What the answer to a `pre…` says; None if it says nothing (the receiver is out of order)."""
+    def verdict(self, event: Event, reply: HttpReply, now: float) -> Said:
+        """What the answer to a `pre…` says; `now` in seconds of the epoch."""
         ...
 
 
@@ -77,11 +63,9 @@ class HlsdFormat:
         """The payload as JSON."""
         return _json(event.payload(self._server_id, send_secrets=self._send_secrets))
 
-    def verdict(self, event: Event, reply: WebhookReply, now: float) -> Grant | Denial | None:
+    def verdict(self, event: Event, reply: HttpReply, now: float) -> Said:
         """2xx allows and may say more in a JSON object, 3xx with Location renames, 4xx denies."""
-        if 200 <= reply.status < 300:
-            return _granted(reply.body, now)
-        return _by_status(event, reply)
+        return answer.read(reply, event.facts.get("app", ""), now)
 
 
 class SrsFormat:
@@ -108,7 +92,7 @@ class SrsFormat:
         facts = event.facts
         query = _query(event, self._send_secrets)
         param = f"?{urlencode(query)}" if query else ""
-        path = str(facts.get("path", ""))
+        path = facts.get("path", "")
         return _json(
             {
                 "server_id": self._server_id,
@@ -126,17 +110,17 @@ class SrsFormat:
                 "stream_id": facts.get("stream_id", ""),
                 "send_bytes": facts.get("outbytes", 0),
                 "recv_bytes": facts.get("inbytes", 0),
-                "duration": _number(facts, "duration_ms") / 1000,
+                "duration": facts.get("duration_ms", 0) / 1000,
                 "reason": facts.get("reason", ""),
                 "event_id": event.event_id,
             }
         )
 
-    def verdict(self, event: Event, reply: WebhookReply, now: float) -> Grant | Denial | None:  # noqa: ARG002 - as the others
+    def verdict(self, event: Event, reply: HttpReply, now: float) -> Said:  # noqa: ARG002 - as the others
         """Status 200 or 201 with `0` or `{"code":0}` allows; any other code is a no."""
         if reply.status in (200, 201):
-            return Grant(method="callback") if _srs_code(reply.body) == 0 else DENIED
-        return DENIED if 400 <= reply.status < 500 else None
+            return Grant(method=METHOD) if _srs_code(reply.body) == 0 else DENIED
+        return DENIED if 400 <= reply.status < 500 else NoAnswer(f"answered {reply.status}")
 
 
 class NginxFormat:
@@ -178,8 +162,8 @@ class NginxFormat:
         elif call == "play":
             fields |= {"start": -2000, "duration": 0, "reset": 0}
         elif call.startswith("update"):
-            seconds = _number(facts, "duration_ms") // 1000
-            fields |= {"time": seconds, "timestamp": _number(facts, "duration_ms")}
+            seconds = facts.get("duration_ms", 0) // 1000
+            fields |= {"time": seconds, "timestamp": facts.get("duration_ms", 0)}
         fields |= {
             "event_id": event.event_id,
             "bytes_in": facts.get("inbytes", 0),
@@ -189,11 +173,9 @@ class NginxFormat:
             fields.setdefault(name, value)
         return urlencode(fields).encode()
 
-    def verdict(self, event: Event, reply: WebhookReply, now: float) -> Grant | Denial | None:  # noqa: ARG002 - as the others
+    def verdict(self, event: Event, reply: HttpReply, now: float) -> Said:  # noqa: ARG002 - as the others
         """2xx allows, 3xx with Location renames, the rest drops."""
-        if 200 <= reply.status < 300:
-            return Grant(method="callback")
-        return _by_status(event, reply)
+        return answer.by_status(reply, event.facts.get("app", ""))
 
 
 class FlussonicFormat:
@@ -231,16 +213,16 @@ class FlussonicFormat:
             "event_id": event.event_id,
             "utc_ms": at,
             "server": self._server_id,
-            "media": str(facts.get("path", "")).removeprefix("/"),
+            "media": facts.get("path", "").removeprefix("/"),
             "id": event.id,
             "type": facts.get("protocol", ""),
             "proto": facts.get("protocol", ""),
             "ip": host_of(facts),
-            "bytes": _number(facts, "outbytes") or _number(facts, "inbytes"),
+            "bytes": facts.get("outbytes", 0) or facts.get("inbytes", 0),
             "opened_at": facts.get("createtime", 0),
             "updated_at": at,
             "closed_at": facts.get("endtime", 0) or None,
-            "duration": _number(facts, "duration_ms"),
+            "duration": facts.get("duration_ms", 0),
             "token": query.get("token", ""),
             "user_id": facts.get("user_id", ""),
             "user_agent": facts.get("user_agent", ""),
@@ -251,85 +233,31 @@ class FlussonicFormat:
             told["reason"] = facts.get("reason", "")
         return _json(told)
 
-    def verdict(self, event: Event, reply: WebhookReply, now: float) -> Grant | Denial | None:  # noqa: ARG002 - as the others
+    def verdict(self, event: Event, reply: HttpReply, now: float) -> Said:  # noqa: ARG002 - as the others
         """A sink is told, not asked; one that refuses is taken at its word all the same."""
-        if 200 <= reply.status < 300:
-            return Grant(method="callback")
-        return _by_status(event, reply)
-
-
-def _by_status(event: Event, reply: WebhookReply) -> Grant | Denial | None:
-    if 300 <= reply.status < 400:
-        name = target_of(reply.location, str(event.facts.get("app", "")))
-        return Grant(name=name, method="callback") if name else None
-    return DENIED if 400 <= reply.status < 500 else None
-
-
-def target_of(location: str, app: str) -> str:
-    """The stream name that a Location means: `name`, `/app/name`, or a URL whose path ends so; empty if none of `app`.
-
-    "302 allow with Location as target stream".
-    """
-    path = urlsplit(location).path if len(location) <= 1024 else ""
-    parts = [part for part in _SUFFIX.sub("", path, count=1).split("/") if part]
-    if not 1 <= len(parts) <= 2 or (len(parts) == 2 and parts[0] != app):
-        return ""
-    return parts[-1] if _NAME.fullmatch(parts[-1]) else ""
-
-
-def _granted(body: bytes, now: float) -> Grant:
-    said = _object(body)
-    user = said.get("user_id", "")
-    name = said.get("name", "")
-    lifetime = _bounded(said.get("lifetime"), _MAX_SECONDS)
-    end = now + lifetime if lifetime else 0.0
-    return Grant(
-        user_id=str(user)[:256] if isinstance(user, str | int) and not isinstance(user, bool) else "",
-        max_sessions=int(_bounded(said.get("max_sessions"), _MAX_SESSIONS)),
-        auth_duration=_bounded(said.get("auth_duration"), _MAX_SECONDS),
-        expires=end,
-        ends=end,
-        name=name if isinstance(name, str) and _NAME.fullmatch(name) else "",
-        method="callback",
-    )
-
-
-def _bounded(value: object, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        return 0.0
-    return float(value)
-
-
-def _object(body: bytes) -> dict[str, object]:
-    try:
-        said = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
+        return answer.by_status(reply, event.facts.get("app", ""))
 
 
 def _srs_code(body: bytes) -> object:
     if body.strip() == b"0":
         return 0
-    return _object(body).get("code")
+    try:
+        return answer.said(body).get("code")
+    except ValueError:
+        return None
 
 
 def _query(event: Event, send_secrets: bool) -> dict[str, str]:
     return dict(event.query) if send_secrets else masking.arguments(event.query)
 
 
-def host_of(facts: Mapping[str, object]) -> str:
+def host_of(facts: Facts) -> str:
     """The address without its port; whoever came through a proxy has none."""
-    text = str(facts.get("ip", ""))
+    text = facts.get("ip", "")
     if text.startswith("["):
         return text[1:].partition("]")[0]
     host, colon, _ = text.rpartition(":")
     return host if colon else text
-
-
-def _number(facts: Mapping[str, object], name: str) -> int:
-    value = facts.get(name, 0)
-    return int(value) if isinstance(value, int | float) else 0
 
 
 def _json(told: dict[str, object]) -> bytes:

@@ -25,7 +25,8 @@ from hlsd.notify.outbox import Outbox
 from hlsd.notify.payloads import PayloadFormat
 from hlsd.notify.settings import NotifySettings
 from hlsd.notify.store import Letter
-from hlsd.notify.webhook_client import Failure, WebhookClient
+from hlsd.notify.webhook_client import WebhookClient
+from hlsd.operator.client import NoAnswer
 from hlsd.stats import NotifyStats
 
 PAGE: Final = 200
@@ -177,7 +178,7 @@ class Sender:
         reply = await self._webhook_client.post(
             self._url, body, content_type=self._form.content_type, event_id=event_id, attempt=attempt, phase="queued"
         )
-        if isinstance(reply, Failure):
+        if isinstance(reply, NoAnswer):
             self._log.debug("event not delivered", event_id=event_id, attempt=attempt, reason=reply.reason)
             return 0
         return reply.status

@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 
 from hlsd.base.quantities import MIB, Duration, Size
 from hlsd.events import Action
+from hlsd.operator.silence import OnError
 
 Format = Literal["hlsd", "srs", "nginx-rtmp", "flussonic"]
-OnError = Literal["deny", "allow", "stale"]
 
 
 def _listed(value: object) -> object:
@@ -45,8 +45,9 @@ class NotifySettings(BaseModel):
     )
     on_error: OnError = Field(
         "stale",
-        description="What becomes of a pre… event when a URL cannot be reached, is too slow or answers 5xx. stale: who "
-        "was let in with the same arguments from the same address within the last hour still is, others are denied.",
+        description="What becomes of a pre… event when a URL cannot be reached, is too slow, answers 5xx or what "
+        "cannot be read. stale: who was let in within the last hour and asks exactly the same still is, others are "
+        "denied.",
     )
     events: Annotated[list[str], BeforeValidator(_listed)] = Field(
         default_factory=list,

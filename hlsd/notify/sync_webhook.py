@@ -1,36 +1,29 @@
 """Asks the operator's receivers whether a viewer or publisher may: the `pre…` events, while somebody waits.
 
-Law: every URL must allow, the first denial stands. A receiver that cannot be reached, is too slow or answers 5xx says
-nothing; `on_error` then decides: "deny", "allow", or "stale" (who was allowed with the same arguments from the same
-address within `REMEMBERED` seconds still is, others are denied: "keep last decision for a known session, deny a new
-one", contract §2.3). At most `MAX_REMEMBERED` decisions are remembered, by a hash; nothing is retried but a
-connection that turned out to be closed.
+Law: every URL must allow, the first denial stands. What a receiver means `hlsd.operator.answer` says; what holds while
+one says nothing (not reached, too slow, 5xx, a bound that cannot be read) `hlsd.operator.silence`: known is who was
+allowed, within the last hour, with everything that a receiver could decide by.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import OrderedDict
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from hlsd.base import masking
 from hlsd.base.clock import Clock
-from hlsd.events import UNANSWERED, Event
+from hlsd.events import Event
 from hlsd.notify.payloads import PayloadFormat, host_of
-from hlsd.notify.settings import OnError
-from hlsd.notify.webhook_client import Failure, WebhookClient
+from hlsd.notify.webhook_client import WebhookClient
+from hlsd.operator.answer import METHOD, Said
+from hlsd.operator.client import NoAnswer
+from hlsd.operator.memory import GrantMemory, key_of
+from hlsd.operator.silence import OnError, unanswered
 from hlsd.ports import Denial, Grant
 from hlsd.stats import NotifyStats
-
-REMEMBERED: Final = 3600.0
-MAX_REMEMBERED: Final = 10_000
-OUT_OF_ORDER: Final = Denial(403, "not allowed", "callback_failed")
-UNKNOWN: Final = Denial(403, "not allowed", UNANSWERED)
-"""Nobody says no either: it denies a new viewer, and ends nobody who watches."""
 
 
 class SyncWebhook:
@@ -54,7 +47,7 @@ class SyncWebhook:
         self._stats = stats
         self._on_error = on_error
         self._wanted = wanted
-        self._allowed: OrderedDict[bytes, tuple[float, Grant]] = OrderedDict()
+        self._allowed = GrantMemory()
         self._log = structlog.get_logger()
 
     async def __call__(self, event: Event) -> Denial | Grant | None:
@@ -67,69 +60,52 @@ class SyncWebhook:
         if self._form.lists:
             body = b"[%b]" % body
         said = await asyncio.gather(*(self._ask(url, event, body) for url in self._urls))
-        grant = Grant(method="callback")
+        who = _who(event)
         for verdict in said:
             if isinstance(verdict, Denial):
-                self._allowed.pop(_who(event), None)
+                self._allowed.forget(who)
                 self._count(event, "denied")
                 return verdict
-            if verdict is not None:
-                grant = _both(grant, verdict)
-        if None in said:
-            return self._without_answer(event)
-        self._remember(event, grant)
+        grants = [verdict for verdict in said if isinstance(verdict, Grant)]
+        if len(grants) < len(said):
+            self._count(event, "failed")
+            return self._without_answer(event, who)
+        grant = Grant(method=METHOD)
+        for verdict in grants:
+            grant = _both(grant, verdict)
+        self._allowed.note(who, grant, self._clock.monotonic())
         self._count(event, "ok")
         return grant
 
-    async def _ask(self, url: str, event: Event, body: bytes) -> Denial | Grant | None:
+    async def _ask(self, url: str, event: Event, body: bytes) -> Said:
         reply = await self._webhook_client.post(
             url, body, content_type=self._form.content_type, event_id=event.event_id, attempt=1, phase="sync"
         )
-        if isinstance(reply, Failure):
+        said = reply if isinstance(reply, NoAnswer) else self._form.verdict(event, reply, self._clock.wall())
+        if isinstance(said, NoAnswer):
             self._log.warning(
-                "receiver not asked", url=masking.address(url), action=event.action.value, reason=reply.reason
+                "receiver not asked", url=masking.address(url), action=event.action.value, reason=said.reason
             )
-            return None
-        verdict = self._form.verdict(event, reply, self._clock.wall())
-        if verdict is None:
-            self._log.warning(
-                "receiver not asked", url=masking.address(url), action=event.action.value, status=reply.status
-            )
-        return verdict
+        return said
 
-    def _without_answer(self, event: Event) -> Denial | Grant | None:
-        self._count(event, "failed")
-        if self._on_error == "allow":
-            return None
-        if self._on_error == "stale":
-            at, grant = self._allowed.get(_who(event), (-REMEMBERED, None))
-            if grant is not None and self._clock.monotonic() - at <= REMEMBERED:
-                return grant
-            return UNKNOWN
-        return OUT_OF_ORDER
-
-    def _remember(self, event: Event, grant: Grant) -> None:
-        if self._on_error != "stale":
-            return
-        who = _who(event)
-        self._allowed[who] = (self._clock.monotonic(), grant)
-        self._allowed.move_to_end(who)
-        if len(self._allowed) > MAX_REMEMBERED:
-            self._allowed.popitem(last=False)
+    def _without_answer(self, event: Event, who: bytes) -> Denial | Grant | None:
+        known = self._allowed.find(who, self._clock.monotonic())
+        if known is None and self._on_error == "allow" and event.seq > 1:
+            return None  # whoever is here already goes on with what was granted, which is more than we know
+        return unanswered(self._on_error, known.grant if known is not None else None)
 
     def _count(self, event: Event, result: str) -> None:
         self._stats.events[event.action.value, result] += 1
 
 
 def _who(event: Event) -> bytes:
-    """Who asks for what, as a hash: address without its port, path and every argument."""
-    known = [
-        event.action.value,
-        host_of(event.facts),
-        str(event.facts.get("path", "")),
-        *map(str, sorted(event.query.items())),
-    ]
-    return hashlib.sha256("\0".join(known).encode("utf-8", "replace")).digest()[:16]
+    """Who asks for what: all that a receiver is told of a peer and could decide by; the port changes each time."""
+    facts = event.facts
+    parts = (
+        event.action.value, facts.get("app", ""), facts.get("name", ""), facts.get("protocol", ""), host_of(facts),
+        facts.get("user_agent", ""), facts.get("referer", ""), facts.get("user_id", ""),
+    )  # fmt: skip
+    return key_of(parts, event.query)
 
 
 def _both(one: Grant, other: Grant) -> Grant:
@@ -139,6 +115,7 @@ def _both(one: Grant, other: Grant) -> Grant:
         user_id=other.user_id or one.user_id,
         name=other.name or one.name,
         max_sessions=_least(one.max_sessions, other.max_sessions),
+        unique=one.unique or other.unique,
         auth_duration=_least(one.auth_duration, other.auth_duration),
         expires=_least(one.expires, other.expires),
         ends=_least(one.ends, other.ends),

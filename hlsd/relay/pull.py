@@ -21,6 +21,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
+from hlsd.events.facts import relay_facts
 from hlsd.ingest.intake import Intake
 from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.relay.address import Address, Kind, kind_of, read_address
@@ -287,20 +288,17 @@ class Pull:
         else:
             self._cut(reason)
 
-    def _tell(self, action: Action, **more: object) -> None:
+    def _tell(self, action: Action, reason: str | None = None) -> None:
         self._sequence += 1
         room = self._room
-        facts: dict[str, object] = {
-            "app": self.subject.app,
-            "name": self.subject.name,
-            "path": f"/{self.subject.app}/{self.subject.name}",
-            "protocol": "relay",
-            "mode": self.plan.mode,
-            "rule": self.plan.name,
-            "url": self.shown,
-            "createtime": int(self.since * 1000),
-            "inbytes": self.received_bytes,
-            "outbytes": 0,
-            **more,
-        }
+        facts = relay_facts(
+            app=self.subject.app,
+            name=self.subject.name,
+            mode=self.plan.mode,
+            rule=self.plan.name,
+            url=self.shown,
+            since=self.since,
+            received=self.received_bytes,
+            reason=reason,
+        )
         room.bus.emit(Event(action, self.id, self._sequence, room.clock.wall(), facts), self)

@@ -23,6 +23,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.errors import HlsdError
 from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
+from hlsd.events.facts import relay_facts
 from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.relay.address import read_address
 from hlsd.relay.backoff import STABLE, Backoff
@@ -268,22 +269,19 @@ class Push:
             self.sent_bytes += size
             self._figures.sent_bytes += size
 
-    def _tell(self, action: Action, **more: object) -> None:
+    def _tell(self, action: Action, reason: str | None = None) -> None:
         self._sequence += 1
         room = self._room
-        facts: dict[str, object] = {
-            "app": self.subject.app,
-            "name": self.subject.name,
-            "path": f"/{self.subject.app}/{self.subject.name}",
-            "protocol": "relay",
-            "mode": "push",
-            "rule": self.plan.name,
-            "url": self.shown,
-            "createtime": int(self.since * 1000),
-            "inbytes": 0,
-            "outbytes": self.sent_bytes,
-            **more,
-        }
+        facts = relay_facts(
+            app=self.subject.app,
+            name=self.subject.name,
+            mode="push",
+            rule=self.plan.name,
+            url=self.shown,
+            since=self.since,
+            sent=self.sent_bytes,
+            reason=reason,
+        )
         room.bus.emit(Event(action, self.id, self._sequence, room.clock.wall(), facts), self)
 
 

@@ -19,7 +19,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.events import Bus
-from hlsd.ports import Admission, Denial, Playable, PlayRequest, PublishRequest
+from hlsd.ports import ABSENT, Admission, Denial, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
@@ -41,7 +41,6 @@ UNPROVED_IDLE: Final = 5.0
 """Seconds at most that a pull which has brought nothing goes on when nobody waits for it."""
 _TELL_EVERY: Final = 60.0
 
-ABSENT: Final = Denial(404, "not found", "absent")
 LATE: Final = Denial(503, "the stream has not come yet, ask again", "late")
 FULL: Final = Denial(503, "too many streams, ask again", "limit")
 CROWDED: Final = Denial(503, "too many streams begin for you, ask again", "limit")

@@ -9,9 +9,11 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, Literal
 
+from hlsd.base import stream_name
+
 Scheme = Literal["none", "nms", "aliyun", "tencent"]
-SUFFIXES: Final = ("/index.m3u8", "/master.m3u8", ".m3u8", ".flv", ".ts")
-"""What a URL's path has behind the stream's name."""
+SUFFIXES: Final = (*stream_name.SUFFIXES, ".ts")
+"""What a URL's path has behind the stream's name, on servers that are not ours too."""
 
 
 def _md5(text: str) -> str:
@@ -20,10 +22,7 @@ def _md5(text: str) -> str:
 
 def bare(path: str) -> str:
     """The stream's path: the URL's without one suffix."""
-    for suffix in SUFFIXES:
-        if path.endswith(suffix):
-            return path.removesuffix(suffix)
-    return path
+    return stream_name.bare(path, SUFFIXES)
 
 
 def nms(path: str, expires: int, secret: str) -> str:

@@ -15,6 +15,7 @@ from sys import intern
 from urllib.parse import parse_qsl, urlencode
 
 from hlsd.base import masking
+from hlsd.events.facts import Facts, address, bracketed
 from hlsd.ports import Grant, PlayRequest
 from hlsd.sessions.signing import PUBLIC
 from hlsd.stats import UNCOUNTED
@@ -295,14 +296,13 @@ class Session:
             self.end(self, self.refused)
 
 
-def facts(session: Session, stream_id: str = "", codec: str = "") -> dict[str, object]:
+def facts(session: Session, stream_id: str = "", codec: str = "") -> Facts:
     """What events and the API say of a session, ready for JSON: times in ms of the epoch, `endtime` 0 while it is open.
 
     `stream_id` and `codec` are the stream's.
     """
-    ip = f"[{session.ip}]" if ":" in session.ip else session.ip
-    told: dict[str, object] = {
-        "ip": f"{ip}:{session.port}" if session.port else ip,
+    told: Facts = {
+        "ip": address(session.ip, session.port) if session.port else bracketed(session.ip),
         "app": session.app,
         "name": session.name,
         "protocol": session.protocol,

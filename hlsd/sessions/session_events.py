@@ -14,10 +14,10 @@ import structlog
 
 from hlsd.base.clock import Clock
 from hlsd.events import Action, Bus, Event
-from hlsd.ports import Denial, Grant
+from hlsd.events.facts import Facts
+from hlsd.ports import REJECTED, Denial, Grant
 from hlsd.sessions.session import Session, facts
 
-REJECTED = Denial(403, "not allowed", "rejected")
 MAX_ASKED = 200
 """Viewers that are asked about meanwhile, at the same time."""
 
@@ -32,7 +32,7 @@ class Teller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
 
-    def facts(self, session: Session) -> dict[str, object]:
+    def facts(self, session: Session) -> Facts:
         """What events and the API say of `session`."""
         stream_id, codec = self._about(session.app, session.name) if self._about is not None else ("", "")
         return facts(session, stream_id, codec)

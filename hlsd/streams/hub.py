@@ -14,8 +14,10 @@ import structlog
 from hlsd.base import stream_name
 from hlsd.base.quantities import in_mib
 from hlsd.events import Action, Bus, Event
+from hlsd.events.facts import address, publisher_facts
 from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import (
+    ABSENT,
     Denial,
     Gate,
     Grant,
@@ -29,7 +31,7 @@ from hlsd.ports import (
 )
 from hlsd.stats import Stats
 from hlsd.streams.expected import Expected
-from hlsd.streams.publisher import Publisher, address, facts_of
+from hlsd.streams.publisher import Publisher
 from hlsd.streams.stream import Claim, Stream, StreamState
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ MAX_BANS: Final = 10_000
 """Kicked publishers that are remembered; beyond it the oldest may come back early."""
 RELAY: Final = "relay"
 """The protocol of publishers that this server fetched itself: the operator's rule let them in."""
-_ABSENT: Final = Denial(404, "not found", "absent")
 
 
 class Hub:
@@ -179,9 +180,9 @@ class Hub:
     async def obtain(self, request: PlayRequest) -> Live | Denial:
         """Makes an absent stream come, or says why it will not."""
         if self.on_demand is None:
-            return _ABSENT
+            return ABSENT
         denial = await self.on_demand.obtain(request)
-        return denial or self.find(request.app, request.name) or _ABSENT
+        return denial or self.find(request.app, request.name) or ABSENT
 
     def summaries(self) -> list[StreamSummary]:
         """The streams that are live or in their grace, by path."""
@@ -406,8 +407,8 @@ class Hub:
 
     def _tell_stream(self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = "") -> None:
         at = self._clock.wall()
-        facts = facts_of(
-            address=address(publisher.ip, publisher.port),
+        facts = publisher_facts(
+            ip=address(publisher.ip, publisher.port),
             app=stream.app,
             name=stream.name,
             protocol=publisher.protocol,
@@ -418,9 +419,9 @@ class Hub:
             received=stream.stats.received_bytes,
             codec=codecs_attribute(stream.tracks),
             dropped=stream.dropped,
+            user_id=publisher.user_id,
             reason=reason,
         )
-        facts["user_id"] = publisher.user_id
         self.bus.emit(Event(action, stream.id, seq, at, facts, publisher.query), publisher)
 
     def _refusal(self, request: PublishRequest) -> Refuse | None:

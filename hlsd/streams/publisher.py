@@ -10,13 +10,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 
-from hlsd.base import masking
 from hlsd.events import Action, Event
+from hlsd.events.facts import address, publisher_facts
 from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import Tracks
-from hlsd.ports import Denial, PublishRequest
+from hlsd.ports import REJECTED, Denial, PublishRequest
 
-REJECTED = Denial(403, "not allowed", "rejected")
 MAX_AGENT = 256
 """Characters of what a publisher calls itself that go into events."""
 
@@ -113,8 +112,8 @@ class Publisher:
         """The next event of this publication; `received` is what the stream has received by now, bytes."""
         self._seq += 1
         done = action is Action.DONE_PUBLISH
-        facts = facts_of(
-            address=address(self.ip, self.port),
+        facts = publisher_facts(
+            ip=address(self.ip, self.port),
             app=self.app,
             name=self.name,
             protocol=self.protocol,
@@ -125,58 +124,10 @@ class Publisher:
             received=max(0, received - self.received_before),
             codec=self.codec,
             dropped=self.dropped,
+            user_id=self.user_id,
+            user_agent=self.user_agent,
+            referer=self.referer,
             reason=reason,
             detail=detail,
         )
-        facts["user_id"] = self.user_id
-        facts["user_agent"] = self.user_agent
-        facts["referer"] = masking.page(self.referer)
         return Event(action, self.id, self._seq, at, facts, self.query)
-
-
-def facts_of(  # noqa: PLR0913 - an event has as many
-    *,
-    address: str,
-    app: str,
-    name: str,
-    protocol: str,
-    stream_id: str,
-    since: float,
-    at: float,
-    over: bool,
-    received: int,
-    codec: str,
-    dropped: tuple[str, ...],
-    reason: str,
-    detail: str = "",
-) -> dict[str, object]:
-    """What an event says of a publication or a stream: the fields of contract §2.3, in milliseconds and bytes."""
-    return {
-        "ip": address,
-        "app": app,
-        "name": name,
-        "protocol": protocol,
-        "createtime": int(since * 1000),
-        "endtime": int(at * 1000) if over else 0,
-        "inbytes": received,
-        "outbytes": 0,
-        "path": f"/{app}/{name}",
-        "stream_id": stream_id,
-        "user_id": "",
-        "user_agent": "",
-        "referer": "",
-        "duration_ms": max(0, int(at * 1000) - int(since * 1000)),
-        "media_bytes": 0,
-        "requests": 0,
-        "segments": 0,
-        "reason": reason,
-        "detail": detail,
-        "codec": codec,
-        "dropped": list(dropped),
-        "rendition": "",
-    }
-
-
-def address(ip: str, port: int) -> str:
-    """`192.0.2.7:51234`, `[::1]:60116`: as Node-Media-Server writes it."""
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

@@ -7,12 +7,13 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
 from hlsd.base.clock import Clock, SystemClock
 from hlsd.events import Action, Bus, Event
+from hlsd.events.facts import Facts
 from hlsd.notify.notify import Notify
 from hlsd.notify.settings import NotifySettings
 from hlsd.ports import Denial
@@ -24,8 +25,8 @@ SECOND = "http://second.test/hook"
 
 def happened(owner: str, seq: int, action: Action = Action.UPDATE_PLAY, **facts: object) -> Event:
     """An event of `owner`."""
-    known: dict[str, object] = {"app": "live", "name": "a", "path": "/live/a", "ip": "192.0.2.1:4000"}
-    return Event(action, owner, seq, SystemClock().wall(), known | facts)
+    known: Facts = {"app": "live", "name": "a", "path": "/live/a", "ip": "192.0.2.1:4000"}
+    return Event(action, owner, seq, SystemClock().wall(), cast(Facts, {**known, **facts}))
 
 
 class Person:

@@ -16,8 +16,8 @@ import pytest
 from hlsd.api.client import ApiRefused, Client
 from hlsd.auth.jwks import KeySet
 from hlsd.base.clock import SystemClock
-from hlsd.notify.payloads import WebhookReply
-from hlsd.notify.webhook_client import MAX_ANSWER, Failure, WebhookClient
+from hlsd.notify.webhook_client import WebhookClient
+from hlsd.operator.client import MAX_ANSWER, HttpReply, NoAnswer
 from hlsd.stats import NotifyStats
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -62,9 +62,10 @@ async def test_a_packed_answer_to_a_question_is_none_and_is_never_unpacked() -> 
         finally:
             tracemalloc.stop()
     await one.close()
-    assert isinstance(said, Failure)
+    assert isinstance(said, NoAnswer)
     assert "packed" in said.reason
-    assert told == WebhookReply(200)  # the status has said it
+    assert isinstance(told, HttpReply)
+    assert (told.status, told.body) == (200, b"")  # the status has said it
     assert all(b"accept-encoding: identity\r\n" in question.lower() for question in heard)
 
 
@@ -75,8 +76,9 @@ async def test_an_answer_without_an_end_is_read_up_to_the_limit() -> None:
         said = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="sync")
         told = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="queued")
     await one.close()
-    assert said == Failure("answer is too long")
-    assert told == WebhookReply(200)
+    assert said == NoAnswer("answer is too long")
+    assert isinstance(told, HttpReply)
+    assert (told.status, told.body) == (200, b"")
 
 
 async def test_a_head_without_an_end_is_one_failure() -> None:
@@ -84,7 +86,7 @@ async def test_a_head_without_an_end_is_one_failure() -> None:
     async with says("200 OK\r\nX: " + "x" * 200_000, b"", [], more=b"x" * 65_536) as url:
         said = await one.post(url, b"{}", content_type="x/y", event_id="1", attempt=1, phase="sync")
     await one.close()
-    assert isinstance(said, Failure)
+    assert isinstance(said, NoAnswer)
 
 
 async def test_a_packed_key_set_is_none() -> None:

@@ -12,7 +12,6 @@ from typing import Protocol
 from hlsd.base.faults import Faults
 from hlsd.base.household import household
 from hlsd.base.wheel import Wheel
-from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.kernel import RESERVE
 
@@ -72,7 +71,7 @@ class Connections:
         self._send_timeout = settings.send_timeout
         self._idle = settings.keep_alive
         self._per_ip = settings.max_connections_per_ip
-        self._trusted = Proxies(settings.trusted_proxies)
+        self._trusted = settings.proxies
         self.most = max(1, min(settings.max_connections, files - RESERVE))
         """Connections that are served at once."""
         self.addresses: dict[str, ClientAddress] = {}

@@ -11,12 +11,12 @@ from typing import Protocol
 from hlsd.delivery.blocked_requests import BATCH, BlockedRequests
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import accepts_gzip
 from hlsd.delivery.response_cache import ResponseCache, ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.host import is_host
+from hlsd.net.proxies import Proxies
 from hlsd.ports import Directory, Playable, Session, Sessions
 from hlsd.stats import HttpStats
 

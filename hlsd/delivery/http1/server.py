@@ -23,7 +23,6 @@ from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.judge import Judge
-from hlsd.delivery.proxies import Proxies
 from hlsd.delivery.request import Request
 from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
@@ -144,7 +143,7 @@ class HttpServer:
             quality=state.runner.quality,
             http=stats.http,
             refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
-            proxies=Proxies(settings.trusted_proxies),
+            proxies=settings.proxies,
             varies=judge.replies.varies,
             codings={},
         )

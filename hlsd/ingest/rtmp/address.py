@@ -7,13 +7,11 @@ case-sensitive and never altered.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from hlsd.base.errors import ProtocolError
-
-_PART = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9._~-]{1,128}", re.ASCII)
+from hlsd.base.stream_name import LETTERS, is_name
 
 CREDENTIALS = frozenset({
     "auth", "auth_key", "exp", "expires", "jwt", "key", "md5", "pass", "passwd", "password", "policy", "secret", "sign",
@@ -54,8 +52,8 @@ def _part(text: str, what: str) -> str:
     shown = f"{what} {quoted(text, 64)}" if what == "app" else what
     if "/" in text:
         raise BadAddress(f"{shown} holds a slash: publish to rtmp://host/app/name")
-    if not _PART.fullmatch(text):
-        raise BadAddress(f"{shown} may only hold 1 to 128 of A-Z a-z 0-9 . _ ~ - and no leading dot")
+    if not is_name(text):
+        raise BadAddress(f"{shown} may only hold {LETTERS} and no leading dot or tilde")
     return text
 
 

@@ -14,6 +14,7 @@ from hlsd.api.access import BURST, MAX_ADDRESSES, REFILL, Access, Credential
 from hlsd.api.problems import ApiError, Code
 from hlsd.api.settings import ApiSettings
 from hlsd.base.errors import ConfigError
+from hlsd.net.proxies import Proxies
 
 TOKEN = "correct horse battery"
 READER = "a reader's token, long"
@@ -43,7 +44,7 @@ def code(access: Access, asked: Credential, now: float = 0.0) -> Code | None:
 
 @pytest.fixture
 def access() -> Access:
-    return Access(SETTINGS, {}, ["127.0.0.1"])
+    return Access(SETTINGS, {}, Proxies(["127.0.0.1"]))
 
 
 def basic(user: str, token: str) -> str:
@@ -61,7 +62,7 @@ def basic(user: str, token: str) -> str:
 )
 def test_a_program_of_this_machine_needs_no_token_where_the_operator_says_so(host: str, peer: str) -> None:
     """Curl on the server itself is the operator; but a bare proxy looks just like it, so it has to be said."""
-    trusting = Access(SETTINGS.model_copy(update={"loopback": True}), {}, ["127.0.0.1"])
+    trusting = Access(SETTINGS.model_copy(update={"loopback": True}), {}, Proxies(["127.0.0.1"]))
     assert code(trusting, ask("DELETE", peer, host=host)) is None
     assert code(Access(SETTINGS, {}), ask("GET", peer, host=host)) is Code.UNAUTHORIZED
 
@@ -93,7 +94,7 @@ def test_a_program_of_this_machine_needs_no_token_where_the_operator_says_so(hos
 )
 def test_whatever_may_speak_for_a_stranger_needs_one(asked: Credential) -> None:
     """Proxies on the same machine, rebound names and foreign pages all come from a loopback address."""
-    trusting = Access(SETTINGS.model_copy(update={"loopback": True}), {}, ["127.0.0.1"])
+    trusting = Access(SETTINGS.model_copy(update={"loopback": True}), {}, Proxies(["127.0.0.1"]))
     assert code(trusting, asked) is Code.UNAUTHORIZED
 
 
@@ -188,7 +189,7 @@ def test_a_client_behind_a_trusted_proxy_is_limited_by_its_own_address(access: A
 
 def test_a_network_of_proxies_is_trusted_as_one_proxy_is() -> None:
     """`trusted_proxies = ["10.0.0.0/8"]`: a guesser behind the balancer must not lock out everybody else behind it."""
-    access = Access(SETTINGS, {}, ["10.0.0.0/8"])
+    access = Access(SETTINGS, {}, Proxies(["10.0.0.0/8"]))
     for _ in range(BURST + 1):
         code(access, ask(peer="10.1.2.3", x_forwarded_for="203.0.113.5, 10.9.9.9", authorization="Bearer wrong"))
     good = f"Bearer {TOKEN}"

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 
 from hlsd.auth import backend as room
-from hlsd.auth.backend import AskQueue, Backend
+from hlsd.auth.backend import Backend, CallbackEndpoint
 from hlsd.auth.question import BackendQuestion
 from hlsd.auth.verdict import Fault, Pass
+from hlsd.operator import memory
+from hlsd.operator.client import MAX_ANSWER, OperatorClient
+from hlsd.ports import Grant
 from tests.support.backend import Question, Says, Service
 from tests.support.clock import FakeClock
 
@@ -24,12 +26,12 @@ ASKED = BackendQuestion("play", "live", "cam", "hls", "192.0.2.1", 1, {"token": 
 class Desk:
     """A back end, its service and its clock."""
 
-    def __init__(self, service: Service, client: httpx.AsyncClient, **line: Any) -> None:
+    def __init__(self, service: Service, client: OperatorClient, **line: Any) -> None:
         self.service = service
         self.clock = FakeClock()
-        self.backend = Backend(AskQueue(service.url, **line), lambda: client, self.clock, lambda: "e-1")
+        self.backend = Backend(CallbackEndpoint(service.url, **line), client, self.clock, lambda: "e-1")
 
-    async def ask(self, held: Pass | None = None, **changed: Any) -> Pass | Fault:
+    async def ask(self, held: Grant | None = None, **changed: Any) -> Pass | Fault:
         return await self.backend.ask(replace(ASKED, **changed), held)
 
 
@@ -40,12 +42,13 @@ async def service() -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=64)) as client:
-        yield client
+async def client() -> AsyncIterator[OperatorClient]:
+    client = OperatorClient(FakeClock())
+    yield client
+    await client.close()
 
 
-async def test_a_thousand_identical_questions_are_one(service: Service, client: httpx.AsyncClient) -> None:
+async def test_a_thousand_identical_questions_are_one(service: Service, client: OperatorClient) -> None:
     """When a stream comes back, everybody asks in the same second."""
     desk = Desk(service, client)
     verdicts = await asyncio.gather(*(desk.ask() for _ in range(1000)))
@@ -71,7 +74,7 @@ async def test_a_thousand_identical_questions_are_one(service: Service, client: 
     ids=str,
 )
 async def test_while_the_service_is_down_only_what_it_allowed_is_allowed(
-    service: Service, client: httpx.AsyncClient, other: dict[str, Any]
+    service: Service, client: OperatorClient, other: dict[str, Any]
 ) -> None:
     """All that it could decide by: a neighbour behind the same address has not been let in by that."""
     desk = Desk(service, client)
@@ -84,9 +87,7 @@ async def test_while_the_service_is_down_only_what_it_allowed_is_allowed(
     assert isinstance(await desk.ask(**other), Fault)
 
 
-async def test_who_hangs_up_does_not_take_the_answer_from_the_others(
-    service: Service, client: httpx.AsyncClient
-) -> None:
+async def test_who_hangs_up_does_not_take_the_answer_from_the_others(service: Service, client: OperatorClient) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def decide(_: Question) -> Says:
@@ -106,7 +107,7 @@ async def test_who_hangs_up_does_not_take_the_answer_from_the_others(
     assert len(service.questions) == 1
 
 
-async def test_a_refusal_holds_for_as_long_as_the_answer_says(service: Service, client: httpx.AsyncClient) -> None:
+async def test_a_refusal_holds_for_as_long_as_the_answer_says(service: Service, client: OperatorClient) -> None:
     service.says = Says(403, {"X-AuthDuration": "60"})
     desk = Desk(service, client)
     first = await desk.ask()
@@ -122,7 +123,7 @@ async def test_a_refusal_holds_for_as_long_as_the_answer_says(service: Service, 
     assert isinstance(await desk.ask(), Pass)
 
 
-async def test_silence_keeps_known_viewers_and_refuses_new_ones(service: Service, client: httpx.AsyncClient) -> None:
+async def test_silence_keeps_known_viewers_and_refuses_new_ones(service: Service, client: OperatorClient) -> None:
     """Flussonic's rule: a billing system's outage must not empty the room, nor open it."""
     service.says = Says(200, {"X-UserId": "42", "X-Max-Sessions": "2"})
     desk = Desk(service, client)
@@ -131,7 +132,7 @@ async def test_silence_keeps_known_viewers_and_refuses_new_ones(service: Service
         Says(500),
         Says(503),
         Says(cut=True),
-        Says(200, {}, b"x" * (room.MAX_ANSWER + 1)),
+        Says(200, {}, b"x" * (MAX_ANSWER + 1)),
         Says(200, {}, b"{"),
     ):
         service.says = says
@@ -144,13 +145,13 @@ async def test_silence_keeps_known_viewers_and_refuses_new_ones(service: Service
     desk.backend._failures = 0
     assert isinstance(await desk.ask(), Pass)
     assert isinstance(await desk.ask(ip="192.0.2.3"), Fault)
-    desk.clock.advance(room.KEPT + 1)
+    desk.clock.advance(memory.KEPT + 1)
     assert isinstance(await desk.ask(), Fault), "after an hour nobody is known any more"
 
 
 @pytest.mark.parametrize(("rule", "let_in"), [("deny", False), ("allow", True)])
 async def test_the_operator_may_say_otherwise(
-    service: Service, client: httpx.AsyncClient, rule: str, let_in: bool
+    service: Service, client: OperatorClient, rule: str, let_in: bool
 ) -> None:
     desk = Desk(service, client, on_error=rule)
     assert isinstance(await desk.ask(), Pass)
@@ -159,7 +160,22 @@ async def test_the_operator_may_say_otherwise(
     assert isinstance(await desk.ask(ip="192.0.2.9"), Pass) is let_in
 
 
-async def test_a_refusal_ends_what_was_known(service: Service, client: httpx.AsyncClient) -> None:
+async def test_who_is_let_in_unheard_is_asked_about_again(service: Service, client: OperatorClient) -> None:
+    """Also where an answer that does not say holds for ever: nobody has said yes."""
+    desk = Desk(service, client, on_error="allow", auth_duration=0.0)
+    service.says = Says(500)
+    stranger = await desk.ask()
+    assert isinstance(stranger, Pass)
+    assert stranger.auth_duration == 30.0
+    service.says = Says(200, {"X-Max-Sessions": "2"})
+    assert isinstance(await desk.ask(), Pass)
+    service.says = Says(500)
+    known = await desk.ask()
+    assert isinstance(known, Pass)
+    assert (known.auth_duration, known.max_sessions) == (0.0, 2)
+
+
+async def test_a_refusal_ends_what_was_known(service: Service, client: OperatorClient) -> None:
     desk = Desk(service, client)
     await desk.ask()
     service.says = Says(403)
@@ -170,7 +186,7 @@ async def test_a_refusal_ends_what_was_known(service: Service, client: httpx.Asy
 
 
 async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_said(
-    service: Service, client: httpx.AsyncClient
+    service: Service, client: OperatorClient
 ) -> None:
     never = asyncio.Event()
 
@@ -184,7 +200,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_said(
     never.set()
 
 
-async def test_a_tired_back_end_is_left_in_peace(service: Service, client: httpx.AsyncClient) -> None:
+async def test_a_tired_back_end_is_left_in_peace(service: Service, client: OperatorClient) -> None:
     """With the service gone, each new viewer would wait for its own time-out."""
     service.says = Says(500)
     desk = Desk(service, client)
@@ -199,7 +215,7 @@ async def test_a_tired_back_end_is_left_in_peace(service: Service, client: httpx
 
 
 async def test_a_connection_that_was_closed_while_idle_costs_nobody_his_answer(
-    service: Service, client: httpx.AsyncClient
+    service: Service, client: OperatorClient
 ) -> None:
     cut = iter([Says(), Says(cut=True), Says()])
 
@@ -213,7 +229,7 @@ async def test_a_connection_that_was_closed_while_idle_costs_nobody_his_answer(
     assert len(service.questions) == 3
 
 
-async def test_redirects_are_answers_and_never_followed(service: Service, client: httpx.AsyncClient) -> None:
+async def test_redirects_are_answers_and_never_followed(service: Service, client: OperatorClient) -> None:
     """A service must not be able to send us to other hosts."""
     service.says = Says(302, {"Location": f"http://127.0.0.1:{service.port}/live/other"})
     found = await Desk(service, client).ask()
@@ -222,12 +238,13 @@ async def test_redirects_are_answers_and_never_followed(service: Service, client
     assert len(service.questions) == 1
 
 
-async def test_looking_again_is_an_update_to_flussonic(service: Service, client: httpx.AsyncClient) -> None:
+async def test_looking_again_is_an_update_to_flussonic(service: Service, client: OperatorClient) -> None:
     desk = Desk(service, client, dialect="flussonic")
     service.says = Says(200, {"X-AuthDuration": "15"})
-    granted = await desk.ask()
-    assert isinstance(granted, Pass)
-    assert granted.auth_duration == 15.0
+    passed = await desk.ask()
+    assert isinstance(passed, Pass)
+    assert passed.auth_duration == 15.0
+    granted = Grant(auth_duration=15.0, method="callback")
     await desk.ask(granted)
     await desk.ask(granted)
     asked = [(one.query["request_type"], one.query["request_number"]) for one in service.questions]
@@ -238,9 +255,9 @@ async def test_looking_again_is_an_update_to_flussonic(service: Service, client:
 
 
 async def test_what_is_remembered_has_a_bound(
-    service: Service, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    service: Service, client: OperatorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "MAX_KNOWN", 5)
+    monkeypatch.setattr(memory, "MOST", 5)
     monkeypatch.setattr(room, "MAX_DENIED", 5)
     desk = Desk(service, client)
     for number in range(20):
@@ -256,7 +273,7 @@ async def test_what_is_remembered_has_a_bound(
 
 
 async def test_one_address_leaves_questions_for_the_others(
-    service: Service, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    service: Service, client: OperatorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stranger with made-up tokens would else have everybody refused who comes while the back end is slow."""
     monkeypatch.setattr(room, "MAX_OF_ADDRESS", 3)
@@ -270,7 +287,7 @@ async def test_one_address_leaves_questions_for_the_others(
     assert isinstance(await desk.ask(ip="2001:db8::9", token="late"), Pass)
 
 
-async def test_what_goes_wrong_is_logged_without_the_token(service: Service, client: httpx.AsyncClient) -> None:
+async def test_what_goes_wrong_is_logged_without_the_token(service: Service, client: OperatorClient) -> None:
     await service.stop()
     with structlog.testing.capture_logs() as lines:
         await Desk(service, client, dialect="flussonic", secret="s3cret").ask()

@@ -19,6 +19,7 @@ from jwt.algorithms import OKPAlgorithm
 from hlsd.auth import sign, tokens
 from hlsd.auth.gate import BARRED, DENIED, AuthGate, gate_of
 from hlsd.auth.settings import AuthSettings
+from hlsd.net.proxies import Proxies
 from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
 from hlsd.stats import OTHER, Stats
 from tests.support.backend import Says, Service
@@ -32,7 +33,7 @@ NOW = 1_700_000_000
 @asynccontextmanager
 async def gate(clock: FakeClock | None = None, **rules: Any) -> AsyncIterator[AuthGate]:
     made = AuthGate(
-        AuthSettings(**rules), clock or FakeClock(NOW), salt=b"salt", trusted=frozenset({"127.0.0.1", "10.0.0.0/8"})
+        AuthSettings(**rules), clock or FakeClock(NOW), salt=b"salt", trusted=Proxies(["127.0.0.1", "10.0.0.0/8"])
     )
     try:
         yield made
@@ -61,7 +62,7 @@ def token(**claims: Any) -> str:
 
 
 def test_without_rules_there_is_no_gate() -> None:
-    assert gate_of(AuthSettings(), FakeClock(), salt=b"", server_id="", trusted=frozenset()) is None
+    assert gate_of(AuthSettings(), FakeClock(), salt=b"", server_id="", trusted=Proxies()) is None
 
 
 async def test_each_switch_and_each_app_is_its_own() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hlsd.events import Action
-from tests.unit.notify.test_webhook_signature import AT, BODY, SECRET, VECTOR
+from tests.unit.operator.test_signature import AT, BODY, SECRET, VECTOR
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "events.md").read_text()
 

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from hlsd.events import Action, Event
-from hlsd.notify import sync_webhook as asker_module
+from hlsd.events.facts import Facts
+from hlsd.operator import memory
 from hlsd.ports import Denial, Grant
 from tests.support.clock import FakeClock
 from tests.support.webhooks import SECOND, URL, Person, Running, World, running
@@ -21,9 +22,9 @@ def world() -> World:
     return World()
 
 
-def question(address: str = "192.0.2.1:4000", **query: str) -> Event:
-    facts = {"app": "live", "name": "a", "path": "/live/a", "ip": address}
-    return Event(Action.PRE_PLAY, "v", 1, 1_700_000_000.0, facts, query)
+def question(address: str = "192.0.2.1:4000", *, seq: int = 1, more: Facts | None = None, **query: str) -> Event:
+    facts: Facts = {"app": "live", "name": "a", "path": "/live/a", "ip": address, "protocol": "hls"}
+    return Event(Action.PRE_PLAY, "v", seq, 1_700_000_000.0, facts | (more or {}), query)
 
 
 async def ask(here: Running, event: Event | None = None) -> Denial | Grant | None:
@@ -80,7 +81,7 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
 
             world.handle = sleepy  # type: ignore[method-assign]
             assert here.notify._webhook_client is not None
-            here.notify._webhook_client._client._transport = httpx.MockTransport(sleepy)
+            here.notify._webhook_client._client.http()._transport = httpx.MockTransport(sleepy)
         known, stranger, elsewhere = await asyncio.gather(
             ask(here, question("192.0.2.1:2", u="1")),
             ask(here, question("192.0.2.1:3", u="2")),
@@ -106,6 +107,73 @@ async def test_behind_a_proxy_too_a_stale_yes_is_for_one_address(
         assert not is_yes(await ask(here, question(stranger)))
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"protocol": "flv"}, {"user_agent": "stranger"}, {"referer": "https://elsewhere/"}, {"user_id": "8"}],
+    ids=str,
+)
+async def test_a_stale_yes_is_for_whoever_asks_exactly_what_was_allowed(
+    tmp_path: Path, world: World, other: Facts
+) -> None:
+    """A token in a header is not among the arguments, a page is not: one neighbour's yes let another in."""
+    async with running(tmp_path, world) as here:
+        assert is_yes(await ask(here))
+        world.answer = lambda _: httpx.Response(500)
+        assert is_yes(await ask(here))
+        assert not is_yes(await ask(here, question(more=other)))
+
+
+BOUNDS = [
+    {"lifetime": "soon"}, {"lifetime": -1}, {"lifetime": True}, {"max_sessions": "two"}, {"max_sessions": -1},
+    {"max_sessions": 0.5}, {"max_sessions": [2]}, {"auth_duration": {}}, {"unique": "perhaps"}, {"unique": 2},
+    {"name": 5}, {"name": "../x"}, {"name": "other/cam"}, {"user_id": []},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", BOUNDS, ids=str)
+async def test_a_bound_that_cannot_be_read_lets_nobody_in_without_it(
+    tmp_path: Path, world: World, said: dict[str, object]
+) -> None:
+    """`"lifetime": "soon"` was a session that never ended; the auth callback has always refused it."""
+    world.answer = lambda _: httpx.Response(200, json={"user_id": "u7"} | said)
+    async with running(tmp_path, world) as here:
+        assert not is_yes(await ask(here))
+        assert here.stats.events["prePlay", "failed"] == 1
+
+
+async def test_a_number_written_as_text_is_a_bound(tmp_path: Path, world: World) -> None:
+    """`"lifetime": "60"` was no bound at all. One beyond what is taken is the most that is."""
+    world.answer = lambda _: httpx.Response(
+        200, json={"lifetime": "60", "max_sessions": "2", "auth_duration": 1e9, "unique": "1"}
+    )
+    clock = FakeClock()
+    async with running(tmp_path, world, clock) as here:
+        verdict = await ask(here)
+    end = clock.wall() + 60
+    assert verdict == Grant("", 2, True, 30 * 86_400, end, method="callback", ends=end)
+
+
+async def test_one_receivers_wish_for_one_session_holds_for_all(tmp_path: Path, world: World) -> None:
+    world.answer = lambda request: httpx.Response(200, json={"unique": request.url.host == "second.test"})
+    async with running(tmp_path, world, url=[URL, SECOND]) as here:
+        verdict = await ask(here)
+    assert isinstance(verdict, Grant)
+    assert verdict.unique
+
+
+async def test_who_is_let_in_unheard_is_asked_about_again_and_who_is_known_keeps_his_bounds(
+    tmp_path: Path, world: World
+) -> None:
+    """`on_error = "allow"` let strangers in for ever, and those it knew without the bounds they had."""
+    world.answer = lambda _: httpx.Response(200, json={"max_sessions": 2})
+    async with running(tmp_path, world, on_error="allow") as here:
+        granted = await ask(here, question(u="1"))
+        world.answer = lambda _: httpx.Response(500)
+        assert await ask(here, question(u="1")) == granted == Grant("", 2, method="callback")
+        assert await ask(here, question(u="2")) == Grant(auth_duration=30, method="callback")
+        assert await ask(here, question(u="2", seq=5)) is None, "who is here already keeps what it has"
+
+
 def broken(request: httpx.Request, fault: str) -> httpx.Response:
     if fault == "refused":
         raise httpx.ConnectError("connection refused", request=request)
@@ -118,7 +186,7 @@ async def test_a_stale_yes_is_good_for_an_hour_and_a_no_takes_it_back(tmp_path: 
     async with running(tmp_path, world, clock) as here:
         assert is_yes(await ask(here))
         world.answer = lambda _: httpx.Response(500)
-        clock.advance(asker_module.REMEMBERED)
+        clock.advance(memory.KEPT)
         assert is_yes(await ask(here))
         clock.advance(1)
         assert not is_yes(await ask(here))
@@ -131,7 +199,7 @@ async def test_decisions_are_remembered_up_to_a_bound(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Strangers make new arguments for ever."""
-    monkeypatch.setattr(asker_module, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(memory, "MOST", 3)
     async with running(tmp_path, world) as here:
         for number in range(5):
             await ask(here, question(u=str(number)))

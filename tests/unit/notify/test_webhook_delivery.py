@@ -15,8 +15,8 @@ import pytest
 from hlsd.events import Action
 from hlsd.notify import outbox as outbox_module
 from hlsd.notify.sender import backoff
-from hlsd.notify.signature import verify
 from hlsd.notify.store import Store
+from hlsd.operator.signature import verify
 from tests.support.clock import FakeClock
 from tests.support.webhooks import SECOND, World, happened, running
 

@@ -1,7 +1,7 @@
 """Signs what is sent, so that a receiver knows that it is ours and fresh.
 
 `X-Hlsd-Signature: t=<unix>,v1=<hex HMAC-SHA256(secret, "<t>." + body)>` (contract §2.3). A receiver recomputes it
-over the raw body, compares in constant time and refuses what is older than `MAX_AGE`.
+over the raw body (or the query string of a GET), compares in constant time and refuses what is older than `MAX_AGE`.
 """
 
 from __future__ import annotations

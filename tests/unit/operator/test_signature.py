@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.notify.signature import sign, verify
+from hlsd.operator.signature import sign, verify
 
 SECRET = b"nodemedia2017privatekey"
 BODY = b'{"action":"donePlay"}'

@@ -20,7 +20,8 @@ from typing import Protocol
 
 import structlog
 
-from hlsd.base.masking import arguments
+from hlsd.base import masking
+from hlsd.events.facts import Facts
 from hlsd.ports import Denial, Grant
 
 UNANSWERED = "unanswered"
@@ -55,21 +56,21 @@ class Action(enum.StrEnum):
 class Event:
     """One thing that happened.
 
-    `id` is whose event it is (session, publication, relay): order is kept per id, `seq` counts them from 1. `facts` are
-    ready for JSON; `query` is what the peer asked with, secrets included: it leaves only through `payload`.
+    `id` is whose event it is (session, publication, relay): order is kept per id, `seq` counts them from 1. `query` is
+    what the peer asked with, secrets included: it leaves only through `payload`.
     """
 
     action: Action
     id: str
     seq: int
     at: float
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     event_id: str = field(default_factory=lambda: new_id())  # noqa: PLW0108 - it stands below
 
     def payload(self, server_id: str = "", *, send_secrets: bool = False) -> dict[str, object]:
         """What a receiver gets: a superset of Node-Media-Server's notification."""
-        query = dict(self.query) if send_secrets else arguments(self.query)
+        query = dict(self.query) if send_secrets else masking.arguments(self.query)
         return {
             "action": self.action.value,
             "id": self.id,

@@ -31,12 +31,18 @@ def path_prefix(text: str) -> str | None:
 
 
 class Proxies:
-    """The proxies of one server: addresses and networks. `prefix` is what they take off paths unless they say it."""
+    """The proxies of one server: addresses and networks. `prefix` is what they take off paths unless they say it.
 
-    def __init__(self, trusted: Iterable[str], prefix: str = "") -> None:
+    IPv4 in IPv6's clothes (`::ffff:192.0.2.1`, as a socket for both says it) is what it is without them. Raises
+    ValueError for what is neither an address nor a network.
+    """
+
+    def __init__(self, trusted: Iterable[str] = (), prefix: str = "") -> None:
+        networks = [ipaddress.ip_network(one, strict=False) for one in trusted]
+        single = [str(one.network_address) for one in networks if one.num_addresses == 1]
         self._prefix = prefix
-        self._exact = frozenset(trusted)
-        self._networks = tuple(ipaddress.ip_network(one, strict=False) for one in self._exact if "/" in one)
+        self._exact = frozenset([*single, *(f"::ffff:{one}" for one in single if ":" not in one)])
+        self._networks = tuple(one for one in networks if one.num_addresses > 1)
         self.viewer = lru_cache(maxsize=4096)(self._viewer)
         """See `_viewer`."""
         self._listed = lru_cache(maxsize=4096)(self._lists)
@@ -70,6 +76,7 @@ class Proxies:
             address = ipaddress.ip_address(ip)
         except ValueError:
             return False
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(address in network for network in self._networks)
 
 

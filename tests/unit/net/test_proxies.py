@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hlsd.delivery.proxies import Proxies, path_prefix
 from hlsd.delivery.settings import HttpSettings
+from hlsd.net.proxies import Proxies, path_prefix
 
 PROXIES = Proxies(["127.0.0.1", "::1", "10.0.0.0/8", "2001:db8::/32"])
 
@@ -47,6 +47,22 @@ def test_a_name_is_no_proxy() -> None:
     assert "10.9.8.7" in PROXIES
     assert "11.0.0.1" not in PROXIES
     assert "nonsense" not in PROXIES
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3", "::ffff:10.1.2.3", "::1", "2001:db8::1"])
+def test_a_proxy_is_known_however_a_socket_shows_it(peer: str) -> None:
+    """One that listens for both kinds shows IPv4 as `::ffff:…`: then its viewers were all one address."""
+    assert peer in PROXIES
+    assert PROXIES.viewer(peer, b"203.0.113.7") == "203.0.113.7"
+    assert "::ffff:192.0.2.1" not in PROXIES
+    assert "2001:db8::1" in Proxies(["2001:0DB8::0001"])
+
+
+def test_what_was_set_is_read_once() -> None:
+    settings = HttpSettings(trusted_proxies=["10.0.0.0/8"], prefix="/tv")
+    assert settings.proxies is settings.proxies
+    assert settings.proxies.prefix("192.0.2.1", None) == "/tv"
+    assert "10.0.0.7" in settings.proxies
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""Is what an event says of its subject: one typed model, and what makes it for publishers and relays.
+
+What goes out by webhook, outbox, event log and API is made of nothing else, so that a field has one name, one type and
+one place (tests/golden/payloads.jsonl holds it byte for byte). Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from hlsd.base import masking
+
+
+class Facts(TypedDict, total=False):
+    """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
+
+    Which of them an event has is its subject's business: `publisher_facts`, `relay_facts` and, for viewers,
+    `hlsd.sessions.session.facts` make all that there are, in the order in which they go out. Times are milliseconds of
+    the epoch, sizes bytes.
+    """
+
+    ip: str
+    """Address and port, as `address` writes it."""
+    app: str
+    name: str
+    path: str
+    protocol: str
+    createtime: int
+    endtime: int
+    """0 while it lasts."""
+    inbytes: int
+    outbytes: int
+    stream_id: str
+    user_id: str
+    user_agent: str
+    referer: str
+    """Without the values of secret arguments."""
+    duration_ms: int
+    media_bytes: int
+    requests: int
+    segments: int
+    reason: str
+    codec: str
+    rendition: str
+    resumed_from: str
+    previous_ip: str
+    adopted: bool
+    detail: str
+    dropped: list[str]
+    mode: str
+    rule: str
+    url: str
+    """Masked."""
+
+
+def publisher_facts(  # noqa: PLR0913 - a publisher has as many
+    *,
+    ip: str,
+    app: str,
+    name: str,
+    protocol: str,
+    stream_id: str,
+    since: float,
+    at: float,
+    over: bool,
+    received: int,
+    codec: str,
+    dropped: tuple[str, ...],
+    user_id: str,
+    user_agent: str = "",
+    referer: str = "",
+    reason: str = "",
+    detail: str = "",
+) -> Facts:
+    """Of a publication, or of a stream's run; `since` and `at` (now) in seconds of the epoch, `received` in bytes."""
+    return {
+        "ip": ip,
+        "app": app,
+        "name": name,
+        "protocol": protocol,
+        "createtime": int(since * 1000),
+        "endtime": int(at * 1000) if over else 0,
+        "inbytes": received,
+        "outbytes": 0,
+        "path": f"/{app}/{name}",
+        "stream_id": stream_id,
+        "user_id": user_id,
+        "user_agent": user_agent,
+        "referer": masking.page(referer),
+        "duration_ms": max(0, int(at * 1000) - int(since * 1000)),
+        "media_bytes": 0,
+        "requests": 0,
+        "segments": 0,
+        "reason": reason,
+        "detail": detail,
+        "codec": codec,
+        "dropped": list(dropped),
+        "rendition": "",
+    }
+
+
+def relay_facts(  # noqa: PLR0913 - a relay has as many
+    *,
+    app: str,
+    name: str,
+    mode: str,
+    rule: str,
+    url: str,
+    since: float,
+    received: int = 0,
+    sent: int = 0,
+    reason: str | None = None,
+) -> Facts:
+    """Of a pull or a push; `url` is masked, `since` in seconds of the epoch, `reason` only of one that is over."""
+    told: Facts = {
+        "app": app,
+        "name": name,
+        "path": f"/{app}/{name}",
+        "protocol": "relay",
+        "mode": mode,
+        "rule": rule,
+        "url": url,
+        "createtime": int(since * 1000),
+        "inbytes": received,
+        "outbytes": sent,
+    }
+    if reason is not None:
+        told["reason"] = reason
+    return told
+
+
+def address(ip: str, port: int) -> str:
+    """`192.0.2.7:51234`, `[::1]:60116`: as Node-Media-Server writes it."""
+    return f"{bracketed(ip)}:{port}"
+
+
+def bracketed(ip: str) -> str:
+    """An address as it stands before a port: `[::1]`."""
+    return f"[{ip}]" if ":" in ip else ip

@@ -1,0 +1,1 @@
+"""Asks the operator's services by HTTP and reads what they say: for the auth callback and the webhooks alike."""

@@ -1,0 +1,140 @@
+"""Carries one request to a service of the operator's and brings its answer back, within bounds.
+
+Law: one request, at most one more when the connection we had kept turned out to be closed; no redirects are followed,
+no cookies kept, no proxy of the environment used; an answer is read as it was sent, up to `MAX_ANSWER` and for at most
+`within` seconds in all. Who was only told something has said all by its status: its body is not looked at. What goes
+wrong is a value (`NoAnswer`), never an exception. Addresses may hold passwords and tokens: no reason shows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from hlsd import __version__
+from hlsd.base import masking
+from hlsd.base.clock import Clock
+from hlsd.net.answers import ASKED, bounded, dropped
+from hlsd.operator.signature import HEADER, sign
+
+MAX_ANSWER: Final = 64 << 10
+"""Bytes of an answer."""
+_KEPT_OPEN: Final = 4.0
+"""Seconds that an idle connection is kept: below what servers keep (uvicorn and Node: 5)."""
+_LONGEST: Final = 300.0
+"""Seconds: above every bound of ours, which end a request before httpx does."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpQuestion:
+    """What goes on the wire; `url` with its arguments, `body` None for a GET, whose arguments are then the question."""
+
+    method: Literal["GET", "POST"]
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def signed(self) -> bytes:
+        """What a signature is made over: the body, or the query string where there is none."""
+        return urlsplit(self.url).query.encode() if self.body is None else self.body
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What came back; header names in lower case, or of any case where the mapping does not mind."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Nobody has decided: not reached, too slow, out of order, or words that make no sense; `reason` is for the log."""
+
+    reason: str
+
+
+class OperatorClient:
+    """Connections to services of the operator's, at most `connections`; `transport` is the way to them (None: network).
+
+    Made on first use, inside the loop.
+    """
+
+    def __init__(
+        self, clock: Clock, *, connections: int = 64, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._clock = clock
+        self._connections = connections
+        self._transport = transport
+        self._http: httpx.AsyncClient | None = None
+
+    async def send(
+        self, question: HttpQuestion, *, within: float, secret: bytes | None = None, read: bool = True
+    ) -> HttpReply | NoAnswer:
+        """Asks, signed where there is a `secret`; without `read` the body is not looked at, and empty in the reply."""
+        if secret:
+            signature = sign(secret, int(self._clock.wall()), question.signed)
+            question = HttpQuestion(
+                question.method, question.url, {**question.headers, HEADER: signature}, question.body
+            )
+        try:
+            async with asyncio.timeout(within):
+                try:
+                    return await self._once(question, read)
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    # A connection kept alive may be closed by the other side just as it is used: once more, on another.
+                    return await self._once(question, read)
+        except (TimeoutError, httpx.TimeoutException):
+            return NoAnswer("no answer in time")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return NoAnswer(_words(error, question))
+
+    def http(self) -> httpx.AsyncClient:
+        """The connections themselves, for what is no question (a key set): with the same rules."""
+        if self._http is None:
+            self._http = httpx.AsyncClient(
+                timeout=_LONGEST,
+                follow_redirects=False,
+                trust_env=False,
+                limits=httpx.Limits(
+                    max_connections=self._connections,
+                    max_keepalive_connections=self._connections,
+                    keepalive_expiry=_KEPT_OPEN,
+                ),
+                headers={"User-Agent": f"hlsd/{__version__}", "Accept": "application/json, */*", **ASKED},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                transport=self._transport,
+            )
+        return self._http
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+
+    async def _once(self, question: HttpQuestion, read: bool) -> HttpReply:
+        async with self.http().stream(
+            question.method, question.url, content=question.body, headers=dict(question.headers)
+        ) as response:
+            body = b""
+            if read:
+                body = await bounded(response, MAX_ANSWER)
+            else:
+                await dropped(response, MAX_ANSWER)
+            return HttpReply(response.status_code, response.headers, body)
+
+
+def _words(error: Exception, question: HttpQuestion) -> str:
+    """What went wrong; the class alone where the address holds the credential that is asked about."""
+    if question.body is None and isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+        return type(error).__name__
+    return masking.without(str(error), question.url)[:200] or type(error).__name__

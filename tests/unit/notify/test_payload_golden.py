@@ -1,0 +1,157 @@
+"""What goes out of every kind of event in every shape, byte for byte: receivers were written for it.
+
+`python -m tests.unit.notify.test_payload_golden` writes the golden file anew; what changes there changes for receivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import structlog
+
+from hlsd.base.faults import Faults
+from hlsd.events import Action, Bus, Event
+from hlsd.media.unit import Tracks
+from hlsd.notify.event_ring import EventRing
+from hlsd.notify.eventlog import EventLog
+from hlsd.notify.payloads import form_of
+from hlsd.ports import Grant, PlayRequest, PublishRequest
+from hlsd.relay.match import Match
+from hlsd.relay.plan import FixedUrl, Plan
+from hlsd.relay.pull import Pull
+from hlsd.relay.push import Push
+from hlsd.relay.template import TemplateSubject
+from hlsd.sessions.session import Session, facts
+from hlsd.stats import RelayStats
+from tests.support.clock import FakeClock
+from tests.support.frames import BOTH, VIDEO
+from tests.unit.test_hub import House
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "payloads.jsonl"
+SHAPES = ("hlsd", "srs", "nginx-rtmp", "flussonic")
+AT = 1_700_000_071.5
+QUERY = {"u": "42&2", "token": "hush", "SIGN": "1-2", "addr": "10.0.0.1", "ü": ""}
+
+
+def viewers() -> list[Event]:
+    """A viewer at the door, begun, going on and gone; one by a proxy; one with an earlier life."""
+    session = Session(
+        b"c2Vzc2lvbi1pZC0x-and-the-part-of-it-that-opens-it",
+        PlayRequest("live", "stream", "hls", "192.0.2.7", 51234, QUERY, "Agent/1 ü", "https://site/?token=x&y=1"),
+        Grant(user_id="42", method="jwt"),
+        now=1000.0,
+        epoch=1_699_999_000.0,
+    )
+    told = [Event(Action.PRE_PLAY, session.id, 1, AT, facts(session), session.query)]
+    session.started, session.last = 1001.0, 1062.5
+    session.in_bytes, session.playlist_bytes, session.media_bytes = 4210, 262_144, 18_612_224
+    session.requests, session.segments = 97, 31
+    codec = "hvc1.1.6.L93.B0,mp4a.40.2"
+    told += [
+        Event(action, session.id, seq, AT, facts(session, "1m7yzee2r", codec), session.query)
+        for seq, action in ((2, Action.POST_PLAY), (3, Action.UPDATE_PLAY))
+    ]
+    session.over, session.reason = True, "idle"
+    session.extra.resumed_from, session.extra.previous_ip = "c2Vzc2lvbi1pZC0w", "198.51.100.4"
+    session.extra.issued = 1_699_990_000.0
+    told.append(Event(Action.DONE_PLAY, session.id, 4, AT, facts(session, "1m7yzee2r", codec), session.query))
+    for ip, port in (("2001:db8::7", 0), ("::1", 60_116), ("192.0.2.8", 0)):
+        other = Session(
+            b"c2Vzc2lvbi1pZC0y", PlayRequest("live", "b", "flv", ip, port), Grant(), now=1000.0, epoch=1_699_999_000.0
+        )
+        told.append(Event(Action.PRE_PLAY, "c2Vzc2lvbi1pZC0y", 1, AT, facts(other), {}))
+    return told
+
+
+async def publishers() -> list[Event]:
+    """A publication from the door to the end, and the run of its stream."""
+    house = House()
+    house.hub._update_interval = 2.0
+    told: list[Event] = []
+    house.hub.bus.listen(told.append)
+    for ip, tracks in (("127.0.0.1", BOTH), ("2001:db8::7", Tracks(VIDEO))):
+        request = PublishRequest(
+            "live", "a", "rtmp", ip, 51_234, lambda _: None, QUERY, "FMLE/3.0", "https://page/?key=1"
+        )
+        publication: Any = await house.hub.publish(request)
+        publication.received(1000)
+        publication.left_out(("G.711 A-law",))
+        publication.tracks(tracks)
+        for _ in range(3):
+            house.pass_time(1)
+        publication.received(234)
+        publication.end("closed")
+    house.pass_time(20)
+    return told
+
+
+async def relays() -> list[Event]:
+    """What a pull and a push tell."""
+    told: list[Event] = []
+    bus, clock = Bus(), FakeClock()
+    bus.listen(told.append)
+    room: Any = SimpleNamespace(
+        bus=bus, clock=clock, server_id="edge-1", log=structlog.get_logger(), faults=Faults(), admission=None
+    )
+    target = FixedUrl("rtmp://origin.example/live/a")
+    subject = TemplateSubject("live", "a", {})
+    for mode in ("pull", "static"):
+        pull = Pull(room, Plan("rule1", mode, Match("live/*"), [target]), subject, RelayStats(), lambda _: None)
+        pull.shown, pull.received_bytes = "rtmp://origin.example/live/***", 1234
+        pull._tell(Action.RELAY_START)
+        clock.advance(1.25)
+        pull._tell(Action.RELAY_STOP, reason="closed")
+    push = Push(room, Plan("api", "push", Match("live/a"), [target]), target, subject, RelayStats())
+    push._tell(Action.RELAY_START)
+    push.shown, push.sent_bytes = "rtmp://target.example/live/***", 77
+    push._tell(Action.RELAY_STOP, reason="stream_end")
+    return told
+
+
+def lines(events: list[Event]) -> list[str]:
+    """Each event in each shape, one JSON object a line."""
+    found = []
+    names: dict[str, str] = {}
+    for number, event in enumerate(events, 1):
+        known = names.setdefault(event.id, f"id-{len(names)}")
+        told: Any = dict(event.facts)
+        if told.get("stream_id"):
+            told["stream_id"] = "run"  # it is drawn by chance
+        steady: Any = replace(event, id=known, event_id=f"0f6c-{number}", facts=told)
+        shapes = {name: form_of(name, "edge-1", send_secrets=False, batch=False).body(steady) for name in SHAPES}
+        if event.action.startswith("pre"):
+            shapes |= {
+                f"{name}, secrets": form_of(name, "edge-1", send_secrets=True, batch=False).body(steady)
+                for name in SHAPES
+            }
+        shapes["log"] = EventLog(Path("unused"), size=1, files=0, server_id="edge-1")._line(steady)
+        ring = EventRing(number, server_id="edge-1")
+        ring.add(steady)
+        shapes["api"] = json.dumps(ring.after(0, 1)).encode()
+        found += [
+            json.dumps({"action": event.action.value, "shape": shape, "body": body.decode()})
+            for shape, body in shapes.items()
+            if body is not None
+        ]
+    return found
+
+
+async def everything() -> list[str]:
+    return lines([*viewers(), *await publishers(), *await relays()])
+
+
+async def test_every_event_goes_out_as_it_always_did() -> None:
+    """A field that moves or changes its type breaks a bill somewhere."""
+    told = await everything()
+    emitted = set(Action) - {Action.PRE_CONNECT, Action.POST_CONNECT, Action.DONE_CONNECT}
+    assert {json.loads(line)["action"] for line in told} == {action.value for action in emitted}
+    assert told == GOLDEN.read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text("".join(f"{line}\n" for line in asyncio.run(everything())), encoding="utf-8")
