@@ -1,8 +1,8 @@
 """Is one viewer's session: who watches which stream since when, what was sent, and how it ended.
 
-A plain record: the roads (fast path, ASGI, HTTP/2, FLV) count into it, the registry moves it. Bytes are body bytes
-handed to the socket (conventions §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since
-the epoch.
+A plain record: the transports (fast path, ASGI, HTTP/2, FLV) count into it, `hlsd.sessions.lifecycle` moves it. Bytes
+are body bytes handed to the socket (conventions §4.2, rule 7); times are monotonic seconds, those that end in `_at`
+seconds since the epoch.
 `facts` is what events and the API say of it, in the words of conventions §2.3.
 """
 
@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from hlsd.base import masking
 from hlsd.ports import Grant, PlayRequest
+from hlsd.sessions.life import Phase
 from hlsd.sessions.signing import PUBLIC
 from hlsd.stats import UNCOUNTED
 
@@ -28,7 +29,7 @@ MAX_QUERY = 256
 
 
 class SessionState(enum.StrEnum):
-    """Where a session is in its life."""
+    """Where a session is in its life, as the API says it (`hlsd.sessions.life` knows more)."""
 
     OPENED = "opened"
     """Let in; has got playlists at most."""
@@ -44,11 +45,13 @@ class Rare:
         "addresses",
         "again",
         "asked",
+        "ban",
         "bearer",
         "issued",
         "mark",
         "merge",
         "networks",
+        "pending",
         "previous_ip",
         "refused",
         "renewals",
@@ -85,6 +88,10 @@ class Rare:
         """The name it asked for, if that is another one than it watches."""
         self.bearer = ""
         """The token of its Authorization header: a secret."""
+        self.pending = False
+        """It plays already while the directory is asked for its place."""
+        self.ban: float | None = None
+        """Seconds for which its id is banned once the server has ended it, if not `sessions.ban_time`."""
         self.merge: tuple[str, ...] | None = None
         """Under what a second opening finds it."""
 
@@ -94,7 +101,6 @@ class Session:
 
     __slots__ = (
         "app",
-        "asking",
         "drop",
         "end",
         "ended",
@@ -111,6 +117,7 @@ class Session:
         "opened",
         "over",
         "path",
+        "phase",
         "playlist_bytes",
         "port",
         "prefix",
@@ -187,8 +194,8 @@ class Session:
         """Why it ended."""
         self.seq = 0
         """Events told of it."""
-        self.asking = False
-        """Whether somebody is being asked about it at this instant."""
+        self.phase = Phase.COMING
+        """Where it is in its life; `hlsd.sessions.lifecycle` moves it."""
         self.until = inf
         """When it ends whatever it does; `rare.until_reason` says why, or it is "expired"."""
         self.renew_at = inf
