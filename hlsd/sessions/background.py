@@ -24,16 +24,10 @@ class Background:
         if len(self._tasks) >= self._most:
             work.close()
             return False
-
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception:  # noqa: BLE001 - its fault is its own
-                self._log.exception(self._fault)
-
-        task = asyncio.get_running_loop().create_task(guarded(), name=self._name)
+        # the work itself, not a wrapper: what is cancelled before its first step would be a coroutine never awaited
+        task = asyncio.get_running_loop().create_task(work, name=self._name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return True
 
     async def stop(self) -> None:
@@ -41,3 +35,9 @@ class Background:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.error(self._fault, exc_info=error)

@@ -1,7 +1,7 @@
 """Is the life of a session as one table: its phases, what can happen to it, and what each step does.
 
 Pure. Whoever moves a session does so by `TRANSITIONS`, in `hlsd.sessions.lifecycle` alone; what has no row here cannot
-happen, and raises.
+happen, and raises. All are words, since looking up a plain enumeration costs a call.
 
     COMING ──► OPENED ────────► STARTED ────────► CLOSED
        │          ▲                ▲                ▲     COMING is asked about and then let in, or not. A viewer
@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 
 
-class Phase(enum.Enum):
+class Phase(enum.StrEnum):
     """Where a session is."""
 
     COMING = "coming"
@@ -29,7 +29,7 @@ class Phase(enum.Enum):
     CLOSED = "closed"
 
 
-class Trigger(enum.Enum):
+class Trigger(enum.StrEnum):
     """What happens to a session."""
 
     LET_IN = "let in"
@@ -44,7 +44,7 @@ class Trigger(enum.Enum):
     END = "end"
 
 
-class Effect(enum.Enum):
+class Effect(enum.StrEnum):
     """What a step does."""
 
     LIST = "list"

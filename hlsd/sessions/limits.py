@@ -50,7 +50,7 @@ class Limits:
         for key, most in refused:
             if most and len(self._others(key, claim.id)) >= most:
                 return Quota(TOO_MANY)
-        room = Quota()
+        quota = Quota()
         user, token = ("user", claim.who), ("token", claim.token)
         leave: dict[str, None] = {}
         if claim.unique and claim.who:
@@ -65,11 +65,11 @@ class Limits:
             if settings.when_full == "refuse":
                 return Quota(TOO_MANY)
             if settings.when_full == "soft":
-                room.soft = True
+                quota.soft = True
             else:
                 leave.update(dict.fromkeys(there[: len(there) - most + 1]))
-        room.leave = list(leave)
-        return room
+        quota.leave = list(leave)
+        return quota
 
     def add(self, claim: Claim) -> None:
         """A lease begins, or goes on by other keys; the place in the order of those that it has keeps."""

@@ -35,9 +35,9 @@ class Opening:
         if twin is not None:
             return twin
         # before anybody is asked: who is not let in anyway costs the operator no question
-        room = self.room(self._claims.wanted(request, grant))
-        if isinstance(room, Denial):
-            return room
+        seen = self.foresee(self._claims.wanted(request, grant))
+        if isinstance(seen, Denial):
+            return seen
         session = await self._asked(request, grant)
         if isinstance(session, Denial):
             return session
@@ -75,7 +75,7 @@ class Opening:
             self._table.succeed(key, made)
         return made
 
-    def room(self, claim: Claim) -> Lease | Denial:
+    def foresee(self, claim: Claim) -> Lease | Denial:
         """Whether there is room for one more, as far as it is known here."""
         seen = self._directory.foresee(claim)
         if isinstance(seen, Denial) and seen.reason == BANNED.reason:

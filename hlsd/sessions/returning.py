@@ -126,9 +126,9 @@ class Returning:
     def _let_in(self, session: Session) -> Session | Denial:
         """Lets in a viewer whose player asks for media with a good id: whoever must be asked is asked meanwhile."""
         claim = self._claims.of(session)
-        room = self._opening.room(claim)
-        if isinstance(room, Denial):
-            return room
+        seen = self._opening.foresee(claim)
+        if isinstance(seen, Denial):
+            return seen
         if not self._renewal.bind(session):
             return EXPIRED
         lease = self._directory.rejoin(claim)

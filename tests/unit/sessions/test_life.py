@@ -400,13 +400,13 @@ async def test_what_could_be_renewed_ends_once_its_credential_is_gone(mode: str)
 async def test_bans_hold_for_ids_of_before_a_restart(tmp_path: Path) -> None:
     """By user and by address; whoever is somebody else comes in."""
     scene = Scene()
-    keeper = tmp_path / "bans.jsonl"
-    scene.sessions = scene.registry(BanStore(keeper, scene.clock.wall))
+    path = tmp_path / "bans.jsonl"
+    scene.sessions = scene.registry(BanStore(path, scene.clock.wall))
     seven = [await scene.watch(Grant(method="jwt", user_id="7"), ip=f"192.0.2.{n}") for n in range(3)]
     eight = await scene.watch(Grant(method="jwt", user_id="8"), ip="192.0.2.0")
     strangers = [await scene.watch(ip=ip) for ip in ("198.51.100.1", "198.51.100.1", "198.51.100.2")]
     scene.clock.now += 1
-    scene.sessions = scene.registry(BanStore(keeper, scene.clock.wall))  # without a word: as after kill -9
+    scene.sessions = scene.registry(BanStore(path, scene.clock.wall))  # without a word: as after kill -9
     first, other = (
         scene.admit(seven[0].sid.decode(), "192.0.2.0"),
         scene.admit(strangers[0].sid.decode(), "198.51.100.1"),
@@ -422,11 +422,11 @@ async def test_bans_hold_for_ids_of_before_a_restart(tmp_path: Path) -> None:
 
     assert [said(one) for one in (seven[1], eight, strangers[1], strangers[2])] == ["banned", "in", "banned", "in"]
     scene.clock.now += 1
-    scene.sessions = scene.registry(BanStore(keeper, scene.clock.wall))
+    scene.sessions = scene.registry(BanStore(path, scene.clock.wall))
     assert [said(one) for one in (seven[2], strangers[1])] == ["banned", "banned"]
     denied = await scene.enter(Grant(method="jwt", user_id="7"), ip="203.0.113.1")
     assert isinstance(denied, Denial)
-    assert '"7"' not in keeper.read_text(), "nobody is named in the clear"
+    assert '"7"' not in path.read_text(), "nobody is named in the clear"
 
 
 async def test_a_user_s_bounds_count_who_was_adopted() -> None:
@@ -477,7 +477,7 @@ async def test_in_a_cluster_who_was_sent_away_does_not_come_back_by_waiting(reas
 
 
 async def test_a_ban_outlives_the_process(tmp_path: Path) -> None:
-    """Who was kicked must not be let in by a restart, not by the old id and not through the door."""
+    """Who was kicked must not be let in by a restart, not by the old id and not through the gate."""
     scene = Scene()
 
     def restart() -> None:

@@ -43,6 +43,19 @@ async def test_the_operator_may_refuse_the_new_one_or_let_it_in_for_a_while() ->
     assert (first.over, second.reason) == (False, "limit")
 
 
+async def test_who_comes_back_beyond_a_soft_bound_stays_for_a_while_too() -> None:
+    """To leave and come back must not be worth more than to come."""
+    scene = Scene(when_full="soft", max_per_user=1, soft_limit=20)
+    first = await scene.watch(Grant(user_id="42"))
+    scene.sessions.end(first, "shutdown")
+    second = await scene.watch(Grant(user_id="42"))
+    back = scene.admit(first.sid.decode())
+    assert isinstance(back, Session)
+    second.held = back.held = 1
+    await scene.after(22)
+    assert (second.over, back.reason) == (False, "limit")
+
+
 async def test_a_signed_address_that_is_passed_on_is_good_for_so_many() -> None:
     """A sign names nobody and bounds nothing: the operator can all the same."""
     scene = Scene(max_per_token=2, when_full="refuse")
