@@ -13,6 +13,7 @@ from hlsd.sessions.address import Move, judge_move
 from hlsd.sessions.leases import Leases
 from hlsd.sessions.lifecycle import BY_SERVER, Lifecycle
 from hlsd.sessions.opening import Opening
+from hlsd.sessions.rare import Moves
 from hlsd.sessions.refusals import BANNED, ELSEWHERE, EXPIRED, FULL, NOT_OURS, SPLIT
 from hlsd.sessions.renewal import Renewal
 from hlsd.sessions.session import Session
@@ -91,7 +92,8 @@ class Returning:
         session = self._lifecycle.made(past.sid, replace(past.request(), port=0, user_agent=agent), past.grant)
         if past.rare is not None:
             session.extra.who = past.rare.who
-            session.extra.networks = past.rare.networks
+            if past.rare.moves is not None:
+                session.extra.moves = Moves(past.rare.moves.networks)
         session.extra.resumed_from = past.id
         session.extra.mark = self._mark()
         if ip and ip != past.ip:

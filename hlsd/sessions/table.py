@@ -31,7 +31,7 @@ class SessionTable:
         self._public: dict[bytes, Session] = {}
         """The same by the public part of their ids."""
         self._twins: dict[tuple[str, ...], Session] = {}
-        """Sessions by the player's own idea of them, in the order of their opening."""
+        """Sessions by the player's own idea of them, in the order of their opening, for `MERGE` seconds."""
         self._successors: dict[Successor, Session] = {}
 
     def __len__(self) -> int:
@@ -61,12 +61,9 @@ class SessionTable:
         self.streams[session.path] -= 1
         if not self.streams[session.path]:
             del self.streams[session.path]
-        rare = session.rare
-        if rare is not None:
-            if rare.merge is not None and self._twins.get(rare.merge) is session:
-                del self._twins[rare.merge]
-            if rare.succeeds is not None and self._successors.get(rare.succeeds) is session:
-                del self._successors[rare.succeeds]
+        succeeds = session.rare.succeeds if session.rare is not None else None
+        if succeeds is not None and self._successors.get(succeeds) is session:
+            del self._successors[succeeds]
 
     def twin(self, request: PlayRequest, grant: Grant, now: float) -> Session | None:
         """The session that this very player has just opened, if the gate says that it is the same viewer."""
@@ -82,8 +79,10 @@ class SessionTable:
     def opened_by(self, request: PlayRequest, session: Session) -> None:
         """A second request like this one within `MERGE` finds `session`."""
         if request.playback_id:
+            if len(self._twins) >= self.most:
+                del self._twins[next(iter(self._twins))]
             key = _twin_key(request)
-            session.extra.merge = key
+            self._twins.pop(key, None)
             self._twins[key] = session
 
     def successor(self, key: Successor) -> Session | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from hlsd.events import UNANSWERED, Action, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.gate import OpenGate
+from hlsd.sessions.schedule import SLICE
 from hlsd.sessions.search import SEARCHED
 from hlsd.sessions.session import Session, SessionState
 from tests.support.playable import MemoryPlayable
@@ -214,20 +214,16 @@ async def test_updates_are_told_while_it_plays() -> None:
 
 
 async def test_ten_thousand_leave_at_once_and_the_loop_goes_on(scene: Scene) -> None:
-    """R14: each stop in time, and nobody else waits for them: slices of a few milliseconds."""
+    """R14: each stop in time, and nobody else waits for them: so many in one turn, which is some milliseconds."""
     for number in range(10_000):
         await scene.watch(ip=f"10.0.{number >> 8}.{number & 255}")
     scene.clock.now += 11
-    longest, turns = 0.0, 0
-    while True:
-        began = time.perf_counter()
+    done = False
+    while not done:
+        before = len(scene.sessions)
         done = scene.sessions.sweep_some()
-        longest, turns = max(longest, time.perf_counter() - began), turns + 1
-        if done:
-            break
+        assert before - len(scene.sessions) <= SLICE
     assert len(scene.sessions) == 0
-    assert turns >= 50
-    assert longest < 1.0  # it is some ms; a bound that a loaded machine keeps too
     assert scene.actions().count("donePlay") == 10_000
     ledger = scene.sessions.ledger
     assert ledger.closed == ledger.total == 12_000_000
