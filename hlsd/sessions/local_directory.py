@@ -142,7 +142,12 @@ class LocalDirectory:
     def watch(self, revoked: Callable[[Revocation], None]) -> Callable[[], None]:
         """Calls it at every revocation."""
         self._watchers.append(revoked)
-        return lambda: self._watchers.remove(revoked)
+
+        def end() -> None:
+            if revoked in self._watchers:
+                self._watchers.remove(revoked)
+
+        return end
 
     def sweep(self) -> None:
         """Forgets bans and leases that are over, and has the file of bans written anew if much of it is."""
