@@ -34,6 +34,7 @@ from hlsd.segmenter.segmenter import Segmenter
 from hlsd.services import SERVICES, Service, server_id, services_of
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.key_file import KEY_BYTES, load_key
+from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
@@ -106,8 +107,10 @@ class Server:
             bus=self.bus,
             gate=self.gate,
         )
+        signer = Signer([key], self._clock.wall, server_id(settings))
+        bans = BanStore(state / "bans.jsonl", self._clock.wall)
         self.sessions = Registry(
-            Signer([key], self._clock.wall),
+            signer,
             self._clock,
             self._session_idle,
             max_sessions=settings.sessions.max_sessions,
@@ -118,7 +121,7 @@ class Server:
             stream=self.hub.find,
             grace=settings.publish.grace,
             about=self._about,
-            keeper=BanStore(state / "bans.jsonl", self._clock.wall),
+            directory=LocalDirectory(settings.sessions, self._clock, signer.who, store=bans),
         )
         self.hub.over = self.sessions.stream_over
         self.rooms: dict[str, Service] = {}
@@ -154,6 +157,7 @@ class Server:
     async def start(self) -> None:
         """Starts every room. Raises CannotListen, with everything that had started stopped again."""
         await self.notify.start()
+        await self.sessions.start()
         house = services_of(
             self.settings,
             self._clock,
@@ -199,7 +203,7 @@ class Server:
         left = self.settings.server.drain_timeout if deadline is None else deadline
         loop = asyncio.get_running_loop()
         until = loop.time() + left
-        self.sessions.draining = True
+        self.sessions.drain()
         guard = self._faults.guard("stop")
         with guard:
             self.hub.drain()

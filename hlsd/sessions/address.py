@@ -14,7 +14,8 @@ import ipaddress
 from functools import lru_cache
 
 from hlsd.ports import Grant
-from hlsd.sessions.session import Rare, Session
+from hlsd.sessions.rare import Moves
+from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
 
 MAX_REAUTH = 5
@@ -51,21 +52,22 @@ def judge_move(session: Session, ip: str, now: float, settings: SessionSettings)
         return Move.DENY
     rare = session.extra
     bound = is_bound(session.grant)
-    if not rare.addresses:
-        rare.addresses[session.ip] = now
+    moves = rare.moved
+    if not moves.addresses:
+        moves.addresses[session.ip] = now
     shared = bound and settings.shared != "allow"
     if shared and _is_one_too_many(session, there, now, settings):
         return Move.SHARED
     move = Move.ACCEPT
-    if policy == "reauth" and (ip not in rare.addresses or (shared and there not in rare.networks)):
-        if bound and not _may_ask(rare, now):
+    if policy == "reauth" and (ip not in moves.addresses or (shared and there not in moves.networks)):
+        if bound and not _may_ask(moves, now):
             return Move.LIMITED
-        if len(rare.addresses) >= MAX_KNOWN:
-            del rare.addresses[next(iter(rare.addresses))]
-        rare.addresses[ip] = now
+        if len(moves.addresses) >= MAX_KNOWN:
+            del moves.addresses[next(iter(moves.addresses))]
+        moves.addresses[ip] = now
         move = Move.REAUTH
     if shared:
-        rare.networks[there] = now
+        moves.networks[there] = now
     rare.previous_ip, session.ip = session.ip, ip
     session.port = 0
     return move
@@ -73,7 +75,7 @@ def judge_move(session: Session, ip: str, now: float, settings: SessionSettings)
 
 def _is_one_too_many(session: Session, there: str, now: float, settings: SessionSettings) -> bool:
     """Whether as many networks as may have used the session lately; the present one has until `session.last`."""
-    known = session.extra.networks
+    known = session.extra.moved.networks
     here = network(session.ip)
     known[here] = max(known.get(here, session.last), session.last)
     for one in [one for one, at in known.items() if now - at >= settings.network_window]:
@@ -81,12 +83,12 @@ def _is_one_too_many(session: Session, there: str, now: float, settings: Session
     return there not in known and sum(_family(one) == _family(there) for one in known) >= settings.max_networks
 
 
-def _may_ask(rare: Rare, now: float) -> bool:
+def _may_ask(moves: Moves, now: float) -> bool:
     """Whether the gate may be asked about the session once more."""
-    rare.renewals = [at for at in rare.renewals if now - at < 60.0]
-    if len(rare.renewals) >= MAX_REAUTH:
+    moves.renewals = [at for at in moves.renewals if now - at < 60.0]
+    if len(moves.renewals) >= MAX_REAUTH:
         return False
-    rare.renewals.append(now)
+    moves.renewals.append(now)
     return True
 
 

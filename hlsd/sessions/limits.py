@@ -1,122 +1,126 @@
 """Decides whether there is room for one more session of a token, user, address, stream (contract §4.2, rule 11).
 
-Law: only what is bounded is indexed; an entry goes with its session. A token's or user's bound ends its oldest session,
+Law: only what is bounded is indexed; an entry goes with its lease. A token's or user's bound ends its oldest session,
 refuses the new one or lets it in for a while, as the operator says; an address's or a stream's bound always refuses, or
 strangers could end each other's sessions.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hlsd.base.household import household
-from hlsd.ports import Denial, Grant
-from hlsd.sessions.session import Session
+from hlsd.ports import Denial
+from hlsd.sessions.directory import Claim
+from hlsd.sessions.refusals import TOO_MANY
 from hlsd.sessions.settings import SessionSettings
-
-TOO_MANY = Denial(429, "too many sessions", "limit")
-FULL = Denial(503, "too many viewers, ask again", "limit")
 
 
 @dataclass(slots=True)
 class Quota:
-    """What it takes to let a session in: who must leave for it, and whether it may stay."""
+    """What it takes to let a session in: who must leave for it (ids), and whether it may stay."""
 
     denial: Denial | None = None
-    leave: list[Session] = field(default_factory=list)
+    leave: list[str] = field(default_factory=list)
     soft: bool = False
 
 
 Key = tuple[str, str]
-Entry = Session | dict[Session, None]
+Entry = str | dict[str, None]
 
 
 class Limits:
-    """Sessions by what bounds them; `who(user_id)` stands for a user, as in the ids of adopted sessions."""
+    """The leases that something bounds, by what does."""
 
-    def __init__(self, settings: SessionSettings, who: Callable[[str], str]) -> None:
+    def __init__(self, settings: SessionSettings) -> None:
         self._settings = settings
-        self._who = who
         self._by: dict[Key, Entry] = {}
-        self.streams: Counter[str] = Counter()
-        """Sessions of each stream, by path."""
+        self._keys: dict[str, tuple[Key, ...]] = {}
+        """Of each lease, what it is found by."""
 
-    def judge(self, path: str, ip: str, grant: Grant, who: str) -> Quota:
-        """Whether a viewer of `path` from `ip` may begin a session under `grant`; `who` stands for its user."""
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, place: str) -> bool:
+        return place in self._keys
+
+    def judge(self, claim: Claim) -> Quota:
+        """Whether a viewer may begin a session; it does not count itself."""
         settings = self._settings
-        if settings.max_per_stream and self.streams[path] >= settings.max_per_stream:
-            return Quota(TOO_MANY)
-        if settings.max_per_ip and len(self._of(("ip", household(ip)))) >= settings.max_per_ip:
-            return Quota(TOO_MANY)
-        room = Quota()
-        leave: dict[Session, None] = {}
-        if grant.unique and who:
-            leave.update(self._of(("user", who)))
-        bounds = [(("token", grant.identity), grant.max_sessions), (("user", who), grant.max_sessions)]
-        bounds.append((("token", grant.identity), settings.max_per_token))
-        bounds.append((("user", who), settings.max_per_user))
-        for key, most in bounds:
+        refused = (("stream", claim.path), settings.max_per_stream), (("ip", household(claim.ip)), settings.max_per_ip)
+        for key, most in refused:
+            if most and len(self._others(key, claim.id)) >= most:
+                return Quota(TOO_MANY)
+        quota = Quota()
+        user, token = ("user", claim.who), ("token", claim.token)
+        leave: dict[str, None] = {}
+        if claim.unique and claim.who:
+            leave.update(dict.fromkeys(self._others(user, claim.id)))
+        per_token, per_user = settings.max_per_token, settings.max_per_user
+        for key, most in ((token, claim.most), (user, claim.most), (token, per_token), (user, per_user)):
             if not most or not key[1]:
                 continue
-            there = [session for session in self._of(key) if session not in leave]
+            there = [place for place in self._others(key, claim.id) if place not in leave]
             if len(there) < most:
                 continue
             if settings.when_full == "refuse":
                 return Quota(TOO_MANY)
             if settings.when_full == "soft":
-                room.soft = True
+                quota.soft = True
             else:
                 leave.update(dict.fromkeys(there[: len(there) - most + 1]))
-        room.leave = list(leave)
-        return room
+        quota.leave = list(leave)
+        return quota
 
-    def add(self, session: Session) -> None:
-        """`session` begins."""
-        self.streams[session.path] += 1
-        for key in self._keys(session):
+    def add(self, claim: Claim) -> None:
+        """A lease begins, or goes on by other keys; the place in the order of those that it has keeps."""
+        keys, before = self._keys_of(claim), self._keys.get(claim.id, ())
+        for key in before:
+            if key not in keys:
+                self._take_out(key, claim.id)
+        if not keys:
+            self._keys.pop(claim.id, None)
+            return
+        self._keys[claim.id] = keys
+        for key in keys:
             there = self._by.get(key)
             if there is None:
-                self._by[key] = session
+                self._by[key] = claim.id
             elif isinstance(there, dict):
-                there[session] = None
-            else:
-                self._by[key] = {there: None, session: None}
+                there[claim.id] = None
+            elif there != claim.id:
+                self._by[key] = {there: None, claim.id: None}
 
-    def remove(self, session: Session) -> None:
-        """`session` is over; its address and grant are those it was added with."""
-        self.streams[session.path] -= 1
-        if not self.streams[session.path]:
-            del self.streams[session.path]
-        for key in self._keys(session):
-            there = self._by.get(key)
-            if there is session:
-                del self._by[key]
-            elif isinstance(there, dict):
-                there.pop(session, None)
-                if not there:
-                    del self._by[key]
+    def remove(self, place: str) -> None:
+        """The lease is over."""
+        for key in self._keys.pop(place, ()):
+            self._take_out(key, place)
 
-    def who(self, session: Session) -> str:
-        """What stands for the user of a session; empty if that is unknown."""
-        user_id = session.grant.user_id
-        return self._who(user_id) if user_id else session.rare.who if session.rare is not None else ""
-
-    def _keys(self, session: Session) -> list[Key]:
-        grant = session.grant
-        keys: list[Key] = []
-        if grant.identity and (grant.max_sessions or self._settings.max_per_token):
-            keys.append(("token", grant.identity))
-        if who := self.who(session):
-            keys.append(("user", who))
-        if self._settings.max_per_ip:
-            keys.append(("ip", household(session.ip)))
-        return keys
-
-    def _of(self, key: Key) -> dict[Session, None]:
-        """The sessions of `key`, the oldest first."""
+    def _take_out(self, key: Key, place: str) -> None:
         there = self._by.get(key)
-        if there is None:
-            return {}
-        return there if isinstance(there, dict) else {there: None}
+        if there == place:
+            del self._by[key]
+        elif isinstance(there, dict):
+            there.pop(place, None)
+            if not there:
+                del self._by[key]
+
+    def _keys_of(self, claim: Claim) -> tuple[Key, ...]:
+        settings = self._settings
+        keys: list[Key] = []
+        if claim.token and (claim.most or settings.max_per_token):
+            keys.append(("token", claim.token))
+        if claim.who:
+            keys.append(("user", claim.who))
+        if settings.max_per_ip:
+            keys.append(("ip", household(claim.ip)))
+        if settings.max_per_stream:
+            keys.append(("stream", claim.path))
+        return tuple(keys)
+
+    def _others(self, key: Key, place: str) -> list[str]:
+        """The leases of `key`, the oldest first, but for `place`."""
+        there = self._by.get(key)
+        if there is None or there == place:
+            return []
+        return [one for one in there if one != place] if isinstance(there, dict) else [there]

@@ -1,8 +1,8 @@
 """Is one viewer's session: who watches which stream since when, what was sent, and how it ended.
 
-A plain record: the roads (fast path, ASGI, HTTP/2, FLV) count into it, the registry moves it. Bytes are body bytes
-handed to the socket (contract §4.2, rule 7); times are monotonic seconds, those that end in `_at` seconds since
-the epoch.
+A plain record: the transports (fast path, ASGI, HTTP/2, FLV) count into it, `hlsd.sessions.lifecycle` moves it. Bytes
+are body bytes handed to the socket (contract §4.2, rule 7); times are monotonic seconds, those that end in `_at`
+seconds since the epoch.
 `facts` is what events and the API say of it, in the words of contract §2.3.
 """
 
@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlencode
 from hlsd.base import masking
 from hlsd.events.facts import Facts, address, bracketed
 from hlsd.ports import Grant, PlayRequest
+from hlsd.sessions.life import Phase
+from hlsd.sessions.rare import Rare
 from hlsd.sessions.signing import PUBLIC
 from hlsd.stats import UNCOUNTED
 
@@ -29,7 +31,7 @@ MAX_QUERY = 256
 
 
 class SessionState(enum.StrEnum):
-    """Where a session is in its life."""
+    """Where a session is in its life, as the API says it (`hlsd.sessions.life` knows more)."""
 
     OPENED = "opened"
     """Let in; has got playlists at most."""
@@ -38,64 +40,11 @@ class SessionState(enum.StrEnum):
     CLOSED = "closed"
 
 
-class Rare:
-    """What few sessions have: an earlier life, another address, an end that is fixed, a token in a header."""
-
-    __slots__ = (
-        "addresses",
-        "again",
-        "asked",
-        "bearer",
-        "issued",
-        "mark",
-        "merge",
-        "networks",
-        "previous_ip",
-        "refused",
-        "renewals",
-        "resumed_from",
-        "succeeds",
-        "until_reason",
-        "who",
-    )
-
-    def __init__(self) -> None:
-        self.resumed_from = ""
-        """The id of the session that this one goes on with."""
-        self.mark = ""
-        """Tells the id of a resumed or adopted session from the one in the path."""
-        self.issued = 0.0
-        """When the id of an adopted session was issued, seconds since the epoch; 0: it is none."""
-        self.refused = ""
-        """Why a `pre…` handler rejects it."""
-        self.previous_ip = ""
-        self.addresses: dict[str, float] = {}
-        """Addresses that were authorised, and when."""
-        self.networks: dict[str, float] = {}
-        """Networks that it was asked from lately, and when last: only where a credential was asked for."""
-        self.renewals: list[float] = []
-        """When it was authorised anew for its address; those of the last minute."""
-        self.until_reason = ""
-        self.who = ""
-        """Whose the id is, of an adopted session (`hlsd.sessions.signing.Terms`)."""
-        self.succeeds: tuple[bytes, str, str] | None = None
-        """Under what it stands in for an id that is not accepted any more."""
-        self.again = False
-        """Who allowed it in a `pre…` wants to be asked again, after the grant's `auth_duration`."""
-        self.asked = ""
-        """The name it asked for, if that is another one than it watches."""
-        self.bearer = ""
-        """The token of its Authorization header: a secret."""
-        self.merge: tuple[str, ...] | None = None
-        """Under what a second opening finds it."""
-
-
 class Session:
     """One viewer of one stream. Slotted: a node keeps a hundred thousand."""
 
     __slots__ = (
         "app",
-        "asking",
         "drop",
         "end",
         "ended",
@@ -112,6 +61,7 @@ class Session:
         "opened",
         "over",
         "path",
+        "phase",
         "playlist_bytes",
         "port",
         "prefix",
@@ -188,8 +138,8 @@ class Session:
         """Why it ended."""
         self.seq = 0
         """Events told of it."""
-        self.asking = False
-        """Whether somebody is being asked about it at this instant."""
+        self.phase = Phase.COMING
+        """Where it is in its life; `hlsd.sessions.lifecycle` moves it."""
         self.until = inf
         """When it ends whatever it does; `rare.until_reason` says why, or it is "expired"."""
         self.renew_at = inf

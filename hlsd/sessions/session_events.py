@@ -1,36 +1,33 @@
-"""Tells events of sessions, and asks about viewers: at the door, or meanwhile for those who play already.
+"""Tells events of sessions, and asks about viewers: on their way in, or meanwhile for those who play already.
 
 Law: per session events are numbered in the order in which they happen; nobody who plays waits for an answer. At most
-`MAX_ASKED` questions are under way beside those at the door.
+`MAX_ASKED` questions are under way beside those about viewers on their way in.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
-
-import structlog
 
 from hlsd.base.clock import Clock
 from hlsd.events import Action, Bus, Event
 from hlsd.events.facts import Facts
 from hlsd.ports import REJECTED, Denial, Grant
+from hlsd.sessions.background import Background
 from hlsd.sessions.session import Session, facts
 
 MAX_ASKED = 200
 """Viewers that are asked about meanwhile, at the same time."""
 
 
-class Teller:
+class SessionEvents:
     """The events of one server's sessions. `about(app, name)` tells a stream's id and codecs."""
 
     def __init__(self, bus: Bus, clock: Clock, about: Callable[[str, str], tuple[str, str]] | None) -> None:
         self._bus = bus
         self._clock = clock
         self._about = about
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._log = structlog.get_logger()
+        self._questions = Background(MAX_ASKED, "ask about a viewer", "a viewer could not be asked about")
 
     def facts(self, session: Session) -> Facts:
         """What events and the API say of `session`."""
@@ -54,35 +51,20 @@ class Teller:
         return self._bus.asks(Action.PRE_PLAY)
 
     async def ask(self, session: Session) -> Denial | Grant | None:
-        """What handlers and askers say about a viewer."""
+        """What handlers and sync webhooks say about a viewer."""
         session.seq += 1
         if not self.curious:
             return None
         event = self._event(Action.PRE_PLAY, session)
         return await self._bus.ask(event, session, lambda: REJECTED if session.refused else None)
 
-    def meanwhile(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Does the work beside what is going on; False, and not done, if there is too much of it."""
-        if len(self._tasks) >= MAX_ASKED:
-            work.close()
-            return False
-
-        async def run() -> None:
-            try:
-                await work
-            except Exception:  # noqa: BLE001 - a fault of a gate costs nobody else anything
-                self._log.exception("a viewer could not be asked about")
-
-        task = asyncio.get_running_loop().create_task(run(), name="ask about a viewer")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return True
+    def meanwhile(self, question: Coroutine[Any, Any, None]) -> bool:
+        """Asks beside what is going on; False, and not asked, if there is too much of it."""
+        return self._questions.run(question)
 
     async def stop(self) -> None:
         """Asks no more."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._questions.stop()
 
     def _event(self, action: Action, session: Session) -> Event:
         return Event(action, session.id, session.seq, self._clock.wall(), self.facts(session), session.query)

@@ -1,9 +1,10 @@
 """Makes and checks session ids: signed by this server for one stream, so that a restart need not forget them.
 
 An id is 36 bytes, base64url of them 48 characters without padding, each id in exactly one spelling (contract §4.2,
-rule 2): 9 random bytes, 3 that name the process which issued it, the time of issue (4 bytes, seconds since the epoch),
-the terms on which its viewer was let in (11 bytes), and 9 bytes of HMAC-SHA256 over these, the stream's path and the
-epoch of the key. 72 random bits are above ASVS 3.2.2's 64; the MAC is compared in constant time.
+rule 2): 8 random bytes, 2 that stand for the node and 2 for the process which issued it, the time of issue (4 bytes,
+seconds since the epoch), the terms on which its viewer was let in (11 bytes), and 9 bytes of HMAC-SHA256 over these,
+the stream's path and the epoch of the key. 64 random bits are what ASVS 3.2.2 wants; the MAC is compared in constant
+time. Ids of versions that had 9 random bytes and 3 for the process are read alike: they are of another process anyway.
 
 The first 16 characters are the public id: they tell sessions apart in events, logs and the API, and without the MAC,
 which stands at the end, they open nothing. The terms are what must outlive the memory of the process: when it ends
@@ -26,8 +27,8 @@ PUBLIC = 16
 """Characters of the public id."""
 
 _SHAPE = re.compile(rb"[A-Za-z0-9_-]{48}")
-_RANDOM, _PROCESS, _TIME, _WHO, _MAC = 9, 3, 4, 4, 9
-_HEAD = _RANDOM + _PROCESS
+_RANDOM, _NODE, _PROCESS, _TIME, _WHO, _MAC = 8, 2, 2, 4, 4, 9
+_HEAD = _RANDOM + _NODE + _PROCESS
 _BOUND, _UNIQUE = 1, 2
 _MOST = 0xFFFF
 
@@ -70,18 +71,24 @@ class Issue:
 
 
 class Signer:
-    """Signs with the first of `keys`, accepts all of them (two while one is being replaced)."""
+    """Signs with the first of `keys`, accepts all of them (two while one is being replaced).
 
-    def __init__(self, keys: Sequence[Key], wall: Callable[[], float]) -> None:
+    `node` is the server's name. `origin` stands for it and for this process, two bytes of each: no two nodes issue the
+    same id, nor take another's for one of their own.
+    """
+
+    def __init__(self, keys: Sequence[Key], wall: Callable[[], float], node: str = "") -> None:
         if not keys or any(len(key.secret) < MIN_KEY for key in keys):
             raise ValueError(f"a session key needs at least {MIN_KEY} bytes")
         self._keys = tuple(keys)
         self._wall = wall
-        self._process = secrets.token_bytes(_PROCESS)
+        named = hmac.digest(keys[0].secret, b"node\0" + node.encode(errors="replace"), "sha256")
+        self.origin = named[:_NODE] + secrets.token_bytes(_PROCESS)
+        self._began = int(wall())
 
     def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
         """An id for a viewer of `path` (`/{app}/{name}`): a fresh one, or one with the public id of `like`."""
-        head = base64.urlsafe_b64decode(like[:PUBLIC]) if like else secrets.token_bytes(_RANDOM) + self._process
+        head = base64.urlsafe_b64decode(like[:PUBLIC]) if like else secrets.token_bytes(_RANDOM) + self.origin
         flags = _BOUND * terms.bound | _UNIQUE * terms.unique
         body = b"".join((
             head,
@@ -116,7 +123,9 @@ class Signer:
             unique=bool(flags & _UNIQUE),
             bound=bool(flags & _BOUND),
         )
-        return Issue(int.from_bytes(at, "big"), terms, body[_RANDOM:_HEAD] == self._process)
+        issued = int.from_bytes(at, "big")
+        # an earlier process of this node has our two bytes once in 65,536 times: it was over when we began
+        return Issue(issued, terms, body[_RANDOM:_HEAD] == self.origin and issued >= self._began)
 
     def who(self, user_id: str) -> str:
         """What stands for a user in ids and bans: the same on every node with this key, never all zeros; "" for ""."""

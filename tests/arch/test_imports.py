@@ -39,6 +39,8 @@ def test_pure_modules_touch_no_sockets_clock_or_event_loop() -> None:
         CHECKOUT / "hlsd/segmenter/playlist.py",
         CHECKOUT / "hlsd/delivery/answer.py",
         CHECKOUT / "hlsd/sessions/session.py",
+        CHECKOUT / "hlsd/sessions/life.py",
+        CHECKOUT / "hlsd/sessions/limits.py",
         CHECKOUT / "hlsd/sessions/accounting.py",
         CHECKOUT / "hlsd/sessions/signing.py",
         CHECKOUT / "hlsd/publishing/demo_picture.py",

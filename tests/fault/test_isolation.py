@@ -41,6 +41,7 @@ from hlsd.segmenter.mpegts import TsMuxer
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.window import Window
 from hlsd.sessions.registry import Registry
+from hlsd.sessions.sweep import Sweep
 from hlsd.stats import Stats
 from hlsd.streams import outlet
 from hlsd.streams.hub import Hub
@@ -64,7 +65,7 @@ SELDOM: list[tuple[type, str]] = [
     (Variant, "add"), (Variant, "_turn"), (BlockedRequests, "_changed"),
 ]  # fmt: skip
 SWEEPS: list[tuple[type, str]] = [
-    (Hub, "sweep"), (Hub, "_look"), (Stats, "forget"), (Registry, "_look"), (Registry, "sweep_some"),
+    (Hub, "sweep"), (Hub, "_look"), (Stats, "forget"), (Sweep, "_look"), (Registry, "sweep_some"),
     (FlvStreams, "sweep"), (Variant, "sweep"), (Connections, "sweep"), (BlockedRequests, "sweep"), (RelayService,
     "_sweep"), (RelayService, "_look"),
 ]  # fmt: skip

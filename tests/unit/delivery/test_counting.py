@@ -199,7 +199,7 @@ async def test_a_stranger_who_reports_makes_no_figures() -> None:
 
 async def test_viewers_that_are_refused_are_counted_by_reason() -> None:
     scene = Scene()
-    scene.listener.sessions._max = 1
+    scene.listener.sessions._table.most = 1
     client = scene.listener.connect()
     client.feed(get("/live/ll.m3u8"))
     await settle(client)

@@ -39,7 +39,7 @@ def forbid(house: FlvHouse) -> None:
 
 
 def fill(house: FlvHouse) -> None:
-    house.sessions._max = 0
+    house.sessions._table.most = 0
 
 
 def leave(_house: FlvHouse) -> None:

@@ -7,12 +7,15 @@ import asyncio
 import pytest
 
 from hlsd.events import Event
-from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest
+from hlsd.ports import Denial, Gate, Grant, PlayRequest, PublishRequest
 from hlsd.sessions.ban_store import BanStore
+from hlsd.sessions.directory import SessionDirectory
+from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.signing import Key, Signer
+from tests.support.at_once import at_once
 from tests.support.playable import MemoryPlayable
 
 KEY = Key(b"0123456789abcdef")
@@ -36,6 +39,7 @@ class ToldGate:
 
     def __init__(self) -> None:
         self.says: Grant | Denial = Grant()
+        self.renewed: Grant | None = None
         self.asked: list[PlayRequest] = []
 
     async def play(self, request: PlayRequest) -> Grant | Denial:
@@ -46,18 +50,19 @@ class ToldGate:
 
     async def renew(self, request: PlayRequest, grant: Grant) -> Grant | Denial:
         self.asked.append(request)
-        return self.says if isinstance(self.says, Denial) else grant
+        return self.says if isinstance(self.says, Denial) else self.renewed or grant
 
     def hides_names(self, app: str) -> bool:
         return False
 
 
-class House:
+class Scene:
     """A registry and what is around it."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, rules: Gate | None = None, **settings: object) -> None:
         self.clock = Hands()
         self.gate = ToldGate()
+        self._rules = rules or self.gate
         self.stream: MemoryPlayable | None = MemoryPlayable()
         self.idle = 10.0
         self.told: list[Event] = []
@@ -65,20 +70,24 @@ class House:
         self.sessions = self.registry()
         self.sessions.bus.listen(self.told.append)
 
-    def registry(self, keeper: BanStore | None = None) -> Registry:
-        """As after a restart."""
-        return Registry(
-            Signer([KEY], self.clock.wall),
+    def registry(self, store: BanStore | None = None, directory: SessionDirectory | None = None) -> Registry:
+        """As after a restart; or of another node, by the same directory."""
+        self.signer = Signer([KEY], self.clock.wall)
+        self.local = LocalDirectory(self.settings, self.clock, self.signer.who, store=store)
+        sessions = Registry(
+            self.signer,
             self.clock,
             lambda _app, _name: self.idle,
             max_sessions=self.settings.max_sessions,
-            gate=self.gate,
+            gate=self._rules,
             settings=self.settings,
             stream=lambda _app, _name: self.stream,
             grace=10.0,
             about=lambda _app, _name: ("run1", "avc1.64001f"),
-            keeper=keeper,
+            directory=directory or self.local,
         )
+        at_once(sessions.start())
+        return sessions
 
     async def enter(self, grant: Grant | None = None, **request: object) -> Session | Denial:
         asked = {
@@ -118,5 +127,5 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def scene() -> Scene:
+    return Scene()

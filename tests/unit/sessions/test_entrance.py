@@ -159,7 +159,7 @@ def test_who_finds_nothing_to_watch_has_no_session_and_is_counted_once(scene: Sc
 
 def test_a_bound_refuses_after_everything_else_and_is_counted() -> None:
     scene = Scene(outputs={"cam": Watched()})
-    scene.sessions._max = 0
+    scene.sessions._table.most = 0
     assert isinstance(scene.enter(), Denial)
     assert scene.asked == ["may cam", "find cam", "ready cam"]
     assert scene.refused() == {"limit": 1}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hlsd.ports import Denial, Grant, PlayRequest
-from hlsd.sessions.limits import FULL
-from hlsd.sessions.registry import NOT_OURS, Registry
+from hlsd.sessions.refusals import FULL, NOT_OURS
+from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
 from tests.support.at_once import at_once
@@ -103,8 +103,7 @@ def test_a_session_ends_when_nobody_asks_and_not_while_a_request_is_held() -> No
 def test_ten_thousand_leavers_are_gone_within_a_second_of_their_time() -> None:
     """R14: one sweep, no timers; an account for each."""
     clock = Hands()
-    sessions = registry(clock)
-    sessions._max = 10_000
+    sessions = registry(clock, most=10_000)
     for _ in range(10_000):
         sessions.charge(opened(sessions), 7, False)
     clock.now += 11.1

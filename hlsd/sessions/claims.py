@@ -1,0 +1,44 @@
+"""Says of a session or a viewer what the directory is asked: whose it is, and for what place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hlsd.ports import Grant, PlayRequest
+from hlsd.sessions.directory import Claim, Viewer, viewer
+from hlsd.sessions.session import Session
+
+
+class Claims:
+    """`who(user_id)` stands for a user, as in the ids of adopted sessions (`Signer.who`)."""
+
+    def __init__(self, who: Callable[[str], str]) -> None:
+        self._who = who
+
+    def who(self, session: Session) -> str:
+        """What stands for the user of a session; empty if that is unknown."""
+        user_id = session.grant.user_id
+        return self._who(user_id) if user_id else session.rare.who if session.rare is not None else ""
+
+    def viewer(self, session: Session, ip: str = "") -> Viewer:
+        """Whom a ban of its viewer would name, from `ip` if that is another one than before."""
+        return viewer(session.path, self.who(session), ip or session.ip)
+
+    def of(self, session: Session) -> Claim:
+        """The place that it takes."""
+        grant = session.grant
+        return Claim(
+            session.id,
+            session.path,
+            session.ip,
+            self.who(session),
+            grant.identity,
+            grant.max_sessions,
+            grant.unique,
+            session.sid,
+        )
+
+    def wanted(self, request: PlayRequest, grant: Grant) -> Claim:
+        """The place that a viewer will ask for who is on his way in."""
+        who = self._who(grant.user_id)
+        return Claim("", request.path, request.ip, who, grant.identity, grant.max_sessions, grant.unique)

@@ -1,0 +1,70 @@
+"""Says when each session is to be looked at: one wheel of quarter seconds, no timer of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hlsd.base.wheel import Wheel
+from hlsd.sessions.session import Session
+
+SLICE = 200
+"""Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
+_TICKS = 4.0
+"""Of the wheel in a second: a session is looked at a quarter of a second late at most."""
+
+
+class _Filed:
+    """In which tick each session is filed, kept in the session: a table of them would be 80 bytes for each."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def get(self, session: Session, /) -> int | None:
+        return session.filed
+
+    def pop(self, session: Session, default: None, /) -> int | None:
+        filed = session.filed
+        if filed is None:
+            return default
+        session.filed = None
+        self._count -= 1
+        return filed
+
+    def __setitem__(self, session: Session, tick: int, /) -> None:
+        self._count += session.filed is None
+        session.filed = tick
+
+    def __len__(self) -> int:
+        return self._count
+
+
+class Schedule:
+    """Of one server's sessions.
+
+    `idle(app, name)` is how many seconds one of that stream may be silent; each is told of every `interval` (0: never).
+    """
+
+    def __init__(self, now: float, idle: Callable[[str, str], float], interval: float) -> None:
+        self.idle = idle
+        self._interval = interval
+        self._wheel: Wheel[Session] = Wheel(now * _TICKS, _Filed())
+
+    def file(self, session: Session) -> None:
+        """Has it looked at when something may be due."""
+        at = min(session.last + self.idle(session.app, session.name), session.until, session.renew_at)
+        if self._interval:
+            at = min(at, session.updated + self._interval)
+        self._wheel.put(session, at * _TICKS)
+
+    def drop(self, session: Session) -> None:
+        """It is over."""
+        self._wheel.drop(session)
+
+    def turn(self, now: float, look: Callable[[Session], float | None]) -> bool:
+        """Calls `look(session)` for `SLICE` that may be due: when to look again (seconds), or None; if it was all."""
+
+        def due(session: Session) -> float | None:
+            again = look(session)
+            return None if again is None else again * _TICKS
+
+        return self._wheel.turn(now * _TICKS, due, SLICE)
