@@ -1,6 +1,6 @@
 """Is the relay room: what is pulled when somebody watches, what is pulled always, what is pushed on.
 
-Law: a stream has one pull however many ask for it; whoever asks was authorised before (delivery's errand order). It
+Law: a stream has one pull however many ask for it; whoever asks was authorised before (by the entrance). It
 is `hlsd.ports.OnDemand` to the hub. Bounds: `max_pulls` in all, `max_streams` a rule; of both a quarter is kept for
 names that have brought media before, one address may have `max_starts_per_ip` begun that have not, and a name that
 failed rests (`memory`): whoever makes names up takes nobody's place. Everything it starts is a task in one of its
