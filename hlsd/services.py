@@ -43,6 +43,7 @@ from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import TaskStore
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
+from hlsd.streams.directory import StreamDirectory
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -120,8 +121,9 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
         assert relay.relays is not None
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
+    directory = StreamDirectory(hub, relay)
     web = create_app(
-        hub,
+        directory,
         sessions,
         settings.http,
         clock,
@@ -132,8 +134,8 @@ def services_of(  # noqa: PLR0913 - what a house stands on
     )
     reader.holder = web.state.holds
     reader.listener = lambda: getattr(web.state, "connections", None)  # there once HTTP listens
-    audience = FlvStreams(settings.flv, hub, sessions, stats.faults)
-    hub.on_stream(audience.begun)
+    audience = FlvStreams(settings.flv, directory, sessions, stats.faults)
+    hub.outputs += [audience, relay]
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))
     return Services(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
 
@@ -144,7 +146,7 @@ def server_id(settings: Settings) -> str:
 
 
 def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats) -> RelayService:
-    """The relay room; it is behind the hub's door for absent streams from then on."""
+    """The relay room: it makes absent streams come, and pushes those that are here."""
     ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
     room = RelayService(
         settings.relay,
@@ -162,8 +164,6 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         faults=stats.faults,
     )
     room.relays = Relays(room, TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"))
-    hub.on_demand = room
-    hub.published.append(room.published)
     return room
 
 

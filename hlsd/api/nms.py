@@ -166,7 +166,7 @@ class NmsHandlers:
                 height=video.height,
                 profile=_profile(video.codec_string),
                 level=_level(video.codec_string),
-                fps=round(self._hub.segmenter(stream).frame_rate, 3),
+                fps=round(stream.run.frame_rate, 3) if stream.run else 0.0,
             )
             if video
             else None,

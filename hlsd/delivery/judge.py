@@ -54,6 +54,7 @@ from hlsd.delivery.request import (
 )
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import (
+    MAIN,
     MEDIA,
     MORE,
     Denial,
@@ -219,6 +220,11 @@ class Judge:
             more.append((b"retry-after", _FULL))
         return self._refuse(request, denial.status, words=denial.words, more=more)
 
+    def _find(self, target: Target) -> Playable | None:
+        """The rendition that the path names; the main one where it names none."""
+        found = self._directory.find(target.app, target.name)
+        return found.rendition(target.rendition) if found is not None and target.rendition else found
+
     # -- what the path names
 
     def _judge(self, request: Request, target: Target) -> Answer:
@@ -332,8 +338,8 @@ class Judge:
                 return self._refuse(request, 404)
             target, playable = _renamed(target, viewer.name), there
         if flat:
-            return self._redirect(request, f"{viewer.prefix.decode()}index.m3u8")
-        body = playable.multivariant(f"{target.variant}~{viewer.sid.decode()}/index.m3u8")
+            return self._redirect(request, f"{viewer.prefix.decode()}{target.rendition or MAIN}/index.m3u8")
+        body = playable.multivariant(f"{target.variant}~{viewer.sid.decode()}/")
         if body is None:
             return self._gone_or_late(request, target, playable)
         headers = self._multivariant_headers(request)
@@ -358,7 +364,7 @@ class Judge:
             if denial.reason in _ANEW and request.method == "GET" and not is_prefetch(request.headers):
                 return self._ask(request, target, flat=True)
             return self.deny(request, denial)
-        playable = self._directory.find(target.app, target.name)
+        playable = self._find(target)
         if playable is None:
             if request.session is not None and self._sessions.awaits(request.session):
                 return self._hold_expected(request, target, query)
@@ -379,7 +385,7 @@ class Judge:
             return self._refuse(request, 503)
 
         def then(released: bool) -> Answer:  # noqa: ARG001 - it may have come in the last instant
-            if self._directory.find(target.app, target.name) is None:
+            if self._find(target) is None:
                 return self._refuse(request, 503)
             return self._playlist(request, target, query)
 
@@ -429,7 +435,7 @@ class Judge:
         """Ends a held reload: the playlist, or why not (DD09)."""
         if released:
             return self._blocked(request, playable, skip)
-        here = self._directory.find(target.app, target.name) is playable
+        here = self._find(target) is playable
         if here and playable.ended and (last := playable.playlist()) is not None:
             return self._rendered(request, last)
         if here and playable.away and (last := playable.playlist()) is not None:
@@ -453,7 +459,7 @@ class Judge:
         denial = self._admit(request, target)
         if denial is not None:
             return self.deny(request, denial)
-        playable = self._directory.find(target.app, target.name)
+        playable = self._find(target)
         if playable is None:
             return self._refuse(request, 404, cache=b"max-age=1")
         media = playable.media(target.run, target.resource)
@@ -502,7 +508,7 @@ class Judge:
         return WaitForPlaylist(playable, self._first_wait, then)
 
     def _gone_or_late(self, request: Request, target: Target, playable: Playable) -> Reply:
-        gone = playable.ended or self._directory.find(target.app, target.name) is not playable
+        gone = playable.ended or self._find(target) is not playable
         return self._refuse(request, 404 if gone else 503)
 
     # -- bytes

@@ -259,7 +259,7 @@ class Reader:
                 yield names.KEYFRAMES, (), stats.keyframe_interval
             if tracks.audio is not None:
                 yield names.FRAMES, ("audio",), stats.audio_frames
-            container = "fmp4" if output.counts["fmp4"] else "ts"
+            container = "fmp4" if output.counts.get("fmp4") else "ts"
             way = hold.request.protocol if hold is not None else ""
             yield names.INFO, (codecs_attribute(tracks), container, way), 1
             yield names.FRAME_RATE, (), round(output.frame_rate, 3)
@@ -267,7 +267,7 @@ class Reader:
         for kind, count in output.counts.items():
             if count:
                 yield names.SEGMENTS, (kind,), count
-        yield names.SEGMENT_MEMORY, (), output.window.bytes
+        yield names.SEGMENT_MEMORY, (), output.bytes
         for protocol in protocols:
             tally = self._stats.tallies.get((stream.app, stream.name, protocol))
             if tally is not None:

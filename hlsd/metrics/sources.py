@@ -1,13 +1,12 @@
 """Says what the exporter reads, and how little of it: the hub, its streams and their outputs as they stand.
 
-These are the shapes of `hlsd.streams.hub.Hub`, `hlsd.streams.stream.Stream` and `hlsd.segmenter.segmenter.Segmenter`,
-which stand above or beside this room; `rooms` hands them in.
+These are the shapes of `hlsd.streams.hub.Hub`, `hlsd.streams.stream.Stream` and `hlsd.segmenter.run.Run`, which
+stand above or beside this room; `rooms` hands them in.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hlsd.media.unit import Tracks
@@ -50,15 +49,6 @@ class Streaming(Protocol):
         ...
 
 
-class Windowed(Protocol):
-    """A live window."""
-
-    @property
-    def bytes(self) -> int:
-        """Of media held."""
-        ...
-
-
 class Segmenting(Protocol):
     """A stream's HLS output."""
 
@@ -67,11 +57,12 @@ class Segmenting(Protocol):
         ...
 
     @property
-    def window(self) -> Windowed:  # noqa: D102
+    def bytes(self) -> int:
+        """Of media held."""
         ...
 
     @property
-    def counts(self) -> Counter[str]:
+    def counts(self) -> Mapping[str, int]:
         """Listed so far, by kind."""
         ...
 

@@ -20,7 +20,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.events import Bus
-from hlsd.ports import Admission, Denial, Output, Playable, PlayRequest, PublishRequest
+from hlsd.ports import Admission, Denial, Feed, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
@@ -66,23 +66,10 @@ class PullViewer(Protocol):
         ...
 
 
-class Published(Protocol):
-    """A stream that has a publisher, as far as a push must know it."""
-
-    app: str
-    name: str
-
-    def attach(self, room: str, output: Output) -> None:
-        """Feeds `output` from now on."""
-        ...
-
-    def detach(self, room: str) -> None:
-        """Ends `attach`."""
-        ...
-
-
 class RelayService:
-    """The relays of one server; `hosts` guard what came by API."""
+    """The relays of one server; `hosts` guard what came by API. Pushes are outputs (`hlsd.ports.OutputFactory`)."""
+
+    name = OUTPUT
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a room is given
         self,
@@ -97,7 +84,7 @@ class RelayService:
         server_id: str,
         own_ports: Callable[[], Collection[int]] = tuple,
         figures: Callable[[str, str], Figures] | None = None,
-        on_air: Callable[[], Iterable[Published]] = tuple,
+        on_air: Callable[[], Iterable[Feed]] = tuple,
         abandon: Callable[[str, str], None] = lambda _app, _name: None,
         faults: Faults | None = None,
     ) -> None:
@@ -203,7 +190,10 @@ class RelayService:
             for stream in self._on_air():
                 key = (stream.app, stream.name)
                 if plan.match.groups(*key) is not None:
-                    fan = self.fans.get(key) or self._fan(key, TemplateSubject(*key, {}), stream)
+                    fan = self.fans.get(key)
+                    if fan is None:
+                        fan = self._fan(key, TemplateSubject(*key, {}), stream)
+                        stream.attach(OUTPUT, fan)
                     self._push(fan, plan, fan.subject)
 
     def remove(self, plan: Plan) -> None:
@@ -360,23 +350,25 @@ class RelayService:
 
     # Pushes.
 
-    def published(self, request: PublishRequest, stream: Published) -> None:
+    def output(self, stream: Feed, request: PublishRequest) -> Fan | None:
         """A publisher has been let in: its stream goes on to every target that a rule names."""
         key = (request.app, request.name)
         subject = TemplateSubject(*key, request.query)
         if key in self.fans or not self._open:
-            return
+            return None
         if looped(request.query, self.server_id) and request.protocol != PROTOCOL:
             self.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
-            return
+            return None
         every = (*self.plans, *self.plans_by_api)
         plans = [plan for plan in every if plan.mode == "push" and plan.match.groups(*key) is not None]
-        if plans:
-            fan = self._fan(key, subject, stream)
-            for plan in plans:
-                self._push(fan, plan, subject)
+        if not plans:
+            return None
+        fan = self._fan(key, subject, stream)
+        for plan in plans:
+            self._push(fan, plan, subject)
+        return fan
 
-    def _fan(self, key: Key, subject: TemplateSubject, stream: Published) -> Fan:
+    def _fan(self, key: Key, subject: TemplateSubject, stream: Feed) -> Fan:
         def ended(over: Fan) -> None:
             if self.fans.get(key) is over:
                 del self.fans[key]
@@ -384,7 +376,6 @@ class RelayService:
 
         fan = Fan(subject, ended, self.faults)
         self.fans[key] = fan
-        stream.attach(OUTPUT, fan)
         return fan
 
     def _push(self, fan: Fan, plan: Plan, subject: TemplateSubject) -> list[Push]:

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.base.errors import MediaError
-from hlsd.base.faults import Faults
 from hlsd.media.aac import oddity
 from hlsd.media.unit import TICKS, Kind, Tracks
+from hlsd.ports import MAIN
 from hlsd.segmenter.alignment import LATE, Alignment
-from hlsd.segmenter.cutter import CutLimits, Cutter
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
@@ -32,10 +31,11 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from hlsd.base.faults import Faults
     from hlsd.media.unit import AccessUnit, AudioTrack
-    from hlsd.segmenter.cutter import Cut
+    from hlsd.segmenter.cutter import Cut, Cutter
     from hlsd.segmenter.mux import Muxer
-    from hlsd.segmenter.settings import HlsSettings
+    from hlsd.segmenter.run import Run
     from hlsd.segmenter.window import Part, Segment
 
 QUIET = 3
@@ -61,7 +61,7 @@ SLOW = 1.0
 
 
 class Segmenter:
-    """The HLS output of one stream (`hlsd.ports.Output`); `live` is what delivery serves.
+    """One rendition of a run (`hlsd.ports.Output`): cutter, muxer, `window`, and `live`, which delivery serves.
 
     `finished(msn)` is called for each finished segment; `overflow()` when not even the shortest window fits into
     `max_stream_bytes`.
@@ -69,29 +69,31 @@ class Segmenter:
 
     def __init__(  # noqa: PLR0913 - what a stream's output is told by the house
         self,
-        settings: HlsSettings,
+        run: Run,
+        name: str = MAIN,
         *,
-        run: str,
-        first_msn: int,
-        first_discontinuity: int = 0,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
         stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
-        faults: Faults | None = None,
     ) -> None:
-        self._settings = settings
-        self._faults = faults or Faults()
+        self.name = name
+        """Of the rendition, in URLs."""
+        self.run = run
+        self._settings = settings = run.settings
+        self._faults = run.faults
+        self._sinks = run.sinks
         self._window = Window(
-            run,
-            first_msn,
+            run.id,
+            run.first_msn,
             ".ts",
             listed=settings.list,
             max_bytes=settings.max_stream_bytes or AUTO_BYTES,
-            first_discontinuity=first_discontinuity,
+            first_discontinuity=run.first_discontinuity,
         )
-        self.live = Live(self._window, self._faults)
+        self.live = Live(self._window, self._faults, name, run.group)
         self.live.wanted = self._catch_up
+        run.join(self)
         self._quiet = QUIET  # finished segments since anybody asked for anything
         self._put_off: deque[tuple[_Writer, Segment, Part, Cut]] = deque()
         self._finished = finished
@@ -99,13 +101,8 @@ class Segmenter:
         self._stats = stats or AppStats()
         self.counts: Counter[str] = Counter()
         """Listed so far, by kind: `ts`, `fmp4`, `part`."""
-        self._limits = CutLimits(
-            segment_target=round(settings.time * TICKS),
-            segment_limit=round(settings.max_segment * TICKS),
-            part_target=round(settings.part * TICKS),
-            segment_bytes=settings.max_segment_bytes,
-        )
-        self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
+        self._limits = run.limits
+        self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run.id)
         self._tracks: Tracks | None = None
         self._muted: AudioTrack | None = None  # there is sound, and it is left out
         self._cutter: Cutter | None = None
@@ -253,7 +250,7 @@ class Segmenter:
         What follows comes in parts, so one group of pictures is enough to begin with.
         """
         time = self._settings.time
-        hurry = self._low_latency and self.live.watched
+        hurry = self._low_latency and self.run.watched
         self._limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def _note_delay(self, cuts: list[Cut], arrived: float) -> None:
@@ -284,6 +281,7 @@ class Segmenter:
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
+        self._sinks.revive()
         self._let_go()
         self._begin_anew()
         self._align()
@@ -349,7 +347,7 @@ class Segmenter:
             return
         tracks, form = self._tracks, "fmp4" if muxer.init is not None else self._settings.container
         self._writer = _Writer(muxer, self._log, self._faults, lambda: muxer_for(tracks, form))
-        self._cutter = Cutter(self._tracks, self._limits)
+        self._cutter = self.run.cutter(self, self._tracks)
         self._window.extension = muxer.extension
         init = muxer.init
         if init is None:
@@ -406,10 +404,12 @@ class Segmenter:
         for number, cut in enumerate(cuts):
             if not self._window.target_duration:
                 self._coming = max((after.duration for after in cuts[number + 1 :]), default=0)
+            if cut.closes:
+                self.run.ends(self, cut.start + cut.duration)
             if not cut.duration:  # the segment ended with the part before
                 if self._window.open is not None:
                     self._finish_segment()
-            elif self._quiet >= QUIET and not self.live.watched:
+            elif self._quiet >= QUIET and not self.live.watched and not self._sinks.wanted:
                 self._add(cut, None)
             else:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
@@ -437,14 +437,15 @@ class Segmenter:
         window, writer = self._window, self._writer
         if window.open is None:
             self._begin_segment(cut)
+        assert window.open is not None
         if body is not None:
-            window.append(body, cut.duration, independent=cut.independent)
+            part = window.append(body, cut.duration, independent=cut.independent)
         else:
             assert writer is not None
-            assert window.open is not None
             size = sum(len(sample.unit.payload) for sample in (*cut.video, *cut.audio))
             part = window.put_off(size, cut.duration, independent=cut.independent)
             self._put_off.append((writer, window.open, part, cut))
+        self._sinks.part(self.run, self.name, window.open, part)
         assert self._tracks is not None
         if self._low_latency:
             self.counts["part"] += 1
@@ -459,12 +460,14 @@ class Segmenter:
         assert self._epoch is not None
         self._segment_start = cut.start
         self.live.away = False
-        self._window.begin(
-            date=self._epoch + cut.start / TICKS,
+        window = self._window
+        segment = window.begin(
+            date=self.run.date(self, window.last_msn + 1, self._epoch + cut.start / TICKS),
             discontinuity=self._discontinuity,
             init=self._init_uri,
             independent=cut.independent,
         )
+        self._sinks.opened(self.run, self.name, segment, window.init_of(segment))
         self._discontinuity = False
         if self._window.target_duration:
             self._dated = True  # listed with its first part: the mapping of this run must not change (MP15)
@@ -489,6 +492,7 @@ class Segmenter:
             writer.skip(cut)
         if not window.target_duration and len(window.segments) >= self._settings.first_segments:
             self._fix()
+        self._sinks.closed(self.run, self.name, segment)
         try:
             self._finished(segment.msn)
         except Exception as error:  # noqa: BLE001 - who writes numbers down costs the stream nothing
@@ -502,7 +506,7 @@ class Segmenter:
         gop = self._cutter.longest_gop if self._cutter is not None else 0
         gop = min(max(gop, self._longest_stub), self._limits.segment_limit)
         longest = max(gop, *(segment.duration for segment in window.segments)) / TICKS
-        window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
+        window.target_duration = self.run.aim(max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT)))
         self._limits.segment_target = round(settings.time * TICKS)
         self._limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
         if window.target_duration > 2 * settings.time:
@@ -528,7 +532,7 @@ class Segmenter:
                 if after.discontinuity:
                     break
                 date -= segment.duration / TICKS
-            segment.date = date
+            segment.date = self.run.date(self, segment.msn, date)
         self._dated = True
 
     def _promise(self, target_duration: int) -> None:
@@ -540,6 +544,7 @@ class Segmenter:
             promises = low_latency_for(part, self._frame_distance, target_duration)
             if promises.part_target * TICKS < self._coming:
                 promises = low_latency_for(part, self._coming / TICKS, target_duration)
+            promises = self.run.promise(promises)
             self.live.promise(promises)
             self._limits.part_target = round(promises.part_target * TICKS)
 

@@ -53,7 +53,11 @@ class Expected:
         """There is none."""
         return None
 
-    def multivariant(self, variant: str) -> bytes | None:  # noqa: ARG002
+    def rendition(self, name: str) -> Expected:  # noqa: ARG002
+        """What comes may have it."""
+        return self
+
+    def multivariant(self, base: str) -> bytes | None:  # noqa: ARG002
         """There is none."""
         return None
 

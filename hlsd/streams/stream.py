@@ -15,6 +15,7 @@ import structlog
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.ports import Keeping
 from hlsd.stats import StreamStats
 from hlsd.streams.outlet import Outlet
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.ports import Output, PublishRequest
+    from hlsd.ports import MediaRun, Output, PublishRequest
 
 _SMOOTHING = 0.3
 """Weight of the newest second in the smoothed bit rate."""
@@ -38,11 +39,25 @@ class StreamState(enum.Enum):
 
 
 class Stream:
-    """One name's stream. `outlets` are its outputs by room name, in the order in which they are fed."""
+    """One run of a name. `outlets` are its outputs by room name, in the order in which they are fed.
 
-    def __init__(self, app: str, name: str, since: float, faults: Faults | None = None) -> None:
-        self.id = ""
-        """Of this run of the name, as in events and in its media's URLs; known once there is an output."""
+    `announced(stream)` is told once, when the first tracks are known; `drop(stream, reason, words)` turns its publisher
+    away.
+    """
+
+    def __init__(  # noqa: PLR0913 - whom it knows
+        self,
+        app: str,
+        name: str,
+        since: float,
+        faults: Faults | None = None,
+        *,
+        id: str = "",  # noqa: A002 - it is one
+        announced: Callable[[Stream], None] = lambda _: None,
+        drop: Callable[[Stream, str, str], None] = lambda _stream, _reason, _words: None,
+    ) -> None:
+        self.id = id
+        """Of this run of the name, as in events and in its media's URLs."""
         self.app = app
         self.name = name
         self.since = since
@@ -58,8 +73,10 @@ class Stream:
         self.fed: tuple[Output, ...] = ()
         """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
         self.hold: Claim | None = None
-        self.announced: Callable[[Stream], None] | None = None
-        """Told once, when the first tracks are known."""
+        self.run: MediaRun | None = None
+        """What an output keeps of it to be asked for, once there is one that does."""
+        self.announced = announced
+        self._drop = drop
         self.faults = faults or Faults()
         self._next_origin = 0
         self._counted_bytes = 0
@@ -83,6 +100,8 @@ class Stream:
             name=self.name,
         )
         self._refeed()
+        if isinstance(output, Keeping):
+            self.run = output.run
         tracks = self.tracks
         if tracks is not None:
             try:
@@ -96,6 +115,10 @@ class Stream:
         if outlet is not None:
             outlet.revive()
             self._refeed()
+
+    def turn_away(self, reason: str, words: str) -> None:
+        """Lets its publisher go, if it has one; `words` tell it why."""
+        self._drop(self, reason, words)
 
     def failed(self, output: Output, error: Exception) -> None:
         """One of those that are fed has raised."""
@@ -210,7 +233,7 @@ class Claim:
         first = stream.tracks is None
         stream.tracks = tracks
         stream.tell(lambda output: output.tracks(tracks))
-        if first and stream.announced is not None:
+        if first:
             with stream.faults.guard("announced"):
                 stream.announced(stream)
 

@@ -14,16 +14,11 @@ from tests.support.playable import MemoryPlayable
 
 
 @dataclass
-class Window:
-    bytes: int = 1_000_000
-
-
-@dataclass
 class Output:
     """A stream's HLS output, as far as figures go."""
 
     live: MemoryPlayable = field(default_factory=lambda: MemoryPlayable(low_latency=True))
-    window: Window = field(default_factory=Window)
+    bytes: int = 1_000_000
     counts: Counter[str] = field(default_factory=lambda: Counter({"ts": 10, "part": 60}))
     forced_cuts: int = 0
     frame_rate: float = 25.0
@@ -63,7 +58,7 @@ class Streams:
         return list(self.there.values())
 
     def media_bytes(self) -> int:
-        return sum(output.window.bytes for _, output in self.there.values())
+        return sum(output.bytes for _, output in self.there.values())
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

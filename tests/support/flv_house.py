@@ -104,7 +104,7 @@ async def flv_house(**settings: object) -> AsyncIterator[FlvHouse]:
     house = FlvHouse(server, rtmp, broadcasts, sessions, gate)
     await server.start()
     await rtmp.start()
-    broadcasts.begun(house.feed)
+    broadcasts.output(house.feed, PublishRequest("live", "cam", "test", "", 0, lambda _: None))
     try:
         yield house
     finally:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
-from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.output import ROOM, FlvOutput
 from hlsd.delivery.flv.viewer import Viewer
 from hlsd.ports import Denial, PlayRequest
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from hlsd.audience import Feed, Wrapping
+    from hlsd.audience import Wrapping
     from hlsd.delivery.flv.settings import FlvSettings
-    from hlsd.ports import Directory, Grant, Session, Sessions
+    from hlsd.ports import Directory, Feed, Grant, PublishRequest, Session, Sessions
 
 ABSENT = Denial(404, "not found", "absent")
 
 
 class FlvStreams:
-    """The FLV side of one server (`hlsd.ports.Audience`)."""
+    """The FLV side of one server: `hlsd.audience.Audience` to viewers, `hlsd.ports.OutputFactory` to streams."""
+
+    name = ROOM
 
     def __init__(
         self, settings: FlvSettings, directory: Directory, sessions: Sessions, faults: Faults | None = None
@@ -43,9 +45,11 @@ class FlvStreams:
         """How many watch now, all streams together."""
         return sum(cast.viewers for cast in self._casts.values())
 
-    def begun(self, feed: Feed) -> None:
-        """A stream has begun."""
-        self._casts[feed.app, feed.name] = FlvOutput(feed, self.settings, self.faults)
+    def output(self, stream: Feed, request: PublishRequest) -> None:  # noqa: ARG002 - whoever publishes
+        """The FLV of a stream that has begun: it attaches itself, while somebody watches or the GOP is kept."""
+        cast = self._casts.get((stream.app, stream.name))
+        if cast is None or cast.feed is not stream:
+            self._casts[stream.app, stream.name] = FlvOutput(stream, self.settings, self.faults)
 
     def find(self, app: str, name: str) -> FlvOutput | None:
         """The stream of that name, unless it has ended, or failed too often."""
