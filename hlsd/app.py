@@ -245,7 +245,7 @@ class Server:
         if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
             reasons.append("overloaded")
         # One stream whose output is off is not to take all others from their viewers: a balancer reads the status.
-        live = sum(stream.hold is not None for stream in self.hub.streams)
+        live = sum(stream.claim is not None for stream in self.hub.streams)
         reasons += [f"output off: {name}" for name, count in self._faults.off.items() if live and count >= live]
         return reasons
 

@@ -150,7 +150,7 @@ class Gate(Protocol):
 
 
 class Publication(Protocol):
-    """A publisher's hold on a stream name, from admission until `end`.
+    """A publisher's claim to a stream name, from admission until `end`.
 
     After the hub has dropped it every call is a no-op, so a late packet of a replaced publisher does no harm.
     """

@@ -158,7 +158,7 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         structlog.get_logger(),
         server_id=server_id(settings),
         own_ports=lambda: ports,
-        on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
+        on_air=lambda: [stream for stream in hub.streams if stream.claim is not None],
         figures=stats.relay,
         abandon=hub.abandon,
         faults=stats.faults,

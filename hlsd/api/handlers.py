@@ -87,7 +87,7 @@ class Handlers:
             uptime_ms=_ms(self._clock.monotonic() - self._begun),
             draining=self._hub.draining,
             streams=len(streams),
-            publishers=sum(stream.hold is not None for stream in streams),
+            publishers=sum(stream.claim is not None for stream in streams),
             sessions=len(self._sessions),
             inbytes=sum(stream.stats.received_bytes for stream in self._hub.streams),
             outbytes=self._sessions.ledger.total,
@@ -175,8 +175,8 @@ class Handlers:
         )
 
     def _publisher(self, stream: Stream) -> models.PublisherView | None:
-        publisher, hold = self._hub.publisher(stream.app, stream.name), stream.hold
-        if publisher is None or hold is None:
+        publisher, claim = self._hub.publisher(stream.app, stream.name), stream.claim
+        if publisher is None or claim is None:
             return None
         return models.PublisherView(
             id=publisher.id,
@@ -185,7 +185,7 @@ class Handlers:
             user_id=publisher.user_id,
             user_agent=publisher.user_agent,
             createtime=_ms(publisher.since),
-            duration_ms=_ms(self._clock.monotonic() - hold.since),
+            duration_ms=_ms(self._clock.monotonic() - claim.since),
         )
 
     # -- sessions

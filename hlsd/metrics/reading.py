@@ -203,7 +203,7 @@ class Reader:
         blocked = dict.fromkeys(self._stats.apps, 0)
         for stream, output in streams:
             app = self._app(stream.app)
-            publishing[app] += stream.hold is not None
+            publishing[app] += stream.claim is not None
             if self.holder is not None:
                 blocked[app] += self.holder.held(output.live)
         for app, figures in self._stats.apps.items():
@@ -249,8 +249,8 @@ class Reader:
         self, stream: Streaming, output: Segmenting, protocols: list[str] | tuple[()]
     ) -> Iterator[tuple[Spec, Extra, Sample]]:
         """One stream's samples; those that may be left out come last."""
-        stats, tracks, hold = stream.stats, stream.tracks, stream.hold
-        yield names.UP, (), int(hold is not None)
+        stats, tracks, claim = stream.stats, stream.tracks, stream.claim
+        yield names.UP, (), int(claim is not None)
         yield names.LAST_MEDIA, (), stats.last_unit
         yield names.INGEST_BYTES, (), stats.received_bytes
         if tracks is not None:
@@ -260,7 +260,7 @@ class Reader:
             if tracks.audio is not None:
                 yield names.FRAMES, ("audio",), stats.audio_frames
             container = "fmp4" if output.counts.get("fmp4") else "ts"
-            way = hold.request.protocol if hold is not None else ""
+            way = claim.request.protocol if claim is not None else ""
             yield names.INFO, (codecs_attribute(tracks), container, way), 1
             yield names.FRAME_RATE, (), round(output.frame_rate, 3)
         yield names.FORCED, (), output.forced_cuts

@@ -14,8 +14,8 @@ from hlsd.ports import Playable, PublishRequest
 from hlsd.stats import StreamStats
 
 
-class Holding(Protocol):
-    """A publisher's hold on a stream."""
+class Claiming(Protocol):
+    """A publisher's claim to a stream."""
 
     @property
     def request(self) -> PublishRequest:
@@ -36,7 +36,7 @@ class Streaming(Protocol):
         ...
 
     @property
-    def hold(self) -> Holding | None:
+    def claim(self) -> Claiming | None:
         """Its publisher."""
         ...
 

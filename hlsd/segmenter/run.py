@@ -77,7 +77,8 @@ class Run:
     @property
     def watched(self) -> bool:
         """Whether somebody waits for what is next of any rendition."""
-        return any(live.watched for live in self.group.lives)
+        lives = self.group.lives  # asked for each unit until there is a playlist
+        return lives[0].watched or (len(lives) > 1 and any(live.watched for live in lives))
 
     def cutter(self, rendition: Segmenter, tracks: Tracks) -> Cutter:
         """A cutter for one timeline of the rendition: the leading one decides, the others follow."""

@@ -40,8 +40,8 @@ class Channel:
 
     @property
     def claim(self) -> Claim | None:
-        """The publisher's hold on the name at this instant."""
-        return self.stream.hold if self.stream is not None else None
+        """The publisher's claim to the name at this instant."""
+        return self.stream.claim if self.stream is not None else None
 
     @property
     def idle(self) -> bool:

@@ -205,10 +205,10 @@ class Hub:
             return
         stream.measure(now)
         run = stream.run
-        if stream.hold is not None:
+        if stream.claim is not None:
             if run is not None:
                 run.allow(stream.stats.bitrate)
-            stream.hold.listen(now)
+            stream.claim.listen(now)
             with self._faults.guard("update_publish"):
                 self._events.update(channel, now)
         waited = now - stream.state_since
@@ -377,5 +377,5 @@ class Hub:
             frame_rate=stream.run.frame_rate if video and stream.run is not None else 0.0,
             bitrate=stream.stats.bitrate,
             since=stream.since,
-            publishing=stream.hold is not None,
+            publishing=stream.claim is not None,
         )

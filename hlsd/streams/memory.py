@@ -33,7 +33,9 @@ def relieve(channels: Iterable[Channel], most: int) -> tuple[Stream, str] | None
         over -= before - run.bytes
         if over <= 0:
             return None
-    streams = [channel.stream for channel in channels if channel.stream is not None and channel.stream.hold is not None]
+    streams = [
+        channel.stream for channel in channels if channel.stream is not None and channel.stream.claim is not None
+    ]
     on_air = [(stream.run.bytes, stream) for stream in streams if stream.run is not None]
     if sum(size for size, _ in on_air) <= most:
         return None

@@ -72,7 +72,7 @@ class Stream:
         self.outlets: dict[str, Outlet] = {}
         self.fed: tuple[Output, ...] = ()
         """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
-        self.hold: Claim | None = None
+        self.claim: Claim | None = None
         self.run: MediaRun | None = None
         """What an output keeps of it to be asked for, once there is one that does."""
         self.announced = announced
@@ -144,8 +144,8 @@ class Stream:
 
     def publish(self, request: PublishRequest, now: float, ended: Callable[[Claim, str], None]) -> Claim:
         """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
-        assert self.hold is None
-        self.hold = Claim(self, request, self._next_origin, now, ended)
+        assert self.claim is None
+        self.claim = Claim(self, request, self._next_origin, now, ended)
         self._move(StreamState.LIVE, now)
         self.stats.publishes += 1
         self.dropped = ()
@@ -153,15 +153,15 @@ class Stream:
             outlet.revive()
         if self.stats.publishes > 1:
             self.tell(_jump)
-        return self.hold
+        return self.claim
 
     def release(self, now: float) -> None:
         """The publisher is gone: outputs finish what is open and wait."""
-        hold, self.hold = self.hold, None
-        if hold is None:
+        claim, self.claim = self.claim, None
+        if claim is None:
             return
-        hold.revoke()
-        self._next_origin = hold.last_dts + TICKS // 10
+        claim.revoke()
+        self._next_origin = claim.last_dts + TICKS // 10
         self._move(StreamState.GRACE, now)
         self.tell(_pause)
 
@@ -200,7 +200,7 @@ class Stream:
 
 
 class Claim:
-    """A publisher's hold on a stream (`hlsd.ports.Publication`); calls do nothing once it is revoked."""
+    """A publisher's claim to a stream (`hlsd.ports.Publication`); calls do nothing once it is revoked."""
 
     def __init__(
         self, stream: Stream, request: PublishRequest, origin: int, now: float, ended: Callable[[Claim, str], None]

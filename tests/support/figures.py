@@ -37,12 +37,12 @@ class Stream:
     name: str
     since: float = 0.0
     tracks: Tracks | None = None
-    hold: Publisher | None = None
+    claim: Publisher | None = None
     stats: StreamStats = field(default_factory=lambda: StreamStats(received_bytes=1000, last_unit=99.0))
 
     def __post_init__(self) -> None:
         request = PublishRequest(self.app, self.name, "rtmp", "192.0.2.1", 1, lambda _: None)
-        self.hold = self.hold or Publisher(request)
+        self.claim = self.claim or Publisher(request)
 
 
 class Streams:

@@ -35,7 +35,7 @@ async def test_a_name_is_there_as_long_as_anything_of_it_and_leaves_nothing() ->
     send(await house.admitted(), 5.0)
     assert expected.gone
     first = house.live()
-    house.stream("a").hold.end("closed")  # type: ignore[union-attr]
+    house.stream("a").claim.end("closed")  # type: ignore[union-attr]
     house.pass_time(1)
     assert first is not None
     assert first.ended
@@ -46,7 +46,7 @@ async def test_a_name_is_there_as_long_as_anything_of_it_and_leaves_nothing() ->
     assert second is not None
     assert second.previous is first
     assert house.hub.media_bytes() > house.main("a").window.bytes, "both runs are held"
-    house.stream("a").hold.end("closed")  # type: ignore[union-attr]
+    house.stream("a").claim.end("closed")  # type: ignore[union-attr]
     house.pass_time(60)
     assert first.gone
     assert second.gone
@@ -60,7 +60,7 @@ async def test_the_streams_stand_in_the_order_in_which_their_runs_began() -> Non
     for name in ("b", "a", "z"):
         send(await house.admitted(name), 5.0)
     assert [stream.name for stream in house.hub.streams] == ["b", "a", "z"]
-    house.stream("b").hold.end("closed")  # type: ignore[union-attr]
+    house.stream("b").claim.end("closed")  # type: ignore[union-attr]
     house.pass_time(2)
     send(await house.admitted("b"), 5.0)
     assert [stream.name for stream, _ in house.hub.figures()] == ["a", "z", "b"]

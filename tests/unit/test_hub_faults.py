@@ -41,7 +41,7 @@ async def test_a_way_out_that_cannot_be_made_costs_the_publisher_nothing_and_the
     assert good.made == ["a"]
     assert house.stats.faults.outputs["push"] == 1
     stream = house.stream("a")
-    assert stream.hold is publication
+    assert stream.claim is publication
     assert list(stream.outlets) == ["hls", "other"]
     publication.end("closed")
     bad.bad = False
@@ -86,7 +86,7 @@ async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -
             await house.publish()
     stream = house.hub.get("live", "a")
     assert stream is not None
-    assert (stream.hold, stream.state) == (None, StreamState.GRACE)
+    assert (stream.claim, stream.state) == (None, StreamState.GRACE)
     assert not isinstance(await house.publish(), Refuse)
 
 
@@ -128,9 +128,9 @@ async def test_a_publisher_that_cannot_be_told_to_go_is_gone_all_the_same() -> N
     second = await house.admitted()
     stream = house.hub.get("live", "a")
     assert stream is not None
-    assert stream.hold is second
+    assert stream.claim is second
     assert house.hub.kick("live", "a")
-    assert stream.hold is None
+    assert stream.claim is None
 
 
 async def test_an_output_that_raises_at_every_call_leaves_the_publisher_and_the_end_alone(
