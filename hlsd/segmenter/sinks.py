@@ -29,18 +29,23 @@ class Sinks:
         self._faults = faults
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self._all: tuple[_Held, ...] = ()
+        """The same, made when one comes or goes, not for each part."""
 
     def attach(self, name: str, sink: SegmentSink) -> None:
         """Tells `sink` of what is opened from now on; one of the same name before it hears nothing more."""
         self.detach(name)
         self._held[name] = _Held(name, sink, wants_media=sink.wants_media)
+        self._all = tuple(self._held.values())
         self._count()
 
     def detach(self, name: str) -> None:
         """Ends `attach`; nothing happens if it is over already."""
         held = self._held.pop(name, None)
-        if held is not None and held.off:
-            self._faults.off[name] -= 1
+        if held is not None:
+            held.told.clear()
+            self._faults.off[name] -= held.off
+        self._all = tuple(self._held.values())
         self._count()
 
     def clear(self) -> None:
@@ -50,7 +55,7 @@ class Sinks:
 
     def revive(self) -> None:
         """Behind a discontinuity everybody has another chance."""
-        for held in self._held.values():
+        for held in self._all:
             if held.off:
                 held.off = False
                 held.times.clear()
@@ -59,7 +64,7 @@ class Sinks:
 
     def opened(self, run: MediaRun, rendition: str, segment: SinkSegment, init: bytes | None) -> None:
         """A segment of a rendition begins."""
-        for held in tuple(self._held.values()):
+        for held in self._all:
             if held.off:
                 continue
             try:
@@ -71,7 +76,7 @@ class Sinks:
 
     def part(self, run: MediaRun, rendition: str, segment: SinkSegment, part: SinkPart) -> None:
         """The segment's next part."""
-        for held in tuple(self._held.values()):
+        for held in self._all:
             if held.told.get(rendition) is segment:
                 try:
                     held.sink.part(run, rendition, segment, part)
@@ -80,7 +85,7 @@ class Sinks:
 
     def closed(self, run: MediaRun, rendition: str, segment: SinkSegment) -> None:
         """The segment is whole."""
-        for held in tuple(self._held.values()):
+        for held in self._all:
             if held.told.pop(rendition, None) is segment:
                 try:
                     held.sink.closed(run, rendition, segment)
@@ -99,7 +104,7 @@ class Sinks:
         held.times.append(now)
 
     def _count(self) -> None:
-        self.wanted = any(held.wants_media and not held.off for held in self._held.values())
+        self.wanted = any(held.wants_media and not held.off for held in self._all)
 
 
 class _Held:
