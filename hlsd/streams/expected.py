@@ -39,6 +39,11 @@ class Expected:
         for changed in tuple(self._watchers):
             changed()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody waits for it."""
+        return bool(self._watchers)
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Calls `changed()` once the stream has come."""
         self._watchers[changed] = None

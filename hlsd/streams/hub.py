@@ -144,10 +144,11 @@ class Hub:
         if channel.expected is None:
 
             def left() -> None:
-                channel.expected = None
-                self._tidy(channel)
+                if channel.expected is expected:
+                    channel.expected = None
+                    self._tidy(channel)
 
-            channel.expected = Expected(left)
+            expected = channel.expected = Expected(left)
         return channel.expected
 
     def summaries(self) -> list[StreamSummary]:
@@ -222,7 +223,10 @@ class Hub:
                 self._over(channel.app, channel.name)
 
     def _look_back(self, channel: Channel, now: float) -> None:
-        """Lets go of the run before, once its viewers had their time."""
+        """Lets go of the run before, once its viewers had their time, and of what nobody waits for."""
+        if channel.expected is not None and not channel.expected.watched:  # who asked for it was not held after all
+            channel.expected = None
+            self._tidy(channel)
         past = channel.past
         if past is not None and now - past.state_since >= (past.run.kept if past.run is not None else 0.0):
             channel.forget()

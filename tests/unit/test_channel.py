@@ -53,6 +53,22 @@ async def test_a_name_is_there_as_long_as_anything_of_it_and_leaves_nothing() ->
     assert house.hub._channels == {}
 
 
+async def test_a_name_that_was_asked_for_and_not_waited_for_is_forgotten() -> None:
+    """Nothing grows: who asked may have been refused for want of room before it could wait."""
+    house = House()
+    asked = house.hub.expected("live", "a")
+    waited = house.hub.expected("live", "b")
+    waited.watch(lambda: None)
+    house.pass_time(1)
+    assert list(house.hub._channels) == [("live", "b")]
+    assert house.hub.expected("live", "b") is waited
+    anew = house.hub.expected("live", "a")
+    anew.watch(lambda: None)
+    asked.watch(print)
+    asked.unwatch(print)
+    assert house.hub.expected("live", "a") is anew, "one who comes late takes nobody's away"
+
+
 async def test_the_streams_stand_in_the_order_in_which_their_runs_began() -> None:
     """The figures: "in the order in which they came"."""
     house = House(grace=1.0)
