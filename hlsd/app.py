@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import math
 import secrets
 from collections import deque
 from pathlib import Path
@@ -24,13 +23,12 @@ from hlsd.base import collector
 from hlsd.base.clock import Clock, SystemClock
 from hlsd.base.errors import ConfigError, HlsdError
 from hlsd.base.log import tell_left_out
-from hlsd.base.quantities import in_mib
 from hlsd.base.stop_signals import StopSignals
 from hlsd.base.upkeep import end, keep
 from hlsd.events import Action, Bus, Handler
 from hlsd.notify.notify import Notify
 from hlsd.segmenter.journal import SequenceJournal
-from hlsd.segmenter.segmenter import Segmenter
+from hlsd.segmenter.outputs import HlsOutputs
 from hlsd.services import SERVICES, Service, server_id, services_of
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.key_file import KEY_BYTES, load_key
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hlsd.config import Settings
-    from hlsd.streams.stream import Stream
 
 SWEEP = 1.0
 """Seconds between two looks at grace periods, idle streams and rates."""
@@ -52,8 +49,6 @@ SESSION_SWEEP = 0.25
 """Seconds between two looks at sessions whose time may be over."""
 MAX_LATE = 0.5
 """Seconds by which the event loop may be late before /readyz says so."""
-
-_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class CannotListen(HlsdError):
@@ -86,7 +81,7 @@ class Server:
         )
         self.local_token = LocalToken(state)
         """How programs of this machine are known to the API."""
-        self._journal = SequenceJournal(state / "hlsd.sqlite")
+        self.hls = HlsOutputs(settings.hls, self._clock, SequenceJournal(state / "hlsd.sqlite"), self.stats)
         key = self._session_key()
         self.gate = gate_of(
             settings.auth,
@@ -100,12 +95,13 @@ class Server:
         self.hub = Hub(
             settings.publish,
             self._clock,
-            self._segmenter_for,
+            [self.hls],
             max_streams=settings.limits.max_streams,
             max_memory=settings.limits.max_memory,
             stats=self.stats,
             bus=self.bus,
             gate=self.gate,
+            over=self._stream_over,
         )
         signer = Signer([key], self._clock.wall, server_id(settings))
         bans = BanStore(state / "bans.jsonl", self._clock.wall)
@@ -123,12 +119,10 @@ class Server:
             about=self._about,
             directory=LocalDirectory(settings.sessions, self._clock, signer.who, store=bans),
         )
-        self.hub.over = self.sessions.stream_over
         self.rooms: dict[str, Service] = {}
         self._sweeping: asyncio.Future[list[None]] | None = None
         self._late = deque([0.0], maxlen=3)
         """Seconds by which the last sweeps were late: a measure of the event loop."""
-        self._last_run = 0
         self._log = structlog.get_logger()
 
     def on(self, action: str, handler: Handler) -> None:
@@ -218,14 +212,14 @@ class Server:
         await end(self._sweeping)
         self._sweeping = None
         with guard:
-            self._leave()
+            self.hls.leave(self.hub.streams)
         with guard:
             await self.notify.stop()
         if self.gate is not None:
             with guard:
                 await self.gate.close()
         with guard:
-            self._journal.close()
+            self.hls.close()
         with guard:
             self.local_token.withdraw()
 
@@ -236,13 +230,6 @@ class Server:
             self._faults.task("callback", error)
         else:
             loop.default_exception_handler(context)
-
-    def _leave(self) -> None:
-        """Notes where the runs stand that did not end: they go on in the server that takes this one's place."""
-        for stream, segmenter in self.hub.figures():
-            window = segmenter.window
-            if not window.ended:
-                self._journal.leave(stream.path, window.last_msn + 1, window.timeline + 1, self._clock.wall())
 
     def _refused(self, action: str, ident: str) -> None:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
@@ -261,7 +248,7 @@ class Server:
         if min(self._late) > MAX_LATE:  # once is a hiccup, three times in a row is overload
             reasons.append("overloaded")
         # One stream whose output is off is not to take all others from their viewers: a balancer reads the status.
-        live = sum(stream.hold is not None for stream in self.hub.streams)
+        live = sum(stream.claim is not None for stream in self.hub.streams)
         reasons += [f"output off: {name}" for name, count in self._faults.off.items() if live and count >= live]
         return reasons
 
@@ -290,10 +277,14 @@ class Server:
             while not self.sessions.sweep_some():  # noqa: ASYNC110 - it is the work that is waited for
                 await asyncio.sleep(0)
 
+    def _stream_over(self, app: str, name: str) -> None:
+        """A stream has ended, or was removed; the sessions are made after the hub, which they ask."""
+        self.sessions.stream_over(app, name)
+
     def _about(self, app: str, name: str) -> tuple[str, str]:
         """A stream's run and codecs, for events; empty once it is gone."""
-        live = self.hub.find(app, name)
-        return live.about if live is not None else ("", "")
+        stream = self.hub.get(app, name)
+        return stream.run.about if stream is not None and stream.run is not None else ("", "")
 
     def _session_key(self) -> Key:
         secret = self.settings.sessions.secret
@@ -320,56 +311,6 @@ class Server:
         if live is not None and live.ended:
             return min(fixed or 60.0, live.target_duration + 1.0)
         return fixed or min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
-
-    def _segmenter_for(self, stream: Stream) -> Segmenter:
-        hls = self.settings.hls
-        path = stream.path
-
-        def overflow() -> None:
-            # Called from inside the segmenter: the publisher is let go once it has returned.
-            asyncio.get_running_loop().call_soon(too_fat)
-
-        def too_fat() -> None:
-            window = self.hub.segmenter(stream).window
-            words = (
-                f"{in_mib(window.bytes)} are needed for the shortest playlist ({3 * window.target_duration} s) at "
-                f"{stream.stats.bitrate / 1e6:.1f} Mbit/s; hls.max_stream_bytes allows {in_mib(window.max_bytes)}"
-            )
-            self.hub.drop(stream, "limit", words)
-
-        def reached(msn: int) -> None:
-            self._journal.reached(path, msn)
-            self._journal.opened(path, self.hub.segmenter(stream).window.timeline)
-
-        return Segmenter(
-            hls,
-            run=self._new_run(),
-            first_msn=self._first(path),
-            first_discontinuity=self._journal.timeline(path),
-            finished=reached,
-            overflow=overflow,
-            stats=self.stats.app(stream.app),
-            log=self._log.bind(app=stream.app, name=stream.name),
-            faults=self._faults,
-        )
-
-    def _first(self, path: str) -> int:
-        """The first media sequence number of a new run; by the clock alone where nothing can be remembered (MP04)."""
-        wall, target = self._clock.wall(), self.settings.hls.time
-        try:
-            return self._journal.first(path, wall, target)
-        except Exception as error:  # noqa: BLE001 - who writes numbers down keeps nobody off the air
-            self._faults.output("journal", error)
-            return max(1, math.floor(wall / (target / 2)))
-
-    def _new_run(self) -> str:
-        """A run id: milliseconds of the wall clock in base 32, never twice in a process (MP19)."""
-        self._last_run = max(self._last_run + 1, int(self._clock.wall() * 1000))
-        number, letters = self._last_run, ""
-        while number:
-            number, digit = divmod(number, 32)
-            letters = _BASE32[digit] + letters
-        return letters
 
 
 async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The doors around FLV tags on their way out: a stream as a feed, how bytes are wrapped, viewers and their tickets.
+"""The doors around FLV tags on their way out: the form of the bytes, viewers and their admission.
 
 The service `flv` feeds; HTTP, WebSocket and RTMP bring viewers, each with its own `Wrapping` and its own transport.
 """
@@ -10,22 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from hlsd.media.flv import OutTag
-from hlsd.ports import Denial, Output, PlayRequest, Session
-
-
-class Feed(Protocol):
-    """A stream as a way out sees it: what it may be attached to."""
-
-    app: str
-    name: str
-
-    def attach(self, room: str, output: Output) -> None:
-        """Feeds `output` from now on, under the name of its room."""
-        ...
-
-    def detach(self, room: str) -> None:
-        """Ends `attach`; nothing happens if it is over already."""
-        ...
+from hlsd.ports import Denial, PlayRequest, Session
 
 
 class Wrapping(Protocol):

@@ -1,6 +1,7 @@
 """The doors between rooms: what one room may ask of another without knowing it.
 
-Ingest knows `Admission` and `Publication`; outputs are `Output`; delivery knows `Directory` and `Playable`. The hub
+Ingest knows `Admission` and `Publication`; outputs are `Output`, made by an `OutputFactory`; what they keep to be asked
+for is a `MediaRun`, and who wants its segments is a `SegmentSink`; delivery knows `Directory` and `Playable`. The hub
 and the streams stand behind these; `app` hands them in.
 """
 
@@ -9,10 +10,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, runtime_checkable
 
 from hlsd.media.unit import AccessUnit, Tracks
-from hlsd.stats import Tally
+from hlsd.stats import StreamStats, Tally
+
+MAIN: Final = "main"
+"""The rendition that every run has: the media as it was published."""
 
 
 class RefuseCode(enum.StrEnum):
@@ -156,7 +160,7 @@ class Gate(Protocol):
 
 
 class Publication(Protocol):
-    """A publisher's hold on a stream name, from admission until `end`.
+    """A publisher's claim to a stream name, from admission until `end`.
 
     After the hub has dropped it every call is a no-op, so a late packet of a replaced publisher does no harm.
     """
@@ -236,6 +240,57 @@ class Output(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """A stream as a way out sees it: what it may be attached to."""
+
+    app: str
+    name: str
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on, under the name of its room."""
+        ...
+
+    def detach(self, room: str) -> None:
+        """Ends `attach`; nothing happens if it is over already."""
+        ...
+
+
+class LiveStream(Feed, Protocol):
+    """A stream as those see it who make its outputs."""
+
+    id: str
+    """Of this run of the name, as in events and in its media's URLs."""
+    stats: StreamStats
+    run: MediaRun | None
+    """What an output keeps of it to be asked for, once there is one that does."""
+
+    @property
+    def path(self) -> str:
+        """`/{app}/{stream}`."""
+        ...
+
+    def turn_away(self, reason: str, words: str) -> None:
+        """Lets its publisher go; `words` say to it, in the log and in the event what `reason` does not."""
+        ...
+
+
+class OutputFactory(Protocol):
+    """Makes one way out of every stream: HLS, FLV, pushes. The hub is given all of them."""
+
+    @property
+    def name(self) -> str:
+        """Of its outputs, among those of a stream and in the figures of faults."""
+        ...
+
+    def output(self, stream: LiveStream, request: PublishRequest) -> Output | None:
+        """What to feed from the first unit on; asked at each publication while the stream has no such output.
+
+        None where there is nothing to be fed, or where it attaches itself when somebody wants it. What this raises
+        costs the stream this way out, and neither the publisher nor another one.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """A playlist at one version: rendered once, gzipped once, shared by every viewer.
@@ -271,7 +326,7 @@ class Lateness(enum.Enum):
 
 
 class Playable(Protocol):
-    """A stream's HLS output as delivery sees it."""
+    """One rendition of a stream's run as delivery sees it; of a stream it finds the main one."""
 
     @property
     def target_duration(self) -> int:
@@ -305,7 +360,10 @@ class Playable(Protocol):
 
     @property
     def version(self) -> int:
-        """Rises whenever an answer may have become another one: what was built for one version is good for it."""
+        """Rises whenever an answer of any rendition may have become another one.
+
+        What was built for one version is good for it.
+        """
         ...
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -320,8 +378,12 @@ class Playable(Protocol):
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
         ...
 
-    def multivariant(self, variant: str) -> bytes | None:
-        """The multivariant playlist whose one variant is the URI `variant`; None while the codecs are not known."""
+    def rendition(self, name: str) -> Playable | None:
+        """Another rendition of the same run, or this one; None if it has none of that name. Empty: this one."""
+        ...
+
+    def multivariant(self, base: str) -> bytes | None:
+        """The multivariant playlist, whose renditions are `{base}{rendition}/index.m3u8`; None while there is none."""
         ...
 
     def media(self, run: str, name: str) -> Media | None:
@@ -334,6 +396,196 @@ class Playable(Protocol):
 
     def lateness(self, msn: int, part: int | None) -> Lateness:
         """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window."""
+        ...
+
+
+class MediaRun(Protocol):
+    """What an output keeps of one run of a stream to be asked for: its renditions, each with its media."""
+
+    @property
+    def id(self) -> str:
+        """Of the run, as in events and in its media's URLs."""
+        ...
+
+    @property
+    def live(self) -> Playable:
+        """The main rendition."""
+        ...
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """The run's id, and the codecs as a multivariant playlist says them: what events tell of the stream."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Of media held."""
+        ...
+
+    @property
+    def kept(self) -> float:
+        """Seconds that it stays after its end: "at least the playlist's duration after the end" (EN04)."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """Of the main rendition, as measured; 0.0 while that is not known."""
+        ...
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Listed so far, by kind: `ts`, `fmp4`, `part`."""
+        ...
+
+    @property
+    def forced_cuts(self) -> int:
+        """Segments that began at an ordinary frame."""
+        ...
+
+    def allow(self, bitrate: float) -> None:
+        """Lets what it holds grow with what comes in, bits per second by the clock."""
+        ...
+
+    def shrink(self, to: int) -> None:
+        """Lets go of old media until `to` bytes are held, or as little as is lawful."""
+        ...
+
+    def follow(self, previous: MediaRun | None) -> None:
+        """Answers for the ended run of the same name too, whose media somebody may still be reading (EN04)."""
+        ...
+
+    def remove(self) -> None:
+        """The stream is gone from the server: whoever waits is answered with nothing."""
+        ...
+
+    def attach(self, name: str, sink: SegmentSink) -> None:
+        """Tells `sink` of every segment that is opened from now on; `name` is what its faults are counted under."""
+        ...
+
+    def detach(self, name: str) -> None:
+        """Ends `attach`; nothing happens if it is over already."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Output, Protocol):
+    """An output that keeps what it makes: HLS."""
+
+    @property
+    def run(self) -> MediaRun:
+        """What it keeps."""
+        ...
+
+
+class SinkPart(Protocol):
+    """A part as a sink gets it."""
+
+    @property
+    def number(self) -> int:
+        """One running count through the run."""
+        ...
+
+    @property
+    def duration(self) -> int:
+        """Ticks."""
+        ...
+
+    @property
+    def independent(self) -> bool:
+        """It begins with a picture that needs no other."""
+        ...
+
+    @property
+    def gap(self) -> bool:
+        """There is nothing in it."""
+        ...
+
+    @property
+    def body(self) -> bytes | memoryview | None:
+        """Its bytes, never altered; None where it was not muxed, which no sink is told that wants media."""
+        ...
+
+
+class SinkSegment(Protocol):
+    """A segment as a sink gets it; what it says of its length is true once it is closed."""
+
+    @property
+    def msn(self) -> int:
+        """Its media sequence number, the same in every rendition."""
+        ...
+
+    @property
+    def uri(self) -> str:
+        """`{run}/{name}`, as in playlists."""
+        ...
+
+    @property
+    def date(self) -> float:
+        """Wall clock of its first frame, seconds since the epoch; that of a run's first may be set right once."""
+        ...
+
+    @property
+    def discontinuity(self) -> bool:
+        """It does not continue the one before it."""
+        ...
+
+    @property
+    def independent(self) -> bool:
+        """It begins with a picture that needs no other."""
+        ...
+
+    @property
+    def duration(self) -> int:
+        """Ticks."""
+        ...
+
+    @property
+    def body(self) -> bytes | None:
+        """The parts joined; None while it is not closed. Joined when somebody first asks, so ask only to use it."""
+        ...
+
+
+class SegmentSink(Protocol):
+    """Who wants a run's segments as they are made: a recorder, a DVR, a store. Calls must not block.
+
+    Of a segment come `opened`, its parts in order, `closed`. One of which no `closed` came before the next `opened` is
+    void: it was never listed, and its number may be used again. What a sink raises is its own: it is counted, and it
+    hears nothing more before the next segment; after several faults in a minute, before the next discontinuity.
+    """
+
+    @property
+    def wants_media(self) -> bool:
+        """Whether parts are to be muxed for it though nobody watches. Read when it is attached."""
+        ...
+
+    def opened(self, run: MediaRun, rendition: str, segment: SinkSegment, init: bytes | None) -> None:
+        """A segment begins; `init` is the initialisation section it needs, None for MPEG-TS."""
+        ...
+
+    def part(self, run: MediaRun, rendition: str, segment: SinkSegment, part: SinkPart) -> None:
+        """The next part of the segment that was opened last."""
+        ...
+
+    def closed(self, run: MediaRun, rendition: str, segment: SinkSegment) -> None:
+        """It is whole: its duration and its bytes are what they will be."""
+        ...
+
+
+class SinkFactory(Protocol):
+    """Makes a sink for every run that there will be."""
+
+    @property
+    def name(self) -> str:
+        """Of its sinks, in the figures of faults."""
+        ...
+
+    def sink(self, stream: LiveStream) -> SegmentSink | None:
+        """The stream's sink; None where it wants nothing of it."""
         ...
 
 

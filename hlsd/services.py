@@ -53,6 +53,7 @@ from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.figures import SessionFigures
 from hlsd.sessions.registry import Registry
 from hlsd.stats import Stats
+from hlsd.streams.directory import StreamDirectory
 from hlsd.streams.figures import StreamFigures
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def services_of(  # noqa: PLR0913 - what a house stands on
     reporters = (
         NodeFigures(stats),
         StreamFigures(hub, stats, settings.limits.max_memory),
-        SegmentFigures(hub.hls, stats),
+        SegmentFigures(hub.run, stats),
         SessionFigures(sessions.ledger, stats),
         AuthFigures(stats),
         DeliveryFigures(blocked, connections, stats, hub.playables),
@@ -142,9 +143,10 @@ def services_of(  # noqa: PLR0913 - what a house stands on
     if settings.api.enabled:
         premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
         routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
-    entrance = ViewerEntrance(sessions, hub, stats)
+    directory = StreamDirectory(hub, relay)
+    entrance = ViewerEntrance(sessions, directory, stats)
     web = create_app(
-        hub,
+        directory,
         sessions,
         settings.http,
         clock,
@@ -157,7 +159,7 @@ def services_of(  # noqa: PLR0913 - what a house stands on
         listed=lambda app: not settings.auth.rules(app).play,
     )
     audience = FlvStreams(settings.flv, entrance, sessions, stats.faults)
-    hub.on_stream(audience.begun)
+    hub.outputs += [audience, relay]
     web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))
     return Services(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
 
@@ -168,9 +170,9 @@ def server_id(settings: Settings) -> str:
 
 
 def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats) -> RelayService:
-    """The relay room; it is behind the hub's door for absent streams from then on."""
+    """The relay room: it makes absent streams come, and pushes those that are here."""
     ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
-    room = RelayService(
+    return RelayService(
         settings.relay,
         hub,
         hub.find,
@@ -181,14 +183,11 @@ def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, sta
         tasks=TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"),
         server_id=server_id(settings),
         own_ports=lambda: ports,
-        on_air=lambda: [stream for stream in hub.streams if stream.hold is not None],
+        on_air=lambda: [stream for stream in hub.streams if stream.claim is not None],
         figures=stats.relay,
         abandon=hub.abandon,
         faults=stats.faults,
     )
-    hub.on_demand = room
-    hub.published.append(room.published)
-    return room
 
 
 def _http(house: Services) -> Service:

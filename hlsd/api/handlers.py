@@ -87,7 +87,7 @@ class Handlers:
             uptime_ms=_ms(self._clock.monotonic() - self._begun),
             draining=self._hub.draining,
             streams=len(streams),
-            publishers=sum(stream.hold is not None for stream in streams),
+            publishers=sum(stream.claim is not None for stream in streams),
             sessions=len(self._sessions),
             inbytes=sum(stream.stats.received_bytes for stream in self._hub.streams),
             outbytes=self._sessions.ledger.total,
@@ -134,7 +134,7 @@ class Handlers:
         return found
 
     def _stream(self, stream: Stream) -> models.StreamView:
-        segmenter = self._hub.segmenter(stream)
+        run = stream.run
         tracks = stream.tracks
         video = tracks.video if tracks else None
         audio = tracks.audio if tracks else None
@@ -150,7 +150,7 @@ class Handlers:
                 codec=video.codec_string,
                 width=video.width,
                 height=video.height,
-                frame_rate=round(segmenter.frame_rate, 3),
+                frame_rate=round(run.frame_rate, 3) if run else 0.0,
             )
             if video
             else None,
@@ -158,7 +158,7 @@ class Handlers:
                 codec=audio.codec_string,
                 sample_rate=audio.sample_rate,
                 channels=audio.channels,
-                hls=not segmenter.muted,
+                hls=run is not None and not run.muted,
             )
             if audio
             else None,
@@ -169,14 +169,14 @@ class Handlers:
             audio_frames=stream.stats.audio_frames,
             repairs=dict(stream.stats.repairs),
             sessions=self._sessions.of_stream(stream.path),
-            target_duration=segmenter.live.target_duration,
-            low_latency=segmenter.live.low_latency,
-            media_bytes=segmenter.window.bytes,
+            target_duration=run.live.target_duration if run else 0,
+            low_latency=run is not None and run.live.low_latency,
+            media_bytes=run.bytes if run else 0,
         )
 
     def _publisher(self, stream: Stream) -> models.PublisherView | None:
-        publisher, hold = self._hub.publisher(stream.app, stream.name), stream.hold
-        if publisher is None or hold is None:
+        publisher, claim = self._hub.publisher(stream.app, stream.name), stream.claim
+        if publisher is None or claim is None:
             return None
         return models.PublisherView(
             id=publisher.id,
@@ -185,7 +185,7 @@ class Handlers:
             user_id=publisher.user_id,
             user_agent=publisher.user_agent,
             createtime=_ms(publisher.since),
-            duration_ms=_ms(self._clock.monotonic() - hold.since),
+            duration_ms=_ms(self._clock.monotonic() - claim.since),
         )
 
     # -- sessions

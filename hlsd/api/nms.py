@@ -50,7 +50,7 @@ class NmsHandlers:
         kinds: Counter[str] = Counter()
         async for part in cursor.sliced(self._sessions):
             kinds.update([session.protocol for session in part])
-        publishers = [stream.hold.request.protocol for stream in self._hub.streams if stream.hold is not None]
+        publishers = [stream.claim.request.protocol for stream in self._hub.streams if stream.claim is not None]
         active = len(self._sessions) + len(publishers)
         model, speed = _cpu_model()
         return models.NmsServer(
@@ -93,7 +93,7 @@ class NmsHandlers:
             for session in part:
                 watched.setdefault(session.app, {}).setdefault(session.name, []).append(session)
         for stream in self._hub.streams:
-            if stream.hold is not None:
+            if stream.claim is not None:
                 watched.setdefault(stream.app, {}).setdefault(stream.name, [])
         return Streamed(self._written(watched))
 
@@ -101,15 +101,15 @@ class NmsHandlers:
         """Whether a stream is live, and how many watch."""
         app, name = call.path["app"], call.path["stream"]
         stream = self._hub.get(app, name)
-        hold = stream.hold if stream is not None else None
-        lasted = self._clock.monotonic() - hold.since if hold is not None else 0.0
+        claim = stream.claim if stream is not None else None
+        lasted = self._clock.monotonic() - claim.since if claim is not None else 0.0
         return models.NmsOneStream(
-            isLive=hold is not None,
+            isLive=claim is not None,
             viewers=self._sessions.of_stream(f"/{app}/{name}"),
             duration=-int(-lasted // 1),
-            bitrate=round(stream.stats.bitrate / 1000) if stream is not None and hold is not None else 0,
-            startTime=_iso(self._clock.wall() - lasted) if hold is not None else None,
-            arguments=masking.arguments(hold.request.query) if hold is not None else {},
+            bitrate=round(stream.stats.bitrate / 1000) if stream is not None and claim is not None else 0,
+            startTime=_iso(self._clock.wall() - lasted) if claim is not None else None,
+            arguments=masking.arguments(claim.request.query) if claim is not None else {},
         )
 
     async def drop(self, call: Call, query: NoQuery) -> str:  # noqa: ARG002
@@ -140,8 +140,8 @@ class NmsHandlers:
         yield b"}" if comma_app == "," else b"{}"
 
     def _publisher(self, stream: Stream) -> models.NmsPublisher | None:
-        hold, publisher = stream.hold, self._hub.publisher(stream.app, stream.name)
-        if hold is None or publisher is None or stream.state is not StreamState.LIVE:
+        claim, publisher = stream.claim, self._hub.publisher(stream.app, stream.name)
+        if claim is None or publisher is None or stream.state is not StreamState.LIVE:
             return None
         video = stream.tracks.video if stream.tracks else None
         audio = stream.tracks.audio if stream.tracks else None
@@ -166,7 +166,7 @@ class NmsHandlers:
                 height=video.height,
                 profile=_profile(video.codec_string),
                 level=_level(video.codec_string),
-                fps=round(self._hub.segmenter(stream).frame_rate, 3),
+                fps=round(stream.run.frame_rate, 3) if stream.run else 0.0,
             )
             if video
             else None,

@@ -97,6 +97,11 @@ class Judge:
         request.session = viewer
         return None
 
+    def _find(self, target: Target) -> Playable | None:
+        """The rendition that the path names; the main one where it names none."""
+        found = self._directory.find(target.app, target.name)
+        return found.rendition(target.rendition) if found is not None and target.rendition else found
+
     # -- what the path names
 
     def _judge(self, request: Request, target: Target) -> Answer:
@@ -135,7 +140,7 @@ class Judge:
         there = target._replace(sid=sid)
         # The id first, whether or not the stream is there: else the time that a wrong one takes would tell.
         denial = self._admit(request, there)
-        playable = self._directory.find(target.app, target.name)
+        playable = self._find(target)
         if denial is not None or playable is None or request.session is None:
             request.session = None
             return None
@@ -149,7 +154,7 @@ class Judge:
             if denial.reason in _ANEW and request.method == "GET" and not is_prefetch(request.headers):
                 return Enter(target, play_request(request, target, "hls"), flat=True)
             return self.replies.deny(request, denial)
-        playable = self._directory.find(target.app, target.name)
+        playable = self._find(target)
         if playable is None:
             if request.session is not None and self._sessions.awaits(request.session):
                 return self._wait_for_expected(request, target, query)
@@ -170,7 +175,7 @@ class Judge:
             return self.replies.refuse(request, 503)
 
         def then(released: bool) -> Answer:  # noqa: ARG001 - it may have come in the last instant
-            if self._directory.find(target.app, target.name) is None:
+            if self._find(target) is None:
                 return self.replies.refuse(request, 503)
             return self._playlist(request, target, query)
 
@@ -220,7 +225,7 @@ class Judge:
         """Ends a held reload: the playlist, or why not (DD09)."""
         if released:
             return self._reloaded(request, playable, skip)
-        here = self._directory.find(target.app, target.name) is playable
+        here = self._find(target) is playable
         if here and playable.ended and (last := playable.playlist()) is not None:
             return self.replies.playlist(request, last)
         if here and playable.away and (last := playable.playlist()) is not None:
@@ -240,7 +245,7 @@ class Judge:
         denial = self._admit(request, target)
         if denial is not None:
             return self.replies.deny(request, denial)
-        playable = self._directory.find(target.app, target.name)
+        playable = self._find(target)
         if playable is None:
             return self.replies.refuse(request, 404, cache=b"max-age=1")
         media = playable.media(target.run, target.resource)
@@ -278,7 +283,7 @@ class Judge:
         return WaitForPlaylist(playable, self._first_wait, then) if self._first_wait else then(False)
 
     def _gone_or_late(self, request: Request, target: Target, playable: Playable) -> Reply:
-        gone = playable.ended or self._directory.find(target.app, target.name) is not playable
+        gone = playable.ended or self._find(target) is not playable
         return self.replies.refuse(request, 404 if gone else 503)
 
     def _alike(self, request: Request, what: Hashable) -> Hashable:

@@ -12,7 +12,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Cors, Headers
 from hlsd.delivery.request import Request, Span, Target, accepts_gzip, etag_matches, parse_range
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import MEDIA, MORE, Denial, Media, Playable, Rendering, Session
+from hlsd.ports import MAIN, MEDIA, MORE, Denial, Media, Playable, Rendering, Session
 
 PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
 NOT_READY = Denial(503, "not ready, ask again", "not_ready")
@@ -140,8 +140,8 @@ class Replies:
         if session.name != target.name:  # it was led to another stream
             target = _renamed(target, session.name)
         if flat:
-            return self.redirect(request, f"{session.prefix.decode()}index.m3u8")
-        body = playable.multivariant(f"{target.variant}~{session.sid.decode()}/index.m3u8")
+            return self.redirect(request, f"{session.prefix.decode()}{target.rendition or MAIN}/index.m3u8")
+        body = playable.multivariant(f"{target.variant}~{session.sid.decode()}/")
         if body is None:
             return None
         headers = self._multivariant_headers(request)

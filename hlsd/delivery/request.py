@@ -16,7 +16,7 @@ from hlsd.base.stream_name import RESERVED_APPS, is_name
 from hlsd.ports import Session
 
 MAX_PATH = 1024
-"""Bytes of raw path: five names of 128, percent-encoded here and there."""
+"""Bytes of raw path: six names of 128, percent-encoded here and there."""
 MAX_QUERY = 4096
 """Bytes of raw query."""
 MAX_ARGUMENTS = 64
@@ -89,7 +89,8 @@ class Target(NamedTuple):
 
     `kind`: "multivariant", "playlist" (media playlist), "media", "page" (`/{app}/{name}`), "foreign" (of another
     service).
-    `variant` is the relative base of the media playlist's URI in a multivariant playlist: `cam/` or nothing.
+    `variant` is the relative base of the media playlists' URIs in a multivariant playlist: `cam/` or nothing.
+    `rendition` is which one of the run's it is of; empty in paths of before there were any, which mean the main one.
     """
 
     kind: Literal["multivariant", "playlist", "media", "page", "foreign"]
@@ -99,6 +100,7 @@ class Target(NamedTuple):
     sid: str = ""
     run: str = ""
     resource: str = ""
+    rendition: str = ""
 
 
 class Span(NamedTuple):
@@ -116,7 +118,7 @@ def is_ours(path: bytes) -> bool:
     return bool(slash and app and rest) and _decode(app) not in RESERVED_APPS
 
 
-def parse_path(path: bytes) -> Target | None:
+def parse_path(path: bytes) -> Target | None:  # noqa: C901 - one line for each form
     """What a raw path names, or None where nothing of a stream can be.
 
     Raises:
@@ -141,8 +143,12 @@ def parse_path(path: bytes) -> Target | None:
             return Target("multivariant", app, name)
         case [app, name, sid, "index.m3u8"] if sid[0] == "~":
             return Target("playlist", app, name, sid=sid[1:])
+        case [app, name, sid, rendition, "index.m3u8"] if sid[0] == "~":
+            return Target("playlist", app, name, sid=sid[1:], rendition=rendition)
         case [app, name, sid, run, resource] if sid[0] == "~":
             return Target("media", app, name, sid=sid[1:], run=run, resource=resource)
+        case [app, name, sid, rendition, run, resource] if sid[0] == "~":
+            return Target("media", app, name, sid=sid[1:], run=run, resource=resource, rendition=rendition)
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
-from hlsd.ports import Output, PublishRequest
+from hlsd.ports import Feed, PublishRequest
 from hlsd.relay.fan import Fan
 from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
@@ -19,21 +19,6 @@ OUTPUT: Final = "push"
 """What it is called among a stream's outputs."""
 
 Key = tuple[str, str]
-
-
-class Published(Protocol):
-    """A stream that has a publisher, as far as a push must know it."""
-
-    app: str
-    name: str
-
-    def attach(self, room: str, output: Output) -> None:
-        """Feeds `output` from now on."""
-        ...
-
-    def detach(self, room: str) -> None:
-        """Ends `attach`."""
-        ...
 
 
 class PushHost(Sending, Protocol):
@@ -55,30 +40,35 @@ class Pushes:
         self.pushes: dict[Push, Fan] = {}
         self.tasks: dict[Push, asyncio.Task[None]] = {}
 
-    def add(self, plan: Plan, on_air: Iterable[Published]) -> None:
+    def add(self, plan: Plan, on_air: Iterable[Feed]) -> None:
         """Takes a rule up for the streams that are on air."""
         for stream in on_air:
             key = (stream.app, stream.name)
             if plan.match.groups(*key) is not None:
-                fan = self.fans.get(key) or self._fan(key, TemplateSubject(*key, {}), stream)
+                fan = self.fans.get(key)
+                if fan is None:
+                    fan = self._fan(key, TemplateSubject(*key, {}), stream)
+                    stream.attach(OUTPUT, fan)
                 self._push(fan, plan, fan.subject)
 
-    def published(self, request: PublishRequest, stream: Published, plans: Iterable[Plan]) -> None:
+    def output(self, stream: Feed, request: PublishRequest, plans: Iterable[Plan]) -> Fan | None:
         """A publisher has been let in: its stream goes on to every target that a rule names."""
         key = (request.app, request.name)
         subject = TemplateSubject(*key, request.query)
         if key in self.fans:
-            return
+            return None
         if looped(request.query, self._host.server_id) and request.protocol != PROTOCOL:
             self._host.log.warning("stream not pushed: it has been here before", app=key[0], name=key[1])
-            return
+            return None
         plans = [plan for plan in plans if plan.mode == "push" and plan.match.groups(*key) is not None]
-        if plans:
-            fan = self._fan(key, subject, stream)
-            for plan in plans:
-                self._push(fan, plan, subject)
+        if not plans:
+            return None
+        fan = self._fan(key, subject, stream)
+        for plan in plans:
+            self._push(fan, plan, subject)
+        return fan
 
-    def _fan(self, key: Key, subject: TemplateSubject, stream: Published) -> Fan:
+    def _fan(self, key: Key, subject: TemplateSubject, stream: Feed) -> Fan:
         def ended(over: Fan) -> None:
             if self.fans.get(key) is over:
                 del self.fans[key]
@@ -86,7 +76,6 @@ class Pushes:
 
         fan = Fan(subject, ended, self._host.faults)
         self.fans[key] = fan
-        stream.attach(OUTPUT, fan)
         return fan
 
     def _push(self, fan: Fan, plan: Plan, subject: TemplateSubject) -> list[Push]:

@@ -19,7 +19,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.events import Bus
-from hlsd.ports import ABSENT, Admission, Denial, Playable, PlayRequest, PublishRequest
+from hlsd.ports import ABSENT, Admission, Denial, Feed, Output, Playable, PlayRequest, PublishRequest
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
@@ -29,7 +29,7 @@ from hlsd.relay.memory import Memory, asker_of, share
 from hlsd.relay.plan import Plan, plan_of
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
-from hlsd.relay.pushes import Published, Pushes
+from hlsd.relay.pushes import OUTPUT, Pushes
 from hlsd.relay.relays import Relays
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
@@ -63,7 +63,9 @@ class PullViewer(Protocol):
 
 
 class RelayService:
-    """The relays of one server; `hosts` guard what came by API."""
+    """The relays of one server; `hosts` guard what came by API. Pushes are outputs (`hlsd.ports.OutputFactory`)."""
+
+    name = OUTPUT
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a room is given
         self,
@@ -79,7 +81,7 @@ class RelayService:
         server_id: str,
         own_ports: Callable[[], Collection[int]] = tuple,
         figures: Callable[[str, str], Figures] | None = None,
-        on_air: Callable[[], Iterable[Published]] = tuple,
+        on_air: Callable[[], Iterable[Feed]] = tuple,
         abandon: Callable[[str, str], None] = lambda _app, _name: None,
         faults: Faults | None = None,
     ) -> None:
@@ -172,10 +174,9 @@ class RelayService:
         playable = self._find(*key)
         return None if playable is not None and not playable.ended else LATE
 
-    def published(self, request: PublishRequest, stream: Published) -> None:
+    def output(self, stream: Feed, request: PublishRequest) -> Output | None:
         """A publisher has been let in: its stream goes on to every target that a rule names."""
-        if self._open:
-            self._pushes.published(request, stream, (*self.plans, *self.plans_by_api))
+        return self._pushes.output(stream, request, (*self.plans, *self.plans_by_api)) if self._open else None
 
     # As the API sees it.
 

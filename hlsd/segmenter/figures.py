@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hlsd.base.figures import STREAM, Counts, Figure, Reporter, Spec
-from hlsd.segmenter.segmenter import Segmenter
+from hlsd.ports import MediaRun
 from hlsd.stats import Stats
 
 FRAME_RATE = Spec("hlsd_stream_frame_rate", "gauge", "Frames per second of the leading track, as measured.", STREAM)
@@ -24,11 +24,11 @@ SEGMENT_MEMORY = Spec("hlsd_segment_memory_bytes", "gauge", "Media held in the l
 
 
 class SegmentFigures(Reporter):
-    """The figures of all segmenters; `find(app, name)` knows that of a stream."""
+    """The figures of all runs; `find(app, name)` knows that of a stream."""
 
     SPECS = (FRAME_RATE, FORCED, SEGMENTS, SEGMENT_DURATION, SEGMENT_DELAY, SEGMENT_MEMORY)
 
-    def __init__(self, find: Callable[[str, str], Segmenter | None], stats: Stats) -> None:
+    def __init__(self, find: Callable[[str, str], MediaRun | None], stats: Stats) -> None:
         self._find = find
         self._stats = stats
 
@@ -43,14 +43,14 @@ class SegmentFigures(Reporter):
                     yield spec, (app, kind), Counts.of(histogram)
 
     def stream(self, app: str, name: str) -> Iterator[Figure]:
-        """What one stream's segmenter did."""
-        segmenter = self._find(app, name)
-        if segmenter is None:
+        """What was cut of one stream."""
+        run = self._find(app, name)
+        if run is None:
             return
-        if segmenter.frame_rate:
-            yield FRAME_RATE, (), round(segmenter.frame_rate, 3)
-        yield FORCED, (), segmenter.forced_cuts
-        for kind, count in segmenter.counts.items():
+        if run.frame_rate:
+            yield FRAME_RATE, (), round(run.frame_rate, 3)
+        yield FORCED, (), run.forced_cuts
+        for kind, count in run.counts.items():
             if count:
                 yield SEGMENTS, (kind,), count
-        yield SEGMENT_MEMORY, (), segmenter.window.bytes
+        yield SEGMENT_MEMORY, (), run.bytes

@@ -1,8 +1,8 @@
-"""Lists what was cut: the parts and segments of one run, from their cuts to the window and its promises.
+"""Lists what was cut: the parts and segments of one rendition of a run, from their cuts to the window and its promises.
 
 It muxes, or puts that off while nobody asks; it dates segments by the frame that came soonest after its own time; it
-fixes the target duration and the low-latency promises once, when the first segment is whole (MP03, TL05, LL07). Where
-timelines begin and end it is told by the segmenter.
+fixes the target duration and the low-latency promises once, when the first segment is whole (MP03, TL05, LL07), as the
+run has them for all renditions. Where timelines begin and end it is told by the segmenter.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hlsd.media.unit import TICKS
-from hlsd.segmenter.cut import CutLimits
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
 from hlsd.segmenter.playlist import low_latency_for
@@ -25,11 +24,10 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.base.faults import Faults
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.cutter import Cutter
-    from hlsd.segmenter.settings import HlsSettings
+    from hlsd.segmenter.segmenter import Segmenter
     from hlsd.stats import AppStats
 
 QUIET = 3
@@ -49,33 +47,32 @@ SLOW = 1.0
 
 
 class Listing:
-    """One run's parts and segments; `finished` and `overflow` as in `hlsd.segmenter.segmenter.Segmenter`."""
+    """A rendition's parts and segments; `finished` and `overflow` as in `hlsd.segmenter.segmenter.Segmenter`."""
 
-    def __init__(  # noqa: PLR0913 - as the segmenter is told
+    def __init__(
         self,
-        settings: HlsSettings,
+        rendition: Segmenter,
         *,
-        run: str,
-        first_msn: int,
-        first_discontinuity: int,
         finished: Callable[[int], None],
         overflow: Callable[[], None],
         stats: AppStats,
         log: FilteringBoundLogger,
-        faults: Faults,
     ) -> None:
-        self._settings = settings
-        self.faults = faults
+        self._rendition = rendition
+        self._run = run = rendition.run
+        self._sinks = run.sinks
+        self._settings = settings = run.settings
+        self.faults = run.faults
         self._log = log
         self.window = Window(
-            run,
-            first_msn,
+            run.id,
+            run.first_msn,
             ".ts",
             listed=settings.list,
             max_bytes=settings.max_stream_bytes or AUTO_BYTES,
-            first_discontinuity=first_discontinuity,
+            first_discontinuity=run.first_discontinuity,
         )
-        self.live = Live(self.window, faults)
+        self.live = Live(self.window, self.faults, rendition.name, run.group)
         self.live.wanted = self._catch_up
         self._quiet = QUIET  # finished segments since anybody asked for anything
         self.put_off = PutOff(self.window)
@@ -84,13 +81,8 @@ class Listing:
         self._stats = stats
         self.counts: Counter[str] = Counter()
         """Listed so far, by kind: `ts`, `fmp4`, `part`."""
-        self.limits = CutLimits(
-            segment_target=round(settings.time * TICKS),
-            segment_limit=round(settings.max_segment * TICKS),
-            part_target=round(settings.part * TICKS),
-            segment_bytes=settings.max_segment_bytes,
-        )
-        """Those of the cutter."""
+        self.limits = run.limits
+        """Those of the cutters of all renditions."""
         self._tracks: Tracks | None = None
         self._cutter: Cutter | None = None
         self._writer: Writer | None = None
@@ -207,7 +199,7 @@ class Listing:
         What follows comes in parts, so one group of pictures is enough to begin with.
         """
         time = self._settings.time
-        hurry = self._low_latency and self.live.watched
+        hurry = self._low_latency and self._run.watched
         self.limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def take(self, cuts: list[Cut]) -> None:
@@ -215,10 +207,12 @@ class Listing:
         for number, cut in enumerate(cuts):
             if not self.window.target_duration:
                 self._coming = max((after.duration for after in cuts[number + 1 :]), default=0)
+            if cut.closes:
+                self._run.ends(self._rendition, cut.start + cut.duration)
             if not cut.duration:  # the segment ended with the part before
                 if self.window.open is not None:
                     self._finish_segment()
-            elif self._quiet >= QUIET and not self.live.watched and ordinary(cut):
+            elif self._quiet >= QUIET and not (self.live.watched or self._sinks.wanted) and ordinary(cut):
                 self._add(cut, None)
             else:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
@@ -264,11 +258,13 @@ class Listing:
         window, writer = self.window, self._writer
         if window.open is None:
             self._begin_segment(cut)
+        assert window.open is not None
         if body is not None:
-            window.append(body, cut.duration, independent=cut.independent)
+            part = window.append(body, cut.duration, independent=cut.independent)
         else:
             assert writer is not None
-            self.put_off.add(cut, writer)
+            part = self.put_off.add(cut, writer)
+        self._sinks.part(self._run, self._rendition.name, window.open, part)
         assert self._tracks is not None
         if self._low_latency:
             self.counts["part"] += 1
@@ -283,14 +279,16 @@ class Listing:
         assert self._epoch is not None
         self._segment_start = cut.start
         self.live.away = False
-        self.window.begin(
-            date=self._epoch + cut.start / TICKS,
+        window, run, rendition = self.window, self._run, self._rendition
+        segment = window.begin(
+            date=run.date(rendition, window.last_msn + 1, self._epoch + cut.start / TICKS),
             discontinuity=self._discontinuity,
             init=self._init_uri,
             independent=cut.independent,
         )
+        self._sinks.opened(run, rendition.name, segment, window.init_of(segment))
         self._discontinuity = False
-        if self.window.target_duration:
+        if window.target_duration:
             self.dated = True  # listed with its first part: the mapping of this run must not change (MP15)
         self.forced_cuts += cut.forced
         if not cut.independent:
@@ -311,6 +309,7 @@ class Listing:
         self.put_off.let_go()
         if not window.target_duration and len(window.segments) >= self._settings.first_segments:
             self._fix()
+        self._sinks.closed(self._run, self._rendition.name, segment)
         try:
             self._finished(segment.msn)
         except Exception as error:  # noqa: BLE001 - who writes numbers down costs the stream nothing
@@ -324,7 +323,7 @@ class Listing:
         gop = self._cutter.longest_gop if self._cutter is not None else 0
         gop = min(max(gop, self._longest_stub), self.limits.segment_limit)
         longest = max(gop, *(segment.duration for segment in window.segments)) / TICKS
-        window.target_duration = max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT))
+        window.target_duration = self._run.aim(max(1, math.ceil(settings.time - 1e-3), math.ceil(longest - OVERSHOOT)))
         self.limits.segment_target = round(settings.time * TICKS)
         self.limits.segment_limit = round((window.target_duration + OVERSHOOT) * TICKS)
         if window.target_duration > 2 * settings.time:
@@ -349,7 +348,7 @@ class Listing:
                 if after.discontinuity:
                     break
                 date -= segment.duration / TICKS
-            segment.date = date
+            segment.date = self._run.date(self._rendition, segment.msn, date)
         self.dated = True
 
     def _promise(self, target_duration: int) -> None:
@@ -361,6 +360,7 @@ class Listing:
             promises = low_latency_for(part, self._frame_distance, target_duration)
             if promises.part_target * TICKS < self._coming:
                 promises = low_latency_for(part, self._coming / TICKS, target_duration)
+            promises = self._run.promise(promises)
             self.live.promise(promises)
             self.limits.part_target = round(promises.part_target * TICKS)
 

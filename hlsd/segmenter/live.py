@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from hlsd.base.faults import Faults
 from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
-from hlsd.ports import Lateness, Media, Rendering
-from hlsd.segmenter.playlist import LowLatency, Rates, media_playlist, multivariant_playlist
+from hlsd.ports import MAIN, Lateness, Media, Rendering
+from hlsd.segmenter.playlist import LowLatency, Rates, Variant, media_playlist, multivariant_playlist
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hlsd.media.unit import Tracks
+    from hlsd.ports import Playable
     from hlsd.segmenter.window import Window
 
 HEAD_ROOM = 1.2, 1.0
@@ -31,17 +32,35 @@ FIRST_HEAD_ROOM = 2.0, 1.25
 """Before: who asks for a stream as it begins is told for good what its first second was like, often a still picture."""
 
 
-class Live:
-    """A stream's HLS output (`hlsd.ports.Playable`): one run, from its first segment to its removal."""
+class LiveGroup:
+    """The renditions of one run as they are served, in the order in which multivariant playlists name them."""
 
-    def __init__(self, window: Window, faults: Faults | None = None) -> None:
+    __slots__ = ("lives",)
+
+    def __init__(self) -> None:
+        self.lives: list[Live] = []
+
+
+class Live:
+    """One rendition of a stream's HLS (`hlsd.ports.Playable`): one run, from its first segment to its removal."""
+
+    def __init__(
+        self, window: Window, faults: Faults | None = None, name: str = MAIN, group: LiveGroup | None = None
+    ) -> None:
+        self.name = name
+        """Of the rendition, in URLs."""
+        self._group = group or LiveGroup()
+        self._group.lives.append(self)
+        self.version = 0
+        """Rises whenever an answer of any rendition of the run may have become another one."""
         self._window = window
         self._faults = faults or Faults()
         self._version = 0
         self._rendered: dict[bool, tuple[int, Rendering | None]] = {}
         self._tracks: Tracks | None = None
         self._tracks_version = 6
-        self._independent = True
+        self.independent = True
+        """Every segment so far began with an IDR (MV10)."""
         self._frame_rate: Callable[[], float] = float
         self._rates: Rates | None = None
         self._promises: LowLatency | None = None
@@ -52,8 +71,8 @@ class Live:
         """Called before the first answer since then: what was put off for want of viewers is done now."""
         self._content_type = "video/mp2t"
         self._init_type = "video/mp4"
-        self.previous: Live | None = None
-        """The ended run of the same name, whose media somebody may still be reading (EN04)."""
+        self.previous: Playable | None = None
+        """The same of the name's ended run, whose media somebody may still be reading (EN04)."""
         self.away = False
         """The publisher has left and may be back."""
         self.off = False
@@ -65,7 +84,7 @@ class Live:
 
     def describe(self, tracks: Tracks, version: int, content_type: str, frame_rate: Callable[[], float]) -> None:
         """The tracks, playlist version and media type of what follows; `frame_rate` tells the measured one."""
-        self._version += 1
+        self._rise()
         if tracks != self._tracks:
             self._rates = None  # MV14: "the same answer for the run; a changed codec is a new discontinuity"
         self._tracks = tracks
@@ -80,11 +99,11 @@ class Live:
 
     def dependent(self) -> None:
         """A segment begins without an IDR: later answers make no promise of independent segments (MV10)."""
-        self._independent = False
+        self.independent = False
 
     def changed(self) -> None:
         """The window has a new version: tells whoever watches."""
-        self._version += 1
+        self._rise()
         self._tell()
 
     def left(self) -> None:
@@ -121,14 +140,15 @@ class Live:
         return self._window.ended
 
     @property
-    def version(self) -> int:
-        """Rises whenever an answer may have become another one."""
-        return self._version
-
-    @property
     def about(self) -> tuple[str, str]:
         """The run's id, and the codecs as a multivariant playlist says them: what events tell of the stream."""
         return self._window.run, codecs_attribute(self._tracks)
+
+    def rendition(self, name: str) -> Live | None:
+        """Another rendition of the run, or this one; None if it has none of that name. Empty: this one."""
+        if not name or name == self.name:
+            return self
+        return next((live for live in self._group.lives if live.name == name), None)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Calls `changed()` after each rise of `version` and once when the stream is gone."""
@@ -173,8 +193,17 @@ class Live:
         found = self._rendered.get(skip) or self._rendered.get(False)
         return found[1] if found is not None else None
 
-    def multivariant(self, variant: str) -> bytes | None:
-        """The multivariant playlist whose one variant is the URI `variant`; None while there is no media playlist.
+    def multivariant(self, base: str) -> bytes | None:
+        """The multivariant playlist, whose renditions are `{base}{rendition}/index.m3u8`; None while there is none."""
+        if self.variant(base) is None:
+            return None
+        variants = [variant for live in self._group.lives if (variant := live.variant(base)) is not None]
+        version = 9 if self._promises else self._tracks_version
+        independent = all(live.independent for live in self._group.lives)
+        return multivariant_playlist(variants, version=version, independent=independent).encode()
+
+    def variant(self, base: str) -> Variant | None:
+        """What is said of this one; None while it has no media playlist.
 
         Rates are measured up to the first answer and stay (MV08, MV14).
         """
@@ -183,9 +212,7 @@ class Live:
         self._ask()
         if self._rates is None:
             self._rates = self._measure()
-        version = 9 if self._promises else self._tracks_version
-        text = multivariant_playlist(self._tracks, self._rates, variant, version=version, independent=self._independent)
-        return text.encode()
+        return Variant(f"{base}{self.name}/index.m3u8", self._tracks, self._rates)
 
     def media(self, run: str, name: str) -> Media | None:
         """The segment, part or initialisation section `{run}/{name}`; None if it is not there (any more)."""
@@ -243,6 +270,12 @@ class Live:
     def _silent(self) -> bool:
         """Whether there is no playlist though there was one; the end of a stream is told all the same."""
         return self.off and not self._window.ended
+
+    def _rise(self) -> None:
+        """There is another version: of what was built for the run nothing is good any more."""
+        self._version += 1
+        for live in self._group.lives:
+            live.version += 1
 
     def _tell(self) -> None:
         rest = iter(tuple(self._watchers))

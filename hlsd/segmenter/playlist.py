@@ -15,6 +15,8 @@ from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.window import Part, Segment, Window
 
@@ -35,6 +37,15 @@ class Rates:
     bandwidth: int
     average_bandwidth: int
     frame_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A rendition as a multivariant playlist says it: the URI of its media playlist, its tracks and its rates."""
+
+    uri: str
+    tracks: Tracks
+    rates: Rates
 
 
 def low_latency_for(part: float, frame: float, target_duration: int) -> LowLatency:
@@ -91,8 +102,18 @@ def media_playlist(window: Window, version: int, low_latency: LowLatency | None,
     return "\n".join(lines)
 
 
-def multivariant_playlist(tracks: Tracks, rates: Rates, variant: str, *, version: int, independent: bool) -> str:
-    """The multivariant playlist of one muxed variant (MV13) whose media playlist is the URI `variant`."""
+def multivariant_playlist(variants: Sequence[Variant], *, version: int, independent: bool) -> str:
+    """The multivariant playlist of these muxed variants (MV13)."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}"]
+    if independent:
+        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    for variant in variants:
+        lines += [f"#EXT-X-STREAM-INF:{_stream_inf(variant.tracks, variant.rates)}", variant.uri]
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _stream_inf(tracks: Tracks, rates: Rates) -> str:
     attributes = [
         f"BANDWIDTH={rates.bandwidth}",
         f"AVERAGE-BANDWIDTH={rates.average_bandwidth}",
@@ -104,11 +125,7 @@ def multivariant_playlist(tracks: Tracks, rates: Rates, variant: str, *, version
             attributes.append(f"FRAME-RATE={rates.frame_rate:.3f}")
         if tracks.video.video_range != "SDR":
             attributes.append(f"VIDEO-RANGE={tracks.video.video_range}")
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}"]
-    if independent:
-        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-    lines += ["#EXT-X-STREAM-INF:" + ",".join(attributes), variant, ""]
-    return "\n".join(lines)
+    return ",".join(attributes)
 
 
 def _skippable(window: Window, can_skip_until: float) -> int:

@@ -39,7 +39,7 @@ class PutOff:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def add(self, cut: Cut, writer: Writer) -> None:
+    def add(self, cut: Cut, writer: Writer) -> Part:
         """Puts a part into the open segment that `writer` will write."""
         segment = self._window.open
         assert segment is not None
@@ -47,6 +47,7 @@ class PutOff:
         size += sum([len(sample.unit.payload) for sample in cut.audio])
         part = self._window.put_off(size, cut.duration, independent=cut.independent)
         self._parts.append((writer, segment, part, cut))
+        return part
 
     def write(self) -> None:
         """Writes all of them, in order."""

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.base.errors import MediaError
-from hlsd.base.faults import Faults
 from hlsd.media.aac import oddity
 from hlsd.media.unit import TICKS, Kind, Tracks
+from hlsd.ports import MAIN
 from hlsd.segmenter.alignment import LATE, Alignment
-from hlsd.segmenter.cutter import Cutter
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.listing import Listing
 from hlsd.stats import AppStats
@@ -30,8 +29,9 @@ if TYPE_CHECKING:
 
     from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cut import Cut
+    from hlsd.segmenter.cutter import Cutter
     from hlsd.segmenter.live import Live
-    from hlsd.segmenter.settings import HlsSettings
+    from hlsd.segmenter.run import Run
     from hlsd.segmenter.window import Window
 
 MEND = TICKS // 2
@@ -42,57 +42,32 @@ _PICTURES = 0  # as an index: an enumeration's member is a slow one
 
 
 class Segmenter:
-    """The HLS output of one stream (`hlsd.ports.Output`); `live` is what delivery serves.
+    """One rendition of a run (`hlsd.ports.Output`): alignment, cutter, listing; `live` is what delivery serves.
 
     `finished(msn)` is called for each finished segment; `overflow()` when not even the shortest window fits into
     `max_stream_bytes`.
     """
 
-    __slots__ = (
-        "_alignment",
-        "_cutter",
-        "_easy",
-        "_holes",
-        "_kept",
-        "_log",
-        "_muted",
-        "_needs_key",
-        "_settings",
-        "_tracks",
-        "listing",
-        "live",
-        "window",
-    )
-
-    def __init__(  # noqa: PLR0913 - what a stream's output is told by the house
+    def __init__(  # noqa: PLR0913 - what a stream's output is told
         self,
-        settings: HlsSettings,
+        run: Run,
+        name: str = MAIN,
         *,
-        run: str,
-        first_msn: int,
-        first_discontinuity: int = 0,
         finished: Callable[[int], None] = lambda _: None,
         overflow: Callable[[], None] = lambda: None,
         stats: AppStats | None = None,
         log: FilteringBoundLogger | None = None,
-        faults: Faults | None = None,
     ) -> None:
-        self._settings = settings
-        self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run)
-        self.listing = Listing(
-            settings,
-            run=run,
-            first_msn=first_msn,
-            first_discontinuity=first_discontinuity,
-            finished=finished,
-            overflow=overflow,
-            stats=stats or AppStats(),
-            log=self._log,
-            faults=faults or Faults(),
-        )
+        self.name = name
+        """Of the rendition, in URLs."""
+        self.run = run
+        self._settings = run.settings
+        self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run.id)
+        self.listing = Listing(self, finished=finished, overflow=overflow, stats=stats or AppStats(), log=self._log)
         self.live: Live = self.listing.live
         self.window: Window = self.listing.window
         """The live window, for figures."""
+        run.join(self)
         self._tracks: Tracks | None = None
         self._muted: AudioTrack | None = None  # there is sound, and it is left out
         self._cutter: Cutter | None = None
@@ -263,6 +238,7 @@ class Segmenter:
 
     def jump(self) -> None:
         """What follows is a discontinuity."""
+        self.run.sinks.revive()
         self._let_go()
         self._begin_anew()
         self._align()
@@ -313,7 +289,7 @@ class Segmenter:
         self.live.off = False
         if self._tracks is None:
             return
-        cutter = Cutter(self._tracks, self.listing.limits)
+        cutter = self.run.cutter(self, self._tracks)
         try:
             self.listing.begin(self._tracks, cutter)
         except MediaError as error:

@@ -148,6 +148,10 @@ class Window:
         self.bytes += len(body)
         return f"{self.run}/{name}"
 
+    def init_of(self, segment: Segment) -> bytes | None:
+        """The initialisation section that the segment needs; None if it needs none."""
+        return self.inits.get(segment.init.rpartition("/")[2]) if segment.init is not None else None
+
     def begin(self, *, date: float, discontinuity: bool, init: str | None, independent: bool) -> Segment:
         """Opens the next segment; the one before it must be finished."""
         assert self.open is None

@@ -39,6 +39,11 @@ class Expected:
         for changed in tuple(self._watchers):
             changed()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody waits for it."""
+        return bool(self._watchers)
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Calls `changed()` once the stream has come."""
         self._watchers[changed] = None
@@ -53,7 +58,11 @@ class Expected:
         """There is none."""
         return None
 
-    def multivariant(self, variant: str) -> bytes | None:  # noqa: ARG002
+    def rendition(self, name: str) -> Expected:  # noqa: ARG002
+        """What comes may have it."""
+        return self
+
+    def multivariant(self, base: str) -> bytes | None:  # noqa: ARG002
         """There is none."""
         return None
 

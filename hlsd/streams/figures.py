@@ -72,7 +72,7 @@ class StreamFigures(Reporter):
         """Who publishes, and who wanted to."""
         publishing = dict.fromkeys(self._stats.apps, 0)
         for stream in self._hub.streams:
-            publishing[self._stats.label(stream.app)] += stream.hold is not None
+            publishing[self._stats.label(stream.app)] += stream.claim is not None
         for app, figures in self._stats.shown():
             yield STREAMS, (app,), publishing[app]
             for spec, counter in ((PUBLISHES, figures.publishes), (TAKEOVERS, figures.takeovers)):
@@ -84,8 +84,8 @@ class StreamFigures(Reporter):
         stream = self._hub.get(app, name)
         if stream is None:
             return
-        stats, tracks, hold = stream.stats, stream.tracks, stream.hold
-        yield UP, (), int(hold is not None)
+        stats, tracks, claim = stream.stats, stream.tracks, stream.claim
+        yield UP, (), int(claim is not None)
         yield LAST_MEDIA, (), stats.last_unit
         yield INGEST_BYTES, (), stats.received_bytes
         if tracks is not None:
@@ -94,8 +94,8 @@ class StreamFigures(Reporter):
                 yield KEYFRAMES, (), stats.keyframe_interval
             if tracks.audio is not None:
                 yield FRAMES, ("audio",), stats.audio_frames
-            container = "fmp4" if self._hub.segmenter(stream).counts["fmp4"] else "ts"
-            way = hold.request.protocol if hold is not None else ""
+            container = "fmp4" if stream.run is not None and stream.run.counts.get("fmp4") else "ts"
+            way = claim.request.protocol if claim is not None else ""
             yield INFO, (codecs_attribute(tracks), container, way), 1
         for kind, count in stats.repairs.items():
             yield REPAIRS, (kind,), count

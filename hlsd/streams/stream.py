@@ -15,6 +15,7 @@ import structlog
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.ports import Keeping
 from hlsd.stats import StreamStats
 from hlsd.streams.outlet import Hoarder, Outlet
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from hlsd.ports import Output, PublishRequest
+    from hlsd.ports import MediaRun, Output, PublishRequest
 
 _VIDEO = Kind.VIDEO
 _SMOOTHING = 0.3
@@ -39,11 +40,25 @@ class StreamState(enum.Enum):
 
 
 class Stream:
-    """One name's stream. `outlets` are its outputs by room name, in the order in which they are fed."""
+    """One run of a name. `outlets` are its outputs by room name, in the order in which they are fed.
 
-    def __init__(self, app: str, name: str, since: float, faults: Faults | None = None) -> None:
-        self.id = ""
-        """Of this run of the name, as in events and in its media's URLs; known once there is an output."""
+    `announced(stream)` is told once, when the first tracks are known; `drop(stream, reason, words)` turns its publisher
+    away.
+    """
+
+    def __init__(  # noqa: PLR0913 - whom it knows
+        self,
+        app: str,
+        name: str,
+        since: float,
+        faults: Faults | None = None,
+        *,
+        id: str = "",  # noqa: A002 - it is one
+        announced: Callable[[Stream], None] = lambda _: None,
+        drop: Callable[[Stream, str, str], None] = lambda _stream, _reason, _words: None,
+    ) -> None:
+        self.id = id
+        """Of this run of the name, as in events and in its media's URLs."""
         self.app = app
         self.name = name
         self.since = since
@@ -58,9 +73,11 @@ class Stream:
         self.outlets: dict[str, Outlet] = {}
         self.fed: tuple[Output, ...] = ()
         """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
-        self.hold: Claim | None = None
-        self.announced: Callable[[Stream], None] | None = None
-        """Told once, when the first tracks are known."""
+        self.claim: Claim | None = None
+        self.run: MediaRun | None = None
+        """What an output keeps of it to be asked for, once there is one that does."""
+        self.announced = announced
+        self._drop = drop
         self.faults = faults or Faults()
         self._next_origin = 0
         self._counted_bytes = 0
@@ -75,7 +92,7 @@ class Stream:
     def held(self) -> int:
         """Bytes of media that wait for something or are kept for viewers, those in the live window not counted."""
         kept = sum(outlet.output.held for outlet in self.outlets.values() if isinstance(outlet.output, Hoarder))
-        return kept + (self.hold.request.held() if self.hold is not None else 0)
+        return kept + (self.claim.request.held() if self.claim is not None else 0)
 
     def attach(self, room: str, output: Output) -> None:
         """Feeds `output` from now on."""
@@ -90,6 +107,8 @@ class Stream:
             name=self.name,
         )
         self._refeed()
+        if isinstance(output, Keeping):
+            self.run = output.run
         tracks = self.tracks
         if tracks is not None:
             try:
@@ -103,6 +122,10 @@ class Stream:
         if outlet is not None:
             outlet.revive()
             self._refeed()
+
+    def turn_away(self, reason: str, words: str) -> None:
+        """Lets its publisher go, if it has one; `words` tell it why."""
+        self._drop(self, reason, words)
 
     def failed(self, output: Output, error: Exception) -> None:
         """One of those that are fed has raised."""
@@ -128,8 +151,8 @@ class Stream:
 
     def publish(self, request: PublishRequest, now: float, ended: Callable[[Claim, str], None]) -> Claim:
         """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
-        assert self.hold is None
-        self.hold = Claim(self, request, self._next_origin, now, ended)
+        assert self.claim is None
+        self.claim = Claim(self, request, self._next_origin, now, ended)
         self._move(StreamState.LIVE, now)
         self.stats.publishes += 1
         self.dropped = ()
@@ -137,15 +160,15 @@ class Stream:
             outlet.revive()
         if self.stats.publishes > 1:
             self.tell(_jump)
-        return self.hold
+        return self.claim
 
     def release(self, now: float) -> None:
         """The publisher is gone: outputs finish what is open and wait."""
-        hold, self.hold = self.hold, None
-        if hold is None:
+        claim, self.claim = self.claim, None
+        if claim is None:
             return
-        hold.revoke()
-        self._next_origin = hold.last_dts + TICKS // 10
+        claim.revoke()
+        self._next_origin = claim.last_dts + TICKS // 10
         self._move(StreamState.GRACE, now)
         self.tell(_pause)
 
@@ -184,7 +207,7 @@ class Stream:
 
 
 class Claim:
-    """A publisher's hold on a stream (`hlsd.ports.Publication`); calls do nothing once it is revoked."""
+    """A publisher's claim to a stream (`hlsd.ports.Publication`); calls do nothing once it is revoked."""
 
     def __init__(
         self, stream: Stream, request: PublishRequest, origin: int, now: float, ended: Callable[[Claim, str], None]
@@ -217,7 +240,7 @@ class Claim:
         first = stream.tracks is None
         stream.tracks = tracks
         stream.tell(lambda output: output.tracks(tracks))
-        if first and stream.announced is not None:
+        if first:
             with stream.faults.guard("announced"):
                 stream.announced(stream)
 

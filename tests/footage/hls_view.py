@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hlsd.media.unit import TICKS, Kind
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from tests.footage.film import Film
@@ -39,7 +40,7 @@ class HlsView:
     ) -> None:
         self.name = name
         self.view = View(name)
-        self.segmenter = Segmenter(settings, run="run", first_msn=1)
+        self.segmenter = Segmenter(Run("run", settings, first_msn=1))
         self.low_latency = settings.low_latency
         self._live = self.segmenter.live
         self._clock = clock

@@ -105,7 +105,7 @@ def test_ht03_ht15_every_answer_may_be_read_by_other_pages(place: Place) -> None
         for query in (b"", b"_HLS_part=1"):
             answer = place.client.get(url.copy_with(query=query or None), headers=ORIGIN)
             assert answer.headers["access-control-allow-origin"] == "*", kind
-    assert place.client.get(place.media.join("../~forged/index.m3u8"), headers=ORIGIN).headers[
+    assert place.client.get(place.media.join("../../~forged/main/index.m3u8"), headers=ORIGIN).headers[
         "access-control-allow-origin"
     ]
 
@@ -196,6 +196,8 @@ def test_ht09_what_is_not_there_is_404_at_once(place: Place) -> None:
         place.media.join("1aaaaaaaa/s1.ts"),
         place.media.join(f"{run}/"),
         place.top.join(f"{sid_path}/nothing.m3u8"),
+        place.media.join("../v480/index.m3u8"),
+        place.media.join(f"../v480/{run}/s1.ts"),
     ]
     for url in wrong:
         began = time.monotonic()
@@ -313,8 +315,9 @@ def test_se04_all_viewers_share_playlist_and_media(place: Place) -> None:
 def test_se05_a_forged_session_is_refused_in_words(place: Place) -> None:
     # Readable by the page, and nothing that looks like a playlist.
     name = "/".join(place.segment.path.split("/")[-2:])
-    for path in (f"~x/{name}", f"~{'A' * 36}/{name}", "~" + "A" * 22 + "%00/index.m3u8", "~/index.m3u8"):
-        answer = place.client.get(place.media.join(f"../{path}"), headers=ORIGIN)
+    paths = [f"~x/main/{name}", f"~x/{name}", f"~{'A' * 36}/main/{name}", f"~{'A' * 36}/{name}"]
+    for path in (*paths, "~" + "A" * 22 + "%00/main/index.m3u8", "~/index.m3u8"):
+        answer = place.client.get(place.media.join(f"../../{path}"), headers=ORIGIN)
         assert answer.status_code in {400, 403, 404}, path
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "EXTM3U" not in answer.text
@@ -323,11 +326,12 @@ def test_se05_a_forged_session_is_refused_in_words(place: Place) -> None:
 
 def test_se05_a_playlist_under_a_forged_session_leads_to_one_of_the_servers_own(place: Place) -> None:
     # "Unknown/expired id … on a playlist: treat as create (auth again), answer with a fresh sid" (rule 13).
-    for forged in ("x", "A" * 36):
-        answer = place.client.get(place.media.join(f"../~{forged}/index.m3u8"), headers=ORIGIN, follow_redirects=False)
+    for forged in ("x/main", "A" * 36 + "/main", "x", "A" * 36):
+        asked = place.media.join(f"../../~{forged}/index.m3u8")
+        answer = place.client.get(asked, headers=ORIGIN, follow_redirects=False)
         assert answer.status_code == httpx.codes.FOUND
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.content == b""
         led = place.media.join(answer.headers["location"])
-        assert led.path not in {place.media.path, place.media.join(f"../~{forged}/index.m3u8").path}
+        assert led.path not in {place.media.path, asked.path}
         assert place.client.get(led).text.startswith("#EXTM3U")

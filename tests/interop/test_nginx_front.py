@@ -135,6 +135,9 @@ async def test_answers_pass_through_unchanged(front: Front) -> None:
             (f"/live/cam/~{SID}/index.m3u8", {"accept-encoding": "gzip"}),
             (f"/live/cam/~{SID}/index.m3u8?_HLS_msn=102&_HLS_part=1&_HLS_skip=YES", {}),
             (f"/live/cam/~{SID}/index.m3u8?_HLS_msn=999", {}),
+            (f"/live/cam/~{SID}/main/index.m3u8", {}),
+            (f"/live/cam/~{SID}/main/index.m3u8?_HLS_msn=102&_HLS_part=1", {}),
+            (f"/live/cam/~{SID}/main/r1/a.ts", {}),
             (f"/live/cam/~{SID}/r1/a.ts", {}),
             (f"/live/cam/~{SID}/r1/a.ts", {"range": "bytes=10-19"}),
             (f"/live/cam/~{SID}/r1/a.ts", {"if-none-match": '"r1-a.ts"'}),
@@ -156,9 +159,10 @@ async def test_answers_pass_through_unchanged(front: Front) -> None:
 async def test_held_reloads_are_passed_on_one_by_one(front: Front) -> None:
     """Viewers who wait for different parts do not wait for each other; nobody is answered from a cache."""
     client = await Http2Client.connect(front.port)
-    first = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    others = [client.ask(f"/live/cam/~{'Q' * 22}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(5)]
-    second = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=1")
+    first = client.ask(f"/live/cam/~{SID}/main/index.m3u8?_HLS_msn=103&_HLS_part=0")
+    others = [client.ask(f"/live/cam/~{'Q' * 22}/main/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(4)]
+    others.append(client.ask(f"/live/cam/~{'Q' * 22}/index.m3u8?_HLS_msn=103&_HLS_part=0"))
+    second = client.ask(f"/live/cam/~{SID}/main/index.m3u8?_HLS_msn=103&_HLS_part=1")
     async with asyncio.timeout(5):
         while front.app.state.blocked.waiting < 7:
             await asyncio.sleep(0.005)
@@ -176,7 +180,7 @@ async def test_a_hinted_part_is_held_behind_nginx_too(front: Front) -> None:
     """DD14: asked for before it exists, answered when it does, to each who asks."""
     front.cam.hint = ("r1", "p.ts")
     clients = [await Http2Client.connect(front.port) for _ in range(2)]
-    streams = [client.ask(f"/live/cam/~{SID}/r1/p.ts") for client in clients]
+    streams = [client.ask(f"/live/cam/~{SID}/main/r1/p.ts") for client in clients]
     async with asyncio.timeout(5):
         while front.app.state.blocked.waiting < 2:
             await asyncio.sleep(0.005)

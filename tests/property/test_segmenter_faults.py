@@ -66,7 +66,7 @@ def test_playlists_stay_lawful_and_the_run_goes_on(
         if watched:
             watcher.look()
     assert imp.done, "the seed must find something"
-    assert stream.hold is hold, imp.done
+    assert stream.claim is hold, imp.done
     playlist = parse_media(text(output.live))
     assert output.live.target_duration
     window = output.window

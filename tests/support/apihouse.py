@@ -19,13 +19,13 @@ from hlsd.events import Bus
 from hlsd.ingest.settings import PublishSettings
 from hlsd.notify.event_ring import EventRing
 from hlsd.ports import Grant, PlayRequest, Publication, PublishRequest, Refuse
-from hlsd.segmenter.segmenter import Segmenter
+from hlsd.segmenter.journal import SequenceJournal
+from hlsd.segmenter.outputs import HlsOutputs
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
 from hlsd.streams.hub import Hub
-from hlsd.streams.stream import Stream
 from tests.support.frames import BOTH
 from tests.support.runs import settings
 
@@ -53,8 +53,9 @@ class ApiHouse:
         self.bus.listen(self.ring.add)
         self.dropped: list[str] = []
         stats = Stats()
+        hls = HlsOutputs(settings(), self.clock, SequenceJournal(None), stats)
         self.hub = Hub(
-            PublishSettings(), self.clock, _segmenter, max_streams=1000, max_memory=10**9, bus=self.bus, stats=stats
+            PublishSettings(), self.clock, [hls], max_streams=1000, max_memory=10**9, bus=self.bus, stats=stats
         )
         self.sessions = Registry(
             Signer([Key(b"a key for tests only")], self.clock.wall),
@@ -112,7 +113,3 @@ class ApiHouse:
         found = await self.sessions.open(request, Grant(user_id=user))
         assert isinstance(found, Session), found
         return found
-
-
-def _segmenter(stream: Stream) -> Segmenter:
-    return Segmenter(settings(), run=f"r{stream.name}", first_msn=1, finished=lambda _msn: None)

@@ -19,10 +19,9 @@ from hlsd.media.unit import Tracks
 from hlsd.metrics.node import NodeFigures
 from hlsd.metrics.reading import SPECS, Reader
 from hlsd.notify.figures import NotifyFigures
-from hlsd.ports import PublishRequest
+from hlsd.ports import MediaRun, PublishRequest
 from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
-from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.figures import SessionFigures
 from hlsd.stats import Stats, StreamStats
@@ -32,16 +31,11 @@ from tests.support.playable import MemoryPlayable
 
 
 @dataclass
-class Window:
-    bytes: int = 1_000_000
-
-
-@dataclass
 class Output:
     """A stream's HLS output, as far as figures go."""
 
     live: MemoryPlayable = field(default_factory=lambda: MemoryPlayable(low_latency=True))
-    window: Window = field(default_factory=Window)
+    bytes: int = 1_000_000
     counts: Counter[str] = field(default_factory=lambda: Counter({"ts": 10, "part": 60}))
     forced_cuts: int = 0
     frame_rate: float = 25.0
@@ -60,22 +54,23 @@ class Stream:
     name: str
     since: float = 0.0
     tracks: Tracks | None = None
-    hold: Publisher | None = None
+    claim: Publisher | None = None
+    run: Output = field(default_factory=Output)
     stats: StreamStats = field(default_factory=lambda: StreamStats(received_bytes=1000, last_unit=99.0))
 
     def __post_init__(self) -> None:
         request = PublishRequest(self.app, self.name, "rtmp", "192.0.2.1", 1, lambda _: None)
-        self.hold = self.hold or Publisher(request)
+        self.claim = self.claim or Publisher(request)
 
 
 class Streams:
     """The hub, as far as figures go."""
 
     def __init__(self, *streams: Stream) -> None:
-        self.there = {stream.name: (stream, Output()) for stream in streams}
+        self.there = {stream.name: (stream, stream.run) for stream in streams}
 
     def add(self, stream: Stream) -> None:
-        self.there[stream.name] = (stream, Output())
+        self.there[stream.name] = (stream, stream.run)
 
     @property
     def streams(self) -> list[Stream]:
@@ -85,11 +80,8 @@ class Streams:
         found = self.there.get(name)
         return found[0] if found is not None and found[0].app == app else None
 
-    def segmenter(self, stream: Stream) -> Output:
-        return self.there[stream.name][1]
-
     def media_bytes(self) -> int:
-        return sum(output.window.bytes for _, output in self.there.values())
+        return sum(output.bytes for _, output in self.there.values())
 
 
 REPORTERS: tuple[type[Reporter], ...] = (
@@ -111,9 +103,9 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
     """What reads all figures of a server whose hub is `streams`."""
     hub = cast("Hub", streams)
 
-    def find(app: str, name: str) -> Segmenter | None:
+    def find(app: str, name: str) -> MediaRun | None:
         stream = streams.get(app, name)
-        return cast("Segmenter", streams.segmenter(stream)) if stream is not None else None
+        return cast("MediaRun", stream.run) if stream is not None else None
 
     blocked = BlockedRequests(Bounds(stream=1, node=1, session=1, address=1), stats.faults)
     reporters = (

@@ -108,7 +108,7 @@ async def flv_house(origins: Sequence[str] = ("*",), **settings: object) -> Asyn
     house = FlvHouse(server, rtmp, streams, sessions, gate, stats)
     await server.start()
     await rtmp.start()
-    streams.begun(house.feed)
+    streams.output(house.feed, PublishRequest("live", "cam", "test", "", 0, lambda _: None))
     try:
         yield house
     finally:

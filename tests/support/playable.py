@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 
-from hlsd.ports import Denial, Lateness, Media, Playable, PlayRequest, Rendering, StreamSummary
+from hlsd.ports import MAIN, Denial, Lateness, Media, Playable, PlayRequest, Rendering, StreamSummary
 
 
 class MemoryPlayable:
@@ -29,6 +29,8 @@ class MemoryPlayable:
         self.gone = False
         self.watchers: list[Callable[[], None]] = []
         self.minted: list[str] = []
+        self.others: dict[str, MemoryPlayable] = {}
+        self.leading: MemoryPlayable | None = None
         if begun:
             self.begin()
 
@@ -58,12 +60,20 @@ class MemoryPlayable:
             self.hint = None
         self._wake()
 
+    def add_rendition(self, name: str) -> MemoryPlayable:
+        """Another one of the same run."""
+        other = self.others[name] = MemoryPlayable(low_latency=self.low_latency, target=self.target)
+        other.leading = self
+        return other
+
     def end(self) -> None:
         self.ended = True
         self._wake()
 
     def _wake(self) -> None:
         self.version += 1
+        if self.leading is not None:
+            self.leading.version += 1
         for changed in tuple(self.watchers):
             changed()
 
@@ -91,9 +101,13 @@ class MemoryPlayable:
         body = ("\n".join(lines) + "\n").encode()
         return Rendering(body, gzip.compress(body, mtime=0), f'"v{self.version}{"s" if skip else ""}"')
 
-    def multivariant(self, variant: str) -> bytes | None:
+    def rendition(self, name: str) -> MemoryPlayable | None:
+        return self if name in ("", MAIN) else self.others.get(name)
+
+    def multivariant(self, base: str) -> bytes | None:
         if not self.done:
             return None
+        variant = f"{base}{MAIN}/index.m3u8"
         self.minted.append(variant)
         return f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000000,CODECS="avc1.64001f"\n{variant}\n'.encode()
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hlsd.media.unit import AccessUnit, Tracks
-from hlsd.segmenter.live import Live
+from hlsd.ports import Playable
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.segmenter.window import Window
@@ -23,7 +24,7 @@ def settings(**changes: Any) -> HlsSettings:
 
 def segmenter(first_msn: int = 1000, **changes: Any) -> Segmenter:
     """A segmenter of run `RUN`."""
-    return Segmenter(settings(**changes), run=RUN, first_msn=first_msn)
+    return Segmenter(Run(RUN, settings(**changes), first_msn=first_msn))
 
 
 def feed(
@@ -41,7 +42,7 @@ def feed(
         each()
 
 
-def text(live: Live, *, skip: bool = False) -> str:
+def text(live: Playable, *, skip: bool = False) -> str:
     """The playlist of this instant; there must be one."""
     rendering = live.playlist(skip=skip)
     assert rendering is not None
@@ -51,7 +52,7 @@ def text(live: Live, *, skip: bool = False) -> str:
 class Watcher:
     """Reads the playlist whenever it has changed and judges it against everything it has been."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Playable) -> None:
         self.live = live
         self.history: list[Snapshot] = []
         self.violations: list[Violation] = []

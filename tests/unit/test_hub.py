@@ -13,11 +13,15 @@ from hlsd.delivery.flv.output import FlvOutput
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.ingest.settings import PublishSettings
 from hlsd.media.unit import TICKS
-from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports import Denial, Grant, OutputFactory, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.listing import AUTO_BYTES
+from hlsd.segmenter.live import Live
+from hlsd.segmenter.outputs import HlsOutputs
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.gate import OpenGate
+from hlsd.stats import Stats
 from hlsd.streams.hub import Hub
 from hlsd.streams.stream import Stream, StreamState
 from tests.support.clock import FakeClock
@@ -36,29 +40,26 @@ class House:
         max_streams: int = 100,
         max_memory: int = 10**9,
         grace: float = 10.0,
+        update_interval: float = 0.0,
+        over: Callable[[str, str], None] = lambda _app, _name: None,
     ) -> None:
         self.clock = FakeClock()
-        self.journal = SequenceJournal(None)
+        self.stats = Stats()
+        self.outputs: list[OutputFactory] = [
+            HlsOutputs(settings(), self.clock, SequenceJournal(None), self.stats),
+        ]
         self.dropped: list[tuple[int, str]] = []
         self.told: list[str] = []
-        self.runs = 0
         self.hub = Hub(
-            PublishSettings(takeover=takeover, stale_after=5.0, grace=grace),
+            PublishSettings(takeover=takeover, stale_after=5.0, grace=grace, update_interval=update_interval),
             self.clock,
-            self.segmenter_for,
+            self.outputs,
             max_streams=max_streams,
             max_memory=max_memory,
+            stats=self.stats,
+            over=over,
         )
         self.ports = 0
-
-    def segmenter_for(self, stream: Stream) -> Segmenter:
-        self.runs += 1
-        return Segmenter(
-            settings(),
-            run=f"r{self.runs}",
-            first_msn=self.journal.first(stream.path, self.clock.wall(), 2.0),
-            finished=lambda msn: self.journal.reached(stream.path, msn),
-        )
 
     async def publish(
         self, name: str = "a", app: str = "live", held: Callable[[], int] = lambda: 0
@@ -89,6 +90,18 @@ class House:
         """One that there is."""
         found = self.hub.get("live", name)
         assert found is not None
+        return found
+
+    def main(self, name: str) -> Segmenter:
+        """Its HLS."""
+        run = self.stream(name).run
+        assert isinstance(run, Run)
+        return run.main
+
+    def live(self, name: str = "a") -> Live | None:
+        """What viewers find."""
+        found = self.hub.find("live", name)
+        assert found is None or isinstance(found, Live)
         return found
 
     def pass_time(self, seconds: float) -> None:
@@ -199,8 +212,8 @@ async def test_a_full_memory_costs_old_segments_first_and_then_the_largest_strea
             house.pass_time(1)
             assert house.hub.media_bytes() <= 16_000_000
     assert house.dropped == []  # the shortest playlist of each fits in
-    assert len(house.hub.segmenter(house.stream("large")).window.removed) < 6
-    house.hub._max_memory = 4_000_000
+    assert len(house.main("large").window.removed) < 6
+    house.hub.rules.max_memory = 4_000_000
     house.pass_time(1)
     assert house.dropped == [(2, "limit")]
     assert "limits.max_memory = 4 MiB" in house.told[0]
@@ -219,7 +232,7 @@ async def test_what_waits_before_the_window_and_is_kept_beside_it_counts() -> No
     small = await house.admitted("small")
     small.tracks(BOTH)
     (unit, *_) = video(30, 1.0, size=1000, start=small.origin)
-    segmenter_, cast = house.hub.segmenter(house.stream("small")), FlvOutput(house.stream("small"), FlvSettings())
+    segmenter_, cast = house.main("small"), FlvOutput(house.stream("small"), FlvSettings())
     small.unit(unit)
     assert segmenter_.held == len(unit.payload)
     assert cast.held >= len(unit.payload)
@@ -236,7 +249,7 @@ async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far
     house = House()
     publication = await house.admitted()
     send(publication, 9.0)
-    window = house.hub.segmenter(house.stream("a")).window
+    window = house.main("a").window
     assert window.max_bytes == AUTO_BYTES
     for _ in range(30):
         publication.received(6_000_000)
@@ -254,10 +267,11 @@ async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist(
     send(first, 9.0)
     first.end("closed")
     before = parse_media(house.playlist())
+    run = house.stream("a").id
     house.pass_time(9)
     send(await house.admitted(), 5.0)
     after = parse_media(house.playlist())
-    assert house.runs == 1
+    assert house.stream("a").id == run
     assert [segment.discontinuity for segment in after.segments].count(True) == 1
     assert after.segments[-1].msn > before.segments[-1].msn
     assert [segment.msn for segment in after.segments] == list(range(after.first, after.first + len(after.segments)))
@@ -312,14 +326,14 @@ async def test_a_run_after_the_end_is_a_new_one_with_higher_numbers() -> None:
     assert new.first > old.segments[-1].msn
     assert not new.ended
     assert not {segment.uri for segment in new.segments} & {segment.uri for segment in old.segments}
-    live = house.hub.find("live", "a")
+    live = house.live()
     assert live is not None
     for segment in (*old.segments, *new.segments):
         assert live.media(*segment.uri.split("/")) is not None
     house.pass_time(30)
     assert live.media(*old.segments[0].uri.split("/")) is None
     assert live.previous is None, "the ended run is let go"
-    assert len(house.hub._past) == 0
+    assert house.hub._channels["live", "a"].past is None
 
 
 async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
@@ -334,14 +348,15 @@ async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
         last = now.segments[-1].msn
         publication.end("closed")
         house.pass_time(1)
-        chain, live = 0, house.hub.find("live", "a")
+        chain, live = 0, house.live()
         while live is not None:
             chain += 1
+            assert live.previous is None or isinstance(live.previous, Live)
             live = live.previous
         assert chain <= 2
-        assert len(house.hub._past) <= 1
     house.pass_time(60)
     assert house.hub.media_bytes() == 0
+    assert house.hub._channels == {}
 
 
 async def test_draining_ends_no_playlist_and_lets_nobody_in() -> None:
@@ -381,7 +396,7 @@ async def test_a_stream_that_is_expected_wakes_who_waits_for_it() -> None:
     other = house.hub.expected("live", "c")
     other.watch(hear)
     other.unwatch(hear)
-    assert house.hub._expected == {}
+    assert ("live", "c") not in house.hub._channels
 
 
 async def test_a_removed_stream_lets_its_held_requests_go() -> None:
@@ -467,7 +482,7 @@ class KeyGate(OpenGate):
 async def test_a_key_becomes_a_name_and_is_in_no_line_of_the_log() -> None:
     """A stream key in a log is a stream that anybody with the log can take."""
     house = House()
-    house.hub._gate = KeyGate()
+    house.hub.rules._gate = KeyGate()
     with structlog.testing.capture_logs() as lines:
         held = await house.publish("the-key")
         refused = await house.publish("the-kex")

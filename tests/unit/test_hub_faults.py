@@ -4,28 +4,77 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.ports import Publication, PublishRequest, Refuse
+from hlsd.ports import LiveStream, Publication, PublishRequest, Refuse
+from hlsd.segmenter.outputs import HlsOutputs
 from hlsd.segmenter.segmenter import Segmenter
-from hlsd.streams.stream import Stream, StreamState
+from hlsd.streams.stream import StreamState
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.mischief import Mischief
 from tests.unit.test_hub import House
+from tests.unit.test_stream import Recorder
 
 
 def raising(*_: object) -> None:
     raise Mischief
 
 
-async def test_a_callback_that_raises_costs_the_publisher_nothing_and_the_others_are_called() -> None:
-    house, told = House(), list[str]()
-    house.hub.published += [raising, lambda request, _: told.append(request.name)]
+class Way(Recorder):
+    """A way out that makes itself of every stream; `bad`: it raises instead."""
+
+    def __init__(self, name: str, *, bad: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.bad = bad
+        self.made: list[str] = []
+
+    def output(self, stream: LiveStream, request: PublishRequest) -> Way:
+        if self.bad:
+            raise Mischief
+        self.made.append(request.name)
+        return self
+
+
+async def test_a_way_out_that_cannot_be_made_costs_the_publisher_nothing_and_the_others_are_made() -> None:
+    house, bad, good = House(), Way("push", bad=True), Way("other")
+    house.outputs += [bad, good]
     publication = await house.admitted()
-    assert told == ["a"]
-    stream = house.hub.get("live", "a")
-    assert stream is not None
-    assert stream.hold is publication
+    assert good.made == ["a"]
+    assert house.stats.faults.outputs["push"] == 1
+    stream = house.stream("a")
+    assert stream.claim is publication
+    assert list(stream.outlets) == ["hls", "other"]
     publication.end("closed")
-    assert stream.hold is None
+    bad.bad = False
+    await house.admitted()
+    assert bad.made == ["a"], "tried again with the next publication"
+    assert good.made == ["a"], "it has its output still"
+
+
+async def test_hls_is_a_way_out_like_any_other() -> None:
+    """A hub without it has streams that come, are fed and end; viewers find nothing."""
+    house, other = House(), Way("other")
+    house.outputs[:] = [other]
+    publication = await house.admitted()
+    publication.tracks(BOTH)
+    assert other.calls == [BOTH]
+    assert (house.hub.find("live", "a"), house.hub.media_bytes(), house.hub.run("live", "a")) == (None, 0, None)
+    assert [row.name for row in house.hub.summaries()] == ["a"]
+    publication.end("closed")
+    house.pass_time(12.0)
+    assert house.hub.get("live", "a") is None
+    assert other.calls == [BOTH, "pause", "end"]
+
+
+async def test_an_hls_that_cannot_be_made_leaves_the_rest_on_air(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HlsOutputs, "output", raising)
+    house, other = House(), Way("other")
+    house.outputs.append(other)
+    (await house.admitted()).tracks(BOTH)
+    assert other.calls == [BOTH]
+    assert house.stats.faults.outputs["hls"] == 1
+    monkeypatch.undo()
+    await house.admitted("b")
+    assert house.hub.find("live", "b") is not None
 
 
 async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,16 +86,8 @@ async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -
             await house.publish()
     stream = house.hub.get("live", "a")
     assert stream is not None
-    assert (stream.hold, stream.state) == (None, StreamState.GRACE)
+    assert (stream.claim, stream.state) == (None, StreamState.GRACE)
     assert not isinstance(await house.publish(), Refuse)
-
-
-async def test_a_way_out_that_does_not_take_a_stream_keeps_it_off_no_other() -> None:
-    house, begun = House(), list[Stream]()
-    house.hub.on_stream(raising)
-    house.hub.on_stream(begun.append)
-    await house.admitted()
-    assert len(begun) == 1
 
 
 async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,8 +111,7 @@ async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch
 
 
 async def test_who_is_to_be_told_of_an_end_and_raises_keeps_no_stream() -> None:
-    house = House()
-    house.hub.over = raising
+    house = House(over=raising)
     publication = await house.admitted()
     publication.tracks(BOTH)
     for unit in interleaved(video(25, 8.0), audio(8.0)):
@@ -88,9 +128,9 @@ async def test_a_publisher_that_cannot_be_told_to_go_is_gone_all_the_same() -> N
     second = await house.admitted()
     stream = house.hub.get("live", "a")
     assert stream is not None
-    assert stream.hold is second
+    assert stream.claim is second
     assert house.hub.kick("live", "a")
-    assert stream.hold is None
+    assert stream.claim is None
 
 
 async def test_an_output_that_raises_at_every_call_leaves_the_publisher_and_the_end_alone(

@@ -93,7 +93,7 @@ def test_a_fault_in_one_output_reaches_neither_the_publisher_nor_the_others(
     assert len(first.calls) >= 2, "they were told"
     assert stream.faults.outputs["bad"] >= 1
     if step in {"pause", "end"}:
-        assert stream.hold is None
+        assert stream.claim is None
         assert stream.state is (StreamState.GRACE if step == "pause" else StreamState.ENDED)
 
 

@@ -20,8 +20,7 @@ class Told(House):
     """A hub that notes what it tells."""
 
     def __init__(self, update_interval: float = 0.0) -> None:
-        super().__init__()
-        self.hub._update_interval = update_interval
+        super().__init__(update_interval=update_interval)
         self.events: list[Event] = []
         self.left: list[str] = []
         self.hub.bus.listen(self.events.append)
@@ -148,12 +147,12 @@ async def test_a_kicked_publisher_stays_out_for_as_long_as_it_is_banned() -> Non
     await here.admitted("b")
     here.pass_time(61)
     await here.admitted()
-    assert not here.hub._bans
+    assert not here.hub.rules._bans
 
 
 async def test_bans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who kicks in a loop must not fill the memory."""
-    monkeypatch.setattr("hlsd.streams.hub.MAX_BANS", 2)
+    monkeypatch.setattr("hlsd.streams.publish_rules.MAX_BANS", 2)
     here = Told()
     for name in "abc":
         await here.admitted(name)

@@ -91,7 +91,7 @@ def test_a_revoked_publication_does_nothing() -> None:
     assert stream.tracks == BOTH
     assert stream.stats.received_bytes == 0
     assert not stream.stats.repairs
-    assert stream.hold is new
+    assert stream.claim is new
     assert stream.state is StreamState.LIVE
 
 
@@ -128,7 +128,7 @@ def test_finish_while_live_pauses_first() -> None:
     publish(stream, left)
     stream.finish(3.0)
     assert output.calls == ["pause", "end"]
-    assert stream.hold is None
+    assert stream.claim is None
 
 
 def test_figures_count_what_came() -> None:

@@ -19,8 +19,9 @@ from hlsd.media.unit import AccessUnit, Kind, Tracks
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from hlsd.audience import Feed, Wrapping
+    from hlsd.audience import Wrapping
     from hlsd.delivery.flv.settings import FlvSettings
+    from hlsd.ports import Feed
 
 NAME: Final = "flv"
 """Under this name it is attached to a stream."""

@@ -10,20 +10,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
-from hlsd.delivery.flv.output import FlvOutput
+from hlsd.delivery.flv.output import NAME, FlvOutput
 from hlsd.delivery.flv.ticket import FlvTicket
 from hlsd.ports import ABSENT, Denial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hlsd.audience import Feed
     from hlsd.delivery.flv.settings import FlvSettings
-    from hlsd.ports import Entrance, PlayRequest, Session, Sessions
+    from hlsd.ports import Entrance, Feed, PlayRequest, PublishRequest, Session, Sessions
 
 
 class FlvStreams:
-    """The FLV side of one server (`hlsd.audience.Audience`, and `hlsd.ports.Outputs` of its viewers)."""
+    """The FLV side of one server: `hlsd.audience.Audience` and `hlsd.ports.Outputs` to its viewers,
+    `hlsd.ports.OutputFactory` to streams.
+    """
+
+    name = NAME
 
     def __init__(
         self, settings: FlvSettings, entrance: Entrance, sessions: Sessions, faults: Faults | None = None
@@ -40,9 +43,11 @@ class FlvStreams:
         """How many watch now, all streams together."""
         return sum(output.viewers for output in self._outputs.values())
 
-    def begun(self, feed: Feed) -> None:
-        """A stream has begun."""
-        self._outputs[feed.app, feed.name] = FlvOutput(feed, self.settings, self.faults)
+    def output(self, stream: Feed, request: PublishRequest) -> None:  # noqa: ARG002 - whoever publishes
+        """The FLV of a stream that has begun: it attaches itself, while somebody watches or the GOP is kept."""
+        there = self._outputs.get((stream.app, stream.name))
+        if there is None or there.feed is not stream:
+            self._outputs[stream.app, stream.name] = FlvOutput(stream, self.settings, self.faults)
 
     # -- as viewers come
 

@@ -95,6 +95,33 @@ async def test_a_plain_player_never_reaches_asgi() -> None:
     assert not client.protocol.tasks
 
 
+async def test_every_rendition_is_served_fast_and_each_is_new_when_it_is() -> None:
+    """One table for a stream: what stands behind the session in the URL tells renditions apart, and old forms too."""
+    scene = Scene()
+    scene.watch("ll")
+    small = scene.low.add_rendition("v480")
+    small.add_media("r1", "s1.ts", b"small")
+    client = scene.listener.connect()
+
+    def bodies() -> list[bytes]:
+        client.pipe.sent.clear()
+        for rest in ("index.m3u8", "main/index.m3u8", "v480/index.m3u8"):
+            client.feed(get(f"/live/ll/~{SID}/{rest}"))
+        return [piece.partition(b"\r\n\r\n")[2] for piece in bytes(client.pipe.sent).split(b"HTTP/1.1 ")[1:]]
+
+    old, main, other = bodies()
+    assert old == main
+    small.finish_segment()
+    assert bodies()[:2] == [old, main]
+    assert bodies()[2] != other
+    scene.low.add_part()
+    assert bodies()[0] == bodies()[1] != old
+    client.feed(get(f"/live/ll/~{SID}/v480/r1/s1.ts"))
+    assert bytes(client.pipe.sent).endswith(b"small")
+    assert counted(client) == 16
+    assert not client.protocol.tasks
+
+
 async def test_a_session_is_adopted_by_asgi_and_then_served_fast() -> None:
     """After a restart the table is empty, and the signature is all there is."""
     scene = Scene()

@@ -73,6 +73,54 @@ def low() -> Player:
     return Player(MemoryPlayable(low_latency=True))
 
 
+# -- renditions
+
+MAIN_PLAYLIST = f"/live/cam/~{SID}/main/index.m3u8"
+
+
+@pytest.mark.parametrize("query", ["", "?_HLS_skip=YES", "?_HLS_msn=102", "?_HLS_msn=999", "?_HLS_part=1"])
+def test_an_address_without_a_rendition_gets_the_bytes_of_the_main_one(low: Player, query: str) -> None:
+    """Players hold the addresses they began with, through an update of the server too."""
+    one, other = low.reply(f"{PLAYLIST}{query}"), low.reply(f"{MAIN_PLAYLIST}{query}")
+    assert one == other
+    old, new = low.reply(MEDIA), low.reply(f"/live/cam/~{SID}/main/r1/100.ts")
+    assert (old.status, old) == (200, new)
+
+
+def test_a_rendition_has_its_own_playlist_media_and_waits(low: Player) -> None:
+    small = low.stream.add_rendition("v480")
+    small.add_media("r1", "p7.ts", b"small")
+    low.stream.add_media("r1", "p7.ts", b"whole")
+    base = f"/live/cam/~{SID}"
+    assert low.reply(f"{base}/v480/r1/p7.ts").body == b"small"
+    assert low.reply(f"{base}/main/r1/p7.ts").body == low.reply(f"{base}/r1/p7.ts").body == b"whole"
+    small.finish_segment()
+    assert low.reply(f"{base}/v480/index.m3u8").body != low.reply(f"{base}/main/index.m3u8").body
+    held = low.ask(f"{base}/v480/index.m3u8?_HLS_msn=104&_HLS_part=0")
+    assert isinstance(held, WaitForPart)
+    assert held.playable is small
+    small.hint = ("r1", "p8.ts")
+    hinted = low.ask(f"{base}/v480/r1/p8.ts")
+    assert isinstance(hinted, WaitForMedia)
+    small.add_media("r1", "p8.ts", b"next")
+    assert low.after(hinted, True).body == b"next"
+    assert low.after(held, False).status == 503, "it is there, and late"
+
+
+@pytest.mark.parametrize("rest", ["v9/index.m3u8", "v9/r1/100.ts"])
+def test_a_rendition_that_there_is_not_is_not_found(low: Player, rest: str) -> None:
+    assert low.reply(f"/live/cam/~{SID}/{rest}").status == 404
+
+
+def test_who_has_lost_its_session_is_led_to_the_rendition_that_it_asked_for(low: Player) -> None:
+    low.stream.add_rendition("v480")
+    for rest, led in (("v480/index.m3u8", "v480"), ("index.m3u8", "main")):
+        place = header(low.reply(f"/live/cam/~a/{rest}"), "location")
+        assert place is not None
+        assert place.endswith(f"/{led}/index.m3u8")
+        assert low.reply(place).status == 200
+
+
 # -- session URIs
 
 
@@ -130,8 +178,8 @@ def test_a_playlist_of_no_session_leads_to_one_of_its_own_and_always_the_same(pl
     assert {(reply.status, header(reply, "cache-control")) for reply in replies} == {(302, "no-store")}
     assert len({header(reply, "location") for reply in replies}) == len(player.sessions) == 1
     (session,) = player.sessions
-    assert header(replies[0], "location") == f"{session.prefix.decode()}index.m3u8"
-    assert player.reply(f"{session.prefix.decode()}index.m3u8").status == 200
+    assert header(replies[0], "location") == f"{session.prefix.decode()}main/index.m3u8"
+    assert player.reply(f"{session.prefix.decode()}main/index.m3u8").status == 200
     assert player.reply(path, method="HEAD").status == 403
     assert player.reply("/live/none/~a/index.m3u8").status == 404
 
@@ -188,7 +236,7 @@ def test_a_receiver_may_lead_a_viewer_to_another_stream(player: Player, url: str
     reply = player.reply(url)
     led = header(reply, "location") or bytes(reply.body).decode().splitlines()[-1]
     session = list(player.sessions)[-1]
-    assert led == f"{base}~{session.sid.decode()}/index.m3u8"
+    assert led == f"{base}~{session.sid.decode()}/main/index.m3u8"
     assert session.path == "/live/teaser"
     assert player.reply(f"{session.prefix.decode()}index.m3u8").status == 200
     assert player.reply(f"/live/cam/~{session.sid.decode()}/index.m3u8", user_agent="other").status == 302, (

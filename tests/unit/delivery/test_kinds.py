@@ -17,6 +17,8 @@ from hlsd.stats import HttpStats
         (b"/live/cam/index.m3u8", "multivariant"),
         (b"/live/cam/~abc/index.m3u8", "playlist"),
         (b"/live/cam/~abc/r1/p12.ts", "part"),
+        (b"/live/cam/~abc/main/index.m3u8", "playlist"),
+        (b"/live/cam/~abc/main/r1/p12.ts", "part"),
         (b"/live/cam/~abc/r1/s3.m4s", "segment"),
         (b"/live/cam/~abc/r1/i0.mp4", "init"),
         (b"/live/cam/~abc/r1/x", "other"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hlsd.delivery.request import (
     BadRequest,
     Span,
+    Target,
     accepts_gzip,
     etag_matches,
     is_ours,
@@ -33,7 +34,8 @@ from hlsd.delivery.request import (
         (b"/live/cam.flv", "foreign", "cam.flv", ""),
         (b"/live/cam/~abc/index.m3u8", "playlist", "cam", ""),
         (b"/live/cam/~abc/r1/7.ts", "media", "cam", ""),
-        (b"/live/cam/~abc/r1/index.m3u8", "media", "cam", ""),
+        (b"/live/cam/~abc/main/index.m3u8", "playlist", "cam", ""),
+        (b"/live/cam/~abc/main/r1/7.ts", "media", "cam", ""),
     ],
 )
 def test_every_url_form_names_its_target(path: bytes, kind: str, name: str, variant: str) -> None:
@@ -41,6 +43,14 @@ def test_every_url_form_names_its_target(path: bytes, kind: str, name: str, vari
     target = parse_path(path)
     assert target is not None
     assert (target.kind, target.app, target.name, target.variant) == (kind, "live", name, variant)
+
+
+def test_what_names_no_rendition_is_what_it_was_before_there_were_any() -> None:
+    """A player that holds an address of before an update goes on with it."""
+    for rendition, step in (("", b""), ("main", b"main/"), ("v480", b"v480/")):
+        playlist, media = (parse_path(b"/live/cam/~abc/" + step + rest) for rest in (b"index.m3u8", b"r1/s7.ts"))
+        assert playlist == Target("playlist", "live", "cam", sid="abc", rendition=rendition)
+        assert media == Target("media", "live", "cam", sid="abc", run="r1", resource="s7.ts", rendition=rendition)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +74,8 @@ def test_every_url_form_names_its_target(path: bytes, kind: str, name: str, vari
         b"/live/cam/~abc/r1/",
         b"/live/cam/~abc/../7.ts",
         b"/live/cam/~abc/r1/~7.ts",
+        b"/live/cam/~abc/~main/index.m3u8",
+        b"/live/cam/~abc/../index.m3u8",
         b"/live/<img onerror=alert(1)>",
         b"/live/" + b"a" * 129,
     ],
@@ -81,7 +93,8 @@ def test_a_name_that_is_not_allowed_is_refused(path: bytes) -> None:
         b"/live/cam.m3u8/",  # its relative URIs would lead into nowhere
         b"/live/cam.flv/",
         b"/live/cam/~a/other.m3u8",
-        b"/live/cam/~a/r/s/7.ts",
+        b"/live/cam/~a/main/r/s/7.ts",
+        b"/live/cam/main/r/s/7.ts",
         b"/a/b/c/d/e",
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 from hlsd.ingest.intake import Intake
 from hlsd.media import flv
 from hlsd.ports import PublishRequest
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.streams.stream import Stream
@@ -22,7 +23,7 @@ MOST = {flv.VIDEO: 6, flv.AUDIO: 7}
 def test_a_tag_in_step_costs_no_more_calls_than_it_passes_hands() -> None:
     """Each call is a hundredth of what ingest may cost; what a stream in step needs not is not called for it."""
     stream = Stream("live", "cam", 0.0)
-    stream.attach("hls", Segmenter(HlsSettings(), run="r", first_msn=1))
+    stream.attach("hls", Segmenter(Run("r", HlsSettings(), first_msn=1)))
     request = PublishRequest("live", "cam", "rtmp", "192.0.2.1", 1, lambda _: None)
     intake = Intake(stream.publish(request, 0.0, lambda _hold, _reason: None), 0.0)
     calls = 0

@@ -16,6 +16,7 @@ from hlsd.ingest.normaliser import Normaliser
 from hlsd.media import nal
 from hlsd.media.unit import AccessUnit, Kind
 from hlsd.ports import PublishRequest
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.streams.stream import Stream
@@ -86,7 +87,7 @@ def feed(normaliser: Normaliser, codec: Codec, *, adts: bool, start: int = 90_00
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_annex_b_with_parameter_sets_in_band_and_aac_are_played(codec: Codec, adts: bool) -> None:
     stream = Stream("live", "cam", 0.0)
-    segmenter = Segmenter(HlsSettings(time=2.0), run="r", first_msn=7)
+    segmenter = Segmenter(Run("r", HlsSettings(time=2.0), first_msn=7))
     segmenter.live.watch(lambda: None)
     stream.attach("hls", segmenter)
     request = PublishRequest("live", "cam", "test", "192.0.2.1", 1, lambda _: None)

@@ -71,7 +71,7 @@ def viewers() -> list[Event]:
 async def publishers() -> list[Event]:
     """A publication from the door to the end, and the run of its stream."""
     house = House()
-    house.hub._update_interval = 2.0
+    house.hub._events._interval = 2.0
     told: list[Event] = []
     house.hub.bus.listen(told.append)
     for ip, tracks in (("127.0.0.1", BOTH), ("2001:db8::7", Tracks(VIDEO))):

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from hlsd.media.unit import Kind
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
 from tests.support.flvmedia import make_flv
@@ -21,7 +22,7 @@ SETTINGS = HlsSettings(list=3, time=1)
 def run(codec: Codec, seconds: float, asked_after: float | None) -> Segmenter:
     """A stream of which the playlist is asked for at every unit from `asked_after` seconds on (None: never)."""
     tracks, units = units_of(make_flv(codec, seconds=seconds, gop=15, size=(96, 64)))
-    segmenter = Segmenter(SETTINGS, run="r", first_msn=1)
+    segmenter = Segmenter(Run("r", SETTINGS, first_msn=1))
     segmenter.tracks(tracks)
     for unit in units:
         segmenter.unit(unit)
@@ -62,7 +63,7 @@ def test_what_left_the_window_unseen_leaves_no_hole_in_what_is_seen(codec: Codec
 def test_a_viewer_who_waits_for_the_first_playlist_breaks_no_order(codec: Codec) -> None:
     # He has asked for nothing that could be answered, and yet the parts from here on are written for him.
     tracks, units = units_of(make_flv(codec, seconds=7, gop=15, size=(96, 64)))
-    segmenter = Segmenter(SETTINGS, run="r", first_msn=1)
+    segmenter = Segmenter(Run("r", SETTINGS, first_msn=1))
     segmenter.tracks(tracks)
     for unit in units:
         segmenter.unit(unit)
@@ -87,7 +88,7 @@ def test_what_is_put_off_is_bounded_by_the_window() -> None:
 def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
     # The viewer of the night shift: the middle of the stream was written for nobody.
     tracks, units = units_of(make_flv("h264", seconds=30, gop=15, size=(96, 64)))
-    segmenter = Segmenter(SETTINGS, run="r", first_msn=1)
+    segmenter = Segmenter(Run("r", SETTINGS, first_msn=1))
     segmenter.tracks(tracks)
     put_off = []
     for unit in units:
@@ -103,7 +104,7 @@ def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
 def test_what_is_denser_than_any_camera_is_written_as_it_comes() -> None:
     """Else who asks first would have everybody wait while a hundred thousand crumbs are muxed."""
     tracks, units = units_of(make_flv("h264", seconds=8, gop=15, size=(96, 64)))
-    segmenter = Segmenter(SETTINGS, run="r", first_msn=1)
+    segmenter = Segmenter(Run("r", SETTINGS, first_msn=1))
     segmenter.tracks(tracks)
     for unit in units:
         segmenter.unit(unit)

@@ -16,12 +16,13 @@ from hlsd.base.errors import MediaError
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.segmenter.cut import Cut
 from hlsd.segmenter.mpegts import TsMuxer
+from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from tests.support.flvmedia import make_flv
 from tests.support.frames import AUDIO, BOTH, VIDEO, WALL, audio, interleaved, video, video_at
 from tests.support.isocheck import IsoTrail, check_fmp4
 from tests.support.playlistcheck import MediaPlaylist, parse_media
-from tests.support.runs import RUN, Watcher, feed, segmenter, text
+from tests.support.runs import RUN, Watcher, feed, segmenter, settings, text
 from tests.support.tscheck import TsTrail, check_ts
 from tests.support.units import units_of
 
@@ -532,9 +533,7 @@ def test_finished_segments_and_overflow_are_reported() -> None:
     numbers: list[int] = []
     overflows: list[int] = []
     target = Segmenter(
-        segmenter(max_stream_bytes=4 * 1024 * 1024)._settings,
-        run=RUN,
-        first_msn=77,
+        Run(RUN, settings(max_stream_bytes=4 * 1024 * 1024), first_msn=77),
         finished=numbers.append,
         overflow=lambda: overflows.append(1),
     )
