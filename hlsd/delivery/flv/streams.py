@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 class FlvStreams:
-    """The FLV side of one server: `hlsd.audience.Audience` and `hlsd.ports.Outputs` to its viewers,
-    `hlsd.ports.OutputFactory` to streams.
-    """
+    """The FLV side of one server: `Audience` and `Outputs` to its viewers, `OutputFactory` to streams."""
 
     name = NAME
 
