@@ -9,7 +9,7 @@ from hlsd.segmenter.segmenter import Segmenter
 from hlsd.streams.stream import Stream, StreamState
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.mischief import Mischief
-from tests.unit.test_hub import House
+from tests.unit.test_hub import HubHouse
 
 
 def raising(*_: object) -> None:
@@ -17,7 +17,7 @@ def raising(*_: object) -> None:
 
 
 async def test_a_callback_that_raises_costs_the_publisher_nothing_and_the_others_are_called() -> None:
-    house, told = House(), list[str]()
+    house, told = HubHouse(), list[str]()
     house.hub.published += [raising, lambda request, _: told.append(request.name)]
     publication = await house.admitted()
     assert told == ["a"]
@@ -30,7 +30,7 @@ async def test_a_callback_that_raises_costs_the_publisher_nothing_and_the_others
 
 async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is told of an error has no name, and may have it at its next try."""
-    house = House()
+    house = HubHouse()
     with monkeypatch.context() as patch:
         patch.setattr(house.hub, "_admitted", raising)
         with pytest.raises(Mischief):
@@ -42,7 +42,7 @@ async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_way_out_that_does_not_take_a_stream_keeps_it_off_no_other() -> None:
-    house, begun = House(), list[Stream]()
+    house, begun = HubHouse(), list[Stream]()
     house.hub.on_stream(raising)
     house.hub.on_stream(begun.append)
     await house.admitted()
@@ -50,7 +50,7 @@ async def test_a_way_out_that_does_not_take_a_stream_keeps_it_off_no_other() -> 
 
 
 async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House()
+    house = HubHouse()
     for name in ("bad", "good"):
         publication = await house.admitted(name)
         publication.tracks(BOTH)
@@ -70,7 +70,7 @@ async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch
 
 
 async def test_who_is_to_be_told_of_an_end_and_raises_keeps_no_stream() -> None:
-    house = House()
+    house = HubHouse()
     house.hub.over = raising
     publication = await house.admitted()
     publication.tracks(BOTH)
@@ -82,7 +82,7 @@ async def test_who_is_to_be_told_of_an_end_and_raises_keeps_no_stream() -> None:
 
 
 async def test_a_publisher_that_cannot_be_told_to_go_is_gone_all_the_same() -> None:
-    house = House("always")
+    house = HubHouse("always")
     first = await house.hub.publish(PublishRequest("live", "a", "rtmp", "127.0.0.1", 1, drop=raising))
     assert not isinstance(first, Refuse)
     second = await house.admitted()
@@ -98,7 +98,7 @@ async def test_an_output_that_raises_at_every_call_leaves_the_publisher_and_the_
 ) -> None:
     for name in ("tracks", "unit", "jump", "pause", "end", "reset", "halt"):
         monkeypatch.setattr(Segmenter, name, raising)
-    house = House()
+    house = HubHouse()
     publication: Publication = await house.admitted()
     publication.tracks(BOTH)
     for unit in interleaved(video(25, 8.0), audio(8.0)):

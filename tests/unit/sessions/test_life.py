@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from hlsd.events import UNANSWERED, Action, Bus, Event, Subject
 from hlsd.ports import MORE, Denial, Grant
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.gate import OpenGate
+from hlsd.sessions.registry import SLICE
 from hlsd.sessions.search import SEARCHED
 from hlsd.sessions.session import Session, SessionState
 from tests.support.playable import MemoryPlayable
@@ -217,16 +217,12 @@ async def test_ten_thousand_leave_at_once_and_the_loop_goes_on(house: House) -> 
     for number in range(10_000):
         await house.watch(ip=f"10.0.{number >> 8}.{number & 255}")
     house.clock.now += 11
-    longest, turns = 0.0, 0
-    while True:
-        began = time.perf_counter()
+    left, most, done = len(house.sessions), 0, False
+    while not done:
         done = house.sessions.sweep_some()
-        longest, turns = max(longest, time.perf_counter() - began), turns + 1
-        if done:
-            break
-    assert len(house.sessions) == 0
-    assert turns >= 50
-    assert longest < 1.0  # it is some ms; a bound that a loaded machine keeps too
+        most, left = max(most, left - len(house.sessions)), len(house.sessions)
+    assert left == 0
+    assert most <= SLICE, "what one turn does is counted; how long that takes is told by `make bench ARGS=sessions`"
     assert house.actions().count("donePlay") == 10_000
     ledger = house.sessions.ledger
     assert ledger.closed == ledger.total == 12_000_000

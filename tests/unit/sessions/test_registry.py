@@ -6,23 +6,9 @@ from hlsd.ports import Denial, Grant, PlayRequest
 from hlsd.sessions.limits import FULL
 from hlsd.sessions.registry import NOT_OURS, Registry
 from hlsd.sessions.session import Session
-from hlsd.sessions.signing import Key, Signer
+from hlsd.sessions.signing import Signer
 from tests.support.errands import at_once
-
-KEY = Key(b"0123456789abcdef")
-
-
-class Hands:
-    """A clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return 1_700_000_000 + self.now
+from tests.unit.sessions.conftest import KEY, Hands
 
 
 def registry(clock: Hands, *, most: int = 100, idle: float = 10.0) -> Registry:
