@@ -2,11 +2,11 @@
 PYTHON ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-setup footage check format lock conf bench clean
+.PHONY: help run demo test test-fast test-setup footage check format lock conf bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: $(VENV)/.run web-modules      ## serve, and publish a moving test picture 
 
 test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=no: installs nothing by apt)
 	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)
+
+test-fast: $(VENV)/.dev test-setup web-modules   ## the tests of two minutes: unit, property, arch (ARGS="-k name")
+	@JOBS=$(JOBS) scripts/test.sh --fast $(BIN)/python $(ARGS)
 
 check: $(VENV)/.dev           ## lint, format, types, imports, the configuration file
 	$(BIN)/ruff check .

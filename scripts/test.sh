@@ -1,24 +1,39 @@
 #!/bin/sh
-# Runs the tests: those that need nobody's attention side by side, those where somebody must keep up one by one.
-# test.sh PYTHON [pytest arguments]
+# Runs the tests in gears. test.sh [--fast] PYTHON [pytest arguments]; JOBS: processes that may keep a core busy each.
+# --fast: those that are pure or have their own server on loopback (unit, property, arch, footage), and no others.
 set -u
+fast=; if [ "$1" = --fast ]; then fast=yes; shift; fi
 python=$1; shift
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 result=0
-run() {
-  "$python" -m pytest "$@"
-  code=$?
+note() {
   # 5: nothing was collected, as when -k chooses tests of another part only
-  if [ $code -ne 0 ] && [ $code -ne 5 ]; then result=$code; fi
+  if [ "$1" -ne 0 ] && [ "$1" -ne 5 ]; then result=$1; fi
 }
-# Pure, or their own server on loopback: they keep the cores busy, and none of them waits for another's long test.
-run -n "${JOBS:-2}" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@"
-# Real encoders and players at the pace of the clock, which leave the cores idle for two thirds of the time: twice as
-# many as cores. A file stays in one process.
-alone=$(grep -rlE '^from tests\.support import browser|^from tests\.support\.browser|pytest\.mark\.alone' tests/interop)
-for file in $alone; do leave="${leave:-} --ignore $file"; done
-# shellcheck disable=SC2086
-run -n "$((${JOBS:-2} * 2))" --dist loadfile tests/interop tests/fault ${leave:-} "$@"
-# A browser that has to share the cores stalls, and a client that measures comes late, for reasons that are not ours.
-# shellcheck disable=SC2086
-run ${alone:-tests/interop} "$@"
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 130' INT TERM
+export HLSD_FILMS="$folder/films" # one film for all who want the same
+if [ -n "$fast" ]; then
+  # They keep the cores busy, and none of them waits for another's long test.
+  "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@"
+  note $?
+else
+  # The busy ones take what the others leave of the cores, from the beginning to the end; what they say comes last.
+  nice -n 10 "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@" \
+    > "$folder/busy" 2>&1 &
+  busy=$!
+  trap 'kill $busy 2> /dev/null; exit 130' INT TERM
+  # Real encoders, players and browsers at the pace of the clock wait most of the time: more of them than cores. A file
+  # stays in one process, and one process has all the browsers.
+  "$python" -m pytest -n "$((jobs * 4))" --dist loadfile --no-loadscope-reorder -m "not alone" tests/interop tests/fault "$@"
+  note $?
+  # Stalls, latency and the pace of media are judged by who has the cores to itself, but for what is nice.
+  "$python" -m pytest -m alone tests/interop "$@"
+  note $?
+  wait $busy
+  note $?
+  cat "$folder/busy"
+fi
+"$python" -m tests.support.gears
 exit $result

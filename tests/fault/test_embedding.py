@@ -15,7 +15,7 @@ from hlsd.base.errors import HlsdError
 from hlsd.config import load
 from hlsd.events import Subject
 from hlsd.ingest.rtmp_push import PushError, RtmpPush
-from tests.support.broadcast import wait_for
+from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,12 +30,14 @@ def test_the_example_runs_and_its_rules_hold(tmp_path: Path) -> None:
             example, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"}, stdout=log, stderr=log
         )
     try:
-        wait_for("the application", lambda: process.poll() is None and answers(f"http://127.0.0.1:{own}/viewers"))
+        eventually_here(
+            lambda: process.poll() is None and answers(f"http://127.0.0.1:{own}/viewers"), what="the application"
+        )
         assert httpx.get(f"http://127.0.0.1:{own}/viewers").json() == []
         assert httpx.get(f"http://127.0.0.1:{http}/healthz").status_code == 200
         asyncio.run(publish_twice(rtmp))
         events = f"http://127.0.0.1:{own}/events"
-        wait_for("donePublish", lambda: "donePublish" in httpx.get(events).text)
+        eventually_here(lambda: "donePublish" in httpx.get(events).text, what="donePublish")
         found = httpx.get(events).json()
         actions = [event["action"] for event in found["events"]]
         assert actions == ["prePublish", "prePublish", "postPublish", "donePublish"]

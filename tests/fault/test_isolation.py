@@ -45,10 +45,11 @@ from hlsd.sessions.sweep import Sweep
 from hlsd.stats import Stats
 from hlsd.streams import outlet
 from hlsd.streams.hub import Hub
+from tests.support.eventually import eventually
 from tests.support.flvmedia import flv_tags, make_flv
 from tests.support.mischief import Imp, rarely
 from tests.support.playlistcheck import Snapshot, Violation, check_playlist, parse_media
-from tests.support.relay_peers import FlvOrigin, edge, until
+from tests.support.relay_peers import FlvOrigin, edge
 from tests.support.rtmp_player import RtmpViewer
 from tests.support.rtmp_room import Room, rtmp_room
 
@@ -224,19 +225,19 @@ async def test_what_raises_anywhere_costs_its_own_part_and_no_more(
         encoders = [publish(pushes["ts"], "h264"), publish(pushes["mp4"], "h265")]
         async with running(*encoders, *watching) as tasks:
             ways = len(watching)
-            await until(lambda: len(viewers.news) == ways and _sent(target), 60.0)
+            await eventually(lambda: len(viewers.news) == ways and _sent(target), 60.0)
             imps = [
                 Imp(monkeypatch, places, _while(lambda: raising, rarely(seed * 7 + one_in, one_in)), seed=seed)
                 for places, one_in in ((OFTEN, 80), (SELDOM, 8), (SWEEPS, 2))
             ]
             raising = True
-            await until(lambda: len({where for imp in imps for where in imp.done}) >= PLACES, 60.0)
+            await eventually(lambda: len({where for imp in imps for where in imp.done}) >= PLACES, 60.0)
             raising = False
             done = [where for imp in imps for where in imp.done]
             # Whatever it was: everybody gets on, by every way, from here on.
             before, sent = Counter(viewers.news), _sent(target)
-            await until(lambda: all(viewers.news[way] > before[way] + 2 for way in before), 60.0)
-            await until(lambda: _sent(target) > sent + 20, 60.0)
+            await eventually(lambda: all(viewers.news[way] > before[way] + 2 for way in before), 60.0)
+            await eventually(lambda: _sent(target) > sent + 20, 60.0)
             assert not any(task.done() for task in tasks[:2]), "no encoder was sent away"
             assert not any(push.closed for push in pushes.values())
         for name in names:

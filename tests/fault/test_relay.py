@@ -16,7 +16,8 @@ import pytest
 from hlsd.app import Server
 from hlsd.events import Action, Event
 from hlsd.relay.service import RelayService
-from tests.support.relay_peers import FlvOrigin, children, edge, until
+from tests.support.eventually import eventually
+from tests.support.relay_peers import FlvOrigin, children, edge
 
 BACKOFF = [0.05, 0.2]
 
@@ -95,8 +96,8 @@ async def test_two_hundred_viewers_of_an_absent_stream_cause_one_connection(tmp_
         assert shown["hlsd_relay_up", "pull"] == 1
         assert shown["hlsd_relay_starts_total", "ok"] == 1
         assert 0 < shown["hlsd_relay_bytes_total", "in"] <= pull.received_bytes
-        await until(lambda: not relay_of(server).pulls)
-        await until(lambda: not origin.open)
+        await eventually(lambda: not relay_of(server).pulls)
+        await eventually(lambda: not origin.open)
         shown = await figures(http, server)
         assert shown["hlsd_relay_up", "pull"] == 0
         assert shown["hlsd_relay_bytes_total", "in"] == pull.received_bytes
@@ -118,7 +119,7 @@ async def test_who_comes_after_an_idle_pull_makes_the_stream_come_again(tmp_path
                 await anext(answer.aiter_raw())
             assert len(origin.asked) == turn, "each first viewer is one connection to the origin"
             assert server.hub.summaries()[0].publishing
-            await until(lambda: not relay_of(server).pulls)
+            await eventually(lambda: not relay_of(server).pulls)
 
 
 async def test_a_pull_that_is_ended_by_hand_ends_its_stream(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ async def test_a_pull_that_is_ended_by_hand_ends_its_stream(tmp_path: Path) -> N
         url = await media(http, server, "live/film.m3u8")
         (pull,) = relay_of(server).pulls.values()
         pull.reject()
-        await until(lambda: not relay_of(server).pulls)
+        await eventually(lambda: not relay_of(server).pulls)
         assert "#EXT-X-ENDLIST" in (await http.get(url)).text
         again = await http.get(address(server, "live/film.m3u8"))
         assert again.status_code == 200
@@ -171,7 +172,7 @@ async def test_origin_killed_and_swapped_continues_the_playlist(tmp_path: Path) 
             for number in range(1, 11):
                 gone, other = (one, two) if one.open else (two, one)
                 await gone.stop()
-                await until(partial(_serves, other))
+                await eventually(partial(_serves, other))
                 await gone.start()
 
                 async def breaks(wanted: int = number) -> bool:
@@ -179,9 +180,7 @@ async def test_origin_killed_and_swapped_continues_the_playlist(tmp_path: Path) 
                     assert "#EXT-X-ENDLIST" not in text
                     return text.count("#EXT-X-DISCONTINUITY\n") >= wanted
 
-                async with asyncio.timeout(30):
-                    while not await breaks():
-                        await asyncio.sleep(0.1)
+                await eventually(breaks)
             assert len(relay_of(server).pulls) == 1
     finally:
         await one.stop()
@@ -198,12 +197,14 @@ async def test_viewers_outlive_an_origin_that_is_back_before_its_publisher(tmp_p
             await origin.stop()
             await origin.start()
             asked = len(origin.asked)
-            await until(lambda: len(origin.asked) >= asked + 3)
+            await eventually(lambda: len(origin.asked) >= asked + 3)
             assert "#EXT-X-ENDLIST" not in (await http.get(url)).text
             origin.missing.clear()
-            async with asyncio.timeout(10):
-                while "#EXT-X-DISCONTINUITY\n" not in (await http.get(url)).text:
-                    await asyncio.sleep(0.1)
+
+            async def continued() -> bool:
+                return "#EXT-X-DISCONTINUITY\n" in (await http.get(url)).text
+
+            await eventually(continued)
 
 
 async def test_a_pull_ends_when_its_stream_has(tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ async def test_a_pull_ends_when_its_stream_has(tmp_path: Path) -> None:
             origin.missing.add("/live/film.flv")
             await origin.stop()
             await origin.start()
-            await until(lambda: not relay_of(server).pulls)
+            await eventually(lambda: not relay_of(server).pulls)
             assert "#EXT-X-ENDLIST" in (await http.get(url)).text
 
 
@@ -232,14 +233,14 @@ async def test_fifty_cycles_leave_nothing_behind(tmp_path: Path) -> None:
             names = [f"live/film{turn}_{number}.m3u8" for number in range(25)]
             answers = await asyncio.gather(*(http.get(address(server, name)) for name in names))
             assert {answer.status_code for answer in answers} == {200}
-            await until(lambda: not room.pulls)
-            await until(lambda: not origin.open)
+            await eventually(lambda: not room.pulls)
+            await eventually(lambda: not origin.open)
             gc.collect()
             if not turn:
                 before = _files()
-        await until(lambda: not room._tasks)
-        await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name().startswith("relay rule")])
-        await until(lambda: _files() <= before)
+        await eventually(lambda: not room._tasks)
+        await eventually(lambda: not [task for task in asyncio.all_tasks() if task.get_name().startswith("relay rule")])
+        await eventually(lambda: _files() <= before)
         assert len(origin.asked) == 50
 
 
@@ -250,14 +251,14 @@ async def test_a_publisher_of_the_same_name_goes_before_the_pull(tmp_path: Path)
     async with FlvOrigin() as origin:
         rules = [rule(origin.url, mode="static", match="live/film")]
         async with edge(tmp_path, rules) as server:
-            await until(lambda: server.hub.find("live", "film") is not None)
+            await eventually(lambda: server.hub.find("live", "film") is not None)
             request = PublishRequest("live", "film", "rtmp", "127.0.0.1", 1, lambda _: None)
             refusal = await server.hub.publish(request)
             assert isinstance(refusal, Refuse)
             (pull,) = relay_of(server).pulls.values()
             pull.reject()
-            await until(lambda: pull.over)
-            await until(
+            await eventually(lambda: pull.over)
+            await eventually(
                 lambda: [again for again in relay_of(server).pulls.values() if again is not pull and again.active]
             )
 
@@ -272,10 +273,10 @@ async def test_a_reader_that_crashes_or_hangs_is_started_again(tmp_path: Path, b
     before = children()
     async with edge(tmp_path, rules) as server:
         room = relay_of(server)
-        await until(lambda: any(pull.active for pull in room.pulls.values()), 60)
+        await eventually(lambda: any(pull.active for pull in room.pulls.values()), 60)
         (first,) = children() - before
         os.kill(first, blow)
-        await until(lambda: any(pull.active for pull in room.pulls.values()) and children() - before - {first}, 60)
+        await eventually(lambda: any(pull.active for pull in room.pulls.values()) and children() - before - {first}, 60)
         assert first not in children()
     assert children() <= before
 

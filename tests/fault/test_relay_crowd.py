@@ -9,7 +9,8 @@ import httpx
 
 from hlsd.app import Server
 from hlsd.relay.service import RelayService
-from tests.support.relay_peers import FlvOrigin, edge, until
+from tests.support.eventually import eventually
+from tests.support.relay_peers import FlvOrigin, edge
 
 
 def room_of(server: Server) -> RelayService:
@@ -38,7 +39,7 @@ async def test_names_that_one_address_makes_up_leave_room_for_everybody_else(tmp
                 asyncio.create_task(answer_to(server, f"live/made-up-{number}.m3u8", "127.0.0.2"))
                 for number in range(30)
             ]
-            await until(lambda: sum(task.done() for task in asked) == 27)
+            await eventually(lambda: sum(task.done() for task in asked) == 27)
             assert len(room_of(server).pulls) == 3
             refused = [task.result() for task in asked if task.done()]
             assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "10")}
@@ -58,12 +59,12 @@ async def test_names_that_were_good_have_a_share_that_no_made_up_name_takes(tmp_
         rule |= {"idle_timeout": 1}
         async with edge(tmp_path, [rule], relay__max_starts_per_ip=1) as server:
             assert (await answer_to(server, "live/film.m3u8", "127.0.0.3")).status_code == 200
-            await until(lambda: not room_of(server).pulls)
+            await eventually(lambda: not room_of(server).pulls)
             asked = [
                 asyncio.create_task(answer_to(server, f"live/made-up-{number}.m3u8", f"127.0.1.{number}"))
                 for number in range(1, 11)
             ]
-            await until(lambda: sum(task.done() for task in asked) == 7)
+            await eventually(lambda: sum(task.done() for task in asked) == 7)
             assert len(room_of(server).pulls) == 3, "three quarters of four"
             assert (await answer_to(server, "live/film.m3u8", "127.0.0.3")).status_code == 200
             for task in asked:
@@ -80,7 +81,7 @@ async def test_a_name_that_brought_nothing_rests_and_its_place_is_free_soon(tmp_
         }  # fmt: skip
         async with edge(tmp_path, [rule]) as server:
             assert (await answer_to(server, "live/made-up.m3u8", "127.0.0.2")).status_code == 503
-            await until(lambda: not room_of(server).pulls)
+            await eventually(lambda: not room_of(server).pulls)
             assert (await answer_to(server, "live/made-up.m3u8", "127.0.0.2")).status_code == 503
             assert not room_of(server).pulls
             assert len(origin.asked) == 1

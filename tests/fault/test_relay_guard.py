@@ -16,7 +16,8 @@ from hlsd.app import Server
 from hlsd.relay.relays import Relays
 from hlsd.relay.routes import routes
 from hlsd.relay.service import RelayService
-from tests.support.relay_peers import FlvOrigin, Sink, edge, until
+from tests.support.eventually import eventually
+from tests.support.relay_peers import FlvOrigin, Sink, edge
 
 
 def room_of(server: Server) -> RelayService:
@@ -163,8 +164,8 @@ async def test_what_a_listed_host_points_at_is_judged_too(tmp_path: Path) -> Non
                 answer = await http.post("/api/v1/relays", json=task)
                 assert answer.status_code == 201, answer.text
             relays = relays_of(server)
-            await until(lambda: all(liar.connections for liar in liars.values()), 60)
-            await until(lambda: all(view.error for view in relays.list()), 60)
+            await eventually(lambda: all(liar.connections for liar in liars.values()), 60)
+            await eventually(lambda: all(view.error for view in relays.list()), 60)
             assert not [view for view in relays.list() if view.state == "running"]
         assert sink.connections() == 0
     finally:
@@ -191,7 +192,7 @@ async def test_a_name_that_resolves_differently_the_second_time_gains_nothing(
         async with edge(tmp_path, [], relay__allow_hosts=allowed) as server, api(server) as http:
             task = {"mode": "static", "app": "live", "name": "x", "url": f"http://rebind.example:{sink.port}/a.flv"}
             assert (await http.post("/api/v1/relays", json=task)).status_code == 201
-            await until(lambda: len(asked) >= 3)
+            await eventually(lambda: len(asked) >= 3)
             views = relays_of(server).list()
             assert views[0].state != "running"
         assert sink.connections() == 0
@@ -208,9 +209,9 @@ async def test_tasks_survive_a_restart_and_show_no_secrets(tmp_path: Path) -> No
             added = await http.post("/api/v1/relays", json=task)
             assert added.status_code == 201
             relay_id = added.json()["data"]["id"]
-            await until(lambda: relays_of(server).list()[0].state == "running")
+            await eventually(lambda: relays_of(server).list()[0].state == "running")
         async with edge(tmp_path, [], relay__allow_hosts=["127.0.0.1"]) as server, api(server) as http:
-            await until(lambda: relays_of(server).list()[0].state == "running")
+            await eventually(lambda: relays_of(server).list()[0].state == "running")
             listed = await http.get("/api/v1/relays?app=live&name=film")
             assert [each["id"] for each in listed.json()["data"]] == [relay_id]
             assert "TOPSECRET" not in listed.text + (await http.get(f"/api/v1/relays/{relay_id}")).text
@@ -219,7 +220,7 @@ async def test_tasks_survive_a_restart_and_show_no_secrets(tmp_path: Path) -> No
             assert (await http.get("/api/relay/live/film")).json() == (await http.get(f"/api/relay/{relay_id}")).json()
             assert (await http.delete(f"/api/v1/relays/{relay_id}")).json()["success"] is True
             assert (await http.delete(f"/api/v1/relays/{relay_id}")).status_code == 404
-            await until(lambda: not room_of(server).pulls)
+            await eventually(lambda: not room_of(server).pulls)
         async with edge(tmp_path, [], relay__allow_hosts=["127.0.0.1"]) as server:
             assert relays_of(server).list() == []
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broadcast import GRACE, Broadcast, broadcast, wait_for
+from tests.support.broadcast import GRACE, Broadcast, broadcast
 from tests.support.encoders import ENCODERS
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.packets import split_lengths
 from tests.support.server import HlsdServer
@@ -81,7 +82,7 @@ def test_garbage_is_closed_and_disturbs_nobody(films: Path, tmp_path: Path, repe
             return not waiting
 
         try:
-            wait_for("garbage to be closed", all_closed, 25)
+            eventually_here(all_closed, 25, what="garbage to be closed")
         except AssertionError:
             pytest.fail(f"still open: {sorted(waiting)}")
 
@@ -105,7 +106,7 @@ def test_half_handshakes_time_out_and_disturb_nobody(films: Path, tmp_path: Path
                 peer = socket.create_connection(("127.0.0.1", server.rtmp_port))
                 peer.sendall((b"", b"\3", b"\3" + bytes(700), b"\3" + bytes(1536))[number % 4])
                 peers.append(peer)
-            wait_for("all to be closed", lambda: all(closed(peer) for peer in peers), 15)
+            eventually_here(lambda: all(closed(peer) for peer in peers), 15, what="all to be closed")
             for peer in peers:
                 peer.close()
         assert server.usage().rss - before.rss < 64 * MIB
@@ -234,5 +235,5 @@ def test_two_hundred_megabits_without_a_key_frame_stay_within_the_bound(films: P
                     highest = max(highest, server.usage().rss)
                     return publishing.process.poll() is not None
 
-                wait_for("the flood to end", over, 40)
+                eventually_here(over, 40, what="the flood to end")
         assert highest - idle < (64 + 3 * 16 + 64) * MIB, f"{(highest - idle) / MIB:.0f} MiB"

@@ -17,8 +17,9 @@ import pytest
 
 from hlsd.ingest.rtmp_push import PushError, RtmpPush
 from tests.support.backend import Says, Service
+from tests.support.eventually import eventually
 from tests.support.ports import free_port
-from tests.support.relay_peers import FlvOrigin, until
+from tests.support.relay_peers import FlvOrigin
 from tests.support.server import CHECKOUT, HlsdServer
 
 SECRETS: dict[str, str] = {}
@@ -184,8 +185,8 @@ async def test_no_secret_is_in_anything_that_is_shown(tmp_path: Path) -> None:
                 found = await visits(http, {"authorization": f"Bearer {secret('api-admin')}"}, dead)
                 for place in ("keyed/cam", "keyed/other", "back/cam", "live/film"):
                     await publishes(server.rtmp_port, place)
-                await until(lambda: server.logs().count("relay target not reached") >= 2)
-                await until(lambda: any(b"relayStart" in question.body for question in hook.questions))
+                await eventually(lambda: server.logs().count("relay target not reached") >= 2)
+                await eventually(lambda: any(b"relayStart" in question.body for question in hook.questions))
                 found |= await shown_by(http, {"authorization": f"Bearer {secret('api-read')}"})
                 metrics = await http.get("/metrics", headers={"authorization": f"Bearer {secret('metrics-token')}"})
                 found["metrics"] = metrics.text

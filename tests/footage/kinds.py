@@ -387,7 +387,7 @@ def many_units(rng: random.Random, name: str, seed: int) -> Film:
     """Pictures of thousands of slices."""
     look = common(rng, codec="h264", width=3840, height=2160 // 16 * 16, slices=rng.choice((700, 1100, 2700)),
                   rate=8e6, fps=Fraction(5), swing=0.2)  # fmt: skip
-    return _rest(Scene(look, 8.0, rng).film(name, seed), late=0.4)
+    return _rest(Scene(look, 5.0, rng).film(name, seed), late=0.4)
 
 
 @kind

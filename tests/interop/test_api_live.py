@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.broadcast import wait_for
 from tests.support.encoders import ENCODERS
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.server import CHECKOUT, HlsdServer
 
@@ -84,7 +84,9 @@ def test_viewers_and_publishers_are_listed_and_sent_away(
 ) -> None:
     """The whole of an operator's day: look, end a viewer, end a publisher; each is really gone."""
     with ENCODERS["ffmpeg-current"].publish(*film, server.rtmp("ops"), tmp_path / "encoder.log") as encoder:
-        wait_for("the stream", lambda: any(row["target_duration"] for row in api(server, "streams?app=live")["items"]))
+        eventually_here(
+            lambda: any(row["target_duration"] for row in api(server, "streams?app=live")["items"]), what="the stream"
+        )
         with httpx.Client(timeout=40) as viewer:
             multivariant = viewer.get(server.hls("ops"))
             playlist = multivariant.url.join(multivariant.text.splitlines()[-1])
@@ -111,7 +113,7 @@ def test_viewers_and_publishers_are_listed_and_sent_away(
 
         assert "gone" in hlsd(server, "kick", "/live/ops", "--ban", "30").stdout
         encoder.process.wait(20)
-        wait_for("the end", lambda: api(server, "streams/live/ops")["publisher"] is None)
+        eventually_here(lambda: api(server, "streams/live/ops")["publisher"] is None, what="the end")
     with ENCODERS["ffmpeg-current"].publish(*film, server.rtmp("ops"), tmp_path / "again.log") as again:
         assert again.process.wait(20) != 0, "the ban keeps it out"
     told = [event["action"] for event in api(server, "events?limit=500")["items"] if event["name"] == "ops"]
@@ -145,9 +147,11 @@ def test_events_are_followed_as_they_happen(server: HlsdServer, film: tuple[Film
     try:
         with ENCODERS["ffmpeg-current"].publish(*film, server.rtmp("follow"), tmp_path / "encoder.log"):
             # What happened before it was started proves that it runs; what happens then, that it follows.
-            wait_for("the publisher", lambda: any("postPublish" in line for line in said(log, "/live/follow")))
+            eventually_here(
+                lambda: any("postPublish" in line for line in said(log, "/live/follow")), what="the publisher"
+            )
             api(server, "streams/live/follow", "DELETE")
-            wait_for("its end", lambda: any("donePublish" in line for line in said(log, "/live/follow")))
+            eventually_here(lambda: any("donePublish" in line for line in said(log, "/live/follow")), what="its end")
         following.send_signal(signal.SIGINT)
         assert following.wait(30) == 130
     finally:

@@ -15,8 +15,8 @@ import pytest
 from hlsd.auth import sign
 from hlsd.delivery.tls.certificate import write_self_signed
 from tests.support.backend import Question, Says, Service
-from tests.support.broadcast import wait_for
 from tests.support.encoders import ENCODERS, Publishing
+from tests.support.eventually import eventually, eventually_here
 from tests.support.footage import Film
 from tests.support.players import follow
 from tests.support.ports import free_port
@@ -71,7 +71,7 @@ def test_encoders_and_players_come_in_with_their_sign_and_with_no_other(
             httpx.Client(verify=False, http2=True, timeout=20) as client,
             encode.publish(FILM, path, publish, tmp_path / "right.log") as publishing,
         ):
-            wait_for("the publisher", lambda: "publish started" in server.logs(), 40)
+            eventually_here(lambda: "publish started" in server.logs(), 40, what="the publisher")
             roads = (f"http://127.0.0.1:{server.http_port}", f"https://127.0.0.1:{tls}")
             answers = set()
             for road in roads:
@@ -128,7 +128,7 @@ async def test_a_key_and_the_operators_service_decide_together(films: Path, tmp_
                 )
             assert service.questions == []
             with encode.publish(FILM, path, server.rtmp(KEY), tmp_path / "right.log"):
-                await asyncio.to_thread(wait_for, "the publisher", lambda: "publish started" in server.logs(), 40)
+                await eventually(lambda: "publish started" in server.logs(), 40)
                 assert service.questions[0].headers["x-hlsd-signature"].startswith("t=")
                 async with httpx.AsyncClient(timeout=20) as client:
                     good = await client.get(f"{server.hls('cam')}?token={token}")

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.broadcast import wait_for
 from tests.support.encoders import ENCODERS
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.players import Recording, follow
 from tests.support.server import HlsdServer
@@ -88,19 +88,19 @@ def test_a_blink_a_takeover_and_an_end_are_one_session_without_a_refusal(films: 
         reloader = Reloader(server.hls("cam"))
         try:
             with encoder.publish(FILM, path, server.rtmp("cam"), tmp_path / "first.log") as first:
-                wait_for("the stream", lambda: httpx.head(server.hls("cam")).status_code == httpx.codes.OK)
+                eventually_here(lambda: httpx.head(server.hls("cam")).status_code == httpx.codes.OK, what="the stream")
                 follower = pool.submit(follow, server.hls("cam"), seconds=90, recording=seen)
                 reloading = pool.submit(reloader.run)
-                wait_for("reloads", lambda: len(reloader.statuses) >= 2 or reloading.done())
-                wait_for("two segments", lambda: len(seen.segments) >= 2)
+                eventually_here(lambda: len(reloader.statuses) >= 2 or reloading.done(), what="reloads")
+                eventually_here(lambda: len(seen.segments) >= 2, what="two segments")
                 first.kill()
-            wait_for("a hold to end", lambda: reloader.unchanged > 0 or reloading.done())
+            eventually_here(lambda: reloader.unchanged > 0 or reloading.done(), what="a hold to end")
             before = len(seen.segments)
             with encoder.publish(FILM, path, server.rtmp("cam"), tmp_path / "second.log"):
-                wait_for("the second publisher", lambda: len(seen.segments) >= before + 3)
+                eventually_here(lambda: len(seen.segments) >= before + 3, what="the second publisher")
                 before = len(seen.segments)
                 with encoder.publish(FILM, path, server.rtmp("cam"), tmp_path / "third.log") as third:
-                    wait_for("the third publisher", lambda: len(seen.segments) >= before + 3)
+                    eventually_here(lambda: len(seen.segments) >= before + 3, what="the third publisher")
                     third.interrupt()
                     third.process.wait(20)
             follower.result(60)
@@ -108,10 +108,10 @@ def test_a_blink_a_takeover_and_an_end_are_one_session_without_a_refusal(films: 
         finally:
             reloader.stop.set()
         agents = ["python-httpx", "reloader"]
-        wait_for(
-            "the sessions' ends",
+        eventually_here(
             lambda: all(any(one["action"] == "donePlay" for one in events(told, agent)) for agent in agents),
             IDLE / 3,
+            what="the sessions' ends",
         )
         assert httpx.get(seen.variant).status_code == httpx.codes.OK
     assert seen.faults == []
@@ -145,6 +145,8 @@ def test_a_viewer_whose_server_began_again_is_not_told_404_before_its_publisher_
         answer = httpx.get(seen.variant, timeout=20)  # the publisher is waited for a while
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         with encoder.publish(FILM, path, again.rtmp("cam"), tmp_path / "second.log"):
-            wait_for("the stream", lambda: httpx.get(seen.variant, timeout=20).status_code == httpx.codes.OK)
+            eventually_here(
+                lambda: httpx.get(seen.variant, timeout=20).status_code == httpx.codes.OK, what="the stream"
+            )
         strange = seen.variant.replace("/cam/", "/other/")
         assert httpx.get(strange).status_code == httpx.codes.NOT_FOUND

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.interop.test_ll_directives import looping
 from tests.support import browser as browsers
-from tests.support.broadcast import GRACE
-from tests.support.encoders import ENCODERS
+from tests.support import gears
 from tests.support.footage import Film
 from tests.support.players import follow
 from tests.support.server import HlsdServer
@@ -20,76 +21,81 @@ from tests.support.server import HlsdServer
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 LISTED = 4
-"""Segments of 2 s before the player comes: it starts three target durations from the end, in the second of them."""
+"""Segments of 2 s before a player comes: it starts three target durations from the end, in the second of them."""
+
+FILMS = {
+    "h264": Film(seconds=20),
+    "h265": Film(seconds=20, codec="h265", width=640, height=360),
+}
+
+
+@pytest.fixture(scope="module")
+def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
+    """A server with an endless stream of each codec."""
+    folder = tmp_path_factory.mktemp("browsers")
+    with HlsdServer(folder) as running, ExitStack() as stack:
+        for name, film in FILMS.items():
+            stack.enter_context(looping(running, films, name, folder / f"{name}.log", film))
+        # Not at the stream's first instant: Chromium's own HLS gives up on a live playlist of one segment
+        # (DEMUXER_ERROR_COULD_NOT_PARSE), and hls.js reports as an error (bufferSeekOverHole) that the sound begins
+        # with the encoder's priming, a frame before the picture.
+        for name in FILMS:
+            seen = follow(running.hls(name), seconds=30, until=lambda one: len(one.segments) >= LISTED)
+            assert seen.faults == []
+        yield running
 
 
 def watch(
-    place: tuple[Path, Path],
-    film: Film,
+    server: HlsdServer,
+    codec: str,
     browser: browsers.Browser,
     mode: browsers.Mode,
     seconds: float,
     *,
     smooth: bool = False,
-) -> dict[str, Any]:
-    """What the browser reports of `seconds` of a live stream.
+) -> None:
+    """Watches a live stream; AssertionError unless it plays nearly all the time, in its own size.
 
-    AssertionError unless it plays nearly all the time; if `smooth`, without a stall, an error or a lost frame.
+    If `smooth`, without a stall, an error or a lost frame.
     """
     why = browsers.missing(browser)
     if why:
         pytest.skip(why)
-
-    def once(number: int) -> dict[str, Any]:
-        return _watch((place[0], place[1] / str(number)), film, browser, mode, seconds)
-
+    film = FILMS[codec]
+    url = server.page(codec) if mode == "page" else server.hls(codec)
     frames = film.rate * (seconds - 5) if smooth else 0
-    return browsers.undisturbed(once, lambda report: browsers.faults(report, seconds, smooth=smooth, decoded=frames))
+    report = browsers.undisturbed(
+        lambda _: browsers.play(url, browser, mode, seconds),
+        lambda report: browsers.faults(report, seconds, smooth=smooth, decoded=float(frames)),
+    )
+    assert (report["width"], report["height"]) == (film.width, film.height)
 
 
-def _watch(
-    place: tuple[Path, Path], film: Film, browser: browsers.Browser, mode: browsers.Mode, seconds: float
-) -> dict[str, Any]:
-    films, folder = place
-    path = film.make(films)
-    with HlsdServer(folder, env=GRACE) as server:
-        encoder = ENCODERS["ffmpeg-current"]
-        with encoder.publish(film, path, server.rtmp("cam"), folder / "encoder.log"):
-            # Not at the stream's first instant: Chromium's own HLS gives up on a live playlist of one segment
-            # (DEMUXER_ERROR_COULD_NOT_PARSE), and hls.js reports as an error (bufferSeekOverHole) that the sound begins
-            # with the encoder's priming, a frame before the picture.
-            seen = follow(server.hls("cam"), seconds=30, until=lambda one: len(one.segments) >= LISTED)
-            assert seen.faults == []
-            url = server.page("cam") if mode == "page" else server.hls("cam")
-            report = browsers.play(url, browser, mode, seconds)
-    (folder / "report.json").write_text(repr(report))
-    return report
-
-
-def test_chromium_plays_h264_with_hls_js_for_half_a_minute(films: Path, tmp_path: Path) -> None:
+@pytest.mark.alone
+def test_chromium_plays_h264_with_hls_js_without_a_stall(server: HlsdServer) -> None:
     # The usual viewer.
-    film = Film(seconds=60)
-    report = watch((films, tmp_path), film, "chromium", "hlsjs", 30, smooth=True)
-    assert (report["width"], report["height"]) == (film.width, film.height)
+    watch(server, "h264", "chromium", "hlsjs", gears.PLAY.now(), smooth=True)
 
 
-def test_chromium_plays_natively(films: Path, tmp_path: Path) -> None:
+@pytest.mark.browser
+def test_chromium_plays_natively(server: HlsdServer) -> None:
     # Chromium has a demuxer of its own for HLS.
-    watch((films, tmp_path), Film(seconds=60), "chromium", "native", 10)
+    watch(server, "h264", "chromium", "native", 7)
 
 
-def test_chromium_plays_the_page(films: Path, tmp_path: Path) -> None:
+@pytest.mark.browser
+def test_chromium_plays_the_page(server: HlsdServer) -> None:
     # What `/{app}/{stream}` shows to someone who clicks the link.
-    watch((films, tmp_path), Film(seconds=60), "chromium", "page", 10)
+    watch(server, "h264", "chromium", "page", 7)
 
 
-def test_firefox_plays_hevc(films: Path, tmp_path: Path) -> None:
+@pytest.mark.alone
+def test_firefox_plays_hevc(server: HlsdServer) -> None:
     # H.265 in fMP4 with hvc1, in a browser that can decode it.
-    film = Film(seconds=40, codec="h265", width=640, height=360)
-    report = watch((films, tmp_path), film, "firefox", "hlsjs", 12)
-    assert (report["width"], report["height"]) == (film.width, film.height)
+    watch(server, "h265", "firefox", "hlsjs", 9)
 
 
+@pytest.mark.browser
 def test_the_page_says_why_a_viewer_is_not_let_in_and_asks_no_more(tmp_path: Path) -> None:
     # "Not live now" to somebody whose link has expired keeps him waiting for ever, and the server answering.
     if why := browsers.missing("chromium"):

@@ -10,7 +10,7 @@ from tests.interop.test_flv_viewers import flv_url, on_air
 from tests.support import browser as browsers
 from tests.support.footage import Film
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(150)]
 
 
 def test_chromium_plays_by_http_by_websocket_and_on_the_page(films: Path, tmp_path: Path) -> None:

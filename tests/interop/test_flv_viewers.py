@@ -8,7 +8,6 @@ import itertools
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import pytest
 from hlsd.media import flv
 from hlsd.media.flv import FileReader
 from tests.support.encoders import ENCODERS, current_ffmpeg
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.packets import Packet, Packets, compare, read_packets
 from tests.support.ports import free_port
@@ -41,10 +41,7 @@ def on_air(
     path = film.make(films)
     with HlsdServer(folder, env=QUICK_END | (env or {})) as server:  # noqa: SIM117 - one needs the other
         with ENCODERS["ffmpeg-current"].publish(film, path, server.rtmp("cam"), folder / "encoder.log") as encoder:
-            deadline = time.monotonic() + 20
-            while httpx.head(flv_url(server)).status_code != httpx.codes.OK:
-                assert time.monotonic() < deadline, server.logs()
-                time.sleep(0.02)
+            eventually_here(lambda: httpx.head(flv_url(server)).status_code == httpx.codes.OK, what="the stream")
             yield server, path
             if to_the_end:
                 encoder.wait(60)

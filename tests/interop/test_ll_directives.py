@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import Publishing
+from tests.support.eventually import eventually
 from tests.support.footage import Film
 from tests.support.llcheck import Playlist, merge, parse
 from tests.support.server import CHECKOUT, HlsdServer
@@ -83,12 +85,16 @@ async def stream(server: HlsdServer) -> AsyncIterator[Stream]:
 
 async def test_dd01_a_reload_is_held_until_the_part_is_listed(stream: Stream) -> None:
     # "Never answer early with the old playlist": AVPlayer and hls.js would spin.
-    before = await stream.fresh()
-    msn, part = before.edge
-    began = time.monotonic()
-    now = await stream.now(f"_HLS_msn={msn}&_HLS_part={part}")
-    assert time.monotonic() - began > 0.05
-    assert now.edge > (msn, part)
+    for _ in range(5):  # on a busy machine the part may come before the plain reload does
+        before = await stream.fresh()
+        msn, part = before.edge
+        held = asyncio.ensure_future(stream.now(f"_HLS_msn={msn}&_HLS_part={part}"))
+        meanwhile = await stream.now()
+        now = await held
+        assert now.edge > (msn, part)
+        if meanwhile.edge == before.edge:
+            break
+    assert meanwhile.edge == before.edge, "it was never asked for before it was there"
     ahead = await stream.now(f"_HLS_msn={now.edge[0]}&_HLS_part={now.edge[1] + 1}")  # two parts ahead
     assert ahead.edge > (now.edge[0], now.edge[1] + 1)
 
@@ -120,11 +126,11 @@ async def test_dd04_what_is_past_is_answered_at_once(stream: Stream, part: str) 
     # A client that was away asks for what is gone: 200 with the whole playlist, not 400.
     before = await stream.fresh()
     began = time.monotonic()
-    for msn in (before.finished[-2].msn, before.first, before.first - 1, before.first - 1000, 0):
+    for msn in 4 * (before.finished[-2].msn, before.first, before.first - 1, before.first - 1000, 0):
         answer = await stream.get(f"_HLS_msn={msn}{part}")
         assert answer.status_code == httpx.codes.OK
         assert parse(answer.text).first >= before.first
-    assert time.monotonic() - began < 1.0  # five that were held would be five parts of 0.334 s
+    assert time.monotonic() - began < 4.0  # twenty that were held would be twenty parts of 0.334 s
 
 
 async def test_dd05_a_part_without_msn_is_refused(stream: Stream) -> None:
@@ -212,9 +218,12 @@ async def test_dd09_holds_end_when_the_publisher_is_away_and_with_the_stream(
 
 async def test_dd10_dd11_a_delta_update_and_the_last_playlist_make_the_new_one(stream: Stream) -> None:
     # The list is long enough here that something is skipped; without, the rule would be kept by doing nothing.
-    deadline = time.monotonic() + 40
-    while (before := await stream.fresh()).text.count("#EXTINF") < 8:
-        assert time.monotonic() < deadline
+
+    async def long_enough() -> bool:
+        return (await stream.now()).text.count("#EXTINF") >= 8
+
+    await eventually(long_enough, 40)
+    before = await stream.fresh()
     skipped = 0
     for value in ("YES", "v2"):
         msn, part = before.edge
@@ -230,7 +239,9 @@ async def test_dd10_dd11_a_delta_update_and_the_last_playlist_make_the_new_one(s
 
 async def test_dd10_a_delta_update_that_skips_nothing_is_the_playlist(stream: Stream, server: HlsdServer) -> None:
     # Nothing skipped: the whole playlist, and no tag that says so.
-    full, delta = await asyncio.gather(stream.get(), stream.get("_HLS_skip=YES"))
+    msn, part = (await stream.fresh()).edge
+    asked = f"_HLS_msn={msn}&_HLS_part={part}"  # both are answered by the same part
+    full, delta = await asyncio.gather(stream.get(asked), stream.get(f"{asked}&_HLS_skip=YES"))
     if parse(delta.text).skipped == 0:
         assert delta.text == full.text
     assert "SKIPPED-SEGMENTS=0" not in delta.text
@@ -253,23 +264,28 @@ async def test_dd13_unknown_parameters_and_order_do_not_matter(stream: Stream) -
 
 async def test_dd14_dd15_the_hinted_part_comes_whole_and_not_a_byte_before(stream: Stream) -> None:
     # "else bandwidth estimates collapse": the first byte comes when the last one is ready.
-    waits, reads = [], []
-    for _ in range(3):  # a busy machine may hold up one of them
+    absent = 0
+    for _ in range(3):
         before = await stream.fresh()
         hint = re.findall(r'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', before.text)[0]
-        asked = time.monotonic()
-        async with stream.client.stream("GET", stream.variant.join(hint)) as answer:
-            headers = time.monotonic()
-            body = b"".join([piece async for piece in answer.aiter_raw()])
-            done = time.monotonic()
+        asked = asyncio.ensure_future(
+            stream.client.send(stream.client.build_request("GET", stream.variant.join(hint)), stream=True)
+        )
+        absent += hint not in listed(await stream.now())
+        answer = await asked  # its head is there, and not a byte of its body was read
+        assert hint in listed(await stream.now()), "the head came before the part was whole"
+        body = b"".join([piece async for piece in answer.aiter_raw()])
+        await answer.aclose()
         assert answer.status_code == httpx.codes.OK
         assert len(body) == int(answer.headers["content-length"])
         assert "transfer-encoding" not in answer.headers
         assert (await stream.get(path=hint)).content == body
-        waits.append(headers - asked)
-        reads.append(done - headers)
-    assert max(waits) > 0.03
-    assert min(reads) < 0.1
+    assert absent, "it was never asked for before it was there"
+
+
+def listed(playlist: Playlist) -> set[str]:
+    """The addresses of all parts."""
+    return {part.uri for _, _, part in playlist.parts()}
 
 
 async def test_dd14_a_part_that_nobody_hinted_is_not_waited_for(stream: Stream) -> None:
@@ -300,13 +316,16 @@ async def test_dd17_held_requests_are_freed_when_their_clients_leave(server: Hls
     after = await stream.fresh()
     assert after.edge > before.edge
     assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) <= threads
-    files = [path.readlink().name for path in Path(f"/proc/{server.process.pid}/fd").iterdir() if path.is_symlink()]
-    deadline = time.monotonic() + 5
-    while sum(name.startswith("socket:") for name in files) > 50:
-        assert time.monotonic() < deadline, "sockets of clients that left"
-        await asyncio.sleep(0.1)
-        links = [path for path in Path(f"/proc/{server.process.pid}/fd").iterdir() if path.is_symlink()]
-        files = [link.readlink().name for link in links]
+    await eventually(lambda: sockets(server) <= 50, what="the sockets of clients that left to be closed")
+
+
+def sockets(server: HlsdServer) -> int:
+    """How many the server has open."""
+    found = 0
+    for path in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += path.readlink().name.startswith("socket:")
+    return found
 
 
 async def test_dd17_a_stream_holds_only_so_many(films: Path, tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ from tests.support.broadcast import wait_for_playlist
 from tests.support.footage import Film
 from tests.support.server import HlsdServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(180)]
 
 FILMS = {
-    "h264": Film(seconds=20, rate=30, gop=30),
-    "h265": Film(seconds=20, rate=30, gop=30, codec="h265"),
+    "h264": Film(seconds=12, rate=30, gop=30),
+    "h265": Film(seconds=12, rate=30, gop=30, codec="h265"),
 }
-SECONDS = 10.0
-ON_THE_PAGE = 15.0
+SECONDS = 7.0
+ON_THE_PAGE = 12.0
 """Our page catches up: that takes some seconds, and its latency is judged in the second half."""
 
 
@@ -81,8 +81,8 @@ def test_the_page_of_an_edge_makes_the_stream_come(server: HlsdServer, tmp_path:
     with HlsdServer(tmp_path, low_latency=True, env={"HLSD_RELAY__RULES": json.dumps([rule])}) as edge:
         assert httpx.head(edge.hls("h264")).status_code == 404
         browsers.undisturbed(
-            lambda _: browsers.play(edge.page("h264"), "chromium", "page", 8.0),
-            lambda report: browsers.faults(report, 8.0, smooth=False),
+            lambda _: browsers.play(edge.page("h264"), "chromium", "page", 7.0),
+            lambda report: browsers.faults(report, 7.0, smooth=False),
         )
 
 
@@ -90,6 +90,6 @@ def test_mpv_plays_without_a_complaint(server: HlsdServer) -> None:
     # libavformat's reader, in a player that people use.
     if not shutil.which("mpv"):
         pytest.skip("mpv is not installed")
-    command = ["mpv", "--no-config", "--vo=null", "--ao=null", "--length=10", "--msg-level=all=warn"]
+    command = ["mpv", "--no-config", "--vo=null", "--ao=null", "--length=6", "--msg-level=all=warn"]
     done = subprocess.run([*command, server.hls("h264")], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (0, "", "")

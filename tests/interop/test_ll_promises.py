@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.broadcast import wait_for, wait_for_playlist
+from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import ENCODERS
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.llcheck import Playlist, Watch, parse, watch
 from tests.support.packets import compare
@@ -32,14 +33,14 @@ def test_a_publisher_that_comes_back_otherwise_changes_no_promise(films: Path, t
 
         async def play() -> Watch:
             playing = asyncio.ensure_future(watch(server.hls("cam"), 60))
-            await asyncio.sleep(7)
+            await asyncio.to_thread(after_segments, server, 3)
             await asyncio.to_thread(first.kill)
             with encoder.publish(SECOND, SECOND.make(films), server.rtmp("cam"), tmp_path / "second.log") as second:
                 await asyncio.to_thread(second.wait, 30)
             return await playing
 
         with encoder.publish(FIRST, FIRST.make(films), server.rtmp("cam"), tmp_path / "first.log") as first:
-            wait_for("it", lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK)
+            eventually_here(lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK, what="it")
             seen = asyncio.run(play())
     # While nobody publishes no part comes in time (EN03): the pace is not judged here.
     assert [violation for violation in seen.violations if violation.rule != "LL20"] == []
@@ -51,8 +52,8 @@ def test_a_publisher_that_comes_back_otherwise_changes_no_promise(films: Path, t
     assert numbers == sorted(numbers)
 
 
-def after_two_segments(server: HlsdServer) -> Playlist:
-    """The first playlist with two whole segments."""
+def after_segments(server: HlsdServer, count: int) -> Playlist:
+    """The first playlist with so many whole segments."""
     wait_for_playlist(server.hls("cam"))
     top = httpx.get(server.hls("cam"), timeout=20)
     variant = top.url.join(top.text.splitlines()[-1])
@@ -61,9 +62,9 @@ def after_two_segments(server: HlsdServer) -> Playlist:
     def there() -> bool:
         nonlocal now
         now = parse(httpx.get(variant, timeout=20).text)
-        return len(now.finished) >= 2
+        return len(now.finished) >= count
 
-    wait_for("a second segment", there)
+    eventually_here(there, what="the segments")
     return now
 
 
@@ -82,7 +83,7 @@ def test_numbers_never_fall_even_when_the_server_forgot_everything(
     for _ in range(3):
         try:
             with encoder.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log"):
-                now = after_two_segments(server)
+                now = after_segments(server, 2)
         finally:
             server.kill()
         assert now.first > newest

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import gears
 from tests.support.broadcast import GRACE, wait_for_playlist
 from tests.support.encoders import ENCODERS
 from tests.support.footage import Film
@@ -20,20 +21,22 @@ from tests.support.tscheck import TsTrail, check_ts, elementary_streams
 
 pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(240)]
 
-SECONDS = 30.0
+SECONDS = gears.RULES.now()
 """Long enough that segments lose their parts (3 target durations) and are skipped by delta updates (6)."""
+FILMED = SECONDS + 20
+"""Seconds: until the last of the encoders is on the air some pass."""
 
 STREAMS = {
-    "24": Film(seconds=50, width=192, height=108, rate=24, gop=24),
-    "25": Film(seconds=50, width=192, height=108, rate=25, gop=50),
-    "29.97": Film(seconds=50, width=192, height=108, rate=Fraction(30000, 1001), gop=30),
-    "30": Film(seconds=50, width=192, height=108, rate=30, gop=30),
-    "30-b-frames": Film(seconds=50, width=192, height=108, rate=30, gop=60, b_frames=2),
-    "50": Film(seconds=50, width=192, height=108, rate=50, gop=100),
-    "60": Film(seconds=50, width=192, height=108, rate=60, gop=60),
-    "audio-only": Film(seconds=50, codec=None),
-    "hevc": Film(seconds=50, codec="h265", width=192, height=108, rate=30, gop=30),
-    "hevc-50": Film(seconds=50, codec="h265", width=192, height=108, rate=50, gop=50),
+    "24": Film(seconds=FILMED, width=192, height=108, rate=24, gop=24),
+    "25": Film(seconds=FILMED, width=192, height=108, rate=25, gop=50),
+    "29.97": Film(seconds=FILMED, width=192, height=108, rate=Fraction(30000, 1001), gop=30),
+    "30": Film(seconds=FILMED, width=192, height=108, rate=30, gop=30),
+    "30-b-frames": Film(seconds=FILMED, width=192, height=108, rate=30, gop=60, b_frames=2),
+    "50": Film(seconds=FILMED, width=192, height=108, rate=50, gop=100),
+    "60": Film(seconds=FILMED, width=192, height=108, rate=60, gop=60),
+    "audio-only": Film(seconds=FILMED, codec=None),
+    "hevc": Film(seconds=FILMED, codec="h265", width=192, height=108, rate=30, gop=30),
+    "hevc-50": Film(seconds=FILMED, codec="h265", width=192, height=108, rate=50, gop=50),
 }
 RULES = {
     "LL01": "EXT-X-SERVER-CONTROL says what low latency needs",
@@ -69,7 +72,7 @@ RULES = {
 
 @pytest.fixture(scope="module")
 def watched(films: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Watch]:
-    """Every stream on one server, each watched for half a minute, all at once."""
+    """Every stream on one server, each watched at the same time."""
     folder = tmp_path_factory.mktemp("ll")
     for film in STREAMS.values():
         film.make(films)

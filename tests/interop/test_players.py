@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.broadcast import GRACE, wait_for
+from tests.support.broadcast import GRACE
 from tests.support.encoders import ENCODERS, current_ffmpeg, system_ffmpeg
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.packets import read_packets
 from tests.support.server import HlsdServer
@@ -47,7 +48,9 @@ def test_players_decode_every_frame_of_the_live_stream(
     with HlsdServer(tmp_path, env=GRACE, low_latency=low_latency) as server, ThreadPoolExecutor(4) as pool:
         encoder = ENCODERS["ffmpeg-current"]
         with encoder.publish(film, path, server.rtmp("cam"), tmp_path / "encoder.log") as publishing:
-            wait_for("the playlist", lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK)
+            eventually_here(
+                lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK, what="the playlist"
+            )
             results = dict(zip(found, pool.map(lambda program: play(program, server.hls("cam")), found), strict=True))
             publishing.wait(30)
     assert results == dict.fromkeys(found, (0, "", wanted))

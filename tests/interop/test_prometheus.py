@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.broadcast import wait_for
+from tests.support.eventually import eventually_here
 from tests.support.figures import Samples, samples
 from tests.support.prometheus import (
     BOARDS,
@@ -74,7 +74,9 @@ def trouble(run: Run) -> None:
     """A bad day: a receiver that fails while the swarm's viewers leave, forged signs, a viewer who moves."""
     load = run.load
     load.receiver.mode("500 donePlay")  # they are told 2 s after the last byte
-    wait_for("a second attempt", lambda: figure(scrape(load), "hlsd_notify_events_total", result="retried") > 0, 40)
+    eventually_here(
+        lambda: figure(scrape(load), "hlsd_notify_events_total", result="retried") > 0, 40, what="a second attempt"
+    )
     run.most_queued = figure(scrape(load), "hlsd_notify_queue_length")
     load.receiver.mode("403 prePlay")
     assert load.knock("cam", 1) == [403]  # its sign is good, but the receiver says no
@@ -89,7 +91,7 @@ def trouble(run: Run) -> None:
         run.late = scrape(load)
         return not figure(run.late, "hlsd_sessions") and len(run.done) == 10
 
-    wait_for("the swarm's donePlay", all_told, 40)
+    eventually_here(all_told, 40, what="the swarm's donePlay")
 
 
 def figure(found: Samples, name: str, **labels: str) -> float:
@@ -213,10 +215,8 @@ def test_a_publisher_that_falls_silent_sets_off_the_alert(run: Run) -> None:
     begun = time.time()
     publisher.send_signal(signal.SIGSTOP)
     try:
-        wait_for(
-            "the alert",
-            lambda: run.prometheus.alerts().get(("HlsdStreamStalled", "hall")) == "firing",
-            30,
+        eventually_here(
+            lambda: run.prometheus.alerts().get(("HlsdStreamStalled", "hall")) == "firing", 30, what="the alert"
         )
     finally:
         publisher.send_signal(signal.SIGCONT)
@@ -227,4 +227,6 @@ def test_a_publisher_that_falls_silent_sets_off_the_alert(run: Run) -> None:
     }
     assert set(states) == {("hall", "pending"), ("hall", "firing")}
     assert begun + 3 <= states["hall", "pending"] < states["hall", "firing"]
-    wait_for("the end of the alert", lambda: ("HlsdStreamStalled", "hall") not in run.prometheus.alerts(), 20)
+    eventually_here(
+        lambda: ("HlsdStreamStalled", "hall") not in run.prometheus.alerts(), 20, what="the end of the alert"
+    )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broadcast import wait_for
 from tests.support.encoders import ENCODERS, current_ffmpeg
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.hlscheck import check_recording
 from tests.support.packets import Packets, compare, decoding_errors, read_packets
@@ -29,7 +29,7 @@ def test_a_publisher_that_comes_back_is_one_discontinuity(films: Path, tmp_path:
     with HlsdServer(tmp_path, env={"HLSD_PUBLISH__GRACE": "5"}) as server, ThreadPoolExecutor(1) as pool:
         played = pool.submit(follow, server.hls("cam"), seconds=60, recording=recording)
         with encoder.publish(film, path, server.rtmp("cam"), tmp_path / "first.log") as first:
-            wait_for("two segments", lambda: len(recording.segments) >= 2)
+            eventually_here(lambda: len(recording.segments) >= 2, what="two segments")
             first.kill()
         with encoder.publish(film, path, server.rtmp("cam"), tmp_path / "second.log") as second:
             second.wait(30)

@@ -1,14 +1,12 @@
 """A viewer at an edge: hls.js plays on while the origin behind it is killed, comes back, or gives way to another.
 
-Two kills and a swap in the test run. `HLSD_LONG` set makes it ten kills and the swap; its figures stand in
-docs/relay.md.
+A kill and a swap in the test run. `HLSD_LONG` set makes it ten kills and the swap; its figures stand in docs/relay.md.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,16 +20,17 @@ import pytest
 
 from tests.interop.test_soak import discontinuities
 from tests.support import browser as browsers
+from tests.support import gears
 from tests.support.broadcast import wait_for_playlist
 from tests.support.server import CHECKOUT, HlsdServer
 
-KILLS, APART = (10, 12.0) if os.environ.get("HLSD_LONG") else (2, 6.5)
+KILLS, APART = gears.KILLS.now(), 12.0 if gears.LONG else 6.5
 """How many, and seconds from one to the next."""
 SECONDS = APART * (KILLS + 2)
 AWAY = 3.0
 """Seconds that an origin and its publisher take to be there."""
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(SECONDS + 120)]
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(SECONDS + 120)]
 
 RULE = """
 [[relay]]

@@ -21,11 +21,12 @@ import pytest
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.relay.service import RelayService
 from tests.support.encoders import current_ffmpeg, system_ffmpeg
+from tests.support.eventually import eventually
 from tests.support.footage import Film
 from tests.support.hlscheck import check_recording
 from tests.support.players import Recording, follow
 from tests.support.ports import free_port
-from tests.support.relay_peers import FlvOrigin, children, edge, nginx_missing, nginx_rtmp, until
+from tests.support.relay_peers import FlvOrigin, children, edge, nginx_missing, nginx_rtmp
 
 FFMPEG = system_ffmpeg() or current_ffmpeg()
 FILM = Film(seconds=8, gop=25, b_frames=2)
@@ -111,7 +112,7 @@ async def test_every_kind_of_source_becomes_a_stream_that_plays_clean(tmp_path: 
         rules.append(static("hls", f"http://127.0.0.1:{web}/x.m3u8"))
         if (why := nginx_missing()) is None:
             rtmp = stack.enter_context(nginx_rtmp(tmp_path / "nginx"))
-            await until(lambda: _listens(rtmp))
+            await eventually(lambda: _listens(rtmp))
             url = f"rtmp://127.0.0.1:{rtmp}/live/film"
             stack.enter_context(process(*looping(film), "-f", "flv", url, log=tmp_path / "rtmp.log"))
             rules.append(static("rtmp", url))
@@ -128,7 +129,7 @@ async def test_every_kind_of_source_becomes_a_stream_that_plays_clean(tmp_path: 
         async with edge(tmp_path / "edge", rules) as server:
             room = server.rooms["relay"]
             assert isinstance(room, RelayService)
-            await until(lambda: len([pull for pull in room.pulls.values() if pull.active]) == len(rules), 60)
+            await eventually(lambda: len([pull for pull in room.pulls.values() if pull.active]) == len(rules), 60)
             port = server.rooms["http"].port
             names = [str(rule["match"]).removeprefix("live/") for rule in rules]
             played = await asyncio.gather(
@@ -169,7 +170,7 @@ async def test_a_stream_goes_on_to_several_targets_and_a_dead_one_hurts_nobody(t
     taken = tmp_path / "taken.flv"
     with contextlib.ExitStack() as stack:
         rtmp = stack.enter_context(nginx_rtmp(tmp_path / "nginx"))
-        await until(lambda: _listens(rtmp))
+        await eventually(lambda: _listens(rtmp))
         command = [FFMPEG, "-v", "error", "-y", "-listen", "1", "-i", f"rtmp://127.0.0.1:{listener}/live/film"]
         recorder = stack.enter_context(
             process(*command, "-t", "2", "-c", "copy", "-f", "flv", str(taken), log=tmp_path / "ffmpeg.log")
@@ -192,13 +193,13 @@ async def test_a_stream_goes_on_to_several_targets_and_a_dead_one_hurts_nobody(t
             async with edge(tmp_path / "edge", rules) as server, httpx.AsyncClient(timeout=60) as client:
                 room = server.rooms["relay"]
                 assert isinstance(room, RelayService)
-                await until(lambda: sum(push.active for push in room.pushes) == 2)
+                await eventually(lambda: sum(push.active for push in room.pushes) == 2)
                 base = f"http://127.0.0.1:{server.rooms['http'].port}"
                 assert (await client.get(f"{base}/live/film.m3u8")).status_code == 200
                 answer = await client.get(f"{base}/back/film.m3u8")
                 assert answer.status_code == 200, "what was pushed to nginx comes back from it"
                 assert 'CODECS="avc1.' in answer.text
-                await until(lambda: recorder.poll() is not None, 60)
+                await eventually(lambda: recorder.poll() is not None, 60)
                 unreachable = [push for push in room.pushes if not push.active and push.error]
                 assert unreachable
                 assert all(len(push._queue) < 500 for push in room.pushes)
@@ -228,10 +229,10 @@ async def test_two_servers_of_ours_make_a_chain(tmp_path: Path, link: str, monke
             url = plain if link == "push" else f"rtmps://localhost:{tls}/{{path}}"
             first.append({"mode": "push", "match": "live/*", "url": url, "backoff": [0.1, 0.5]})
             await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one"))
-            await until(lambda: two.hub.find("live", "film") is not None)
+            await eventually(lambda: two.hub.find("live", "film") is not None)
         else:
             one = await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one", **secure))
-            await until(lambda: one.hub.find("live", "film") is not None)
+            await eventually(lambda: one.hub.find("live", "film") is not None)
             url = {
                 "rtmps": f"rtmps://localhost:{tls}/{{path}}",
                 "rtmp": f"rtmp://127.0.0.1:{one.rooms['rtmp'].port}/{{path}}",

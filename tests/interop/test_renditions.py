@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.interop.test_players import play
-from tests.support.broadcast import GRACE, wait_for
+from tests.support.broadcast import GRACE
 from tests.support.encoders import ENCODERS, current_ffmpeg, system_ffmpeg
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.packets import read_packets
 from tests.support.server import HlsdServer
@@ -30,7 +31,9 @@ def test_players_play_by_the_new_address_and_by_the_old_one(films: Path, tmp_pat
         ThreadPoolExecutor(4) as pool,
         encoder.publish(FILM, path, server.rtmp("cam"), log) as publishing,
     ):
-        wait_for("the playlist", lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK)
+        eventually_here(
+            lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK, what="the playlist"
+        )
         with httpx.Client(timeout=20) as client:
             new = httpx.URL(server.hls("cam")).join(client.get(server.hls("cam")).text.splitlines()[-1])
             assert new.path.endswith("/main/index.m3u8")

@@ -10,6 +10,7 @@ from functools import cache
 import imageio_ffmpeg
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.rtmp_room import rtmp_room
 
 _PICTURES = 50
@@ -61,7 +62,7 @@ async def test_every_frame_of_the_encoder_arrives(encoder: str) -> None:
                 await process.wait()
         assert process.returncode == 0, said.decode(errors="replace")
         assert b"validat" not in said, "ffmpeg checks the digests of our handshake, and found them wrong"
-        await room.until(lambda: room.admission.publications and room.admission.publications[0].ended)
+        await eventually(lambda: room.admission.publications and room.admission.publications[0].ended)
         request = room.admission.requests[0]
         assert (request.app, request.name, request.query) == ("live", "show", {"token": "a=b"})
         (sink,) = room.sinks

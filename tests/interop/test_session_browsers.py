@@ -9,13 +9,14 @@ import pytest
 
 from hlsd.sessions.session import Session
 from tests.support import browser as browsers
+from tests.support.eventually import eventually
 from tests.support.footage import Film
-from tests.support.watched import Watched, until, watched
+from tests.support.watched import Watched, watched
 from tests.support.wiretap import Wiretap, tapped
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(240)]
 
-FILM = Film(seconds=100, rate=30, gop=30, width=320, height=180)
+FILM = Film(seconds=10, rate=30, gop=30, width=320, height=180)
 IDLE = 6.0
 SECONDS = 4.0
 PLAYS: tuple[tuple[browsers.Browser, browsers.Mode, str], ...] = (
@@ -47,12 +48,14 @@ async def test_every_browser_is_one_viewer_with_one_start_and_one_stop(films: Pa
         live = here.server.hub.find("live", "cam")
         assert live is not None
         # Chromium's own HLS gives up on a playlist of one segment
-        await until("segments", lambda: (now := live.playlist()) is not None and now.body.count(b"#EXTINF") >= 4)
+        await eventually(
+            lambda: (now := live.playlist()) is not None and now.body.count(b"#EXTINF") >= 4, what="segments"
+        )
         seen = []
         for browser, mode, agent in plays:
             tap = await stack.enter_async_context(tapped(here.server.rooms["http"].port))
             seen.append((mode, tap, await one(here, tap, browser, mode, agent)))
-        await until("the ends", lambda: not len(here.server.sessions), 40)
+        await eventually(lambda: not len(here.server.sessions), 40, what="the ends")
         for mode, tap, session in seen:
             assert here.actions(session.id) == ["prePlay", "postPlay", "donePlay"], mode
             assert session.reason == "idle", mode

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.footage import Film
-from tests.support.watched import until, watched
+from tests.support.watched import watched
 from tests.support.wiretap import Wiretap, tapped
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
@@ -51,14 +52,14 @@ async def test_every_program_is_one_viewer_with_one_start_and_one_stop(films: Pa
     if not programs:
         pytest.skip("no players on this machine")
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(watched(tmp_path, films, FILM, SETTINGS))
+        here = await stack.enter_async_context(watched(tmp_path, films, FILM, SETTINGS, once=True))
         taps: dict[str, Wiretap] = {}
         for program in programs:  # a wire for each, so that their bytes can be told apart
             taps[program] = await stack.enter_async_context(tapped(here.server.rooms["http"].port))
         await asyncio.gather(
             *(play(program, f"http://127.0.0.1:{taps[program].port}/live/cam.m3u8") for program in programs)
         )
-        await until("all ends", lambda: not len(here.server.sessions), 50)
+        await eventually(lambda: not len(here.server.sessions), 50, what="all ends")
         for program in programs:
             opened = here.of_agent(f"{program}/test")
             found = [ident for ident in opened if here.sessions[ident].started]

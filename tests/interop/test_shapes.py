@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,15 +35,28 @@ def sent(container: str, shape: str) -> bool:
     return container == "auto" or SHAPES[shape].codec != "h265"
 
 
-@pytest.fixture(scope="module", params=["auto", "fmp4"])
-def broadcasts(
-    request: pytest.FixtureRequest, films: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Broadcast]:
-    """All shapes at once on one server; "fmp4" sends H.264 through the other muxer too."""
-    folder = tmp_path_factory.mktemp(f"shapes-{request.param}")
-    jobs = [(name, film, ENCODERS["ffmpeg-current"]) for name, film in SHAPES.items() if sent(request.param, name)]
-    with HlsdServer(folder, env={**GRACE, "HLSD_HLS__CONTAINER": request.param}) as server:
-        return broadcast_all(server, jobs, films, folder)
+@pytest.fixture(scope="module")
+def sending(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Broadcast]]:
+    """Sends all shapes at once to one server of a container, the first time that it is asked."""
+
+    @cache
+    def all_at_once(container: str) -> dict[str, Broadcast]:
+        folder = tmp_path_factory.mktemp(f"shapes-{container}")
+        jobs = [(name, film, ENCODERS["ffmpeg-current"]) for name, film in SHAPES.items() if sent(container, name)]
+        with HlsdServer(folder, env={**GRACE, "HLSD_HLS__CONTAINER": container}) as server:
+            return broadcast_all(server, jobs, films, folder)
+
+    return all_at_once
+
+
+@pytest.fixture(params=["auto", "fmp4"])
+def broadcasts(request: pytest.FixtureRequest, sending: Callable[[str], dict[str, Broadcast]]) -> dict[str, Broadcast]:
+    """What became of all shapes; "fmp4" sends H.264 through the other muxer too.
+
+    The parameter of a wider scope would be set up anew for each shape, since every pair is a parameter of its own.
+    """
+    found: dict[str, Broadcast] = sending(request.param)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from tests.support import browser as browsers
-from tests.support.broadcast import wait_for, wait_for_playlist
+from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import ENCODERS
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.players import Recording, follow
 from tests.support.publishing import Persistent
@@ -39,13 +40,13 @@ def test_sigterm_drains_with_a_publisher_and_viewers_connected(films: Path, tmp_
             played = pool.submit(
                 follow, server.hls("cam"), seconds=60, until=lambda one: len(one.faults) > 2, recording=recording
             )
-            wait_for("a segment", lambda: bool(recording.segments))
+            eventually_here(lambda: bool(recording.segments), what="a segment")
             idle = socket.create_connection(("127.0.0.1", server.http_port))  # a browser keeps such ones open
             held = pool.submit(hold, recording.variant, recording.segments[-1].msn + 2)
             took = server.stop()
             assert took < 10
             assert not recording.ended, "EXT-X-ENDLIST says that nothing will follow: its player never asks again"
-            wait_for("the encoder to leave", lambda: encoder.process.poll() is not None)
+            eventually_here(lambda: encoder.process.poll() is not None, what="the encoder to leave")
             idle.close()
             assert "#EXT-X-ENDLIST" not in held.result(20)
             played.exception(30)  # the follower may well find nobody there
@@ -64,7 +65,7 @@ def hold(variant: str, msn: int) -> str:
 def test_a_run_goes_on_in_the_next_server(films: Path, tmp_path: Path, how: str) -> None:
     # MP04, MP17: players have the old playlist in mind when they read the new one. hls.js takes media of a timeline it
     # knows for a part of that one, and what stands behind a gap of numbers for media of later times.
-    film = Film(seconds=60, width=320, height=180).make(films)
+    film = Film(seconds=10, width=320, height=180).make(films)
     server = HlsdServer(tmp_path, low_latency=True)
     server.start()
     with Persistent(film, server.rtmp("cam")):
@@ -90,21 +91,22 @@ def last(playlist: str) -> int:
     return number(playlist, "MEDIA-SEQUENCE") + playlist.count("#EXTINF") - 1
 
 
+@pytest.mark.alone
 def test_players_go_on_over_a_graceful_restart(films: Path, tmp_path: Path) -> None:
     # hls.js as its documentation has pages use it, and our page: SIGTERM, a new server, the publisher soon after.
     for browser in ("chromium", "firefox"):
         if why := browsers.missing(browser):
             pytest.skip(why)
-    film = Film(seconds=60, width=320, height=180, rate=30, gop=30).make(films)
+    film = Film(seconds=10, width=320, height=180, rate=30, gop=30).make(films)
 
     def restarted(attempt: int) -> dict[str, Any]:
         server = HlsdServer(tmp_path / str(attempt), low_latency=True)
         server.start()
         with Persistent(film, server.rtmp("cam")), ThreadPoolExecutor(2) as pool:
             wait_for_playlist(server.hls("cam"))
-            bare = pool.submit(browsers.play, server.hls("cam"), "chromium", "hlsjs", 20, recover=True)
-            page = pool.submit(browsers.play, server.page("cam"), "firefox", "page", 20)
-            time.sleep(9)  # they play for a while: what a player has in mind is what makes a restart hard
+            bare = pool.submit(browsers.play, server.hls("cam"), "chromium", "hlsjs", 17, recover=True)
+            page = pool.submit(browsers.play, server.page("cam"), "firefox", "page", 17)
+            time.sleep(7)  # they play for a while: what a player has in mind is what makes a restart hard
             server.stop()
             with HlsdServer(server.state, low_latency=True, rtmp_port=server.rtmp_port, http_port=server.http_port):
                 return {"hls.js": bare.result(), "page": page.result()}
@@ -158,7 +160,7 @@ def test_sigterm_tells_the_end_of_every_viewer_before_the_process_is_gone(films:
             pool.submit(follow, server.hls("cam"), seconds=60, until=lambda one: len(one.faults) > 2, recording=one)
             for one in recordings
         ]
-        wait_for("segments for all", lambda: all(one.segments for one in recordings))
+        eventually_here(lambda: all(one.segments for one in recordings), what="segments for all")
         server.stop()
         for one in played:
             one.exception(30)

@@ -1,8 +1,8 @@
 """The fast path and Starlette give the same bytes for whatever is sent, however it is cut into pieces.
 
-4,000 conversations of some 10,000 requests are generated, from plain players to smugglers; both transports are fed the
-same pieces, streams change while they wait, and everything that comes back must be equal, Date aside, as must the end
-of the connection.
+1,000 conversations of some 2,500 requests are generated (HLSD_LONG: 4,000), from plain players to smugglers; both
+transports are fed the same pieces, streams change while they wait, and everything that comes back must be equal, Date
+aside, as must the end of the connection.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import pytest
 
 from hlsd.delivery.settings import HttpSettings
+from tests.support import gears
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.seeds import rng
 from tests.support.transports import CountedProtocol, MemoryListener, Pipe, settle, undated
 
 SID = "A" * 28
-CASES = 4000
-REQUESTS = 5000
+CASES = gears.CONVERSATIONS.now()
+REQUESTS = CASES * 5 // 4
 """That each of the two tests generates at least."""
 
 _TARGETS = [
@@ -261,7 +263,7 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any origin", "listed origins"])
 async def test_both_transports_say_the_same(origins: list[str]) -> None:
     """Whoever could tell the transports apart could be fooled by one of them, or smuggle past it."""
-    rnd = random.Random(f"hlsd {origins}")
+    rnd = rng(f"hlsd {origins}")
     settings = HttpSettings(max_requests=0, allow_origin=origins)
     answered = requests = 0
     for _ in range(CASES // 2):

@@ -34,7 +34,7 @@ from hlsd.delivery.http2.frames import (
     frame,
 )
 from hlsd.delivery.http2.hpack_reader import MAX_FIELDS
-from tests.support.http2_turns import PATHS, House, How
+from tests.support.http2_turns import PATHS, How, TurnsHouse
 
 FRAMES = int(os.environ.get("HLSD_FUZZ_FRAMES", "6000"))
 LONGEST = 0.020
@@ -44,8 +44,8 @@ CHUNK = 256 * 1024
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    one = House()
+def house() -> Iterator[TurnsHouse]:
+    one = TurnsHouse()
     yield one
     one.close()
 
@@ -185,7 +185,7 @@ def script(seed: int) -> tuple[list[bytes], How]:
     return chunks, how
 
 
-def longest_of(house: House, seed: int) -> float:
+def longest_of(house: TurnsHouse, seed: int) -> float:
     """The longest turn, or, where it seems too long, the shortest that it can be in four tries."""
     chunks, how = script(seed)
     longest = house.run(chunks, how).longest
@@ -197,7 +197,7 @@ def longest_of(house: House, seed: int) -> float:
 
 
 @pytest.mark.timeout(0)
-def test_no_stranger_makes_a_long_turn(house: House) -> None:
+def test_no_stranger_makes_a_long_turn(house: TurnsHouse) -> None:
     """Of any mixture of frames, in pieces of any size, read or not."""
     seed = 0
     worst = (0.0, 0)
@@ -251,7 +251,7 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_is_told_to_calm_down(house: House, name: str) -> None:
+def test_a_flood_is_told_to_calm_down(house: TurnsHouse, name: str) -> None:
     """Over a hundred open streams, as fast as it comes: ended within 20,000 frames, and never a long turn before."""
     stranger = Stranger(0)
     hello = stranger.hello(0) + b"".join(

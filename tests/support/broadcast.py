@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.encoders import Encoder, current_ffmpeg, system_ffmpeg
+from tests.support.eventually import eventually_here
 from tests.support.footage import Film
 from tests.support.hlscheck import check_recording
 from tests.support.packets import Packets, compare, decoding_errors, read_packets
@@ -95,12 +95,4 @@ def broadcast_all(
 
 def wait_for_playlist(url: str) -> None:
     """Returns when the stream answers."""
-    wait_for("the playlist", lambda: httpx.get(url, timeout=20).status_code == httpx.codes.OK)
-
-
-def wait_for(what: str, ready: Callable[[], bool], seconds: float = 20) -> None:
-    """Looks twenty times a second until `ready`; AssertionError naming `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, f"{what}: not after {seconds} s"
-        time.sleep(0.05)
+    eventually_here(lambda: httpx.get(url, timeout=20).status_code == httpx.codes.OK, what="the playlist")

@@ -7,17 +7,24 @@ of them is not there, in words for a skip.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import json
 import math
 import os
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "tests" / "interop" / "web"
+PLAY = str(WEB / "play.mjs")
+SHARED = False
+"""Whether plays share a browser; tests do (tests/conftest.py), benches begin each with a new one."""
 Browser = Literal["chromium", "firefox", "webkit"]
 Mode = Literal["page", "hlsjs", "shaka", "native", "mpegts"]
 
@@ -73,27 +80,87 @@ def play(
     Raises:
         RuntimeError: the browser did not come so far as to report; its words are in the text.
     """
-    command = [
-        "node",
-        str(WEB / "play.mjs"),
+    arguments = [
         url,
         *("--browser", browser, "--mode", mode, "--seconds", str(seconds)),
         *("--config", json.dumps(config or {}), "--size", f"{size[0]}x{size[1]}"),
     ]
     if again:
-        command.append("--again")
+        arguments.append("--again")
     if recover:
-        command.append("--recover")
+        arguments.append("--recover")
     program = executable(browser)
     if program is not None and browser != "webkit":
-        command += ["--executable", program]
+        arguments += ["--executable", program]
     if screenshot is not None:
-        command += ["--screenshot", str(screenshot)]
+        arguments += ["--screenshot", str(screenshot)]
+    host = Host.of(browser)
+    if SHARED and not again and browser != "webkit" and host.free.acquire(blocking=False):
+        try:
+            return host.play(arguments, seconds + 60)
+        finally:
+            host.free.release()
+    command = ["node", PLAY, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"no report from {browser}: {done.stderr.strip()[-2000:]}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+class Host:
+    """A process of play.mjs in which a browser stays open from play to play, each in a context of its own."""
+
+    _all: ClassVar[dict[str, Host]] = {}
+
+    def __init__(self) -> None:
+        self.free = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def of(cls, browser: str) -> Host:
+        """The one of this process for `browser`."""
+        return cls._all.setdefault(browser, cls())
+
+    def play(self, arguments: list[str], seconds: float) -> dict[str, Any]:
+        """One play; RuntimeError if it did not come so far as to report, or not within `seconds`."""
+        if self._process is None:
+            pipe = subprocess.PIPE
+            command = ["node", PLAY, "--serve"]
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+            atexit.register(self.close)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        late = threading.Timer(seconds, self._process.kill)
+        late.start()
+        try:
+            self._process.stdin.write(json.dumps(arguments) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError as error:
+            line, why = "", str(error)
+        else:
+            why = "the process with the browser is gone"
+        finally:
+            late.cancel()
+        said: dict[str, Any] = json.loads(line) if line else {"error": why}
+        if "error" in said:
+            self.close()  # whatever it was: the next one begins with a new browser
+            raise RuntimeError(f"no report: {said['error'][-2000:]}")
+        report: dict[str, Any] = said["report"]
+        return report
+
+    def close(self) -> None:
+        """Ends the browser."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        atexit.unregister(self.close)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            process.communicate(timeout=15)  # the end of its input is the end of it
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # a browser that did not close
+            process.wait()
 
 
 def faults(

@@ -91,6 +91,13 @@ def _ffmpeg(program: str, path: Path, url: str) -> list[str]:
     ]  # fmt: skip
 
 
+def endless(path: Path, url: str, log: Path) -> Publishing:
+    """Publishes the film round and round, as one stream, until it is ended."""
+    command = _ffmpeg(current_ffmpeg(), path, url)
+    at = command.index("-re")
+    return Publishing([*command[:at], "-stream_loop", "-1", *command[at:]], log)
+
+
 def system_ffmpeg() -> str | None:
     """The distribution's ffmpeg."""
     return shutil.which("ffmpeg")

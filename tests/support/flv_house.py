@@ -84,13 +84,6 @@ class FlvHouse:
         writer.close()
         return said
 
-    async def until(self, what: object, seconds: float = 10.0) -> None:
-        """Waits until `what()` is true; TimeoutError after `seconds`."""
-        assert callable(what)
-        async with asyncio.timeout(seconds):
-            while not what():
-                await asyncio.sleep(0.01)
-
 
 @contextlib.asynccontextmanager
 async def flv_house(origins: Sequence[str] = ("*",), **settings: object) -> AsyncIterator[FlvHouse]:

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from hlsd.media.flv import FileReader
 
@@ -59,9 +60,10 @@ def make_flv(
         frames = round(seconds * fps) if picture is not None else 0
         samples = round(seconds * rate) if sound is not None else 0
         sent = 0
+        scaler = VideoReformatter()  # a frame's own one is made anew for each frame, which costs more than its encoding
         for index in range(frames):
             assert picture is not None
-            frame = av.VideoFrame.from_ndarray(_picture(index, size), format="gray").reformat(format=pix_fmt)
+            frame = scaler.reformat(av.VideoFrame.from_ndarray(_picture(index, size), format="gray"), format=pix_fmt)
             frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(picture.encode(frame))
             until = min(samples, (index + 1) * rate // fps)

@@ -5,9 +5,8 @@ They are FLV files, so that the rounding of RTMP's millisecond clock has happene
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import hashlib
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -41,18 +40,17 @@ class Film:
     noise: int = 0
 
     def make(self, directory: Path) -> Path:
-        """The file in `directory`, encoded if it is not there yet. Safe beside other processes doing the same."""
+        """The file in `directory`, encoded if it is not there yet; who wants the same one meanwhile waits for it."""
         name = hashlib.sha256(repr(self).encode()).hexdigest()[:16]
         path = directory / f"{name}.flv"
         if not path.exists():
             directory.mkdir(parents=True, exist_ok=True)
-            unfinished = directory / f"{name}.{os.getpid()}.part"
-            try:
-                self._encode(unfinished)
-                unfinished.replace(path)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    unfinished.unlink()
+            with (directory / f"{name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not path.exists():
+                    unfinished = directory / f"{name}.part"
+                    self._encode(unfinished)
+                    unfinished.replace(path)
         return path
 
     def _encode(self, path: Path) -> None:

@@ -112,7 +112,7 @@ class Run:
     written: int = 0
 
 
-class House:
+class TurnsHouse:
     """The app, and a loop that is turned by hand."""
 
     def __init__(self) -> None:

@@ -20,8 +20,9 @@ import httpx
 
 from bench import swarm
 from hlsd.auth import sign
-from tests.support.broadcast import wait_for, wait_for_playlist
+from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import Publishing, current_ffmpeg, system_ffmpeg
+from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 from tests.support.server import CHECKOUT, HlsdServer
@@ -76,7 +77,7 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        wait_for("Prometheus", self._ready)
+        eventually_here(self._ready, what="Prometheus")
         return self
 
     def __exit__(

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -85,11 +86,8 @@ class Receiver:
 
     def wait_for(self, what: Callable[[list[dict[str, Any]]], bool], seconds: float = 30) -> list[dict[str, Any]]:
         """The events, once `what(events)`; AssertionError after `seconds`."""
-        deadline = time.monotonic() + seconds
-        while not what(events := self.events()):
-            assert time.monotonic() < deadline, f"{len(events)} events, and not what was waited for"
-            time.sleep(0.05)
-        return events
+        eventually_here(lambda: what(self.events()), seconds, what="the events")
+        return self.events()
 
     def __enter__(self) -> Self:
         return self.start()

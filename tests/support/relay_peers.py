@@ -11,15 +11,15 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from hlsd.app import Server
-from hlsd.config import load
 from hlsd.media.flv import file_header, file_tag
 from tests.support.flvmedia import flv_tags, make_flv
 from tests.support.ports import free_port
+from tests.support.services import running
 
 GOP = 25
 SECONDS = 2.0
@@ -127,30 +127,9 @@ class FlvOrigin:
 @contextlib.asynccontextmanager
 async def edge(state: Path, rules: list[dict[str, Any]], **more: object) -> AsyncIterator[Server]:
     """A server in this loop with these relay rules, on free ports."""
-    overrides = {
-        "server.state_dir": str(state),
-        "server.id": "edge",
-        "rtmp.bind": "127.0.0.1",
-        "rtmp.port": 0,
-        "http.bind": "127.0.0.1",
-        "http.port": 0,
-        "hls.time": 1,
-        "relay.rules": rules,
-        **{key.replace("__", "."): value for key, value in more.items()},
-    }
-    server = Server(load(None, {}, overrides))
-    await server.start()
-    try:
+    dotted = {key.replace("__", "."): value for key, value in more.items()}
+    async with running(state, {"server.id": "edge", "hls.time": 1, "relay.rules": rules, **dotted}) as server:
         yield server
-    finally:
-        await server.stop(2.0)
-
-
-async def until(ready: Callable[[], object], seconds: float = 30.0) -> None:
-    """Waits until `ready()`; TimeoutError after `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not ready():
-            await asyncio.sleep(0.02)
 
 
 class Sink:

@@ -115,13 +115,6 @@ class Room:
     def url(self) -> str:
         return f"rtmp://127.0.0.1:{self.server.port}/live/show"
 
-    async def until(self, what: object, seconds: float = 10.0) -> None:
-        """Waits until `what()` is true; TimeoutError after `seconds`."""
-        assert callable(what)
-        async with asyncio.timeout(seconds):
-            while not what():
-                await asyncio.sleep(0.01)
-
 
 @contextlib.asynccontextmanager
 async def rtmp_room(

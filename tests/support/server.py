@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_READY_WITHIN = 20.0
+_READY_WITHIN = 45.0
 _STOPS_WITHIN = 10.0
 
 

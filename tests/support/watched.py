@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 import httpx
 
 from hlsd.app import Server
-from hlsd.config import load
 from hlsd.events import Event
 from hlsd.sessions.session import Session
-from tests.support.encoders import ENCODERS
+from tests.support.encoders import ENCODERS, endless
+from tests.support.eventually import eventually
 from tests.support.footage import Film
+from tests.support.services import running
 
 
 class Watched:
@@ -51,43 +51,19 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(folder: Path, films: Path, film: Film, settings: Mapping[str, object]) -> AsyncIterator[Watched]:
-    """A low-latency server with `film` on `/live/cam`, round and round, once it can be played."""
-    server = Server(
-        load(
-            None,
-            {},
-            {
-                "server.state_dir": str(folder / "state"),
-                "rtmp.port": 0,
-                "http.port": 0,
-                "http.bind": "127.0.0.1",
-                "hls.low_latency": True,
-                **settings,
-            },
-        )
-    )
+async def watched(
+    folder: Path, films: Path, film: Film, settings: Mapping[str, object], *, once: bool = False
+) -> AsyncIterator[Watched]:
+    """A low-latency server with `film` on `/live/cam`, round and round or `once`, when it can be played."""
     path = film.make(films)
-    await server.start()
-    here = Watched(server)
-    try:
-        encoder = ENCODERS["ffmpeg-current"]
-        with encoder.publish(film, path, f"rtmp://127.0.0.1:{server.rooms['rtmp'].port}/live/cam", folder / "enc.log"):
+    async with running(folder / "state", {"hls.low_latency": True, **settings}) as server:
+        here = Watched(server)
+        url, log = f"rtmp://127.0.0.1:{server.rooms['rtmp'].port}/live/cam", folder / "enc.log"
+        with ENCODERS["ffmpeg-current"].publish(film, path, url, log) if once else endless(path, url, log):
             async with httpx.AsyncClient() as client:
-                deadline = asyncio.get_running_loop().time() + 30
-                while (await client.head(here.url())).status_code != httpx.codes.OK:
-                    assert asyncio.get_running_loop().time() < deadline, "no playlist"
-                    await asyncio.sleep(0.1)
+
+                async def playable() -> bool:
+                    return (await client.head(here.url())).status_code == httpx.codes.OK
+
+                await eventually(playable, what="the playlist")
             yield here
-    finally:
-        await server.stop(2.0)
-
-
-async def until(what: str, ready: object, seconds: float = 30.0) -> None:
-    """Waits until `ready()` is true; AssertionError naming `what`."""
-    assert callable(ready)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not ready():
-        assert loop.time() < deadline, f"{what}: not after {seconds} s"
-        await asyncio.sleep(0.05)

@@ -102,11 +102,6 @@ class Running:
     def emit(self, event: Event) -> None:
         self.bus.emit(event, Person(event.id))
 
-    async def until(self, what: Callable[[], bool], seconds: float = 20.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not what():
-                await asyncio.sleep(0.005)
-
 
 @asynccontextmanager
 async def running(

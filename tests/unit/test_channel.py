@@ -6,7 +6,7 @@ from hlsd.ports import Denial, OnDemand, Playable, PlayRequest
 from hlsd.streams.directory import StreamDirectory
 from hlsd.streams.run_ids import RunIds
 from tests.support.clock import FakeClock
-from tests.unit.test_hub import House, send
+from tests.unit.test_hub import HubHouse, send
 
 
 def test_runs_are_never_called_alike_however_the_clock_goes() -> None:
@@ -25,7 +25,7 @@ def test_runs_are_never_called_alike_however_the_clock_goes() -> None:
 
 async def test_a_name_is_there_as_long_as_anything_of_it_and_leaves_nothing() -> None:
     """Bounded everything: names that were waited for, published and read are forgotten."""
-    house = House(grace=1.0)
+    house = HubHouse(grace=1.0)
     expected = house.hub.expected("live", "a")
 
     def woken() -> None:
@@ -55,7 +55,7 @@ async def test_a_name_is_there_as_long_as_anything_of_it_and_leaves_nothing() ->
 
 async def test_a_name_that_was_asked_for_and_not_waited_for_is_forgotten() -> None:
     """Nothing grows: who asked may have been refused for want of room before it could wait."""
-    house = House()
+    house = HubHouse()
     asked = house.hub.expected("live", "a")
     waited = house.hub.expected("live", "b")
     waited.watch(lambda: None)
@@ -71,7 +71,7 @@ async def test_a_name_that_was_asked_for_and_not_waited_for_is_forgotten() -> No
 
 async def test_the_streams_stand_in_the_order_in_which_their_runs_began() -> None:
     """The figures: "in the order in which they came"."""
-    house = House(grace=1.0)
+    house = HubHouse(grace=1.0)
     house.hub.expected("live", "z").watch(lambda: None)
     for name in ("b", "a", "z"):
         send(await house.admitted(name), 5.0)
@@ -85,7 +85,7 @@ async def test_the_streams_stand_in_the_order_in_which_their_runs_began() -> Non
 class Fetches(OnDemand):
     """A relay that has `live/pulled`."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: HubHouse) -> None:
         self.house = house
 
     def obtainable(self, app: str, name: str) -> bool:
@@ -100,7 +100,7 @@ class Fetches(OnDemand):
 
 
 async def test_viewers_find_what_is_here_and_what_can_be_made_to_come() -> None:
-    house = House()
+    house = HubHouse()
     directory = StreamDirectory(house.hub, Fetches(house))
 
     async def obtain(name: str) -> Playable | Denial:

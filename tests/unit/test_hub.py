@@ -30,7 +30,7 @@ from tests.support.playlistcheck import parse_media
 from tests.support.runs import segmenter, settings, text
 
 
-class House:
+class HubHouse:
     """A hub with its journal, a clock by hand and a list of who was turned away."""
 
     def __init__(
@@ -127,7 +127,7 @@ def send(publication: Publication, seconds: float, *, tracks: bool = True) -> No
     publication.received(1000)
 
 
-async def refused(house: House, name: str, app: str = "live") -> RefuseCode:
+async def refused(house: HubHouse, name: str, app: str = "live") -> RefuseCode:
     """Why."""
     verdict = await house.publish(name, app)
     assert isinstance(verdict, Refuse)
@@ -138,13 +138,13 @@ async def refused(house: House, name: str, app: str = "live") -> RefuseCode:
 @pytest.mark.parametrize("name", ["a", "A-Z_0.9~x", "x" * 128])
 async def test_good_names_are_let_in(name: str) -> None:
     """Contract §1."""
-    await House().admitted(name)
+    await HubHouse().admitted(name)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".a", "a..b", "~sid", "a b", "ä", "a\n", "a%20", "x" * 129, "a?b"])
 async def test_bad_names_are_refused(name: str) -> None:
     """Contract §1: nothing that means something in a path, as app or as stream."""
-    house = House()
+    house = HubHouse()
     assert await refused(house, name) is RefuseCode.BAD_NAME
     assert await refused(house, "a", name) is RefuseCode.BAD_NAME
     assert list(house.hub.streams) == []
@@ -153,12 +153,12 @@ async def test_bad_names_are_refused(name: str) -> None:
 @pytest.mark.parametrize("app", sorted(RESERVED_APPS))
 async def test_the_servers_own_paths_are_no_apps(app: str) -> None:
     """A stream at /metrics would shadow the server's own page, or be shadowed by it."""
-    assert await refused(House(), "a", app) is RefuseCode.BAD_NAME
+    assert await refused(HubHouse(), "a", app) is RefuseCode.BAD_NAME
 
 
 async def test_a_name_in_use_is_busy_until_its_publisher_is_silent() -> None:
     """R3, takeover "stale": a dead peer must not lock the owner out, a living one must not be thrown out."""
-    house = House()
+    house = HubHouse()
     first = await house.admitted()
     house.pass_time(2)
     first.received(10)
@@ -175,11 +175,11 @@ async def test_a_name_in_use_is_busy_until_its_publisher_is_silent() -> None:
 
 async def test_takeover_always_replaces_and_never_never_does() -> None:
     """R3: as configured."""
-    always = House("always")
+    always = HubHouse("always")
     await always.admitted()
     await always.admitted()
     assert always.dropped == [(1, "replaced")]
-    never = House("never")
+    never = HubHouse("never")
     await never.admitted()
     never.pass_time(100)
     assert await refused(never, "a") is RefuseCode.BUSY
@@ -188,20 +188,20 @@ async def test_takeover_always_replaces_and_never_never_does() -> None:
 
 async def test_limits_refuse_new_names_and_not_old_ones() -> None:
     """R7: "node cap refuses new publishers"; a stream in its grace may come back though the house is full."""
-    house = House(max_streams=2)
+    house = HubHouse(max_streams=2)
     one = await house.admitted("a")
     await house.admitted("b")
     assert await refused(house, "c") is RefuseCode.LIMIT
     one.end("closed")
     await house.admitted("a")
-    full = House(max_memory=1)
+    full = HubHouse(max_memory=1)
     send(await full.admitted("a"), 5.0)
     assert await refused(full, "b") is RefuseCode.LIMIT
 
 
 async def test_a_full_memory_costs_old_segments_first_and_then_the_largest_stream() -> None:
     """limits.max_memory is the bound of the node: who holds the most goes, told why; the others stay on air."""
-    house = House(max_memory=16_000_000)
+    house = HubHouse(max_memory=16_000_000)
     small, large = await house.admitted("small"), await house.admitted("large")
     send(small, 60.0)
     at = large.origin
@@ -225,7 +225,7 @@ async def test_a_full_memory_costs_old_segments_first_and_then_the_largest_strea
 
 async def test_what_waits_before_the_window_and_is_kept_beside_it_counts() -> None:
     """Twelve publishers of half messages and unfinished openings held half a gigabyte where 64 MiB were allowed."""
-    house = House(max_memory=16_000_000)
+    house = HubHouse(max_memory=16_000_000)
     waiting = 0
     quiet = await house.publish("quiet", held=lambda: waiting)
     assert not isinstance(quiet, Refuse)
@@ -246,7 +246,7 @@ async def test_what_waits_before_the_window_and_is_kept_beside_it_counts() -> No
 
 async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far() -> None:
     """48 Mbit/s with 8 s between key pictures needs more than any fixed default; it was thrown out after 24 s."""
-    house = House()
+    house = HubHouse()
     publication = await house.admitted()
     send(publication, 9.0)
     window = house.main("a").window
@@ -262,7 +262,7 @@ async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far
 
 async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist() -> None:
     """R1, TL01: MSN contiguous, one DISCONTINUITY, nobody hears of an end."""
-    house = House()
+    house = HubHouse()
     first = await house.admitted()
     send(first, 9.0)
     first.end("closed")
@@ -279,7 +279,7 @@ async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist(
 
 async def test_the_grace_ends_in_endlist_and_then_in_nothing() -> None:
     """EN03, EN04: 10 s, then ENDLIST, kept for at least the playlist's duration, then gone."""
-    house = House()
+    house = HubHouse()
     first = await house.admitted()
     send(first, 30.0)
     live = house.hub.find("live", "a")
@@ -301,7 +301,7 @@ async def test_the_grace_ends_in_endlist_and_then_in_nothing() -> None:
 
 async def test_a_short_stream_is_seen_to_end_before_it_goes() -> None:
     """EN01, EN04: a clip of 2 s is kept for less than the grace; its viewers must still see ENDLIST."""
-    house = House()
+    house = HubHouse()
     first = await house.admitted()
     send(first, 2.0)
     first.end("closed")
@@ -314,7 +314,7 @@ async def test_a_short_stream_is_seen_to_end_before_it_goes() -> None:
 
 async def test_a_run_after_the_end_is_a_new_one_with_higher_numbers() -> None:
     """R2, MP04, MP19, EN01: another run URI; the old segments stay for those who still read them (EN04)."""
-    house = House()
+    house = HubHouse()
     first = await house.admitted()
     send(first, 9.0)
     first.end("closed")
@@ -338,7 +338,7 @@ async def test_a_run_after_the_end_is_a_new_one_with_higher_numbers() -> None:
 
 async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
     """Bounded everything: an encoder that restarts a hundred times keeps two runs in memory at most."""
-    house = House(grace=0.0)
+    house = HubHouse(grace=0.0)
     last = 0
     for _ in range(20):
         publication = await house.admitted()
@@ -361,7 +361,7 @@ async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
 
 async def test_draining_ends_no_playlist_and_lets_nobody_in() -> None:
     """R5: publishers are told, new ones are refused; what players read goes on in the server that comes after."""
-    house = House()
+    house = HubHouse()
     for name in ("a", "b"):
         send(await house.admitted(name), 5.0)
     live = house.hub.find("live", "a")
@@ -380,7 +380,7 @@ async def test_draining_ends_no_playlist_and_lets_nobody_in() -> None:
 
 async def test_a_stream_that_is_expected_wakes_who_waits_for_it() -> None:
     """After a restart viewers are back before their publisher; those who left are not remembered."""
-    house = House()
+    house = HubHouse()
     woken: list[str] = []
 
     def hear() -> None:
@@ -401,7 +401,7 @@ async def test_a_stream_that_is_expected_wakes_who_waits_for_it() -> None:
 
 async def test_a_removed_stream_lets_its_held_requests_go() -> None:
     """R17, DD09: 404 rather than a time-out."""
-    house = House()
+    house = HubHouse()
     publication = await house.admitted()
     live = house.hub.find("live", "a")
     assert live is not None
@@ -415,7 +415,7 @@ async def test_a_removed_stream_lets_its_held_requests_go() -> None:
 
 async def test_a_dropped_publisher_calls_back_in_vain() -> None:
     """`PublishRequest.drop`: the connection closes and says `end`; the new publisher's hold stays."""
-    house = House("always")
+    house = HubHouse("always")
     holds: list[Publication] = []
 
     def drop(_: str) -> None:
@@ -436,7 +436,7 @@ async def test_a_dropped_publisher_calls_back_in_vain() -> None:
 
 async def test_summaries_say_what_is_live_by_path() -> None:
     """The front page: in order of path, with codecs, size and frame rate; nothing that has no tracks yet."""
-    house = House()
+    house = HubHouse()
     send(await house.admitted("b"), 5.0)
     one = await house.admitted("a")
     send(one, 5.0)
@@ -455,7 +455,7 @@ async def test_summaries_say_what_is_live_by_path() -> None:
 
 async def test_a_wall_clock_set_back_an_hour_changes_nothing() -> None:
     """R11: the grace runs on the monotonic clock, the numbers rise."""
-    house = House()
+    house = HubHouse()
     first = await house.admitted()
     send(first, 9.0)
     last = parse_media(house.playlist()).segments[-1].msn
@@ -481,7 +481,7 @@ class KeyGate(OpenGate):
 
 async def test_a_key_becomes_a_name_and_is_in_no_line_of_the_log() -> None:
     """A stream key in a log is a stream that anybody with the log can take."""
-    house = House()
+    house = HubHouse()
     house.hub.rules._gate = KeyGate()
     with structlog.testing.capture_logs() as lines:
         held = await house.publish("the-key")

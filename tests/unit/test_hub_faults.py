@@ -10,7 +10,7 @@ from hlsd.segmenter.segmenter import Segmenter
 from hlsd.streams.stream import StreamState
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.mischief import Mischief
-from tests.unit.test_hub import House
+from tests.unit.test_hub import HubHouse
 from tests.unit.test_stream import Recorder
 
 
@@ -35,7 +35,7 @@ class Way(Recorder):
 
 
 async def test_a_way_out_that_cannot_be_made_costs_the_publisher_nothing_and_the_others_are_made() -> None:
-    house, bad, good = House(), Way("push", bad=True), Way("other")
+    house, bad, good = HubHouse(), Way("push", bad=True), Way("other")
     house.outputs += [bad, good]
     publication = await house.admitted()
     assert good.made == ["a"]
@@ -52,7 +52,7 @@ async def test_a_way_out_that_cannot_be_made_costs_the_publisher_nothing_and_the
 
 async def test_hls_is_a_way_out_like_any_other() -> None:
     """A hub without it has streams that come, are fed and end; viewers find nothing."""
-    house, other = House(), Way("other")
+    house, other = HubHouse(), Way("other")
     house.outputs[:] = [other]
     publication = await house.admitted()
     publication.tracks(BOTH)
@@ -67,7 +67,7 @@ async def test_hls_is_a_way_out_like_any_other() -> None:
 
 async def test_an_hls_that_cannot_be_made_leaves_the_rest_on_air(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HlsOutputs, "output", raising)
-    house, other = House(), Way("other")
+    house, other = HubHouse(), Way("other")
     house.outputs.append(other)
     (await house.admitted()).tracks(BOTH)
     assert other.calls == [BOTH]
@@ -79,7 +79,7 @@ async def test_an_hls_that_cannot_be_made_leaves_the_rest_on_air(monkeypatch: py
 
 async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is told of an error has no name, and may have it at its next try."""
-    house = House()
+    house = HubHouse()
     with monkeypatch.context() as patch:
         patch.setattr(house.hub, "_admitted", raising)
         with pytest.raises(Mischief):
@@ -91,7 +91,7 @@ async def test_a_name_is_never_held_by_nobody(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House()
+    house = HubHouse()
     for name in ("bad", "good"):
         publication = await house.admitted(name)
         publication.tracks(BOTH)
@@ -111,7 +111,7 @@ async def test_a_stream_whose_end_raises_keeps_no_other_from_its_own(monkeypatch
 
 
 async def test_who_is_to_be_told_of_an_end_and_raises_keeps_no_stream() -> None:
-    house = House(over=raising)
+    house = HubHouse(over=raising)
     publication = await house.admitted()
     publication.tracks(BOTH)
     for unit in interleaved(video(25, 8.0), audio(8.0)):
@@ -122,7 +122,7 @@ async def test_who_is_to_be_told_of_an_end_and_raises_keeps_no_stream() -> None:
 
 
 async def test_a_publisher_that_cannot_be_told_to_go_is_gone_all_the_same() -> None:
-    house = House("always")
+    house = HubHouse("always")
     first = await house.hub.publish(PublishRequest("live", "a", "rtmp", "127.0.0.1", 1, drop=raising))
     assert not isinstance(first, Refuse)
     second = await house.admitted()
@@ -138,7 +138,7 @@ async def test_an_output_that_raises_at_every_call_leaves_the_publisher_and_the_
 ) -> None:
     for name in ("tracks", "unit", "jump", "pause", "end", "reset", "halt"):
         monkeypatch.setattr(Segmenter, name, raising)
-    house = House()
+    house = HubHouse()
     publication: Publication = await house.admitted()
     publication.tracks(BOTH)
     for unit in interleaved(video(25, 8.0), audio(8.0)):

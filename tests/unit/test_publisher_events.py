@@ -11,12 +11,12 @@ from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.streams.publisher import Publisher
 from tests.support.frames import BOTH, VIDEO
-from tests.unit.test_hub import House
+from tests.unit.test_hub import HubHouse
 
 PUBLISHED = ["prePublish", "postPublish"]
 
 
-class Told(House):
+class Told(HubHouse):
     """A hub that notes what it tells."""
 
     def __init__(self, update_interval: float = 0.0) -> None:

@@ -13,7 +13,6 @@ import pytest
 from hlsd import app
 from hlsd.app import Server
 from hlsd.base import upkeep
-from hlsd.config import load
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.notify.notify import Notify
 from hlsd.ports import Publication, PublishRequest, Refuse
@@ -22,31 +21,20 @@ from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.sessions.registry import Registry
 from hlsd.streams.hub import Hub
+from tests.support.eventually import eventually
 from tests.support.frames import BOTH, video
 from tests.support.mischief import Mischief
+from tests.support.services import composed, running
 
 
 def raising(*_: object, **__: object) -> None:
     raise Mischief
 
 
-def made(state: Path) -> Server:
-    overrides = {
-        "server.state_dir": str(state),
-        "rtmp.bind": "127.0.0.1",
-        "rtmp.port": 0,
-        "http.bind": "127.0.0.1",
-        "http.port": 0,
-    }
-    return Server(load(None, {}, overrides))
-
-
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    running = made(tmp_path)
-    await running.start()
-    yield running
-    await running.stop(0.5)
+    async with running(tmp_path) as server:
+        yield server
 
 
 async def get(server: Server, path: str) -> httpx.Response:
@@ -62,12 +50,6 @@ async def published(server: Server, name: str) -> Publication:
     return admitted
 
 
-async def reached(what: Any, seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.01)
-
-
 async def test_sweeps_outlive_what_raises_in_them_and_it_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,13 +58,13 @@ async def test_sweeps_outlive_what_raises_in_them_and_it_is_counted(
     monkeypatch.setattr(app, "SESSION_SWEEP", 0.01)
     monkeypatch.setattr(Hub, "sweep", raising)
     monkeypatch.setattr(Registry, "sweep_some", raising)
-    server = made(tmp_path)
+    server = composed(tmp_path)
     await server.start()
     tasks = server.stats.faults.tasks
-    await reached(lambda: min(tasks["stream_sweep"], tasks["session_sweep"]) >= 3)
+    await eventually(lambda: min(tasks["stream_sweep"], tasks["session_sweep"]) >= 3)
     swept: list[int] = []
     monkeypatch.setattr(Hub, "sweep", lambda _: swept.append(1))
-    await reached(lambda: swept)
+    await eventually(lambda: swept)
     text = (await get(server, "/metrics")).text
     assert 'hlsd_task_faults_total{task="stream_sweep"} ' in text
     assert 'hlsd_task_faults_total{task="rtmp_sweep"} 0' in text, "what has not failed is there, at nought"
@@ -94,7 +76,7 @@ async def test_sweeps_outlive_what_raises_in_them_and_it_is_counted(
 async def test_stop_closes_every_room_and_every_store_whatever_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = made(tmp_path)
+    server = composed(tmp_path)
     await server.start()
     closed: list[str] = []
     rooms = dict(server.rooms)
@@ -129,7 +111,7 @@ async def test_stop_closes_every_room_and_every_store_whatever_raises(
 
 
 async def test_a_start_that_raises_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = made(tmp_path)
+    server = composed(tmp_path)
     monkeypatch.setattr("hlsd.metrics.lag.LagMeter.start", raising)
     with pytest.raises(Mischief):
         await server.start()

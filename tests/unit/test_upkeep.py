@@ -9,18 +9,13 @@ import pytest
 from hlsd.base import upkeep
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, keep, sweep
+from tests.support.eventually import eventually
 from tests.support.mischief import Mischief
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "PAUSE", 0.0)
-
-
-async def reached(what: list[int], count: int) -> None:
-    async with asyncio.timeout(10):
-        while len(what) < count:
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("how", ["raises", "returns", "is cancelled from within"])
@@ -36,7 +31,7 @@ async def test_a_task_that_ends_by_itself_is_counted_and_begun_again(how: str) -
 
     task = keep(work, "work", faults)
     assert faults.tasks["work"] == 0, "known from the start, so that its first fault is a rise"
-    await reached(begun, 3)
+    await eventually(lambda: len(begun) >= 3)
     assert faults.tasks["work"] >= 2
     await end(task)
     assert task.cancelled()
@@ -70,7 +65,7 @@ async def test_a_turn_that_raises_costs_that_turn_only() -> None:
         raise Mischief
 
     task = sweep(0.0, turn, "sweep", faults)
-    await reached(turns, 5)
+    await eventually(lambda: len(turns) >= 5)
     assert not task.done()
     assert faults.tasks["sweep"] == len(turns)
     await end(task)

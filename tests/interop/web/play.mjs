@@ -3,6 +3,7 @@
  *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N] [--hls-js FILE]
  *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark] [--again]
  *                     [--recover]
+ *   node play.mjs --serve
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
  * hlsjs   URL is a playlist; a bare page with hls.js and nothing else plays it, from another origin (so CORS counts).
@@ -15,6 +16,10 @@
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
  *
+ * With --serve it goes on: each line of its input is a play, a JSON list of such arguments, and each line of its output
+ * what came of it ({report} or {error}), in the same order. Chromium and Firefox are started once and every play has a
+ * context of its own in them: nothing that one play has fetched or kept is there in another.
+ *
  * Seconds throughout; `played` is how far the media clock went, jumps left out. A stall is media time that stood
  * still for 0.3 s or more after the first frame. Exit 0 whenever there is a report, 1 with words on stderr if not.
  */
@@ -25,30 +30,33 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    browser: { type: "string", default: "chromium" },
-    mode: { type: "string", default: "hlsjs" },
-    seconds: { type: "string", default: "10" },
-    "hls-js": { type: "string", default: new URL("../../../web/node_modules/hls.js/dist/hls.min.js", import.meta.url).pathname },
-    executable: { type: "string" },
-    config: { type: "string", default: "{}" },
-    screenshot: { type: "string" },
-    size: { type: "string", default: "1280x800" },
-    scheme: { type: "string", default: "light" },
-    again: { type: "boolean", default: false },
-    recover: { type: "boolean", default: false },
-  },
-});
-const url = positionals[0];
-const seconds = Number(options.seconds);
-const [width, height] = options.size.split("x").map(Number);
-if (!url || !["page", "hlsjs", "shaka", "native", "mpegts"].includes(options.mode) || !["chromium", "firefox", "webkit"].includes(options.browser)) {
-  console.error("usage: node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native] [--seconds N]");
-  process.exit(1);
+const CHOICES = {
+  browser: { type: "string", default: "chromium" },
+  mode: { type: "string", default: "hlsjs" },
+  seconds: { type: "string", default: "10" },
+  "hls-js": { type: "string", default: new URL("../../../web/node_modules/hls.js/dist/hls.min.js", import.meta.url).pathname },
+  executable: { type: "string" },
+  config: { type: "string", default: "{}" },
+  screenshot: { type: "string" },
+  size: { type: "string", default: "1280x800" },
+  scheme: { type: "string", default: "light" },
+  again: { type: "boolean", default: false },
+  recover: { type: "boolean", default: false },
+  serve: { type: "boolean", default: false },
+};
+
+/* What is wanted, from words of a command line. */
+function wanted(args) {
+  const { values: options, positionals } = parseArgs({ args, allowPositionals: true, options: CHOICES });
+  const [width, height] = options.size.split("x").map(Number);
+  const url = positionals[0];
+  if (!options.serve && (!url || !["page", "hlsjs", "shaka", "native", "mpegts"].includes(options.mode) || !["chromium", "firefox", "webkit"].includes(options.browser))) {
+    throw new Error("usage: node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N]");
+  }
+  return { ...options, url, seconds: Number(options.seconds), width, height };
 }
 
 const BARE = `<!doctype html><meta charset="utf-8"><title>bare</title><link rel="icon" href="data:,">
@@ -138,7 +146,7 @@ function report() {
   };
 }
 
-async function serveBare() {
+async function serveBare(options) {
   const shaka = new URL("node_modules/shaka-player/dist/shaka-player.compiled.js", import.meta.url).pathname;
   const mpegts = new URL("../../../web/node_modules/mpegts.js/dist/mpegts.js", import.meta.url).pathname;
   const script = { mpegts: () => readFileSync(mpegts), hlsjs: () => readFileSync(options["hls-js"]), shaka: () => readFileSync(shaka), native: () => "" }[options.mode]();
@@ -148,33 +156,37 @@ async function serveBare() {
     response.end(isScript ? script : BARE);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const query = new URLSearchParams({ url, mode: options.mode, config: options.config, recover: options.recover ? "1" : "" });
+  const query = new URLSearchParams({ url: options.url, mode: options.mode, config: options.config, recover: options.recover ? "1" : "" });
   return { address: `http://127.0.0.1:${server.address().port}/?${query}`, close: () => server.close() };
 }
 
-async function openChromium(profile) {
+const CHROMIUM_ARGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
+];
+
+async function openChromium(options, profile) {
   const { chromium } = await import("playwright-core");
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: options.executable ?? "/usr/bin/chromium",
-    headless: true,
-    viewport: { width, height },
-    colorScheme: options.scheme,
-    ignoreHTTPSErrors: true,
-    args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required", "--mute-audio",
-    ],
-  });
+  const { width, height } = options;
+  const start = { executablePath: options.executable ?? "/usr/bin/chromium", headless: true, args: CHROMIUM_ARGS };
+  const looks = { viewport: { width, height }, colorScheme: options.scheme, ignoreHTTPSErrors: true };
+  if (profile === null) {
+    const browser = await shared("chromium", () => chromium.launch(start));
+    const context = await browser.newContext(looks);
+    return { page: await context.newPage(), close: () => context.close(), until: "domcontentloaded" };
+  }
+  const context = await chromium.launchPersistentContext(profile, { ...start, ...looks });
   return { page: context.pages()[0] ?? (await context.newPage()), close: () => context.close(), until: "domcontentloaded" };
 }
 
-async function openFirefox(profile) {
+async function openFirefox(options, profile) {
   const { default: puppeteer } = await import("puppeteer-core");
-  const browser = await puppeteer.launch({
+  const { width, height } = options;
+  const launch = (folder) => puppeteer.launch({
     browser: "firefox",
     executablePath: options.executable ?? "/usr/bin/firefox-esr",
     headless: true,
-    userDataDir: profile,
+    userDataDir: folder,
     defaultViewport: { width, height },
     extraPrefsFirefox: {
       "media.autoplay.default": 0,
@@ -186,11 +198,34 @@ async function openFirefox(profile) {
       "media.gmp-manager.updateEnabled": false,
     },
   });
+  if (profile === null) {
+    const browser = await shared("firefox", () => launch(folderOfFirefox()));
+    const context = await browser.createBrowserContext();
+    const page = await context.newPage();
+    await page.setViewport({ width, height });
+    return { page, close: () => context.close(), until: "domcontentloaded" };
+  }
+  const browser = await launch(profile);
   return { page: await browser.newPage(), close: () => browser.close(), until: "domcontentloaded" };
 }
 
+/* The browsers that plays share, by their names, and what is to be removed after them. */
+const browsers = new Map();
+const folders = [];
+
+async function shared(name, launch) {
+  if (!browsers.has(name)) browsers.set(name, await launch());
+  return browsers.get(name);
+}
+
+function folderOfFirefox() {
+  folders.push(mkdtempSync(join(tmpdir(), "hlsd-browser-")));
+  return folders.at(-1);
+}
+
 /* WebKitGTK by the W3C WebDriver protocol, in the few words that are needed here. */
-async function openWebkit() {
+async function openWebkit(options, profile) {
+  const { width, height } = options;
   const children = [];
   const display = process.env.DISPLAY ?? `:${90 + (process.pid % 900)}`;
   if (!process.env.DISPLAY) {
@@ -236,46 +271,71 @@ function summary(values) {
   return { n: sorted.length, min: at(0), median: at(0.5), p95: at(0.95), max: at(1) };
 }
 
-const profile = mkdtempSync(join(tmpdir(), "hlsd-browser-"));
-let bare, opened;
-const console_ = [];
-try {
-  bare = options.mode === "page" ? null : await serveBare();
-  opened = await { firefox: openFirefox, chromium: openChromium, webkit: openWebkit }[options.browser](profile);
-  const { page } = opened;
-  page.on("console", (message) => ["error", "warning", "warn"].includes(message.type()) && console_.length < 50 && console_.push(message.text().slice(0, 300)));
-  page.on("pageerror", (error) => console_.length < 50 && console_.push(`uncaught: ${String(error.message ?? error).slice(0, 300)}`));
-  // Where there is no network but loopback a browser takes itself to be offline, and hls.js waits for ever.
-  const online = () => Object.defineProperty(Navigator.prototype, "onLine", { get: () => true });
-  await (page.addInitScript?.(online) ?? page.evaluateOnNewDocument?.(online));
-  if (options.again) {
-    await page.goto(bare?.address ?? url, { waitUntil: opened.until, timeout: 20000 });
-    await new Promise((resolve) => setTimeout(resolve, 3000));
-    await page.goto("about:blank");
+/* One play; `sharing`: in a browser that others use too. Its report. */
+async function play(options, sharing) {
+  const { seconds } = options;
+  const profile = sharing && options.browser !== "webkit" ? null : mkdtempSync(join(tmpdir(), "hlsd-browser-"));
+  let bare, opened;
+  const console_ = [];
+  try {
+    bare = options.mode === "page" ? null : await serveBare(options);
+    opened = await { firefox: openFirefox, chromium: openChromium, webkit: openWebkit }[options.browser](options, profile);
+    const { page } = opened;
+    page.on("console", (message) => ["error", "warning", "warn"].includes(message.type()) && console_.length < 50 && console_.push(message.text().slice(0, 300)));
+    page.on("pageerror", (error) => console_.length < 50 && console_.push(`uncaught: ${String(error.message ?? error).slice(0, 300)}`));
+    // Where there is no network but loopback a browser takes itself to be offline, and hls.js waits for ever.
+    const online = () => Object.defineProperty(Navigator.prototype, "onLine", { get: () => true });
+    await (page.addInitScript?.(online) ?? page.evaluateOnNewDocument?.(online));
+    if (options.again) {
+      await page.goto(bare?.address ?? options.url, { waitUntil: opened.until, timeout: 20000 });
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await page.goto("about:blank");
+    }
+    await page.goto(bare?.address ?? options.url, { waitUntil: opened.until, timeout: 20000 });
+    await page.evaluate(probe);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    if (options.screenshot) await page.screenshot({ path: options.screenshot });
+    const result = await page.evaluate(report);
+    const { samples, ...rest } = result;
+    // the first seconds are tuning in: latency is told from the second half of the play
+    const settled = samples.slice(Math.floor(samples.length / 2));
+    return {
+      browser: options.browser, mode: options.mode, seconds, ...rest,
+      stall_seconds: result.stalls.reduce((sum, stall) => sum + stall.duration, 0),
+      fatal_errors: (result.errors ?? []).filter((error) => error.fatal).length,
+      latency: summary(settled.map((sample) => sample.latency)),
+      edge_latency: summary(settled.map((sample) => sample.edge)),
+      buffer: summary(settled.map((sample) => sample.buffer)),
+      latency_samples: samples.filter((_, i) => i % 10 === 0).map(({ at, latency, time, buffer, rate }) => ({ at, latency, time, buffer, rate })),
+      console: console_,
+    };
+  } finally {
+    await opened?.close().catch(() => {});
+    bare?.close();
+    if (profile !== null) rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   }
-  await page.goto(bare?.address ?? url, { waitUntil: opened.until, timeout: 20000 });
-  await page.evaluate(probe);
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-  if (options.screenshot) await page.screenshot({ path: options.screenshot });
-  const result = await page.evaluate(report);
-  const { samples, ...rest } = result;
-  // the first seconds are tuning in: latency is told from the second half of the play
-  const settled = samples.slice(Math.floor(samples.length / 2));
-  console.log(JSON.stringify({
-    browser: options.browser, mode: options.mode, seconds, ...rest,
-    stall_seconds: result.stalls.reduce((sum, stall) => sum + stall.duration, 0),
-    fatal_errors: (result.errors ?? []).filter((error) => error.fatal).length,
-    latency: summary(settled.map((sample) => sample.latency)),
-    edge_latency: summary(settled.map((sample) => sample.edge)),
-    buffer: summary(settled.map((sample) => sample.buffer)),
-    latency_samples: samples.filter((_, i) => i % 10 === 0).map(({ at, latency, time, buffer, rate }) => ({ at, latency, time, buffer, rate })),
-    console: console_,
-  }));
+}
+
+/* Plays what its input says until that ends. */
+async function serve() {
+  for await (const line of createInterface({ input: process.stdin })) {
+    let said;
+    try {
+      said = { report: await play(wanted(JSON.parse(line)), true) };
+    } catch (error) {
+      said = { error: error.stack ?? String(error) };
+    }
+    console.log(JSON.stringify(said));
+  }
+  for (const browser of browsers.values()) await browser.close().catch(() => {});
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+try {
+  const options = wanted(process.argv.slice(2));
+  if (options.serve) await serve();
+  else console.log(JSON.stringify(await play(options, false)));
 } catch (error) {
   console.error(error.stack ?? String(error));
   process.exitCode = 1;
-} finally {
-  await opened?.close().catch(() => {});
-  bare?.close();
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -27,13 +27,13 @@ class Section(BaseModel):
     empty: SecretStr | None = None
 
 
-class House(BaseModel):
+class Masked(BaseModel):
     section: Section = Section()
 
 
 def test_no_planted_secret_is_shown_wherever_it_hides() -> None:
     """By type, by name, in a URL's password and in its arguments."""
-    found = shown(House())
+    found = shown(Masked())
     assert "hunter2" not in json.dumps(found)
     assert found["section"]["rules"] == [
         {"url": "rtmp://***@origin/live/***?sign=***&u=***", "secret": "********", "path": "/etc/x"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -41,13 +41,6 @@ class Running:
             writer.transport.abort()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Lets the event loop turn until `condition` holds; a test's timeout is the bound."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def run(settings: HttpSettings) -> AsyncIterator[Running]:

@@ -18,7 +18,7 @@ REPORT = "CMCD=bl%3D3200%2Cbs%2Cmtp%3D5000%2Csid%3D%22a%22"
 HEADERS = ("CMCD-Request: bl=3200,mtp=5000", "CMCD-Status: bs")
 
 
-class Scene:
+class CountedScene:
     """A low-latency stream with one session, on one of the transports."""
 
     def __init__(self, *, fast: bool = True) -> None:
@@ -63,7 +63,7 @@ URLS = [
 
 @pytest.mark.parametrize("fast", [True, False])
 async def test_both_transports_count_the_same_answers(fast: bool) -> None:
-    scene = Scene(fast=fast)
+    scene = CountedScene(fast=fast)
     client = scene.listener.connect()
     for url in URLS:
         client.feed(get(url))
@@ -82,7 +82,7 @@ async def test_both_transports_count_the_same_answers(fast: bool) -> None:
 
 @pytest.mark.parametrize("fast", [True, False])
 async def test_a_held_request_is_counted_when_it_is_answered_and_its_wait_is_known(fast: bool) -> None:
-    scene = Scene(fast=fast)
+    scene = CountedScene(fast=fast)
     client = scene.listener.connect()
     client.feed(get(f"{BASE}/index.m3u8?_HLS_msn={scene.low.msn}&_HLS_part=0"))
     await settle(client)
@@ -100,7 +100,7 @@ async def test_a_held_request_is_counted_when_it_is_answered_and_its_wait_is_kno
 
 async def test_a_report_in_the_query_keeps_nobody_off_the_hot_path() -> None:
     """Every URL of such a player is another one; the answers are the same."""
-    scene = Scene()
+    scene = CountedScene()
     client = scene.listener.connect()
     plain = scene.listener.connect()
     for number in range(5):
@@ -118,7 +118,7 @@ async def test_a_report_in_the_query_keeps_nobody_off_the_hot_path() -> None:
 
 
 async def test_a_report_in_headers_keeps_nobody_off_the_hot_path_and_is_not_kept() -> None:
-    scene = Scene()
+    scene = CountedScene()
     client = scene.listener.connect()
     for number in range(5):
         client.feed(get(f"{BASE}/index.m3u8", f"CMCD-Request: bl={number}00", "CMCD-Status: bs"))
@@ -131,7 +131,7 @@ async def test_a_report_in_headers_keeps_nobody_off_the_hot_path_and_is_not_kept
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("how", ["query", "headers", "held"])
 async def test_each_report_is_counted_once_on_either_transport(fast: bool, how: str) -> None:
-    scene = Scene(fast=fast)
+    scene = CountedScene(fast=fast)
     client = scene.listener.connect()
     if how == "query":
         client.feed(get(f"{BASE}/index.m3u8?{REPORT}"))
@@ -150,7 +150,7 @@ async def test_each_report_is_counted_once_on_either_transport(fast: bool, how: 
 
 async def test_a_held_request_that_is_handed_over_reports_once() -> None:
     """Pipelined behind a held one, the transport changes in the middle: the report was counted on the first."""
-    scene = Scene()
+    scene = CountedScene()
     client = scene.listener.connect()
     held = get(f"{BASE}/index.m3u8?_HLS_msn={scene.low.msn}&_HLS_part=0&{REPORT}")
     client.feed(held)
@@ -178,7 +178,7 @@ async def test_a_held_request_that_is_handed_over_reports_once() -> None:
 async def test_both_transports_answer_alike_whatever_the_report(query: str) -> None:
     sent = []
     for fast in (True, False):
-        scene = Scene(fast=fast)
+        scene = CountedScene(fast=fast)
         client = scene.listener.connect()
         client.feed(get(f"{BASE}/index.m3u8?{query}"))
         await settle(client)
@@ -187,7 +187,7 @@ async def test_both_transports_answer_alike_whatever_the_report(query: str) -> N
 
 
 async def test_a_stranger_who_reports_makes_no_figures() -> None:
-    scene = Scene()
+    scene = CountedScene()
     client = scene.listener.connect()
     for name in ("absent", "nobody"):
         client.feed(get(f"/live/{name}.m3u8?{REPORT}"))
@@ -198,7 +198,7 @@ async def test_a_stranger_who_reports_makes_no_figures() -> None:
 
 
 async def test_viewers_that_are_refused_are_counted_by_reason() -> None:
-    scene = Scene()
+    scene = CountedScene()
     scene.listener.sessions._table.most = 1
     client = scene.listener.connect()
     client.feed(get("/live/ll.m3u8"))

@@ -16,6 +16,7 @@ from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.media.flv import FileReader
 from hlsd.ports import Denial
+from tests.support.eventually import eventually
 from tests.support.flv_house import FlvHouse, flv_house
 from tests.support.flvmedia import make_flv
 from tests.support.http2client import Http2Client, trusting
@@ -62,12 +63,12 @@ async def test_http_viewer_is_a_session_from_head_to_end(minor: int) -> None:
         assert (b"transfer-encoding: chunked" in head) is bool(minor)
         for line in (b"content-type: video/x-flv", b"access-control-allow-origin: *", b"connection: close"):
             assert line in head
-        await house.until(lambda: len(house.sessions) == 1)
+        await eventually(lambda: len(house.sessions) == 1)
         (session,) = house.sessions
         asked = house.gate.asked[0]
         assert (asked.protocol, asked.path, asked.query) == ("flv", "/live/cam", {"token": "A"})
         assert (asked.user_agent, asked.referer, asked.ip) == ("mine", "http://page/", "127.0.0.1")
-        await house.until(lambda: house.streams.viewers)
+        await eventually(lambda: house.streams.viewers)
         output = house.streams.find("live", "cam")
         assert output is not None
         output.end()
@@ -77,7 +78,7 @@ async def test_http_viewer_is_a_session_from_head_to_end(minor: int) -> None:
         assert len(house.sessions) == 0
         assert house.sessions.ledger.total == session.media_bytes == house.sessions.ledger.closed
         writer.close()
-        await house.until(lambda: house.http.hot.connections.open == 0)
+        await eventually(lambda: house.http.hot.connections.open == 0)
 
 
 async def test_a_viewer_who_leaves_is_gone() -> None:
@@ -88,8 +89,8 @@ async def test_a_viewer_who_leaves_is_gone() -> None:
             reader, writer = await house.ask(GET)
             await reader.readuntil(b"FLV\x01")
             writer.transport.abort()
-        await house.until(lambda: not len(house.sessions) and not house.streams.viewers)
-        await house.until(lambda: house.http.hot.connections.open == 0)
+        await eventually(lambda: not len(house.sessions) and not house.streams.viewers)
+        await eventually(lambda: house.http.hot.connections.open == 0)
 
 
 async def test_a_kicked_viewer_is_cut_at_once() -> None:
@@ -122,7 +123,7 @@ async def test_websocket_viewer_gets_messages_and_may_ping_and_close() -> None:
         await reader.readuntil(b"\x8a\x04ping")
         writer.write(bytes.fromhex("888200000000") + b"\x03\xe8")
         assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"\x88\x02\x03\xe8")
-        await house.until(lambda: not len(house.sessions))
+        await eventually(lambda: not len(house.sessions))
         writer.close()
 
 
@@ -134,7 +135,7 @@ async def test_a_websocket_client_that_breaks_the_rules_is_told_so() -> None:
         await reader.readuntil(b"FLV\x01")
         writer.write(b"\x81\x05hello")
         assert b"\x88" in await asyncio.wait_for(reader.read(), 10)
-        await house.until(lambda: not len(house.sessions))
+        await eventually(lambda: not len(house.sessions))
         writer.close()
 
 
@@ -212,7 +213,7 @@ async def test_a_shutdown_cuts_the_body_off_and_the_end_of_the_stream_ends_it() 
             on_air(house)
             reader, writer = await house.ask(GET)
             await reader.readuntil(b"\r\n\r\n")
-            await house.until(lambda: house.streams.viewers)
+            await eventually(lambda: house.streams.viewers)
             output = house.streams.find("live", "cam")
             assert output is not None
             output.dismiss("shutdown") if how == "shutdown" else output.end()
@@ -227,11 +228,11 @@ async def test_a_client_that_hangs_up_while_the_gate_thinks_leaves_nothing() -> 
         on_air(house)
         house.gate.open.clear()
         _, writer = await house.ask(GET)
-        await house.until(lambda: house.gate.asked)
+        await eventually(lambda: house.gate.asked)
         writer.transport.abort()
-        await house.until(lambda: house.http.hot.connections.open == 0)
+        await eventually(lambda: house.http.hot.connections.open == 0)
         house.gate.open.set()
-        await house.until(lambda: not len(house.sessions))
+        await eventually(lambda: not len(house.sessions))
         assert house.streams.viewers == 0
 
 
@@ -280,7 +281,7 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way:
                 transport = httpx.ASGITransport(app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
                     asking = asyncio.create_task(http.get("/live/cam.flv"))
-                    await house.until(lambda: house.streams.viewers)
+                    await eventually(lambda: house.streams.viewers)
                     assert counted(house) == expected
                     output.end()
                     assert (await asking).status_code == 200
@@ -292,7 +293,7 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way:
                 await reader.readuntil(b"FLV\x01")
                 assert counted(house) == expected
                 writer.transport.abort()
-            await house.until(lambda: not len(house.sessions))
+            await eventually(lambda: not len(house.sessions))
             assert counted(house) == expected
         finally:
             await https.stop(1.0)
@@ -318,10 +319,10 @@ async def test_who_hangs_up_before_the_answer_is_no_answer() -> None:
         on_air(house)
         house.gate.open.clear()
         _, writer = await house.ask(GET)
-        await house.until(lambda: house.gate.asked)
+        await eventually(lambda: house.gate.asked)
         writer.transport.abort()
-        await house.until(lambda: house.http.hot.connections.open == 0)
+        await eventually(lambda: house.http.hot.connections.open == 0)
         house.gate.open.set()
-        await house.until(lambda: not len(house.sessions))
+        await eventually(lambda: not len(house.sessions))
         await asyncio.sleep(0)
         assert counted(house) == {}

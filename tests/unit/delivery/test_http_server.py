@@ -12,10 +12,11 @@ import uvicorn
 
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
+from tests.support.eventually import eventually
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
 from tests.support.web import web_app
-from tests.unit.delivery.conftest import Running, until
+from tests.unit.delivery.conftest import Running
 
 SID = "A" * 22
 
@@ -58,7 +59,7 @@ async def test_r5_draining_answers_who_waits_and_closes_who_idles(running: Runni
     reader, writer = await running.connect()
     idle, _ = await running.connect()
     writer.write(f"GET /live/ll/~{SID}/index.m3u8?_HLS_msn=103 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     stopping = asyncio.create_task(running.server.stop(5))
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 503")

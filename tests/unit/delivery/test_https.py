@@ -32,11 +32,11 @@ from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.net import listener
+from tests.support.eventually import eventually
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.viewers import viewers
 from tests.support.web import web_app
-from tests.unit.delivery.conftest import until
 
 SID = "A" * 22
 SEGMENT = bytes(range(256)) * 400
@@ -254,7 +254,7 @@ async def test_a_fault_of_the_app_costs_one_answer(
 async def test_a_held_reload_is_answered_when_its_part_is_there(both: Both, client: Http2Client) -> None:
     """Ten viewers of one connection, one part."""
     streams = [client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(10)]
-    await until(lambda: both.app.state.blocked.waiting == 10)
+    await eventually(lambda: both.app.state.blocked.waiting == 10)
     both.cam.add_part()
     for stream in streams:
         assert (await client.whole(stream)).status == 200
@@ -265,14 +265,14 @@ async def test_a_held_reload_is_answered_when_its_part_is_there(both: Both, clie
 async def test_a_viewer_who_leaves_frees_the_hold(both: Both, client: Http2Client, how: str) -> None:
     """DD17: a disconnect frees a held request, and so does a reset of its stream."""
     stream = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await until(lambda: both.app.state.blocked.waiting == 1)
+    await eventually(lambda: both.app.state.blocked.waiting == 1)
     if how == "reset":
         client.h2.reset_stream(stream)
         client.flush()
     else:
         client.cut()
-    await until(lambda: both.app.state.blocked.waiting == 0)
-    await until(lambda: len(both.closed) == 1)
+    await eventually(lambda: both.app.state.blocked.waiting == 0)
+    await eventually(lambda: len(both.closed) == 1)
     assert (both.closed[0].sent, both.closed[0].complete) == (0, False)
 
 
@@ -287,7 +287,7 @@ async def test_body_bytes_are_counted_also_of_an_answer_cut_short(both: Both) ->
     while not client.responses[stream].body:
         await client.read()
     client.cut()
-    await until(lambda: len(both.closed) == 2)
+    await eventually(lambda: len(both.closed) == 2)
     assert not both.closed[1].complete
     assert 1000 <= both.closed[1].sent < len(SEGMENT)
 
@@ -297,7 +297,7 @@ async def test_draining_answers_the_held_and_says_goodbye(both: Both, client: Ht
     idle = await Http2Client.connect(both.https.port)
     await idle.read()
     stream = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await until(lambda: both.app.state.blocked.waiting == 1)
+    await eventually(lambda: both.app.state.blocked.waiting == 1)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     stopping = asyncio.create_task(both.https.stop(5))
@@ -318,7 +318,7 @@ async def test_a_client_that_does_not_read_is_cut_at_the_deadline(both: Both, cl
     client.flush()
     await client.read()
     client.ask(f"/live/cam/~{SID}/r1/a.ts")
-    await until(lambda: any(c._core.streams for c in both.https.http2.connections))
+    await eventually(lambda: any(c._core.streams for c in both.https.http2.connections))
     with capture_logs() as lines:
         await both.https.stop(0.2)
     assert [line["event"] for line in lines] == ["https cut off", "https stopped"]
@@ -352,7 +352,7 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, mo
             await asyncio.sleep(0.05)
     with capture_logs() as lines:
         both.cert.write_text("not a certificate")
-        await until(lambda: bool(lines))
+        await eventually(lambda: bool(lines))
         assert lines[0]["event"] == "certificate refused"
     assert await shown() == second
 
@@ -392,7 +392,7 @@ async def test_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
     """And the first ones stay."""
     async for both in serve(tmp_path, {"max_connections": 2}, {}):
         first, second = [await Http2Client.connect(both.https.port) for _ in range(2)]
-        await until(_connections(both, 2))
+        await eventually(_connections(both, 2))
         with pytest.raises(ConnectionError):
             await Http2Client.connect(both.https.port)
         for client in (first, second):
@@ -425,7 +425,7 @@ async def test_who_asks_nothing_is_let_go(tmp_path: Path) -> None:
             silent("http/1.1", b""),
             silent("http/1.1", b"GET / HTTP/1.1\r\nX:"),
         )
-        await until(_connections(both, 0))
+        await eventually(_connections(both, 0))
 
 
 @pytest.mark.usefixtures("fast")
@@ -460,7 +460,7 @@ async def test_an_answer_that_nobody_reads_is_cut_off(tmp_path: Path) -> None:
         client.flush()
         client.ask(f"/live/cam/~{SID}/r1/a.ts")
         await client.read_to_end()
-        await until(_connections(both, 0))
+        await eventually(_connections(both, 0))
 
 
 async def _alpn(both: Both, alpn: str) -> str | None:
@@ -482,11 +482,11 @@ async def test_the_connections_of_an_address_are_bounded_on_every_port_together(
         assert both.app.state.connections.refused == 2
         for writer in both.open:
             writer.transport.abort()
-        await until(lambda: both.app.state.connections.open == 1)
+        await eventually(lambda: both.app.state.connections.open == 1)
         assert await _alpn(both, "h2") == "h2"
         both.open[-1].transport.abort()
         await both.plain.aclose()
-        await until(lambda: both.app.state.connections.open == 0)
+        await eventually(lambda: both.app.state.connections.open == 0)
         assert not both.app.state.connections.addresses
 
 
@@ -506,7 +506,7 @@ async def test_a_handshake_that_never_ends_holds_a_place_and_frees_it(tmp_path: 
         reader, writer = await _silent(both, said)
         bounds = both.app.state.connections
         if not said.startswith(b"GET"):  # that is over as soon as it is read
-            await until(lambda: bounds.open == 1)
+            await eventually(lambda: bounds.open == 1)
             assert await _alpn(both, "h2") is None, "the address has its one connection"
         if end == "client":
             writer.transport.abort()
@@ -514,9 +514,9 @@ async def test_a_handshake_that_never_ends_holds_a_place_and_frees_it(tmp_path: 
             await both.https.stop(1)
         with contextlib.suppress(ConnectionError):
             await reader.read()
-        await until(lambda: bounds.open == 0)
+        await eventually(lambda: bounds.open == 0)
         assert not bounds.addresses
-        await until(lambda: not both.https._listener or not both.https._listener.shaking)
+        await eventually(lambda: not both.https._listener or not both.https._listener.shaking)
 
 
 async def test_a_listener_that_is_out_of_files_goes_on_when_there_are_some(
@@ -579,21 +579,21 @@ async def test_the_waiters_of_an_address_are_bounded_over_tls_too(tmp_path: Path
         if alpn == "h2":
             client = await Http2Client.connect(both.https.port)
             held = [client.ask(url) for _ in range(2)]
-            await until(lambda: both.app.state.blocked.waiting == 2)
+            await eventually(lambda: both.app.state.blocked.waiting == 2)
             assert (await client.get(url)).status == 503
             client.h2.reset_stream(held[0])
             client.flush()
-            await until(lambda: both.app.state.blocked.waiting == 1)
+            await eventually(lambda: both.app.state.blocked.waiting == 1)
             client.ask(url)
-            await until(lambda: both.app.state.blocked.waiting == 2)
+            await eventually(lambda: both.app.state.blocked.waiting == 2)
             client.cut()
         else:
             asked = [asyncio.create_task(both.tls.get(url)) for _ in range(2)]
-            await until(lambda: both.app.state.blocked.waiting == 2)
+            await eventually(lambda: both.app.state.blocked.waiting == 2)
             assert (await both.tls.get(url)).status_code == 503
             both.cam.add_part()
             assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200, 200]
-        await until(lambda: both.app.state.blocked.waiting == 0)
+        await eventually(lambda: both.app.state.blocked.waiting == 0)
 
 
 async def test_small_answers_do_not_wait_for_nagle(both: Both) -> None:

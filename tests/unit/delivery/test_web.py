@@ -6,8 +6,9 @@ import asyncio
 
 import httpx
 
+from tests.support.eventually import eventually
 from tests.support.playable import MemoryPlayable
-from tests.unit.delivery.conftest import Running, until
+from tests.unit.delivery.conftest import Running
 
 SID = "A" * 22
 PLAYLIST = f"/live/cam/~{SID}/index.m3u8"
@@ -68,7 +69,7 @@ async def test_a_held_reload_is_released_by_its_part(running: Running) -> None:
     """DD01 over a socket."""
     low = stream(running, "ll")
     request = asyncio.create_task(running.client.get(BLOCKING))
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     assert running.holds.waiting == 1
     low.add_part()
     answer = await request
@@ -85,7 +86,7 @@ async def test_dd16_the_reload_and_the_hinted_part_are_released_together(running
         asyncio.create_task(running.client.get(BLOCKING)),
         asyncio.create_task(running.client.get(f"/live/ll/~{SID}/r1/p0.ts")),
     ]
-    await until(lambda: running.holds.waiting == 2)
+    await eventually(lambda: running.holds.waiting == 2)
     low.parts += 1
     low.add_media("r1", "p0.ts", b"part")
     playlist, part = await asyncio.gather(*both)
@@ -96,7 +97,7 @@ async def test_the_first_playlist_is_waited_for_and_comes(running: Running) -> N
     """A viewer who is faster than the encoder's first segment sees a picture, not an error."""
     new = stream(running, "new")
     request = asyncio.create_task(running.client.get("/live/new.m3u8"))
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     new.begin()
     assert (await request).status_code == 200
 
@@ -105,9 +106,9 @@ async def test_dd17_a_disconnect_frees_the_wait(running: Running) -> None:
     """A viewer who leaves must cost nothing until the next part."""
     _, writer = await running.connect()
     writer.write(f"GET {BLOCKING} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     writer.transport.abort()
-    await until(lambda: running.holds.waiting == 0)
+    await eventually(lambda: running.holds.waiting == 0)
     assert running.holds.waiting == 0
 
 
@@ -115,7 +116,7 @@ async def test_dd17_one_waiter_too_many_is_503_and_the_others_wait_on(running: R
     """Every waiter list has a bound; here it is 3 for each stream."""
     low = stream(running, "ll")
     held = [asyncio.create_task(running.client.get(BLOCKING)) for _ in range(3)]
-    await until(lambda: running.holds.waiting == 3)
+    await eventually(lambda: running.holds.waiting == 3)
     refused = await running.client.get(BLOCKING)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     low.add_part()
@@ -127,14 +128,14 @@ async def test_a_viewer_at_the_door_is_let_in_with_the_next_part(running: Runnin
     low = stream(running, "ll")
     low.part_target = 0.3
     request = asyncio.create_task(running.client.get("/live/ll.m3u8"))
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     low.add_part()
     assert (await request).status_code == 200
     request = asyncio.create_task(running.client.get("/live/ll.m3u8"))
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     assert (await request).status_code == 200, "the sweep ends it"
     held = [asyncio.create_task(running.client.get(BLOCKING.replace("part=0", "part=2"))) for _ in range(3)]
-    await until(lambda: running.holds.waiting == 3)
+    await eventually(lambda: running.holds.waiting == 3)
     assert (await running.client.get("/live/ll.m3u8")).status_code == 200
     low.end()
     await asyncio.gather(*held)
@@ -146,9 +147,9 @@ async def test_a_viewer_who_leaves_at_the_door_has_no_session(running: Running) 
     low.part_target = 0.3
     _, writer = await running.connect()
     writer.write(b"GET /live/ll.m3u8 HTTP/1.1\r\nHost: x\r\n\r\n")
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     writer.transport.abort()
-    await until(lambda: running.holds.waiting == 0)
+    await eventually(lambda: running.holds.waiting == 0)
     low.add_part()
     assert low.minted == []
 
@@ -157,7 +158,7 @@ async def test_r17_the_end_of_the_stream_answers_everybody(running: Running) -> 
     """No waiter is left behind."""
     low = stream(running, "ll")
     held = [asyncio.create_task(running.client.get(BLOCKING)) for _ in range(3)]
-    await until(lambda: running.holds.waiting == 3)
+    await eventually(lambda: running.holds.waiting == 3)
     low.end()
     answers: list[httpx.Response] = await asyncio.gather(*held)
     assert all("#EXT-X-ENDLIST" in answer.text for answer in answers)
@@ -169,7 +170,7 @@ async def test_a_body_with_a_get_is_dropped_while_waiting(running: Running) -> N
     low = stream(running, "ll")
     reader, writer = await running.connect()
     writer.write(f"GET {BLOCKING} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n".encode() + b"x" * 200_000)
-    await until(lambda: running.holds.waiting == 1)
+    await eventually(lambda: running.holds.waiting == 1)
     low.add_part()
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 

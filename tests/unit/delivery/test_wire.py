@@ -12,9 +12,10 @@ import pytest
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.http1 import wire
 from hlsd.delivery.http1.wire import FILED, JOINED, WANTED, ReadyBytes, Sheet
+from tests.support.eventually import eventually
 from tests.support.playable import MemoryPlayable
 from tests.support.transports import Pipe
-from tests.unit.delivery.conftest import Running, until
+from tests.unit.delivery.conftest import Running
 
 STAMP = [(b"date", b"now")]
 SID = "A" * 22
@@ -93,7 +94,7 @@ async def test_a_hang_up_in_the_middle_is_charged_for_what_was_taken(running: Ru
     while got < 1_000_000:
         got += len(await reader.read(65536))
     writer.transport.abort()
-    await until(lambda: running.server.hot.connections.open <= 1)
+    await eventually(lambda: running.server.hot.connections.open <= 1)
     assert 1_000_000 <= session.media_bytes < 20_000_000
     own = session.media_bytes + session.playlist_bytes
     assert running.server.hot.sessions.ledger.total == own  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ from hlsd.ingest.connection_bounds import PATIENCE, SPARE, ConnectionBounds, Pee
 from hlsd.ingest.rtmp_push import RtmpPush
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.net.kernel import RESERVE
+from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.rtmp_room import Room, rtmp_room
 
@@ -230,10 +231,10 @@ async def test_a_crowd_of_one_address_keeps_nobody_out(
             push = await asyncio.wait_for(RtmpPush.connect(url, ssl=trust), 5)
             await push.send(9, 0, b"\x17")
             assert room.server.bounds.strangers <= 32
-            await room.until(lambda: room.sinks and room.sinks[0].tags)
+            await eventually(lambda: room.sinks and room.sinks[0].tags)
             await push.close()
-        await room.until(lambda: not room.server.bounds._groups)
-        await room.until(lambda: not any(listener.shaking for listener in room.server._listeners))
+        await eventually(lambda: not room.server.bounds._groups)
+        await eventually(lambda: not any(listener.shaking for listener in room.server._listeners))
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["rtmp", "rtmps"])
@@ -249,7 +250,7 @@ async def test_a_crowd_of_many_addresses_keeps_nobody_out(certificate: tuple[Pat
                 await stack.enter_async_context(crowded(room, port, 4, f"127.0.0.{n}"))
             push = await asyncio.wait_for(RtmpPush.connect(url, ssl=trust), 5)
             await push.send(9, 0, b"\x17")
-            await room.until(lambda: room.sinks and room.sinks[0].tags)
+            await eventually(lambda: room.sinks and room.sinks[0].tags)
             assert room.server.bounds.strangers <= 40
             await push.close()
 

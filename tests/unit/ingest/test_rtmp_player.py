@@ -5,6 +5,7 @@ from __future__ import annotations
 from hlsd.ingest.rtmp_player import MAX_ASKING
 from hlsd.media.unit import AccessUnit, Tracks
 from hlsd.ports import Denial
+from tests.support.eventually import eventually
 from tests.support.flv_house import FlvHouse, flv_house
 from tests.support.flvmedia import make_flv
 from tests.support.rtmp_player import RtmpViewer
@@ -36,7 +37,7 @@ async def test_player_gets_status_then_metadata_headers_and_media() -> None:
         (session,) = house.sessions
         assert session.media_bytes > sum(len(m.body) for m in player.media) / 2
         player.writer.transport.abort()
-        await house.until(lambda: not len(house.sessions) and not house.rtmp.players)
+        await eventually(lambda: not len(house.sessions) and not house.rtmp.players)
 
 
 async def test_the_end_of_the_stream_is_told() -> None:
@@ -94,7 +95,7 @@ async def test_delete_stream_ends_the_session_and_another_may_begin() -> None:
             player.play("cam")
             await player.until(lambda: len(player.media) > seen + 3)  # noqa: B023 - awaited here
             player.say(3, 0, "deleteStream", 0.0, None, 1.0)
-            await house.until(lambda: not len(house.sessions))
+            await eventually(lambda: not len(house.sessions))
         player.writer.close()
         await player.writer.wait_closed()
 
@@ -106,12 +107,12 @@ async def test_a_player_that_ends_while_the_gate_thinks_is_never_fed() -> None:
         house.gate.open.clear()
         player = await RtmpViewer.connect(house.rtmp.port)
         player.play("cam")
-        await house.until(lambda: house.gate.asked)
+        await eventually(lambda: house.gate.asked)
         player.say(3, 0, "deleteStream", 0.0, None, 1.0)
         player.say(3, 0, "_checkbw", 9.0, None)
         await player.until(lambda: any(v[1] == 9.0 for _, v in player.said))
         house.gate.open.set()
-        await house.until(lambda: not len(house.sessions))
+        await eventually(lambda: not len(house.sessions))
         assert house.streams.viewers == 0
         assert player.media == []
         player.writer.close()
@@ -130,7 +131,7 @@ async def test_a_connection_has_a_few_admissions_under_way_and_no_more() -> None
         await player.until(lambda: player.over)
         assert len(house.gate.asked) == MAX_ASKING
         house.gate.open.set()
-        await house.until(lambda: not len(house.sessions) and not house.rtmp.players)
+        await eventually(lambda: not len(house.sessions) and not house.rtmp.players)
 
 
 async def test_switched_off_there_is_nothing_to_play() -> None:

@@ -23,6 +23,7 @@ from hlsd.ingest.rtmp_push import PushError, PushRefused, RtmpPush
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Refuse, RefuseCode
+from tests.support.eventually import eventually
 from tests.support.mischief import Mischief
 from tests.support.rtmp_room import NotedAdmission, NotedPublication, NotedTags, rtmp_room
 from tests.support.rtmp_wire import HANDSHAKE, Speaker, basic, chunked, header
@@ -55,7 +56,7 @@ async def test_tags_arrive_and_the_end_is_told() -> None:
         for n in range(50):
             await push.send(9, n * 40, bytes(20_000))
         await push.close()
-        await room.until(lambda: room.admission.publications[0].ended)
+        await eventually(lambda: room.admission.publications[0].ended)
         request = room.admission.requests[0]
         assert (request.app, request.name, request.query, request.protocol) == ("live", "show", {"token": "A"}, "rtmp")
         assert request.ip == "127.0.0.1"
@@ -81,7 +82,7 @@ async def test_refusal_reaches_the_encoder_before_the_end(code: RefuseCode, stat
         with pytest.raises(PushRefused) as refusal:
             await RtmpPush.connect(room.url)
         assert (refusal.value.code, refusal.value.description) == (status, "because")
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: not room.server.connections)
 
 
 async def test_refusal_survives_media_already_on_its_way() -> None:
@@ -98,7 +99,7 @@ async def test_refusal_survives_media_already_on_its_way() -> None:
         heard = await asyncio.wait_for(reader.read(-1), 10)
         assert b"NetStream.Publish.Denied" in heard
         writer.close()
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: not room.server.connections)
 
 
 async def test_unsupported_codec_is_refused_in_words(log: LogCapture) -> None:
@@ -117,8 +118,8 @@ async def test_our_own_error_ends_one_connection(log: LogCapture) -> None:
     async with rtmp_room(raises=RuntimeError("bug")) as room:
         push = await RtmpPush.connect(room.url)
         await push.send(9, 0, b"\x17")
-        await room.until(lambda: room.admission.publications[0].ended == ["error:internal"])
-        await room.until(lambda: push.closed)
+        await eventually(lambda: room.admission.publications[0].ended == ["error:internal"])
+        await eventually(lambda: push.closed)
         assert room.server.publishing == 0
         assert any(entry["event"] == "rtmp connection failed" for entry in log.entries)
 
@@ -128,12 +129,12 @@ async def test_taken_over_publisher_is_told_and_touched_no_more() -> None:
     async with rtmp_room() as room:
         push = await RtmpPush.connect(room.url)
         await push.send(9, 0, b"\x17")
-        await room.until(lambda: room.sinks and room.sinks[0].tags)
+        await eventually(lambda: room.sinks and room.sinks[0].tags)
         room.admission.requests[0].tell("somebody else has come")
         room.admission.requests[0].drop("replaced")
         with pytest.raises(PushRefused, match=r"Rejected \(somebody else has come\)"):
             await _send_until_refused(push)
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: not room.server.connections)
         assert room.admission.publications[0].ended == []
         assert room.sinks[0].closed == 0
 
@@ -146,8 +147,8 @@ async def test_leaving_during_admission_ends_the_publication_that_comes_of_it() 
         with pytest.raises(PushError, match="no answer"):
             await RtmpPush.connect(room.url, within=0.3)
         doorman.gate.set()
-        await room.until(lambda: doorman.publications and doorman.publications[0].ended == ["closed"])
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: doorman.publications and doorman.publications[0].ended == ["closed"])
+        await eventually(lambda: not room.server.connections)
 
 
 async def test_media_sent_during_admission_is_kept() -> None:
@@ -163,9 +164,9 @@ async def test_media_sent_during_admission_is_kept() -> None:
         writer.write(speaker.say(3, 1, "publish", 3.0, None, "show"))
         for n in range(20):
             writer.write(speaker.chunker.message(6, 9, n, 1, bytes(200_000)))
-        await room.until(lambda: doorman.requests)
+        await eventually(lambda: doorman.requests)
         doorman.gate.set()
-        await room.until(lambda: room.sinks and len(room.sinks[0].tags) == 20)
+        await eventually(lambda: room.sinks and len(room.sinks[0].tags) == 20)
         writer.close()
 
 
@@ -180,7 +181,7 @@ async def test_strangers_are_closed_with_a_word_in_the_log(opening: bytes, words
         with contextlib.suppress(ConnectionError):
             assert await asyncio.wait_for(reader.read(-1), 5) == b""
         writer.close()
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: not room.server.connections)
     assert any(words in entry.get("detail", "") for entry in log.entries)
 
 
@@ -206,7 +207,7 @@ async def test_one_connection_too_many_is_closed_and_the_others_stay() -> None:
         for push in pushes:
             await push.send(9, 0, b"\x17")
             await push.close()
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: not room.server.connections)
         await (await RtmpPush.connect(room.url)).close()
 
 
@@ -216,9 +217,9 @@ async def test_silent_connections_are_swept() -> None:
         silent = [await asyncio.open_connection("127.0.0.1", room.server.port) for _ in range(3)]
         silent[1][1].write(HANDSHAKE)
         push = await RtmpPush.connect(room.url)
-        await room.until(lambda: not room.server.connections, 20)
+        await eventually(lambda: not room.server.connections, 20)
         assert room.admission.publications[0].ended == ["idle"]
-        await room.until(lambda: push.closed)
+        await eventually(lambda: push.closed)
         for _, writer in silent:
             writer.close()
 
@@ -232,7 +233,7 @@ async def test_costly_peer_gets_its_share_and_no_more(log: LogCapture) -> None:
             HANDSHAKE + speaker.say(3, 0, "connect", 1.0, {"app": "live"}) + speaker.say(3, 0, "createStream", 2.0)
         )
         writer.write(speaker.say(3, 1, "publish", 3.0, None, "bad"))
-        await room.until(lambda: room.sinks)
+        await eventually(lambda: room.sinks)
         writer.write(chunked(header(0, 2, 0, 4, 1), 2, (1).to_bytes(4, "big")))
         writer.write(header(0, 6, 0, 60_000, 9, 1) + b"x" + header(0, 7, 0, 60_000, 9, 1) + b"y")
         writer.write((basic(3, 6) + b"x" + basic(3, 7) + b"y") * 59_999)
@@ -240,7 +241,7 @@ async def test_costly_peer_gets_its_share_and_no_more(log: LogCapture) -> None:
         (bad,) = (peer for peer in room.server.connections if peer.name == "bad")
         for n in range(100):
             await push.send(9, n, bytes(1000))
-        await room.until(lambda: len(room.sinks[1].tags) == 100, 3)
+        await eventually(lambda: len(room.sinks[1].tags) == 100, 3)
         assert bad.paused
         assert bad.conversation.effort < 20_000
         (line,) = [entry for entry in log.entries if "held back" in entry["event"]]
@@ -261,13 +262,13 @@ async def test_peer_that_reads_nothing_is_read_no_more() -> None:
         writer.write(speaker.say(3, 1, "publish", 3.0, None, "show"))
         ping = speaker.chunker.message(2, 4, 0, 0, bytes.fromhex("0006 01020304"))
         writer.write(ping * 600_000)
-        await room.until(lambda: any(peer.write_full for peer in room.server.connections), 20)
+        await eventually(lambda: any(peer.write_full for peer in room.server.connections), 20)
         (peer,) = room.server.connections
         assert peer.paused
         assert peer.transport is not None
         assert peer.transport.get_write_buffer_size() < 1024 * 1024
         writer.transport.abort()
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: not room.server.connections)
 
 
 async def test_stop_tells_publishers_and_ends_in_time() -> None:
@@ -335,7 +336,7 @@ async def test_rtmps_is_rtmp_in_tls(certificate: tuple[Path, Path]) -> None:
         push = await RtmpPush.connect(url, ssl=trust)
         await push.send(9, 5, bytes(100_000))
         await push.close()
-        await room.until(lambda: room.sinks[0].closed)
+        await eventually(lambda: room.sinks[0].closed)
         assert [(t, len(body)) for t, _, body in room.sinks[0].tags] == [(9, 100_000)]
         assert room.admission.requests[0].protocol == "rtmps"
         room.admission.verdict = Refuse(RefuseCode.DENIED, "no")
@@ -376,13 +377,13 @@ async def test_slow_server_slows_the_source() -> None:
                 sent += 1
 
         task = asyncio.create_task(flood())
-        await room.until(lambda: not push._writable.is_set())
+        await eventually(lambda: not push._writable.is_set())
         assert sent * 100_000 < 32 * 1024 * 1024
         assert push._transport is not None
         assert push._transport.get_write_buffer_size() < 1024 * 1024
         peer.transport.resume_reading()
         behind = sent
-        await room.until(lambda: len(room.sinks[0].tags) > behind)
+        await eventually(lambda: len(room.sinks[0].tags) > behind)
         task.cancel()
         await push.close()
 
@@ -399,7 +400,7 @@ async def test_room_of_many() -> None:
             await push.close()
 
         await asyncio.gather(*(publish(n) for n in range(room_size)))
-        await room.until(lambda: sum(len(p.ended) for p in room.admission.publications) == room_size)
+        await eventually(lambda: sum(len(p.ended) for p in room.admission.publications) == room_size)
         assert all(len(sink.tags) == 20 and len({body for _, _, body in sink.tags}) == 1 for sink in room.sinks)
 
 
@@ -417,15 +418,15 @@ async def test_an_encoder_is_told_whatever_goes_wrong_while_it_is_let_go(
         push = await RtmpPush.connect(room.url)
         monkeypatch.setattr(owner, what, broken)
         await push.send(9, 0, b"\x17")
-        await room.until(lambda: push.closed)
-        await room.until(lambda: not room.server.connections)
+        await eventually(lambda: push.closed)
+        await eventually(lambda: not room.server.connections)
         monkeypatch.undo()
 
 
 async def test_a_sweep_of_one_connection_that_raises_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async with rtmp_room() as room:
         first, second = await RtmpPush.connect(room.url), await RtmpPush.connect(room.url)
-        await room.until(lambda: room.server.publishing == 2)
+        await eventually(lambda: room.server.publishing == 2)
         swept: list[RtmpPeer] = []
 
         def sweep(peer: RtmpPeer, _now: float) -> None:
@@ -468,12 +469,12 @@ async def test_media_that_costs_much_is_worked_on_in_turns(monkeypatch: pytest.M
         longest = 0.0
         for n in range(300):
             await bad.send(9, n, b"bad")
-        await room.until(lambda: any("held back" in entry["event"] for entry in log.entries))
+        await eventually(lambda: any("held back" in entry["event"] for entry in log.entries))
         push = await RtmpPush.connect(room.url.replace("show", "good"))
         await push.send(9, 0, b"good")
-        await room.until(lambda: len(room.sinks) == 2 and room.sinks[1].tags)
+        await eventually(lambda: len(room.sinks) == 2 and room.sinks[1].tags)
         assert len(room.sinks[0].tags) < 300, "the good one did not wait for the bad one"
-        await room.until(lambda: len(room.sinks[0].tags) == 300)
+        await eventually(lambda: len(room.sinks[0].tags) == 300)
         looks[0].cancel()
         assert [at for _, at, _ in room.sinks[0].tags] == list(range(300)), "nothing is lost, or out of order"
         assert longest < 0.1, "10 ms a turn, and what else there is to do"
@@ -490,9 +491,9 @@ async def test_what_waits_on_a_connection_is_told_to_the_hub() -> None:
             HANDSHAKE + speaker.say(3, 0, "connect", 1.0, {"app": "live"}) + speaker.say(3, 0, "createStream", 2.0)
         )
         writer.write(speaker.say(3, 1, "publish", 3.0, None, "show"))
-        await room.until(lambda: room.sinks)
+        await eventually(lambda: room.sinks)
         held = room.admission.requests[0].held
         assert held() == 0
         writer.write(chunked(header(0, 6, 0, 200_000, 9, 1), 6, bytes(150_000)))
-        await room.until(lambda: held() >= 149_000)
+        await eventually(lambda: held() >= 149_000)
         writer.transport.abort()

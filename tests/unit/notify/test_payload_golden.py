@@ -30,7 +30,7 @@ from hlsd.sessions.session import Session, facts
 from hlsd.stats import RelayStats
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, VIDEO
-from tests.unit.test_hub import House
+from tests.unit.test_hub import HubHouse
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "payloads.jsonl"
 SHAPES = ("hlsd", "srs", "nginx-rtmp", "flussonic")
@@ -70,7 +70,7 @@ def viewers() -> list[Event]:
 
 async def publishers() -> list[Event]:
     """A publication from the door to the end, and the run of its stream."""
-    house = House()
+    house = HubHouse()
     house.hub._events._interval = 2.0
     told: list[Event] = []
     house.hub.bus.listen(told.append)

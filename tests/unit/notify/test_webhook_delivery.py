@@ -18,6 +18,7 @@ from hlsd.notify.sender import backoff
 from hlsd.notify.store import Store
 from hlsd.operator.signature import verify
 from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
 from tests.support.webhooks import SECOND, World, happened, running
 
 
@@ -44,10 +45,10 @@ async def test_every_event_is_delivered_once_and_in_order(tmp_path: Path, world:
         for seq in range(1, 21):
             for owner in "abcdefgh":
                 here.emit(happened(owner, seq))
-        await here.until(lambda: len(world.taken) == 160)
+        await eventually(lambda: len(world.taken) == 160)
         assert all(world.of(owner) == list(range(1, 21)) for owner in "abcdefgh")
         assert 1 < world.most_at_once <= 4
-        await here.until(lambda: here.stats.queue_length == 0)
+        await eventually(lambda: here.stats.queue_length == 0)
         assert here.stats.events["updatePlay", "ok"] == 160
         assert here.stats.oldest == 0
 
@@ -57,7 +58,7 @@ async def test_a_request_carries_its_event_its_attempt_and_its_signature(tmp_pat
     world.answer = answers(500, 503)
     async with running(tmp_path, world, secret="0123456789abcdef") as here:
         here.emit(happened("a", 1, Action.DONE_PLAY, reason="idle"))
-        await here.until(lambda: len(world.taken) == 1)
+        await eventually(lambda: len(world.taken) == 1)
     assert [request.headers["x-hlsd-attempt"] for request in world.requests] == ["1", "2", "3"]
     (event,) = world.taken
     assert (event["action"], event["reason"], event["server_id"]) == ("donePlay", "idle", "n1")
@@ -79,10 +80,10 @@ async def test_one_poisonous_event_does_not_hold_up_other_viewers(tmp_path: Path
         here.emit(happened("bad", 1))
         for seq in range(1, 31):
             here.emit(happened("good", seq))
-        await here.until(lambda: world.of("good") == list(range(1, 31)))
+        await eventually(lambda: world.of("good") == list(range(1, 31)))
         world.answer = answers()
         here.emit(happened("bad", 2))
-        await here.until(lambda: world.of("bad") == [1, 2])
+        await eventually(lambda: world.of("bad") == [1, 2])
 
 
 async def test_a_refused_client_is_closed_and_other_refusals_are_final_only_if_they_mean_the_event(
@@ -102,13 +103,13 @@ async def test_a_refused_client_is_closed_and_other_refusals_are_final_only_if_t
         here.emit(happened("p", 1, Action.POST_PUBLISH))
         here.emit(happened("v", 2, Action.UPDATE_PLAY))
         here.emit(happened("v", 3, Action.DONE_PLAY))
-        await here.until(lambda: world.of("v") == [3] and here.stats.queue_length == 0)
+        await eventually(lambda: world.of("v") == [3] and here.stats.queue_length == 0)
         assert sorted(here.refused) == [("postPlay", "v"), ("postPublish", "p")]
         assert here.stats.events["postPlay", "denied"] == 1
         assert here.stats.events["updatePlay", "denied"] == 1
         world.answer = answers(404, 401, 408, 429, 302)
         here.emit(happened("v", 4, Action.DONE_PLAY))
-        await here.until(lambda: world.of("v") == [3, 4])
+        await eventually(lambda: world.of("v") == [3, 4])
         assert here.stats.events["donePlay", "retried"] == 5
 
 
@@ -126,16 +127,16 @@ async def test_an_outage_is_waited_out_and_then_the_queue_goes_out_in_order(tmp_
         for seq in range(1, 101):
             for owner in "abcdefghij":
                 here.emit(happened(owner, seq))
-        await here.until(lambda: len(world.requests) >= 20)
+        await eventually(lambda: len(world.requests) >= 20)
         assert world.most_at_once <= 8, "the first page goes out in parallel"
         world.most_at_once = 0
         sent = len(world.requests)
-        await here.until(lambda: len(world.requests) >= sent + 5)
+        await eventually(lambda: len(world.requests) >= sent + 5)
         assert world.most_at_once == 1
-        await here.until(lambda: here.stats.queue_length == 1000)
+        await eventually(lambda: here.stats.queue_length == 1000)
         assert here.stats.oldest > 0
         world.answer = answers()
-        await here.until(lambda: len(world.taken) == 1000)
+        await eventually(lambda: len(world.taken) == 1000)
         assert all(world.of(owner) == list(range(1, 101)) for owner in "abcdefghij")
         assert here.stats.queue_length == 0 or len(world.requests) > 1000
 
@@ -146,10 +147,10 @@ async def test_each_url_has_a_queue_of_its_own(tmp_path: Path, world: World) -> 
     async with running(tmp_path, world, url=["http://receiver.test/hook", SECOND]) as here:
         for seq in range(1, 11):
             here.emit(happened("a", seq))
-        await here.until(lambda: world.of("a") == list(range(1, 11)))
-        await here.until(lambda: here.stats.queue_length == 10)
+        await eventually(lambda: world.of("a") == list(range(1, 11)))
+        await eventually(lambda: here.stats.queue_length == 10)
         world.answer = answers()
-        await here.until(lambda: world.of("a") == 2 * list(range(1, 11)))
+        await eventually(lambda: world.of("a") == 2 * list(range(1, 11)))
 
 
 async def test_what_one_life_did_not_deliver_the_next_one_does(tmp_path: Path, world: World) -> None:
@@ -158,10 +159,10 @@ async def test_what_one_life_did_not_deliver_the_next_one_does(tmp_path: Path, w
     async with running(tmp_path, world) as here:
         for seq in range(1, 11):
             here.emit(happened("a", seq))
-        await here.until(lambda: here.stats.queue_length == 10)
+        await eventually(lambda: here.stats.queue_length == 10)
     world.answer = answers()
     async with running(tmp_path, world) as here:
-        await here.until(lambda: world.of("a") == list(range(1, 11)))
+        await eventually(lambda: world.of("a") == list(range(1, 11)))
         assert len({event["event_id"] for event in world.taken}) == 10
 
 
@@ -184,12 +185,12 @@ async def test_a_batch_is_a_list_and_one_bad_event_in_it_does_not_lose_the_other
     world.answer = lambda _: httpx.Response(500)
     async with running(tmp_path, world, batch=20) as here:
         here.emit(happened("first", 1))
-        await here.until(lambda: len(world.requests) > 1)
+        await eventually(lambda: len(world.requests) > 1)
         for seq in range(1, 41):
             here.emit(happened("bad" if seq == 7 else "good", seq))
-        await here.until(lambda: here.stats.queue_length == 41)
+        await eventually(lambda: here.stats.queue_length == 41)
         world.answer = answer
-        await here.until(lambda: here.stats.queue_length == 0)
+        await eventually(lambda: here.stats.queue_length == 0)
         assert world.of("good") == [seq for seq in range(1, 41) if seq != 7]
         assert here.stats.events["updatePlay", "denied"] == 1
     assert max(len(json.loads(request.content)) for request in world.requests) == 20
@@ -201,8 +202,8 @@ async def test_an_event_is_given_up_when_it_is_too_old(tmp_path: Path, world: Wo
     world.answer = lambda _: httpx.Response(500)
     async with running(tmp_path, world, clock, keep_for=3600.0) as here:
         here.emit(happened("a", 1))  # of long before that clock
-        await here.until(lambda: here.stats.events["updatePlay", "dropped"] == 1)
-        await here.until(lambda: here.stats.queue_length == 0)
+        await eventually(lambda: here.stats.events["updatePlay", "dropped"] == 1)
+        await eventually(lambda: here.stats.queue_length == 0)
 
 
 async def test_only_the_events_that_are_wanted_are_sent(tmp_path: Path, world: World) -> None:
@@ -210,7 +211,7 @@ async def test_only_the_events_that_are_wanted_are_sent(tmp_path: Path, world: W
     async with running(tmp_path, world, events=["donePlay"]) as here:
         here.emit(happened("a", 1, Action.POST_PLAY))
         here.emit(happened("a", 2, Action.DONE_PLAY))
-        await here.until(lambda: world.of("a") == [2])
+        await eventually(lambda: world.of("a") == [2])
         assert len(here.notify.ring) == 2
 
 
@@ -234,7 +235,7 @@ async def test_a_flood_beyond_what_memory_may_hold_is_counted(
         on_again.set()
         dropped = here.stats.events["updatePlay", "dropped"]
         assert dropped in (200, 201), "a sender's question may wait among them"
-        await here.until(lambda: len(world.of("a")) == 300 - dropped)
+        await eventually(lambda: len(world.of("a")) == 300 - dropped)
         assert world.of("a") == list(range(1, 301 - dropped))
 
 
@@ -253,8 +254,8 @@ async def test_what_is_written_is_brought_to_the_disk(
     world.answer = lambda _: httpx.Response(500)
     async with running(tmp_path, world) as here:
         here.emit(happened("a", 1))
-        await here.until(lambda: len(synced) >= 1)
+        await eventually(lambda: len(synced) >= 1)
         before = len(synced)
         here.emit(happened("a", 2))
-        await here.until(lambda: len(synced) > before)
+        await eventually(lambda: len(synced) > before)
     assert set(synced) == {str(tmp_path / "hlsd.sqlite-wal")}

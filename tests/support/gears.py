@@ -1,0 +1,50 @@
+"""How much of a long test `make test` does: the short form, whose every claim is the long one's, in less of it.
+
+`HLSD_LONG=1 make test` does the long form of all; `HLSD_LONG=30` is the same with thirty minutes of soak. Run as a
+program it prints what the short form leaves out.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+_WORD = os.environ.get("HLSD_LONG", "")
+LONG = _WORD not in {"", "0"}
+"""Whether this is the long form."""
+MINUTES = (30 if _WORD == "1" else int(_WORD)) if LONG else 0
+"""Of the soak, in the long form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number that a test works through: how many of what, in either form."""
+
+    what: str
+    short: float
+    long: float
+
+    def now(self) -> int:
+        """The number of the form that is run."""
+        return int(self.long if LONG else self.short)
+
+
+CONVERSATIONS = Amount("conversations on both roads of HTTP/1.1 (property/test_fastpath_differential)", 1000, 4000)
+DEMO = Amount("seconds of the demo in a browser (interop/test_demo_browser)", 15, 60)
+SOAK = Amount("seconds of a viewer whose publishers go and come back (interop/test_soak)", 40, 60 * (MINUTES or 30))
+SOAK_RECONNECTS = Amount("publishers that come back meanwhile", 2, 4)
+KILLS = Amount("kills of an origin behind a viewer at the edge (interop/test_relay_browser)", 1, 10)
+PLAY = Amount("seconds of the usual viewer: Chromium, hls.js (interop/test_browsers)", 14, 30)
+RULES = Amount("seconds that ten streams are watched rule by rule (interop/test_ll_rules)", 22, 30)
+EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_faults)", 30, 100)
+AMOUNTS = (CONVERSATIONS, EVENTS, DEMO, SOAK, SOAK_RECONNECTS, KILLS, PLAY, RULES)
+
+
+def left_out() -> list[str]:
+    """What the short form does less of, a line each."""
+    return [f"{one.short:g} instead of {one.long:g} {one.what}" for one in AMOUNTS]
+
+
+if __name__ == "__main__" and not LONG:
+    print("short form; HLSD_LONG=1 make test does the long one, make footage the footage's:")  # noqa: T201
+    print("\n".join(f"  {line}" for line in left_out()))  # noqa: T201
