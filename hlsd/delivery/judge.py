@@ -119,7 +119,7 @@ class Judge:
         """What `request` gets. Never raises for what a stranger may send; never a status of 5xx but 503."""
         if not is_ours(request.path):
             return FALL
-        request.prefix = self._proxies.prefix(request.peer, request.headers.get(b"x-forwarded-prefix"))
+        request.prefix = self._proxies.prefix(request.peer, request.headers.get(b"x-forwarded-prefix")) + request.mount
         forwarded = request.headers.get(b"x-forwarded-for")
         if forwarded is not None and request.peer in self._proxies:
             request.peer, request.peer_port = self._proxies.viewer(request.peer, forwarded), 0

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
 from hlsd.delivery.blocked_requests import BlockedRequests, Bounds, WaiterCount
+from hlsd.delivery.hosted import MOUNT
 from hlsd.delivery.http1.connections import CROWD, Connections
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
@@ -214,6 +215,7 @@ def read_request(scope: Scope) -> Request:
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
     client = scope.get("client")
     request = Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
+    request.mount = scope.get(MOUNT, "")
     request.size = (
         16 + len(raw) + len(request.query) + sum([len(name) + len(value) + 4 for name, value in scope["headers"]])
     )

@@ -28,6 +28,7 @@ from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import SourceError
 from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
+from hlsd.relay.relayed import Relayed
 from hlsd.relay.sources import SourceFeed
 from hlsd.relay.template import VIA, TemplateSubject, carried
 
@@ -54,7 +55,7 @@ class Fetching(Protocol):
         ...
 
 
-class Pull:
+class Pull(Relayed):
     """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
 
     def __init__(
@@ -127,7 +128,7 @@ class Pull:
         self._cut(reason)
 
     def reject(self, reason: str = "kicked") -> None:
-        """As `hlsd.events.Subject`."""
+        """As `hlsd.subjects.Subject`."""
         self.stop(reason)
 
     def sweep(self, now: float) -> None:
@@ -243,6 +244,7 @@ class Pull:
 
     async def begin(self, ip: str, port: int) -> None:
         """Claims the stream's name. Raises SourceError."""
+        self.ip = ip
         subject = self.subject
         # Who carried it so far goes on to whom it is pushed; a viewer's own arguments are nobody's business.
         args = {VIA: carried(subject.args, self._room.server_id)}
@@ -288,7 +290,7 @@ class Pull:
         facts: dict[str, object] = {
             "app": self.subject.app,
             "name": self.subject.name,
-            "path": f"/{self.subject.app}/{self.subject.name}",
+            "path": self.path,
             "protocol": "relay",
             "mode": self.plan.mode,
             "rule": self.plan.name,
