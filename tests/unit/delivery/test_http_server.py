@@ -8,7 +8,6 @@ import signal
 
 import pytest
 import structlog
-import uvicorn
 
 from hlsd.base.clock import SystemClock
 from hlsd.delivery.http1.server import HttpServer
@@ -26,12 +25,6 @@ def server(port: int, bind: str = "127.0.0.1") -> HttpServer:
     return HttpServer(
         settings, create_app(MemoryDirectory(), viewers(), settings, SystemClock()), structlog.get_logger()
     )
-
-
-def test_the_names_of_uvicorn_are_there() -> None:
-    """Uvicorn is pinned because these are not its public promise."""
-    for name in ("startup", "main_loop", "shutdown", "on_tick"):
-        assert asyncio.iscoroutinefunction(getattr(uvicorn.Server, name))
 
 
 async def test_a_taken_port_is_one_clear_error(running: Running) -> None:
