@@ -1,7 +1,7 @@
 """Connects to other servers: resolves once, judges, and connects to the very address that was judged.
 
 Law: never to a port of this server's own (a stream that fed itself would never end); for relays by API only where the
-guard lets it; no redirects are followed. Seconds.
+guard lets it. Whoever follows a redirection asks here again. Seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hlsd.base.errors import HlsdError
 from hlsd.relay.address import Address
@@ -19,6 +19,7 @@ from hlsd.relay.guard import Forbidden, HostList
 
 CONNECT_WITHIN = 10.0
 READ_LIMIT = 256 * 1024
+ANY_PUBLIC: Final = HostList(["*"])
 
 
 class SourceError(HlsdError):
@@ -48,6 +49,10 @@ class Dial:
     def entries(self) -> Sequence[str]:
         """What `relay.allow_hosts` lists; nothing for the operator's own rules."""
         return () if self.hosts is None else self.hosts.entries
+
+    def abroad(self) -> Dial:
+        """The way out to public addresses only, wherever they are."""
+        return Dial(self._own_ports, ANY_PUBLIC)
 
     async def resolve(self, address: Address) -> str:
         """The IP address to connect to. Raises SourceError."""
