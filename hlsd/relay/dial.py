@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
@@ -87,6 +88,10 @@ class Dial:
 
 
 async def _look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host. Raises SourceError."""
+    with contextlib.suppress(ValueError):
+        # An address in plain writing is what it is: the resolver has few threads, and a segment may come each second
+        return [str(ipaddress.ip_address(host))]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -105,7 +105,7 @@ class HttpFetch:
                 raise StatusError(response.status)
             # A server that knows no ranges sends all of it, which may be longer than what was asked for.
             if len(body) > limit:
-                raise SourceError(f"it sends more than {limit} bytes")
+                raise SourceError(f"it sends more than {limit} bytes", final=True)
         told = "content-length" in response.headers or "transfer-encoding" in response.headers
         if not response.status or (told and not response.done):
             raise SourceError("connection lost: the answer was cut short")
