@@ -1,7 +1,8 @@
 """Reads another server's playlists with the m3u8 package, and keeps what a relay needs of them.
 
-A playlist is a stranger's text: its size, lines and numbers are bounded here, tags that a relay has no use for never
-reach the parser (one that it cannot read would cost the stream), and whatever the parser raises is a MediaError. Pure.
+A playlist is a stranger's text, and the package takes some twenty microseconds for each line of it: so the text is
+bounded, and made lean before it gets there. Of what goes on the last segments are read, tags that a relay has no use
+for never are (one that the package cannot read would cost the stream), and whatever it raises is a MediaError. Pure.
 Seconds. RFC 8216bis.
 """
 
@@ -19,14 +20,22 @@ from hlsd.base.errors import MediaError
 PLAYLIST_LIMIT: Final = 1024 * 1024
 """Bytes of a playlist."""
 LINE_LIMIT: Final = 20_000
-"""Lines of a playlist: a day of segments of 6 s, and their tags within a minute of them, are 14,400."""
+"""Lines of a playlist: a day of segments of 6 s, and their tags, in the window of a live stream."""
 LONGEST: Final = 8192
 """Characters of a line."""
-WANTED: Final = frozenset((
-    "#EXT-X-STREAM-INF", "#EXT-X-MEDIA", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXTINF",
-    "#EXT-X-BYTERANGE", "#EXT-X-DISCONTINUITY", "#EXT-X-KEY", "#EXT-X-MAP", "#EXT-X-GAP", "#EXT-X-ENDLIST",
+RECENT: Final = 64
+"""Segments of a live playlist that are read: its last ones."""
+MOST: Final = 5000
+"""Segments of a playlist that has ended."""
+VARIANTS: Final = 200
+"""Variants and renditions of a multivariant playlist."""
+_ONCE: Final = frozenset(("#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-ENDLIST"))
+_KEY: Final = "#EXT-X-KEY"
+_MAP: Final = "#EXT-X-MAP"
+_BEFORE: Final = frozenset((
+    _KEY, _MAP, "#EXTINF", "#EXT-X-BYTERANGE", "#EXT-X-DISCONTINUITY", "#EXT-X-GAP", "#EXT-X-STREAM-INF"
 ))  # fmt: skip
-"""Tags that the parser gets to see."""
+"""Tags that stand before the line they belong to: of each the last one counts."""
 NOT_CARRIED: Final = ("av01", "vp08", "vp09", "dvh1", "dvhe", "dva1", "mjpg")
 """Beginnings of CODECS whose pictures are not carried."""
 
@@ -102,7 +111,7 @@ def read_playlist(body: bytes, url: str) -> Listing | list[Variant]:
     if any(line.startswith("#EXT-X-DEFINE") for line in lines):
         raise MediaError("a playlist with variables (EXT-X-DEFINE), which are not read")
     try:
-        found = m3u8.loads(text, custom_tags_parser=_skip)
+        found = m3u8.loads("\n".join(_lean(lines)))
         return list(_variants(found, url)) if found.is_variant else _listing(found, url)
     except MediaError:
         raise
@@ -123,9 +132,55 @@ def choose(variants: Sequence[Variant], most: int) -> Variant:
     return max(bounded, key=lambda one: one.bandwidth) if bounded else min(whole, key=lambda one: one.bandwidth)
 
 
-def _skip(line: str, *_: object) -> bool:
-    """Whether the parser shall not see a tag."""
-    return line.partition(":")[0] not in WANTED
+def _lean(lines: Sequence[str]) -> list[str]:
+    """The lines that count, in the form of a playlist. Raises MediaError, ValueError."""
+    once, several, segments = _sorted(lines)
+    if len(several) > 2 * VARIANTS:
+        raise MediaError(f"a playlist of more than {VARIANTS} variants")
+    ended = "#EXT-X-ENDLIST" in once
+    if ended and len(segments) > MOST:
+        raise MediaError(f"a playlist of more than {MOST} segments")
+    left_out = 0 if ended else max(0, len(segments) - RECENT)
+    least = max(0, left_out - RECENT)
+    while left_out > least and not _explicit(segments[left_out]):
+        left_out -= 1
+    if left_out and not _explicit(segments[left_out]):
+        raise MediaError("a playlist whose byte ranges do not say where they begin")
+    first = int(once.pop("#EXT-X-MEDIA-SEQUENCE", ":0").partition(":")[2]) + left_out
+    found = ["#EXTM3U", f"#EXT-X-MEDIA-SEQUENCE:{first}", *several, *once.values()]
+    for segment in segments[left_out:]:
+        found += segment.values()
+    return found
+
+
+def _sorted(lines: Sequence[str]) -> tuple[dict[str, str], list[str], list[dict[str, str]]]:
+    """Tags of the whole playlist, lines about variants, and the segments, each with the key and section it has."""
+    once: dict[str, str] = {}
+    several: list[str] = []
+    segments: list[dict[str, str]] = []
+    tags: dict[str, str] = {}
+    state: dict[str, str] = {}
+    for line in map(str.strip, lines):
+        tag = line.partition(":")[0]
+        if tag in _BEFORE:
+            tags[tag] = line
+        elif tag in _ONCE:
+            once[tag] = line
+        elif tag == "#EXT-X-MEDIA":
+            several.append(line)
+        elif line and line[0] != "#":
+            if "#EXTINF" in tags:
+                state = {**state, **{one: tags.pop(one) for one in (_KEY, _MAP) if one in tags}}
+                segments.append({**state, **tags, "": line})
+            elif "#EXT-X-STREAM-INF" in tags:
+                several += [tags["#EXT-X-STREAM-INF"], line]
+            tags = {}
+    return once, several, segments
+
+
+def _explicit(segment: dict[str, str]) -> bool:
+    """Whether the range of a segment, if it has one, does not begin where that of the one before it ends."""
+    return "#EXT-X-BYTERANGE" not in segment or "@" in segment["#EXT-X-BYTERANGE"]
 
 
 def _variants(found: Any, url: str) -> Iterator[Variant]:  # noqa: ANN401 - m3u8 has no types

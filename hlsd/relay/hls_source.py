@@ -40,7 +40,7 @@ LOST: Final = 3
 """Segments one after another that are listed and cannot be had, until the source counts as lost."""
 NOWHERE: Final = -1
 """Before the first segment was listed."""
-LARGE: Final = 32 * 1024
+LARGE: Final = 8 * 1024
 """Bytes of a playlist above which it is read beside the event loop."""
 
 

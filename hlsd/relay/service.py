@@ -361,7 +361,9 @@ class RelayService:
         elif kind == "flv":
             await pull_flv(address, dial, feed)
         elif kind == "hls":
-            await pull_hls(url, address, plan, dial, feed, self.log, memory=self.settings.child_memory)
+            await pull_hls(
+                url, address, plan, dial, feed, self.log.bind(rule=plan.name), memory=self.settings.child_memory
+            )
         else:
             await pull_child(url, address, kind, plan, dial, feed, memory=self.settings.child_memory)
 

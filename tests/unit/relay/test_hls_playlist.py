@@ -76,6 +76,9 @@ def test_where_sound_is_apart_a_variant_with_both_is_chosen() -> None:
         (media(1, ["1.ts"]) + '#EXT-X-DEFINE:NAME="a",VALUE="b"\n', "variables"),
         (media(1, ["1.ts"]) + "#\n" * 20_001, "lines"),
         (media(1, ["x" * 8193]), "characters"),
+        (media(1, ["1.ts"] * 5001, ended=True), "more than 5000 segments"),
+        ("#EXTM3U\n" + "#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n" * 201, "variants"),
+        (media(1, ["#EXT-X-BYTERANGE:5\n1.ts"] * 200), "where they begin"),
         (b"#EXTM3U\n\xff", "UTF-8"),
         (media(1, ["1.ts"]) + " " * 1_048_576, "1 MiB"),
     ],
@@ -83,6 +86,21 @@ def test_where_sound_is_apart_a_variant_with_both_is_chosen() -> None:
 def test_what_cannot_be_is_refused_with_the_reason(text: str | bytes, words: str) -> None:
     with pytest.raises(MediaError, match=words):
         listing(text)
+
+
+def test_of_a_long_live_playlist_the_end_is_read_with_what_was_said_at_the_beginning() -> None:
+    """A window of a day is ten thousand lines, each reload: a relay needs its end, and the key that holds there."""
+    names = [f"{n}.ts" for n in range(3000)]
+    names[0] = '#EXT-X-MAP:URI="init.mp4"\n#EXT-X-KEY:METHOD=AES-128,URI="k"\n0.ts'
+    found = listing(media(100, names))
+    assert [one.msn for one in found.pieces] == list(range(3036, 3100))
+    assert found.pieces[0].part.url.endswith("/2936.ts")
+    assert found.pieces[0].init == Part("https://cdn.example/live/init.mp4")
+    assert found.pieces[0].key is not None
+    ranges = ["#EXT-X-BYTERANGE:10@0\na.ts" if n % 50 == 0 else "#EXT-X-BYTERANGE:10\na.ts" for n in range(200)]
+    found = listing(media(0, ranges))
+    assert found.pieces[-1].part.span == Span(490, 10)
+    assert found.pieces[0].part.span == Span(0, 10)
 
 
 def test_no_damage_is_more_than_a_refusal() -> None:

@@ -1,4 +1,7 @@
-"""Following another server's HLS: what is fetched, in which order, where a stretch begins, and what is too much."""
+"""Following another server's HLS: what is fetched, in which order, where a stretch begins, and what is too much.
+
+Sections (§) are those of RFC 8216bis.
+"""
 
 from __future__ import annotations
 
