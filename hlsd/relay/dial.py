@@ -68,8 +68,8 @@ class Dial:
             raise SourceError("the address is this server's own: a stream must not feed itself", final=True)
         return ip
 
-    async def open(self, address: Address, within: float = CONNECT_WITHIN) -> Dialed:
-        """Connects, with TLS where the scheme says so. Raises SourceError."""
+    async def open(self, address: Address, within: float = CONNECT_WITHIN, tls: ssl.SSLContext | None = None) -> Dialed:
+        """Connects, with TLS where the scheme says so, by `tls` if it is given. Raises SourceError."""
         try:
             async with asyncio.timeout(within):
                 ip = await self.resolve(address)
@@ -77,7 +77,7 @@ class Dial:
                     ip,
                     address.port,
                     limit=READ_LIMIT,
-                    ssl=ssl.create_default_context() if address.secure else None,
+                    ssl=(tls or ssl.create_default_context()) if address.secure else None,
                     server_hostname=address.host if address.secure else None,
                 )
         except TimeoutError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import urljoin
@@ -49,6 +50,8 @@ class HttpFetch:
         self._dial = dial
         self._received = received
         self._first = True
+        self._tls: ssl.SSLContext | None = None
+        """Made once: reading the authorities of a machine takes tens of milliseconds of the event loop."""
 
     async def get(self, url: str, limit: int, within: float, span: Span | None = None) -> Fetched:
         """The resource, or its range; at most `limit` bytes in `within` seconds. Raises SourceError."""
@@ -71,7 +74,9 @@ class HttpFetch:
             raise SourceError(f"it points at what is no address: {error}", final=True) from None
         if address.scheme not in {"http", "https"}:
             raise SourceError(f"it points at {masking.address(url)}: only HTTP is fetched", final=True)
-        reader, writer, ip = await self._dial.open(address, CONNECT_WITHIN)
+        if address.secure and self._tls is None:
+            self._tls = ssl.create_default_context()
+        reader, writer, ip = await self._dial.open(address, CONNECT_WITHIN, self._tls)
         try:
             if self._first:
                 self._first = False

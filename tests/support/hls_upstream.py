@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import re
+import ssl
 from collections.abc import Iterable
 from typing import Self
 
@@ -21,8 +22,9 @@ class Upstream:
     it sends all of what it was asked a part of.
     """
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.host = host
+        self.tls = tls
         self.port = 0
         self.files: dict[str, bytes | list[bytes]] = {}
         self.redirects: dict[str, str] = {}
@@ -38,7 +40,7 @@ class Upstream:
     @property
     def url(self) -> str:
         """Its root, without the last slash."""
-        return f"http://{self.host}:{self.port}"
+        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}"
 
     def playlist(self, path: str, *texts: str) -> None:
         """What that path gives, one text after the other."""
@@ -86,7 +88,7 @@ class Upstream:
         await writer.drain()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self.host, 0)
+        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

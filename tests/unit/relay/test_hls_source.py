@@ -1,17 +1,21 @@
 """Following another server's HLS: what is fetched, in which order, where a stretch begins, and what is too much.
 
-Sections (§) are those of RFC 8216bis.
+By RFC 8216bis: sections (§) are its own.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import structlog
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.net.tls import Certificate
 from hlsd.relay import dial as dial_module
 from hlsd.relay import hls_source
 from hlsd.relay.dial import Dial, SourceError
@@ -303,6 +307,31 @@ async def test_a_server_does_not_feed_itself_by_a_detour(upstream: Upstream) -> 
     upstream.playlist("/x.m3u8", media(1, [f"http://127.0.0.1:{own}/live/film.ts"], ended=True))
     with pytest.raises(SourceError, match="must not feed itself"):
         await Life(upstream, dial=Dial(lambda: (own,))).take()
+
+
+async def test_by_https_the_certificate_must_be_good_and_the_authorities_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading them takes tens of milliseconds of the event loop: not for each segment."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    write_self_signed(cert, key, ["localhost"])
+    async with Upstream("localhost", Certificate(cert, key).context()) as upstream:
+        upstream.segments(f"{n}.ts" for n in range(1, 6))
+        upstream.playlist("/x.m3u8", media(1, [f"{n}.ts" for n in range(1, 6)], ended=True))
+        with pytest.raises(SourceError, match="cannot be reached"):
+            await Life(upstream).take()
+        assert upstream.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+        made: list[ssl.SSLContext] = []
+        make = ssl.create_default_context
+
+        def counted() -> ssl.SSLContext:
+            made.append(make())
+            return made[-1]
+
+        monkeypatch.setattr(ssl, "create_default_context", counted)
+        assert len(await Life(upstream).take()) == 5
+        assert len(made) == 1
 
 
 # -- the bounds
