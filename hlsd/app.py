@@ -127,8 +127,7 @@ class Server(EventSource):
         )
         self.hub.over = self.sessions.stream_over
         self.rooms: dict[str, Service] = {}
-        self.web: ASGIApp | None = None
-        """What answers HTTP while the server runs."""
+        self.web: ASGIApp | None = None  # what answers HTTP while the server runs
         self._sweeping: asyncio.Future[list[None]] | None = None
         self._late = deque([0.0], maxlen=3)
         """Seconds by which the last sweeps were late: a measure of the event loop."""
