@@ -25,7 +25,9 @@ from hlsd.base.errors import ConfigError, HlsdError
 from hlsd.base.log import tell_left_out
 from hlsd.base.stop_signals import StopSignals
 from hlsd.base.upkeep import end, keep
-from hlsd.events import Action, Bus, Handler
+from hlsd.delivery.hosted import HostedApp
+from hlsd.event_source import EventSource
+from hlsd.events import Action, Bus
 from hlsd.notify.notify import Notify
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.outputs import HlsOutputs
@@ -41,6 +43,8 @@ from hlsd.streams.hub import Hub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.types import ASGIApp
+
     from hlsd.config import Settings
 
 SWEEP = 1.0
@@ -55,11 +59,11 @@ class CannotListen(HlsdError):
     """A room's port is taken or not permitted; the text is the line to show."""
 
 
-class Server:
+class Server(EventSource):
     """One hlsd inside the running event loop: `async with Server(settings) as server: …`, or `start` and `stop`.
 
-    `server.on("prePlay", handler)` calls `handler(session)` for each viewer at the door, `session.reject()` turns it
-    away; the names of events are those of `hlsd.events.Action`.
+    `server.on("prePlay", handler)` calls `handler(viewer)` for each viewer at the door, and `viewer.reject()` turns it
+    away; the names of events are those of `hlsd.events.Action`. `server.asgi()` is for another application to mount.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
@@ -120,26 +124,15 @@ class Server:
             directory=LocalDirectory(settings.sessions, self._clock, signer.who, store=bans),
         )
         self.rooms: dict[str, Service] = {}
+        self.web: ASGIApp | None = None  # what answers HTTP while the server runs
         self._sweeping: asyncio.Future[list[None]] | None = None
         self._late = deque([0.0], maxlen=3)
         """Seconds by which the last sweeps were late: a measure of the event loop."""
         self._log = structlog.get_logger()
 
-    def on(self, action: str, handler: Handler) -> None:
-        """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
-
-        The subject is the viewer's session or the publisher: `id`, `app`, `name`, `path`, `ip`, `query`, and
-        `reject()`, which denies in a `pre…` handler and ends it later. What a handler raises is logged and denies
-        nothing.
-
-        Raises:
-            ValueError: there is no such action.
-        """
-        self.bus.on(action, handler)
-
-    def off(self, action: str, handler: Handler) -> None:
-        """Takes a handler back. Raises ValueError if it was not `on`."""
-        self.bus.off(action, handler)
+    def asgi(self) -> HostedApp[Server]:
+        """The server as an ASGI application, for another one to mount below a path: docs/embedding.md."""
+        return HostedApp(self, lambda: self.web)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -173,6 +166,7 @@ class Server:
                     raise
                 raise CannotListen(error.strerror or str(error)) from error
             self.rooms[name] = room
+        self.web = house.web
         self._say_who_may()
         kept = (("stream_sweep", self._sweep), ("session_sweep", self._sweep_sessions))
         self._sweeping = asyncio.gather(*[keep(work, name, self._faults) for name, work in kept])
@@ -208,6 +202,7 @@ class Server:
             await self.sessions.stop()  # when all they got has been counted, and before events are carried away no more
         with guard:
             await self.sessions.bus.close()
+        self.web = None
         self.rooms.clear()
         await end(self._sweeping)
         self._sweeping = None
@@ -311,6 +306,11 @@ class Server:
         if live is not None and live.ended:
             return min(fixed or 60.0, live.target_duration + 1.0)
         return fixed or min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
+
+
+def asgi(settings: Settings) -> HostedApp[Server]:
+    """A server of its own as an ASGI application: `Server(settings).asgi()`."""
+    return Server(settings).asgi()
 
 
 async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = None) -> int:

@@ -83,7 +83,7 @@ class Judge:
 
     def locate(self, request: Request) -> None:
         """Notes in `request` what a proxy of ours says of it: whose it is, and below which path."""
-        request.prefix = self._proxies.prefix(request.peer, request.headers.get(b"x-forwarded-prefix"))
+        request.prefix = self._proxies.prefix(request.peer, request.headers.get(b"x-forwarded-prefix")) + request.mount
         forwarded = request.headers.get(b"x-forwarded-for")
         if forwarded is not None and request.peer in self._proxies:
             request.peer, request.peer_port = self._proxies.viewer(request.peer, forwarded), 0

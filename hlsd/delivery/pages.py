@@ -24,6 +24,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from hlsd.base.clock import Clock
+from hlsd.delivery.hosted import MOUNT
 from hlsd.delivery.request import BadRequest, accepts_gzip, etag_matches, is_ours, parse_path
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Directory
@@ -177,10 +178,11 @@ class Pages:
         return PlainTextResponse("404 not found\n", 404, headers={"cache-control": "no-store", **self._headers})
 
     def _prefix(self, request: Request) -> str:
-        """What a proxy has taken off the path."""
+        """What a proxy, and the host of a mount, have taken off the path."""
         said = request.headers.getlist("x-forwarded-prefix")
         peer = request.client.host if request.client is not None else ""
-        return self._proxies.prefix(peer, ", ".join(said).encode("latin-1") if said else None)
+        prefix = self._proxies.prefix(peer, ", ".join(said).encode("latin-1") if said else None)
+        return f"{prefix}{request.scope.get(MOUNT, '')}"
 
     def _send(self, request: Request, file: File, cache: str) -> Response:
         headers = {"cache-control": cache, "vary": "Accept-Encoding", **self._headers}

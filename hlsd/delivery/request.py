@@ -66,7 +66,7 @@ class Request:
 
     `path` and `query` are raw (percent-encoded, without `?`); `headers` maps the lower-case names of `WANTED_HEADERS`
     that were sent to their values. `peer` is the viewer's address. The judge notes in `session` whose request it is.
-    `prefix` is what a proxy took off the path.
+    `prefix` is what a proxy and the host of a mount took off the path; `mount` is the host's share of it.
     `begun` is the monotonic time when it was read, and `waited` whether it was held on purpose: for figures.
     """
 
@@ -82,6 +82,7 @@ class Request:
     begun: float = 0.0
     waited: bool = False
     prefix: str = ""
+    mount: str = ""
 
 
 class Target(NamedTuple):

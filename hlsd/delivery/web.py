@@ -20,6 +20,7 @@ from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
 from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
 from hlsd.delivery.hls_viewers import HlsViewers
+from hlsd.delivery.hosted import MOUNT
 from hlsd.delivery.http1.connections import ADDRESS, Connections
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
@@ -218,6 +219,7 @@ def read_request(scope: Scope) -> Request:
     raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
     client = scope.get("client")
     request = Request(scope["method"], raw, scope["query_string"], headers, *(client or ("", 0)))
+    request.mount = scope.get(MOUNT, "")
     request.size = (
         16 + len(raw) + len(request.query) + sum([len(name) + len(value) + 4 for name, value in scope["headers"]])
     )

@@ -16,13 +16,13 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
 from hlsd.base import masking
 from hlsd.events.facts import Facts
 from hlsd.ports import Denial, Grant
+from hlsd.subjects import Handler, Subject
 
 UNANSWERED = "unanswered"
 """Reason of a denial that nobody has spoken: a receiver is out of order, and only who is known already may stay."""
@@ -83,21 +83,7 @@ class Event:
         }
 
 
-class Subject(Protocol):
-    """Whom an event is about, as an in-process handler gets it: a viewer's session or a publication."""
-
-    @property
-    def id(self) -> str:
-        """As in events and in the API."""
-        ...
-
-    def reject(self, reason: str = "kicked") -> None:
-        """In a `pre…` handler: not let in. Later: ended."""
-        ...
-
-
 Sink = Callable[[Event], None]
-Handler = Callable[[Subject], Awaitable[None] | None]
 Verdict = Denial | Grant | None
 """What a sync webhook says: no, yes with what it knows of the peer, or yes."""
 Asker = Callable[[Event], Awaitable[Verdict]]

@@ -2,8 +2,9 @@
 
 `python -m hlsd.publishing.relay_child` takes an order, one line of JSON, on standard input; writes FLV to standard
 output; says why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it
-writes no files, it ends as soon as its input does, libav may use the protocols of its kind of source and no others, and
-never speaks HTTP itself: playlists, segments and streams are fetched here, each address judged like the first one.
+writes no files, it ends with its input, libav may use the protocols of its kind of source and no others, and never
+speaks HTTP itself: an MPEG-TS stream is fetched here, each address judged like the first one; segments of HLS come by
+standard input behind the order, fetched by the relay, and are all that libav gets to see of it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from hlsd.media import flv
 from hlsd.publishing.tagger import CODECS, Tag, Tagger, dated
 from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
+from hlsd.relay.handover import DATA, HEADER
 from hlsd.relay.http_response import ResponseReader, request
 from hlsd.relay.public import is_public
 from hlsd.relay.rtsp_gate import RtspGate
@@ -53,9 +55,9 @@ _WHITELIST: Final = {
 _GATED: Final = "tcp"
 """What it may open where it speaks to our gate: no UDP, no RTP of its own, no TLS in which nothing could be read."""
 _NOTHING: Final = "none"
-"""No protocol is called so: what libav wants is fetched here."""
-_MEDIA: Final = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
-"""What a playlist and its segments may be: libav would else probe them for anything (SDP, concat, …)."""
+"""No protocol is called so: what libav wants is fetched here, or by the relay."""
+_FORMATS: Final = {"mpegts": "mpegts", "mp4": "mov", "aac": "aac"}
+"""What a stretch may be, and what libav may take it for: it would else look for anything (SDP, concat, …)."""
 
 
 class Fetcher:
@@ -151,6 +153,51 @@ class TagBody:
         self._connection.close()
 
 
+class StretchReader:
+    """One stretch of what the relay hands over, as a file that can only be read. It ends where the next one begins."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = 0
+        self.next: str | None = None
+        """The form of the stretch behind it, "" if it is the last; None while it has not ended."""
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; b"" at the end. Ends the process if its relay is gone."""
+        while not self._left:
+            if self.next is not None:
+                return b""
+            kind, length = HEADER.unpack(self._exactly(HEADER.size))
+            if kind == DATA:
+                self._left = length
+            else:
+                self.next = self._exactly(length).decode()
+        octets = self._exactly(self._left if size < 0 else min(size, self._left))
+        self._left -= len(octets)
+        return octets
+
+    def _exactly(self, size: int) -> bytes:
+        octets = self._stream.read(size)
+        if len(octets) < size:
+            os._exit(0)  # as `_end_with`: libav would make an error of an exception, and go on
+        return octets
+
+
+def stretches(stream: BinaryIO) -> Iterator[tuple[str, StretchReader]]:
+    """The stretches of standard input, each with its form. What is left of one by its reader is skipped."""
+    reader = StretchReader(stream)
+    while True:
+        while reader.read(_READ):
+            pass
+        form = reader.next
+        if not form:
+            return
+        if form not in _FORMATS:
+            raise MediaError(f"a stretch of {form}")
+        reader = StretchReader(stream)
+        yield form, reader
+
+
 class SourcePace:
     """Holds media back to its own time. `now` and `sleep` are the clock's; seconds."""
 
@@ -185,10 +232,6 @@ def _open(order: dict[str, Any]) -> Any:  # noqa: ANN401 - an InputContainer; it
     limits = (timeout, timeout)
     if kind == "mpegts":
         return av.open(cast(Any, fetcher.open(url)), format="mpegts", options=options)
-    if kind == "hls":
-        options |= {"http_persistent": "0", "http_multiple": "0", "seg_max_retry": "2", "max_reload": "10"}
-        options["format_whitelist"] = _MEDIA
-        return av.open(url, format="hls", options=options, io_open=fetcher.open, timeout=limits)
     options["protocol_whitelist"] = _WHITELIST[address.scheme]
     if kind == "udp":
         form = "rtp" if address.scheme == "rtp" else "mpegts"
@@ -232,7 +275,18 @@ def _media(order: dict[str, Any]) -> Iterator[Tag]:
 
         yield from Source(Path(read_address(order["url"]).path), loop=True).tags()
         return
+    if order["kind"] == "hls":
+        for form, stretch in stretches(sys.stdin.buffer):
+            yield from _stretch(form, stretch)
+        return
     with closing(_open(order)) as container:
+        yield from tags_of(container)
+
+
+def _stretch(form: str, stretch: StretchReader) -> Iterator[Tag]:
+    """The tags of one stretch. It has a container of its own: what is in it may be quite another thing."""
+    options = {"analyzeduration": "3000000", "protocol_whitelist": _NOTHING, "format_whitelist": _FORMATS[form]}
+    with closing(av.open(cast(Any, stretch), format=form, options=options)) as container:
         yield from tags_of(container)
 
 
@@ -266,9 +320,10 @@ def main() -> int:
     """One order; 0 if the source came to its end."""
     order = json.loads(sys.stdin.buffer.readline(_ORDER))
     confine(int(order["memory"]))
-    # Raw, or the thread would hold the lock of a buffer that the interpreter wants at its end
-    raw = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))
-    threading.Thread(target=_end_with, args=(raw,), daemon=True).start()
+    if order["kind"] != "hls":  # whose reader sees the end of the input by itself
+        # Raw, or the thread would hold the lock of a buffer that the interpreter wants at its end
+        raw = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))
+        threading.Thread(target=_end_with, args=(raw,), daemon=True).start()
     try:
         run(order, sys.stdout.buffer)
     except BrokenPipeError:

@@ -1,17 +1,18 @@
 """Connects to other servers: resolves once, judges, and connects to the very address that was judged.
 
 Law: never to a port of this server's own (a stream that fed itself would never end); for relays by API only where the
-guard lets it; no redirects are followed. Seconds.
+guard lets it. Whoever follows a redirection asks here again. Seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hlsd.base.errors import HlsdError
 from hlsd.relay.address import Address
@@ -19,6 +20,7 @@ from hlsd.relay.guard import Forbidden, HostList
 
 CONNECT_WITHIN = 10.0
 READ_LIMIT = 256 * 1024
+ANY_PUBLIC: Final = HostList(["*"])
 
 
 class SourceError(HlsdError):
@@ -49,6 +51,10 @@ class Dial:
         """What `relay.allow_hosts` lists; nothing for the operator's own rules."""
         return () if self.hosts is None else self.hosts.entries
 
+    def abroad(self) -> Dial:
+        """The way out to public addresses only, wherever they are."""
+        return Dial(self._own_ports, ANY_PUBLIC)
+
     async def resolve(self, address: Address) -> str:
         """The IP address to connect to. Raises SourceError."""
         try:
@@ -62,8 +68,8 @@ class Dial:
             raise SourceError("the address is this server's own: a stream must not feed itself", final=True)
         return ip
 
-    async def open(self, address: Address, within: float = CONNECT_WITHIN) -> Dialed:
-        """Connects, with TLS where the scheme says so. Raises SourceError."""
+    async def open(self, address: Address, within: float = CONNECT_WITHIN, tls: ssl.SSLContext | None = None) -> Dialed:
+        """Connects, with TLS where the scheme says so, by `tls` if it is given. Raises SourceError."""
         try:
             async with asyncio.timeout(within):
                 ip = await self.resolve(address)
@@ -71,7 +77,7 @@ class Dial:
                     ip,
                     address.port,
                     limit=READ_LIMIT,
-                    ssl=ssl.create_default_context() if address.secure else None,
+                    ssl=(tls or ssl.create_default_context()) if address.secure else None,
                     server_hostname=address.host if address.secure else None,
                 )
         except TimeoutError:
@@ -82,6 +88,10 @@ class Dial:
 
 
 async def _look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host. Raises SourceError."""
+    with contextlib.suppress(ValueError):
+        # An address in plain writing is what it is: the resolver has few threads, and a segment may come each second
+        return [str(ipaddress.ip_address(host))]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -18,10 +18,12 @@ INTERIM_LIMIT = 8
 _LINE_LIMIT = 1024
 
 
-def request(address: Address, agent: str) -> bytes:
-    """A GET for the address; user and password go along as basic credentials."""
+def request(address: Address, agent: str, span: tuple[int, int] | None = None) -> bytes:
+    """A GET for the address, or for a range of it (first byte, size); user and password go along as credentials."""
     lines = [f"GET {address.target} HTTP/1.1", f"Host: {address.authority}", f"User-Agent: {agent}", "Accept: */*"]
     lines.append("Accept-Encoding: identity")
+    if span is not None:
+        lines.append(f"Range: bytes={span[0]}-{span[0] + span[1] - 1}")
     if address.user:
         lines.append(f"Authorization: Basic {base64.b64encode(unquote(address.user).encode()).decode()}")
     return ("\r\n".join([*lines, "Connection: close", "", ""])).encode()

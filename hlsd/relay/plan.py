@@ -71,6 +71,7 @@ class Plan(NamedTuple):
     forward: tuple[str, ...] = ()
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     via: bool = True
+    max_bandwidth: int = 20_000_000
     guarded: bool = False
 
     def urls_for(self, subject: TemplateSubject, now: float, server_id: str) -> list[str]:
@@ -99,4 +100,5 @@ def plan_of(rule: RelayRule, number: int, presets: Path | None) -> Plan:
         forward=tuple(rule.forward_args),
         rtsp_transport=rule.rtsp_transport,
         via=rule.via,
+        max_bandwidth=rule.max_bandwidth,
     )

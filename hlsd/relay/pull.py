@@ -29,6 +29,7 @@ from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import SourceError
 from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
+from hlsd.relay.relayed import Relayed
 from hlsd.relay.sources import SourceFeed
 from hlsd.relay.template import VIA, TemplateSubject, carried
 
@@ -55,7 +56,7 @@ class Fetching(Protocol):
         ...
 
 
-class Pull:
+class Pull(Relayed):
     """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
 
     def __init__(
@@ -128,7 +129,7 @@ class Pull:
         self._cut(reason)
 
     def reject(self, reason: str = "kicked") -> None:
-        """As `hlsd.events.Subject`."""
+        """As `hlsd.subjects.Subject`."""
         self.stop(reason)
 
     def sweep(self, now: float) -> None:
@@ -244,6 +245,7 @@ class Pull:
 
     async def begin(self, ip: str, port: int) -> None:
         """Claims the stream's name. Raises SourceError."""
+        self.ip = ip
         subject = self.subject
         # Who carried it so far goes on to whom it is pushed; a viewer's own arguments are nobody's business.
         args = {VIA: carried(subject.args, self._room.server_id)}

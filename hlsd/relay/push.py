@@ -30,6 +30,7 @@ from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Fillable, Plan
+from hlsd.relay.relayed import Relayed
 from hlsd.relay.template import TemplateSubject, carried
 
 STALLED: Final = 15.0
@@ -63,7 +64,7 @@ class PushedTag(NamedTuple):
     key: bool
 
 
-class Push:
+class Push(Relayed):
     """One target of one stream. `run` is its whole life; `put` and `opening` are what the stream says."""
 
     def __init__(
@@ -162,7 +163,7 @@ class Push:
             self.stop(reason)
 
     def reject(self, reason: str = "kicked") -> None:
-        """As `hlsd.events.Subject`."""
+        """As `hlsd.subjects.Subject`."""
         self.stop(reason)
 
     # The connection.
@@ -239,8 +240,8 @@ class Push:
         address = read_address(url)
         if address.scheme not in {"rtmp", "rtmps"}:
             raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
-        ip = await room.dial(plan).resolve(address)
-        return await RtmpPush.connect(url, ip=ip, within=CONNECT_WITHIN)
+        self.ip = await room.dial(plan).resolve(address)
+        return await RtmpPush.connect(url, ip=self.ip, within=CONNECT_WITHIN)
 
     async def _send(self, push: RtmpPush) -> None:
         """Sends what comes until the connection is lost. Raises PushError."""

@@ -25,6 +25,7 @@ from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
 from hlsd.relay.figures import Figures, RuleFigures
 from hlsd.relay.guard import HostList
+from hlsd.relay.hls_pull import pull_hls
 from hlsd.relay.memory import Memory, asker_of, share
 from hlsd.relay.plan import Plan, plan_of
 from hlsd.relay.pull import Pull
@@ -359,6 +360,10 @@ class RelayService:
             await pull_rtmp(url, address, dial, feed)
         elif kind == "flv":
             await pull_flv(address, dial, feed)
+        elif kind == "hls":
+            await pull_hls(
+                url, address, plan, dial, feed, self.log.bind(rule=plan.name), memory=self.settings.child_memory
+            )
         else:
             await pull_child(url, address, kind, plan, dial, feed, memory=self.settings.child_memory)
 

@@ -49,6 +49,7 @@ class RelayRule(BaseModel):
     max_streams: int = Field(default=50, ge=1, le=10_000)
     forward_args: list[str] = Field(default_factory=list, max_length=16)
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    max_bandwidth: int = Field(default=20_000_000, ge=1)
     via: bool = True
 
     def templates(self, presets: Path | None = None) -> list[Template]:

@@ -21,7 +21,7 @@ MAX_AGENT = 256
 
 
 class Publisher:
-    """One publication (`hlsd.events.Subject`): `id` as in events, and what it asked with."""
+    """One publication (`hlsd.subjects.Publisher`): `id` as in events, and what it asked with."""
 
     __slots__ = (
         "_close",

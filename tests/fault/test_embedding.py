@@ -13,8 +13,8 @@ import pytest
 from hlsd.app import Server
 from hlsd.base.errors import HlsdError
 from hlsd.config import load
-from hlsd.events import Subject
 from hlsd.ingest.rtmp_push import PushError, RtmpPush
+from hlsd.subjects import Subject
 from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
 

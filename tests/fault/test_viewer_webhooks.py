@@ -10,8 +10,8 @@ import httpx
 
 from hlsd.app import Server
 from hlsd.config import load
-from hlsd.events import Subject
 from hlsd.ingest.rtmp_push import RtmpPush
+from hlsd.subjects import Subject
 from tests.support.flvmedia import flv_tags, make_flv
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver

@@ -32,8 +32,11 @@ def happened(owner: str, seq: int, action: Action = Action.UPDATE_PLAY, **facts:
 class Person:
     """An event's subject that only notes what is done to it."""
 
+    app, name, path, protocol, ip = "live", "film", "/live/film", "hls", "192.0.2.7"
+
     def __init__(self, ident: str = "v") -> None:
         self.id = ident
+        self.query: dict[str, str] = {}
         self.rejections: list[str] = []
 
     def reject(self, reason: str = "kicked") -> None:

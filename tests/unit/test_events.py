@@ -9,8 +9,9 @@ import pytest
 
 from hlsd import events as events_module
 from hlsd.base import masking
-from hlsd.events import Action, Bus, Event, Subject, Verdict, new_id
+from hlsd.events import Action, Bus, Event, Verdict, new_id
 from hlsd.ports import Denial, Grant
+from hlsd.subjects import Subject
 from tests.support.webhooks import Person, happened
 
 DONE = happened("v", 1, Action.DONE_PLAY)

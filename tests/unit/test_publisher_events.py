@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from hlsd.events import Action, Event, Subject, Verdict
+from hlsd.events import Action, Event, Verdict
 from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.streams.publisher import Publisher
+from hlsd.subjects import Subject
 from tests.support.frames import BOTH, VIDEO
 from tests.unit.test_hub import HubHouse
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import socket
 import subprocess
@@ -10,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
 from hlsd.base.errors import MediaError
 from hlsd.media.flv import FileReader, FileTag
-from hlsd.publishing import relay_child
 from hlsd.publishing.relay_child import Fetcher, SourcePace
 from hlsd.relay.guard import Forbidden
+from hlsd.relay.handover import BEGIN, DATA, END, record
 from tests.support.flvmedia import make_flv
+from tests.support.hls_upstream import muxed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -145,21 +144,52 @@ def test_what_a_public_server_points_at_is_public_too(monkeypatch: pytest.Monkey
     assert goes(at_home, "http://inside.example/1.ts")
 
 
-def test_libav_opens_nothing_that_we_have_not_fetched() -> None:
-    """A playlist is a stranger's text: what it makes libav open comes through our reader of addresses or not at all."""
-    opened: list[str] = []
-    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:1\n#EXTINF:1,\nhttp://h/1.ts\n#EXT-X-ENDLIST\n"
-    sdp = (
-        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+def handed_over(*records: bytes) -> subprocess.CompletedProcess[bytes]:
+    """What the process makes of them, until its input ends."""
+    order = {"url": "http://h/x.m3u8", "kind": "hls", "guarded": True, "allow": [], "timeout": 2, "memory": 1 << 30}
+    said = json.dumps(order).encode() + b"\n" + b"".join(records)
+    return subprocess.run(
+        [sys.executable, "-m", "hlsd.publishing.relay_child"], input=said, capture_output=True, check=False, timeout=60
     )
 
-    def fetch(_: object, url: str, *__: object) -> io.BytesIO:
-        opened.append(url)
-        return io.BytesIO(playlist if url.endswith("m3u8") else sdp)
 
-    order = {"url": "http://h/x.m3u8", "kind": "hls", "guarded": True, "allow": ["h"], "timeout": 2}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Fetcher, "open", fetch)
-        with pytest.raises(av.FFmpegError):
-            relay_child._open(order)
-    assert set(opened) == {"http://h/x.m3u8", "http://h/1.ts"}
+def test_what_the_relay_hands_over_becomes_flv_stretch_by_stretch() -> None:
+    """MPEG-TS, then fMP4 behind a discontinuity: each is demuxed for itself, and its headers are said anew."""
+    ts, mp4 = muxed("mpegts"), muxed("mp4")
+    half = len(ts) // 2
+    done = handed_over(
+        record(BEGIN, b"mpegts"), record(DATA, ts[:half]), record(DATA, ts[half:]),
+        record(BEGIN, b"mp4"), record(DATA, mp4), record(END),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    tags = FileReader().feed(done.stdout)
+    pictures = [tag for tag in tags if tag.type == 9 and tag.body[1] == 1]
+    assert len(pictures) == 50
+    assert len([tag for tag in tags if tag.type == 9 and tag.body[1] == 0]) == 2, "one sequence header a stretch"
+    for stretch in (pictures[:25], pictures[25:]):
+        times = [tag.timestamp for tag in stretch]
+        assert times == sorted(times)
+        assert 950 < times[-1] - times[0] < 1000
+
+
+def test_it_ends_quietly_when_its_relay_is_gone_in_the_middle() -> None:
+    """A killed server leaves no readers."""
+    done = handed_over(record(BEGIN, b"mpegts"), record(DATA, muxed("mpegts"))[:-1])
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:1/1.ts\n#EXT-X-ENDLIST\n",
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+    ],
+)
+@pytest.mark.parametrize("form", ["mpegts", "mp4", "aac", "hls", "concat", "sdp"])
+def test_libav_takes_a_stretch_for_nothing_that_opens_more(form: str, body: bytes) -> None:
+    """A segment is a stranger's bytes: a playlist, a session description or a list of files in one is no media."""
+    done = handed_over(record(BEGIN, form.encode()), record(DATA, body), record(END))
+    assert done.returncode == 1
+    assert done.stdout[13:] == b""
+    assert b"Traceback" not in done.stderr

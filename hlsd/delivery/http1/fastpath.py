@@ -1,7 +1,7 @@
 """Answers plain GETs of playlists, parts and segments from ready bytes, inside the HTTP parser's callbacks.
 
-A subclass of uvicorn's httptools protocol (pinned; a test holds the names that are overridden). Law: a request is
-answered here only if it is a plain GET of HTTP/1.1 on a kept connection, for a URL of an open session that the judge
+A subclass of uvicorn's httptools protocol (`hlsd.net.uvicorn_fit` looks whether it can be). Law: a request is answered
+here only if it is a plain GET of HTTP/1.1 on a kept connection, for a URL of an open session that the judge
 has answered with 200 or a wait. Everything else falls through to ASGI untouched, is judged there by the same judge,
 and the differential test proves that nobody can tell the two transports apart.
 
@@ -12,7 +12,6 @@ not bound is bounded in `hlsd.delivery.http1.bounded`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -377,19 +376,3 @@ class FastProtocol(BoundedProtocol):
             self.on_message_complete()
         finally:
             self.parser = parser
-
-
-OVERRIDDEN: Sequence[str] = (
-    "connection_made",
-    "connection_lost",
-    "data_received",
-    "pause_writing",
-    "resume_writing",
-    "shutdown",
-    "on_message_begin",
-    "on_header",
-    "on_headers_complete",
-    "on_body",
-    "on_message_complete",
-)
-"""Names of uvicorn's protocol that are overridden here; `tests/unit/delivery/test_fastpath.py` holds them."""

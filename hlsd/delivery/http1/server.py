@@ -1,9 +1,10 @@
 """Runs uvicorn inside our event loop: binds first, serves, drains.
 
 uvicorn's own `serve` would install signal handlers and end the process when a port is taken; here the caller decides.
-Its inner steps (`startup`, `main_loop`, `shutdown`) are called one by one, so uvicorn is pinned and a test holds their
-names. Draining: listeners close, idle connections close, held requests get what is there, and answers under way may
-finish until the deadline; then their connections are cut.
+Its inner steps (`startup`, `main_loop`, `shutdown`) are called one by one, so `hlsd.net.uvicorn_fit` looks first
+whether they are there, and whether our protocol can stand on uvicorn's. Draining: listeners close, idle connections
+close, held requests get what is there, and answers under way may finish until the deadline; then their connections are
+cut.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Protocol, cast
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hlsd.base.upkeep import end, keep
 from hlsd.delivery.http1.fastpath import FastProtocol
@@ -28,6 +30,7 @@ from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.listening import listen
 from hlsd.net.strict_http import hush
+from hlsd.net.uvicorn_fit import LOST, fits, steps
 from hlsd.stats import Stats
 
 MAX_BACKLOG = 2048
@@ -71,13 +74,19 @@ class HttpServer:
 
         Raises:
             OSError: the address cannot be listened on.
+            HlsdError: the uvicorn that is installed cannot be used.
         """
+        steps()
+        if misfit := fits():
+            self._log.warning("uvicorn does not fit: plain ASGI", version=uvicorn.__version__, reason=misfit, lost=LOST)
         self._socket = listen("http.port", self._settings.bind, self._settings.port, MAX_BACKLOG)
         self.port = self._socket.getsockname()[1]
         self._hot = hot = self.hot_path()
+        fast = cast("type[asyncio.Protocol]", partial(self.protocol, hot))
         config = uvicorn.Config(
             self._app,
-            http=cast("type[asyncio.Protocol]", partial(self.protocol, hot)),
+            http=HttpToolsProtocol if misfit else fast,
+            limit_concurrency=self._settings.max_connections if misfit else None,
             ws="none",
             lifespan="off",
             log_config=None,

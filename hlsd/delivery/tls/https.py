@@ -26,11 +26,12 @@ from hlsd.delivery.http1.server import MAX_BACKLOG, Log
 from hlsd.delivery.http2 import headers as http2_headers
 from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.tls.protocol import TlsProtocol
+from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificate
+from hlsd.net.uvicorn_fit import fits
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -182,7 +183,8 @@ class HttpsServer:
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             protocol = Http2Connection(self.http2, address)
         else:
-            protocol = http1 = TlsProtocol(self._config, self._state, {})
+            kind = PlainTlsProtocol if fits() else TlsProtocol
+            protocol = http1 = kind(self._config, self._state, {})
             http1.address, http1.freed = address, self.leave
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

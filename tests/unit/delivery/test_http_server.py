@@ -8,7 +8,6 @@ import signal
 
 import pytest
 import structlog
-import uvicorn
 
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
@@ -24,12 +23,6 @@ SID = "A" * 22
 def server(port: int, bind: str = "127.0.0.1") -> HttpServer:
     settings = HttpSettings(bind=bind, port=port)
     return HttpServer(settings, web_app(MemoryDirectory(), viewers(), settings), structlog.get_logger())
-
-
-def test_the_names_of_uvicorn_are_there() -> None:
-    """Uvicorn is pinned because these are not its public promise."""
-    for name in ("startup", "main_loop", "shutdown", "on_tick"):
-        assert asyncio.iscoroutinefunction(getattr(uvicorn.Server, name))
 
 
 async def test_a_taken_port_is_one_clear_error(running: Running) -> None:

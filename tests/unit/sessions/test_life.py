@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hlsd.events import UNANSWERED, Action, Event, Subject
+from hlsd.events import UNANSWERED, Action, Event
 from hlsd.ports import MORE, Denial, Grant
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.schedule import SLICE
 from hlsd.sessions.search import SEARCHED
 from hlsd.sessions.session import Session, SessionState
+from hlsd.subjects import Subject
 from tests.support.playable import MemoryPlayable
 from tests.unit.sessions.conftest import Scene
 

@@ -9,11 +9,12 @@ from itertools import product
 import pytest
 import structlog
 
-from hlsd.events import Event, Subject
+from hlsd.events import Event
 from hlsd.ports import Denial, Grant
 from hlsd.sessions.background import Background
 from hlsd.sessions.life import TRANSITIONS, Effect, Phase, Trigger
 from hlsd.sessions.session import Session
+from hlsd.subjects import Subject
 from tests.unit.sessions.conftest import Scene
 
 

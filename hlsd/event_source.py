@@ -1,0 +1,62 @@
+"""Takes an embedder's handlers: which action brings which view, for the reader and for a type checker."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+from hlsd.events import Bus
+from hlsd.subjects import (
+    Handler,
+    PlayAction,
+    PublishAction,
+    PublisherHandler,
+    RelayAction,
+    RelayHandler,
+    ViewerHandler,
+)
+
+
+class EventSource:
+    """What has events to tell, all of them carried by `bus`."""
+
+    bus: Bus
+
+    @overload
+    def on(self, action: PlayAction, handler: ViewerHandler) -> None: ...
+
+    @overload
+    def on(self, action: PublishAction, handler: PublisherHandler) -> None: ...
+
+    @overload
+    def on(self, action: RelayAction, handler: RelayHandler) -> None: ...
+
+    @overload
+    def on(self, action: str, handler: Handler) -> None: ...
+
+    def on(self, action: str, handler: Any) -> None:
+        """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
+
+        The subject is a `Viewer`, `Publisher` or `Relay` (`hlsd.subjects`): `id`, `app`, `name`, `path`, `ip`, `query`
+        and more, and `reject()`, which denies in a `pre…` handler and ends it later. What a handler raises is logged
+        and denies nothing.
+
+        Raises:
+            ValueError: there is no such action.
+        """
+        self.bus.on(action, handler)
+
+    @overload
+    def off(self, action: PlayAction, handler: ViewerHandler) -> None: ...
+
+    @overload
+    def off(self, action: PublishAction, handler: PublisherHandler) -> None: ...
+
+    @overload
+    def off(self, action: RelayAction, handler: RelayHandler) -> None: ...
+
+    @overload
+    def off(self, action: str, handler: Handler) -> None: ...
+
+    def off(self, action: str, handler: Any) -> None:
+        """Takes a handler back. Raises ValueError if it was not `on`."""
+        self.bus.off(action, handler)
