@@ -1,0 +1,58 @@
+"""The doors between boxes: what one may ask of another without knowing it.
+
+Ingest knows `Admission` and `Publication`; outputs are `Output`, made by an `OutputFactory`; what they keep to be asked
+for is a `MediaRun`, and who wants its segments is a `SegmentSink`; delivery knows `Directory` and `Playable`. The hub
+and the streams stand behind these; `app` hands them in.
+"""
+
+from hlsd.ports.admission import ABSENT, REJECTED, Denial, Gate, Grant, PlayRequest, earlier
+from hlsd.ports.directory import Directory, OnDemand, StreamSummary
+from hlsd.ports.entrance import Ending, Entrance, Entry, O, Outputs
+from hlsd.ports.outputs import MAIN, Feed, Keeping, LiveStream, MediaRun, Output, OutputFactory
+from hlsd.ports.playable import Lateness, Media, Playable, Rendering
+from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.sessions import MEDIA, MORE, WORDS, Session, Sessions
+from hlsd.ports.sinks import SegmentSink, SinkFactory, SinkPart, SinkSegment
+
+__all__ = [
+    "ABSENT",
+    "MAIN",
+    "MEDIA",
+    "MORE",
+    "REJECTED",
+    "WORDS",
+    "Admission",
+    "Denial",
+    "Directory",
+    "Ending",
+    "Entrance",
+    "Entry",
+    "Feed",
+    "Gate",
+    "Grant",
+    "Keeping",
+    "Lateness",
+    "LiveStream",
+    "Media",
+    "MediaRun",
+    "O",
+    "OnDemand",
+    "Output",
+    "OutputFactory",
+    "Outputs",
+    "PlayRequest",
+    "Playable",
+    "Publication",
+    "PublishRequest",
+    "Refuse",
+    "RefuseCode",
+    "Rendering",
+    "SegmentSink",
+    "Session",
+    "Sessions",
+    "SinkFactory",
+    "SinkPart",
+    "SinkSegment",
+    "StreamSummary",
+    "earlier",
+]

@@ -1,0 +1,173 @@
+"""What a stream feeds: outputs, who makes them, and what one of them keeps to be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol, runtime_checkable
+
+from hlsd.media.unit import AccessUnit, Tracks
+from hlsd.ports.playable import Playable
+from hlsd.ports.publishing import PublishRequest
+from hlsd.ports.sinks import SegmentSink
+from hlsd.stats import StreamStats
+
+MAIN: Final = "main"
+"""The rendition that every run has: the media as it was published."""
+
+
+class Output(Protocol):
+    """A way out as a stream sees it. Calls come in order, from the event loop, and must not block."""
+
+    def tracks(self, tracks: Tracks) -> None:
+        """The tracks of what follows; also called first thing on attaching, if they are known."""
+        ...
+
+    def unit(self, unit: AccessUnit) -> None:
+        """The next access unit."""
+        ...
+
+    def jump(self) -> None:
+        """A discontinuity stands before the next unit (clock jump or another publisher)."""
+        ...
+
+    def pause(self) -> None:
+        """The publisher has left; it may be back within the grace."""
+        ...
+
+    def end(self) -> None:
+        """The stream is over: nothing will follow."""
+        ...
+
+
+class Feed(Protocol):
+    """A stream as a way out sees it: what it may be attached to."""
+
+    app: str
+    name: str
+
+    def attach(self, room: str, output: Output) -> None:
+        """Feeds `output` from now on, under the name of its room."""
+        ...
+
+    def detach(self, room: str) -> None:
+        """Ends `attach`; nothing happens if it is over already."""
+        ...
+
+
+class LiveStream(Feed, Protocol):
+    """A stream as those see it who make its outputs."""
+
+    id: str
+    """Of this run of the name, as in events and in its media's URLs."""
+    stats: StreamStats
+    run: MediaRun | None
+    """What an output keeps of it to be asked for, once there is one that does."""
+
+    @property
+    def path(self) -> str:
+        """`/{app}/{stream}`."""
+        ...
+
+    def turn_away(self, reason: str, words: str) -> None:
+        """Lets its publisher go; `words` say to it, in the log and in the event what `reason` does not."""
+        ...
+
+
+class OutputFactory(Protocol):
+    """Makes one way out of every stream: HLS, FLV, pushes. The hub is given all of them."""
+
+    @property
+    def name(self) -> str:
+        """Of its outputs, among those of a stream and in the figures of faults."""
+        ...
+
+    def output(self, stream: LiveStream, request: PublishRequest) -> Output | None:
+        """What to feed from the first unit on; asked at each publication while the stream has no such output.
+
+        None where there is nothing to be fed, or where it attaches itself when somebody wants it. What this raises
+        costs the stream this way out, and neither the publisher nor another one.
+        """
+        ...
+
+
+class MediaRun(Protocol):
+    """What an output keeps of one run of a stream to be asked for: its renditions, each with its media."""
+
+    @property
+    def id(self) -> str:
+        """Of the run, as in events and in its media's URLs."""
+        ...
+
+    @property
+    def live(self) -> Playable:
+        """The main rendition."""
+        ...
+
+    @property
+    def about(self) -> tuple[str, str]:
+        """The run's id, and the codecs as a multivariant playlist says them: what events tell of the stream."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Of media held."""
+        ...
+
+    @property
+    def kept(self) -> float:
+        """Seconds that it stays after its end: "at least the playlist's duration after the end" (EN04)."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """Of the main rendition, as measured; 0.0 while that is not known."""
+        ...
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Listed so far, by kind: `ts`, `fmp4`, `part`."""
+        ...
+
+    @property
+    def forced_cuts(self) -> int:
+        """Segments that began at an ordinary frame."""
+        ...
+
+    def allow(self, bitrate: float) -> None:
+        """Lets what it holds grow with what comes in, bits per second by the clock."""
+        ...
+
+    def shrink(self, to: int) -> None:
+        """Lets go of old media until `to` bytes are held, or as little as is lawful."""
+        ...
+
+    def follow(self, previous: MediaRun | None) -> None:
+        """Answers for the ended run of the same name too, whose media somebody may still be reading (EN04)."""
+        ...
+
+    def remove(self) -> None:
+        """The stream is gone from the server: whoever waits is answered with nothing."""
+        ...
+
+    def attach(self, name: str, sink: SegmentSink) -> None:
+        """Tells `sink` of every segment that is opened from now on; `name` is what its faults are counted under."""
+        ...
+
+    def detach(self, name: str) -> None:
+        """Ends `attach`; nothing happens if it is over already."""
+        ...
+
+
+@runtime_checkable
+class Keeping(Output, Protocol):
+    """An output that keeps what it makes: HLS."""
+
+    @property
+    def run(self) -> MediaRun:
+        """What it keeps."""
+        ...
