@@ -20,7 +20,6 @@ from pathlib import Path
 
 import structlog
 import uvloop
-from starlette.applications import Starlette
 
 from hlsd.base import collector
 from hlsd.base.clock import SystemClock
@@ -30,7 +29,7 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
-from hlsd.delivery.web import create_app
+from hlsd.delivery.web import WebApp, create_app
 from hlsd.ports import Denial, Grant, PlayRequest, Rendering
 from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.registry import Registry
@@ -56,7 +55,7 @@ class FixedPlayable(MemoryPlayable):
 
 
 class AsgiOnly(FastProtocol):
-    """Every request reaches Starlette."""
+    """Every request reaches WebApp."""
 
     def _answer(self) -> bool:
         return False
@@ -101,7 +100,7 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object],
             certificate.cleanup()
 
 
-async def _secure(port: int, http: HttpSettings, app: Starlette) -> tempfile.TemporaryDirectory[str]:
+async def _secure(port: int, http: HttpSettings, app: WebApp) -> tempfile.TemporaryDirectory[str]:
     """The same answers by HTTPS; its certificate is there as long as what this returns."""
     folder = tempfile.TemporaryDirectory(prefix="hlsd-bench-")
     cert, key = Path(folder.name) / "cert.pem", Path(folder.name) / "key.pem"

@@ -1,230 +1,142 @@
-"""The table of rooms: every way in and every way out that `app` starts, one line each.
+"""The table of services: every way in and every way out, one line each.
 
-A room is made from the `Services` and has a start and a stop; it reads its own settings section. Rooms start in this
-order: HTTP last, so that `/healthz` answers when everything listens. They stop in it too, ways in before ways out, so
-that viewers are served until the last publisher has been let go.
+A service is made from the `Node` and has settings, a start, a stop, routes, operations of the API, outputs and figures
+(`hlsd.ports.Service`). They start in this order: HTTP last, so that `/healthz` answers when everything listens. They
+stop in it too, ways in before ways out, so that viewers are served until the last publisher has been let go.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import structlog
-from starlette.routing import Route
-
-from hlsd.api.access import Access
-from hlsd.api.handlers import ApiContext
 from hlsd.api.masking import shown
-from hlsd.api.middleware import asked, create_api
 from hlsd.api.readiness import ready_route
-from hlsd.auth.figures import AuthFigures
-from hlsd.delivery.figures import DeliveryFigures
-from hlsd.delivery.flv.endpoint import FlvEndpoint
+from hlsd.api.service import ApiService
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
-from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
-from hlsd.delivery.web import blocked_requests_of, create_app
-from hlsd.ingest.figures import RtmpFigures
+from hlsd.delivery.web import WebApp, create_app
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
-from hlsd.metrics.node import NodeFigures
 from hlsd.metrics.reading import Reader
 from hlsd.metrics.service import MetricsService
-from hlsd.net.kernel import file_limit
-from hlsd.notify.event_ring import EventRing
-from hlsd.notify.figures import NotifyFigures
-from hlsd.relay.figures import RelayFigures
-from hlsd.relay.routes import routes as relay_routes
-from hlsd.relay.service import RelayService
-from hlsd.relay.tasks import TaskStore
-from hlsd.segmenter.figures import SegmentFigures
-from hlsd.sessions.entrance import ViewerEntrance
-from hlsd.sessions.figures import SessionFigures
-from hlsd.sessions.registry import Registry
-from hlsd.stats import Stats
-from hlsd.streams.directory import StreamDirectory
-from hlsd.streams.figures import StreamFigures
+from hlsd.ports import OutputFactory, Service, SinkFactory
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
     from starlette.routing import BaseRoute
 
-    from hlsd.base.clock import Clock
-    from hlsd.config import Settings
-    from hlsd.streams.hub import Hub
+    from hlsd.node import Node
 
 
-class Service(Protocol):
-    """Something that listens."""
-
-    @property
-    def port(self) -> int:
-        """The TCP port it listens on, once started; 0 if none."""
-        ...
-
-    async def start(self) -> None:
-        """Begins to listen. Raises OSError when it cannot, with one line that says where and why."""
-        ...
-
-    async def stop(self, deadline: float) -> None:
-        """Stops listening, lets what is under way finish for at most `deadline` seconds."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class Services:
-    """What every room may use."""
+    """The services of one node, made and not started.
 
-    settings: Settings
-    clock: Clock
-    hub: Hub
-    sessions: Registry
-    web: Starlette
-    """What HTTP answers, on every port of it."""
-    stats: Stats
-    """Where every room counts."""
-    exporter: Exporter
-    """Who shows it."""
-    events: EventRing
-    """The last events."""
-    relay: RelayService
-    """What fetches streams from other servers and sends them on."""
-    audience: FlvStreams
-    """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
-
-
-def services_of(  # noqa: PLR0913 - what a house stands on
-    settings: Settings,
-    clock: Clock,
-    hub: Hub,
-    sessions: Registry,
-    stats: Stats,
-    *,
-    ring: EventRing,
-    unready: Callable[[], Sequence[str]],
-    local_token: str,
-    impaired: Callable[[], Sequence[str]] = tuple,
-) -> Services:
-    """The house around a hub. `unready()` says why no viewer should be sent here, nothing if one may be.
-
-    `impaired()` says what viewers of some streams do not get; `local_token` is how this machine's operator is known.
+    `unready()` says why no viewer should be sent here, `impaired()` what viewers of some streams do not get.
     """
-    blocked = blocked_requests_of(settings.http, stats)
-    connections = Connections(settings.http, time.monotonic(), file_limit(), stats.faults)
-    reporters = (
-        NodeFigures(stats),
-        StreamFigures(hub, stats, settings.limits.max_memory),
-        SegmentFigures(hub.run, stats),
-        SessionFigures(sessions.ledger, stats),
-        AuthFigures(stats),
-        DeliveryFigures(blocked, connections, stats, hub.playables),
-        NotifyFigures(stats.notify),
-        RelayFigures(stats.relays),
-        RtmpFigures(stats.rtmp_ended),
-    )
-    reader = Reader(reporters, hub.named, stats, max_streams=settings.metrics.max_streams)
-    access = Access(settings.api, os.environ, settings.http.proxies, local_token)
-    exporter = Exporter(
-        reader, settings.metrics, clock.wall, lambda scope: access.reads(asked(scope), time.monotonic())
-    )
-    routes: list[BaseRoute] = [ready_route(unready, impaired), *exporter.routes()]
-    relay = relay_of(settings, clock, hub, sessions, stats)
-    if settings.api.enabled:
-        premises = ApiContext(hub, sessions, ring, clock, lambda: shown(settings), server_id(settings))
-        routes.append(create_api(premises, access, structlog.get_logger(), more=relay_routes(relay.relays)))
-    directory = StreamDirectory(hub, relay)
-    entrance = ViewerEntrance(sessions, directory, stats)
-    web = create_app(
-        directory,
-        sessions,
-        settings.http,
-        clock,
-        entrance=entrance,
-        rtmp_port=settings.rtmp.port,
-        routes=routes,
-        stats=stats,
-        blocked=blocked,
-        connections=connections,
-        listed=lambda app: not settings.auth.rules(app).play,
-    )
-    audience = FlvStreams(settings.flv, entrance, sessions, stats.faults)
-    hub.outputs += [audience, relay]
-    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(audience, web.state.judge)))
-    return Services(settings, clock, hub, sessions, web, stats, exporter, ring, relay, audience)
+
+    def __init__(
+        self, node: Node, unready: Callable[[], Sequence[str]], impaired: Callable[[], Sequence[str]] = tuple
+    ) -> None:
+        self.node = node
+        self._ready = ready_route(unready, impaired)
+        self.audience = FlvStreams(node.settings.flv, node.entrance, node.sessions, node.stats.faults)
+        """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
+        self.by_name: dict[str, Service] = {name: make(self) for name, make in SERVICES}
+        self.web = self._web()
+        """What HTTP answers, on every port of it."""
+        self.by_name |= {name: front(self) for name, front in FRONTS}
+
+    def outputs(self) -> list[OutputFactory]:
+        """What all of them make of each stream."""
+        return [output for service in self.by_name.values() for output in service.outputs()]
+
+    def sinks(self) -> list[SinkFactory]:
+        """What all of them make of the segments of each stream."""
+        return [sink for service in self.by_name.values() for sink in service.sinks()]
+
+    def _web(self) -> WebApp:
+        node, settings = self.node, self.node.settings
+        routes: list[BaseRoute] = [self._ready]
+        routes += [route for service in self.by_name.values() for route in service.routes()]
+        return create_app(
+            node.directory,
+            node.sessions,
+            settings.http,
+            node.clock,
+            entrance=node.entrance,
+            judge=node.judge,
+            rtmp_port=settings.rtmp.port,
+            routes=routes,
+            stats=node.stats,
+            playables=node.hub.playables,
+            listed=lambda app: not settings.auth.rules(app).play,
+        )
 
 
-def server_id(settings: Settings) -> str:
-    """The name of this node."""
-    return settings.server.id or socket.gethostname()
-
-
-def relay_of(settings: Settings, clock: Clock, hub: Hub, sessions: Registry, stats: Stats) -> RelayService:
-    """The relay room: it makes absent streams come, and pushes those that are here."""
-    ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
-    return RelayService(
-        settings.relay,
-        hub,
-        hub.find,
-        lambda: sessions,
-        clock,
-        sessions.bus,
-        structlog.get_logger(),
-        tasks=TaskStore(Path(settings.server.state_dir) / "hlsd.sqlite"),
-        server_id=server_id(settings),
-        own_ports=lambda: ports,
-        on_air=lambda: [stream for stream in hub.streams if stream.claim is not None],
-        figures=stats.relay,
-        abandon=hub.abandon,
-        faults=stats.faults,
-    )
-
-
-def _http(house: Services) -> Service:
-    return HttpServer(house.settings.http, house.web, structlog.get_logger())
-
-
-def _https(house: Services) -> Service:
-    return HttpsServer(house.settings.https, house.settings.http, house.web, structlog.get_logger())
-
-
-def _rtmp(house: Services) -> Service:
-    log = structlog.get_logger()
-    period = ROUND if house.settings.hls.low_latency else LONG_ROUND
+def _rtmp(services: Services) -> Service:
+    node = services.node
     return RtmpServer(
-        house.settings.rtmp,
-        house.hub,
+        node.settings.rtmp,
+        node.hub,
         Intake,
-        house.clock,
-        log,
-        audience=house.audience,
-        round_period=period,
-        faults=house.stats.faults,
-        ended=house.stats.rtmp_ended,
+        node.clock,
+        node.log,
+        audience=services.audience,
+        round_period=ROUND if node.settings.hls.low_latency else LONG_ROUND,
+        faults=node.stats.faults,
+        ended=node.stats.rtmp_ended,
     )
 
 
-def _flv(house: Services) -> Service:
-    return FlvService(house.audience, house.clock)
+def _metrics(services: Services) -> Service:
+    node = services.node
+    reader = Reader(
+        lambda: [*node.figures(), *(one for service in services.by_name.values() for one in service.figures())],
+        node.hub.named,
+        node.stats,
+        max_streams=node.settings.metrics.max_streams,
+    )
+    exporter = Exporter(reader, node.settings.metrics, node.clock.wall, node.may_read)
+    lag = LagMeter(node.stats.loop_lag, node.stats.faults)
+    return MetricsService(node.settings.metrics, exporter, lag, node.log)
 
 
-def _metrics(house: Services) -> Service:
-    lag = LagMeter(house.stats.loop_lag, house.stats.faults)
-    return MetricsService(house.settings.metrics, house.exporter, lag, structlog.get_logger())
+def _relay(services: Services) -> Service:
+    return services.node.relay
 
 
-def _relay(house: Services) -> Service:
-    return house.relay
+def _flv(services: Services) -> Service:
+    return FlvService(services.audience, services.node.judge, services.node.clock)
+
+
+def _api(services: Services) -> Service:
+    node = services.node
+    return ApiService(
+        node.settings.api,
+        node.hub,
+        node.sessions,
+        node.notify.ring,
+        node.clock,
+        node.access,
+        node.log,
+        config=lambda: shown(node.settings),
+        server_id=node.id,
+        more=lambda: [one for service in services.by_name.values() for one in service.operations()],
+    )
+
+
+def _https(services: Services) -> Service:
+    settings = services.node.settings
+    return HttpsServer(settings.https, settings.http, services.web, services.node.log)
+
+
+def _http(services: Services) -> Service:
+    return HttpServer(services.node.settings.http, services.web, services.node.log)
 
 
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
@@ -232,6 +144,10 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("metrics", _metrics),
     ("relay", _relay),
     ("flv", _flv),
+    ("api", _api),
+)
+FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("https", _https),
     ("http", _http),
 )
+"""What the routes of all others are answered by."""

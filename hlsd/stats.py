@@ -1,10 +1,10 @@
-"""Counts what passes: plain integers that rooms add to and that figures are read from at scrape time.
+"""Counts what passes: plain integers that services add to and that figures are read from at scrape time.
 
 Law: counting never costs a look at a clock, a lock, an allocation for each event, or a look-up by a stranger's words.
 Nothing here grows with time: what is kept by app is kept for `max_apps` apps that somebody has published to, the rest
 shares `OTHER`; what is kept by stream goes with the stream (`Stats.forget`). Units are bytes, seconds and events.
 
-A room counts like this: `stats.app(app).auth["sign", "denied"] += 1`, `stats.notify.events["donePlay", "ok"] += 1`,
+A service counts like this: `stats.app(app).auth["sign", "denied"] += 1`, `stats.notify.events["donePlay", "ok"] += 1`,
 `stats.notify.duration["queued"].observe(seconds)`. Keys are closed enumerations, never what a client wrote.
 """
 

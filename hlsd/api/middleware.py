@@ -96,7 +96,7 @@ def operations(premises: ApiContext) -> list[Operation]:
 
 
 def create_api(premises: ApiContext, access: Access, log: Log, *, more: Sequence[Route] = ()) -> BaseRoute:
-    """Everything under /api as one route; `more` are other rooms', with whole paths, behind the same door.
+    """Everything under /api as one route; `more` are other services', with whole paths, behind the same door.
 
     The door lets a caller with the scope `read` ask with GET and HEAD, and wants `write` for every other method.
     """

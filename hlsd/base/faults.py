@@ -14,7 +14,7 @@ from typing import Final, Literal
 import structlog
 
 OUTPUTS: Final = ("hls", "flv", "push", "muxer", "journal", "watcher", "viewer")
-"""What a stream feeds, and what works for one of those; any other is called by the name of its room."""
+"""What a stream feeds, and what works for one of those; any other is called by its own name."""
 MAX_PLACES: Final = 500
 """Places that are remembered to have been told of; there are far fewer in the code."""
 

@@ -110,9 +110,9 @@ def demo(
     except ValueError as error:
         _fail(f"demo: {error}", 2)
     log.configure(settings.server.log_level, settings.server.log_format)
-    from hlsd.commands import demo as room  # noqa: PLC0415
+    from hlsd.commands import demo as demonstration  # noqa: PLC0415
 
-    raise typer.Exit(_run(room.run(settings, name, shape)))
+    raise typer.Exit(_run(demonstration.run(settings, name, shape)))
 
 
 @application.command()
@@ -122,9 +122,9 @@ def publish(
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, for ever.")] = False,
 ) -> None:
     """Push a file by RTMP in real time, without re-encoding it."""
-    from hlsd.publishing import publish as room  # noqa: PLC0415
+    from hlsd.publishing import publish as publishing  # noqa: PLC0415
 
-    raise typer.Exit(room.run(file, url, loop=loop, console=Console(stderr=True)))
+    raise typer.Exit(publishing.run(file, url, loop=loop, console=Console(stderr=True)))
 
 
 @application.command()

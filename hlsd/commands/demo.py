@@ -41,8 +41,8 @@ async def run(settings: Settings, name: str, shape: Shape) -> int:
     with StopSignals() as signals:
         server = Server(settings)
         await server.start()
-        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.rooms['rtmp'].port}/{name}"
-        page = f"http://{_host(settings.http.bind)}:{server.rooms['http'].port}/{name}"
+        rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.services['rtmp'].port}/{name}"
+        page = f"http://{_host(settings.http.bind)}:{server.services['http'].port}/{name}"
         publisher = asyncio.create_task(_publish(rtmp, page, shape))
         waiting = asyncio.create_task(signals.stop.wait())
         await asyncio.wait({publisher, waiting}, return_when=asyncio.FIRST_COMPLETED)

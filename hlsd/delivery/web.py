@@ -7,7 +7,8 @@ does not claim goes on to the routes: pages, `/streams.json`, `/healthz`, and th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol, cast
 
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Fall, Reply
 from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
+from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.hls_viewers import HlsViewers
 from hlsd.delivery.hosted import MOUNT
 from hlsd.delivery.http1.connections import ADDRESS, Connections
@@ -29,7 +31,7 @@ from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.wait_queue import WaiterCount
 from hlsd.net.kernel import file_limit
-from hlsd.ports import MORE, Directory, Entrance, Session, Sessions
+from hlsd.ports import MORE, Directory, Entrance, Playable, Session, Sessions
 from hlsd.stats import Stats
 
 PIECE = 64 * 1024
@@ -53,6 +55,29 @@ def blocked_requests_of(settings: HttpSettings, stats: Stats) -> BlockedRequests
     return BlockedRequests(bounds, stats.faults)
 
 
+@dataclass(frozen=True, slots=True)
+class WebApp:
+    """What HTTP answers on every port of a server, and what is there for whoever answers or drains beside ASGI."""
+
+    app: Starlette
+    judge: Judge
+    runner: Runner
+    blocked: BlockedRequests
+    connections: Connections
+    sessions: Sessions
+    directory: Directory
+    stats: Stats
+    playables: Callable[[], Iterable[tuple[str, Playable]]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the application that it is."""
+        await self.app(scope, receive, send)
+
+    def figures(self) -> DeliveryFigures:
+        """Who reports the figures of all HTTP ports together."""
+        return DeliveryFigures(self.blocked, self.connections, self.stats, self.playables)
+
+
 def create_app(  # noqa: PLR0913 - what a server is made of
     directory: Directory,
     sessions: Sessions,
@@ -63,20 +88,18 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     rtmp_port: int = 1935,
     routes: Sequence[BaseRoute] = (),
     stats: Stats | None = None,
-    blocked: BlockedRequests | None = None,
-    connections: Connections | None = None,
+    judge: Judge | None = None,
+    playables: Callable[[], Iterable[tuple[str, Playable]]] = tuple,
     listed: Callable[[str], bool] = lambda _app: True,
-) -> Starlette:
+) -> WebApp:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other services.
 
-    `entrance` lets viewers in. `listed(app)`: whether the front page may name that app's streams.
-
-    `app.state.judge`, `runner`, `blocked`, `connections`, `sessions`, `directory` and `stats` are there for whoever
-    answers or drains beside ASGI.
+    `entrance` lets viewers in. `playables()` are the streams of figures, each with its app. `listed(app)`: whether the
+    front page may name that app's streams.
     """
     stats = stats or Stats()
-    judge = Judge(directory, sessions, settings)
-    blocked = blocked or blocked_requests_of(settings, stats)
+    judge = judge or Judge(directory, sessions, settings)
+    blocked = blocked_requests_of(settings, stats)
     viewers = HlsViewers(entrance, directory, judge.replies, settings, clock)
     runner = Runner(judge, viewers, blocked, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port, listed)
@@ -94,14 +117,8 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
-    app.state.judge = judge
-    app.state.runner = runner
-    app.state.blocked = blocked
-    app.state.connections = connections or Connections(settings, monotonic(), file_limit(), stats.faults)
-    app.state.sessions = sessions
-    app.state.directory = directory
-    app.state.stats = stats
-    return app
+    connections = Connections(settings, monotonic(), file_limit(), stats.faults)
+    return WebApp(app, judge, runner, blocked, connections, sessions, directory, stats, playables)
 
 
 class Carrier(Protocol):

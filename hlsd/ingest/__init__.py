@@ -1,1 +1,1 @@
-"""Ways in: each room turns a publisher's bytes into tracks and access units."""
+"""Ways in: each turns a publisher's bytes into tracks and access units."""

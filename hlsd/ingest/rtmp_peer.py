@@ -71,14 +71,14 @@ class RtmpHost(Protocol):
 class RtmpPeer(asyncio.Protocol):
     """One connection of the server's, from accept to loss."""
 
-    def __init__(self, room: RtmpHost, place: Place, *, secure: bool) -> None:
-        self.room = room
+    def __init__(self, host: RtmpHost, place: Place, *, secure: bool) -> None:
+        self.host = host
         self.place = place
         self.secure = secure
         self.publisher = RtmpPublisher(self)
         self.player = RtmpPlayer(self)
-        self.log = room.log
-        self.conversation = ServerConnection(room.clock.monotonic(), room.limits)
+        self.log = host.log
+        self.conversation = ServerConnection(host.clock.monotonic(), host.limits)
         self.ip = ""
         self.port = 0
         self.transport: asyncio.Transport | None = None
@@ -102,12 +102,12 @@ class RtmpPeer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes the connection."""
-        room = self.room
+        host = self.host
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
         self.place.end = self.abort
-        room.connections.add(self)
+        host.connections.add(self)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     def data_received(self, received: bytes) -> None:
@@ -140,17 +140,17 @@ class RtmpPeer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends what still runs."""
-        if self.transport is None or self not in self.room.connections:
+        if self.transport is None or self not in self.host.connections:
             return
         self.lost = True
         self._let_go("closed", "closed" if exc is None else "error:connection")
-        self.room.forget(self)
+        self.host.forget(self)
 
     # The work.
 
     def turn(self, received: bytes) -> None:
         """Feeds the conversation once and acts on what comes of it."""
-        now = self.room.clock.monotonic()
+        now = self.host.clock.monotonic()
         try:
             self._act([] if self.waiting and not received else self.conversation.receive_data(received, now), now)
             self.flush()
@@ -178,7 +178,7 @@ class RtmpPeer(asyncio.Protocol):
         """Works on what waits, as much as a turn allows. Raises UnsupportedCodec."""
         waiting, publisher = self.waiting, self.publisher
         sink = publisher.sink
-        wall = self.room.clock.wall()
+        wall = self.host.clock.wall()
         while waiting:
             event = waiting.popleft()
             if not isinstance(event, Message):
@@ -241,10 +241,10 @@ class RtmpPeer(asyncio.Protocol):
         transport = self.transport
         if transport is None or self.lost or self.go_by is not None:
             return
-        with self.room.faults.guard("connection_end"):
+        with self.host.faults.guard("connection_end"):
             self.player.stop("closed")
         self.flush()
-        self.go_by = self.room.clock.monotonic() + LINGER
+        self.go_by = self.host.clock.monotonic() + LINGER
         self.place.strays(leaving=True)
         if self.fd >= 0:
             self._out_of_rounds()
@@ -272,14 +272,14 @@ class RtmpPeer(asyncio.Protocol):
         self.log.warning(
             "rtmp connection failed", app=self.app, name=self.name, ip=self.ip, reason=type(error).__name__
         )
-        self.room.faults.task("rtmp_connection", error)
+        self.host.faults.task("rtmp_connection", error)
         self._let_go("error:internal", "error:internal")
         if self.transport is not None:
             self.transport.abort()  # whatever else fails: an encoder that is not told sends into nothing for ever
 
     def _let_go(self, played: str, published: str) -> None:
         """Ends what runs on the connection; never raises, for the connection is to be closed behind it."""
-        guard = self.room.faults.guard("connection_end")
+        guard = self.host.faults.guard("connection_end")
         with guard:
             self.player.stop(played)
         with guard:
@@ -301,7 +301,7 @@ class RtmpPeer(asyncio.Protocol):
         """Decides whether to read on, to go on parsing, or to wait."""
         if self.lost or self.go_by is not None:
             return
-        exhausted = self.share.exhausted or self.conversation.effort - self.effort > self.room.settings.max_effort
+        exhausted = self.share.exhausted or self.conversation.effort - self.effort > self.host.settings.max_effort
         more = self.conversation.more or bool(self.waiting)
         if exhausted and self.publisher.sink is not None:
             self._remark_effort()
@@ -323,14 +323,14 @@ class RtmpPeer(asyncio.Protocol):
         if self.share.exhausted:
             self.remarks.note(
                 "publisher held back: what it sends costs more than its part of the processor",
-                self.room.clock.monotonic(),
+                self.host.clock.monotonic(),
                 seconds=round(self.share.spent, 2),
             )
             return
         self.remarks.note(
             "publisher held back: it sends more chunks a second than rtmp.max_effort",
-            self.room.clock.monotonic(),
-            max_effort=self.room.settings.max_effort,
+            self.host.clock.monotonic(),
+            max_effort=self.host.settings.max_effort,
         )
 
     def _resume(self) -> None:
@@ -343,7 +343,7 @@ class RtmpPeer(asyncio.Protocol):
             if not self.paused:
                 transport.pause_reading()
             self.fd = transport.get_extra_info("socket").fileno()
-            self.room.rounds.join(self.fd, self)
+            self.host.rounds.join(self.fd, self)
         else:
             self._out_of_rounds()
             transport.resume_reading()
@@ -352,7 +352,7 @@ class RtmpPeer(asyncio.Protocol):
     def _out_of_rounds(self) -> None:
         """Nobody reads it now."""
         if self.fd >= 0:
-            self.room.rounds.leave(self.fd)
+            self.host.rounds.leave(self.fd)
             self.fd = -1
 
     def leave_rounds(self) -> None:

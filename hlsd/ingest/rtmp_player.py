@@ -34,7 +34,7 @@ _OVER: Final = {
 
 
 class PlayHost(Protocol):
-    """What a playback knows of the RTMP room."""
+    """What a playback knows of the RTMP server."""
 
     audience: Audience | None
     players: int
@@ -48,7 +48,7 @@ class PlayingPeer(Protocol):
     """The connection under a playback."""
 
     @property
-    def room(self) -> PlayHost:
+    def host(self) -> PlayHost:
         """Where it is."""
         ...
 
@@ -91,7 +91,7 @@ class RtmpPlayer:
         """The peer wants to play."""
         peer = self._peer
         self._number += 1
-        audience = peer.room.audience
+        audience = peer.host.audience
         if audience is None:
             self._refuse(event.msid, _NO_PLAYING)
             return
@@ -112,7 +112,7 @@ class RtmpPlayer:
             self._refuse(event.msid, audience.refuse(request, _NO_ROOM))
             return
         self._asking += 1
-        peer.room.admit(self._admit(audience, request, event.msid, self._number))
+        peer.host.admit(self._admit(audience, request, event.msid, self._number))
 
     async def _admit(self, audience: Audience, request: PlayRequest, msid: int, number: int) -> None:
         peer = self._peer
@@ -142,7 +142,7 @@ class RtmpPlayer:
         transport = peer.transport
         assert transport is not None
         self._ticket = ticket
-        peer.room.players += 1
+        peer.host.players += 1
         peer.conversation.accept_play()
         peer.flush()
         transport.set_write_buffer_limits(high=0)  # one write at most waits here; the rest is the audience's
@@ -191,7 +191,7 @@ class RtmpPlayer:
         finally:
             if ticket is not None:
                 peer = self._peer
-                peer.room.players -= 1
+                peer.host.players -= 1
                 peer.place.strays(publishing=peer.publisher.publication is not None)
                 if peer.transport is not None and not peer.lost:
                     peer.transport.set_write_buffer_limits(high=WRITE_BUFFER)

@@ -70,7 +70,7 @@ class PublishingPeer(Protocol):
     """The connection under a publication."""
 
     @property
-    def room(self) -> PublishHost:
+    def host(self) -> PublishHost:
         """Where it is."""
         ...
 
@@ -136,12 +136,12 @@ class RtmpPublisher:
         )
         self._dropped = False
         self._words = ""
-        peer.room.admit(self._admit(request))
+        peer.host.admit(self._admit(request))
 
     async def _admit(self, request: PublishRequest) -> None:
         peer = self._peer
         try:
-            verdict = await peer.room.admission.publish(request)
+            verdict = await peer.host.admission.publish(request)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             peer.fail(error)
             return
@@ -155,11 +155,11 @@ class RtmpPublisher:
         if peer.lost or peer.go_by is not None:
             verdict.end("closed")
             return
-        now = peer.room.clock.monotonic()
+        now = peer.host.clock.monotonic()
         self.publication = verdict
         peer.name = verdict.name
         try:
-            self.sink = peer.room.intake_factory(verdict, now)
+            self.sink = peer.host.intake_factory(verdict, now)
             peer.conversation.accept_publish(now)
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
             peer.fail(error)
@@ -199,5 +199,5 @@ class RtmpPublisher:
                 sink.close()
         except Exception:  # the publication must be ended whatever its last frames do
             peer.log.exception("intake failed at its end", app=peer.app, name=peer.name)
-        with peer.room.faults.guard("publication_end"):
+        with peer.host.faults.guard("publication_end"):
             publication.end(reason)

@@ -21,6 +21,7 @@ from hlsd.base.errors import ConfigError
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.ingest.connection_bounds import ConnectionBounds, Place
+from hlsd.ingest.figures import RtmpFigures
 from hlsd.ingest.poll_reader import ROUND, PollReader
 from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, RtmpPeer
@@ -30,7 +31,7 @@ from hlsd.net.kernel import file_limit
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificate
-from hlsd.ports import Admission
+from hlsd.ports import Admission, Service
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -38,14 +39,14 @@ _SWEEP = 1.0
 _BACKLOG = 1024
 
 
-class RtmpServer:
-    """The RTMP room. `start` opens the ports, `stop` closes them and every connection.
+class RtmpServer(Service):
+    """The RTMP service. `start` opens the ports, `stop` closes them and every connection.
 
     `round_period`: seconds between two readings of all publishers (`hlsd.ingest.poll_reader`). `ended` counts the
     connections that the bounds turned away, by reason.
     """
 
-    def __init__(  # noqa: PLR0913 - what a room of the house is handed
+    def __init__(  # noqa: PLR0913 - what a service is handed
         self,
         settings: RtmpSettings,
         admission: Admission,
@@ -88,6 +89,10 @@ class RtmpServer:
         self._admissions: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
         self.rounds = PollReader(round_period, self.faults)
+
+    def figures(self) -> tuple[RtmpFigures, ...]:
+        """What the ports turned away."""
+        return (RtmpFigures(self.bounds.ended),)
 
     @property
     def publishing(self) -> int:
@@ -199,7 +204,7 @@ class _Door:
         self._server = server
         self._secure = secure
 
-    def room(self, ip: str, sock: socket.socket) -> Place | None:
+    def place(self, ip: str, sock: socket.socket) -> Place | None:
         """A place among all connections, from before the TLS handshake on."""
         return self._server.bounds.enter(ip, sock, self._server.clock.monotonic())
 

@@ -11,7 +11,7 @@ from hlsd.base.quantities import Duration, Size
 
 
 class RtmpSettings(BaseModel):
-    """The RTMP room: where it listens and what a connection may take."""
+    """RTMP: where it listens and what a connection may take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -9,6 +9,7 @@ Whatever would go beyond the bound (`hlsd.metrics.bounds`) is left out and count
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from hlsd.base.figures import Counts, Figure, Reporter, Sample, Spec
 from hlsd.metrics.bounds import Budget
@@ -34,19 +35,19 @@ Key = tuple[str, str]
 class Reader:
     """Reads the figures of one server, scrape after scrape, from those who own them.
 
-    `streams()` gives every stream, oldest first; the same name with another value is another stream.
+    `reporters()` are asked for once, at the first scrape; `streams()` gives every stream, oldest first; the same name
+    with another value is another stream.
     """
 
     def __init__(
         self,
-        reporters: Sequence[Reporter],
+        reporters: Callable[[], Sequence[Reporter]],
         streams: Callable[[], Mapping[Key, Hashable]],
         stats: Stats,
         *,
         max_streams: int,
     ) -> None:
-        self._reporters = tuple(reporters)
-        self._specs = tuple(spec for reporter in reporters for spec in reporter.SPECS) + SPECS
+        self._make = reporters
         self._streams = streams
         self._stats = stats
         self._max = max_streams
@@ -57,10 +58,19 @@ class Reader:
         self._seen: dict[Key, dict[tuple[str, Extra], Sample]] = {}
         """What unnamed streams had at the last scrape."""
 
+    @cached_property
+    def _reporters(self) -> tuple[Reporter, ...]:
+        return tuple(self._make())
+
     def families(self, now: float) -> tuple[list[Family], Iterator[None]]:
         """The families of this instant (`now`: wall clock), and the work of filling them, one step a slice."""
-        found = {spec.name: Family(spec) for spec in self._specs}
+        found = {spec.name: Family(spec) for spec in self.specs}
         return list(found.values()), self._fill(found, now)
+
+    @cached_property
+    def specs(self) -> tuple[Spec, ...]:
+        """All families there are."""
+        return tuple(spec for reporter in self._reporters for spec in reporter.SPECS) + SPECS
 
     # -- slices
 

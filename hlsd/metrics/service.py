@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from hlsd.base.pace import Pace
 from hlsd.base.upkeep import end, keep, sweep
@@ -18,6 +19,7 @@ from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.net.listening import listen
 from hlsd.net.strict_http import StrictProtocol, hush
+from hlsd.ports import Service
 
 SWEEP: Final = 1.0
 """Seconds between two looks at the connections."""
@@ -26,15 +28,15 @@ PACE: Final = Pace(header=10.0, idle=5.0, stall=30.0, body=10.0, whole=30.0)
 
 
 class Log(Protocol):
-    """Where this room says its facts."""
+    """Where this service says its facts."""
 
     def info(self, event: str, **facts: object) -> object:
         """States a fact."""
         ...
 
 
-class MetricsService:
-    """The room `metrics`. `port` is its own one once started, 0 if it has none."""
+class MetricsService(Service):
+    """The service `metrics`. `port` is its own one once started, 0 if it has none."""
 
     def __init__(self, settings: MetricsSettings, exporter: Exporter, lag: LagMeter, log: Log) -> None:
         self._settings = settings
@@ -46,6 +48,10 @@ class MetricsService:
         self._ticking: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self.port = 0
+
+    def routes(self) -> list[Route]:
+        """The figures on the HTTP ports, where they have no port of their own."""
+        return self._exporter.routes()
 
     async def start(self) -> None:
         """Begins.

@@ -28,7 +28,7 @@ PlaceT = TypeVar("PlaceT")
 class Doorkeeper(Protocol[PlaceT]):
     """Whose connections they are."""
 
-    def room(self, ip: str, sock: socket.socket) -> PlaceT | None:
+    def place(self, ip: str, sock: socket.socket) -> PlaceT | None:
         """A place for the connection of `ip` that `sock` is, or None: then it is closed."""
         ...
 
@@ -89,7 +89,7 @@ class Listener(Generic[PlaceT]):
                 self._loop.remove_reader(self._sock)
                 self._again = self._loop.call_later(PAUSE, self._loop.add_reader, self._sock, self._accept)
                 return
-            place = self._keeper.room(str(peer[0]), bare)
+            place = self._keeper.place(str(peer[0]), bare)
             if place is None:
                 bare.close()
                 continue

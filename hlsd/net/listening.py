@@ -1,4 +1,4 @@
-"""Opens the TCP sockets that rooms listen on; what cannot be had is one line: the setting, the address, the reason.
+"""Opens the TCP sockets that services listen on; what cannot be had is one line: the setting, the address, the reason.
 
 A taken port is the most frequent mistake at a first start, so it is told alike wherever it happens.
 """

@@ -8,11 +8,23 @@ and the streams stand behind these; `app` hands them in.
 from hlsd.ports.admission import ABSENT, REJECTED, Denial, Gate, Grant, PlayRequest, earlier
 from hlsd.ports.directory import Directory, OnDemand, StreamSummary
 from hlsd.ports.entrance import Ending, Entrance, Entry, O, Outputs
-from hlsd.ports.outputs import MAIN, Feed, Keeping, LiveStream, MediaRun, Output, OutputFactory
+from hlsd.ports.outputs import (
+    MAIN,
+    Feed,
+    Keeping,
+    LiveStream,
+    MediaRun,
+    Output,
+    OutputFactory,
+    SegmentSink,
+    SinkFactory,
+    SinkPart,
+    SinkSegment,
+)
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, Session, Sessions
-from hlsd.ports.sinks import SegmentSink, SinkFactory, SinkPart, SinkSegment
 
 __all__ = [
     "ABSENT",
@@ -48,6 +60,7 @@ __all__ = [
     "RefuseCode",
     "Rendering",
     "SegmentSink",
+    "Service",
     "Session",
     "Sessions",
     "SinkFactory",

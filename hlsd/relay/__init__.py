@@ -1,1 +1,1 @@
-"""The relay room: streams that come from other servers, and streams that go on to them."""
+"""Relays: streams that come from other servers, and streams that go on to them."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 from hlsd.base.figures import Figure, Reporter, Spec
 from hlsd.stats import RelayStats
@@ -12,31 +10,6 @@ from hlsd.stats import RelayStats
 RELAY_UP = Spec("hlsd_relay_up", "gauge", "Relay connections that carry media now.", ("mode", "rule"))
 RELAY_STARTS = Spec("hlsd_relay_starts", "counter", "Attempts to start a relay.", ("result", "rule"))
 RELAY_BYTES = Spec("hlsd_relay_bytes", "counter", "Bytes relayed.", ("direction", "rule"))
-
-
-class Figures(Protocol):
-    """What a relay counts into, shared by all of a rule.
-
-    `up` is connections that carry media at this instant; `starts` attempts by result (`ok`, `refused`, `timeout`,
-    `error`).
-    """
-
-    up: int
-    starts: Counter[str]
-    received_bytes: int
-    sent_bytes: int
-
-
-class RuleFigures:
-    """The figures of one rule where nobody else keeps them."""
-
-    __slots__ = ("received_bytes", "sent_bytes", "starts", "up")
-
-    def __init__(self) -> None:
-        self.up = 0
-        self.starts: Counter[str] = Counter()
-        self.received_bytes = 0
-        self.sent_bytes = 0
 
 
 class RelayFigures(Reporter):

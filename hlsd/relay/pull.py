@@ -27,18 +27,18 @@ from hlsd.ports import Admission, Publication, PublishRequest, Refuse, RefuseCod
 from hlsd.relay.address import Address, Kind, kind_of, read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import SourceError
-from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
 from hlsd.relay.relayed import Relayed
 from hlsd.relay.sources import SourceFeed
 from hlsd.relay.template import VIA, TemplateSubject, carried
+from hlsd.stats import RelayStats
 
 PROTOCOL: Final = "relay"
 """What a pulled stream's publisher is called; the gate does not ask it for a key."""
 
 
 class Fetching(Protocol):
-    """What a pull knows of the room it is in."""
+    """What a pull knows of the service it belongs to."""
 
     admission: Admission
     clock: Clock
@@ -60,7 +60,7 @@ class Pull(Relayed):
     """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
 
     def __init__(
-        self, room: Fetching, plan: Plan, subject: TemplateSubject, figures: Figures, began: Callable[[Pull], None]
+        self, host: Fetching, plan: Plan, subject: TemplateSubject, figures: RelayStats, began: Callable[[Pull], None]
     ) -> None:
         self.id = new_id()
         self.plan = plan
@@ -71,8 +71,8 @@ class Pull(Relayed):
         """The address of the last try, masked."""
         self.error = ""
         """What the last try failed with."""
-        self.since = room.clock.wall()
-        self.wanted = room.clock.monotonic()
+        self.since = host.clock.wall()
+        self.wanted = host.clock.monotonic()
         """When somebody last watched or asked."""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when viewers need not wait for it any more: there is a playlist, or there will be none."""
@@ -83,7 +83,7 @@ class Pull(Relayed):
         """Whose wish made it begin."""
         self.brought = False
         """Whether media has ever come."""
-        self._room = room
+        self._host = host
         self._figures = figures
         self._tell_began = began
         self._backoff = Backoff(*plan.backoff)
@@ -95,7 +95,7 @@ class Pull(Relayed):
         self._heard = 0.0  # last media, or the try's begin
         self._began = 0.0
         self._sequence = 0
-        self._log = room.log.bind(app=subject.app, name=subject.name, rule=plan.name)
+        self._log = host.log.bind(app=subject.app, name=subject.name, rule=plan.name)
 
     @property
     def active(self) -> bool:
@@ -113,7 +113,7 @@ class Pull(Relayed):
                 final = await self._round()
                 if self._stopped():
                     break
-                if final and self.plan.mode == "pull" and not self._room.awaited(self.subject.app, self.subject.name):
+                if final and self.plan.mode == "pull" and not self._host.awaited(self.subject.app, self.subject.name):
                     self.over = "refused"
                     break
                 await asyncio.sleep(self._backoff.pause(random.random()))  # noqa: S311 - jitter
@@ -146,13 +146,13 @@ class Pull(Relayed):
         """Tries every address once; whether all refused for good. Returns after the first that brought media."""
         final = True
         try:
-            urls = self.plan.urls_for(self.subject, self._room.clock.wall(), self._room.server_id)
+            urls = self.plan.urls_for(self.subject, self._host.clock.wall(), self._host.server_id)
         except ValueError as error:
             self.error = str(error)
             return True
         for url in urls:
             self.shown = masking.address(url)
-            self._heard = self._room.clock.monotonic()
+            self._heard = self._host.clock.monotonic()
             self._why = ""
             brought, refused = await self._try(url)
             if self._stopped():
@@ -168,7 +168,7 @@ class Pull(Relayed):
         try:
             address = read_address(url)
             kind = kind_of(address, self.plan.form)
-            attempt = asyncio.ensure_future(self._room.fetch(url, address, kind, self.plan, self))
+            attempt = asyncio.ensure_future(self._host.fetch(url, address, kind, self.plan, self))
         except ValueError as error:
             self.error = str(error)
             self._figures.starts["refused"] += 1
@@ -202,14 +202,14 @@ class Pull(Relayed):
             return error.final, "closed"
         self._log.warning("relay failed", url=self.shown, reason=type(error).__name__)
         if error is not None:
-            self._room.faults.task("relay", error)
+            self._host.faults.task("relay", error)
         return False, "error:internal"
 
     def _release(self, why: str) -> bool:
         """Lets the name go; whether the try had been good."""
         publication, intake = self._publication, self._intake
         self._publication = self._intake = None
-        guard = self._room.faults.guard("relay_end")
+        guard = self._host.faults.guard("relay_end")
         if (
             publication is not None
         ):  # the name must be let go whatever went wrong before, and whatever its last frames do
@@ -220,7 +220,7 @@ class Pull(Relayed):
                 publication.end(why)
         if not self._began:
             return False
-        lasted = self._room.clock.monotonic() - self._began
+        lasted = self._host.clock.monotonic() - self._began
         self._began = 0.0
         self._figures.up -= 1
         self._tell(Action.RELAY_STOP, reason=self.over or why)
@@ -248,16 +248,16 @@ class Pull(Relayed):
         self.ip = ip
         subject = self.subject
         # Who carried it so far goes on to whom it is pushed; a viewer's own arguments are nobody's business.
-        args = {VIA: carried(subject.args, self._room.server_id)}
+        args = {VIA: carried(subject.args, self._host.server_id)}
         request = PublishRequest(
             subject.app, subject.name, PROTOCOL, ip, port, self._dropped, query=args, held=self._held
         )
-        verdict = await self._room.admission.publish(request)
+        verdict = await self._host.admission.publish(request)
         if isinstance(verdict, Refuse):
             if verdict.code is RefuseCode.BUSY and self.plan.mode == "pull":
                 self.over = "busy"  # a publisher came first: there is nothing left to bring
             raise SourceError(f"not let in: {verdict.reason}")
-        now = self._room.clock.monotonic()
+        now = self._host.clock.monotonic()
         self._publication = verdict
         self._intake = Intake(verdict, now)
         self._heard = self._began = now
@@ -273,7 +273,7 @@ class Pull(Relayed):
         intake = self._intake
         if intake is None:
             raise SourceError("the stream was taken by another publisher")
-        clock = self._room.clock
+        clock = self._host.clock
         now = clock.monotonic()
         if type_id != 18:  # metadata alone is no sign of life
             self._heard = now
@@ -292,7 +292,7 @@ class Pull(Relayed):
 
     def _tell(self, action: Action, reason: str | None = None) -> None:
         self._sequence += 1
-        room = self._room
+        host = self._host
         facts = relay_facts(
             app=self.subject.app,
             name=self.subject.name,
@@ -303,4 +303,4 @@ class Pull(Relayed):
             received=self.received_bytes,
             reason=reason,
         )
-        room.bus.emit(Event(action, self.id, self._sequence, room.clock.wall(), facts), self)
+        host.bus.emit(Event(action, self.id, self._sequence, host.clock.wall(), facts), self)

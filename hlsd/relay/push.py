@@ -28,10 +28,10 @@ from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.relay.address import read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
-from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Fillable, Plan
 from hlsd.relay.relayed import Relayed
 from hlsd.relay.template import TemplateSubject, carried
+from hlsd.stats import RelayStats
 
 STALLED: Final = 15.0
 """Seconds that a target may take nothing; then the connection is made anew."""
@@ -39,7 +39,7 @@ SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
 
 
 class Sending(Protocol):
-    """What a push knows of the room it is in."""
+    """What a push knows of the service it belongs to."""
 
     clock: Clock
     bus: Bus
@@ -68,7 +68,7 @@ class Push(Relayed):
     """One target of one stream. `run` is its whole life; `put` and `opening` are what the stream says."""
 
     def __init__(
-        self, room: Sending, plan: Plan, template: Fillable, subject: TemplateSubject, figures: Figures
+        self, host: Sending, plan: Plan, template: Fillable, subject: TemplateSubject, figures: RelayStats
     ) -> None:
         self.id = new_id()
         self.plan = plan
@@ -77,13 +77,13 @@ class Push(Relayed):
         self.shown = ""
         """The address of the last try, masked."""
         self.error = ""
-        self.since = room.clock.wall()
+        self.since = host.clock.wall()
         self.active = False
         """Whether the target takes media at this instant."""
         self.sent_bytes = 0
         self.dropped = 0
         """Frames that the target was too slow for."""
-        self._room = room
+        self._host = host
         self._template = template
         self._figures = figures
         self._backoff = Backoff(*plan.backoff)
@@ -96,7 +96,7 @@ class Push(Relayed):
         self._more = asyncio.Event()
         self._sequence = 0
         self._task: asyncio.Task[None] | None = None
-        self._log = room.log.bind(app=subject.app, name=subject.name, rule=plan.name)
+        self._log = host.log.bind(app=subject.app, name=subject.name, rule=plan.name)
 
     # What the stream says.
 
@@ -126,9 +126,9 @@ class Push(Relayed):
         queue = self._queue
         if not queue:
             return False
-        if self._bytes + len(tag.body) > self._room.max_bytes:
+        if self._bytes + len(tag.body) > self._host.max_bytes:
             return True
-        return tag.time - queue[0].time > self._room.max_seconds * 1000
+        return tag.time - queue[0].time > self._host.max_seconds * 1000
 
     def _add(self, tags: Iterable[PushedTag]) -> None:
         for tag in tags:
@@ -190,7 +190,7 @@ class Push(Relayed):
         """One connection; returns the seconds to wait before the next."""
         began = 0.0
         result = "error"
-        clock = self._room.clock.monotonic
+        clock = self._host.clock.monotonic
         try:
             push = await self._connect()
             began = clock()
@@ -212,7 +212,7 @@ class Push(Relayed):
             self.error = masking.without(str(error), self._url)
         except Exception as error:  # noqa: BLE001 - a fault of ours costs the target a connection, not the rest of the day
             self.error = "internal error"
-            self._room.faults.task("relay", error)
+            self._host.faults.task("relay", error)
         finally:
             if began:
                 self._figures.up -= 1
@@ -225,12 +225,12 @@ class Push(Relayed):
         return self._backoff.pause(random.random())  # noqa: S311 - jitter
 
     async def _connect(self) -> RtmpPush:
-        room, plan, subject = self._room, self.plan, self.subject
-        via = carried(subject.args, room.server_id) if plan.via else ""
+        host, plan, subject = self._host, self.plan, self.subject
+        via = carried(subject.args, host.server_id) if plan.via else ""
         url = self._template.fill(
             subject,
-            now=room.clock.wall(),
-            server_id=room.server_id,
+            now=host.clock.wall(),
+            server_id=host.server_id,
             signing=plan.signing,
             forward=plan.forward,
             via=via,
@@ -240,7 +240,7 @@ class Push(Relayed):
         address = read_address(url)
         if address.scheme not in {"rtmp", "rtmps"}:
             raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
-        self.ip = await room.dial(plan).resolve(address)
+        self.ip = await host.dial(plan).resolve(address)
         return await RtmpPush.connect(url, ip=self.ip, within=CONNECT_WITHIN)
 
     async def _send(self, push: RtmpPush) -> None:
@@ -272,7 +272,7 @@ class Push(Relayed):
 
     def _tell(self, action: Action, reason: str | None = None) -> None:
         self._sequence += 1
-        room = self._room
+        host = self._host
         facts = relay_facts(
             app=self.subject.app,
             name=self.subject.name,
@@ -283,7 +283,7 @@ class Push(Relayed):
             sent=self.sent_bytes,
             reason=reason,
         )
-        room.bus.emit(Event(action, self.id, self._sequence, room.clock.wall(), facts), self)
+        host.bus.emit(Event(action, self.id, self._sequence, host.clock.wall(), facts), self)
 
 
 async def _close(push: RtmpPush) -> None:

@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 from hlsd.ports import Feed, PublishRequest
 from hlsd.relay.fan import Fan
-from hlsd.relay.figures import Figures
 from hlsd.relay.plan import Plan
 from hlsd.relay.pull import PROTOCOL
 from hlsd.relay.push import Push, Sending
 from hlsd.relay.template import TemplateSubject, looped
+from hlsd.stats import RelayStats
 
 OUTPUT: Final = "push"
 """What it is called among a stream's outputs."""
@@ -32,7 +32,7 @@ class PushHost(Sending, Protocol):
 class Pushes:
     """The pushes of one server, at most `most`; `figures(rule, mode)`: where they are counted."""
 
-    def __init__(self, host: PushHost, figures: Callable[[str, str], Figures], most: int) -> None:
+    def __init__(self, host: PushHost, figures: Callable[[str, str], RelayStats], most: int) -> None:
         self._host = host
         self._figures = figures
         self._most = most

@@ -1,4 +1,4 @@
-"""Is the relay room: what is pulled when somebody watches, what is pulled always, what is pushed on.
+"""Relays: what is pulled when somebody watches, what is pulled always, what is pushed on.
 
 Law: a stream has one pull however many ask for it; whoever asks was authorised before (by the entrance). It
 is `hlsd.ports.OnDemand` to the hub. Bounds: `max_pulls` in all, `max_streams` a rule; of both a quarter is kept for
@@ -13,17 +13,29 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol
 
+from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.events import Bus
-from hlsd.ports import ABSENT, Admission, Denial, Feed, Output, Playable, PlayRequest, PublishRequest
+from hlsd.ports import (
+    ABSENT,
+    Admission,
+    Denial,
+    Feed,
+    Output,
+    OutputFactory,
+    Playable,
+    PlayRequest,
+    PublishRequest,
+    Service,
+)
 from hlsd.relay.address import Address, Kind
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
-from hlsd.relay.figures import Figures, RuleFigures
+from hlsd.relay.figures import RelayFigures
 from hlsd.relay.guard import HostList
 from hlsd.relay.hls_pull import pull_hls
 from hlsd.relay.memory import Memory, asker_of, share
@@ -32,10 +44,12 @@ from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.relay.pushes import OUTPUT, Pushes
 from hlsd.relay.relays import Relays
+from hlsd.relay.routes import routes
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
 from hlsd.relay.tasks import TaskStore
 from hlsd.relay.template import TemplateSubject, looped
+from hlsd.stats import RelayStats
 
 SWEEP: Final = 0.5
 UNPROVED_IDLE: Final = 5.0
@@ -63,7 +77,7 @@ class PullViewer(Protocol):
         ...
 
 
-class RelayService:
+class RelayService(Service):
     """The relays of one server; `hosts` guard what came by API. Pushes are outputs (`hlsd.ports.OutputFactory`)."""
 
     name = OUTPUT
@@ -81,7 +95,7 @@ class RelayService:
         tasks: TaskStore,
         server_id: str,
         own_ports: Callable[[], Collection[int]] = tuple,
-        figures: Callable[[str, str], Figures] | None = None,
+        rules: dict[tuple[str, str], RelayStats] | None = None,
         on_air: Callable[[], Iterable[Feed]] = tuple,
         abandon: Callable[[str, str], None] = lambda _app, _name: None,
         faults: Faults | None = None,
@@ -98,8 +112,7 @@ class RelayService:
         self.relays = Relays(self, tasks)
         """What the API asks."""
         self.plans_by_api: list[Plan] = []
-        self._kept: dict[tuple[str, str], Figures] = {}
-        self._figures = figures or (lambda rule, mode: self._kept.setdefault((rule, mode), RuleFigures()))
+        self._rules: dict[tuple[str, str], RelayStats] = {} if rules is None else rules
         self._on_air = on_air
         self._abandon = abandon
         for plan in self.plans:
@@ -121,10 +134,17 @@ class RelayService:
         self._sweeping: asyncio.Task[None] | None = None
         self._open = False
 
-    @property
-    def port(self) -> int:
-        """The relay listens nowhere."""
-        return 0
+    def operations(self) -> list[Route]:
+        """What the API can do with relays."""
+        return routes(self.relays)
+
+    def outputs(self) -> tuple[OutputFactory, ...]:
+        """What sends streams on."""
+        return (self,)
+
+    def figures(self) -> tuple[RelayFigures, ...]:
+        """Of all rules, those of the API included."""
+        return (RelayFigures(self._rules),)
 
     async def start(self) -> None:
         """Begins the static pulls."""
@@ -145,6 +165,10 @@ class RelayService:
         with guard:
             await _ended([*self._tasks.values(), *self._pushes.tasks.values()], deadline)
         self.relays.close()
+
+    def _figures(self, rule: str, mode: str) -> RelayStats:
+        """What a rule's relays count into."""
+        return self._rules.setdefault((rule, mode), RelayStats())
 
     # As the hub sees it.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -23,7 +23,7 @@ from hlsd.stats import Stats
 
 
 class HlsOutputs:
-    """The HLS side of one server. `sinks` make who wants the segments of every run."""
+    """The HLS side of one server. `sinks()` make who wants the segments of every run: asked when one begins."""
 
     name = "hls"
 
@@ -34,7 +34,7 @@ class HlsOutputs:
         journal: SequenceJournal,
         stats: Stats,
         *,
-        sinks: Sequence[SinkFactory] = (),
+        sinks: Callable[[], Iterable[SinkFactory]] = tuple,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -77,7 +77,7 @@ class HlsOutputs:
             stats=self._stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),
         )
-        for factory in self._sinks:
+        for factory in self._sinks():
             try:
                 sink = factory.sink(stream)
                 if sink is not None:

@@ -172,9 +172,9 @@ class Run:
 
     def shrink(self, to: int) -> None:
         """Lets go of old media: each rendition of as large a part of it as of the others."""
-        held = self.bytes
+        held, to = self.bytes, max(0, to)
         for one in self.renditions.values() if held > to else ():
-            one.window.shrink(one.window.bytes * max(0, to) // held)
+            one.window.shrink(one.window.bytes * to // held)
 
     def follow(self, previous: MediaRun | None) -> None:
         """Answers for the ended run of the same name too."""

@@ -34,7 +34,7 @@ from hlsd.streams.run_ids import RunIds
 from hlsd.streams.stream import Claim, Stream, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hlsd.base.clock import Clock
     from hlsd.ingest.settings import PublishSettings
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 class Hub:
     """The channels of one server.
 
-    `outputs` make the ways out of each stream, in the order in which they are fed; who puts the house together may add
-    to the list until the first publication. `max_streams` and `max_memory` (bytes of media in all windows) bound what
+    `outputs()` make the ways out of each stream, in the order in which they are fed: asked when a stream begins.
+    `max_streams` and `max_memory` (bytes of media in all windows) bound what
     is let in. `bus` is told of publishers and streams, `over(app, name)` when a stream has ended, and when it was
     removed.
     """
@@ -53,7 +53,7 @@ class Hub:
         self,
         settings: PublishSettings,
         clock: Clock,
-        outputs: list[OutputFactory],
+        outputs: Callable[[], Iterable[OutputFactory]],
         *,
         max_streams: int,
         max_memory: int,
@@ -63,7 +63,7 @@ class Hub:
         over: Callable[[str, str], None] = lambda _app, _name: None,
     ) -> None:
         self.bus = bus or Bus()
-        self.outputs = outputs
+        self._outputs = outputs
         self._stats = stats or Stats()
         self._faults = self._stats.faults
         self._over = over
@@ -342,7 +342,7 @@ class Hub:
 
     def _put_out(self, channel: Channel, stream: Stream, request: PublishRequest) -> None:
         """Makes the ways out that the stream does not have yet; one that is not made is missing, and the others are."""
-        for factory in self.outputs:
+        for factory in self._outputs():
             if factory.name in stream.outlets:
                 continue
             try:

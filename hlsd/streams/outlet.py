@@ -49,13 +49,24 @@ class Hoarder(Protocol):
 
 
 class Outlet:
-    """One output under the name of its room; `changed()` says that what is to be fed is another now."""
+    """One output under its name; `changed()` says that what is to be fed is another now."""
 
-    __slots__ = ("_changed", "_clock", "_facts", "_faults", "_times", "_tracks", "off", "output", "resting", "room")
+    __slots__ = (
+        "_changed",
+        "_clock",
+        "_facts",
+        "_faults",
+        "_times",
+        "_tracks",
+        "off",
+        "output",
+        "resting",
+        "output_name",
+    )
 
     def __init__(  # noqa: PLR0913 - whom it knows
         self,
-        room: str,
+        output_name: str,
         output: Output,
         *,
         faults: Faults,
@@ -65,7 +76,7 @@ class Outlet:
         app: str = "",
         name: str = "",
     ) -> None:
-        self.room = room
+        self.output_name = output_name
         self.output = output
         self.resting = False
         """It waits for a key picture, or is off."""
@@ -84,7 +95,7 @@ class Outlet:
 
     def failed(self, error: Exception) -> None:
         """The output has raised."""
-        self._faults.output(self.room, error, **self._facts)
+        self._faults.output(self.output_name, error, **self._facts)
         now = self._clock()
         often = len(self._times) == MOST and now - self._times[0] < WITHIN
         self._times.append(now)
@@ -96,7 +107,7 @@ class Outlet:
             self._try(output.reset)
         if often and not self.off:
             self.off = True
-            self._faults.off[self.room] += 1
+            self._faults.off[self.output_name] += 1
             if isinstance(output, Mendable):
                 self._try(output.halt)
 
@@ -104,7 +115,7 @@ class Outlet:
         """Another publisher, another chance; also called when it is fed no more."""
         if self.off:
             self.off = False
-            self._faults.off[self.room] -= 1
+            self._faults.off[self.output_name] -= 1
             self._times.clear()
 
     # -- in the output's place
@@ -142,4 +153,4 @@ class Outlet:
         try:
             what()
         except Exception as error:  # noqa: BLE001 - as above; it is tried again when it begins anew
-            self._faults.output(self.room, error, **self._facts)
+            self._faults.output(self.output_name, error, **self._facts)

@@ -40,7 +40,7 @@ class StreamState(enum.Enum):
 
 
 class Stream:
-    """One run of a name. `outlets` are its outputs by room name, in the order in which they are fed.
+    """One run of a name. `outlets` are its outputs by name, in the order in which they are fed.
 
     `announced(stream)` is told once, when the first tracks are known; `drop(stream, reason, words)` turns its publisher
     away.
@@ -94,11 +94,11 @@ class Stream:
         kept = sum(outlet.output.held for outlet in self.outlets.values() if isinstance(outlet.output, Hoarder))
         return kept + (self.claim.request.held() if self.claim is not None else 0)
 
-    def attach(self, room: str, output: Output) -> None:
+    def attach(self, name: str, output: Output) -> None:
         """Feeds `output` from now on."""
-        self.detach(room)
-        self.outlets[room] = Outlet(
-            room,
+        self.detach(name)
+        self.outlets[name] = Outlet(
+            name,
             output,
             faults=self.faults,
             tracks=lambda: self.tracks,
@@ -116,9 +116,9 @@ class Stream:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
                 self.failed(output, error)
 
-    def detach(self, room: str) -> None:
-        """Feeds that room's output no more; nothing happens if there is none."""
-        outlet = self.outlets.pop(room, None)
+    def detach(self, name: str) -> None:
+        """Feeds the output of that name no more; nothing happens if there is none."""
+        outlet = self.outlets.pop(name, None)
         if outlet is not None:
             outlet.revive()
             self._refeed()

@@ -98,7 +98,7 @@ def test_a_refusal_that_two_rooms_give_is_one_value(reason: str) -> None:
             rf'Denial\((?:404, "not found"|403, "not allowed"), "{reason}"\)', path.read_text(encoding="utf-8")
         )
     ]
-    assert made == ["hlsd/ports.py"]
+    assert made == ["hlsd/ports/admission.py"]
 
 
 def test_nobody_but_the_operators_client_speaks_http_to_the_operator() -> None:

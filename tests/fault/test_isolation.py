@@ -82,7 +82,7 @@ class Viewers:
     violations: list[Violation] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server.rooms['http'].port}{path}"
+        return f"http://127.0.0.1:{self.server.services['http'].port}{path}"
 
     async def hls(self, http: httpx.AsyncClient, name: str, *, low: bool) -> None:
         """Reloads and fetches as a player does; `low` holds its reloads."""
@@ -136,7 +136,7 @@ class Viewers:
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             )
         while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.server.rooms["http"].port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.server.services["http"].port)
             try:
                 writer.write(request.encode() + b"\r\n")
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -153,7 +153,7 @@ class Viewers:
     async def rtmp(self, name: str) -> None:
         """Plays on, and comes again when the server ends it."""
         while True:
-            player = await RtmpViewer.connect(self.server.rooms["rtmp"].port)
+            player = await RtmpViewer.connect(self.server.services["rtmp"].port)
             try:
                 player.play(name)
                 got = 0
@@ -215,7 +215,7 @@ async def test_what_raises_anywhere_costs_its_own_part_and_no_more(
     monkeypatch.setattr(upkeep, "PAUSE", 0.05)
     raising = False
     async with house(tmp_path) as (server, target), httpx.AsyncClient(timeout=30, trust_env=False) as http:
-        port = server.rooms["rtmp"].port
+        port = server.services["rtmp"].port
         pushes = {name: await RtmpPush.connect(f"rtmp://127.0.0.1:{port}/live/{name}") for name in ("ts", "mp4")}
         viewers = Viewers(server)
         names = ("ts", "mp4")

@@ -23,13 +23,13 @@ BACKOFF = [0.05, 0.2]
 
 
 def relay_of(server: Server) -> RelayService:
-    room = server.rooms["relay"]
+    room = server.services["relay"]
     assert isinstance(room, RelayService)
     return room
 
 
 def address(server: Server, path: str) -> str:
-    return f"http://127.0.0.1:{server.rooms['http'].port}/{path}"
+    return f"http://127.0.0.1:{server.services['http'].port}/{path}"
 
 
 def _serves(origin: FlvOrigin) -> bool:
@@ -58,7 +58,7 @@ async def media(http: httpx.AsyncClient, server: Server, path: str) -> str:
 
 async def figures(http: httpx.AsyncClient, server: Server) -> dict[tuple[str, str], float]:
     """What `/metrics` says of the first rule: by name, and mode, result or direction."""
-    who = {"Authorization": f"Bearer {server.local_token.value}"}
+    who = {"Authorization": f"Bearer {server.node.local_token.value}"}
     text = (await http.get(address(server, "metrics"), headers=who)).text
     found = re.findall(r'^(hlsd_relay_\w+){(?:mode|result|direction)="(\w+)",rule="rule1"} (\S+)$', text, re.MULTILINE)
     return {(name, label): float(value) for name, label, value in found}
@@ -284,7 +284,7 @@ async def test_a_reader_that_crashes_or_hangs_is_started_again(tmp_path: Path, b
 async def test_a_server_does_not_feed_itself(tmp_path: Path) -> None:
     """A loop would double a stream's cost each time round, for ever."""
     async with edge(tmp_path, []) as other:
-        port = other.rooms["rtmp"].port
+        port = other.services["rtmp"].port
         rules = [rule(f"rtmp://127.0.0.1:{port}/{{app}}/{{stream}}", start_timeout=20)]
         async with edge(tmp_path / "edge", rules) as server, client() as http:
             itself = "live/film.m3u8?hlsd-via=first,edge"

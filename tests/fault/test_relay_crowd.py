@@ -14,7 +14,7 @@ from tests.support.relay_peers import FlvOrigin, edge
 
 
 def room_of(server: Server) -> RelayService:
-    room = server.rooms["relay"]
+    room = server.services["relay"]
     assert isinstance(room, RelayService)
     return room
 
@@ -22,7 +22,7 @@ def room_of(server: Server) -> RelayService:
 async def answer_to(server: Server, path: str, source: str) -> httpx.Response:
     transport = httpx.AsyncHTTPTransport(local_address=source)
     async with httpx.AsyncClient(transport=transport, timeout=60) as http:
-        return await http.get(f"http://127.0.0.1:{server.rooms['http'].port}/{path}")
+        return await http.get(f"http://127.0.0.1:{server.services['http'].port}/{path}")
 
 
 def starts(server: Server, result: str) -> int:

@@ -21,7 +21,7 @@ from tests.support.relay_peers import FlvOrigin, Sink, edge
 
 
 def room_of(server: Server) -> RelayService:
-    room = server.rooms["relay"]
+    room = server.services["relay"]
     assert isinstance(room, RelayService)
     return room
 

@@ -21,7 +21,7 @@ from tests.support.relay_peers import FlvOrigin, children, edge
 
 
 def room_of(server: Server) -> RelayService:
-    room = server.rooms["relay"]
+    room = server.services["relay"]
     assert isinstance(room, RelayService)
     return room
 
@@ -45,10 +45,10 @@ async def test_a_second_server_of_ours_carries_on_by_hls(tmp_path: Path, contain
         first = [{"mode": "static", "match": "live/film", "url": origin.url}]
         async with edge(tmp_path / "one", first, server__id="one", hls__container=container) as one:
             await eventually(lambda: one.hub.find("live", "film") is not None)
-            url = f"http://127.0.0.1:{one.rooms['http'].port}/{{path}}.m3u8"
+            url = f"http://127.0.0.1:{one.services['http'].port}/{{path}}.m3u8"
             rules = [{"mode": "pull", "match": "live/*", "url": url}]
             async with edge(tmp_path / "two", rules, server__id="two") as two:
-                address = f"http://127.0.0.1:{two.rooms['http'].port}/live/film.m3u8"
+                address = f"http://127.0.0.1:{two.services['http'].port}/live/film.m3u8"
                 recording = await asyncio.to_thread(play, address, 8.0)
                 assert not recording.faults
                 assert len(recording.segments) >= 4
@@ -97,7 +97,7 @@ async def test_a_segment_without_an_end_costs_a_try_and_no_memory(tmp_path: Path
         async with edge(tmp_path, [rule]) as server, httpx.AsyncClient() as client:
             pull = await first_pull(server)
             await eventually(lambda: "sends more than" in pull.error)
-            health = await client.get(f"http://127.0.0.1:{server.rooms['http'].port}/healthz")
+            health = await client.get(f"http://127.0.0.1:{server.services['http'].port}/healthz")
             assert health.status_code == 200
 
 

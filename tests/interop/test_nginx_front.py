@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 import structlog
-from starlette.applications import Starlette
 
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.delivery.web import WebApp
 from tests.support import browser as browsers
 from tests.support.eventually import eventually
 from tests.support.footage import Film
@@ -43,7 +43,7 @@ class Front:
     """nginx, and what stands behind it."""
 
     cam: MemoryPlayable
-    app: Starlette
+    app: WebApp
     server: HttpServer
     port: int
 
@@ -164,12 +164,12 @@ async def test_held_reloads_are_passed_on_one_by_one(front: Front) -> None:
     others = [client.ask(f"/live/cam/~{'Q' * 22}/main/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(4)]
     others.append(client.ask(f"/live/cam/~{'Q' * 22}/index.m3u8?_HLS_msn=103&_HLS_part=0"))
     second = client.ask(f"/live/cam/~{SID}/main/index.m3u8?_HLS_msn=103&_HLS_part=1")
-    await eventually(lambda: front.app.state.blocked.waiting >= 7)
+    await eventually(lambda: front.app.blocked.waiting >= 7)
     front.cam.add_part()
     assert b"103.0.ts" in (await client.whole(first)).body
     for stream in others:
         assert (await client.whole(stream)).status == 200
-    assert front.app.state.blocked.waiting == 1
+    assert front.app.blocked.waiting == 1
     front.cam.add_part()
     assert b"103.1.ts" in (await client.whole(second)).body
     client.cut()
@@ -180,7 +180,7 @@ async def test_a_hinted_part_is_held_behind_nginx_too(front: Front) -> None:
     front.cam.hint = ("r1", "p.ts")
     clients = [await Http2Client.connect(front.port) for _ in range(2)]
     streams = [client.ask(f"/live/cam/~{SID}/main/r1/p.ts") for client in clients]
-    await eventually(lambda: front.app.state.blocked.waiting >= 2)
+    await eventually(lambda: front.app.blocked.waiting >= 2)
     front.cam.add_media("r1", "p.ts", b"part" * 10_000)
     for client, stream in zip(clients, streams, strict=True):
         assert bytes((await client.whole(stream)).body) == b"part" * 10_000
@@ -191,9 +191,9 @@ async def test_a_viewer_who_leaves_frees_the_hold_behind_nginx(front: Front) -> 
     """Nginx closes its upstream request, hlsd notices."""
     client = await Http2Client.connect(front.port)
     client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await eventually(lambda: front.app.state.blocked.waiting >= 1)
+    await eventually(lambda: front.app.blocked.waiting >= 1)
     client.cut()
-    await eventually(lambda: not front.app.state.blocked.waiting)
+    await eventually(lambda: not front.app.blocked.waiting)
 
 
 async def test_connections_to_hlsd_are_kept(front: Front) -> None:
@@ -281,7 +281,7 @@ async def test_every_way_comes_through(films: Path, tmp_path: Path, below: str) 
     """HLS with held reloads, FLV by HTTP and by WebSocket, the page and its files: at the root, and below a path."""
     film = Film(seconds=10, width=320, height=180, rate=30, gop=30)
     async with watched(tmp_path / "hlsd", films, film, {}) as here:
-        upstream = here.server.rooms["http"].port
+        upstream = here.server.services["http"].port
         async with (
             nginx(tmp_path, upstream, change=below_tv if below else lambda text: text) as port,
             httpx.AsyncClient(base_url=f"https://localhost:{port}", verify=False, timeout=15) as client,
@@ -307,7 +307,7 @@ async def test_the_page_plays_below_a_path_and_takes_the_next_way_where_no_webso
         pytest.skip(why)
     film = Film(seconds=10, width=320, height=180, rate=30, gop=30)
     async with watched(tmp_path / "hlsd", films, film, {}) as here:
-        upstream = here.server.rooms["http"].port
+        upstream = here.server.services["http"].port
         async with nginx(tmp_path, upstream, change=lambda text: without_upgrade(below_tv(text))) as port:
             report = await browsers.play_async(
                 f"https://localhost:{port}/tv/live/cam?way=wsflv", "chromium", "page", 14
@@ -327,7 +327,7 @@ async def test_half_a_handshake_opens_no_session(films: Path, tmp_path: Path) ->
     """A proxy that hands no upgrade on makes a GET of it; its browser takes nothing but 101, and tries for ever."""
     film = Film(seconds=10, width=320, height=180, rate=30, gop=30)
     async with watched(tmp_path / "hlsd", films, film, {}) as here:
-        upstream = here.server.rooms["http"].port
+        upstream = here.server.services["http"].port
         async with nginx(tmp_path, upstream, change=without_upgrade) as port:
             head, _ = await websocket(port, "")
         assert head.startswith(b"HTTP/1.1 426 ")

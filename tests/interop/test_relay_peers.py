@@ -127,10 +127,10 @@ async def test_every_kind_of_source_becomes_a_stream_that_plays_clean(tmp_path: 
         else:
             left_out.append(f"RTSP: {why}")
         async with edge(tmp_path / "edge", rules) as server:
-            room = server.rooms["relay"]
+            room = server.services["relay"]
             assert isinstance(room, RelayService)
             await eventually(lambda: len([pull for pull in room.pulls.values() if pull.active]) == len(rules), 60)
-            port = server.rooms["http"].port
+            port = server.services["http"].port
             names = [str(rule["match"]).removeprefix("live/") for rule in rules]
             played = await asyncio.gather(
                 *(asyncio.to_thread(_play, f"http://127.0.0.1:{port}/live/{name}.m3u8") for name in names)
@@ -191,10 +191,10 @@ async def test_a_stream_goes_on_to_several_targets_and_a_dead_one_hurts_nobody(t
                 {"mode": "pull", "match": "back/*", "url": f"rtmp://127.0.0.1:{rtmp}/push/{{stream}}"},
             ]
             async with edge(tmp_path / "edge", rules) as server, httpx.AsyncClient(timeout=60) as client:
-                room = server.rooms["relay"]
+                room = server.services["relay"]
                 assert isinstance(room, RelayService)
                 await eventually(lambda: sum(push.active for push in room.pushes) == 2)
-                base = f"http://127.0.0.1:{server.rooms['http'].port}"
+                base = f"http://127.0.0.1:{server.services['http'].port}"
                 assert (await client.get(f"{base}/live/film.m3u8")).status_code == 200
                 answer = await client.get(f"{base}/back/film.m3u8")
                 assert answer.status_code == 200, "what was pushed to nginx comes back from it"
@@ -225,7 +225,7 @@ async def test_two_servers_of_ours_make_a_chain(tmp_path: Path, link: str, monke
         secure = {"rtmp__tls_port": tls, "rtmp__cert": str(cert), "rtmp__key": str(key)}
         if link.startswith("push"):
             two = await stack.enter_async_context(edge(tmp_path / "two", [], server__id="two", **secure))
-            plain = f"rtmp://127.0.0.1:{two.rooms['rtmp'].port}/{{path}}"
+            plain = f"rtmp://127.0.0.1:{two.services['rtmp'].port}/{{path}}"
             url = plain if link == "push" else f"rtmps://localhost:{tls}/{{path}}"
             first.append({"mode": "push", "match": "live/*", "url": url, "backoff": [0.1, 0.5]})
             await stack.enter_async_context(edge(tmp_path / "one", first, server__id="one"))
@@ -235,12 +235,12 @@ async def test_two_servers_of_ours_make_a_chain(tmp_path: Path, link: str, monke
             await eventually(lambda: one.hub.find("live", "film") is not None)
             url = {
                 "rtmps": f"rtmps://localhost:{tls}/{{path}}",
-                "rtmp": f"rtmp://127.0.0.1:{one.rooms['rtmp'].port}/{{path}}",
-                "flv": f"http://127.0.0.1:{one.rooms['http'].port}/{{path}}.flv",
+                "rtmp": f"rtmp://127.0.0.1:{one.services['rtmp'].port}/{{path}}",
+                "flv": f"http://127.0.0.1:{one.services['http'].port}/{{path}}.flv",
             }[link]
             rules: list[dict[str, object]] = [{"mode": "pull", "match": "live/*", "url": url}]
             two = await stack.enter_async_context(edge(tmp_path / "two", rules, server__id="two"))
-        answer = await client.get(f"http://127.0.0.1:{two.rooms['http'].port}/live/film.m3u8")
+        answer = await client.get(f"http://127.0.0.1:{two.services['http'].port}/live/film.m3u8")
         assert answer.status_code == 200, answer.text
         assert 'CODECS="avc1.' in answer.text
         assert "mp4a" in answer.text

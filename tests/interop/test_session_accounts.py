@@ -69,7 +69,7 @@ async def test_who_hangs_up_in_mid_transfer_is_charged_what_was_sent(films: Path
     """Never less than it got, never more than it asked for; ranges, HEAD and 304 as they are; the sum is the total."""
     async with watched(tmp_path, films, FILM, {"sessions.idle_timeout": 3}) as here:
         sessions = here.server.sessions
-        host, port = "127.0.0.1", here.server.rooms["http"].port
+        host, port = "127.0.0.1", here.server.services["http"].port
         async with httpx.AsyncClient(follow_redirects=True, headers={"accept-encoding": "identity"}) as client:
             first = await client.get(here.url())
             variant = next(line for line in first.text.splitlines() if line and not line.startswith("#"))

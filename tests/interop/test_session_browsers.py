@@ -53,7 +53,7 @@ async def test_every_browser_is_one_viewer_with_one_start_and_one_stop(films: Pa
         )
         seen = []
         for browser, mode, agent in plays:
-            tap = await stack.enter_async_context(tapped(here.server.rooms["http"].port))
+            tap = await stack.enter_async_context(tapped(here.server.services["http"].port))
             seen.append((mode, tap, await one(here, tap, browser, mode, agent)))
         await eventually(lambda: not len(here.server.sessions), 40, what="the ends")
         for mode, tap, session in seen:

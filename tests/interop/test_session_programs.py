@@ -55,7 +55,7 @@ async def test_every_program_is_one_viewer_with_one_start_and_one_stop(films: Pa
         here = await stack.enter_async_context(watched(tmp_path, films, FILM, SETTINGS, once=True))
         taps: dict[str, Wiretap] = {}
         for program in programs:  # a wire for each, so that their bytes can be told apart
-            taps[program] = await stack.enter_async_context(tapped(here.server.rooms["http"].port))
+            taps[program] = await stack.enter_async_context(tapped(here.server.services["http"].port))
         await asyncio.gather(
             *(play(program, f"http://127.0.0.1:{taps[program].port}/live/cam.m3u8") for program in programs)
         )

@@ -55,7 +55,7 @@ class ApiHouse:
         stats = Stats()
         hls = HlsOutputs(settings(), self.clock, SequenceJournal(None), stats)
         self.hub = Hub(
-            PublishSettings(), self.clock, [hls], max_streams=1000, max_memory=10**9, bus=self.bus, stats=stats
+            PublishSettings(), self.clock, lambda: [hls], max_streams=1000, max_memory=10**9, bus=self.bus, stats=stats
         )
         self.sessions = Registry(
             Signer([Key(b"a key for tests only")], self.clock.wall),

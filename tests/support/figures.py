@@ -120,7 +120,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         RtmpFigures(stats.rtmp_ended),
     )
     return Reader(
-        reporters,
+        lambda: reporters,
         lambda: {(stream.app, stream.name): id(stream) for stream in streams.streams},
         stats,
         max_streams=max_streams,

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.routing import Route
 
 from hlsd.base.clock import SystemClock
-from hlsd.delivery.flv.endpoint import FlvEndpoint
+from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.http1.server import HttpServer
+from hlsd.delivery.judge import Judge
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import create_app
 from hlsd.ingest.intake import Intake
@@ -94,8 +94,9 @@ async def flv_house(origins: Sequence[str] = ("*",), **settings: object) -> Asyn
     directory = MemoryDirectory(cam=MemoryPlayable())
     entrance = ViewerEntrance(sessions, directory, stats)
     streams = FlvStreams(FlvSettings.model_validate({"gather": 0, **settings}), entrance, sessions)
-    web = create_app(directory, sessions, http, clock, entrance=entrance, stats=stats)
-    web.router.routes.insert(0, Route("/{app}/{name}.flv", FlvEndpoint(streams, web.state.judge)))
+    judge = Judge(directory, sessions, http)
+    routes = FlvService(streams, judge, clock).routes()
+    web = create_app(directory, sessions, http, clock, entrance=entrance, judge=judge, routes=routes, stats=stats)
     server = HttpServer(http, web, structlog.get_logger())
     rtmp = RtmpServer(RtmpSettings(bind="127.0.0.1", port=0), NotedAdmission(), Intake, clock, audience=streams)
     house = FlvHouse(server, rtmp, streams, sessions, gate, stats)

@@ -33,7 +33,7 @@ class Watched:
 
     def url(self, name: str = "cam") -> str:
         """Where a player begins."""
-        return f"http://127.0.0.1:{self.server.rooms['http'].port}/live/{name}.m3u8"
+        return f"http://127.0.0.1:{self.server.services['http'].port}/live/{name}.m3u8"
 
     def actions(self, session_id: str) -> list[str]:
         """What was told of one session."""
@@ -58,7 +58,7 @@ async def watched(
     path = film.make(films)
     async with running(folder / "state", {"hls.low_latency": True, **settings}) as server:
         here = Watched(server)
-        url, log = f"rtmp://127.0.0.1:{server.rooms['rtmp'].port}/live/cam", folder / "enc.log"
+        url, log = f"rtmp://127.0.0.1:{server.services['rtmp'].port}/live/cam", folder / "enc.log"
         with ENCODERS["ffmpeg-current"].publish(film, path, url, log) if once else endless(path, url, log):
             async with httpx.AsyncClient() as client:
 

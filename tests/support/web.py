@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.applications import Starlette
-
 from hlsd.base.clock import SystemClock
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.web import create_app
+from hlsd.delivery.web import WebApp, create_app
 from hlsd.ports import Directory
 from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.registry import Registry
@@ -17,7 +15,7 @@ from hlsd.stats import Stats
 
 def web_app(
     directory: Directory, sessions: Registry, settings: HttpSettings, *, stats: Stats | None = None, **more: Any
-) -> Starlette:
+) -> WebApp:
     """`create_app` with what a test need not choose."""
     stats = stats or Stats()
     entrance = ViewerEntrance(sessions, directory, stats)

@@ -53,7 +53,7 @@ class HubHouse:
         self.hub = Hub(
             PublishSettings(takeover=takeover, stale_after=5.0, grace=grace, update_interval=update_interval),
             self.clock,
-            self.outputs,
+            lambda: self.outputs,
             max_streams=max_streams,
             max_memory=max_memory,
             stats=self.stats,

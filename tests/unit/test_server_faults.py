@@ -39,8 +39,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 async def get(server: Server, path: str) -> httpx.Response:
     async with httpx.AsyncClient(trust_env=False) as http:
-        who = {"Authorization": f"Bearer {server.local_token.value}"}
-        return await http.get(f"http://127.0.0.1:{server.rooms['http'].port}{path}", headers=who)
+        who = {"Authorization": f"Bearer {server.node.local_token.value}"}
+        return await http.get(f"http://127.0.0.1:{server.services['http'].port}{path}", headers=who)
 
 
 async def published(server: Server, name: str) -> Publication:
@@ -79,7 +79,7 @@ async def test_stop_closes_every_room_and_every_store_whatever_raises(
     server = composed(tmp_path)
     await server.start()
     closed: list[str] = []
-    rooms = dict(server.rooms)
+    rooms = dict(server.services)
     for name, room in rooms.items():
 
         async def stop(deadline: float, name: str = name, end: Any = room.stop) -> None:
@@ -107,7 +107,7 @@ async def test_stop_closes_every_room_and_every_store_whatever_raises(
     await server.stop(0.5)
     assert closed == [*rooms, "Notify", "SequenceJournal"]
     assert server.stats.faults.tasks["stop"] == len(rooms) + 4
-    assert not server.rooms
+    assert not server.services
 
 
 async def test_a_start_that_raises_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ async def test_a_start_that_raises_leaves_nothing_behind(tmp_path: Path, monkeyp
     monkeypatch.setattr("hlsd.metrics.lag.LagMeter.start", raising)
     with pytest.raises(Mischief):
         await server.start()
-    assert not server.rooms
+    assert not server.services
     monkeypatch.undo()
 
 
@@ -164,7 +164,7 @@ async def test_what_nobody_caught_is_a_fault_but_what_a_network_does_is_none(ser
 async def test_rtmp_connections_that_were_turned_away_are_among_the_figures(server: Server) -> None:
     """They stood in the log only."""
     server.stats.rtmp_ended.clear()
-    rtmp = server.rooms["rtmp"]
+    rtmp = server.services["rtmp"]
     assert isinstance(rtmp, RtmpServer)
     rtmp.bounds.shut_out()
     assert 'hlsd_rtmp_connections_ended_total{reason="no_files"} 1' in (await get(server, "/metrics")).text

@@ -8,23 +8,27 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from starlette.routing import Route
+
 from hlsd.base.upkeep import end, sweep
+from hlsd.delivery.flv.endpoint import FlvEndpoint
+from hlsd.ports import Service
 
 if TYPE_CHECKING:
     from hlsd.base.clock import Clock
     from hlsd.delivery.flv.streams import FlvStreams
+    from hlsd.delivery.judge import Judge
 
 SWEEP = 1.0
 """Seconds between two looks."""
 
 
-class FlvService:
-    """Runs the sweep of `streams`."""
+class FlvService(Service):
+    """Runs the sweep of `streams`; `judge` knows whose a request is."""
 
-    port = 0
-
-    def __init__(self, streams: FlvStreams, clock: Clock) -> None:
+    def __init__(self, streams: FlvStreams, judge: Judge, clock: Clock) -> None:
         self.streams = streams
+        self._judge = judge
         self._clock = clock
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -38,3 +42,11 @@ class FlvService:
         self.streams.end("shutdown")
         await end(self._sweeping)
         self._sweeping = None
+
+    def routes(self) -> tuple[Route, ...]:
+        """HTTP-FLV and WebSocket-FLV."""
+        return (Route("/{app}/{name}.flv", FlvEndpoint(self.streams, self._judge)),)
+
+    def outputs(self) -> tuple[FlvStreams, ...]:
+        """The FLV of every stream."""
+        return (self.streams,)

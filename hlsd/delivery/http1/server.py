@@ -17,21 +17,21 @@ from time import monotonic
 from typing import Protocol, cast
 
 import uvicorn
-from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hlsd.base.figures import Reporter
 from hlsd.base.upkeep import end, keep
 from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.delivery.judge import Judge
 from hlsd.delivery.request import Request
 from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.web import WebApp
 from hlsd.net.listening import listen
 from hlsd.net.strict_http import hush
 from hlsd.net.uvicorn_fit import LOST, fits, steps
-from hlsd.stats import Stats
+from hlsd.ports import Service
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -53,12 +53,12 @@ class Log(Protocol):
         ...
 
 
-class HttpServer:
-    """One HTTP listener for `app`."""
+class HttpServer(Service):
+    """One HTTP listener for `web`."""
 
-    def __init__(self, settings: HttpSettings, app: Starlette, log: Log) -> None:
+    def __init__(self, settings: HttpSettings, web: WebApp, log: Log) -> None:
         self._settings = settings
-        self._app = app
+        self._web = web
         self._log = log
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
@@ -84,7 +84,7 @@ class HttpServer:
         self._hot = hot = self.hot_path()
         fast = cast("type[asyncio.Protocol]", partial(self.protocol, hot))
         config = uvicorn.Config(
-            self._app,
+            self._web.app,
             http=HttpToolsProtocol if misfit else fast,
             limit_concurrency=self._settings.max_connections if misfit else None,
             ws="none",
@@ -124,7 +124,7 @@ class HttpServer:
         await end(self._sweeping)
         closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
         await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`
-        self._app.state.blocked.drain()
+        self._web.blocked.drain()
         done, _ = await asyncio.wait([closing], timeout=deadline)
         if not done:
             self._log.warning("http cut", connections=len(server.server_state.connections))
@@ -136,20 +136,23 @@ class HttpServer:
             await closing
         self._log.info("http stopped", port=self.port)
 
+    def figures(self) -> tuple[Reporter, ...]:
+        """Of all HTTP ports together."""
+        return (self._web.figures(),)
+
     def hot_path(self) -> HotPath:
         """What the connections of this listener share, made anew."""
-        state, settings = self._app.state, self._settings
-        judge: Judge = state.judge
-        stats: Stats = state.stats
+        web, settings = self._web, self._settings
+        judge, stats = web.judge, web.stats
         refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
         return HotPath(
             settings=settings,
-            directory=state.directory,
-            sessions=state.sessions,
+            directory=web.directory,
+            sessions=web.sessions,
             caches=ResponseCaches(judge, stats),
-            blocked=state.blocked,
-            connections=state.connections,
-            quality=state.runner.quality,
+            blocked=web.blocked,
+            connections=web.connections,
+            quality=web.runner.quality,
             http=stats.http,
             refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
             proxies=settings.proxies,

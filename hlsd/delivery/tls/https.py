@@ -15,7 +15,6 @@ from time import monotonic
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
 from uvicorn.server import ServerState
 
 from hlsd.base.faults import Faults
@@ -28,10 +27,12 @@ from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.delivery.web import WebApp
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificate
 from hlsd.net.uvicorn_fit import fits
+from hlsd.ports import Service
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -39,14 +40,14 @@ SWEEP = 1.0
 """Seconds between two sweeps."""
 
 
-class HttpsServer:
-    """One HTTPS listener for `app`, which the plain listener serves too. Without a certificate it does nothing."""
+class HttpsServer(Service):
+    """One HTTPS listener for `web`, which the plain listener serves too. Without a certificate it does nothing."""
 
     def __init__(
         self,
         settings: HttpsSettings,
         http: HttpSettings,
-        app: Starlette,
+        web: WebApp,
         log: Log,
     ) -> None:
         self._settings = settings
@@ -57,11 +58,11 @@ class HttpsServer:
             body=http.body_timeout,
             whole=http.body_deadline,
         )
-        self._app = app
+        self._web = web
         self._log = log
         self._state = ServerState()
         self._config = uvicorn.Config(
-            app,
+            web.app,
             http=TlsProtocol,
             ws="none",
             lifespan="off",
@@ -72,16 +73,16 @@ class HttpsServer:
             timeout_keep_alive=http.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
         )
         self.http2 = Http2Context(
-            app,
-            app.state.judge,
-            app.state.runner,
+            web.app,
+            web.judge,
+            web.runner,
             max_streams=settings.max_streams,
             max_header=settings.max_header,
-            sessions=app.state.sessions,
+            sessions=web.sessions,
             freed=self.leave,
         )
-        self._bounds: Connections = app.state.connections
-        self._faults: Faults = app.state.stats.faults
+        self._bounds: Connections = web.connections
+        self._faults: Faults = web.stats.faults
         self._certificate: Certificate | None = None
         self._listener: Listener[ClientAddress] | None = None
         self._taken = 0
@@ -128,7 +129,7 @@ class HttpsServer:
         listener.close()
         for h1 in list(self._state.connections):
             h1.shutdown()  # idle ones close; the others say `Connection: close` with their answer
-        self._app.state.blocked.drain()
+        self._web.blocked.drain()
         loop = asyncio.get_running_loop()
         begun = loop.time()
         until = begun + deadline
@@ -155,7 +156,7 @@ class HttpsServer:
         while self.connections and loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
-    def room(self, ip: str, sock: socket.socket) -> ClientAddress | None:  # noqa: ARG002 - HTTP counts its own files
+    def place(self, ip: str, sock: socket.socket) -> ClientAddress | None:  # noqa: ARG002 - HTTP counts its own files
         """A place for a connection of `ip`, from before its handshake on."""
         if self._listener is None or self._taken >= self._settings.max_connections:
             return None

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from hlsd.api.readiness import ready_route
 from hlsd.app import MAX_LATE, Server
 from hlsd.config import Settings
-from hlsd.services import SERVICES
+from hlsd.services import FRONTS, SERVICES
 
 
 async def test_reasons_make_it_503() -> None:
@@ -36,7 +36,7 @@ async def test_a_server_is_ready_between_its_start_and_its_drain_unless_the_loop
     assert server.unready() == ["starting"]
     await server.start()
     try:
-        assert len(server.rooms) == len(SERVICES)
+        assert len(server.services) == len(SERVICES + FRONTS)
         assert server.unready() == []
         server._late.extend([0.0, MAX_LATE * 2, MAX_LATE * 2])
         assert server.unready() == []

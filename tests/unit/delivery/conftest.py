@@ -51,7 +51,7 @@ async def run(settings: HttpSettings) -> AsyncIterator[Running]:
     server = HttpServer(settings, app, structlog.get_logger())
     await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
-        running = Running(directory, app.state.blocked, server, client)
+        running = Running(directory, app.blocked, server, client)
         yield running
         await running.cut()
     await server.stop(2)

@@ -26,7 +26,7 @@ class CountedScene:
         self.low.add_media("r1", "p1.ts", b"0123456789")
         self.low.hint = ("r1", "p2.ts")
         self.listener = MemoryListener(MemoryDirectory(ll=self.low), HttpSettings(max_requests=0), fast=fast)
-        self.stats: Stats = self.listener.app.state.stats
+        self.stats: Stats = self.listener.app.stats
         self.stats.admit("live")
         self.listener.sessions.admit(SID, "live", "ll", "192.0.2.1", "")
 
@@ -87,7 +87,7 @@ async def test_a_held_request_is_counted_when_it_is_answered_and_its_wait_is_kno
     client.feed(get(f"{BASE}/index.m3u8?_HLS_msn={scene.low.msn}&_HLS_part=0"))
     await settle(client)
     assert not scene.requests()
-    assert scene.listener.app.state.blocked.held(scene.low) == 1
+    assert scene.listener.app.blocked.held(scene.low) == 1
     await asyncio.sleep(0.06)  # that it waits for a while is what is measured
     scene.low.add_part()
     await settle(client)

@@ -250,7 +250,7 @@ async def test_codecid_chooses_the_legacy_marking() -> None:
 
 def counted(house: FlvHouse) -> Counter[tuple[str, int]]:
     """The answers to FLV requests by status."""
-    slow = house.http._app.state.stats.http.slow
+    slow = house.http._web.stats.http.slow
     return Counter({key: count for key, count in slow.items() if key[0] == "flv"})
 
 
@@ -261,7 +261,7 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way:
     write_self_signed(cert, key, ["localhost"])
     async with flv_house() as house:
         on_air(house)
-        app = house.http._app
+        app = house.http._web
         settings = HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key))
         https = HttpsServer(settings, HttpSettings(bind="127.0.0.1", port=0), app, structlog.get_logger())
         await https.start()

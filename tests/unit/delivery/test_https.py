@@ -17,7 +17,6 @@ import httpx
 import pytest
 import structlog
 from pydantic import ValidationError
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -31,6 +30,7 @@ from hlsd.delivery.tls import https as https_module
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.delivery.web import WebApp
 from hlsd.net import listener
 from tests.support.eventually import eventually
 from tests.support.http2client import Http2Client, trusting
@@ -48,7 +48,7 @@ class Both:
     """Both listeners of one app."""
 
     cam: MemoryPlayable
-    app: Starlette
+    app: WebApp
     http: HttpServer
     https: HttpsServer
     plain: httpx.AsyncClient
@@ -254,24 +254,24 @@ async def test_a_fault_of_the_app_costs_one_answer(
 async def test_a_held_reload_is_answered_when_its_part_is_there(both: Both, client: Http2Client) -> None:
     """Ten viewers of one connection, one part."""
     streams = [client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(10)]
-    await eventually(lambda: both.app.state.blocked.waiting == 10)
+    await eventually(lambda: both.app.blocked.waiting == 10)
     both.cam.add_part()
     for stream in streams:
         assert (await client.whole(stream)).status == 200
-    assert both.app.state.blocked.waiting == 0
+    assert both.app.blocked.waiting == 0
 
 
 @pytest.mark.parametrize("how", ["reset", "cut"])
 async def test_a_viewer_who_leaves_frees_the_hold(both: Both, client: Http2Client, how: str) -> None:
     """DD17: a disconnect frees a held request, and so does a reset of its stream."""
     stream = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await eventually(lambda: both.app.state.blocked.waiting == 1)
+    await eventually(lambda: both.app.blocked.waiting == 1)
     if how == "reset":
         client.h2.reset_stream(stream)
         client.flush()
     else:
         client.cut()
-    await eventually(lambda: both.app.state.blocked.waiting == 0)
+    await eventually(lambda: both.app.blocked.waiting == 0)
     await eventually(lambda: len(both.closed) == 1)
     assert (both.closed[0].sent, both.closed[0].complete) == (0, False)
 
@@ -297,7 +297,7 @@ async def test_draining_answers_the_held_and_says_goodbye(both: Both, client: Ht
     idle = await Http2Client.connect(both.https.port)
     await idle.read()
     stream = client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0")
-    await eventually(lambda: both.app.state.blocked.waiting == 1)
+    await eventually(lambda: both.app.blocked.waiting == 1)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     stopping = asyncio.create_task(both.https.stop(5))
@@ -479,15 +479,15 @@ async def test_the_connections_of_an_address_are_bounded_on_every_port_together(
         await both.plain.get("/healthz")
         assert [await _alpn(both, "http/1.1"), await _alpn(both, "h2")] == ["http/1.1", "h2"]
         assert [await _alpn(both, "http/1.1"), await _alpn(both, "h2")] == [None, None]
-        assert both.app.state.connections.refused == 2
+        assert both.app.connections.refused == 2
         for writer in both.open:
             writer.transport.abort()
-        await eventually(lambda: both.app.state.connections.open == 1)
+        await eventually(lambda: both.app.connections.open == 1)
         assert await _alpn(both, "h2") == "h2"
         both.open[-1].transport.abort()
         await both.plain.aclose()
-        await eventually(lambda: both.app.state.connections.open == 0)
-        assert not both.app.state.connections.addresses
+        await eventually(lambda: both.app.connections.open == 0)
+        assert not both.app.connections.addresses
 
 
 async def _silent(both: Both, said: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -504,7 +504,7 @@ async def test_a_handshake_that_never_ends_holds_a_place_and_frees_it(tmp_path: 
     """Silence, half a ClientHello, something else: counted from the first byte, and over when its time is."""
     async with serving(tmp_path, {"header_timeout": 1}, {"max_connections_per_ip": 1, "trusted_proxies": []}) as both:
         reader, writer = await _silent(both, said)
-        bounds = both.app.state.connections
+        bounds = both.app.connections
         if not said.startswith(b"GET"):  # that is over as soon as it is read
             await eventually(lambda: bounds.open == 1)
             assert await _alpn(both, "h2") is None, "the address has its one connection"
@@ -579,21 +579,21 @@ async def test_the_waiters_of_an_address_are_bounded_over_tls_too(tmp_path: Path
         if alpn == "h2":
             client = await Http2Client.connect(both.https.port)
             held = [client.ask(url) for _ in range(2)]
-            await eventually(lambda: both.app.state.blocked.waiting == 2)
+            await eventually(lambda: both.app.blocked.waiting == 2)
             assert (await client.get(url)).status == 503
             client.h2.reset_stream(held[0])
             client.flush()
-            await eventually(lambda: both.app.state.blocked.waiting == 1)
+            await eventually(lambda: both.app.blocked.waiting == 1)
             client.ask(url)
-            await eventually(lambda: both.app.state.blocked.waiting == 2)
+            await eventually(lambda: both.app.blocked.waiting == 2)
             client.cut()
         else:
             asked = [asyncio.create_task(both.tls.get(url)) for _ in range(2)]
-            await eventually(lambda: both.app.state.blocked.waiting == 2)
+            await eventually(lambda: both.app.blocked.waiting == 2)
             assert (await both.tls.get(url)).status_code == 503
             both.cam.add_part()
             assert [answer.status_code for answer in await asyncio.gather(*asked)] == [200, 200]
-        await eventually(lambda: both.app.state.blocked.waiting == 0)
+        await eventually(lambda: both.app.blocked.waiting == 0)
 
 
 async def test_small_answers_do_not_wait_for_nagle(both: Both) -> None:

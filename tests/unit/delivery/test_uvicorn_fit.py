@@ -130,4 +130,4 @@ async def test_with_a_uvicorn_that_does_not_fit_viewers_are_served_all_the_same(
     assert told[0]["reason"] == "HttpToolsProtocol.on_header takes other arguments"
     assert told[0]["version"] == uvicorn.__version__
     assert "ready answers" in told[0]["lost"]
-    assert not app.state.connections.open
+    assert not app.connections.open

@@ -16,11 +16,11 @@ from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.relay.backoff import Backoff
 from hlsd.relay.dial import Dial
 from hlsd.relay.fan import Fan
-from hlsd.relay.figures import RuleFigures
 from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.push import Push, PushedTag
 from hlsd.relay.template import TemplateSubject
+from hlsd.stats import RelayStats
 
 VIDEO = VideoTrack("h264", b"avcC", (b"sps", b"pps"), 320, 180, "avc1.42c00c")
 AUDIO = AudioTrack("aac", b"\x11\x90", 48_000, 2, 2, "mp4a.40.2")
@@ -38,7 +38,7 @@ def push(max_bytes: int = 10_000, max_seconds: float = 5.0) -> Push:
         dial=lambda _: Dial(tuple),
     )
     plan = Plan("p", "push", Match("live/*"), [FixedUrl("rtmp://127.0.0.1:1/a/b")])
-    return Push(cast(Any, room), plan, plan.templates[0], SUBJECT, RuleFigures())
+    return Push(cast(Any, room), plan, plan.templates[0], SUBJECT, RelayStats())
 
 
 def unit(number: int, *, key: bool = False, size: int = 100, kind: Kind = Kind.VIDEO) -> AccessUnit:

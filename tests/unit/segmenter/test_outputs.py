@@ -121,7 +121,7 @@ def test_every_run_has_the_sinks_that_want_it_and_one_that_cannot_be_made_costs_
         FakeClock(),
         SequenceJournal(None),
         stats,
-        sinks=[Sinks("dvr", None, bad=True), Sinks("none", None), Sinks("record", recorder)],
+        sinks=lambda: [Sinks("dvr", None, bad=True), Sinks("none", None), Sinks("record", recorder)],
     )
     here = stream("r1")
     feed(made(factory, here), video(30, 9.0), Tracks(VIDEO))

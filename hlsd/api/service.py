@@ -1,0 +1,48 @@
+"""Is the API as a service: it listens nowhere itself, its routes are answered on every HTTP port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hlsd.api.handlers import ApiContext, Ring
+from hlsd.api.middleware import create_api
+from hlsd.ports import Service
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute, Route
+    from structlog.typing import FilteringBoundLogger
+
+    from hlsd.api.access import Access
+    from hlsd.api.settings import ApiSettings
+    from hlsd.base.clock import Clock
+    from hlsd.sessions.registry import Registry
+    from hlsd.streams.hub import Hub
+
+
+class ApiService(Service):
+    """The operations of /api, and `more()` of other services behind the same door."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what the operator may ask about
+        self,
+        settings: ApiSettings,
+        hub: Hub,
+        sessions: Registry,
+        ring: Ring,
+        clock: Clock,
+        access: Access,
+        log: FilteringBoundLogger,
+        *,
+        config: Callable[[], Mapping[str, Mapping[str, Any]]],
+        server_id: str,
+        more: Callable[[], Sequence[Route]],
+    ) -> None:
+        self._enabled = settings.enabled
+        self._context = ApiContext(hub, sessions, ring, clock, config, server_id)
+        self._access = access
+        self._log = log
+        self._more = more
+
+    def routes(self) -> list[BaseRoute]:
+        """Everything under /api, where there is one."""
+        return [create_api(self._context, self._access, self._log, more=self._more())] if self._enabled else []

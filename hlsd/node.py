@@ -1,0 +1,242 @@
+"""Is what all services of one server stand on, for one life of it: from `start` to `stop`.
+
+Made when the server starts, and not before: it opens the stores of the state folder. Each object has what it needs from
+its construction on; who comes later is asked for by a function.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hlsd.api.access import Access
+from hlsd.api.local_token import LocalToken
+from hlsd.api.middleware import asked
+from hlsd.auth.figures import AuthFigures
+from hlsd.auth.gate import gate_of
+from hlsd.base.errors import ConfigError
+from hlsd.base.figures import Reporter
+from hlsd.delivery.judge import Judge
+from hlsd.events import Action
+from hlsd.metrics.node import NodeFigures
+from hlsd.notify.figures import NotifyFigures
+from hlsd.notify.notify import Notify
+from hlsd.ports import OutputFactory, SinkFactory
+from hlsd.relay.service import RelayService
+from hlsd.relay.tasks import TaskStore
+from hlsd.segmenter.figures import SegmentFigures
+from hlsd.segmenter.journal import SequenceJournal
+from hlsd.segmenter.outputs import HlsOutputs
+from hlsd.sessions.ban_store import BanStore
+from hlsd.sessions.entrance import ViewerEntrance
+from hlsd.sessions.figures import SessionFigures
+from hlsd.sessions.key_file import KEY_BYTES, load_key
+from hlsd.sessions.local_directory import LocalDirectory
+from hlsd.sessions.registry import Registry
+from hlsd.sessions.signing import Key, Signer
+from hlsd.streams.directory import StreamDirectory
+from hlsd.streams.figures import StreamFigures
+from hlsd.streams.hub import Hub
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Scope
+
+    from hlsd.base.clock import Clock
+    from hlsd.config import Settings
+    from hlsd.events import Bus
+    from hlsd.stats import Stats
+
+
+class Node:
+    """`outputs()` and `sinks()` give what services make of each stream, HLS aside, and of its segments.
+
+    `env` holds the secrets that settings name.
+
+    Raises:
+        ConfigError: the key of sessions in the state folder is none.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what a server is made from
+        self,
+        settings: Settings,
+        clock: Clock,
+        stats: Stats,
+        bus: Bus,
+        outputs: Callable[[], Iterable[OutputFactory]],
+        sinks: Callable[[], Iterable[SinkFactory]],
+        env: Mapping[str, str],
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.stats = stats
+        self.bus = bus
+        self.log = structlog.get_logger()
+        self.id = settings.server.id or socket.gethostname()
+        self.state = state = Path(settings.server.state_dir)
+        self.notify = Notify(
+            settings.notify,
+            bus,
+            clock,
+            stats.notify,
+            state=state,
+            server_id=self.id,
+            refused=self._refused,
+            faults=stats.faults,
+        )
+        self.local_token = LocalToken(state)
+        """How programs of this machine are known to the API."""
+        self.access = Access(settings.api, env, settings.http.proxies, self.local_token.value)
+        self.hls = HlsOutputs(settings.hls, clock, SequenceJournal(state / "hlsd.sqlite"), stats, sinks=sinks)
+        key = self._session_key()
+        self.gate = gate_of(
+            settings.auth,
+            clock,
+            salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
+            server_id=self.id,
+            trusted=settings.http.proxies,
+            stats=stats,
+        )
+        """Who may play and publish; None where everybody may."""
+        self.hub = Hub(
+            settings.publish,
+            clock,
+            lambda: [self.hls, *outputs()],
+            max_streams=settings.limits.max_streams,
+            max_memory=settings.limits.max_memory,
+            stats=stats,
+            bus=bus,
+            gate=self.gate,
+            over=self._over,
+        )
+        signer = Signer([key], clock.wall, self.id)
+        bans = BanStore(state / "bans.jsonl", clock.wall)
+        self.sessions = Registry(
+            signer,
+            clock,
+            self._session_idle,
+            max_sessions=settings.sessions.max_sessions,
+            stats=stats,
+            bus=bus,
+            gate=self.gate,
+            settings=settings.sessions,
+            stream=self.hub.find,
+            grace=settings.publish.grace,
+            about=self._about,
+            directory=LocalDirectory(settings.sessions, clock, signer.who, store=bans),
+        )
+        self.relay = self._relay()
+        """What fetches streams from other servers and sends them on."""
+        self.directory = StreamDirectory(self.hub, self.relay)
+        self.entrance = ViewerEntrance(self.sessions, self.directory, stats)
+        """Where viewers are let in, by whatever protocol."""
+        self.judge = Judge(self.directory, self.sessions, settings.http)
+
+    async def start(self) -> None:
+        """Takes up what was left: events that were not told yet, who is banned."""
+        await self.notify.start()
+        await self.sessions.start()
+
+    async def stop(self) -> None:
+        """Ends what is left when every service has stopped; whatever raises, every store is brought to its end."""
+        guard = self.stats.faults.guard("stop")
+        with guard:
+            await self.sessions.stop()  # when all they got has been counted, and before events are carried away no more
+        with guard:
+            await self.bus.close()
+        with guard:
+            self.hls.leave(self.hub.streams)
+        with guard:
+            await self.notify.stop()
+        if self.gate is not None:
+            with guard:
+                await self.gate.close()
+        with guard:
+            self.hls.close()
+        with guard:
+            self.local_token.withdraw()
+
+    def figures(self) -> Sequence[Reporter]:
+        """Who reports what no service owns."""
+        return (
+            NodeFigures(self.stats),
+            StreamFigures(self.hub, self.stats, self.settings.limits.max_memory),
+            SegmentFigures(self.hub.run, self.stats),
+            SessionFigures(self.sessions.ledger, self.stats),
+            AuthFigures(self.stats),
+            NotifyFigures(self.stats.notify),
+        )
+
+    def may_read(self, scope: Scope) -> bool:
+        """Whether who asks may read the API, by its ASGI scope."""
+        return self.access.reads(asked(scope), time.monotonic())
+
+    def _relay(self) -> RelayService:
+        settings = self.settings
+        ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
+        return RelayService(
+            settings.relay,
+            self.hub,
+            self.hub.find,
+            lambda: self.sessions,
+            self.clock,
+            self.bus,
+            self.log,
+            tasks=TaskStore(self.state / "hlsd.sqlite"),
+            server_id=self.id,
+            own_ports=lambda: ports,
+            on_air=lambda: [stream for stream in self.hub.streams if stream.claim is not None],
+            rules=self.stats.relays,
+            abandon=self.hub.abandon,
+            faults=self.stats.faults,
+        )
+
+    def _over(self, app: str, name: str) -> None:
+        """A stream has ended, or was removed; sessions are made after the hub, which they ask."""
+        self.sessions.stream_over(app, name)
+
+    def _refused(self, action: str, ident: str) -> None:
+        """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
+        if action == Action.POST_PUBLISH:
+            self.hub.reject(ident, "auth_denied")
+        elif (session := self.sessions.get(ident)) is not None:
+            session.reject("auth_denied")
+
+    def _about(self, app: str, name: str) -> tuple[str, str]:
+        """A stream's run and codecs, for events; empty once it is gone."""
+        run = self.hub.run(app, name)
+        return run.about if run is not None else ("", "")
+
+    def _session_key(self) -> Key:
+        secret = self.settings.sessions.secret
+        if secret is not None:
+            return Key(secret.get_secret_value().encode())
+        path = self.state / "session.key"
+        try:
+            return load_key(path)
+        except OSError as error:  # as the journal: a disk that is full or read-only must not keep anybody off the air
+            reason = str(error)
+            self.log.warning("session key not kept: viewers begin anew after a restart", path=str(path), reason=reason)
+            return Key(secrets.token_bytes(KEY_BYTES))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    def _session_idle(self, app: str, name: str) -> float:
+        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (contract §4.2, rule 5).
+
+        After the end of the stream one target duration and a second: whoever has not seen the end yet asks within
+        that time, be it for the playlist, be it for the next one of the last segments.
+        """
+        fixed = self.settings.sessions.idle_timeout
+        live = self.hub.find(app, name)
+        if live is not None and live.ended:
+            return min(fixed or 60.0, live.target_duration + 1.0)
+        return fixed or min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
