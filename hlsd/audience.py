@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from hlsd.media.flv import OutTag
-from hlsd.ports import Denial, PlayRequest, Session
+from hlsd.ports import Denial, PlayRequest, ViewerSession
 
 
 class Wrapping(Protocol):
@@ -59,7 +59,7 @@ class Ticket(Protocol):
     """A viewer who was let in and has a session, but no bytes yet."""
 
     @property
-    def session(self) -> Session:
+    def session(self) -> ViewerSession:
         """What it is charged to."""
         ...
 

@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any, overload
 
 from hlsd.events import Bus
-from hlsd.subjects import (
-    Handler,
-    PlayAction,
-    PublishAction,
-    PublisherHandler,
-    RelayAction,
-    RelayHandler,
-    ViewerHandler,
-)
+from hlsd.subjects import Handler, PlayAction, PublishAction, PublisherHandler, RelayAction, RelayHandler, ViewerHandler
 
 
 class EventSource:

@@ -50,7 +50,7 @@ def token_of(api: ApiSettings, local: str = "") -> str:
     return ""
 
 
-class Client:
+class ApiClient:
     """One server. A context manager."""
 
     def __init__(self, url: str, token: str = "") -> None:

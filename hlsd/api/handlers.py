@@ -74,11 +74,11 @@ class Handlers:
 
     # -- the server
 
-    async def server(self, call: Call, query: NoQuery) -> models.Node:  # noqa: ARG002 - what every operation gets
+    async def server(self, call: Call, query: NoQuery) -> models.NodeView:  # noqa: ARG002 - what every operation gets
         """This node."""
         streams = [stream for stream in self._hub.streams if stream.state is not StreamState.ENDED]
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        return models.Node(
+        return models.NodeView(
             id=self._id,
             version=__version__,
             python=platform.python_version(),

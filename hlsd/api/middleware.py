@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 from starlette.datastructures import MutableHeaders, URLPath
 from starlette.exceptions import HTTPException
@@ -23,21 +22,10 @@ from hlsd.api.nms import NmsHandlers
 from hlsd.api.openapi import document
 from hlsd.api.operations import NO_STORE, Operation
 from hlsd.api.problems import PROBLEM_TYPE, ApiError, Code
+from hlsd.base.logger import Log
 
 _STREAM = {"app": "The app.", "stream": "The stream's name."}
 _SESSION = {"id": "As in events and in the list."}
-
-
-class Log(Protocol):
-    """Where it is said who did what."""
-
-    def info(self, event: str, **facts: object) -> object:
-        """States a fact."""
-        ...
-
-    def exception(self, event: str, **facts: object) -> object:
-        """States a fault of ours, with its traceback."""
-        ...
 
 
 def operations(premises: ApiContext) -> list[Operation]:

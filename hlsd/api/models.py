@@ -245,7 +245,7 @@ class Events(BaseModel):
     cursor: int = Field(description="What to give as `after` next.")
 
 
-class Node(BaseModel):
+class NodeView(BaseModel):
     """This server."""
 
     id: str

@@ -70,3 +70,15 @@ async def end(task: asyncio.Future[Any] | None) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await task
+
+
+async def ended(tasks: Iterable[asyncio.Task[None]], deadline: float) -> None:
+    """Waits for the tasks; cancels what is still there at the deadline."""
+    pending = set(tasks)
+    if not pending:
+        return
+    _, late = await asyncio.wait(pending, timeout=max(0.1, deadline))
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)

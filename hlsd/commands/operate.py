@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hlsd.api import local_token
-from hlsd.api.client import ApiRefused, Client, address_of, token_of
+from hlsd.api.client import ApiClient, ApiRefused, address_of, token_of
 from hlsd.commands.options import ConfigFile, configuration, fail
 
 Url = Annotated[
@@ -134,13 +134,13 @@ def events(
             shown, after = _told(client.events, after, wait=_WAIT)
 
 
-def _client(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> Client:
+def _client(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> ApiClient:
     try:
         if url is not None:
-            return Client(url, token or (local_token.read(state_dir) if state_dir is not None else ""))
+            return ApiClient(url, token or (local_token.read(state_dir) if state_dir is not None else ""))
         settings = configuration(config_file, {}).settings
         local = local_token.read(state_dir or settings.server.state_dir)
-        return Client(address_of(settings.http), token or token_of(settings.api, local))
+        return ApiClient(address_of(settings.http), token or token_of(settings.api, local))
     except ApiRefused as error:
         fail(str(error), 2)
 
@@ -162,7 +162,7 @@ def _until_ctrl_c() -> Iterator[None]:
 
 
 def _show(
-    client: Client, look: Callable[[], list[Row]], table: Callable[[list[Row]], Table], *, watch: bool, as_json: bool
+    client: ApiClient, look: Callable[[], list[Row]], table: Callable[[list[Row]], Table], *, watch: bool, as_json: bool
 ) -> None:
     console = Console()
     if not console.is_terminal:

@@ -20,7 +20,7 @@ from hlsd.base.faults import Faults
 from hlsd.delivery.answer import Wait
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.wait_queue import Outcome, Waiter, WaiterCount, WaitQueue
-from hlsd.ports import Playable, Session
+from hlsd.ports import Playable, ViewerSession
 from hlsd.stats import Stats
 
 BATCH = 500
@@ -195,7 +195,7 @@ class BlockedRequests:
         self,
         wait: Wait,
         gone: Callable[[], Awaitable[None]],
-        session: Session | None = None,
+        session: ViewerSession | None = None,
         address: WaiterCount | None = None,
         *,
         app: str = "",
@@ -328,7 +328,9 @@ class _Task:
 
     __slots__ = ("address", "queue", "session", "woken")
 
-    def __init__(self, woken: asyncio.Future[Outcome], session: Session | None, address: WaiterCount | None) -> None:
+    def __init__(
+        self, woken: asyncio.Future[Outcome], session: ViewerSession | None, address: WaiterCount | None
+    ) -> None:
         self.woken = woken
         self.session = session
         self.address = address

@@ -12,7 +12,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Cors, Headers
 from hlsd.delivery.request import Request, Span, Target, accepts_gzip, etag_matches, parse_range
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import MAIN, MEDIA, MORE, Denial, Media, Playable, Rendering, Session
+from hlsd.ports import MAIN, MEDIA, MORE, Denial, Media, Playable, Rendering, ViewerSession
 
 PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
 NOT_READY = Denial(503, "not ready, ask again", "not_ready")
@@ -134,7 +134,7 @@ class Replies:
         ]
 
     def entered(
-        self, request: Request, target: Target, playable: Playable, session: Session, *, flat: bool
+        self, request: Request, target: Target, playable: Playable, session: ViewerSession, *, flat: bool
     ) -> Reply | None:
         """What a viewer with a session gets at the way in; None if there is nothing to be played yet."""
         if session.name != target.name:  # it was led to another stream

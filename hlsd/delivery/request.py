@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 from hlsd.base.stream_name import RESERVED_APPS, is_name
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 
 MAX_PATH = 1024
 """Bytes of raw path: six names of 128, percent-encoded here and there."""
@@ -76,7 +76,7 @@ class Request:
     headers: Mapping[bytes, bytes]
     peer: str = ""
     peer_port: int = 0
-    session: Session | None = None
+    session: ViewerSession | None = None
     size: int = 0
     """Bytes of its head, or nearly."""
     begun: float = 0.0

@@ -15,7 +15,7 @@ from hlsd.delivery.judge import Judge
 from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.request import MAX_PATH, MAX_QUERY, Request
 from hlsd.delivery.wait_queue import WaitQueue
-from hlsd.ports import Directory, Playable, Session
+from hlsd.ports import Directory, Playable, ViewerSession
 from hlsd.stats import Stats
 
 MAX_KEPT = 512
@@ -64,7 +64,7 @@ class ResponseCaches:
     def judge(
         self,
         table: dict[bytes, ReadyBytes | WaitQueue],
-        session: Session,
+        session: ViewerSession,
         rest: bytes,
         zipped: bool,
         origin: bytes | None,

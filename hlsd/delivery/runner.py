@@ -18,7 +18,7 @@ from hlsd.delivery.kinds import kind_of
 from hlsd.delivery.quality import Quality
 from hlsd.delivery.request import Request
 from hlsd.delivery.wait_queue import Outcome, Waiter, WaiterCount, WaitQueue
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 from hlsd.stats import Stats
 
 
@@ -38,7 +38,7 @@ class Runner:
         self.quality = Quality(stats)
         """What players report."""
 
-    def count(self, request: Request, known: Session | None = None) -> Session | None:
+    def count(self, request: Request, known: ViewerSession | None = None) -> ViewerSession | None:
         """The request's session; it has asked once more, unless it is the one already `known`."""
         session = request.session
         if session is not None and session is not known:

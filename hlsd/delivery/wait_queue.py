@@ -13,7 +13,7 @@ from typing import Protocol
 from hlsd.base.figures import Histogram
 from hlsd.delivery.answer import Answer, Reply, Wait
 from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 from hlsd.stats import WAIT, Stats
 
 
@@ -44,7 +44,7 @@ class Waiter(Protocol):
 
     queue: WaitQueue | None
     """Where it waits; None once it was woken or has left."""
-    session: Session | None
+    session: ViewerSession | None
 
     @property
     def address(self) -> WaiterCount | None:

@@ -31,7 +31,7 @@ from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.wait_queue import WaiterCount
 from hlsd.net.kernel import file_limit
-from hlsd.ports import MORE, Directory, Entrance, Playable, Session, Sessions
+from hlsd.ports import MORE, Directory, Entrance, Playable, Sessions, ViewerSession
 from hlsd.stats import Stats
 
 PIECE = 64 * 1024
@@ -129,7 +129,7 @@ class Carrier(Protocol):
         """Those who share the client's address."""
         ...
 
-    def charge(self, session: Session | None, size: int, media: int) -> None:
+    def charge(self, session: ViewerSession | None, size: int, media: int) -> None:
         """`size` bytes of body were handed over."""
         ...
 
@@ -216,7 +216,7 @@ class StreamMiddleware:
                 self._runner.answered(request, status)
 
 
-def _counted(send: Send, charge: Callable[[Session | None, int, int], None], scope: Scope) -> Send:
+def _counted(send: Send, charge: Callable[[ViewerSession | None, int, int], None], scope: Scope) -> Send:
     """`send`, with its body bytes on nobody's account, unless the endpoint charges them itself (`COUNTED`)."""
 
     async def counting(message: Message) -> None:

@@ -1,8 +1,7 @@
 """Turns what a publisher sends, by whatever protocol, into tracks and access units for its publication.
 
 A way in hands over what it has taken out of its protocol: configurations, access units and frames, each with the name
-of its codec; foreign codecs too, for what becomes of those is decided here. It need not know when a stream begins, what
-a key picture is, nor how encoders misuse their containers.
+of its codec, foreign ones too. It need not know when a stream begins, nor how encoders misuse their containers.
 
 Law: nothing a publisher sends raises here but UnsupportedCodec, and that only where nothing usable is left (a refusal
 with a reason instead of a silent black picture): video of which nothing else was ever sent, or sound that is all there

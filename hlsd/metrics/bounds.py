@@ -22,7 +22,7 @@ def bound(apps: int, streams: int) -> int:
     return NODE_SERIES + apps * APP_SERIES + streams * STREAM_SERIES
 
 
-class Budget:
+class SeriesBudget:
     """Where samples go while there is room: the bound of each scope, for one scrape."""
 
     def __init__(self, found: dict[str, Family], apps: int, streams: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from functools import cached_property
 
 from hlsd.base.figures import Counts, Figure, Reporter, Sample, Spec
-from hlsd.metrics.bounds import Budget
+from hlsd.metrics.bounds import SeriesBudget
 from hlsd.metrics.exposition import Family
 from hlsd.stats import OTHER, Stats
 
@@ -78,7 +78,7 @@ class Reader:
         streams = self._streams()
         self._name(streams)
         apps = {self._stats.label(app) for app, _ in streams} | {*self._stats.apps}
-        budget = Budget(found, len(apps), self._max)
+        budget = SeriesBudget(found, len(apps), self._max)
         for reporter in self._reporters:
             for figure in reporter.node(now):
                 budget.add(*figure)

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import socket
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from hlsd.base.logger import Log
 from hlsd.base.pace import Pace
 from hlsd.base.upkeep import end, keep, sweep
 from hlsd.metrics.exporter import Exporter
@@ -25,14 +26,6 @@ SWEEP: Final = 1.0
 """Seconds between two looks at the connections."""
 PACE: Final = Pace(header=10.0, idle=5.0, stall=30.0, body=10.0, whole=30.0)
 """Of whoever asks for figures; the silence between two requests is uvicorn's to end."""
-
-
-class Log(Protocol):
-    """Where this service says its facts."""
-
-    def info(self, event: str, **facts: object) -> object:
-        """States a fact."""
-        ...
 
 
 class MetricsService(Service):

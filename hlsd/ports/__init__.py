@@ -24,7 +24,7 @@ from hlsd.ports.outputs import (
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
-from hlsd.ports.sessions import MEDIA, MORE, WORDS, Session, Sessions
+from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
 
 __all__ = [
     "ABSENT",
@@ -61,11 +61,11 @@ __all__ = [
     "Rendering",
     "SegmentSink",
     "Service",
-    "Session",
     "Sessions",
     "SinkFactory",
     "SinkPart",
     "SinkSegment",
     "StreamSummary",
+    "ViewerSession",
     "earlier",
 ]

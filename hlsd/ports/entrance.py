@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from hlsd.ports.admission import Denial, PlayRequest
-from hlsd.ports.sessions import Session
+from hlsd.ports.sessions import ViewerSession
 
 
 class Ending(Protocol):
@@ -40,7 +40,7 @@ class Outputs(Protocol[O]):
 class Entry(Generic[O]):
     """A viewer who was let in: its session, open, and what it watches. Whoever asked for it ends the session."""
 
-    session: Session
+    session: ViewerSession
     output: O
 
 

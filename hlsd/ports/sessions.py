@@ -16,7 +16,7 @@ MORE = 2
 """An initialisation section, or the rest of what was charged as `MEDIA` before: nobody begins to watch with it."""
 
 
-class Session(Protocol):
+class ViewerSession(Protocol):
     """One viewer's session as the transports of delivery count into it; bytes of body, monotonic seconds."""
 
     path: str
@@ -46,9 +46,9 @@ class Session(Protocol):
 class Sessions(Protocol):
     """The viewers of this server as delivery sees them."""
 
-    find: Callable[[bytes], Session | None]
+    find: Callable[[bytes], ViewerSession | None]
     """The open session of an id, for whatever stream: the caller compares `prefix`."""
-    charge: Callable[[Session | None, int, int], None]
+    charge: Callable[[ViewerSession | None, int, int], None]
     """Counts body bytes handed to a socket, of a session or of nobody: `WORDS`, `MEDIA` or `MORE`; negative for a
     refund."""
 
@@ -56,25 +56,25 @@ class Sessions(Protocol):
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
         ...
 
-    async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
+    async def open(self, request: PlayRequest, grant: Grant) -> ViewerSession | Denial:
         """A new session for an authorised viewer of a stream that is there (limits, prePlay).
 
         It may be one of another stream of the app: who is asked may lead the viewer there.
         """
         ...
 
-    async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
+    async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> ViewerSession | Denial:
         """As `open`, for a player that goes on asking with `sid`, which is not accepted: one session for all of it."""
         ...
 
-    def close(self, session: Session, reason: str) -> None:
+    def close(self, session: ViewerSession, reason: str) -> None:
         """The viewer is gone, or is sent away ("closed", "kicked", …): the session's account is closed."""
         ...
 
-    def awaits(self, viewer: Session) -> bool:
+    def awaits(self, viewer: ViewerSession) -> bool:
         """Whether the stream of a session, which is not here, may still come: it is of before a restart."""
         ...
 
-    def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:
+    def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> ViewerSession | Denial:
         """The session that `sid` names, if it may ask for what is below `/{app}/{name}/~{sid}/`."""
         ...

@@ -40,18 +40,18 @@ NOT_CARRIED: Final = ("av01", "vp08", "vp09", "dvh1", "dvhe", "dva1", "mjpg")
 """Beginnings of CODECS whose pictures are not carried."""
 
 
-class Span(NamedTuple):
+class ByteSpan(NamedTuple):
     """A byte range: first byte, and how many."""
 
     start: int
     size: int
 
 
-class Part(NamedTuple):
+class UpstreamPart(NamedTuple):
     """Something to fetch: a whole resource, or a range of it."""
 
     url: str
-    span: Span | None = None
+    span: ByteSpan | None = None
 
 
 class KeyTag(NamedTuple):
@@ -67,15 +67,15 @@ class Piece(NamedTuple):
     """One media segment."""
 
     msn: int
-    part: Part
+    part: UpstreamPart
     duration: float
     discontinuity: bool
     gap: bool
-    init: Part | None
+    init: UpstreamPart | None
     key: KeyTag | None
 
 
-class Listing(NamedTuple):
+class UpstreamPlaylist(NamedTuple):
     """A media playlist."""
 
     target: float
@@ -83,7 +83,7 @@ class Listing(NamedTuple):
     ended: bool
 
 
-class Variant(NamedTuple):
+class UpstreamVariant(NamedTuple):
     """One variant stream. `parted`: its sound, or its only picture, is a rendition with a playlist of its own."""
 
     url: str
@@ -92,7 +92,7 @@ class Variant(NamedTuple):
     parted: bool
 
 
-def read_playlist(body: bytes, url: str) -> Listing | list[Variant]:
+def read_playlist(body: bytes, url: str) -> UpstreamPlaylist | list[UpstreamVariant]:
     """The playlist that `url` gave. Raises MediaError."""
     if len(body) > PLAYLIST_LIMIT:
         raise MediaError("a playlist of more than 1 MiB")
@@ -119,7 +119,7 @@ def read_playlist(body: bytes, url: str) -> Listing | list[Variant]:
         raise MediaError(f"a playlist that cannot be read: {type(error).__name__}") from None
 
 
-def choose(variants: Sequence[Variant], most: int) -> Variant:
+def choose(variants: Sequence[UpstreamVariant], most: int) -> UpstreamVariant:
     """The variant of the highest bandwidth up to `most` bits/s, else the lowest one. MediaError if there is none.
 
     One with sound and picture in the same segments goes before all that have them apart, which would lose one of them.
@@ -183,15 +183,15 @@ def _explicit(segment: dict[str, str]) -> bool:
     return "#EXT-X-BYTERANGE" not in segment or "@" in segment["#EXT-X-BYTERANGE"]
 
 
-def _variants(found: Any, url: str) -> Iterator[Variant]:  # noqa: ANN401 - m3u8 has no types
+def _variants(found: Any, url: str) -> Iterator[UpstreamVariant]:  # noqa: ANN401 - m3u8 has no types
     apart = {(one.type, one.group_id) for one in found.media if one.uri}
     for one in found.playlists:
         info = one.stream_info
         parted = ("AUDIO", info.audio) in apart or ("VIDEO", info.video) in apart
-        yield Variant(urljoin(url, one.uri), int(info.bandwidth or 0), info.codecs or "", parted)
+        yield UpstreamVariant(urljoin(url, one.uri), int(info.bandwidth or 0), info.codecs or "", parted)
 
 
-def _listing(found: Any, url: str) -> Listing:  # noqa: ANN401 - m3u8 has no types
+def _listing(found: Any, url: str) -> UpstreamPlaylist:  # noqa: ANN401 - m3u8 has no types
     # "The EXT-X-TARGETDURATION tag is REQUIRED" (§4.4.3.1)
     target = float(found.target_duration or 0)
     if not 0 < target <= 3600:
@@ -209,23 +209,23 @@ def _listing(found: Any, url: str) -> Listing:  # noqa: ANN401 - m3u8 has no typ
         section = one.init_section
         init = _part(urljoin(url, section.uri), section.byterange, None) if section is not None else None
         pieces.append(Piece(msn, part, duration, bool(one.discontinuity), bool(one.gap_tag), init, _key(one.key, url)))
-    return Listing(target, pieces, bool(found.is_endlist))
+    return UpstreamPlaylist(target, pieces, bool(found.is_endlist))
 
 
-def _part(url: str, byterange: str | None, before: Part | None) -> Part:
+def _part(url: str, byterange: str | None, before: UpstreamPart | None) -> UpstreamPart:
     """The resource or its range: "If o is not present, the sub-range begins at the next byte" (§4.4.4.2)."""
     if not byterange:
-        return Part(url)
+        return UpstreamPart(url)
     size, _, start = byterange.strip('"').partition("@")
     if start:
-        span = Span(int(start), int(size))
+        span = ByteSpan(int(start), int(size))
     elif before is not None and before.url == url and before.span is not None:
-        span = Span(before.span.start + before.span.size, int(size))
+        span = ByteSpan(before.span.start + before.span.size, int(size))
     else:
-        span = Span(0, int(size))
+        span = ByteSpan(0, int(size))
     if span.start < 0 or span.size <= 0:
         raise MediaError("a byte range that is none")
-    return Part(url, span)
+    return UpstreamPart(url, span)
 
 
 def _key(found: Any, url: str) -> KeyTag | None:  # noqa: ANN401 - m3u8 has no types

@@ -21,7 +21,16 @@ from hlsd.base.errors import MediaError
 from hlsd.relay.backoff import Backoff
 from hlsd.relay.dial import SourceError
 from hlsd.relay.handover import form_of
-from hlsd.relay.hls_playlist import PLAYLIST_LIMIT, KeyTag, Listing, Part, Piece, Variant, choose, read_playlist
+from hlsd.relay.hls_playlist import (
+    PLAYLIST_LIMIT,
+    KeyTag,
+    Piece,
+    UpstreamPart,
+    UpstreamPlaylist,
+    UpstreamVariant,
+    choose,
+    read_playlist,
+)
 from hlsd.relay.http_fetch import HttpFetch, StatusError
 
 FROM_END: Final = 3
@@ -79,7 +88,7 @@ class HlsSource:
         self._fresh = True
         """Whether the next segment begins a stretch."""
         self._form = ""
-        self._init: Part | None = None
+        self._init: UpstreamPart | None = None
         self._key: tuple[str, bytes] = ("", b"")
         """The key fetched last, and where from."""
         self._lost = 0
@@ -106,9 +115,9 @@ class HlsSource:
 
     # Playlists.
 
-    async def _open(self) -> Listing:
+    async def _open(self) -> UpstreamPlaylist:
         found = await self._load()
-        if isinstance(found, Listing):
+        if isinstance(found, UpstreamPlaylist):
             return found
         try:
             chosen = choose(found, self._most)
@@ -119,11 +128,11 @@ class HlsSource:
             self._log.warning("relay: sound or picture of this variant has a playlist of its own, and is left out")
         self._url = chosen.url
         found = await self._load()
-        if not isinstance(found, Listing):
+        if not isinstance(found, UpstreamPlaylist):
             raise SourceError("a variant that is a multivariant playlist again", final=True)
         return found
 
-    async def _load(self) -> Listing | list[Variant]:
+    async def _load(self) -> UpstreamPlaylist | list[UpstreamVariant]:
         self._loaded = self._now()
         self._url, body = await self._fetch.get(self._url, PLAYLIST_LIMIT, PLAYLIST_WITHIN)
         try:
@@ -133,7 +142,7 @@ class HlsSource:
         except MediaError as error:
             raise SourceError(str(error), final=True) from None
 
-    def _start(self, listing: Listing) -> int:
+    def _start(self, listing: UpstreamPlaylist) -> int:
         """Where to begin: three segments before the end of what goes on, at the first one of what does not."""
         if not listing.pieces:
             return NOWHERE
@@ -141,7 +150,7 @@ class HlsSource:
         self._fresh = True
         return listing.pieces[at].msn
 
-    async def _reload(self, last: Listing, *, at_once: bool = False) -> Listing:
+    async def _reload(self, last: UpstreamPlaylist, *, at_once: bool = False) -> UpstreamPlaylist:
         """The playlist once more, when its time has come: "the target duration", half of it if nothing was new."""
         wait = self._loaded + last.target * (0.5 if self._stale else 1.0) - self._now()
         if wait > 0 and not at_once:
@@ -155,14 +164,14 @@ class HlsSource:
                     raise
                 await self._sleep(backoff.pause(random.random()))  # noqa: S311 - jitter
                 continue
-            if not isinstance(found, Listing):
+            if not isinstance(found, UpstreamPlaylist):
                 raise SourceError("a media playlist that became a multivariant one", final=True)
             self._stale = found == last
             self._catch_up(found)
             return found
         raise AssertionError  # the last attempt returns or raises
 
-    def _catch_up(self, listing: Listing) -> None:
+    def _catch_up(self, listing: UpstreamPlaylist) -> None:
         """Leaves out what is not listed any more, and what there is no hope of getting in time."""
         if not listing.pieces:
             return
@@ -219,7 +228,7 @@ class HlsSource:
             head = await self._decrypt(head, piece.key, 0)
         return [Stretch(form, head), Stretch("", body)]
 
-    async def _part(self, part: Part, limit: int, within: float, *, again: bool) -> bytes:
+    async def _part(self, part: UpstreamPart, limit: int, within: float, *, again: bool) -> bytes:
         """The bytes of a resource; tried a second time if the first one failed, for a new segment may be late."""
         if part.span is not None and part.span.size > limit:
             raise SourceError(f"a byte range of more than {limit} bytes")
@@ -236,7 +245,7 @@ class HlsSource:
         if key.method != "AES-128" or key.form != "identity":
             raise SourceError(f"encrypted by {key.method} ({key.form}), which is not carried", final=True)
         if self._key[0] != key.url:
-            secret = await self._part(Part(key.url), KEY_SIZE, PLAYLIST_WITHIN, again=True)
+            secret = await self._part(UpstreamPart(key.url), KEY_SIZE, PLAYLIST_WITHIN, again=True)
             if len(secret) != KEY_SIZE:
                 raise SourceError("a key that is not 16 bytes", final=True)
             self._key = (key.url, secret)

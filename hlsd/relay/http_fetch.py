@@ -19,7 +19,7 @@ from hlsd.base import masking
 from hlsd.base.errors import ProtocolError
 from hlsd.relay.address import Address, read_address
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
-from hlsd.relay.hls_playlist import Span
+from hlsd.relay.hls_playlist import ByteSpan
 from hlsd.relay.http_response import ResponseReader, request
 from hlsd.relay.public import is_public
 
@@ -53,7 +53,7 @@ class HttpFetch:
         self._tls: ssl.SSLContext | None = None
         """Made once: reading the authorities of a machine takes tens of milliseconds of the event loop."""
 
-    async def get(self, url: str, limit: int, within: float, span: Span | None = None) -> Fetched:
+    async def get(self, url: str, limit: int, within: float, span: ByteSpan | None = None) -> Fetched:
         """The resource, or its range; at most `limit` bytes in `within` seconds. Raises SourceError."""
         try:
             async with asyncio.timeout(within):
@@ -66,7 +66,7 @@ class HttpFetch:
             raise SourceError(f"a fetch took longer than {within:g} s") from None
         raise SourceError("too many redirections", final=True)
 
-    async def _ask(self, url: str, limit: int, span: Span | None) -> bytes | str:
+    async def _ask(self, url: str, limit: int, span: ByteSpan | None) -> bytes | str:
         """The body, or where it is instead."""
         try:
             address = read_address(url)
@@ -94,7 +94,7 @@ class HttpFetch:
         writer: asyncio.StreamWriter,
         address: Address,
         limit: int,
-        span: Span | None,
+        span: ByteSpan | None,
     ) -> bytes | str:
         writer.write(request(address, AGENT, (span.start, span.size) if span is not None else None))
         response, body = ResponseReader(), bytearray()

@@ -20,7 +20,7 @@ MOST: Final = 10_000
 Key = tuple[str, str]
 
 
-class Memory:
+class PullMemory:
     """The names of one server's pulls on demand."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
-from hlsd.base.upkeep import end, sweep
+from hlsd.base.upkeep import end, ended, sweep
 from hlsd.events import Bus
 from hlsd.ports import (
     ABSENT,
@@ -38,7 +38,7 @@ from hlsd.relay.dial import Dial
 from hlsd.relay.figures import RelayFigures
 from hlsd.relay.guard import HostList
 from hlsd.relay.hls_pull import pull_hls
-from hlsd.relay.memory import Memory, asker_of, share
+from hlsd.relay.memory import PullMemory, asker_of, share
 from hlsd.relay.plan import Plan, plan_of
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
@@ -128,7 +128,7 @@ class RelayService(Service):
         self._trusted = Dial(own_ports)
         self.guarded = Dial(own_ports, self.hosts)
         self._tasks: dict[Pull, asyncio.Task[None]] = {}
-        self._memory = Memory()
+        self._memory = PullMemory()
         self._left_out = 0
         self._told = float("-inf")
         self._sweeping: asyncio.Task[None] | None = None
@@ -163,7 +163,7 @@ class RelayService(Service):
             with guard:
                 relay.stop("shutdown")
         with guard:
-            await _ended([*self._tasks.values(), *self._pushes.tasks.values()], deadline)
+            await ended([*self._tasks.values(), *self._pushes.tasks.values()], deadline)
         self.relays.close()
 
     def _figures(self, rule: str, mode: str) -> RelayStats:
@@ -390,15 +390,3 @@ class RelayService(Service):
             )
         else:
             await pull_child(url, address, kind, plan, dial, feed, memory=self.settings.child_memory)
-
-
-async def _ended(tasks: Iterable[asyncio.Task[None]], deadline: float) -> None:
-    """Waits for the tasks; cancels what is still there at the deadline."""
-    pending = set(tasks)
-    if not pending:
-        return
-    _, late = await asyncio.wait(pending, timeout=max(0.1, deadline))
-    for task in late:
-        task.cancel()
-    if late:
-        await asyncio.wait(late)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.cutter import Cutter
-    from hlsd.segmenter.segmenter import Segmenter
+    from hlsd.segmenter.run import Rendition
     from hlsd.stats import AppStats
 
 QUIET = 3
@@ -51,7 +51,7 @@ class Listing:
 
     def __init__(
         self,
-        rendition: Segmenter,
+        rendition: Rendition,
         *,
         finished: Callable[[int], None],
         overflow: Callable[[], None],

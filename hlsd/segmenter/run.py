@@ -12,7 +12,7 @@ it decides where segments end, and by what clock they are dated; the others end 
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS
@@ -27,11 +27,44 @@ if TYPE_CHECKING:
     from hlsd.ports import MediaRun, SegmentSink
     from hlsd.segmenter.live import Live
     from hlsd.segmenter.playlist import LowLatency
-    from hlsd.segmenter.segmenter import Segmenter
     from hlsd.segmenter.settings import HlsSettings
+    from hlsd.segmenter.window import Window
 
 GRID: Final = 64
 """Ends of segments that are remembered: how far a rendition may be behind the leading one."""
+
+
+class Rendition(Protocol):
+    """What a run knows of one of its renditions (`hlsd.segmenter.segmenter.Segmenter`)."""
+
+    name: str
+    run: Run
+    live: Live
+    window: Window
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Listed so far, by kind."""
+        ...
+
+    @property
+    def forced_cuts(self) -> int:
+        """Segments that began at an ordinary frame."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second, as measured."""
+        ...
+
+    @property
+    def muted(self) -> bool:
+        """Whether there is sound that is left out."""
+        ...
+
+    def allow(self, bitrate: float) -> None:
+        """Lets the window grow with what comes in."""
+        ...
 
 
 class Run:
@@ -64,12 +97,12 @@ class Run:
         self.grid = KeyGrid()
         self.group = LiveGroup()
         self.sinks = Sinks(self.faults)
-        self.renditions: dict[str, Segmenter] = {}
+        self.renditions: dict[str, Rendition] = {}
         """By name, the leading one first."""
 
     # -- as its renditions see it
 
-    def join(self, rendition: Segmenter) -> None:
+    def join(self, rendition: Rendition) -> None:
         """Takes one in; its name stands in URLs."""
         assert rendition.name not in self.renditions
         assert not any(other.window.segments for other in self.renditions.values())
@@ -81,18 +114,18 @@ class Run:
         lives = self.group.lives  # asked for each unit until there is a playlist
         return lives[0].watched or (len(lives) > 1 and any(live.watched for live in lives))
 
-    def cutter(self, rendition: Segmenter, tracks: Tracks) -> Cutter:
+    def cutter(self, rendition: Rendition, tracks: Tracks) -> Cutter:
         """A cutter for one timeline of the rendition: the leading one decides, the others follow."""
         if rendition is self._leader:
             return Cutter(tracks, self.limits)
         return FollowingCutter(tracks, self.limits, self.grid)
 
-    def ends(self, rendition: Segmenter, at: int) -> None:
+    def ends(self, rendition: Rendition, at: int) -> None:
         """A segment of the rendition ends at that tick."""
         if rendition is self._leader:
             self.grid.mark(at)
 
-    def date(self, rendition: Segmenter, msn: int, own: float) -> float:
+    def date(self, rendition: Rendition, msn: int, own: float) -> float:
         """The wall clock of a segment's first frame: the leading rendition's if it has that segment, else `own`."""
         leader = self._leader
         if rendition is not leader:
@@ -115,7 +148,7 @@ class Run:
     # -- as the hub and delivery see it
 
     @property
-    def main(self) -> Segmenter:
+    def main(self) -> Rendition:
         """The main rendition."""
         return self.renditions[MAIN]
 
@@ -196,7 +229,7 @@ class Run:
         self.sinks.detach(name)
 
     @property
-    def _leader(self) -> Segmenter:
+    def _leader(self) -> Rendition:
         return next(iter(self.renditions.values()))
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hlsd.ports import MEDIA, Session
+from hlsd.ports import MEDIA, ViewerSession
 
 
 @dataclass(slots=True)
 class Ledger:
     """The totals of one server. `begins(session)` is called when a session's first byte of media goes out."""
 
-    begins: Callable[[Session], None] = field(default=lambda session: None, compare=False)  # noqa: ARG005
+    begins: Callable[[ViewerSession], None] = field(default=lambda session: None, compare=False)  # noqa: ARG005
     total: int = 0
     """Every body byte sent by HTTP."""
     unattributed: int = 0
@@ -24,7 +24,7 @@ class Ledger:
     closed: int = 0
     """Of these, what sessions that are over had."""
 
-    def charge(self, session: Session | None, size: int, media: int) -> None:
+    def charge(self, session: ViewerSession | None, size: int, media: int) -> None:
         """`size` bytes of `media` (`hlsd.ports.WORDS`, `MEDIA` or `MORE`) were handed over; negative for a refund."""
         self.total += size
         if session is None:
@@ -45,7 +45,7 @@ class Ledger:
         if session.over:
             self.closed += size
 
-    def close(self, session: Session) -> None:
+    def close(self, session: ViewerSession) -> None:
         """Takes over the figures of a session that ends."""
         session.over = True
         self.closed += session.playlist_bytes + session.media_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hlsd.ports import Grant, PlayRequest
-from hlsd.sessions.directory import Claim, Viewer, viewer
+from hlsd.sessions.directory import PlaceClaim, Viewer, viewer
 from hlsd.sessions.session import Session
 
 
@@ -24,10 +24,10 @@ class Claims:
         """Whom a ban of its viewer would name, from `ip` if that is another one than before."""
         return viewer(session.path, self.who(session), ip or session.ip)
 
-    def of(self, session: Session) -> Claim:
+    def of(self, session: Session) -> PlaceClaim:
         """The place that it takes."""
         grant = session.grant
-        return Claim(
+        return PlaceClaim(
             session.id,
             session.path,
             session.ip,
@@ -38,7 +38,7 @@ class Claims:
             session.sid,
         )
 
-    def wanted(self, request: PlayRequest, grant: Grant) -> Claim:
+    def wanted(self, request: PlayRequest, grant: Grant) -> PlaceClaim:
         """The place that a viewer will ask for who is on his way in."""
         who = self._who(grant.user_id)
-        return Claim("", request.path, request.ip, who, grant.identity, grant.max_sessions, grant.unique)
+        return PlaceClaim("", request.path, request.ip, who, grant.identity, grant.max_sessions, grant.unique)

@@ -24,7 +24,7 @@ def viewer(path: str, who: str, ip: str) -> Viewer:
     return (path, "who", who) if who else (path, "ip", household(ip))
 
 
-class Claim(NamedTuple):
+class PlaceClaim(NamedTuple):
     """A place that is asked for.
 
     `id` is the session's in events: no other life has it, on no node; empty where nobody has one yet. `sid` is the id
@@ -92,22 +92,22 @@ class SessionDirectory(Protocol):
         """Whether nobody may take that id over, as far as it is known here."""
         ...
 
-    def foresee(self, claim: Claim) -> Lease | Denial:
+    def foresee(self, claim: PlaceClaim) -> Lease | Denial:
         """What `claim` would say as far as it is known here; nothing is done, nobody has to go."""
         ...
 
-    async def claim(self, claim: Claim) -> Lease | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         """Gives a place, or says why not; who has to go for it is told by `watch`, at the latest when this returns.
 
         The same claim again changes nothing. If the one who asks is cancelled, he calls `release`.
         """
         ...
 
-    def rejoin(self, claim: Claim) -> Lease | Denial | None:
+    def rejoin(self, claim: PlaceClaim) -> Lease | Denial | None:
         """As `claim`, for a viewer with a good id, who is not to wait; None: let him play, and `claim` meanwhile."""
         ...
 
-    def amend(self, claim: Claim) -> None:
+    def amend(self, claim: PlaceClaim) -> None:
         """The viewer of a place turns out to be another one, or is at another address; no bound is asked about it."""
         ...
 

@@ -12,7 +12,7 @@ from math import inf
 
 from hlsd.ports import Denial
 from hlsd.sessions.background import Background
-from hlsd.sessions.directory import Claim, Lease
+from hlsd.sessions.directory import Lease, PlaceClaim
 from hlsd.sessions.lifecycle import Lifecycle
 from hlsd.sessions.refusals import BANNED
 from hlsd.sessions.renewal import Renewal
@@ -70,7 +70,7 @@ class Leases:
             for (session, claim), lease in zip(claimed, said, strict=True):
                 self._settle(session, claim, lease)
 
-    def _settle(self, session: Session, claim: Claim, lease: Lease | Denial) -> None:
+    def _settle(self, session: Session, claim: PlaceClaim, lease: Lease | Denial) -> None:
         if session.over:
             self._directory.release(claim.id)
             return

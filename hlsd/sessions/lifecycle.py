@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hlsd.events import Action
 from hlsd.ports import Grant, PlayRequest
-from hlsd.ports import Session as Viewer
+from hlsd.ports import ViewerSession as Viewer
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.directory import Revocation
 from hlsd.sessions.life import ASKED, TRANSITIONS, Effect, Trigger

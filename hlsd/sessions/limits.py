@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from hlsd.base.household import household
 from hlsd.ports import Denial
-from hlsd.sessions.directory import Claim
+from hlsd.sessions.directory import PlaceClaim
 from hlsd.sessions.refusals import TOO_MANY
 from hlsd.sessions.settings import SessionSettings
 
@@ -44,7 +44,7 @@ class Limits:
     def __contains__(self, place: str) -> bool:
         return place in self._keys
 
-    def judge(self, claim: Claim) -> Quota:
+    def judge(self, claim: PlaceClaim) -> Quota:
         """Whether a viewer may begin a session; it does not count itself."""
         settings = self._settings
         refused = (("stream", claim.path), settings.max_per_stream), (("ip", household(claim.ip)), settings.max_per_ip)
@@ -72,7 +72,7 @@ class Limits:
         quota.leave = list(leave)
         return quota
 
-    def add(self, claim: Claim) -> None:
+    def add(self, claim: PlaceClaim) -> None:
         """A lease begins, or goes on by other keys; the place in the order of those that it has keeps."""
         keys, before = self._keys_of(claim), self._keys.get(claim.id, ())
         for key in before:
@@ -105,7 +105,7 @@ class Limits:
             if not there:
                 del self._by[key]
 
-    def _keys_of(self, claim: Claim) -> tuple[Key, ...]:
+    def _keys_of(self, claim: PlaceClaim) -> tuple[Key, ...]:
         settings = self._settings
         keys: list[Key] = []
         if claim.token and (claim.most or settings.max_per_token):

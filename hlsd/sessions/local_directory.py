@@ -15,7 +15,7 @@ from hlsd.base.wheel import Wheel
 from hlsd.ports import Denial
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.bans import Bans
-from hlsd.sessions.directory import GIVEN, Claim, Lease, Revocation, Viewer, viewer
+from hlsd.sessions.directory import GIVEN, Lease, PlaceClaim, Revocation, Viewer, viewer
 from hlsd.sessions.limits import Limits
 from hlsd.sessions.refusals import BANNED
 from hlsd.sessions.settings import SessionSettings
@@ -79,7 +79,7 @@ class LocalDirectory:
         """Whether the server has ended that id."""
         return self.dead.holds(sid, self._clock.monotonic())
 
-    def foresee(self, claim: Claim) -> Lease | Denial:
+    def foresee(self, claim: PlaceClaim) -> Lease | Denial:
         """What `claim` would say."""
         if self._is_banned(claim):
             return BANNED
@@ -88,11 +88,11 @@ class LocalDirectory:
             return quota.denial or GIVEN
         return Lease(quota.soft, len(quota.leave))
 
-    async def claim(self, claim: Claim) -> Lease | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         """Gives a place at once, or says why not."""
         return self.rejoin(claim)
 
-    def rejoin(self, claim: Claim) -> Lease | Denial:
+    def rejoin(self, claim: PlaceClaim) -> Lease | Denial:
         """The same: everything is known here."""
         if self._is_banned(claim):
             return BANNED
@@ -106,7 +106,7 @@ class LocalDirectory:
         self._prolong(claim.id)
         return Lease(quota.soft, len(quota.leave)) if quota.soft or quota.leave else GIVEN
 
-    def amend(self, claim: Claim) -> None:
+    def amend(self, claim: PlaceClaim) -> None:
         """Bounds count it as whoever it is now."""
         if self._lease_time == inf or claim.id in self._until:
             self.limits.add(claim)
@@ -159,7 +159,7 @@ class LocalDirectory:
         if self._store is not None:
             self._store.turn(self._holding)
 
-    def _is_banned(self, claim: Claim) -> bool:
+    def _is_banned(self, claim: PlaceClaim) -> bool:
         if not len(self.bans):
             return False
         return self.banned(viewer(claim.path, claim.who, claim.ip)) or (bool(claim.sid) and self.banned(claim.sid))

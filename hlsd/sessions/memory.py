@@ -14,7 +14,7 @@ MAX_KEPT = 64 * 1024 * 1024
 KEPT_FREE = 1024
 
 
-class Memory:
+class SessionMemory:
     """The sessions of one server that are over: `most` of them, each for `window` seconds."""
 
     def __init__(self, most: int, window: float) -> None:

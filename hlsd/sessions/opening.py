@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hlsd.ports import REJECTED, Denial, Grant, PlayRequest
-from hlsd.sessions.directory import Claim, Lease
+from hlsd.sessions.directory import Lease, PlaceClaim
 from hlsd.sessions.lifecycle import Lifecycle
 from hlsd.sessions.refusals import BANNED, EXPIRED, FULL
 from hlsd.sessions.renewal import Renewal, extended
@@ -16,7 +16,7 @@ from hlsd.sessions.session import Session
 from hlsd.sessions.shared import Shared
 
 
-class Opening:
+class SessionOpening:
     """Of one server's sessions."""
 
     def __init__(self, shared: Shared, lifecycle: Lifecycle, renewal: Renewal) -> None:
@@ -75,7 +75,7 @@ class Opening:
             self._table.succeed(key, made)
         return made
 
-    def foresee(self, claim: Claim) -> Lease | Denial:
+    def foresee(self, claim: PlaceClaim) -> Lease | Denial:
         """Whether there is room for one more, as far as it is known here."""
         seen = self._directory.foresee(claim)
         if isinstance(seen, Denial) and seen.reason == BANNED.reason:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from hlsd.base.clock import Clock
 from hlsd.events import Bus
 from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest
-from hlsd.ports import Session as Viewer
+from hlsd.ports import ViewerSession as Viewer
 from hlsd.sessions.claims import Claims
 from hlsd.sessions.directory import SessionDirectory
 from hlsd.sessions.enforcement import Enforcement
@@ -23,8 +23,8 @@ from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.leases import Leases
 from hlsd.sessions.lifecycle import Lifecycle
 from hlsd.sessions.local_directory import LocalDirectory
-from hlsd.sessions.memory import Memory
-from hlsd.sessions.opening import Opening
+from hlsd.sessions.memory import SessionMemory
+from hlsd.sessions.opening import SessionOpening
 from hlsd.sessions.refusals import NOT_OURS
 from hlsd.sessions.renewal import Renewal
 from hlsd.sessions.returning import Returning
@@ -80,7 +80,7 @@ class Registry:
             self.directory,
             stream,
             table=table,
-            memory=Memory(max_sessions, settings.resume_window),
+            memory=SessionMemory(max_sessions, settings.resume_window),
             schedule=Schedule(clock.monotonic(), idle, settings.update_interval),
             events=self._events,
             claims=Claims(signer.who),
@@ -89,7 +89,7 @@ class Registry:
         self._lifecycle = life = Lifecycle(shared)
         renewal = Renewal(shared, life)
         self._leases = leases = Leases(shared, life, renewal)
-        self._opening = opening = Opening(shared, life, renewal)
+        self._opening = opening = SessionOpening(shared, life, renewal)
         self._returning = Returning(shared, life, renewal, opening, leases)
         self._enforcement = Enforcement(shared, life)
         self._sweep = Sweep(shared, life, renewal, self._enforcement, leases)

@@ -12,7 +12,7 @@ from hlsd.ports import Denial, Grant, PlayRequest
 from hlsd.sessions.address import Move, judge_move
 from hlsd.sessions.leases import Leases
 from hlsd.sessions.lifecycle import BY_SERVER, Lifecycle
-from hlsd.sessions.opening import Opening
+from hlsd.sessions.opening import SessionOpening
 from hlsd.sessions.rare import Moves
 from hlsd.sessions.refusals import BANNED, ELSEWHERE, EXPIRED, FULL, NOT_OURS, SPLIT
 from hlsd.sessions.renewal import Renewal
@@ -28,7 +28,7 @@ class Returning:
     """Of one server's sessions."""
 
     def __init__(
-        self, shared: Shared, lifecycle: Lifecycle, renewal: Renewal, opening: Opening, leases: Leases
+        self, shared: Shared, lifecycle: Lifecycle, renewal: Renewal, opening: SessionOpening, leases: Leases
     ) -> None:
         self._table = shared.table
         self._memory = shared.memory

@@ -9,7 +9,7 @@ from hlsd.base.clock import Clock
 from hlsd.ports import Gate, Playable
 from hlsd.sessions.claims import Claims
 from hlsd.sessions.directory import SessionDirectory
-from hlsd.sessions.memory import Memory
+from hlsd.sessions.memory import SessionMemory
 from hlsd.sessions.schedule import Schedule
 from hlsd.sessions.session_events import SessionEvents
 from hlsd.sessions.settings import SessionSettings
@@ -30,7 +30,7 @@ class Shared:
     stream: Callable[[str, str], Playable | None] | None
     """Finds `/{app}/{name}`; None where nobody knows of streams."""
     table: SessionTable
-    memory: Memory
+    memory: SessionMemory
     schedule: Schedule
     events: SessionEvents
     claims: Claims

@@ -13,7 +13,7 @@ from hlsd.streams.expected import Expected
 
 if TYPE_CHECKING:
     from hlsd.ports import MediaRun, Playable
-    from hlsd.streams.publisher import Publisher
+    from hlsd.streams.publisher import PublisherEntry
     from hlsd.streams.stream import Claim, Stream
 
 
@@ -25,7 +25,7 @@ class Channel:
     def __init__(self, app: str, name: str) -> None:
         self.app = app
         self.name = name
-        self.publisher: Publisher | None = None
+        self.publisher: PublisherEntry | None = None
         """Who holds the name, or held it last, for as long as the stream is here."""
         self.stream: Stream | None = None
         """The run that is here: live, in its grace, or ended and kept; with its outputs."""

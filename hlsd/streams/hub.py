@@ -13,22 +13,13 @@ import structlog
 
 from hlsd.events import Bus
 from hlsd.media.codecs import codecs_attribute
-from hlsd.ports import (
-    Gate,
-    MediaRun,
-    OutputFactory,
-    Playable,
-    Publication,
-    PublishRequest,
-    Refuse,
-    StreamSummary,
-)
+from hlsd.ports import Gate, MediaRun, OutputFactory, Playable, Publication, PublishRequest, Refuse, StreamSummary
 from hlsd.stats import Stats
 from hlsd.streams.channel import Channel
 from hlsd.streams.expected import Expected
 from hlsd.streams.memory import media_bytes, relieve
 from hlsd.streams.publish_rules import PublishRules
-from hlsd.streams.publisher import Publisher
+from hlsd.streams.publisher import PublisherEntry
 from hlsd.streams.publisher_events import PublisherEvents
 from hlsd.streams.run_ids import RunIds
 from hlsd.streams.stream import Claim, Stream, StreamState
@@ -89,7 +80,7 @@ class Hub:
 
     async def publish(self, request: PublishRequest) -> Publication | Refuse:
         """Claims the name for the publisher, or says why not."""
-        publisher = Publisher(request, self._clock.wall())
+        publisher = PublisherEntry(request, self._clock.wall())
         asked = request.name
         request, refusal = await self.rules.admit(request, publisher)
         if refusal is not None:
@@ -277,7 +268,7 @@ class Hub:
         if channel is not None and stream is not None and stream.state is StreamState.GRACE and not self.rules.draining:
             self._finish(channel, stream, self._clock.monotonic())
 
-    def publisher(self, app: str, name: str) -> Publisher | None:
+    def publisher(self, app: str, name: str) -> PublisherEntry | None:
         """Who publishes a name at this instant."""
         channel = self._channels.get((app, name))
         found = channel.publisher if channel is not None else None
@@ -298,7 +289,7 @@ class Hub:
         if channel is not None and channel.stream is stream:
             self._drop(channel, reason, self._clock.monotonic(), words)
 
-    def _admitted(self, channel: Channel, publisher: Publisher, claim: Claim) -> None:
+    def _admitted(self, channel: Channel, publisher: PublisherEntry, claim: Claim) -> None:
         def close(reason: str) -> None:
             if channel.claim is claim:
                 self._drop(channel, reason, self._clock.monotonic())

@@ -60,8 +60,8 @@ class Outlet:
         "_tracks",
         "off",
         "output",
-        "resting",
         "output_name",
+        "resting",
     )
 
     def __init__(  # noqa: PLR0913 - whom it knows

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hlsd.base.clock import Clock
     from hlsd.ingest.settings import PublishSettings
     from hlsd.streams.channel import Channel
-    from hlsd.streams.publisher import Publisher
+    from hlsd.streams.publisher import PublisherEntry
     from hlsd.streams.stream import Claim
 
 MAX_BANS: Final = 10_000
@@ -59,7 +59,7 @@ class PublishRules:
         """Whether the request's name may still be the secret that it came with as `asked`."""
         return self._gate is not None and self._gate.hides_names(request.app) and request.name == asked
 
-    async def admit(self, request: PublishRequest, publisher: Publisher) -> tuple[PublishRequest, Refuse | None]:
+    async def admit(self, request: PublishRequest, publisher: PublisherEntry) -> tuple[PublishRequest, Refuse | None]:
         """The request with the name that it may have, or why it may not."""
         refusal = self._refusal(request)
         if refusal is not None or request.protocol == RELAY:
@@ -120,7 +120,7 @@ class PublishRules:
         return self._settings.takeover == "stale" and now - claim.last_heard >= self._settings.stale_after
 
 
-def _granted(request: PublishRequest, publisher: Publisher, grant: Grant) -> PublishRequest:
+def _granted(request: PublishRequest, publisher: PublisherEntry, grant: Grant) -> PublishRequest:
     publisher.user_id = grant.user_id or publisher.user_id
     if grant.name:
         publisher.name = grant.name

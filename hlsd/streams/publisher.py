@@ -20,7 +20,7 @@ MAX_AGENT = 256
 """Characters of what a publisher calls itself that go into events."""
 
 
-class Publisher:
+class PublisherEntry:
     """One publication (`hlsd.subjects.Publisher`): `id` as in events, and what it asked with."""
 
     __slots__ = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hlsd.events import Action, Bus, Event
 from hlsd.events.facts import address, publisher_facts
 from hlsd.media.codecs import codecs_attribute
-from hlsd.streams.publisher import Publisher
+from hlsd.streams.publisher import PublisherEntry
 
 if TYPE_CHECKING:
     from hlsd.base.clock import Clock
@@ -28,7 +28,7 @@ class PublisherEvents:
         self._clock = clock
         self._interval = interval
 
-    def admitted(self, channel: Channel, publisher: Publisher, close: Callable[[str], None]) -> None:
+    def admitted(self, channel: Channel, publisher: PublisherEntry, close: Callable[[str], None]) -> None:
         """The publisher holds the name; `close(reason)` sends it away."""
         stream = channel.stream
         assert stream is not None
@@ -73,12 +73,16 @@ class PublisherEvents:
             assert publisher is not None
             self._tell_stream(Action.STREAM_STOP, stream, publisher, 2, reason)
 
-    def _tell(self, action: Action, publisher: Publisher, stream: Stream, reason: str = "", detail: str = "") -> None:
+    def _tell(
+        self, action: Action, publisher: PublisherEntry, stream: Stream, reason: str = "", detail: str = ""
+    ) -> None:
         at = self._clock.wall()
         received = stream.stats.received_bytes
         self._bus.emit(publisher.event(action, at, received=received, reason=reason, detail=detail), publisher)
 
-    def _tell_stream(self, action: Action, stream: Stream, publisher: Publisher, seq: int, reason: str = "") -> None:
+    def _tell_stream(
+        self, action: Action, stream: Stream, publisher: PublisherEntry, seq: int, reason: str = ""
+    ) -> None:
         at = self._clock.wall()
         facts = publisher_facts(
             ip=address(publisher.ip, publisher.port),

@@ -25,7 +25,7 @@ from hlsd.delivery.blocked_requests import BlockedRequests
 from hlsd.delivery.flv import variant as form
 from hlsd.delivery.flv.output import FlvOutput
 from hlsd.delivery.flv.streams import FlvStreams
-from hlsd.delivery.flv.variant import Variant
+from hlsd.delivery.flv.variant import FlvVariant
 from hlsd.delivery.http1.connections import Connections
 from hlsd.ingest.rtmp_push import RtmpPush
 from hlsd.media.flv import AUDIO, VIDEO, FileReader
@@ -63,11 +63,11 @@ OFTEN: list[tuple[type, str]] = [
 SELDOM: list[tuple[type, str]] = [
     (Listing, "take"), (Listing, "_finish_segment"), (Window, "append"), (Window, "_slide"),
     (TsMuxer, "part"), (Fmp4Muxer, "part"), (Live, "_render"), (Live, "changed"), (SequenceJournal, "reached"),
-    (Variant, "add"), (Variant, "_turn"), (BlockedRequests, "_changed"),
+    (FlvVariant, "add"), (FlvVariant, "_turn"), (BlockedRequests, "_changed"),
 ]  # fmt: skip
 SWEEPS: list[tuple[type, str]] = [
     (Hub, "sweep"), (Hub, "_look"), (Stats, "forget"), (Sweep, "_look"), (Registry, "sweep_some"),
-    (FlvStreams, "sweep"), (Variant, "sweep"), (Connections, "sweep"), (BlockedRequests, "sweep"), (RelayService,
+    (FlvStreams, "sweep"), (FlvVariant, "sweep"), (Connections, "sweep"), (BlockedRequests, "sweep"), (RelayService,
     "_sweep"), (RelayService, "_look"),
 ]  # fmt: skip
 

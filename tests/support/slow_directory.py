@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hlsd.ports import Denial
-from hlsd.sessions.directory import GIVEN, Claim, Lease, Revocation, SessionDirectory, Viewer
+from hlsd.sessions.directory import GIVEN, Lease, PlaceClaim, Revocation, SessionDirectory, Viewer
 from hlsd.sessions.refusals import BANNED
 
 
@@ -38,19 +38,19 @@ class SlowDirectory:
     def is_dead(self, sid: bytes) -> bool:
         return self.store.is_dead(sid)
 
-    def foresee(self, claim: Claim) -> Lease | Denial:
+    def foresee(self, claim: PlaceClaim) -> Lease | Denial:
         seen = self.store.foresee(claim)
         return BANNED if seen == BANNED else GIVEN  # who has how many elsewhere is not known here
 
-    async def claim(self, claim: Claim) -> Lease | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         self.claims.append(claim.id)
         await self.answers.wait()
         return await self.store.claim(claim)
 
-    def rejoin(self, claim: Claim) -> Lease | Denial | None:
+    def rejoin(self, claim: PlaceClaim) -> Lease | Denial | None:
         return BANNED if self.store.foresee(claim) == BANNED else None
 
-    def amend(self, claim: Claim) -> None:
+    def amend(self, claim: PlaceClaim) -> None:
         self.store.amend(claim)
 
     async def renew(self, ids: Sequence[str]) -> Sequence[str]:

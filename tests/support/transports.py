@@ -22,7 +22,7 @@ from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.strict_http import StrictProtocol
-from hlsd.ports import Directory, Session
+from hlsd.ports import Directory, ViewerSession
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import OPEN, Terms
 from tests.support.viewers import TrustingSigner, viewers
@@ -122,7 +122,7 @@ class CountedProtocol(FastProtocol):
 
     answered = 0
 
-    def _serve(self, session: Session, rest: bytes) -> bool:
+    def _serve(self, session: ViewerSession, rest: bytes) -> bool:
         served = super()._serve(session, rest)
         self.answered += served
         return served

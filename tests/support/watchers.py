@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 from hlsd.delivery.flv.output import FlvOutput
 from hlsd.delivery.flv.settings import FlvSettings
-from hlsd.delivery.flv.viewer import Viewer
+from hlsd.delivery.flv.viewer import FlvViewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hlsd.audience import Wrapping
     from hlsd.media.unit import AccessUnit, Tracks
-    from hlsd.ports import Output, Session
+    from hlsd.ports import Output, ViewerSession
 
 
 class Feed:
@@ -56,7 +56,7 @@ class Watcher:
         self.left: list[str] = []
         self.charged = 0
         self.writes = 0
-        self.viewer: Viewer | None = None
+        self.viewer: FlvViewer | None = None
 
     # as a transport
 
@@ -89,11 +89,11 @@ class Watcher:
     def watch(self, output: FlvOutput, wrapping: Wrapping) -> Watcher:
         """Begins to watch."""
         variant = output.variant(wrapping)
-        self.viewer = Viewer(
+        self.viewer = FlvViewer(
             variant,
             cast("asyncio.Transport", self),
             -1,
-            session=cast("Session", None),
+            session=cast("ViewerSession", None),
             charge=self._charge,
             over=self.reasons.append,
             left=self.left.append,
@@ -101,7 +101,7 @@ class Watcher:
         variant.enter(self.viewer)
         return self
 
-    def _charge(self, session: Session | None, size: int, media: int) -> None:
+    def _charge(self, session: ViewerSession | None, size: int, media: int) -> None:
         self.charged += size
 
 

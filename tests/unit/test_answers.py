@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hlsd.api.client import ApiRefused, Client
+from hlsd.api.client import ApiClient, ApiRefused
 from hlsd.auth.jwks import KeySet
 from hlsd.base.clock import SystemClock
 from hlsd.notify.webhook_client import WebhookClient
@@ -101,7 +101,7 @@ async def test_a_command_unpacks_nothing_either() -> None:
     async with says(PACKED, BOMB, heard) as url:
 
         def ask() -> None:
-            with Client(url) as client:
+            with ApiClient(url) as client:
                 client.events(0)
 
         with pytest.raises(ApiRefused, match="packed"):

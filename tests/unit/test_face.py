@@ -13,13 +13,13 @@ import hlsd
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.sessions.session import Session
-from hlsd.streams.publisher import Publisher
+from hlsd.streams.publisher import PublisherEntry
 from tests.support.webhooks import Person
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def views(session: Session, publisher: Publisher, pull: Pull, push: Push) -> list[hlsd.Subject]:
+def views(session: Session, publisher: PublisherEntry, pull: Pull, push: Push) -> list[hlsd.Subject]:
     """For the type checker: what the events bring is what the views promise."""
     viewer: hlsd.Viewer = session
     publication: hlsd.Publisher = publisher

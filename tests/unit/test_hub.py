@@ -96,6 +96,7 @@ class HubHouse:
         """Its HLS."""
         run = self.stream(name).run
         assert isinstance(run, Run)
+        assert isinstance(run.main, Segmenter)
         return run.main
 
     def live(self, name: str = "a") -> Live | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.api.client import ApiRefused, Client, address_of, token_of
+from hlsd.api.client import ApiClient, ApiRefused, address_of, token_of
 from hlsd.api.settings import ApiSettings
 from hlsd.commands import operate
 from hlsd.delivery.settings import HttpSettings
@@ -51,7 +51,7 @@ def test_the_token_that_may_most_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     """Before anything is sent."""
     with pytest.raises(ApiRefused):
-        Client(url)
+        ApiClient(url)
 
 
 @given(st.text(max_size=60))

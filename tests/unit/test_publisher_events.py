@@ -9,7 +9,7 @@ import pytest
 from hlsd.events import Action, Event, Verdict
 from hlsd.media.unit import Tracks
 from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, RefuseCode
-from hlsd.streams.publisher import Publisher
+from hlsd.streams.publisher import PublisherEntry
 from hlsd.subjects import Subject
 from tests.support.frames import BOTH, VIDEO
 from tests.unit.test_hub import HubHouse
@@ -206,7 +206,7 @@ async def test_a_handler_knows_the_publisher_and_can_reject_it() -> None:
     here = Told()
 
     async def judge(subject: Subject) -> None:
-        assert isinstance(subject, Publisher)
+        assert isinstance(subject, PublisherEntry)
         await asyncio.sleep(0)
         if subject.query.get("key") != "good":
             subject.reject()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from hlsd.base.faults import Faults
 from hlsd.delivery.flv.backlog import Burst
-from hlsd.delivery.flv.variant import Variant
+from hlsd.delivery.flv.variant import FlvVariant
 from hlsd.media import flv
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 
@@ -87,7 +87,7 @@ class FlvOutput:
         """It failed too often: nobody is let in until the next publication."""
         self._faults = faults or Faults()
         self._settings = settings
-        self._variants: dict[Hashable, Variant] = {}
+        self._variants: dict[Hashable, FlvVariant] = {}
         self._tracks: Tracks | None = None
         self._gop: list[AccessUnit] = []
         self._gop_bytes = 0
@@ -117,7 +117,7 @@ class FlvOutput:
 
     # -- as viewers see it
 
-    def variant(self, wrapping: Wrapping) -> Variant:
+    def variant(self, wrapping: Wrapping) -> FlvVariant:
         """The variant of that wrapping, made if nobody watches in it yet; enter it before the next turn of the loop."""
         variant = self._variants.get(wrapping.key)
         if variant is None:
@@ -127,7 +127,7 @@ class FlvOutput:
                 described = metadata_tag(tracks, burst.time, burst.arrived, legacy=legacy)
                 return [described, *config_tags(tracks, burst.time, legacy=legacy)]
 
-            variant = self._variants[wrapping.key] = Variant(
+            variant = self._variants[wrapping.key] = FlvVariant(
                 wrapping, self._settings, opening, self._empty, self._faults
             )
             self._attach()
@@ -141,7 +141,7 @@ class FlvOutput:
                     variant.failed(error)
         return variant
 
-    def _empty(self, variant: Variant) -> None:
+    def _empty(self, variant: FlvVariant) -> None:
         if self._variants.get(variant.wrapping.key) is variant:
             del self._variants[variant.wrapping.key]
         if not self._variants:
@@ -256,7 +256,7 @@ class FlvOutput:
             return
         rest = iter(list(self._variants.values()))
         while True:
-            variant: Variant | None = None
+            variant: FlvVariant | None = None
             try:
                 for variant in rest:
                     end = variant.backlog.end
@@ -270,7 +270,7 @@ class FlvOutput:
             else:
                 return
 
-    def _fill(self, variant: Variant, pending: Sequence[AccessUnit | Tracks]) -> None:
+    def _fill(self, variant: FlvVariant, pending: Sequence[AccessUnit | Tracks]) -> None:
         """Adds `pending` to a variant, in bursts that begin with key frames where there are any."""
         legacy = variant.wrapping.legacy
         if variant.broken:
@@ -301,7 +301,7 @@ class FlvOutput:
             variant.add(Burst(variant.wrapping.wrap(tags), tags[0].time, begins, arrived))
 
 
-def _whole(variant: Variant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
+def _whole(variant: FlvVariant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
     """What of `pending` a variant with a broken backlog can go on with: from a key frame on, behind all headers."""
     for number, item in enumerate(pending):
         if isinstance(item, Tracks):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hlsd.delivery.flv.settings import FlvSettings
-    from hlsd.ports import Entrance, Feed, PlayRequest, PublishRequest, Session, Sessions
+    from hlsd.ports import Entrance, Feed, PlayRequest, PublishRequest, Sessions, ViewerSession
 
 
 class FlvStreams:
@@ -104,11 +104,11 @@ class FlvStreams:
                 output.dismiss(reason)
 
     @property
-    def charge(self) -> Callable[[Session | None, int, int], None]:
+    def charge(self) -> Callable[[ViewerSession | None, int, int], None]:
         """Counts bytes to a session."""
         return self._sessions.charge
 
-    def close(self, session: Session, reason: str) -> None:
+    def close(self, session: ViewerSession, reason: str) -> None:
         """The viewer has gone."""
         session.held -= 1
         self._sessions.close(session, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from hlsd.delivery.flv.viewer import Viewer
+from hlsd.delivery.flv.viewer import FlvViewer
 
 if TYPE_CHECKING:
     import asyncio
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
     from hlsd.audience import Wrapping
     from hlsd.delivery.flv.output import FlvOutput
-    from hlsd.ports import Session
+    from hlsd.ports import ViewerSession
 
 
 class Accounts(Protocol):
     """Where viewers are charged, and leave (`hlsd.delivery.flv.streams.FlvStreams`)."""
 
     @property
-    def charge(self) -> Callable[[Session | None, int, int], None]:
+    def charge(self) -> Callable[[ViewerSession | None, int, int], None]:
         """Counts bytes to a session."""
         ...
 
-    def close(self, session: Session, reason: str) -> None:
+    def close(self, session: ViewerSession, reason: str) -> None:
         """The viewer has gone."""
         ...
 
@@ -33,29 +33,31 @@ class FlvTicket:
 
     def __init__(self, streams: Accounts) -> None:
         self._streams = streams
-        self._viewer: Viewer | None = None
+        self._viewer: FlvViewer | None = None
         self._output: FlvOutput | None = None
-        self._session: Session | None = None
+        self._session: ViewerSession | None = None
         self._closed = False
         self._dropped = ""
         self.legacy = False
 
     @property
-    def session(self) -> Session:
+    def session(self) -> ViewerSession:
         """What it is charged to."""
         assert self._session is not None
         return self._session
 
-    def issue(self, output: FlvOutput, session: Session, *, legacy: bool) -> None:
+    def issue(self, output: FlvOutput, session: ViewerSession, *, legacy: bool) -> None:
         """The viewer is let in."""
         self._output, self._session, self.legacy = output, session, legacy
 
-    def begin(self, transport: asyncio.Transport, fd: int, wrapping: Wrapping, over: Callable[[str], None]) -> Viewer:
+    def begin(
+        self, transport: asyncio.Transport, fd: int, wrapping: Wrapping, over: Callable[[str], None]
+    ) -> FlvViewer:
         """Feeds the viewer from now on."""
         assert self._output is not None
         assert self._viewer is None
         variant = self._output.variant(wrapping)
-        viewer = self._viewer = Viewer(
+        viewer = self._viewer = FlvViewer(
             variant, transport, fd, session=self.session, charge=self._streams.charge, over=over, left=self.close
         )
         if self._output.ended or self._closed:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from hlsd.base.faults import Faults
 from hlsd.delivery.flv.backlog import Backlog, Burst
-from hlsd.delivery.flv.viewer import NEXT_KEY, Viewer
+from hlsd.delivery.flv.viewer import NEXT_KEY, FlvViewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ FAULTS: Final = 5
 FAULTS_WITHIN: Final = 60.0
 
 
-class Variant:
+class FlvVariant:
     """The viewers of one variant; `opening(tracks, burst)` gives the tags that stand before a beginning."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Variant:
         wrapping: Wrapping,
         settings: FlvSettings,
         opening: Callable[[Tracks, Burst], Sequence[OutTag]],
-        empty: Callable[[Variant], None],
+        empty: Callable[[FlvVariant], None],
         faults: Faults | None = None,
     ) -> None:
         self.wrapping = wrapping
@@ -61,19 +61,19 @@ class Variant:
         self._faults = faults or Faults()
         self._failures: deque[float] = deque(maxlen=FAULTS)
         self.backlog = Backlog(settings.queue_bytes, int(settings.queue * 1000))
-        self.viewers: dict[Viewer, None] = {}
+        self.viewers: dict[FlvViewer, None] = {}
         self.tracks: Tracks | None = None
         """The tracks in force behind what is on the backlog."""
         self.news: list[OutTag] = []
         """Sequence headers that stand before the next tag."""
-        self._live: dict[Viewer, None] = {}
-        self._behind: dict[Viewer, None] = {}
-        self._waiting: dict[Viewer, None] = {}
+        self._live: dict[FlvViewer, None] = {}
+        self._behind: dict[FlvViewer, None] = {}
+        self._waiting: dict[FlvViewer, None] = {}
         self._opening = opening
         self._empty = empty
         self._gop_cache = settings.gop_cache
         self._give_up = settings.give_up
-        self._round: list[Viewer] = []
+        self._round: list[FlvViewer] = []
         self._at = 0
         self._again = False
         self._served = 0
@@ -89,32 +89,32 @@ class Variant:
         key = self.backlog.key
         return key if key is not None and self._gop_cache else NEXT_KEY
 
-    def enter(self, viewer: Viewer) -> None:
+    def enter(self, viewer: FlvViewer) -> None:
         """A new viewer: gets what there is at once."""
         self.viewers[viewer] = None
         viewer.cursor = self.beginning()
         self._file(viewer)
         self.advance(viewer)
 
-    def forget(self, viewer: Viewer) -> None:
+    def forget(self, viewer: FlvViewer) -> None:
         """The viewer has gone."""
         for group in (self.viewers, self._live, self._behind, self._waiting):
             group.pop(viewer, None)
         if not self.viewers:
             self._empty(self)
 
-    def block(self, viewer: Viewer) -> None:
+    def block(self, viewer: FlvViewer) -> None:
         """The viewer takes nothing now."""
         if self._live.pop(viewer, self) is None or self._waiting.pop(viewer, self) is None:
             self._behind[viewer] = None
 
-    def unblock(self, viewer: Viewer) -> None:
+    def unblock(self, viewer: FlvViewer) -> None:
         """The viewer takes again."""
         if not viewer.blocked and not viewer.paused and self._behind.pop(viewer, self) is None:
             self._file(viewer)
             self.advance(viewer)
 
-    def _file(self, viewer: Viewer) -> None:
+    def _file(self, viewer: FlvViewer) -> None:
         (self._waiting if viewer.cursor == NEXT_KEY else self._live)[viewer] = None
 
     # -- bursts
@@ -153,7 +153,7 @@ class Variant:
         file = self._memory if newest == self._filed else -1
         rest = iter(self._round[at:stop])
         while True:
-            viewer: Viewer | None = None
+            viewer: FlvViewer | None = None
             try:
                 for viewer in rest:
                     if viewer.cursor == newest and viewer.started and not viewer.blocked and not viewer.ended:
@@ -203,7 +203,7 @@ class Variant:
         except Exception as error:  # noqa: BLE001 - see above
             self.failed(error)
 
-    def _lose(self, viewer: Viewer | None, error: Exception) -> None:
+    def _lose(self, viewer: FlvViewer | None, error: Exception) -> None:
         """A viewer who cannot be served goes."""
         self._faults.output("viewer", error)
         if viewer is not None:
@@ -226,7 +226,7 @@ class Variant:
             os.close(self._memory)
         self._memory = self._filed = -1
 
-    def advance(self, viewer: Viewer) -> None:
+    def advance(self, viewer: FlvViewer) -> None:
         """Writes what the viewer has not got, until it is up to date or its socket is full."""
         backlog = self.backlog
         while not viewer.blocked and not viewer.paused and not viewer.ended and viewer.cursor != NEXT_KEY:
@@ -245,7 +245,7 @@ class Variant:
             data = b"".join([opening, *(burst.data for burst in bursts)])
             viewer.put(data, len(data))
 
-    def _leap(self, viewer: Viewer) -> bool:
+    def _leap(self, viewer: FlvViewer) -> bool:
         """Moves a viewer who fell off the backlog to the newest key frame; False if it waits for one, or goes."""
         viewer.leaps += 1
         if viewer.leaps > MAX_LEAPS:
@@ -260,7 +260,7 @@ class Variant:
         viewer.cursor = key
         return True
 
-    def _before(self, viewer: Viewer, burst: Burst) -> bytes:
+    def _before(self, viewer: FlvViewer, burst: Burst) -> bytes:
         """What a viewer needs who begins with `burst`: once for all of them, and the prologue for a new one."""
         tracks = burst.tracks
         if burst.opening is None and tracks is not None:
@@ -282,7 +282,7 @@ class Variant:
         """Once a second: looks for viewers who do not read."""
         rest = iter(list(self.viewers))
         while True:
-            viewer: Viewer | None = None
+            viewer: FlvViewer | None = None
             try:
                 for viewer in rest:
                     viewer.sweep(now, self._give_up)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from hlsd.ports import Session
+    from hlsd.ports import ViewerSession
 
 NEXT_KEY: Final = -1
 """The place of a viewer who waits for the next key frame."""
@@ -26,26 +26,26 @@ MAX_UNREAD: Final = 1024 * 1024
 
 
 class Fellows(Protocol):
-    """Those who get the same bytes as a viewer (`hlsd.delivery.flv.variant.Variant`), as far as it tells them."""
+    """Those who get the same bytes as a viewer (`hlsd.delivery.flv.variant.FlvVariant`), as far as it tells them."""
 
     def beginning(self) -> int:
         """Where a viewer who comes now begins."""
         ...
 
-    def block(self, viewer: Viewer) -> None:
+    def block(self, viewer: FlvViewer) -> None:
         """The viewer takes nothing now."""
         ...
 
-    def unblock(self, viewer: Viewer) -> None:
+    def unblock(self, viewer: FlvViewer) -> None:
         """The viewer takes again."""
         ...
 
-    def forget(self, viewer: Viewer) -> None:
+    def forget(self, viewer: FlvViewer) -> None:
         """The viewer has gone."""
         ...
 
 
-class Viewer:
+class FlvViewer:
     """One viewer. `over(reason)` is called if it is the server that ends it ("stream_end", "slow", "kicked").
 
     `left(reason)` is called once, whoever ends it.
@@ -77,8 +77,8 @@ class Viewer:
         transport: asyncio.Transport,
         fd: int,
         *,
-        session: Session,
-        charge: Callable[[Session | None, int, int], None],
+        session: ViewerSession,
+        charge: Callable[[ViewerSession | None, int, int], None],
         over: Callable[[str], None],
         left: Callable[[str], None],
     ) -> None:

@@ -17,7 +17,7 @@ from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.takeover import TakeableProtocol
 from hlsd.delivery.wait_queue import WaitQueue
 from hlsd.net.kernel import acknowledged, in_kernel
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -90,12 +90,12 @@ class BoundedProtocol(TakeableProtocol):
         """How a request begins that is the last one over again; `NEVER` while none may be taken for that."""
         self.queue: WaitQueue | None = None
         """Where its request waits."""
-        self.session: Session | None = None
+        self.session: ViewerSession | None = None
         """Whose request it was, the last that was answered without ASGI."""
         # What was charged last, for the refund:
         self.given = 0
         """Bytes given to the connection when it was last found not to take them."""
-        self.charged: tuple[Session | None, int, int] | None = None
+        self.charged: tuple[ViewerSession | None, int, int] | None = None
 
     # -- the transport
 
@@ -166,14 +166,14 @@ class BoundedProtocol(TakeableProtocol):
 
     # -- the accounts
 
-    def charge(self, session: Session | None, size: int, media: int) -> None:
+    def charge(self, session: ViewerSession | None, size: int, media: int) -> None:
         """ASGI has sent `size` bytes of body."""
         if not self.lost:
             self.hot.sessions.charge(session, size, media)
             if self.flow.write_paused:
                 self._unsettled(session, size, media)
 
-    def _unsettled(self, session: Session | None, size: int, media: int) -> None:
+    def _unsettled(self, session: ViewerSession | None, size: int, media: int) -> None:
         """What was charged has not left our buffer yet: its client reads slowly, and watches all the same."""
         self._settled()
         self.charged = (session, size, media)

@@ -23,7 +23,7 @@ from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.request import MAX_QUERY
 from hlsd.delivery.wait_queue import Outcome, WaitQueue
 from hlsd.net.strict_http import take_host
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -266,7 +266,7 @@ class FastProtocol(BoundedProtocol):
             if len(self.hot.tails) > MAX_TAILS:
                 self.hot.tails.clear()
 
-    def _serve(self, session: Session, rest: bytes) -> bool:
+    def _serve(self, session: ViewerSession, rest: bytes) -> bool:
         """Answers the plain GET of `session.prefix + rest`; False if the judge says neither."""
         hot = self.hot
         playable = hot.find(session.app, session.name)

@@ -17,7 +17,7 @@ from hlsd.delivery.response_cache import ResponseCache, ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.host import is_host
 from hlsd.net.proxies import Proxies
-from hlsd.ports import Directory, Playable, Session, Sessions
+from hlsd.ports import Directory, Playable, Sessions, ViewerSession
 from hlsd.stats import HttpStats
 
 MAX_CODINGS = 256
@@ -60,7 +60,7 @@ class HotPath:
     """Connections with a request that came while others were still being answered."""
 
     find: Callable[[str, str], Playable | None] = field(init=False)
-    charge: Callable[[Session | None, int, int], None] = field(init=False)
+    charge: Callable[[ViewerSession | None, int, int], None] = field(init=False)
     kept: dict[str, ResponseCache] = field(init=False)
     max_requests: int = field(init=False)
     """What each request looks at, in one step instead of two or three: of directory, sessions, caches and settings."""

@@ -14,12 +14,13 @@ import contextlib
 import socket
 from functools import partial
 from time import monotonic
-from typing import Protocol, cast
+from typing import cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hlsd.base.figures import Reporter
+from hlsd.base.logger import Log
 from hlsd.base.upkeep import end, keep
 from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
@@ -39,18 +40,6 @@ SWEEP = 0.25
 """Seconds between two looks at held requests; connections are looked at once a second."""
 PERIOD = 60.0
 """Seconds between two lines about connections that were turned away."""
-
-
-class Log(Protocol):
-    """Where this service says its facts: a structlog logger, or anything alike."""
-
-    def info(self, event: str, **facts: object) -> object:
-        """States a fact."""
-        ...
-
-    def warning(self, event: str, **facts: object) -> object:
-        """States a fact that someone should look at."""
-        ...
 
 
 class HttpServer(Service):

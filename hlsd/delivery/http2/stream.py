@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hlsd.delivery.http2.frames import DEFAULT_WINDOW
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 
 Headers = list[tuple[bytes, bytes]]
 """Header lines in their order; names in lower case."""
@@ -34,7 +34,7 @@ class Http2Stream:
     received: int = 0
     since: float = 0.0  # when it was begun
     judged: bool = False  # answered by the judge's word: `sent` goes on an account
-    session: Session | None = None  # whose request it is
+    session: ViewerSession | None = None  # whose request it is
     media: int = 0  # what the answer is: `hlsd.ports.WORDS`, `MEDIA`, `MORE`
     flowing: bool = False  # the answer keeps its session alive
 

@@ -9,7 +9,7 @@ from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.http2.stream import Http2Stream
 from hlsd.delivery.request import Request
 from hlsd.delivery.wait_queue import Outcome, WaiterCount, WaitQueue
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 
 
 class Http2Waiter:
@@ -30,7 +30,7 @@ class Http2Waiter:
         self.wait = wait
         self.woken = woken
         self.queue: WaitQueue | None = None
-        self.session: Session | None = None
+        self.session: ViewerSession | None = None
         self.address: WaiterCount | None = address
         self.common: WaitQueue | None = None
         """The queue it stood in, also once it was woken: there is the answer that it shares."""

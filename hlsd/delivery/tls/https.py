@@ -18,10 +18,11 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from hlsd.base.faults import Faults
+from hlsd.base.logger import Log
 from hlsd.base.pace import Pace
 from hlsd.base.upkeep import end, sweep
 from hlsd.delivery.http1.connections import ClientAddress, Connections
-from hlsd.delivery.http1.server import MAX_BACKLOG, Log
+from hlsd.delivery.http1.server import MAX_BACKLOG
 from hlsd.delivery.http2 import headers as http2_headers
 from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.settings import HttpSettings

@@ -11,7 +11,7 @@ from hlsd.delivery.answer import FALL, Answer, Reply, WaitForMedia, WaitForPart
 from hlsd.delivery.blocked_requests import BATCH, OWN, BlockedRequests, Bounds
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.wait_queue import Outcome, WaiterCount, WaitQueue
-from hlsd.ports import Session
+from hlsd.ports import ViewerSession
 from tests.support.mischief import Mischief
 from tests.support.playable import MemoryPlayable
 
@@ -21,7 +21,7 @@ class Looker:
 
     def __init__(self, blocked: BlockedRequests, wait: WaitForPart | WaitForMedia) -> None:
         self.queue: WaitQueue | None = None
-        self.session: Session | None = None
+        self.session: ViewerSession | None = None
         self.address: WaiterCount | None = None
         self.wait = wait
         self.outcome: Outcome | None = None
@@ -156,7 +156,7 @@ class Broken:
     """A waiter that cannot be answered."""
 
     queue: WaitQueue | None = None
-    session: Session | None = None
+    session: ViewerSession | None = None
     address: WaiterCount | None = None
 
     def wake(self, outcome: Outcome, answer: ReadyBytes | None) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from hlsd.base.errors import MediaError
 from hlsd.relay.handover import form_of
-from hlsd.relay.hls_playlist import Listing, Part, Span, choose, read_playlist
+from hlsd.relay.hls_playlist import ByteSpan, UpstreamPart, UpstreamPlaylist, choose, read_playlist
 from tests.support.hls_upstream import media
 from tests.support.seeds import rng
 
@@ -21,9 +21,9 @@ REAL = (
 )
 
 
-def listing(text: str | bytes) -> Listing:
+def listing(text: str | bytes) -> UpstreamPlaylist:
     found = read_playlist(text.encode() if isinstance(text, str) else text, URL)
-    assert isinstance(found, Listing)
+    assert isinstance(found, UpstreamPlaylist)
     return found
 
 
@@ -32,14 +32,14 @@ def test_what_a_relay_needs_is_read_and_what_it_does_not_costs_nothing() -> None
     found = listing(REAL)
     assert (found.target, found.ended, [one.msn for one in found.pieces]) == (6.0, False, [12, 13, 14, 15])
     first, second, third, fourth = found.pieces
-    assert first.part == Part("https://cdn.example/live/m.mp4", Span(720, 100))
-    assert second.part.span == Span(820, 90)
+    assert first.part == UpstreamPart("https://cdn.example/live/m.mp4", ByteSpan(720, 100))
+    assert second.part.span == ByteSpan(820, 90)
     assert third.part.url == "https://cdn.example/other/n.mp4"
     assert third.discontinuity
     assert not third.gap
     assert fourth.part.url == "https://else.example/o.mp4"
     assert fourth.gap
-    assert {one.init for one in found.pieces} == {Part("https://cdn.example/live/init.mp4", Span(0, 720))}
+    assert {one.init for one in found.pieces} == {UpstreamPart("https://cdn.example/live/init.mp4", ByteSpan(0, 720))}
 
 
 def test_where_sound_is_apart_a_variant_with_both_is_chosen() -> None:
@@ -95,12 +95,12 @@ def test_of_a_long_live_playlist_the_end_is_read_with_what_was_said_at_the_begin
     found = listing(media(100, names))
     assert [one.msn for one in found.pieces] == list(range(3036, 3100))
     assert found.pieces[0].part.url.endswith("/2936.ts")
-    assert found.pieces[0].init == Part("https://cdn.example/live/init.mp4")
+    assert found.pieces[0].init == UpstreamPart("https://cdn.example/live/init.mp4")
     assert found.pieces[0].key is not None
     ranges = ["#EXT-X-BYTERANGE:10@0\na.ts" if n % 50 == 0 else "#EXT-X-BYTERANGE:10\na.ts" for n in range(200)]
     found = listing(media(0, ranges))
-    assert found.pieces[-1].part.span == Span(490, 10)
-    assert found.pieces[0].part.span == Span(0, 10)
+    assert found.pieces[-1].part.span == ByteSpan(490, 10)
+    assert found.pieces[0].part.span == ByteSpan(0, 10)
 
 
 def test_no_damage_is_more_than_a_refusal() -> None:
@@ -118,7 +118,7 @@ def test_no_damage_is_more_than_a_refusal() -> None:
             found = read_playlist(bytes(text), URL)
         except MediaError:
             continue
-        assert isinstance(found, Listing | list)
+        assert isinstance(found, UpstreamPlaylist | list)
 
 
 @pytest.mark.parametrize(

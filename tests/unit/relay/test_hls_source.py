@@ -20,7 +20,7 @@ from hlsd.relay import dial as dial_module
 from hlsd.relay import hls_source
 from hlsd.relay.dial import Dial, SourceError
 from hlsd.relay.guard import HostList
-from hlsd.relay.hls_playlist import Span
+from hlsd.relay.hls_playlist import ByteSpan
 from hlsd.relay.hls_source import HlsSource, Stretch
 from hlsd.relay.http_fetch import HttpFetch, StatusError
 from tests.support.hls_upstream import Upstream, media
@@ -361,7 +361,7 @@ async def test_a_segment_without_an_end_is_given_up(upstream: Upstream, monkeypa
     with pytest.raises(SourceError, match="longer than"):
         await fetch.get(f"{upstream.url}/2.ts", 1000, 0.2)
     with pytest.raises(SourceError, match="another range"):
-        await fetch.get(f"{upstream.url}/3.ts", 1000, 5.0, Span(300, 100))
+        await fetch.get(f"{upstream.url}/3.ts", 1000, 5.0, ByteSpan(300, 100))
 
 
 # -- encryption

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.relay.memory import FIRST, LONGEST, LONGEST_KNOWN, MOST, Memory, asker_of, share
+from hlsd.relay.memory import FIRST, LONGEST, LONGEST_KNOWN, MOST, PullMemory, asker_of, share
 
 KEY = ("live", "cam")
 
 
-def rest(memory: Memory, now: float) -> float:
+def rest(memory: PullMemory, now: float) -> float:
     """How long a name rests that has just failed, to a half second."""
     memory.failed(KEY, now)
     for halves in range(1000):
@@ -19,7 +19,7 @@ def rest(memory: Memory, now: float) -> float:
 
 
 def test_a_name_that_fails_rests_longer_each_time() -> None:
-    memory, found, now = Memory(), [], 0.0
+    memory, found, now = PullMemory(), [], 0.0
     for _ in range(8):
         found.append(rest(memory, now))
         now += found[-1]
@@ -29,7 +29,7 @@ def test_a_name_that_fails_rests_longer_each_time() -> None:
 
 def test_a_name_that_was_good_never_rests_long() -> None:
     """Its origin was restarted: the viewers who wait shall not wait a minute more."""
-    memory = Memory()
+    memory = PullMemory()
     for _ in range(9):
         memory.failed(KEY, 0.0)
     memory.good(KEY)
@@ -39,7 +39,7 @@ def test_a_name_that_was_good_never_rests_long() -> None:
 
 
 def test_names_without_end_take_memory_with_one() -> None:
-    memory = Memory()
+    memory = PullMemory()
     for number in range(MOST + 500):
         memory.failed(("a", str(number)), 0.0)
         memory.good(("b", str(number)))

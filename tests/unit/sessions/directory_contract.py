@@ -14,7 +14,7 @@ from math import inf
 import pytest
 
 from hlsd.ports import Denial
-from hlsd.sessions.directory import Claim, Lease, Revocation, SessionDirectory, Viewer, viewer
+from hlsd.sessions.directory import Lease, PlaceClaim, Revocation, SessionDirectory, Viewer, viewer
 from hlsd.sessions.settings import SessionSettings
 
 LEASE = 30.5
@@ -51,13 +51,13 @@ class Model:
     settings: SessionSettings
     lease: float
     now: float = 0.0
-    taken: dict[str, Claim] = field(default_factory=dict)
+    taken: dict[str, PlaceClaim] = field(default_factory=dict)
     until: dict[str, float] = field(default_factory=dict)
     out: dict[bytes | Viewer, float] = field(default_factory=dict)
     since: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """Since which of all steps a place counts for a user, a token …: the oldest has to go."""
 
-    def take(self, claim: Claim) -> None:
+    def take(self, claim: PlaceClaim) -> None:
         """The place is that of this claim from now on."""
         self.taken[claim.id] = claim
         for name in ("path", "ip", "who", "token"):
@@ -85,13 +85,13 @@ class Model:
         found = [key for key in self.since if key[1:] == (name, value) and key[0] != but and value]
         return [key[0] for key in sorted(found, key=lambda key: self.since[key])]
 
-    def bounds(self, claim: Claim) -> list[tuple[list[str], int]]:
+    def bounds(self, claim: PlaceClaim) -> list[tuple[list[str], int]]:
         """The others that count for each bound of a claim, and the bound."""
         token, user = self.with_("token", claim.token, claim.id), self.with_("who", claim.who, claim.id)
         most = ((token, claim.most), (user, claim.most), (token, self.settings.max_per_token))
         return [(there, bound) for there, bound in (*most, (user, self.settings.max_per_user)) if bound]
 
-    def expects(self, claim: Claim) -> tuple[str, list[str]]:
+    def expects(self, claim: PlaceClaim) -> tuple[str, list[str]]:
         """What is said ("banned", "limit", "soft", "in"), and who has to go."""
         if self.banned(viewer(claim.path, claim.who, claim.ip)) or (claim.sid and self.banned(claim.sid)):
             return "banned", []
@@ -157,7 +157,7 @@ class DirectoryContract:
     async def test_the_place_of_one_who_is_kicked_is_free_at_once(self) -> None:
         rig = await self.rig(SessionSettings(max_per_user=1, when_full="refuse"), inf)
         node = rig.nodes[0]
-        first, second = (Claim(place, "/live/a", "192.0.2.1", "00aa") for place in ("one", "two"))
+        first, second = (PlaceClaim(place, "/live/a", "192.0.2.1", "00aa") for place in ("one", "two"))
         assert isinstance(await node.claim(first), Lease)
         assert isinstance(await node.claim(second), Denial)
         node.revoke(Revocation("one", "kicked"))
@@ -224,7 +224,7 @@ async def walk(  # noqa: PLR0912 - everything that can happen
         await claims(rig, node, model, drawn(chance, f"last{number}"))
 
 
-async def claims(rig: Rig, node: SessionDirectory, model: Model, claim: Claim) -> None:
+async def claims(rig: Rig, node: SessionDirectory, model: Model, claim: PlaceClaim) -> None:
     """One claim: what is foreseen, said and told."""
     wanted, go = model.expects(claim)
     rig.told.clear()
@@ -248,10 +248,10 @@ async def claims(rig: Rig, node: SessionDirectory, model: Model, claim: Claim) -
         assert not model.with_("who", claim.who, claim.id)
 
 
-def drawn(chance: random.Random, place: str) -> Claim:
+def drawn(chance: random.Random, place: str) -> PlaceClaim:
     """Somebody."""
     token = chance.choice(TOKENS)
-    return Claim(
+    return PlaceClaim(
         place,
         chance.choice(PATHS),
         chance.choice(ADDRESSES),

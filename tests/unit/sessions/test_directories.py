@@ -9,7 +9,7 @@ import pytest
 
 from hlsd.ports import Denial
 from hlsd.sessions.ban_store import BanStore
-from hlsd.sessions.directory import Claim, Lease, Revocation, SessionDirectory
+from hlsd.sessions.directory import Lease, PlaceClaim, Revocation, SessionDirectory
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.settings import SessionSettings
 from tests.support.slow_directory import SlowDirectory
@@ -58,21 +58,21 @@ class Forgets(LocalDirectory):
 class LetsIn(LocalDirectory):
     """Looks at the ban of the viewer only."""
 
-    async def claim(self, claim: Claim) -> Lease | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         return await super().claim(claim._replace(sid=b""))
 
 
 class CountsTwice(LocalDirectory):
     """Takes a claim that is repeated for another one."""
 
-    async def claim(self, claim: Claim) -> Lease | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         return await super().claim(claim._replace(id=claim.id + "'" if claim.id in self.limits else claim.id))
 
 
 class EndsTheNewest(LocalDirectory):
     """Takes back the wrong ones."""
 
-    def rejoin(self, claim: Claim) -> Lease | Denial:
+    def rejoin(self, claim: PlaceClaim) -> Lease | Denial:
         for key, there in self.limits._by.items():
             if isinstance(there, dict):
                 self.limits._by[key] = dict(reversed(there.items()))
@@ -144,11 +144,11 @@ async def test_only_what_something_bounds_is_kept() -> None:
     """A hundred thousand viewers whom nothing bounds are none of its business."""
     directory = LocalDirectory(SessionSettings(), Hands(), who)
     for number in range(100):
-        assert await directory.claim(Claim(f"a{number}", "/live/a", "192.0.2.1", "", f"t{number}")) == Lease()
+        assert await directory.claim(PlaceClaim(f"a{number}", "/live/a", "192.0.2.1", "", f"t{number}")) == Lease()
     assert len(directory.limits) == 0
     assert directory.lease_time == inf
     assert not await directory.renew(["a1", "never"])
-    await directory.claim(Claim("b", "/live/a", "192.0.2.1", "00aa"))
+    await directory.claim(PlaceClaim("b", "/live/a", "192.0.2.1", "00aa"))
     assert len(directory.limits) == 1
     directory.release("b")
     assert len(directory.limits) == 0

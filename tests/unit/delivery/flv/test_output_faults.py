@@ -9,7 +9,7 @@ import pytest
 from hlsd.delivery.flv import variant as form_module
 from hlsd.delivery.flv.output import FlvOutput
 from hlsd.delivery.flv.settings import FlvSettings
-from hlsd.delivery.flv.variant import FAULTS, Variant
+from hlsd.delivery.flv.variant import FAULTS, FlvVariant
 from hlsd.delivery.flv.wrappings import FlvWrapping, MessageWrapping
 from hlsd.media import flv
 from hlsd.media.flv import FileReader
@@ -93,17 +93,17 @@ async def test_a_variant_that_fails_goes_on_at_a_key_frame_and_other_variants_no
     tracks, units = film
     stream, hold, output = live(tracks)
     watcher, other = Watcher().watch(output, FLV), Watcher().watch(output, OTHER)
-    add = Variant.add
+    add = FlvVariant.add
     broken = 40
 
-    def failing(self: Variant, burst: object) -> None:
+    def failing(self: FlvVariant, burst: object) -> None:
         if self.wrapping is FLV:
             raise Mischief
         add(self, burst)  # type: ignore[arg-type]
 
     await push(hold, units[:broken])
     with monkeypatch.context() as patch:
-        patch.setattr(Variant, "add", failing)
+        patch.setattr(FlvVariant, "add", failing)
         await push(hold, units[broken : broken + 1])
     await push(hold, units[broken + 1 :])
     again = key_after(units, broken)
@@ -122,11 +122,11 @@ async def test_new_headers_that_a_failing_form_missed_are_told_at_its_next_key_f
     assert tracks.video is not None
     other = Tracks(replace(tracks.video, record=tracks.video.record + b"\0"), tracks.audio)
 
-    def failing(_self: Variant, _burst: object) -> None:
+    def failing(_self: FlvVariant, _burst: object) -> None:
         raise Mischief
 
     with monkeypatch.context() as patch:
-        patch.setattr(Variant, "add", failing)
+        patch.setattr(FlvVariant, "add", failing)
         hold.unit(units[10])
         hold.tracks(other)
         await turns()
@@ -142,14 +142,14 @@ async def test_a_variant_that_fails_again_and_again_sends_its_viewers_away_to_co
     _, hold, output = live(tracks)
     watcher, other = Watcher().watch(output, FLV), Watcher().watch(output, OTHER)
     key = units[key_after(units, -1)]
-    add = Variant.add
+    add = FlvVariant.add
 
-    def failing(self: Variant, burst: object) -> None:
+    def failing(self: FlvVariant, burst: object) -> None:
         if self.wrapping is FLV:
             raise Mischief
         add(self, burst)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Variant, "add", failing)
+    monkeypatch.setattr(FlvVariant, "add", failing)
     await push(hold, [key] * (FAULTS + 1))
     assert watcher.reasons == watcher.left == ["error:output"]
     assert other.reasons == []
@@ -187,16 +187,16 @@ async def test_a_round_that_fails_between_two_turns_of_the_loop_does_not_stop_th
     watchers = [Watcher().watch(output, FLV) for _ in range(5)]
     await push(hold, units[:10])
     calls: list[int] = []
-    turn = Variant._turn
+    turn = FlvVariant._turn
 
-    def failing(self: Variant) -> None:
+    def failing(self: FlvVariant) -> None:
         calls.append(1)
         if len(calls) == 2:  # the second batch, which the event loop calls
             raise Mischief
         turn(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Variant, "_turn", failing)
+        patch.setattr(FlvVariant, "_turn", failing)
         await push(hold, units[10:11])
     await push(hold, units[11:])
     again = key_after(units, 10)
