@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from hlsd.config import Settings
+    from hlsd.notify.notify import Notify
     from hlsd.ports import OutputFactory, Service, SinkFactory
     from hlsd.sessions.registry import Registry
     from hlsd.streams.hub import Hub
@@ -96,6 +97,11 @@ class Server(EventSource):
     def sessions(self) -> Registry:
         """Who watches. Raises NotRunning."""
         return self.node.sessions
+
+    @property
+    def notify(self) -> Notify:
+        """What tells of events; its `ring` has the last ones. Raises NotRunning."""
+        return self.node.notify
 
     @property
     def web(self) -> ASGIApp | None:

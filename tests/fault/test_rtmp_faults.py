@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.broadcast import GRACE, Broadcast, broadcast
@@ -33,8 +34,16 @@ def steady(server: HlsdServer, films: Path, folder: Path) -> Iterator[None]:
         running = pool.submit(
             broadcast, server, "steady", FILM, films=films, encoder=ENCODERS["ffmpeg-current"], folder=folder / "steady"
         )
+        eventually_here(
+            lambda: on_air(server), what="the stream"
+        )  # what disturbs is to meet it, not its encoder's start
         yield
         running.result().check(folder / "played")
+
+
+def on_air(server: HlsdServer) -> bool:
+    """Whether the stream has a playlist."""
+    return httpx.get(server.hls("steady"), timeout=20).status_code == httpx.codes.OK
 
 
 def closed(peer: socket.socket) -> bool:

@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
 
 @pytest.fixture(scope="module")
 def film(films: Path) -> tuple[Film, Path]:
-    film = Film(seconds=30)
+    film = Film(seconds=75)  # a dozen commands of two seconds each on a busy machine
     return film, film.make(films)
 
 

@@ -339,7 +339,9 @@ async def test_dd17_a_stream_holds_only_so_many(films: Path, tmp_path: Path) -> 
             wait_for_playlist(small.hls("cam"))
             stream = await tune(client, small)
             before = await stream.fresh()
-            asked = f"_HLS_msn={before.edge[0]}&_HLS_part={before.edge[1]}"
+            await asyncio.gather(*(stream.get() for _ in range(12)))  # connections, so that all ask at once
+            before = await stream.fresh()
+            asked = f"_HLS_msn={before.edge[0] + 1}"  # a segment, not a part: they are asked for before it is there
             answers = await asyncio.gather(*(stream.get(asked) for _ in range(12)))
             codes = sorted(answer.status_code for answer in answers)
             assert codes == [httpx.codes.OK] * 5 + [httpx.codes.SERVICE_UNAVAILABLE] * 7

@@ -11,8 +11,9 @@ import os
 import random
 import socket
 
-_LOWEST, _SHARE, _SHARES = 15_000, 1_000, 16
+_LOWEST, _SHARE, _SHARES = 15_000, 500, 32
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
+_worker += int(os.environ.get("HLSD_PORT_SHARES", "0"))  # of a run that goes on beside another one (scripts/test.sh)
 # Another run on the same machine begins elsewhere.
 _next = random.SystemRandom().randrange(_SHARE)
 
