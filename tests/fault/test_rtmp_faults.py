@@ -34,6 +34,7 @@ def steady(server: HlsdServer, films: Path, folder: Path) -> Iterator[None]:
         running = pool.submit(
             broadcast, server, "steady", FILM, films=films, encoder=ENCODERS["ffmpeg-current"], folder=folder / "steady"
         )
+        # What disturbs is to meet the stream, not the start of its encoder.
         eventually_here(
             lambda: on_air(server), what="the stream"
         )  # what disturbs is to meet it, not its encoder's start
