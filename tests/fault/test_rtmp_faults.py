@@ -35,9 +35,7 @@ def steady(server: HlsdServer, films: Path, folder: Path) -> Iterator[None]:
             broadcast, server, "steady", FILM, films=films, encoder=ENCODERS["ffmpeg-current"], folder=folder / "steady"
         )
         # What disturbs is to meet the stream, not the start of its encoder.
-        eventually_here(
-            lambda: on_air(server), what="the stream"
-        )  # what disturbs is to meet it, not its encoder's start
+        eventually_here(lambda: on_air(server), what="the stream")
         yield
         running.result().check(folder / "played")
 
