@@ -13,7 +13,7 @@ note() {
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
-export HLSD_FILMS="$folder/films" # one film for all who want the same
+export TESTS_FILMS="$folder/films" # one film for all who want the same
 if [ -n "$fast" ]; then
   # They keep the cores busy, and none of them waits for another's long test.
   "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@"
@@ -21,7 +21,7 @@ if [ -n "$fast" ]; then
 else
   # The busy ones take what the others leave of the cores, from the beginning to the end; what they say comes last.
   # Ports of their own: two runs would hand out the same ones.
-  HLSD_PORT_SHARES=24 nice -n 10 "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@" \
+  TESTS_PORT_SHARES=24 nice -n 10 "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@" \
     > "$folder/busy" 2>&1 &
   busy=$!
   trap 'kill $busy 2> /dev/null; exit 130' INT TERM

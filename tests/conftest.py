@@ -85,7 +85,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowserAt
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where films are kept: for all that scripts/test.sh runs, or for the session and its workers."""
-    given = os.environ.get("HLSD_FILMS")
+    given = os.environ.get("TESTS_FILMS")
     if given:
         return Path(given)
     base = tmp_path_factory.getbasetemp()

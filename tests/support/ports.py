@@ -13,7 +13,7 @@ import socket
 
 _LOWEST, _SHARE, _SHARES = 15_000, 500, 32
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
-_worker += int(os.environ.get("HLSD_PORT_SHARES", "0"))  # of a run that goes on beside another one (scripts/test.sh)
+_worker += int(os.environ.get("TESTS_PORT_SHARES", "0"))  # of a run that goes on beside another one (scripts/test.sh)
 # Another run on the same machine begins elsewhere.
 _next = random.SystemRandom().randrange(_SHARE)
 
