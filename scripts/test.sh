@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the tests in gears. test.sh [--fast] PYTHON [pytest arguments]; JOBS: processes that may keep a core busy each.
-# --fast: those that are pure or have their own server on loopback (unit, property, arch, footage), and no others.
+# --fast: those that are pure or have their own server on loopback (unit, property, arch), and no others.
 set -u
 fast=; if [ "$1" = --fast ]; then fast=yes; shift; fi
 python=$1; shift
@@ -16,7 +16,7 @@ trap 'exit 130' INT TERM
 export TESTS_FILMS="$folder/films" # one film for all who want the same
 if [ -n "$fast" ]; then
   # They keep the cores busy, and none of them waits for another's long test.
-  "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@"
+  "$python" -m pytest -n "$jobs" --dist worksteal tests/unit tests/property tests/arch "$@"
   note $?
 else
   # The busy ones take what the others leave of the cores, from the beginning to the end; what they say comes last.
