@@ -124,16 +124,16 @@ class Server(EventSource):
         """Starts every service. Raises CannotListen, with everything that had started stopped again."""
         node = Node(self.settings, self._clock, self.stats, self.bus, self._outputs, self._sinks, os.environ)
         self._services = services = Services(node, self.unready, self.impaired)
-        await node.start()
-        for name, service in services.by_name.items():
-            try:
+        try:
+            await node.start()
+            for name, service in services.by_name.items():
                 await service.start()
-            except BaseException as error:
-                await self.stop(0.0)
-                if not isinstance(error, OSError):
-                    raise
-                raise CannotListen(error.strerror or str(error)) from error
-            self._started[name] = service
+                self._started[name] = service
+        except BaseException as error:
+            await self.stop(0.0)
+            if not isinstance(error, OSError):
+                raise
+            raise CannotListen(error.strerror or str(error)) from error
         self._say_who_may(node)
         kept = (("stream_sweep", self._sweep), ("session_sweep", self._sweep_sessions))
         self._sweeping = asyncio.gather(*[keep(work, name, self._faults) for name, work in kept])

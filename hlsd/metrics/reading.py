@@ -50,6 +50,7 @@ class Reader:
         self._make = reporters
         self._streams = streams
         self._stats = stats
+        self._guard = stats.faults.guard("figures")
         self._max = max_streams
         self.scrape_seconds = 0.0
         self._named: dict[Key, Hashable] = {}
@@ -80,13 +81,15 @@ class Reader:
         apps = {self._stats.label(app) for app, _ in streams} | {*self._stats.apps}
         budget = SeriesBudget(found, len(apps), self._max)
         for reporter in self._reporters:
-            for figure in reporter.node(now):
-                budget.add(*figure)
+            with self._guard:  # who cannot say what it is costs its own figures, not the scrape
+                for figure in reporter.node(now):
+                    budget.add(*figure)
         budget.add(SCRAPE, (), self.scrape_seconds)
         yield
         for reporter in self._reporters:
-            for figure in reporter.apps():
-                budget.add(*figure)
+            with self._guard:
+                for figure in reporter.apps():
+                    budget.add(*figure)
         yield
         rest: dict[tuple[str, str, Extra], float] = {}
         for number, (key, stream) in enumerate(list(streams.items()), 1):
@@ -105,7 +108,10 @@ class Reader:
 
     def _of_stream(self, key: Key) -> Iterator[Figure]:
         for reporter in self._reporters:
-            yield from reporter.stream(*key)
+            found: list[Figure] = []
+            with self._guard:
+                found += reporter.stream(*key)
+            yield from found
 
     def _name(self, there: Mapping[Key, Hashable]) -> None:
         for key, stream in list(self._named.items()):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hlsd.base.clock import SystemClock
-from hlsd.base.figures import Counts
+from hlsd.base.figures import Counts, Figure, Reporter
 from hlsd.metrics import bounds
 from hlsd.metrics.exposition import written
 from hlsd.metrics.reading import Reader
@@ -202,3 +202,28 @@ def test_a_copy_of_a_histogram_does_not_change_while_it_is_written() -> None:
     copy = Counts.of(stats.loop_lag)
     stats.loop_lag.observe(1.0)
     assert sum(copy.counts) == 0
+
+
+class Broken(Reporter):
+    """A reporter with a fault of ours in it."""
+
+    def node(self, now: float) -> Iterator[Figure]:
+        raise ZeroDivisionError
+
+    def apps(self) -> Iterator[Figure]:
+        raise ZeroDivisionError
+
+    def stream(self, app: str, name: str) -> Iterator[Figure]:
+        raise ZeroDivisionError
+
+
+def test_a_reporter_that_raises_costs_its_own_figures_and_not_the_scrape() -> None:
+    stats = Stats()
+    stats.admit("live")
+    streams = Streams(Stream("live", "cam"))
+    whole = reader_of(streams, stats, max_streams=2)
+    before = set(scrape(whole))
+    whole._reporters = (Broken(), *whole._reporters)
+    after = scrape(whole)
+    assert before <= set(after)
+    assert stats.faults.tasks["figures"] == 3
