@@ -127,7 +127,12 @@ async def test_a_service_that_cannot_be_made_leaves_nothing_open(
     """The stores are opened before it, and closed again."""
     closed: list[str] = []
     close = SequenceJournal.close
-    monkeypatch.setattr(SequenceJournal, "close", lambda journal: (closed.append("journal"), close(journal)))
+
+    def noted(journal: SequenceJournal) -> None:
+        closed.append("journal")
+        close(journal)
+
+    monkeypatch.setattr(SequenceJournal, "close", noted)
     monkeypatch.setattr(RtmpServer, "__init__", raising)
     server = composed(tmp_path)
     with pytest.raises(Mischief):
