@@ -85,7 +85,7 @@ class Server(EventSource):
     def node(self) -> Node:
         """What they stand on. Raises NotRunning."""
         if self._services is None:
-            raise NotRunning("the server does not run")
+            raise NotRunning("the server does not run: `await server.start()` first, or use `async with server:`")
         return self._services.node
 
     @property
@@ -123,7 +123,11 @@ class Server(EventSource):
     async def start(self) -> None:
         """Starts every service. Raises CannotListen, with everything that had started stopped again."""
         node = Node(self.settings, self._clock, self.stats, self.bus, self._outputs, self._sinks, os.environ)
-        self._services = services = Services(node, self.unready, self.impaired)
+        try:
+            self._services = services = Services(node, self.unready, self.impaired)
+        except BaseException:
+            await node.stop()
+            raise
         try:
             await node.start()
             for name, service in services.by_name.items():

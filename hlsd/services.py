@@ -3,12 +3,15 @@
 A service is made from the `Node` and has settings, a start, a stop, routes, operations of the API, outputs and figures
 (`hlsd.ports.Service`). They start in this order: HTTP last, so that `/healthz` answers when everything listens. They
 stop in it too, ways in before ways out, so that viewers are served until the last publisher has been let go.
+
+Law: what a service raises when it is asked for its part costs that part, and is counted and told as the service's own
+fault; what it raises when it starts, the server does not start with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
@@ -28,9 +31,12 @@ from hlsd.metrics.service import MetricsService
 from hlsd.ports import OutputFactory, Service, SinkFactory
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
+    from starlette.routing import BaseRoute, Route
 
+    from hlsd.base.figures import Reporter
     from hlsd.node import Node
+
+T = TypeVar("T")
 
 
 class Services:
@@ -53,16 +59,32 @@ class Services:
 
     def outputs(self) -> list[OutputFactory]:
         """What all of them make of each stream."""
-        return [output for service in self.by_name.values() for output in service.outputs()]
+        return self._of_each("outputs", lambda service: service.outputs())
 
     def sinks(self) -> list[SinkFactory]:
         """What all of them make of the segments of each stream."""
-        return [sink for service in self.by_name.values() for sink in service.sinks()]
+        return self._of_each("sinks", lambda service: service.sinks())
+
+    def operations(self) -> list[Route]:
+        """What all of them add to the API."""
+        return self._of_each("operations", lambda service: service.operations())
+
+    def figures(self) -> list[Reporter]:
+        """Who reports their figures."""
+        return self._of_each("figures", lambda service: service.figures())
+
+    def _of_each(self, what: str, ask: Callable[[Service], Sequence[T]]) -> list[T]:
+        """What each of them says; who raises has said nothing."""
+        faults, said = self.node.stats.faults, list[T]()
+        for name, service in self.by_name.items():
+            with faults.guard(name, asked=what):
+                said += ask(service)
+        return said
 
     def _web(self) -> WebApp:
         node, settings = self.node, self.node.settings
         routes: list[BaseRoute] = [self._ready]
-        routes += [route for service in self.by_name.values() for route in service.routes()]
+        routes += self._of_each("routes", lambda service: service.routes())
         return create_app(
             node.directory,
             node.sessions,
@@ -96,7 +118,7 @@ def _rtmp(services: Services) -> Service:
 def _metrics(services: Services) -> Service:
     node = services.node
     reader = Reader(
-        lambda: [*node.figures(), *(one for service in services.by_name.values() for one in service.figures())],
+        lambda: [*node.figures(), *services.figures()],
         node.hub.named,
         node.stats,
         max_streams=node.settings.metrics.max_streams,
@@ -126,7 +148,7 @@ def _api(services: Services) -> Service:
         node.log,
         config=lambda: shown(node.settings),
         server_id=node.id,
-        more=lambda: [one for service in services.by_name.values() for one in service.operations()],
+        more=services.operations,
     )
 
 

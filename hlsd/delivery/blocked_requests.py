@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from hlsd.base.faults import Faults
 from hlsd.delivery.answer import Wait
@@ -43,6 +44,14 @@ class Bounds:
     address: int = 0
 
 
+class Deferred(Protocol):
+    """A connection that waits to be read."""
+
+    def resume(self) -> None:
+        """Reads what it has sent; raises nothing."""
+        ...
+
+
 class BlockedRequests:
     """The requests that wait on this server."""
 
@@ -54,8 +63,8 @@ class BlockedRequests:
         self._due: deque[_Release] = deque()
         self.releasing = False
         """A release takes more than one turn of the event loop, and is not over."""
-        self.released: Callable[[], None] = lambda: None
-        """Called when it is."""
+        self._later: deque[Deferred] = deque()
+        """Connections with a request that came while others were still being answered."""
         self._turn = 0.0
         self._drained = False
         self.waiting = 0
@@ -215,6 +224,10 @@ class BlockedRequests:
             hangup.cancel()
             await asyncio.gather(hangup, return_exceptions=True)
 
+    def read_later(self, connection: Deferred) -> None:
+        """Has `connection` read when the release under way is over."""
+        self._later.append(connection)
+
     def held(self, playable: Playable) -> int:
         """Requests that wait for news of that stream at this instant."""
         stream = self._streams.get(playable)
@@ -278,7 +291,20 @@ class BlockedRequests:
             self.releasing = True
             asyncio.get_running_loop().call_soon(lambda: self._pump(again=True))
         elif was:
-            self.released()
+            self._read_deferred()
+
+    def _read_deferred(self) -> None:
+        """Reads what was put off, `BATCH` requests in a turn of the event loop, unless the next release has begun."""
+        for _ in range(min(BATCH, len(self._later))):
+            self._later.popleft().resume()
+            if self.releasing:
+                return
+        if self._later:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.releasing:
+            self._read_deferred()
 
 
 class _Stream:

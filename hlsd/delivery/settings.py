@@ -114,7 +114,9 @@ class HttpSettings(BaseModel):
     trusted_proxies: list[str] = Field(
         default=["127.0.0.1", "::1"],
         description="Addresses or networks of proxies in front of this server: X-Forwarded-For is believed from them, "
-        "and bounds for one address do not hold for them.",
+        "and bounds for one address do not hold for them. The viewer is the last address in it that is none of them, "
+        "so each must set the header or add to it: one that hands on the client's own, as nginx does unless told "
+        "otherwise, lets the client choose its address. Empty: nobody is believed.",
     )
     prefix: str = Field(
         default="",

@@ -48,7 +48,7 @@ class PeerState(Enum):
 class Place:
     """That of one connection."""
 
-    __slots__ = ("_bounds", "end", "group", "since", "sock", "state")
+    __slots__ = ("_bounds", "group", "since", "sock", "state")
 
     def __init__(self, bounds: ConnectionBounds, group: str, sock: socket.socket, now: float) -> None:
         self._bounds = bounds
@@ -57,8 +57,6 @@ class Place:
         self.since = now
         self.state: PeerState | None = None
         """None: it is not there, or no more."""
-        self.end: Callable[[], None] | None = None
-        """Ends the connection at once; None while hands are shaken."""
 
     def speaks(self) -> None:
         """Something came from a stranger."""
@@ -114,16 +112,28 @@ class _Places:
         return any(self.of.values())
 
 
+def shut(place: Place) -> None:
+    """Ends a connection whose hand is being shaken: whoever does it sees the end of the connection."""
+    with contextlib.suppress(OSError):  # it ended by itself
+        place.sock.shutdown(socket.SHUT_RDWR)
+
+
 class ConnectionBounds:
-    """All connections of the RTMP ports. `files`: how many the process may open.
+    """All connections of the RTMP ports. `files`: how many the process may open; `end` ends who has to make room.
 
     `ended` counts whom the bounds turned away: "refused" at once, "displaced" (a stranger that had to make room),
     "no_files" (nobody could be accepted).
     """
 
     def __init__(
-        self, settings: RtmpSettings, files: int, log: FilteringBoundLogger, ended: Counter[str] | None = None
+        self,
+        settings: RtmpSettings,
+        files: int,
+        log: FilteringBoundLogger,
+        ended: Counter[str] | None = None,
+        end: Callable[[Place], None] = shut,
     ) -> None:
+        self._end = end
         self._log = log
         self._per_ip = settings.max_connections_per_ip
         self._strangers_per_ip = settings.max_handshakes_per_ip
@@ -188,11 +198,7 @@ class ConnectionBounds:
                 return False
         self.ended["displaced"] += 1
         self.leave(victim)
-        if victim.end is not None:
-            victim.end()
-        else:
-            with contextlib.suppress(OSError):  # it ended by itself
-                victim.sock.shutdown(socket.SHUT_RDWR)  # whoever shakes its hand sees the end of it
+        self._end(victim)
         return True
 
     def leave(self, place: Place) -> None:

@@ -106,7 +106,6 @@ class RtmpPeer(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self.ip, self.port = str(peer[0]).removeprefix("::ffff:"), int(peer[1])
-        self.place.end = self.abort
         host.connections.add(self)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 

@@ -20,7 +20,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.errors import ConfigError
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
-from hlsd.ingest.connection_bounds import ConnectionBounds, Place
+from hlsd.ingest.connection_bounds import ConnectionBounds, Place, shut
 from hlsd.ingest.figures import RtmpFigures
 from hlsd.ingest.poll_reader import ROUND, PollReader
 from hlsd.ingest.rtmp.server import ServerLimits
@@ -81,7 +81,8 @@ class RtmpServer(Service):
         """The port that rtmps:// listens on, once started; 0 without."""
         self.players = 0
         """How many connections play now."""
-        self.bounds = ConnectionBounds(settings, file_limit(), self.log, ended)
+        self._hosted: dict[Place, RtmpPeer] = {}
+        self.bounds = ConnectionBounds(settings, file_limit(), self.log, ended, self._displace)
         self._certificate: Certificate | None = None
         self._listeners: list[Listener[Place]] = []
         self._sweeper: asyncio.Task[None] | None = None
@@ -173,8 +174,26 @@ class RtmpServer(Service):
     def forget(self, peer: RtmpPeer) -> None:
         """The connection is lost."""
         self.connections.discard(peer)
+        self._hosted.pop(peer.place, None)
         self.bounds.leave(peer.place)
         self._emptied.set()
+
+    def host(self, transport: asyncio.Transport, place: Place, *, secure: bool) -> None:
+        """Begins the conversation of a connection whose hand was shaken."""
+        if place.state is None:  # it had to make room meanwhile
+            transport.abort()
+            return
+        peer = self._hosted[place] = RtmpPeer(self, place, secure=secure)
+        transport.set_protocol(peer)
+        peer.connection_made(transport)
+
+    def _displace(self, place: Place) -> None:
+        """Ends the connection at once, be it before its handshake."""
+        peer = self._hosted.get(place)
+        if peer is not None:
+            peer.abort()
+        else:
+            shut(place)
 
     def _sweep(self) -> None:
         now = self.clock.monotonic()
@@ -214,12 +233,7 @@ class _Door:
 
     def host(self, transport: asyncio.Transport, place: Place) -> None:
         """Begins the conversation."""
-        if place.state is None:  # it had to make room meanwhile
-            transport.abort()
-            return
-        peer = RtmpPeer(self._server, place, secure=self._secure)
-        transport.set_protocol(peer)
-        peer.connection_made(transport)
+        self._server.host(transport, place, secure=self._secure)
 
     def shut_out(self) -> None:
         """There is no file left."""

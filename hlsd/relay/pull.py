@@ -57,10 +57,20 @@ class Fetching(Protocol):
 
 
 class Pull(Relayed):
-    """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come."""
+    """One stream's pull. `run` is its whole life; `began` is called whenever media begins to come.
 
-    def __init__(
-        self, host: Fetching, plan: Plan, subject: TemplateSubject, figures: RelayStats, began: Callable[[Pull], None]
+    `asker` is whose wish made it begin, as `relay.memory.asker_of` says it; "" for a static pull.
+    """
+
+    def __init__(  # noqa: PLR0913 - what, from where, for whom
+        self,
+        host: Fetching,
+        plan: Plan,
+        subject: TemplateSubject,
+        figures: RelayStats,
+        began: Callable[[Pull], None],
+        *,
+        asker: str = "",
     ) -> None:
         self.id = new_id()
         self.plan = plan
@@ -72,15 +82,8 @@ class Pull(Relayed):
         self.error = ""
         """What the last try failed with."""
         self.since = host.clock.wall()
-        self.wanted = host.clock.monotonic()
-        """When somebody last watched or asked."""
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when viewers need not wait for it any more: there is a playlist, or there will be none."""
-        self.waiting = 0
-        """Viewers who wait for it at this instant."""
+        self.asker = asker
         self.received_bytes = 0
-        self.asker = ""
-        """Whose wish made it begin."""
         self.brought = False
         """Whether media has ever come."""
         self._host = host
@@ -90,6 +93,9 @@ class Pull(Relayed):
         self._publication: Publication | None = None
         self._intake: Intake | None = None
         self._attempt: asyncio.Task[None] | None = None
+        self._wanted = host.clock.monotonic()  # when somebody last watched or asked
+        self._waiting = 0  # viewers, at this instant
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._url = ""  # of this try: never to be shown
         self._why = ""  # why the attempt was cut by us
         self._heard = 0.0  # last media, or the try's begin
@@ -101,6 +107,36 @@ class Pull(Relayed):
     def active(self) -> bool:
         """Whether media comes at this instant."""
         return self._publication is not None
+
+    async def comes(self) -> bool:
+        """Waits until viewers need not wait for it any more; False if that takes longer than its plan allows."""
+        if self._settled.done() and not self.active:  # it is between two tries
+            self._settled = asyncio.get_running_loop().create_future()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self.plan.start_timeout):
+                await asyncio.shield(self._settled)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1
+            self.seen(self._host.clock.monotonic())
+        return True
+
+    def settle(self) -> None:
+        """Viewers need not wait for it any more: there is a playlist, or there will be none."""
+        if not self._settled.done():
+            self._settled.set_result(None)
+
+    def seen(self, at: float) -> None:
+        """Somebody watched it, or asked for it, at that time."""
+        self._wanted = max(self._wanted, at)
+
+    def idle(self, now: float) -> float:
+        """Seconds for which nobody has wanted it."""
+        if self._waiting:
+            self._wanted = now
+        return now - self._wanted
 
     async def run(self) -> None:
         """Tries until it is stopped, or for a pull on demand until every address refused it.

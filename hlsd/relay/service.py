@@ -185,17 +185,8 @@ class RelayService(Service):
             if isinstance(started, Denial):
                 return started
             pull = started
-        elif pull.ready.done() and not pull.active:
-            pull.ready = asyncio.get_running_loop().create_future()  # it is between two tries
-        pull.waiting += 1
-        try:
-            async with asyncio.timeout(pull.plan.start_timeout):
-                await asyncio.shield(pull.ready)
-        except TimeoutError:
+        if not await pull.comes():
             return LATE
-        finally:
-            pull.waiting -= 1
-            pull.wanted = self.clock.monotonic()
         playable = self._find(*key)
         return None if playable is not None and not playable.ended else LATE
 
@@ -288,8 +279,7 @@ class RelayService(Service):
             self._told, self._left_out = now, 0
 
     def _pull(self, key: Key, plan: Plan, subject: TemplateSubject, asker: str = "") -> Pull:
-        pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began)
-        pull.asker = asker
+        pull = Pull(self, plan, subject, self._figures(plan.name, plan.mode), self._began, asker=asker)
         self.pulls[key] = pull
         task = asyncio.create_task(pull.run(), name=f"relay {plan.name}")
         self._tasks[pull] = task
@@ -307,8 +297,8 @@ class RelayService(Service):
         def changed() -> None:
             if playable.target_duration or playable.gone or playable.ended:
                 playable.unwatch(changed)
-                if playable.target_duration and not pull.ready.done():
-                    pull.ready.set_result(None)
+                if playable.target_duration:
+                    pull.settle()
 
         playable.watch(changed)
         changed()
@@ -324,8 +314,7 @@ class RelayService(Service):
             # No grace for what is not coming back: who asks from now on must make it come anew, not get what is left.
             with self.faults.guard("relay_end"):
                 self._abandon(*key)
-        if not pull.ready.done():
-            pull.ready.set_result(None)  # whoever waits looks for itself
+        pull.settle()  # whoever waits looks for itself
         self.note(task)
         self.log.info(
             "relay ended", app=key[0], name=key[1], rule=pull.plan.name, reason=pull.over, bytes=pull.received_bytes
@@ -354,14 +343,12 @@ class RelayService(Service):
             pull = self.pulls.get((viewer.app, viewer.name))
             if pull is not None:
                 watching = viewer.held or viewer.protocol != "hls"
-                pull.wanted = max(pull.wanted, now if watching else viewer.last)
+                pull.seen(now if watching else viewer.last)
         guard = self.faults.guard("relay_sweep")
         for pull in list(self.pulls.values()):
             with guard:
-                if pull.waiting:
-                    pull.wanted = now
                 patience = pull.plan.idle_timeout if pull.brought else min(pull.plan.idle_timeout, UNPROVED_IDLE)
-                if pull.plan.mode == "pull" and now - pull.wanted >= patience:
+                if pull.plan.mode == "pull" and pull.idle(now) >= patience:
                     pull.stop("idle")
                 else:
                     pull.sweep(now)

@@ -72,8 +72,7 @@ class Listing:
             max_bytes=settings.max_stream_bytes or AUTO_BYTES,
             first_discontinuity=run.first_discontinuity,
         )
-        self.live = Live(self.window, self.faults, rendition.name, run.group)
-        self.live.wanted = self._catch_up
+        self.live = Live(self.window, self.faults, rendition.name, run.group, wanted=self._catch_up)
         self._quiet = QUIET  # finished segments since anybody asked for anything
         self.put_off = PutOff(self.window)
         self._finished = finished

@@ -42,10 +42,20 @@ class LiveGroup:
 
 
 class Live:
-    """One rendition of a stream's HLS (`hlsd.ports.Playable`): one run, from its first segment to its removal."""
+    """One rendition of a stream's HLS (`hlsd.ports.Playable`): one run, from its first segment to its removal.
+
+    `wanted` is called before the first answer since `asked` was taken back: what was put off for want of viewers is
+    done then.
+    """
 
     def __init__(
-        self, window: Window, faults: Faults | None = None, name: str = MAIN, group: LiveGroup | None = None
+        self,
+        window: Window,
+        faults: Faults | None = None,
+        name: str = MAIN,
+        group: LiveGroup | None = None,
+        *,
+        wanted: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         """Of the rendition, in URLs."""
@@ -67,12 +77,11 @@ class Live:
         self._watchers: dict[Callable[[], None], None] = {}
         self.asked = False
         """Whether anybody has asked for anything; the segmenter takes it back to learn whether anybody still does."""
-        self.wanted: Callable[[], None] = lambda: None
-        """Called before the first answer since then: what was put off for want of viewers is done now."""
+        self._wanted = wanted
         self._content_type = "video/mp2t"
         self._init_type = "video/mp4"
         self.previous: Playable | None = None
-        """The same of the name's ended run, whose media somebody may still be reading (EN04)."""
+        """See `follow`."""
         self.away = False
         """The publisher has left and may be back."""
         self.off = False
@@ -110,6 +119,10 @@ class Live:
         """The publisher has left: what is held from now on ends in another way."""
         self.away = True
         self.changed()
+
+    def follow(self, previous: Playable | None) -> None:
+        """Answers for the same of the name's ended run too, whose media somebody may still be reading (EN04)."""
+        self.previous = previous
 
     def remove(self) -> None:
         """The stream is gone from the server: every held request ends with nothing."""
@@ -292,7 +305,7 @@ class Live:
         if not self.asked:
             self.asked = True
             try:
-                self.wanted()
+                self._wanted()
             except Exception as error:  # noqa: BLE001 - what was put off wrongly is not who asks to pay for
                 self._faults.output("hls", error, run=self._window.run)
 

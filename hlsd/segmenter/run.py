@@ -212,7 +212,7 @@ class Run:
     def follow(self, previous: MediaRun | None) -> None:
         """Answers for the ended run of the same name too."""
         for name, one in self.renditions.items():
-            one.live.previous = previous.live.rendition(name) if previous is not None else None
+            one.live.follow(previous.live.rendition(name) if previous is not None else None)
 
     def remove(self) -> None:
         """Gone from the server."""

@@ -139,7 +139,9 @@ class MemoryListener:
         self.hot: HotPath = self.server.hot_path()
         self.state = ServerState()
         self.state.default_headers = [DATE]
-        self._config = uvicorn.Config(self.app, log_config=None, access_log=False, lifespan="off", ws="none")
+        self._config = uvicorn.Config(
+            self.app, log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False
+        )
         self._config.load()
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._make = partial(CountedProtocol, self.hot) if fast else StrictProtocol

@@ -30,7 +30,7 @@ from tests.support.playlistcheck import parse_media
 from tests.support.runs import segmenter, settings, text
 
 
-class HubHouse:
+class HubScene:
     """A hub with its journal, a clock by hand and a list of who was turned away."""
 
     def __init__(
@@ -128,9 +128,9 @@ def send(publication: Publication, seconds: float, *, tracks: bool = True) -> No
     publication.received(1000)
 
 
-async def refused(house: HubHouse, name: str, app: str = "live") -> RefuseCode:
+async def refused(scene: HubScene, name: str, app: str = "live") -> RefuseCode:
     """Why."""
-    verdict = await house.publish(name, app)
+    verdict = await scene.publish(name, app)
     assert isinstance(verdict, Refuse)
     assert verdict.reason
     return verdict.code
@@ -139,48 +139,48 @@ async def refused(house: HubHouse, name: str, app: str = "live") -> RefuseCode:
 @pytest.mark.parametrize("name", ["a", "A-Z_0.9~x", "x" * 128])
 async def test_good_names_are_let_in(name: str) -> None:
     """Contract §1."""
-    await HubHouse().admitted(name)
+    await HubScene().admitted(name)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".a", "a..b", "~sid", "a b", "ä", "a\n", "a%20", "x" * 129, "a?b"])
 async def test_bad_names_are_refused(name: str) -> None:
     """Contract §1: nothing that means something in a path, as app or as stream."""
-    house = HubHouse()
-    assert await refused(house, name) is RefuseCode.BAD_NAME
-    assert await refused(house, "a", name) is RefuseCode.BAD_NAME
-    assert list(house.hub.streams) == []
+    scene = HubScene()
+    assert await refused(scene, name) is RefuseCode.BAD_NAME
+    assert await refused(scene, "a", name) is RefuseCode.BAD_NAME
+    assert list(scene.hub.streams) == []
 
 
 @pytest.mark.parametrize("app", sorted(RESERVED_APPS))
 async def test_the_servers_own_paths_are_no_apps(app: str) -> None:
     """A stream at /metrics would shadow the server's own page, or be shadowed by it."""
-    assert await refused(HubHouse(), "a", app) is RefuseCode.BAD_NAME
+    assert await refused(HubScene(), "a", app) is RefuseCode.BAD_NAME
 
 
 async def test_a_name_in_use_is_busy_until_its_publisher_is_silent() -> None:
     """R3, takeover "stale": a dead peer must not lock the owner out, a living one must not be thrown out."""
-    house = HubHouse()
-    first = await house.admitted()
-    house.pass_time(2)
+    scene = HubScene()
+    first = await scene.admitted()
+    scene.pass_time(2)
     first.received(10)
-    house.pass_time(4)
-    assert await refused(house, "a") is RefuseCode.BUSY
-    house.pass_time(2)
-    second = await house.admitted()
-    assert house.dropped == [(1, "replaced")]
+    scene.pass_time(4)
+    assert await refused(scene, "a") is RefuseCode.BUSY
+    scene.pass_time(2)
+    second = await scene.admitted()
+    assert scene.dropped == [(1, "replaced")]
     send(second, 5.0)
-    before = house.playlist()
+    before = scene.playlist()
     send(first, 9.0)
-    assert house.playlist() == before
+    assert scene.playlist() == before
 
 
 async def test_takeover_always_replaces_and_never_never_does() -> None:
     """R3: as configured."""
-    always = HubHouse("always")
+    always = HubScene("always")
     await always.admitted()
     await always.admitted()
     assert always.dropped == [(1, "replaced")]
-    never = HubHouse("never")
+    never = HubScene("never")
     await never.admitted()
     never.pass_time(100)
     assert await refused(never, "a") is RefuseCode.BUSY
@@ -188,73 +188,73 @@ async def test_takeover_always_replaces_and_never_never_does() -> None:
 
 
 async def test_limits_refuse_new_names_and_not_old_ones() -> None:
-    """R7: "node cap refuses new publishers"; a stream in its grace may come back though the house is full."""
-    house = HubHouse(max_streams=2)
-    one = await house.admitted("a")
-    await house.admitted("b")
-    assert await refused(house, "c") is RefuseCode.LIMIT
+    """R7: "node cap refuses new publishers"; a stream in its grace may come back though the scene is full."""
+    scene = HubScene(max_streams=2)
+    one = await scene.admitted("a")
+    await scene.admitted("b")
+    assert await refused(scene, "c") is RefuseCode.LIMIT
     one.end("closed")
-    await house.admitted("a")
-    full = HubHouse(max_memory=1)
+    await scene.admitted("a")
+    full = HubScene(max_memory=1)
     send(await full.admitted("a"), 5.0)
     assert await refused(full, "b") is RefuseCode.LIMIT
 
 
 async def test_a_full_memory_costs_old_segments_first_and_then_the_largest_stream() -> None:
     """limits.max_memory is the bound of the node: who holds the most goes, told why; the others stay on air."""
-    house = HubHouse(max_memory=16_000_000)
-    small, large = await house.admitted("small"), await house.admitted("large")
+    scene = HubScene(max_memory=16_000_000)
+    small, large = await scene.admitted("small"), await scene.admitted("large")
     send(small, 60.0)
     at = large.origin
     large.tracks(BOTH)
     for n, unit in enumerate(video(30, 120.0, size=30_000, start=at)):
         large.unit(unit)
         if not n % 30:
-            house.pass_time(1)
-            assert house.hub.media_bytes() <= 16_000_000
-    assert house.dropped == []  # the shortest playlist of each fits in
-    assert len(house.main("large").window.removed) < 6
-    house.hub.rules.max_memory = 4_000_000
-    house.pass_time(1)
-    assert house.dropped == [(2, "limit")]
-    assert "limits.max_memory = 4 MiB" in house.told[0]
-    assert "of 2 streams this one holds the most" in house.told[0]
-    house.pass_time(3)
-    assert house.dropped == [(2, "limit")]
-    assert await refused(house, "another") is RefuseCode.LIMIT
+            scene.pass_time(1)
+            assert scene.hub.media_bytes() <= 16_000_000
+    assert scene.dropped == []  # the shortest playlist of each fits in
+    assert len(scene.main("large").window.removed) < 6
+    scene.hub.rules.max_memory = 4_000_000
+    scene.pass_time(1)
+    assert scene.dropped == [(2, "limit")]
+    assert "limits.max_memory = 4 MiB" in scene.told[0]
+    assert "of 2 streams this one holds the most" in scene.told[0]
+    scene.pass_time(3)
+    assert scene.dropped == [(2, "limit")]
+    assert await refused(scene, "another") is RefuseCode.LIMIT
 
 
 async def test_what_waits_before_the_window_and_is_kept_beside_it_counts() -> None:
     """Twelve publishers of half messages and unfinished openings held half a gigabyte where 64 MiB were allowed."""
-    house = HubHouse(max_memory=16_000_000)
+    scene = HubScene(max_memory=16_000_000)
     waiting = 0
-    quiet = await house.publish("quiet", held=lambda: waiting)
+    quiet = await scene.publish("quiet", held=lambda: waiting)
     assert not isinstance(quiet, Refuse)
-    small = await house.admitted("small")
+    small = await scene.admitted("small")
     small.tracks(BOTH)
     (unit, *_) = video(30, 1.0, size=1000, start=small.origin)
-    segmenter_, cast = house.main("small"), FlvOutput(house.stream("small"), FlvSettings())
+    segmenter_, cast = scene.main("small"), FlvOutput(scene.stream("small"), FlvSettings())
     small.unit(unit)
     assert segmenter_.held == len(unit.payload)
     assert cast.held >= len(unit.payload)
-    assert house.hub.media_bytes() == segmenter_.held + cast.held
+    assert scene.hub.media_bytes() == segmenter_.held + cast.held
     waiting = 17_000_000
-    assert await refused(house, "another") is RefuseCode.LIMIT
-    house.pass_time(1)
-    assert house.dropped == [(1, "limit")]
-    assert house.hub.media_bytes() < 16_000_000
+    assert await refused(scene, "another") is RefuseCode.LIMIT
+    scene.pass_time(1)
+    assert scene.dropped == [(1, "limit")]
+    assert scene.hub.media_bytes() < 16_000_000
 
 
 async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far() -> None:
     """48 Mbit/s with 8 s between key pictures needs more than any fixed default; it was thrown out after 24 s."""
-    house = HubHouse()
-    publication = await house.admitted()
+    scene = HubScene()
+    publication = await scene.admitted()
     send(publication, 9.0)
-    window = house.main("a").window
+    window = scene.main("a").window
     assert window.max_bytes == AUTO_BYTES
     for _ in range(30):
         publication.received(6_000_000)
-        house.pass_time(1)
+        scene.pass_time(1)
     assert window.max_bytes >= 2 * 6_000_000 * 2 * window.duration()
     fixed = segmenter(max_stream_bytes=4 << 20)
     fixed.allow(48e6)
@@ -263,16 +263,16 @@ async def test_a_window_may_grow_with_the_bit_rate_unless_a_setting_says_how_far
 
 async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist() -> None:
     """R1, TL01: MSN contiguous, one DISCONTINUITY, nobody hears of an end."""
-    house = HubHouse()
-    first = await house.admitted()
+    scene = HubScene()
+    first = await scene.admitted()
     send(first, 9.0)
     first.end("closed")
-    before = parse_media(house.playlist())
-    run = house.stream("a").id
-    house.pass_time(9)
-    send(await house.admitted(), 5.0)
-    after = parse_media(house.playlist())
-    assert house.stream("a").id == run
+    before = parse_media(scene.playlist())
+    run = scene.stream("a").id
+    scene.pass_time(9)
+    send(await scene.admitted(), 5.0)
+    after = parse_media(scene.playlist())
+    assert scene.stream("a").id == run
     assert [segment.discontinuity for segment in after.segments].count(True) == 1
     assert after.segments[-1].msn > before.segments[-1].msn
     assert [segment.msn for segment in after.segments] == list(range(after.first, after.first + len(after.segments)))
@@ -280,193 +280,193 @@ async def test_a_publisher_back_within_the_grace_goes_on_with_the_same_playlist(
 
 async def test_the_grace_ends_in_endlist_and_then_in_nothing() -> None:
     """EN03, EN04: 10 s, then ENDLIST, kept for at least the playlist's duration, then gone."""
-    house = HubHouse()
-    first = await house.admitted()
+    scene = HubScene()
+    first = await scene.admitted()
     send(first, 30.0)
-    live = house.hub.find("live", "a")
+    live = scene.hub.find("live", "a")
     assert live is not None
     first.end("closed")
-    house.pass_time(9)
-    assert "#EXT-X-ENDLIST" not in house.playlist()
-    house.pass_time(1)
-    assert "#EXT-X-ENDLIST" in house.playlist()
-    kept = sum(segment.duration for segment in parse_media(house.playlist()).segments)
-    house.pass_time(kept)
-    assert house.hub.find("live", "a") is live
-    house.pass_time(3)
-    assert house.hub.find("live", "a") is None
+    scene.pass_time(9)
+    assert "#EXT-X-ENDLIST" not in scene.playlist()
+    scene.pass_time(1)
+    assert "#EXT-X-ENDLIST" in scene.playlist()
+    kept = sum(segment.duration for segment in parse_media(scene.playlist()).segments)
+    scene.pass_time(kept)
+    assert scene.hub.find("live", "a") is live
+    scene.pass_time(3)
+    assert scene.hub.find("live", "a") is None
     assert live.gone
-    assert house.hub.media_bytes() == 0
-    assert list(house.hub.streams) == []
+    assert scene.hub.media_bytes() == 0
+    assert list(scene.hub.streams) == []
 
 
 async def test_a_short_stream_is_seen_to_end_before_it_goes() -> None:
     """EN01, EN04: a clip of 2 s is kept for less than the grace; its viewers must still see ENDLIST."""
-    house = HubHouse()
-    first = await house.admitted()
+    scene = HubScene()
+    first = await scene.admitted()
     send(first, 2.0)
     first.end("closed")
-    house.pass_time(10)
-    assert house.hub.find("live", "a") is not None
-    assert "#EXT-X-ENDLIST" in house.playlist()
-    house.pass_time(10)
-    assert house.hub.find("live", "a") is None
+    scene.pass_time(10)
+    assert scene.hub.find("live", "a") is not None
+    assert "#EXT-X-ENDLIST" in scene.playlist()
+    scene.pass_time(10)
+    assert scene.hub.find("live", "a") is None
 
 
 async def test_a_run_after_the_end_is_a_new_one_with_higher_numbers() -> None:
     """R2, MP04, MP19, EN01: another run URI; the old segments stay for those who still read them (EN04)."""
-    house = HubHouse()
-    first = await house.admitted()
+    scene = HubScene()
+    first = await scene.admitted()
     send(first, 9.0)
     first.end("closed")
-    house.pass_time(11)
-    old = parse_media(house.playlist())
+    scene.pass_time(11)
+    old = parse_media(scene.playlist())
     assert old.ended
-    send(await house.admitted(), 9.0)
-    new = parse_media(house.playlist())
+    send(await scene.admitted(), 9.0)
+    new = parse_media(scene.playlist())
     assert new.first > old.segments[-1].msn
     assert not new.ended
     assert not {segment.uri for segment in new.segments} & {segment.uri for segment in old.segments}
-    live = house.live()
+    live = scene.live()
     assert live is not None
     for segment in (*old.segments, *new.segments):
         assert live.media(*segment.uri.split("/")) is not None
-    house.pass_time(30)
+    scene.pass_time(30)
     assert live.media(*old.segments[0].uri.split("/")) is None
     assert live.previous is None, "the ended run is let go"
-    assert house.hub._channels["live", "a"].past is None
+    assert scene.hub._channels["live", "a"].past is None
 
 
 async def test_many_runs_of_one_name_leave_nothing_behind() -> None:
     """Bounded everything: an encoder that restarts a hundred times keeps two runs in memory at most."""
-    house = HubHouse(grace=0.0)
+    scene = HubScene(grace=0.0)
     last = 0
     for _ in range(20):
-        publication = await house.admitted()
+        publication = await scene.admitted()
         send(publication, 5.0)
-        now = parse_media(house.playlist())
+        now = parse_media(scene.playlist())
         assert now.first > last
         last = now.segments[-1].msn
         publication.end("closed")
-        house.pass_time(1)
-        chain, live = 0, house.live()
+        scene.pass_time(1)
+        chain, live = 0, scene.live()
         while live is not None:
             chain += 1
             assert live.previous is None or isinstance(live.previous, Live)
             live = live.previous
         assert chain <= 2
-    house.pass_time(60)
-    assert house.hub.media_bytes() == 0
-    assert house.hub._channels == {}
+    scene.pass_time(60)
+    assert scene.hub.media_bytes() == 0
+    assert scene.hub._channels == {}
 
 
 async def test_draining_ends_no_playlist_and_lets_nobody_in() -> None:
     """R5: publishers are told, new ones are refused; what players read goes on in the server that comes after."""
-    house = HubHouse()
+    scene = HubScene()
     for name in ("a", "b"):
-        send(await house.admitted(name), 5.0)
-    live = house.hub.find("live", "a")
+        send(await scene.admitted(name), 5.0)
+    live = scene.hub.find("live", "a")
     assert live is not None
     ends: list[bool] = []
     live.watch(lambda: ends.append(live.ended))
-    house.hub.drain()
-    assert sorted(house.dropped) == [(1, "shutdown"), (2, "shutdown")]
-    assert await refused(house, "c") is RefuseCode.DRAINING
-    house.hub.abandon("live", "a")
-    house.pass_time(60)  # however long it drains
+    scene.hub.drain()
+    assert sorted(scene.dropped) == [(1, "shutdown"), (2, "shutdown")]
+    assert await refused(scene, "c") is RefuseCode.DRAINING
+    scene.hub.abandon("live", "a")
+    scene.pass_time(60)  # however long it drains
     assert ends
     assert not any(ends)
-    assert not any("#EXT-X-ENDLIST" in house.playlist(name) for name in ("a", "b"))
+    assert not any("#EXT-X-ENDLIST" in scene.playlist(name) for name in ("a", "b"))
 
 
 async def test_a_stream_that_is_expected_wakes_who_waits_for_it() -> None:
     """After a restart viewers are back before their publisher; those who left are not remembered."""
-    house = HubHouse()
+    scene = HubScene()
     woken: list[str] = []
 
     def hear() -> None:
         woken.append("came")
 
-    expected = house.hub.expected("live", "a")
+    expected = scene.hub.expected("live", "a")
     expected.watch(hear)
-    assert house.hub.expected("live", "a") is expected
-    await house.admitted("b")
+    assert scene.hub.expected("live", "a") is expected
+    await scene.admitted("b")
     assert not expected.gone
-    await house.admitted("a")
+    await scene.admitted("a")
     assert (expected.gone, woken) == (True, ["came"])
-    other = house.hub.expected("live", "c")
+    other = scene.hub.expected("live", "c")
     other.watch(hear)
     other.unwatch(hear)
-    assert ("live", "c") not in house.hub._channels
+    assert ("live", "c") not in scene.hub._channels
 
 
 async def test_a_removed_stream_lets_its_held_requests_go() -> None:
     """R17, DD09: 404 rather than a time-out."""
-    house = HubHouse()
-    publication = await house.admitted()
-    live = house.hub.find("live", "a")
+    scene = HubScene()
+    publication = await scene.admitted()
+    live = scene.hub.find("live", "a")
     assert live is not None
     told: list[bool] = []
     live.watch(lambda: told.append(live.gone))
     publication.end("closed")
-    house.pass_time(30)
+    scene.pass_time(30)
     assert told[-1:] == [True]
     assert told.count(True) == 1
 
 
 async def test_a_dropped_publisher_calls_back_in_vain() -> None:
     """`PublishRequest.drop`: the connection closes and says `end`; the new publisher's hold stays."""
-    house = HubHouse("always")
+    scene = HubScene("always")
     holds: list[Publication] = []
 
     def drop(_: str) -> None:
         holds[0].end("closed")
 
-    first = await house.hub.publish(PublishRequest("live", "a", "rtmp", "127.0.0.1", 1, drop))
+    first = await scene.hub.publish(PublishRequest("live", "a", "rtmp", "127.0.0.1", 1, drop))
     assert not isinstance(first, Refuse)
     holds.append(first)
-    second = await house.admitted()
-    assert house.hub.summaries() == []
+    second = await scene.admitted()
+    assert scene.hub.summaries() == []
     send(second, 3.0)
-    (stream,) = house.hub.streams
+    (stream,) = scene.hub.streams
     assert stream.state is StreamState.LIVE
-    house.hub.drop(stream, "kicked")
-    assert house.dropped == [(1, "kicked")]
-    assert [one.state for one in house.hub.streams] == [StreamState.GRACE]
+    scene.hub.drop(stream, "kicked")
+    assert scene.dropped == [(1, "kicked")]
+    assert [one.state for one in scene.hub.streams] == [StreamState.GRACE]
 
 
 async def test_summaries_say_what_is_live_by_path() -> None:
     """The front page: in order of path, with codecs, size and frame rate; nothing that has no tracks yet."""
-    house = HubHouse()
-    send(await house.admitted("b"), 5.0)
-    one = await house.admitted("a")
+    scene = HubScene()
+    send(await scene.admitted("b"), 5.0)
+    one = await scene.admitted("a")
     send(one, 5.0)
-    await house.admitted("mute")
-    found = house.hub.summaries()
+    await scene.admitted("mute")
+    found = scene.hub.summaries()
     assert [summary.name for summary in found] == ["a", "b"]
     first = found[0]
     assert (first.codecs, first.width, first.height) == ("avc1.42c00d,mp4a.40.2", 320, 180)
     assert first.frame_rate == pytest.approx(30, rel=0.001)
     assert first.publishing
     one.end("closed")
-    assert [summary.publishing for summary in house.hub.summaries()] == [False, True]
-    house.pass_time(11)
-    assert [summary.name for summary in house.hub.summaries()] == ["b"]
+    assert [summary.publishing for summary in scene.hub.summaries()] == [False, True]
+    scene.pass_time(11)
+    assert [summary.name for summary in scene.hub.summaries()] == ["b"]
 
 
 async def test_a_wall_clock_set_back_an_hour_changes_nothing() -> None:
     """R11: the grace runs on the monotonic clock, the numbers rise."""
-    house = HubHouse()
-    first = await house.admitted()
+    scene = HubScene()
+    first = await scene.admitted()
     send(first, 9.0)
-    last = parse_media(house.playlist()).segments[-1].msn
-    house.clock.step(-3600.0)
+    last = parse_media(scene.playlist()).segments[-1].msn
+    scene.clock.step(-3600.0)
     first.end("closed")
-    house.pass_time(11)
-    assert "#EXT-X-ENDLIST" in house.playlist()
-    again = await house.admitted()
+    scene.pass_time(11)
+    assert "#EXT-X-ENDLIST" in scene.playlist()
+    again = await scene.admitted()
     send(again, 5.0)
-    assert parse_media(house.playlist()).first > last
+    assert parse_media(scene.playlist()).first > last
     assert again.origin < 100 * TICKS
 
 
@@ -482,18 +482,18 @@ class KeyGate(OpenGate):
 
 async def test_a_key_becomes_a_name_and_is_in_no_line_of_the_log() -> None:
     """A stream key in a log is a stream that anybody with the log can take."""
-    house = HubHouse()
-    house.hub.rules._gate = KeyGate()
+    scene = HubScene()
+    scene.hub.rules._gate = KeyGate()
     with structlog.testing.capture_logs() as lines:
-        held = await house.publish("the-key")
-        refused = await house.publish("the-kex")
+        held = await scene.publish("the-key")
+        refused = await scene.publish("the-kex")
         assert not isinstance(held, Refuse)
         assert held.name == "cam"
-        assert house.hub.find("live", "cam") is not None
-        assert house.hub.find("live", "the-key") is None
+        assert scene.hub.find("live", "cam") is not None
+        assert scene.hub.find("live", "the-key") is None
         assert isinstance(refused, Refuse)
         assert (refused.code, refused.reason) == (RefuseCode.DENIED, "not allowed")
-        house.hub.drain()
-        await house.publish("the-key")
+        scene.hub.drain()
+        await scene.publish("the-key")
     assert {line["event"] for line in lines} >= {"publish started", "publish refused", "publish ended"}
     assert "the-ke" not in repr(lines)

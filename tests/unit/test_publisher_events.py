@@ -12,12 +12,12 @@ from hlsd.ports import Denial, Grant, Publication, PublishRequest, Refuse, Refus
 from hlsd.streams.publisher import PublisherEntry
 from hlsd.subjects import Subject
 from tests.support.frames import BOTH, VIDEO
-from tests.unit.test_hub import HubHouse
+from tests.unit.test_hub import HubScene
 
 PUBLISHED = ["prePublish", "postPublish"]
 
 
-class Told(HubHouse):
+class Told(HubScene):
     """A hub that notes what it tells."""
 
     def __init__(self, update_interval: float = 0.0) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from hlsd import app
-from hlsd.app import Server
+from hlsd.app import NotRunning, Server
 from hlsd.base import upkeep
+from hlsd.delivery.flv.service import FlvService
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.notify.notify import Notify
 from hlsd.ports import Publication, PublishRequest, Refuse
@@ -117,6 +119,69 @@ async def test_a_start_that_raises_leaves_nothing_behind(tmp_path: Path, monkeyp
         await server.start()
     assert not server.services
     monkeypatch.undo()
+
+
+async def test_a_service_that_cannot_be_made_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stores are opened before it, and closed again."""
+    closed: list[str] = []
+    close = SequenceJournal.close
+
+    def noted(journal: SequenceJournal) -> None:
+        closed.append("journal")
+        close(journal)
+
+    monkeypatch.setattr(SequenceJournal, "close", noted)
+    monkeypatch.setattr(RtmpServer, "__init__", raising)
+    server = composed(tmp_path)
+    with pytest.raises(Mischief):
+        await server.start()
+    assert closed == ["journal"]
+    with pytest.raises(NotRunning, match=r"await server\.start\(\)"):
+        server.hub.sweep()
+
+
+@pytest.mark.parametrize("asked", ["outputs", "sinks", "routes", "operations", "figures"])
+async def test_a_service_that_raises_when_it_is_asked_costs_its_own_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Streams have their other outputs, the API its other operations, scrapes their other figures."""
+    monkeypatch.setattr(FlvService, asked, raising)
+    with capture_logs() as lines:
+        async with running(tmp_path) as server:
+            for name in ("a", "b"):
+                await published(server, name)
+                stream = server.hub.get("live", name)
+                assert stream is not None
+                assert isinstance(stream.run, Run), "HLS is made of it"
+                assert ("push" in stream.outlets or "flv" in stream.outlets) is (asked != "outputs")
+            assert (await get(server, "/healthz")).status_code == 200
+            assert (await get(server, "/api/v1/relays")).status_code == 200, "another service's operation"
+            text = (await get(server, "/metrics")).text
+            assert "hlsd_relay_" in text, "another service's figures"
+            assert server.stats.faults.tasks["flv"] >= 1
+    told = [line for line in lines if line.get("part") == "flv"]
+    assert [(line["event"], line["asked"]) for line in told] == [("task failed", asked)], "once, however often"
+    assert isinstance(told[0]["exc_info"], Mischief), "with its traceback"
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.lag.LagMeter", "relay.service.RelayService", "delivery.flv.service.FlvService"]
+)
+async def test_no_service_is_left_out_because_it_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The operator who has asked for it hears of it at once, not from viewers an hour later."""
+    server = composed(tmp_path)
+    monkeypatch.setattr(f"hlsd.{name}.start", raising)
+    with pytest.raises(Mischief):
+        await server.start()
+    assert not server.services
+    monkeypatch.undo()
+    await server.start()
+    assert "http" in server.services, "once it is mended the same server starts"
+    await server.stop(0.5)
 
 
 async def test_a_journal_that_raises_keeps_nobody_off_the_air(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

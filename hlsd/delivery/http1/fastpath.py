@@ -85,7 +85,7 @@ class FastProtocol(BoundedProtocol):
             self.resume()
         elif self.hot.blocked.releasing and len(data) <= MAX_LATER:
             self.later = data
-            self.hot.later.append(self)
+            self.hot.blocked.read_later(self)
             return
         self._read(data)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from hlsd.delivery.blocked_requests import BATCH, BlockedRequests
+from hlsd.delivery.blocked_requests import BlockedRequests
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.quality import Quality
@@ -22,14 +19,6 @@ from hlsd.stats import HttpStats
 
 MAX_CODINGS = 256
 """Values of Accept-Encoding, and of Host, whose meaning is remembered."""
-
-
-class Deferred(Protocol):
-    """A connection that waits to be read."""
-
-    def resume(self) -> None:
-        """Reads what it has sent."""
-        ...
 
 
 @dataclass(slots=True)
@@ -56,9 +45,6 @@ class HotPath:
     tails: dict[bytes, bytes] = field(default_factory=dict)
     """Header blocks as players send them: many connections, few kinds of players."""
 
-    later: deque[Deferred] = field(default_factory=deque)
-    """Connections with a request that came while others were still being answered."""
-
     find: Callable[[str, str], Playable | None] = field(init=False)
     charge: Callable[[ViewerSession | None, int, int], None] = field(init=False)
     kept: dict[str, ResponseCache] = field(init=False)
@@ -66,24 +52,10 @@ class HotPath:
     """What each request looks at, in one step instead of two or three: of directory, sessions, caches and settings."""
 
     def __post_init__(self) -> None:
-        self.blocked.released = self.work_off
         self.find = self.directory.find
         self.charge = self.sessions.charge
         self.kept = self.caches.by_path
         self.max_requests = self.settings.max_requests
-
-    def work_off(self) -> None:
-        """Reads what was put off, `BATCH` requests in a turn of the event loop, unless the next release has begun."""
-        for _ in range(min(BATCH, len(self.later))):
-            self.later.popleft().resume()
-            if self.blocked.releasing:
-                return
-        if self.later:
-            asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        if not self.blocked.releasing:
-            self.work_off()
 
     def takes_gzip(self, value: bytes) -> bool:
         """Whether gzip may be sent to who says `value`."""

@@ -127,6 +127,31 @@ async def test_who_comes_during_a_release_is_not_forgotten(low: MemoryPlayable) 
     assert blocked.waiting == 0
 
 
+async def test_whoever_is_put_off_during_a_release_is_read_when_it_is_over(low: MemoryPlayable) -> None:
+    """Whichever listener it came by, in turn, and none before the last viewer has its answer."""
+    blocked = BlockedRequests(Bounds())
+    viewers = [Looker(blocked, reload(low, [], "plain")) for _ in range(BATCH // OWN + 100)]
+    read: list[tuple[str, int]] = []
+
+    class Connection:
+        def __init__(self, listener: str) -> None:
+            self.listener = listener
+
+        def resume(self) -> None:
+            read.append((self.listener, blocked.waiting))
+
+    low.add_part()
+    assert blocked.releasing
+    for listener in ("http", "https", "http"):
+        blocked.read_later(Connection(listener))
+    assert read == []
+    await asyncio.sleep(0)
+    assert read == [("http", 0), ("https", 0), ("http", 0)]
+    assert {viewer.outcome for viewer in viewers} == {Outcome.RELEASED}
+    await asyncio.sleep(0)
+    assert len(read) == 3, "once"
+
+
 async def test_who_leaves_is_not_woken_and_an_empty_line_is_begun_anew(low: MemoryPlayable) -> None:
     """And nothing of it is kept."""
     blocked = BlockedRequests(Bounds())

@@ -530,7 +530,6 @@ async def test_a_release_comes_before_what_the_released_ask_next() -> None:
     await settle(first[0])
     assert all(statuses(client) == [200] for client in clients if client is not first[0])
     assert scene.hot.blocked.waiting == 500 - 1
-    assert not scene.hot.later
     scene.low.add_part()
     await settle(first[0])
     assert statuses(first[0]) == [200, 200, 200]

@@ -17,7 +17,7 @@ from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.media.flv import FileReader
 from hlsd.ports import Denial
 from tests.support.eventually import eventually
-from tests.support.flv_house import FlvHouse, flv_house
+from tests.support.flv_services import FlvServices, flv_services
 from tests.support.flvmedia import make_flv
 from tests.support.http2client import Http2Client, trusting
 from tests.support.mischief import Mischief
@@ -44,110 +44,110 @@ def unchunked(body: bytes) -> bytes:
         body = body[size + 2 :]
 
 
-def on_air(house: FlvHouse) -> int:
+def on_air(services: FlvServices) -> int:
     """Puts two seconds on the feed; how many pictures."""
     tracks, units = units_of(make_flv(seconds=2, gop=1000))
-    house.feed.tracks(tracks)
-    house.feed.push(units)
+    services.feed.tracks(tracks)
+    services.feed.push(units)
     return sum(unit.kind == 0 for unit in units)
 
 
 @pytest.mark.parametrize("minor", [0, 1])
 async def test_http_viewer_is_a_session_from_head_to_end(minor: int) -> None:
     # Every byte of the body on its account, and the end of the stream is the end of the body.
-    async with flv_house() as house:
-        on_air(house)
-        reader, writer = await house.ask(GET.replace("HTTP/1.1", f"HTTP/1.{minor}"))
+    async with flv_services() as services:
+        on_air(services)
+        reader, writer = await services.ask(GET.replace("HTTP/1.1", f"HTTP/1.{minor}"))
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert (b"transfer-encoding: chunked" in head) is bool(minor)
         for line in (b"content-type: video/x-flv", b"access-control-allow-origin: *", b"connection: close"):
             assert line in head
-        await eventually(lambda: len(house.sessions) == 1)
-        (session,) = house.sessions
-        asked = house.gate.asked[0]
+        await eventually(lambda: len(services.sessions) == 1)
+        (session,) = services.sessions
+        asked = services.gate.asked[0]
         assert (asked.protocol, asked.path, asked.query) == ("flv", "/live/cam", {"token": "A"})
         assert (asked.user_agent, asked.referer, asked.ip) == ("mine", "http://page/", "127.0.0.1")
-        await eventually(lambda: house.streams.viewers)
-        output = house.streams.find("live", "cam")
+        await eventually(lambda: services.streams.viewers)
+        output = services.streams.find("live", "cam")
         assert output is not None
         output.end()
         body = await reader.read()
         assert session.media_bytes == len(body) - 5 * minor  # without the last chunk
         assert len(FileReader().feed(unchunked(body) if minor else body)) > 60
-        assert len(house.sessions) == 0
-        assert house.sessions.ledger.total == session.media_bytes == house.sessions.ledger.closed
+        assert len(services.sessions) == 0
+        assert services.sessions.ledger.total == session.media_bytes == services.sessions.ledger.closed
         writer.close()
-        await eventually(lambda: house.http.hot.connections.open == 0)
+        await eventually(lambda: services.http.hot.connections.open == 0)
 
 
 async def test_a_viewer_who_leaves_is_gone() -> None:
     # Session, form and connection are let go of, with or without a word.
-    async with flv_house() as house:
-        on_air(house)
+    async with flv_services() as services:
+        on_air(services)
         for _ in range(3):
-            reader, writer = await house.ask(GET)
+            reader, writer = await services.ask(GET)
             await reader.readuntil(b"FLV\x01")
             writer.transport.abort()
-        await eventually(lambda: not len(house.sessions) and not house.streams.viewers)
-        await eventually(lambda: house.http.hot.connections.open == 0)
+        await eventually(lambda: not len(services.sessions) and not services.streams.viewers)
+        await eventually(lambda: services.http.hot.connections.open == 0)
 
 
 async def test_a_kicked_viewer_is_cut_at_once() -> None:
     # What the API's kick and an expired token do.
-    async with flv_house() as house:
-        on_air(house)
+    async with flv_services() as services:
+        on_air(services)
         for request, last in ((GET, b""), (WS, b"\x88\x08\x03\xf0kicked")):
-            reader, writer = await house.ask(request)
+            reader, writer = await services.ask(request)
             await reader.readuntil(b"FLV\x01")
-            (session,) = house.sessions
+            (session,) = services.sessions
             assert session.drop is not None
             session.drop("kicked")
             said = await asyncio.wait_for(reader.read(), 10)
             assert said.endswith(last)
-            assert len(house.sessions) == 0
+            assert len(services.sessions) == 0
             writer.close()
 
 
 async def test_websocket_viewer_gets_messages_and_may_ping_and_close() -> None:
     # mpegts.js over ws; a proxy's pings are answered.
-    async with flv_house() as house:
-        on_air(house)
-        reader, writer = await house.ask(WS)
+    async with flv_services() as services:
+        on_air(services)
+        reader, writer = await services.ask(WS)
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 ")
         assert b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in head
         assert await reader.readexactly(6) == b"\x82\x0dFLV\x01"
-        assert house.gate.asked[0].protocol == "wsflv"
+        assert services.gate.asked[0].protocol == "wsflv"
         writer.write(bytes.fromhex("898400000000") + b"ping")
         await reader.readuntil(b"\x8a\x04ping")
         writer.write(bytes.fromhex("888200000000") + b"\x03\xe8")
         assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"\x88\x02\x03\xe8")
-        await eventually(lambda: not len(house.sessions))
+        await eventually(lambda: not len(services.sessions))
         writer.close()
 
 
 async def test_a_websocket_client_that_breaks_the_rules_is_told_so() -> None:
     # 1002, and only its own connection.
-    async with flv_house() as house:
-        on_air(house)
-        reader, writer = await house.ask(WS)
+    async with flv_services() as services:
+        on_air(services)
+        reader, writer = await services.ask(WS)
         await reader.readuntil(b"FLV\x01")
         writer.write(b"\x81\x05hello")
         assert b"\x88" in await asyncio.wait_for(reader.read(), 10)
-        await eventually(lambda: not len(house.sessions))
+        await eventually(lambda: not len(services.sessions))
         writer.close()
 
 
 async def test_who_is_denied_gets_the_gates_answer_and_no_session() -> None:
     # Authorised first, as everywhere: a stranger does not even learn whether the stream is there.
-    async with flv_house() as house:
-        house.gate.denial = Denial(403, "not yours")
+    async with flv_services() as services:
+        services.gate.denial = Denial(403, "not yours")
         for name in ("cam", "none"):
-            said = await house.answer(GET.replace("cam", name) + "\nConnection: close")
+            said = await services.answer(GET.replace("cam", name) + "\nConnection: close")
             assert said.startswith(b"HTTP/1.1 403 ")
             assert b"not yours" in said
-        assert len(house.sessions) == 0
+        assert len(services.sessions) == 0
 
 
 @pytest.mark.parametrize(
@@ -166,55 +166,55 @@ async def test_who_is_denied_gets_the_gates_answer_and_no_session() -> None:
 )
 async def test_other_requests_are_answered_as_for_playlists(request_line: str, status: int) -> None:
     # One judge's words on every way out.
-    async with flv_house() as house:
-        on_air(house)
-        said = await house.answer(f"{request_line} HTTP/1.1\nHost: h\nConnection: close")
+    async with flv_services() as services:
+        on_air(services)
+        said = await services.answer(f"{request_line} HTTP/1.1\nHost: h\nConnection: close")
         assert said.startswith(f"HTTP/1.1 {status} ".encode())
-        assert len(house.sessions) == 0
+        assert len(services.sessions) == 0
 
 
 async def test_ways_can_be_switched_off() -> None:
     # An operator who wants HLS only has HLS only.
-    async with flv_house(http=False, websocket=False) as house:
-        on_air(house)
+    async with flv_services(http=False, websocket=False) as services:
+        on_air(services)
         for request in (GET + "\nConnection: close", WS.replace("Connection: Upgrade", "Connection: Upgrade, close")):
-            reader, writer = await house.ask(request)
+            reader, writer = await services.ask(request)
             assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
             writer.close()
 
 
 async def test_a_bad_handshake_is_no_websocket() -> None:
     # Before anybody is let in.
-    async with flv_house() as house:
-        on_air(house)
+    async with flv_services() as services:
+        on_air(services)
         for old, new in (("dGhlIHNhbXBsZSBub25jZQ==", "short"), ("Version: 13", "Version: 8")):
-            reader, writer = await house.ask(WS.replace(old, new))
+            reader, writer = await services.ask(WS.replace(old, new))
             assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
             writer.close()
-        assert house.gate.asked == []
+        assert services.gate.asked == []
 
 
 async def test_half_a_websocket_handshake_is_told_so_and_opens_no_session() -> None:
     # A proxy has taken Upgrade and Connection off. Fed by HTTP it would be a viewer who throws away all he gets, and
     # whose page tries again and again: each time a session that is counted and billed.
-    async with flv_house() as house:
-        on_air(house)
+    async with flv_services() as services:
+        on_air(services)
         half = "\n".join(line for line in WS.splitlines() if not line.startswith(("Upgrade:", "Connection:")))
-        said = await house.answer(half + "\nConnection: close")
+        said = await services.answer(half + "\nConnection: close")
         assert said.startswith(b"HTTP/1.1 426 ")
         assert b"\r\nupgrade: websocket\r\n" in said
-        assert (len(house.sessions), house.gate.asked) == (0, [])
+        assert (len(services.sessions), services.gate.asked) == (0, [])
 
 
 async def test_a_shutdown_cuts_the_body_off_and_the_end_of_the_stream_ends_it() -> None:
     # "incomplete if the zero-sized chunk […] has not been received" (RFC 9112 §8): who asks again gets the rest.
     for how, whole in (("shutdown", False), ("end", True)):
-        async with flv_house() as house:
-            on_air(house)
-            reader, writer = await house.ask(GET)
+        async with flv_services() as services:
+            on_air(services)
+            reader, writer = await services.ask(GET)
             await reader.readuntil(b"\r\n\r\n")
-            await eventually(lambda: house.streams.viewers)
-            output = house.streams.find("live", "cam")
+            await eventually(lambda: services.streams.viewers)
+            output = services.streams.find("live", "cam")
             assert output is not None
             output.dismiss("shutdown") if how == "shutdown" else output.end()
             async with asyncio.timeout(10):
@@ -224,33 +224,33 @@ async def test_a_shutdown_cuts_the_body_off_and_the_end_of_the_stream_ends_it() 
 
 async def test_a_client_that_hangs_up_while_the_gate_thinks_leaves_nothing() -> None:
     # The back end may take seconds; viewers zap in less.
-    async with flv_house() as house:
-        on_air(house)
-        house.gate.open.clear()
-        _, writer = await house.ask(GET)
-        await eventually(lambda: house.gate.asked)
+    async with flv_services() as services:
+        on_air(services)
+        services.gate.open.clear()
+        _, writer = await services.ask(GET)
+        await eventually(lambda: services.gate.asked)
         writer.transport.abort()
-        await eventually(lambda: house.http.hot.connections.open == 0)
-        house.gate.open.set()
-        await eventually(lambda: not len(house.sessions))
-        assert house.streams.viewers == 0
+        await eventually(lambda: services.http.hot.connections.open == 0)
+        services.gate.open.set()
+        await eventually(lambda: not len(services.sessions))
+        assert services.streams.viewers == 0
 
 
 async def test_codecid_chooses_the_legacy_marking() -> None:
     # flv.js-era players want codec id 12 for H.265.
     tracks, units = units_of(make_flv("h265", seconds=1))
-    async with flv_house() as house:
-        house.feed.tracks(tracks)
-        house.feed.push(units)
+    async with flv_services() as services:
+        services.feed.tracks(tracks)
+        services.feed.push(units)
         for query, mark in (("codecid=12", b"\x1c\0\0\0\0"), ("codecid=hvc1", b"\x90hvc1"), ("", b"\x90hvc1")):
-            reader, writer = await house.ask(GET.replace("token=A", query))
+            reader, writer = await services.ask(GET.replace("token=A", query))
             await reader.readuntil(mark)
             writer.close()
 
 
-def counted(house: FlvHouse) -> Counter[tuple[str, int]]:
+def counted(services: FlvServices) -> Counter[tuple[str, int]]:
     """The answers to FLV requests by status."""
-    slow = house.http._web.stats.http.slow
+    slow = services.http._web.stats.http.slow
     return Counter({key: count for key, count in slow.items() if key[0] == "flv"})
 
 
@@ -259,15 +259,15 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way:
     """Neither as a server error, which an alert reads, nor when it leaves after hours."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     write_self_signed(cert, key, ["localhost"])
-    async with flv_house() as house:
-        on_air(house)
-        app = house.http._web
+    async with flv_services() as services:
+        on_air(services)
+        app = services.http._web
         settings = HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key))
         https = HttpsServer(settings, HttpSettings(bind="127.0.0.1", port=0), app, structlog.get_logger())
         await https.start()
         request = (WS if way in {"ws", "wss"} else GET).replace("\n", "\r\n").encode() + b"\r\n\r\n"
         expected = Counter({("flv", 101 if way in {"ws", "wss"} else 200): 1})
-        output = house.streams.find("live", "cam")
+        output = services.streams.find("live", "cam")
         assert output is not None
         try:
             if way == "h2":
@@ -275,54 +275,54 @@ async def test_a_viewer_is_counted_as_what_it_was_answered_when_that_begins(way:
                 stream = client.ask("/live/cam.flv")
                 while len(client.responses[stream].body) < 1000:
                     await client.read()
-                assert counted(house) == expected
+                assert counted(services) == expected
                 client.writer.transport.abort()
             elif way == "asgi":
                 transport = httpx.ASGITransport(app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
                     asking = asyncio.create_task(http.get("/live/cam.flv"))
-                    await eventually(lambda: house.streams.viewers)
-                    assert counted(house) == expected
+                    await eventually(lambda: services.streams.viewers)
+                    assert counted(services) == expected
                     output.end()
                     assert (await asking).status_code == 200
             else:
                 secure = trusting("http/1.1") if way in {"https", "wss"} else None
-                port = https.port if secure else house.http.port
+                port = https.port if secure else services.http.port
                 reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=secure)
                 writer.write(request)
                 await reader.readuntil(b"FLV\x01")
-                assert counted(house) == expected
+                assert counted(services) == expected
                 writer.transport.abort()
-            await eventually(lambda: not len(house.sessions))
-            assert counted(house) == expected
+            await eventually(lambda: not len(services.sessions))
+            assert counted(services) == expected
         finally:
             await https.stop(1.0)
 
 
 async def test_a_viewer_who_is_refused_and_a_fault_of_ours_are_counted_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with flv_house() as house:
-        on_air(house)
-        house.gate.denial = Denial(403, "no")
-        assert (await house.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 403 ")
-        house.gate.denial = None
+    async with flv_services() as services:
+        on_air(services)
+        services.gate.denial = Denial(403, "no")
+        assert (await services.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 403 ")
+        services.gate.denial = None
 
         async def broken(*_: object) -> None:
             raise Mischief
 
-        monkeypatch.setattr(house.streams, "admit", broken)
-        assert (await house.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 500 ")
-        assert counted(house) == {("flv", 403): 1, ("flv", 500): 1}
+        monkeypatch.setattr(services.streams, "admit", broken)
+        assert (await services.answer(GET + "\nConnection: close")).startswith(b"HTTP/1.1 500 ")
+        assert counted(services) == {("flv", 403): 1, ("flv", 500): 1}
 
 
 async def test_who_hangs_up_before_the_answer_is_no_answer() -> None:
-    async with flv_house() as house:
-        on_air(house)
-        house.gate.open.clear()
-        _, writer = await house.ask(GET)
-        await eventually(lambda: house.gate.asked)
+    async with flv_services() as services:
+        on_air(services)
+        services.gate.open.clear()
+        _, writer = await services.ask(GET)
+        await eventually(lambda: services.gate.asked)
         writer.transport.abort()
-        await eventually(lambda: house.http.hot.connections.open == 0)
-        house.gate.open.set()
-        await eventually(lambda: not len(house.sessions))
+        await eventually(lambda: services.http.hot.connections.open == 0)
+        services.gate.open.set()
+        await eventually(lambda: not len(services.sessions))
         await asyncio.sleep(0)
-        assert counted(house) == {}
+        assert counted(services) == {}

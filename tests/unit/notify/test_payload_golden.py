@@ -30,7 +30,7 @@ from hlsd.sessions.session import Session, facts
 from hlsd.stats import RelayStats
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, VIDEO
-from tests.unit.test_hub import HubHouse
+from tests.unit.test_hub import HubScene
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "payloads.jsonl"
 SHAPES = ("hlsd", "srs", "nginx-rtmp", "flussonic")
@@ -70,23 +70,23 @@ def viewers() -> list[Event]:
 
 async def publishers() -> list[Event]:
     """A publication from the door to the end, and the run of its stream."""
-    house = HubHouse()
-    house.hub._events._interval = 2.0
+    scene = HubScene()
+    scene.hub._events._interval = 2.0
     told: list[Event] = []
-    house.hub.bus.listen(told.append)
+    scene.hub.bus.listen(told.append)
     for ip, tracks in (("127.0.0.1", BOTH), ("2001:db8::7", Tracks(VIDEO))):
         request = PublishRequest(
             "live", "a", "rtmp", ip, 51_234, lambda _: None, QUERY, "FMLE/3.0", "https://page/?key=1"
         )
-        publication: Any = await house.hub.publish(request)
+        publication: Any = await scene.hub.publish(request)
         publication.received(1000)
         publication.left_out(("G.711 A-law",))
         publication.tracks(tracks)
         for _ in range(3):
-            house.pass_time(1)
+            scene.pass_time(1)
         publication.received(234)
         publication.end("closed")
-    house.pass_time(20)
+    scene.pass_time(20)
     return told
 
 

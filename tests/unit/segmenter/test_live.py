@@ -260,7 +260,7 @@ def test_the_ended_run_of_the_name_is_still_served() -> None:
     window, old = under_way()
     name = window.segments[0].uri.split("/")[1]
     new = Live(Window("r2", 200, ".ts", listed=6, max_bytes=10**9))
-    new.previous = old
+    new.follow(old)
     assert new.media("r1", name) is not None
     new.remove()
     assert new.media("r1", name) is None

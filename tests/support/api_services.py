@@ -36,7 +36,7 @@ API = ApiSettings.model_validate(
 )
 
 
-class ApiHouse:
+class ApiServices:
     """A hub, its sessions, and the API over them."""
 
     def __init__(

@@ -59,7 +59,7 @@ class NotedGate:
 
 
 @dataclass
-class FlvHouse:
+class FlvServices:
     """What runs, and the feed `live/cam`."""
 
     http: HttpServer
@@ -86,7 +86,7 @@ class FlvHouse:
 
 
 @contextlib.asynccontextmanager
-async def flv_house(origins: Sequence[str] = ("*",), **settings: object) -> AsyncIterator[FlvHouse]:
+async def flv_services(origins: Sequence[str] = ("*",), **settings: object) -> AsyncIterator[FlvServices]:
     """Both listeners on free loopback ports; `settings` are those of section flv, `origins` are `http.allow_origin`."""
     clock, gate, stats = SystemClock(), NotedGate(), Stats()
     sessions = Registry(TrustingSigner(), clock, lambda _app, _name: 60.0, max_sessions=100, gate=gate, stats=stats)
@@ -99,12 +99,12 @@ async def flv_house(origins: Sequence[str] = ("*",), **settings: object) -> Asyn
     web = create_app(directory, sessions, http, clock, entrance=entrance, judge=judge, routes=routes, stats=stats)
     server = HttpServer(http, web, structlog.get_logger())
     rtmp = RtmpServer(RtmpSettings(bind="127.0.0.1", port=0), NotedAdmission(), Intake, clock, audience=streams)
-    house = FlvHouse(server, rtmp, streams, sessions, gate, stats)
+    services = FlvServices(server, rtmp, streams, sessions, gate, stats)
     await server.start()
     await rtmp.start()
-    streams.output(house.feed, PublishRequest("live", "cam", "test", "", 0, lambda _: None))
+    streams.output(services.feed, PublishRequest("live", "cam", "test", "", 0, lambda _: None))
     try:
-        yield house
+        yield services
     finally:
         gate.open.set()
         streams.end("shutdown")
