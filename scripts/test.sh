@@ -14,6 +14,8 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
 export TESTS_FILMS="$folder/films" # one film for all who want the same
+# Python may keep what it has compiled: each of hundreds of servers would compile all of hlsd anew, each process the tests.
+unset PYTHONDONTWRITEBYTECODE
 if [ -n "$fast" ]; then
   # They keep the cores busy, and none of them waits for another's long test.
   "$python" -m pytest -n "$jobs" --dist worksteal tests/unit tests/property tests/arch "$@"

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -30,14 +31,15 @@ _MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|home|root)/" + r"[a-z]")
 _LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
 
 
-def committed() -> list[Path]:
+@cache
+def committed() -> tuple[Path, ...]:
     """The files of the checkout that git knows, or would take."""
     asked = ["git", "-c", f"safe.directory={CHECKOUT}", "ls-files", "-co", "--exclude-standard", "-z"]
     try:
         done = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"no git checkout to ask: {error}")
-    return [CHECKOUT / name for name in done.stdout.split("\0") if name and (CHECKOUT / name).is_file()]
+    return tuple(CHECKOUT / name for name in done.stdout.split("\0") if name and (CHECKOUT / name).is_file())
 
 
 def lines_matching(pattern: re.Pattern[str]) -> list[str]:
@@ -52,16 +54,27 @@ def lines_matching(pattern: re.Pattern[str]) -> list[str]:
     return found
 
 
+owners_of_packages = cache(packages_distributions)
+
+
+@cache
+def names_imported(path: Path) -> frozenset[str]:
+    """The packages that a module names in import statements."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return frozenset(found)
+
+
 def imported(*folders: str) -> set[str]:
     """The packages that modules of these folders name in import statements, less our own and Python's."""
-    found = set()
+    found: set[str] = set()
     for path in committed():
         if path.suffix == ".py" and path.relative_to(CHECKOUT).parts[0] in folders:
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Import):
-                    found |= {alias.name.partition(".")[0] for alias in node.names}
-                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                    found.add(node.module.partition(".")[0])
+            found |= names_imported(path)
     # tests/support/rtsp_server.py runs in the distribution's own Python, which has GStreamer's bindings.
     return found - sys.stdlib_module_names - {"hlsd", "bench", "scripts", "tests", "gi"}
 
@@ -81,7 +94,7 @@ def locked(name: str) -> set[str]:
 )
 def test_a_lock_holds_all_that_is_imported(lock: str, folders: tuple[str, ...]) -> None:
     """Or `make run` and `make check` break on a fresh clone, where nothing else happens to be installed."""
-    owners = packages_distributions()
+    owners = owners_of_packages()
     there = locked(lock)
     missing = {
         package
@@ -89,6 +102,17 @@ def test_a_lock_holds_all_that_is_imported(lock: str, folders: tuple[str, ...]) 
         if not {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners.get(package, ["?"])} & there
     }
     assert not missing
+
+
+def test_pytest_loads_the_plugins_that_are_named_and_no_others(request: pytest.FixtureRequest) -> None:
+    """Those that come with what is installed cost each process of a run its seconds."""
+    there = {
+        name.partition(".")[0]
+        for _, one in request.config.pluginmanager.list_plugin_distinfo()
+        for name in [one.project_name]
+    }
+    assert {"pytest-asyncio", "pytest-timeout", "hypothesis"} <= there
+    assert not there & {"schemathesis", "anyio"}
 
 
 def test_nothing_names_a_package_index() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def check_playlist(text: str, history: Sequence[Snapshot] = (), at: float | None
     if "EXT-X-STREAM-INF" in names:
         return found + _check_multivariant(lines)
     try:
-        playlist = parse_media(text)
+        playlist = _read(text)
     except ValueError as error:
         return [*found, Violation("P03", str(error))]
     found += _check_media(playlist)
@@ -152,7 +153,12 @@ def _check_text(text: str) -> list[Violation]:
     return found + _check_version(lines, names)
 
 
-def _check_tag(line: str) -> list[Violation]:
+@lru_cache(maxsize=4096)  # most lines of a playlist stood in the one before
+def _check_tag(line: str) -> tuple[Violation, ...]:
+    return tuple(_faults_of(line))
+
+
+def _faults_of(line: str) -> list[Violation]:
     name, _, value = line[1:].partition(":")
     if name == "EXTINF":
         duration, comma, _ = value.partition(",")
@@ -293,6 +299,10 @@ def parse_media(text: str) -> MediaPlaylist:  # noqa: PLR0912 - one branch a tag
     return playlist
 
 
+_read = lru_cache(maxsize=8)(parse_media)
+"""For those here, who change nothing of it: each playlist is read twice, as the new one and then as the one before."""
+
+
 def _check_media(playlist: MediaPlaylist) -> list[Violation]:
     found = []
     if playlist.target < 1:
@@ -360,7 +370,7 @@ def _check_first(playlist: MediaPlaylist) -> list[Violation]:
 
 
 def _check_change(playlist: MediaPlaylist, history: Sequence[Snapshot], at: float | None) -> list[Violation]:
-    before = parse_media(history[-1].text)
+    before = _read(history[-1].text)
     found = _check_kept(before, playlist) + _check_removed(before, playlist)
     if before.target != playlist.target:
         found.append(Violation("MP03", f"EXT-X-TARGETDURATION {before.target} became {playlist.target}"))
