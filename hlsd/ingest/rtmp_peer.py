@@ -37,7 +37,7 @@ from hlsd.ingest.rtmp.server import (
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.rtmp_publisher import IntakeFactory, RtmpPublisher
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ingest.share import Share
+from hlsd.ingest.share import PART, Share
 from hlsd.ports import Admission
 
 LINGER = 3.0
@@ -151,7 +151,9 @@ class RtmpPeer(asyncio.Protocol):
         """Feeds the conversation once and acts on what comes of it."""
         now = self.host.clock.monotonic()
         try:
-            self._act([] if self.waiting and not received else self.conversation.receive_data(received, now), now)
+            events = [] if self.waiting and not received else self.conversation.receive_data(received, now)
+            if events or self.waiting:
+                self._act(events, now)
             self.flush()
             self._steer()
         except Exception as error:  # noqa: BLE001  an error of ours must end this connection and no other
@@ -163,8 +165,7 @@ class RtmpPeer(asyncio.Protocol):
         if not waiting:
             return
         share = self.share
-        share.turn()
-        share.start()
+        share.begin()
         try:
             self._work(now)
         except UnsupportedCodec as error:
@@ -300,11 +301,18 @@ class RtmpPeer(asyncio.Protocol):
         """Decides whether to read on, to go on parsing, or to wait."""
         if self.lost or self.go_by is not None:
             return
-        exhausted = self.share.exhausted or self.conversation.effort - self.effort > self.host.settings.max_effort
-        more = self.conversation.more or bool(self.waiting)
+        conversation = self.conversation
+        exhausted = self.share.spent >= PART or conversation.effort - self.effort > self.host.settings.max_effort
+        if (  # as nearly always: media that is read in rounds, and nothing in the way of that
+            self.fd >= 0
+            and not (self.waiting or self.paused or self.write_full or exhausted or conversation.busy)
+            and self.publisher.sink is not None
+        ):
+            return
+        more = conversation.more or bool(self.waiting)
         if exhausted and self.publisher.sink is not None:
             self._remark_effort()
-        if self.write_full or exhausted or more or self.conversation.awaiting:
+        if self.write_full or exhausted or more or conversation.awaiting:
             if not self.paused and self.transport is not None and not self.transport.is_closing():
                 self.paused = True
                 if self.fd >= 0:
@@ -372,7 +380,7 @@ class RtmpPeer(asyncio.Protocol):
                 self.transport.abort()
             return
         try:
-            self.share.spent = 0.0
+            self.share.second()
             if self.publisher.sink is not None:
                 self.publisher.sink.tick(now)
             self._act(self.conversation.tick(now), now)

@@ -94,8 +94,9 @@ class Cutter:
     @property
     def open_bytes(self) -> int:
         """Payload bytes held for the part under way."""
-        held = sum(len(unit.payload) for unit in (self._held, self._other_held) if unit is not None)
-        return held + sum(len(sample.unit.payload) for sample in (*self._video, *self._audio))
+        held = sum([len(unit.payload) for unit in (self._held, self._other_held) if unit is not None])
+        held += sum([len(unit.payload) for unit, _ in self._video])  # hundreds, each second: no call for each of them
+        return held + sum([len(unit.payload) for unit, _ in self._audio])
 
     @property
     def newest_picture(self) -> int:

@@ -58,6 +58,7 @@ class Outlet:
         "_faults",
         "_times",
         "_tracks",
+        "hoarder",
         "off",
         "output",
         "output_name",
@@ -78,6 +79,8 @@ class Outlet:
     ) -> None:
         self.output_name = output_name
         self.output = output
+        self.hoarder = output if isinstance(output, Hoarder) else None
+        """The output if it keeps media; found out once, since that takes longer than asking it how much."""
         self.resting = False
         """It waits for a key picture, or is off."""
         self.off = False

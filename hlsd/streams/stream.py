@@ -17,7 +17,7 @@ from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.ports import Keeping
 from hlsd.stats import StreamStats
-from hlsd.streams.outlet import Hoarder, Outlet
+from hlsd.streams.outlet import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,7 +91,7 @@ class Stream:
     @property
     def held(self) -> int:
         """Bytes of media that wait for something or are kept for viewers, those in the live window not counted."""
-        kept = sum(outlet.output.held for outlet in self.outlets.values() if isinstance(outlet.output, Hoarder))
+        kept = sum([outlet.hoarder.held for outlet in self.outlets.values() if outlet.hoarder is not None])
         return kept + (self.claim.request.held() if self.claim is not None else 0)
 
     def attach(self, name: str, output: Output) -> None:

@@ -84,6 +84,8 @@ class Connection(Generic[Event]):
 
     def data_to_send(self) -> bytes:
         """The bytes that must go out now, once."""
+        if not self._out:
+            return b""
         out = b"".join(self._out)
         self._out.clear()
         self._out_size = 0
@@ -107,7 +109,8 @@ class Connection(Generic[Event]):
                     self._parse(received, now, events)
         except ProtocolError as error:
             self._close(Closed("error:protocol", str(error)), events)
-        self._acknowledge()
+        if self._peer_window and self.received - self._acknowledged >= self._peer_window // 2:
+            self._acknowledge()
         return events
 
     def _shake_hands(self, received: bytes, now: float) -> bytes:
@@ -184,11 +187,9 @@ class Connection(Generic[Event]):
 
     def _acknowledge(self) -> None:
         # At most one a read, and at half the window: some senders stop dead at the window's end.
-        if self._peer_window and self.closed is None and self._handshake is None:
-            unacknowledged = self.received - self._acknowledged
-            if unacknowledged and unacknowledged >= self._peer_window // 2:
-                self._acknowledged = self.received
-                self._send_control(rtmp.ACKNOWLEDGEMENT, rtmp.number(self.received))
+        if self.closed is None and self._handshake is None and self.received > self._acknowledged:
+            self._acknowledged = self.received
+            self._send_control(rtmp.ACKNOWLEDGEMENT, rtmp.number(self.received))
 
     def _ping(self, now: float, interval: float) -> None:
         """Asks a silent peer for a sign of life, once an interval."""

@@ -115,6 +115,11 @@ class ServerConnection(Connection[ServerEvent]):
         return self._asked is not None
 
     @property
+    def busy(self) -> bool:
+        """Whether bytes wait to be parsed, or a PublishRequested for its answer."""
+        return self._asked is not None or self._dechunker.stopped
+
+    @property
     def publishing(self) -> bool:
         """Whether an accepted publication is under way."""
         return self._publishing is not None
