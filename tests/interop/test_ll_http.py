@@ -174,13 +174,22 @@ def test_ht07_ht08_head_is_get_without_a_body_and_lengths_are_right(place: Place
         assert head.headers.get("content-type") == get.headers.get("content-type"), kind
         if kind in {"segment", "part"}:
             assert head.headers["content-length"] == get.headers["content-length"]
-    began = time.monotonic()
-    for _ in range(3):
+    # One that waited would be answered when what it waited for is there, each time; one that does not is answered
+    # before, unless the machine is away just then.
+    early: set[str] = set()
+    for _ in range(30):
         now = parse(place.client.get(place.media).text)
-        place.client.head(place.media.copy_with(query=f"_HLS_msn={now.edge[0] + 1}".encode()))
         hint = re.findall(r'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', now.text)[0]
         place.client.head(place.media.join(hint))
-    assert time.monotonic() - began < 2.0  # three that wait would wait for two whole segments at least
+        if f'TYPE=PART,URI="{hint}"' in place.client.get(place.media).text:
+            early.add("part")
+        msn = parse(place.client.get(place.media).text).edge[0] + 1
+        place.client.head(place.media.copy_with(query=f"_HLS_msn={msn}".encode()))
+        if parse(place.client.get(place.media).text).edge[0] < msn:
+            early.add("playlist")
+        if len(early) == 2:
+            break
+    assert early == {"part", "playlist"}
 
 
 def test_ht09_what_is_not_there_is_404_at_once(place: Place) -> None:
@@ -205,7 +214,7 @@ def test_ht09_what_is_not_there_is_404_at_once(place: Place) -> None:
         assert answer.status_code in {400, 404}, url
         assert len(answer.content) < 200
         assert "EXTM3U" not in answer.text
-        assert time.monotonic() - began < 3.0, url  # holds end after three target durations
+        assert time.monotonic() - began < 5.0, url  # holds end after three target durations, six seconds
 
 
 def test_ht10_ranges_of_media(place: Place) -> None:

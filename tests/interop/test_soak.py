@@ -27,7 +27,7 @@ SECONDS, RECONNECTS = gears.SOAK.now(), gears.SOAK_RECONNECTS.now()
 AWAY = 2.0
 """Seconds for which the publisher is gone."""
 
-pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(SECONDS + 120)]
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(SECONDS + 180)]
 
 
 def publish(film: Path, url: str) -> subprocess.Popen[bytes]:
@@ -42,8 +42,7 @@ def publish(film: Path, url: str) -> subprocess.Popen[bytes]:
 
 def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(films: Path, tmp_path: Path) -> None:
     # TL01: playback resumes by itself, one discontinuity for each reconnect, nothing is left behind.
-    why = browsers.missing("chromium")
-    if why:
+    if why := browsers.missing("chromium"):
         pytest.skip(why)
     # The publisher comes back when it can, on a busy machine after more than the usual ten seconds.
     env = {"HLSD_PUBLISH__GRACE": "30"}
@@ -54,7 +53,9 @@ def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(films: Path, tmp
             wait_for_playlist(server.hls("cam"))
             top = httpx.get(server.hls("cam"))
             variant = top.url.join(top.text.splitlines()[-1])
-            playing = pool.submit(browsers.play, server.hls("cam"), "chromium", "hlsjs", SECONDS)
+            # A busy machine gets as long as it needs to come back to play after the last cut.
+            over = tmp_path / "over"
+            playing = pool.submit(browsers.play, server.hls("cam"), "chromium", "hlsjs", SECONDS + 60, until=over)
             began = time.monotonic()
             cuts = [SECONDS * (n + 1) / (RECONNECTS + 1) for n in range(RECONNECTS)]
             marked: set[int] = set()
@@ -67,6 +68,8 @@ def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(films: Path, tmp
                     publisher.wait()
                     time.sleep(AWAY)
                     publisher = publish(film, server.rtmp("cam"))
+                if now >= SECONDS and len(marked) >= RECONNECTS:
+                    over.touch()
                 text = httpx.get(variant).text
                 marked |= discontinuities(text)
                 memory.append(server.usage().rss)
@@ -89,9 +92,9 @@ def test_a_viewer_outlives_its_publishers_and_memory_stays_flat(films: Path, tmp
     assert not report["media_error"], said
     # A reconnect costs the outage, the new publisher's first part and what hls.js takes to notice. A machine that is
     # busy with other things costs some more, but does not keep a player from going on: two in a hundred, say.
-    assert report["stall_seconds"] <= RECONNECTS * (AWAY + 4) + SECONDS / 50, said
-    assert max((stall["duration"] for stall in report["stalls"]), default=0) < AWAY + 8, said
-    assert report["played"] >= SECONDS - RECONNECTS * (AWAY + 6) - SECONDS / 50 - 6, said
+    assert report["stall_seconds"] <= RECONNECTS * (AWAY + 8) + SECONDS / 50, said
+    assert max((stall["duration"] for stall in report["stalls"]), default=0) < AWAY + 12, said
+    assert report["played"] >= SECONDS - RECONNECTS * (AWAY + 8) - SECONDS / 50 - 6, said
     assert not any(stall.get("open") for stall in report["stalls"]), said
     assert growth < 8, figures
 

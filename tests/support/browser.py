@@ -64,6 +64,7 @@ def play(
     size: tuple[int, int] = (1280, 800),
     again: bool = False,
     recover: bool = False,
+    until: Path | None = None,
 ) -> dict[str, Any]:
     """Plays `url` for `seconds` and says how it went.
 
@@ -75,7 +76,8 @@ def play(
 
     `config` is hls.js's, for mode "hlsjs". `again`: the browser has played it before, for three seconds, and what it
     keeps of that (files, compiled scripts) it has. `recover`: hls.js goes on after fatal errors, as its documentation
-    has pages do.
+    has pages do. `until`: it plays until that file is there and the player has then played for three seconds in a row,
+    `seconds` at most; `lasted` of the report says how long that was.
 
     Raises:
         RuntimeError: the browser did not come so far as to report; its words are in the text.
@@ -89,6 +91,8 @@ def play(
         arguments.append("--again")
     if recover:
         arguments.append("--recover")
+    if until is not None:
+        arguments += ["--until", str(until)]
     program = executable(browser)
     if program is not None and browser != "webkit":
         arguments += ["--executable", program]

@@ -2,7 +2,7 @@
  *
  *   node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N] [--hls-js FILE]
  *                     [--executable FILE] [--config JSON] [--screenshot FILE] [--size WxH] [--scheme light|dark] [--again]
- *                     [--recover]
+ *                     [--recover] [--until FILE [--steady N]]
  *   node play.mjs --serve
  *
  * page    URL is a page of ours; its own player (window.hlsd) is watched.
@@ -12,6 +12,8 @@
  * mpegts  URL is FLV by http or ws; a bare page with mpegts.js plays it, from another origin.
  *
  * With --recover hls.js is told to go on after fatal errors, as its documentation has pages do.
+ * With --until the play goes on until FILE is there and the media clock has then run for --steady seconds without a stall;
+ * --seconds is then the longest it may take.
  * With --again the page is opened for three seconds first, and what counts is the second time.
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
@@ -45,6 +47,8 @@ const CHOICES = {
   scheme: { type: "string", default: "light" },
   again: { type: "boolean", default: false },
   recover: { type: "boolean", default: false },
+  until: { type: "string" },
+  steady: { type: "string", default: "3" },
   serve: { type: "boolean", default: false },
 };
 
@@ -56,7 +60,7 @@ function wanted(args) {
   if (!options.serve && (!url || !["page", "hlsjs", "shaka", "native", "mpegts"].includes(options.mode) || !["chromium", "firefox", "webkit"].includes(options.browser))) {
     throw new Error("usage: node play.mjs URL [--browser chromium|firefox|webkit] [--mode page|hlsjs|shaka|native|mpegts] [--seconds N]");
   }
-  return { ...options, url, seconds: Number(options.seconds), width, height };
+  return { ...options, url, seconds: Number(options.seconds), steady: Number(options.steady), width, height };
 }
 
 const BARE = `<!doctype html><meta charset="utf-8"><title>bare</title><link rel="icon" href="data:,">
@@ -124,6 +128,26 @@ function probe() {
       edge: hls?.latency || null,
     });
   }, 100);
+}
+
+/* Runs inside the page: for how long the media clock has run since it last stood still for longer than 0.3 s; 0 while it does. */
+function running() {
+  const { last, still, stalls, firstFrame } = window.probe;
+  if (firstFrame === null || !last || (still !== null && last.now - still >= 0.3)) return 0;
+  return last.now - Math.max(firstFrame, ...stalls.map((stall) => stall.at + stall.duration));
+}
+
+/* Lasts until the file is there and the player has then been running for a while; `seconds` at most. */
+async function recovered(page, { until, steady, seconds }) {
+  const end = performance.now() + seconds * 1000;
+  let since = null; // when the file was seen: what ran before it does not count
+  while (performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (since === null && existsSync(until)) since = performance.now();
+    if (since === null) continue;
+    const ran = Math.min(await page.evaluate(running), (performance.now() - since) / 1000);
+    if (ran >= steady) return;
+  }
 }
 
 /* Runs inside the page at the end. */
@@ -293,14 +317,16 @@ async function play(options, sharing) {
     }
     await page.goto(bare?.address ?? options.url, { waitUntil: opened.until, timeout: 20000 });
     await page.evaluate(probe);
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    const began = performance.now();
+    await (options.until ? recovered(page, options) : new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
+    const lasted = (performance.now() - began) / 1000;
     if (options.screenshot) await page.screenshot({ path: options.screenshot });
     const result = await page.evaluate(report);
     const { samples, ...rest } = result;
     // the first seconds are tuning in: latency is told from the second half of the play
     const settled = samples.slice(Math.floor(samples.length / 2));
     return {
-      browser: options.browser, mode: options.mode, seconds, ...rest,
+      browser: options.browser, mode: options.mode, seconds, lasted, ...rest,
       stall_seconds: result.stalls.reduce((sum, stall) => sum + stall.duration, 0),
       fatal_errors: (result.errors ?? []).filter((error) => error.fatal).length,
       latency: summary(settled.map((sample) => sample.latency)),
