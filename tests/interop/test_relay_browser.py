@@ -94,13 +94,15 @@ class Watch:
         self.first: list[int] = []
         self.still = 0.0
         """Seconds, the longest of all."""
+        self.text = ""
+        """Of the last playlist."""
         self.over = False
 
     def run(self) -> None:
         """Until it is over."""
         last, since = "", time.monotonic()
         while not self.over:
-            text = httpx.get(self._variant).raise_for_status().text
+            text = self.text = httpx.get(self._variant).raise_for_status().text
             now = time.monotonic()
             assert "#EXT-X-ENDLIST" not in text, "the stream has ended for its viewers"
             if text != last:
@@ -158,9 +160,22 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
             watching.result()
             running = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()["data"]
             figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics", headers=edge.bearer).text
-    keys = ("lasted", "played", "first_frame", "stalls", "stall_seconds", "jumps", "errors", "media_error", "latency")
+    keys = (
+        "time",
+        "ready",
+        "ranges",
+        "lasted",
+        "played",
+        "first_frame",
+        "stalls",
+        "stall_seconds",
+        "jumps",
+        "errors",
+        "media_error",
+        "latency",
+    )
     said = {key: report[key] for key in (*keys, "buffer")} | {"seconds": SECONDS, "kills": KILLS, "still": watch.still}
-    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}))  # noqa: T201 - docs/relay.md
+    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}), watch.text)  # noqa: T201 - docs/relay.md
     assert all(later >= earlier for earlier, later in pairwise(watch.first)), watch.first
     # One for each blow; two where the pull found the origin up and lost it again.
     assert len(watch.marked) >= KILLS + 1, watch.marked

@@ -165,6 +165,7 @@ function report() {
   return {
     first_frame: watch.firstFrame, loaded: performance.getEntriesByType("navigation")[0].loadEventEnd / 1000, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
     decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
+    time: video.currentTime, ready: video.readyState, ranges: Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
     ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
     hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined, ...said() } : null,
   };
