@@ -24,9 +24,10 @@ ASKED = BackendQuestion("play", "live", "cam", "hls", "192.0.2.1", 1, {"token": 
 
 
 class Desk:
-    """A back end, its service and its clock."""
+    """A back end, its service and its clock; unless a test is about that, a busy machine is no silent service."""
 
     def __init__(self, service: Service, client: OperatorClient, **line: Any) -> None:
+        line.setdefault("timeout", 30.0)
         self.service = service
         self.clock = FakeClock()
         self.backend = Backend(CallbackEndpoint(service.url, **line), client, self.clock, lambda: "e-1")
