@@ -126,6 +126,7 @@ def _api(services: Services) -> Service:
         node.log,
         config=lambda: shown(node.settings),
         server_id=node.id,
+        congestion=lambda: {name: one.congestion for name, one in services.by_name.items() if one.congestion},
         more=lambda: [one for service in services.by_name.values() for one in service.operations()],
     )
 

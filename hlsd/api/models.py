@@ -264,6 +264,9 @@ class NodeView(BaseModel):
     media_bytes: int = Field(description="Media held in memory.")
     rss_bytes: int = Field(description="Resident memory of the process.")
     cpu_seconds: float = Field(description="CPU time of the process, user and system.")
+    congestion: dict[str, str] = Field(
+        description="TCP's congestion control that holds, of http, https and rtmp, and of what relay pushes."
+    )
 
 
 class SettingsView(BaseModel):
