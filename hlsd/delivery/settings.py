@@ -29,8 +29,8 @@ class HttpSettings(BaseModel):
     congestion: CongestionName = Field(
         default=AUTO,
         description='Congestion control of TCP, by its name in the kernel, such as "bbr" or "cubic"; "" is the '
-        'system\'s. "auto": bbr in place of cubic or reno where the kernel has it loaded and allows it: under loss (phones, bad '
-        "Wi-Fi) viewers get several times as much. The log says what holds: docs/delivery.md.",
+        'system\'s. "auto": bbr in place of cubic or reno where the kernel has it loaded and allows it: under loss '
+        "(phones, bad Wi-Fi) viewers get several times as much. The log says what holds: docs/delivery.md.",
     )
     allow_origin: list[str] = Field(
         default=["*"],

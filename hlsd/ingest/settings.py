@@ -36,8 +36,8 @@ class RtmpSettings(BaseModel):
     key: Path | None = Field(default=None, description="PEM file with the private key of cert.")
     congestion: CongestionName = Field(
         default=AUTO,
-        description="Congestion control of TCP, as http.congestion, for both ports: it is about those who play by RTMP; "
-        "of publishers the encoder's machine decides.",
+        description="Congestion control of TCP, as http.congestion, for both ports: it is about those who play by RTMP; of "
+        "publishers the encoder's machine decides.",
     )
     max_connections: int = Field(
         default=1000,
