@@ -36,7 +36,7 @@ class RtmpSettings(BaseModel):
     key: Path | None = Field(default=None, description="PEM file with the private key of cert.")
     congestion: CongestionName = Field(
         default=AUTO,
-        description="Congestion control of TCP, as http.congestion, for both ports: it is about those who play by RTMP; of "
+        description="Congestion control of TCP, as http.congestion, for both ports. It is about those who play: of "
         "publishers the encoder's machine decides.",
     )
     max_connections: int = Field(
