@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -51,6 +51,11 @@ def controls(way: str, port: int) -> set[str]:
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = [line.split() for line in said.splitlines() if line.startswith("\t")]
     return {name for row in rows for name in row if name in listed("tcp_available_")}
+
+
+def shown(way: str, port: int, *wanted: set[str]) -> Callable[[], bool]:
+    """Whether `ss` shows one of these sets: for `eventually`, since an accepted connection takes a moment."""
+    return lambda: controls(way, port) in wanted
 
 
 @contextlib.contextmanager
@@ -109,11 +114,11 @@ async def test_every_listener_and_every_push_has_what_is_configured(tmp_path: Pa
             for name, port in ports.items():
                 stack.enter_context(connected(port, tls=name in {"https", "rtmps"}))
             for name, port in ports.items():
-                await eventually(lambda port=port: controls("sport", port) == {wanted})
+                await eventually(shown("sport", port, {wanted}))
                 assert controls("dport", port) <= {system()}, f"{name}: the client's end is its own"
             # the target's end has the system's, our end of the same connection what is configured
             for port in (target.rtmp_port, there):
-                await eventually(lambda port=port: wanted in controls("dport", port))
+                await eventually(shown("dport", port, {wanted, system()}, {wanted}))
                 assert controls("sport", port) == {system()}
         await eventually(lambda: len(lines(server, "relay push started")) == 2)
         held = httpx.get(f"http://127.0.0.1:{server.http_port}/api/v1/server", headers=server.bearer).json()["data"]
@@ -134,8 +139,8 @@ async def test_what_is_not_allowed_is_one_warning_and_the_server_serves(tmp_path
     env = {"HLSD_HTTP__CONGESTION": barred[0], "HLSD_RTMP__CONGESTION": "nobodys_own"}
     with HlsdServer(tmp_path / "server", env=env, prefix=prefix) as server:
         with connected(server.http_port), connected(server.rtmp_port):
-            await eventually(lambda: controls("sport", server.http_port) == {system()})
-            await eventually(lambda: controls("sport", server.rtmp_port) == {system()})
+            await eventually(shown("sport", server.http_port, {system()}))
+            await eventually(shown("sport", server.rtmp_port, {system()}))
         told = {line["setting"]: line for line in lines(server, "no such congestion control")}
         assert set(told) == {"http.congestion", "rtmp.congestion"}
         assert all(line["level"] == "warning" and line["instead"] == system() for line in told.values())
