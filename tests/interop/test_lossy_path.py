@@ -22,6 +22,13 @@ while piece := sock.recv(65536):
     size += len(piece)
 print(shaken, size)
 """
+KEEP = """
+import time
+from bench.lossy import LossyPath
+with LossyPath() as path:
+    print(path.near, path.far, flush=True)
+    time.sleep(60)
+"""
 
 
 def within(pid: int, program: str) -> list[str]:
@@ -50,14 +57,7 @@ async def test_a_handshake_takes_there_and_back_and_nothing_stays_behind() -> No
 async def test_nothing_stays_behind_of_a_benchmark_that_was_killed() -> None:
     if reason := missing():
         pytest.skip(reason)
-    program = "\n".join((
-        "import time",
-        "from bench.lossy import LossyPath",
-        "with LossyPath() as path:",
-        "    print(path.near, path.far, flush=True)",
-        "    time.sleep(60)",
-    ))  # fmt: skip
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as killed:
+    with subprocess.Popen([sys.executable, "-c", KEEP], stdout=subprocess.PIPE, text=True) as killed:
         assert killed.stdout is not None
         keepers = killed.stdout.readline().split()
         assert len(keepers) == 2
