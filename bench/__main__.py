@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.pages import fanout, flv, hotpath, ingest, latency, metrics, players, relay, sessions
+from bench.pages import fanout, flv, hotpath, ingest, latency, loss, metrics, players, relay, sessions
 
-PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, players)}
+PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, players, loss)}
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="measured time of a run (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each measurement (%(default)s)")
     parser.add_argument("--counts", default="", help="publishers, such as 1,20,50")
-    parser.add_argument("--only", default="", help="servers, such as hlsd,nginx-rtmp")
+    parser.add_argument("--only", default="", help="servers, such as hlsd,nginx-rtmp (of loss: congestion controls)")
     given = parser.parse_args()
     met = True
     for name in given.pages or PAGES:

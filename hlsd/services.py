@@ -149,6 +149,7 @@ def _api(services: Services) -> Service:
         config=lambda: shown(node.settings),
         server_id=node.id,
         more=services.operations,
+        congestion=lambda: {name: one.congestion for name, one in services.by_name.items() if one.congestion},
     )
 
 

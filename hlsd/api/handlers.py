@@ -53,6 +53,8 @@ class ApiContext:
     clock: Clock
     config: Callable[[], Mapping[str, Mapping[str, Any]]]
     server_id: str
+    congestion: Callable[[], Mapping[str, str]] = dict
+    """By service; only those that have one."""
 
 
 class Handlers:
@@ -65,6 +67,7 @@ class Handlers:
         self._clock = premises.clock
         self._config = premises.config
         self._id = premises.server_id
+        self._congestion = premises.congestion
         self._since = premises.clock.wall()
         self._begun = premises.clock.monotonic()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -95,6 +98,7 @@ class Handlers:
             media_bytes=self._hub.media_bytes(),
             rss_bytes=rss(),
             cpu_seconds=round(usage.ru_utime + usage.ru_stime, 3),
+            congestion=dict(self._congestion()),
         )
 
     async def config(self, call: Call, query: NoQuery) -> models.SettingsView:  # noqa: ARG002

@@ -41,10 +41,7 @@ SECONDS = BeforeValidator(_seconds)
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Entries at most."), DECIMAL]
 Cursor = Annotated[
     str | None,
-    Field(
-        pattern=r"^[A-Za-z0-9_-]{1,1024}$",
-        description="Where to go on: `cursor` of the page before, nothing for the first.",
-    ),
+    Field(pattern=r"^[A-Za-z0-9_-]{1,1024}$", description="`cursor` of the page before; nothing for the first."),
 ]
 
 
@@ -264,6 +261,7 @@ class NodeView(BaseModel):
     media_bytes: int = Field(description="Media held in memory.")
     rss_bytes: int = Field(description="Resident memory of the process.")
     cpu_seconds: float = Field(description="CPU time of the process, user and system.")
+    congestion: dict[str, str] = Field(description="TCP's that holds for http, https, rtmp, and what relay pushes.")
 
 
 class SettingsView(BaseModel):

@@ -35,10 +35,11 @@ class ApiService(Service):
         *,
         config: Callable[[], Mapping[str, Mapping[str, Any]]],
         server_id: str,
+        congestion: Callable[[], Mapping[str, str]] = dict,
         more: Callable[[], Sequence[Route]],
     ) -> None:
         self._enabled = settings.enabled
-        self._context = ApiContext(hub, sessions, ring, clock, config, server_id)
+        self._context = ApiContext(hub, sessions, ring, clock, config, server_id, congestion)
         self._access = access
         self._log = log
         self._more = more

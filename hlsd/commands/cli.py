@@ -20,7 +20,7 @@ from rich.console import Console
 from hlsd import __version__, config
 from hlsd.base import log
 from hlsd.base.errors import HlsdError
-from hlsd.commands import operate, sign_command
+from hlsd.commands import congestion, operate, sign_command
 from hlsd.commands.options import ConfigFile
 from hlsd.commands.options import configuration as _configuration
 from hlsd.commands.options import fail as _fail
@@ -140,6 +140,7 @@ def check(
     found = _configuration(config_file, {})
     typer.echo(f"# {path or 'no file: defaults and environment'}")
     typer.echo(config.listing(found), nl=False)
+    typer.echo(congestion.listing(found.settings), nl=False)
 
 
 @application.command()

@@ -12,6 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hlsd.base.quantities import KIB, MIB, Duration, Size
+from hlsd.net.congestion import AUTO, CongestionName
 from hlsd.net.proxies import Proxies, path_prefix
 
 
@@ -25,6 +26,12 @@ class HttpSettings(BaseModel):
         description="Address to listen on; 127.0.0.1 behind a proxy on the same machine, :: for IPv6 and IPv4.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port for HTTP; 0 takes a free one.")
+    congestion: CongestionName = Field(
+        default=AUTO,
+        description='Congestion control of TCP, by its name in the kernel, such as "bbr" or "cubic"; "" is the '
+        'system\'s. "auto": bbr in place of cubic or reno where the kernel has it loaded and allows it: under loss '
+        "(phones, bad Wi-Fi) viewers get several times as much. The log says what holds: docs/delivery.md.",
+    )
     allow_origin: list[str] = Field(
         default=["*"],
         description=(

@@ -7,7 +7,9 @@ and memory stays bounded. Times in seconds; nothing here names the key or its ar
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Callable
 from typing import Self, cast
 
 from hlsd.base.errors import HlsdError
@@ -32,10 +34,11 @@ class PushRefused(PushError):
 class RtmpPush(asyncio.Protocol):
     """One publication on its way to a server; made by `connect`."""
 
-    def __init__(self, url: RtmpUrl, chunk_size: int) -> None:
+    def __init__(self, url: RtmpUrl, chunk_size: int, prepare: Callable[[socket.socket], object] | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._conversation = ClientConnection(url, self._clock(), chunk_size=chunk_size)
+        self._prepare = prepare
         self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
         self._writable = asyncio.Event()
@@ -46,7 +49,7 @@ class RtmpPush(asyncio.Protocol):
         """Bytes written so far."""
 
     @classmethod
-    async def connect(
+    async def connect(  # noqa: PLR0913 - what a connection is made of
         cls,
         url: str,
         *,
@@ -54,11 +57,13 @@ class RtmpPush(asyncio.Protocol):
         ip: str = "",
         within: float = 10.0,
         chunk_size: int = 60_000,
+        prepare: Callable[[socket.socket], object] | None = None,
     ) -> Self:
         """Connects and publishes; returns when the server takes media.
 
         `ip` is where to connect to when the caller has resolved the host already;
-        `ssl` is the context for rtmps:// (None: the system's default). Raises PushRefused, PushError, or ValueError
+        `ssl` is the context for rtmps:// (None: the system's default); `prepare` gets the connected socket before
+        anything of ours is sent by it. Raises PushRefused, PushError, or ValueError
         for a URL that is none.
         """
         address = read_url(url)
@@ -67,7 +72,7 @@ class RtmpPush(asyncio.Protocol):
         try:
             async with asyncio.timeout(within):
                 _, push = await asyncio.get_running_loop().create_connection(
-                    lambda: cls(address, chunk_size),
+                    lambda: cls(address, chunk_size, prepare),
                     ip or address.host,
                     address.port,
                     ssl=(ssl or _default_tls()) if address.secure else None,
@@ -147,6 +152,8 @@ class RtmpPush(asyncio.Protocol):
         """Opens the handshake."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        if self._prepare is not None:
+            self._prepare(transport.get_extra_info("socket"))
         self._flush()
 
     def data_received(self, received: bytes) -> None:

@@ -27,6 +27,7 @@ from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_peer import LINGER, RtmpPeer
 from hlsd.ingest.rtmp_publisher import SHUTDOWN, IntakeFactory, TagSink
 from hlsd.ingest.settings import RtmpSettings
+from hlsd.net.congestion import Congestion
 from hlsd.net.kernel import file_limit
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
@@ -83,6 +84,7 @@ class RtmpServer(Service):
         """How many connections play now."""
         self._hosted: dict[Place, RtmpPeer] = {}
         self.bounds = ConnectionBounds(settings, file_limit(), self.log, ended, self._displace)
+        self._congestion = Congestion("rtmp.congestion", settings.congestion, self.log)
         self._certificate: Certificate | None = None
         self._listeners: list[Listener[Place]] = []
         self._sweeper: asyncio.Task[None] | None = None
@@ -114,7 +116,13 @@ class RtmpServer(Service):
             await self.stop(0.0)
             raise ConfigError(str(error.strerror)) from error
         self._sweeper = sweep(_SWEEP, self._sweep, "rtmp_sweep", self.faults)
-        self.log.info("rtmp listening", bind=settings.bind, port=self.port, tls_port=self.tls_port)
+        self.log.info(
+            "rtmp listening",
+            bind=settings.bind,
+            port=self.port,
+            tls_port=self.tls_port,
+            congestion=self.congestion,
+        )
 
     async def stop(self, deadline: float) -> None:
         """Closes the ports, tells the publishers and waits up to `deadline` seconds for them to go."""
@@ -156,7 +164,8 @@ class RtmpServer(Service):
     def _listen(self, key: str, port: int, context: ssl.SSLContext | None) -> int:
         # "" is every address of both families, which one socket of IPv6 takes where there is IPv6
         bind = self.settings.bind or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104
-        sock = listen(key, bind, port, _BACKLOG)
+        sock = listen(key, bind, port, _BACKLOG, self._congestion)
+        self.congestion = self._congestion.held
         door = _Door(self, secure=context is not None)
         self._listeners.append(Listener(sock, door, context, self.limits.handshake_timeout))
         return int(sock.getsockname()[1])

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlsd.base.quantities import Duration, Size
+from hlsd.net.congestion import AUTO, CongestionName
 
 
 class RtmpSettings(BaseModel):
@@ -33,6 +34,11 @@ class RtmpSettings(BaseModel):
         default=None, description="PEM file with the certificate chain for rtmps://; read again when it changes."
     )
     key: Path | None = Field(default=None, description="PEM file with the private key of cert.")
+    congestion: CongestionName = Field(
+        default=AUTO,
+        description="Congestion control of TCP, as http.congestion, for both ports. It is about those who play: of "
+        "publishers the encoder's machine decides.",
+    )
     max_connections: int = Field(
         default=1000,
         ge=1,

@@ -9,9 +9,13 @@ import errno
 import os
 import socket
 
+from hlsd.net.congestion import Congestion
 
-def listen(key: str, bind: str, port: int, backlog: int) -> socket.socket:
+
+def listen(key: str, bind: str, port: int, backlog: int, congestion: Congestion | None = None) -> socket.socket:
     """A socket that listens on `bind:port`; `::` takes IPv4 too. `key` is the setting of the port.
+
+    `congestion` is what accepted sockets inherit; None leaves the system's.
 
     Raises:
         OSError: the address is taken, not this machine's, or not permitted; the text is `refusal`'s.
@@ -24,6 +28,8 @@ def listen(key: str, bind: str, port: int, backlog: int) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind((bind, port))
+        if congestion is not None:
+            congestion.apply(sock)  # before the first connection can come, which would not have it
         sock.listen(backlog)  # now, not when serving begins: two binds may succeed, a second listen does not
     except (OSError, OverflowError) as error:
         sock.close()

@@ -19,6 +19,9 @@ class Service:
     port = 0
     """The TCP port it listens on, once started; 0 if none."""
 
+    congestion = ""
+    """What holds on its connections as TCP's congestion control, once started; empty: it has none of its own."""
+
     async def start(self) -> None:
         """Begins. Raises OSError when it cannot listen, with one line that says where and why."""
 

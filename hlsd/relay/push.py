@@ -25,6 +25,7 @@ from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
 from hlsd.events.facts import relay_facts
 from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
+from hlsd.net.congestion import Congestion
 from hlsd.relay.address import read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
@@ -47,6 +48,7 @@ class Sending(Protocol):
     server_id: str
     max_seconds: float
     max_bytes: int
+    push_congestion: Congestion
 
     faults: Faults
 
@@ -196,7 +198,7 @@ class Push(Relayed):
             began = clock()
             self._figures.starts["ok"] += 1
             self._figures.up += 1
-            self._log.info("relay push started", url=self.shown)
+            self._log.info("relay push started", url=self.shown, congestion=self._host.push_congestion.held)
             self._tell(Action.RELAY_START)
             try:
                 await self._send(push)
@@ -241,7 +243,7 @@ class Push(Relayed):
         if address.scheme not in {"rtmp", "rtmps"}:
             raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
         self.ip = await host.dial(plan).resolve(address)
-        return await RtmpPush.connect(url, ip=self.ip, within=CONNECT_WITHIN)
+        return await RtmpPush.connect(url, ip=self.ip, within=CONNECT_WITHIN, prepare=host.push_congestion.apply)
 
     async def _send(self, push: RtmpPush) -> None:
         """Sends what comes until the connection is lost. Raises PushError."""

@@ -20,6 +20,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, ended, sweep
 from hlsd.events import Bus
+from hlsd.net.congestion import Congestion
 from hlsd.ports import (
     ABSENT,
     Admission,
@@ -123,6 +124,7 @@ class RelayService(Service):
         self.pushes = self._pushes.pushes
         self.max_seconds = settings.push_seconds
         self.max_bytes = settings.push_bytes
+        self.push_congestion = Congestion("relay.congestion", settings.congestion, log)
         self._find = find
         self._viewers = viewers
         self._trusted = Dial(own_ports)
@@ -148,6 +150,8 @@ class RelayService(Service):
 
     async def start(self) -> None:
         """Begins the static pulls."""
+        self.push_congestion.look()
+        self.congestion = self.push_congestion.held
         self.relays.restore()
         self._open = True
         self._keep_static()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from hlsd.base import masking
 from hlsd.base.log import MASK
 from hlsd.base.quantities import MIB, Duration, Size
+from hlsd.net.congestion import AUTO, CongestionName
 from hlsd.relay.address import Format
 from hlsd.relay.guard import HostList
 from hlsd.relay.match import Match
@@ -161,6 +162,10 @@ class RelaySettings(BaseModel):
         default=16 * MIB,
         ge=1 * MIB,
         description="Media that waits for a slow target at most, bytes; one queue for each target.",
+    )
+    congestion: CongestionName = Field(
+        default=AUTO,
+        description="Congestion control of TCP, as http.congestion, of connections to the targets of pushes.",
     )
     child_memory: Size = Field(
         default=1024 * MIB,

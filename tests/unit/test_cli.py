@@ -119,3 +119,22 @@ def test_cert_writes_a_pair_that_the_server_takes_and_spares_one_that_is_there(t
     assert again.returncode == 1
     assert again.stderr.count("\n") == 1
     assert (tmp_path / "c.pem").read_bytes() == before
+
+
+def test_check_says_which_congestion_control_this_kernel_gives() -> None:
+    done = hlsd("check", HLSD_HTTP__CONGESTION="reno", HLSD_RTMP__CONGESTION="nobodys_own", HLSD_RELAY__CONGESTION="")
+    assert done.returncode == 0
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        system = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    lines = done.stdout.splitlines()
+    assert "#   http.congestion: reno" in lines
+    assert "#   https.congestion: reno" in lines, "as http"
+    assert f"#   relay.congestion: {system}" in lines
+    rtmp = next(line for line in lines if line.startswith("#   rtmp.congestion: "))
+    assert rtmp.startswith(f"#   rtmp.congestion: {system} (not nobodys_own: the kernel has none of this name")
+
+
+def test_a_congestion_control_that_cannot_be_one_is_a_mistake() -> None:
+    done = hlsd("check", HLSD_HTTPS__CONGESTION="b b r")
+    assert done.returncode == 2
+    assert "environment HLSD_HTTPS__CONGESTION: https.congestion: should be" in done.stderr

@@ -29,6 +29,7 @@ from hlsd.delivery.request import Request
 from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import WebApp
+from hlsd.net.congestion import Congestion
 from hlsd.net.listening import listen
 from hlsd.net.strict_http import hush
 from hlsd.net.uvicorn_fit import LOST, fits, steps
@@ -68,7 +69,10 @@ class HttpServer(Service):
         steps()
         if misfit := fits():
             self._log.warning("uvicorn does not fit: plain ASGI", version=uvicorn.__version__, reason=misfit, lost=LOST)
-        self._socket = listen("http.port", self._settings.bind, self._settings.port, MAX_BACKLOG)
+        settings = self._settings
+        congestion = Congestion("http.congestion", settings.congestion, self._log)
+        self._socket = listen("http.port", settings.bind, settings.port, MAX_BACKLOG, congestion)
+        self.congestion = congestion.held
         self.port = self._socket.getsockname()[1]
         self._hot = hot = self.hot_path()
         fast = cast("type[asyncio.Protocol]", partial(self.protocol, hot))
@@ -95,7 +99,7 @@ class HttpServer(Service):
         faults = hot.blocked.faults
         self._ticking = keep(server.main_loop, "http_tick", faults, lambda: server.should_exit)
         self._sweeping = keep(partial(self._sweep, hot), "http_sweep", faults)
-        self._log.info("http listening", bind=self._settings.bind, port=self.port)
+        self._log.info("http listening", bind=settings.bind, port=self.port, congestion=self.congestion)
 
     @property
     def hot(self) -> HotPath:

@@ -29,6 +29,7 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
+from hlsd.net.congestion import Congestion
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificate
@@ -52,6 +53,8 @@ class HttpsServer(Service):
         log: Log,
     ) -> None:
         self._settings = settings
+        wanted = http.congestion if settings.congestion is None else settings.congestion
+        self._congestion = Congestion("https.congestion", wanted, log)
         self._pace = Pace(
             header=settings.header_timeout,
             idle=http.keep_alive,
@@ -113,14 +116,17 @@ class HttpsServer(Service):
             )
         certificate = Certificate(settings.cert, settings.key, alpn)
         context = certificate.context()
-        sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG)
+        sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG, self._congestion)
+        self.congestion = self._congestion.held
         self._config.load()
         self._date()
         self._certificate = certificate
         self._listener = Listener(sock, self, context, settings.header_timeout)
         self.port = sock.getsockname()[1]
         self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
-        self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
+        self._log.info(
+            "https listening", bind=settings.bind, port=self.port, protocols=alpn, congestion=self.congestion
+        )
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""

@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlsd.base.quantities import Duration, Size
+from hlsd.net.congestion import CongestionName
 
 
 class HttpsSettings(BaseModel):
@@ -19,6 +20,9 @@ class HttpsSettings(BaseModel):
 
     bind: str = Field(default="0.0.0.0", description="Address to listen on; :: for IPv6 and IPv4.")  # noqa: S104
     port: int = Field(default=8443, ge=0, le=65535, description="TCP port for HTTPS; 0 takes a free one.")
+    congestion: CongestionName | None = Field(
+        default=None, description="Congestion control of TCP, as http.congestion. Unset: what that one says."
+    )
     cert: str = Field(
         default="",
         description=(
