@@ -8,7 +8,8 @@ time. Ids of versions that had 9 random bytes and 3 for the process are read ali
 
 The first 16 characters are the public id: they tell sessions apart in events, logs and the API, and without the MAC,
 which stands at the end, they open nothing. The terms are what must outlive the memory of the process: when it ends
-whatever happens, whose it is, how many that viewer may have.
+whatever happens, whose it is, how many that viewer may have. No id begins with "-": people give public ids to
+commands, which would read an option.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _SHAPE = re.compile(rb"[A-Za-z0-9_-]{48}")
 _RANDOM, _NODE, _PROCESS, _TIME, _WHO, _MAC = 8, 2, 2, 4, 4, 9
 _HEAD = _RANDOM + _NODE + _PROCESS
 _BOUND, _UNIQUE = 1, 2
+_DASH = 62
+"""The number of "-" in base64url (RFC 4648 §5)."""
 _MOST = 0xFFFF
 
 
@@ -88,7 +91,7 @@ class Signer:
 
     def mint(self, path: str, terms: Terms = OPEN, like: bytes = b"") -> bytes:
         """An id for a viewer of `path` (`/{app}/{name}`): a fresh one, or one with the public id of `like`."""
-        head = base64.urlsafe_b64decode(like[:PUBLIC]) if like else secrets.token_bytes(_RANDOM) + self.origin
+        head = base64.urlsafe_b64decode(like[:PUBLIC]) if like else _random() + self.origin
         flags = _BOUND * terms.bound | _UNIQUE * terms.unique
         body = b"".join((
             head,
@@ -133,6 +136,13 @@ class Signer:
             return ""
         made = hmac.digest(self._keys[0].secret, b"user\0" + user_id.encode(errors="replace"), "sha256")
         return made[:_WHO].hex() if any(made[:_WHO]) else "00000001"
+
+
+def _random() -> bytes:
+    """Of 64 bits one value in 64 is left out: the six of the first character are not 62, "-"."""
+    while (drawn := secrets.token_bytes(_RANDOM))[0] >> 2 == _DASH:
+        pass
+    return drawn
 
 
 def _mac(key: Key, body: bytes, path: str) -> bytes:

@@ -64,7 +64,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         found.after = scrape(load)
         trouble(found)
         load.watch("hall", 28, 3, "--no-ll")
-        assert 503 in load.knock("cam", 10)  # more viewers than sessions.max_sessions
+        # More viewers than sessions.max_sessions; on a busy machine the first are gone before the last ones come.
+        eventually_here(lambda: 503 in load.knock("cam", 31), what="a viewer who is one too many")
         found.at = time.time() + 2
         settle(3)
         yield found

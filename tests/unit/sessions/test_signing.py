@@ -120,3 +120,15 @@ def test_a_short_key_is_refused() -> None:
     """16 bytes at least."""
     with pytest.raises(ValueError, match="16 bytes"):
         Signer([Key(b"short")], lambda: NOW)
+
+
+def test_no_id_begins_like_an_option_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    # "hlsd kick ID": one in 64 did, and the command knew no option of that name.
+    drawn = iter([bytes([0xF8 + number]) + bytes(7) for number in range(4)] + [bytes([0xFC]) + bytes(7)])
+
+    def draw(size: int) -> bytes:
+        return next(drawn) if size == 8 else bytes(size)
+
+    monkeypatch.setattr("hlsd.sessions.signing.secrets.token_bytes", draw)
+    signer = Signer([Key(b"k" * 32)], lambda: 1.0)
+    assert signer.mint("/live/cam").startswith(b"_A")
