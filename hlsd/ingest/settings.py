@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlsd.base.quantities import Duration, Size
+from hlsd.net.settings import CERTIFICATES, CERTIFICATES_DIR, CertificateFiles, pairs_of
 
 
 class RtmpSettings(BaseModel):
@@ -33,6 +34,8 @@ class RtmpSettings(BaseModel):
         default=None, description="PEM file with the certificate chain for rtmps://; read again when it changes."
     )
     key: Path | None = Field(default=None, description="PEM file with the private key of cert.")
+    certificates: list[CertificateFiles] = CERTIFICATES
+    certificates_dir: str = CERTIFICATES_DIR
     max_connections: int = Field(
         default=1000,
         ge=1,
@@ -94,9 +97,14 @@ class RtmpSettings(BaseModel):
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
-        if self.tls_port and not (self.cert and self.key):
-            raise ValueError("tls_port needs cert and key")
+        if self.tls_port and not (self.pairs or self.certificates_dir):
+            raise ValueError("tls_port needs cert and key, certificates or certificates_dir")
         return self
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The files of all certificates that are named, the default first."""
+        return pairs_of(self.cert, self.key, self.certificates)
 
 
 class PublishSettings(BaseModel):

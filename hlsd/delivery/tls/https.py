@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from email.utils import formatdate
 from time import monotonic
 from typing import Any
@@ -29,9 +30,11 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.identity import Identity
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
-from hlsd.net.tls import Certificate
+from hlsd.net.tls import Certificates
 from hlsd.net.uvicorn_fit import fits
 from hlsd.ports import Service
 
@@ -50,6 +53,7 @@ class HttpsServer(Service):
         http: HttpSettings,
         web: WebApp,
         log: Log,
+        handshakes: Handshakes | None = None,
     ) -> None:
         self._settings = settings
         self._pace = Pace(
@@ -84,7 +88,9 @@ class HttpsServer(Service):
         )
         self._bounds: Connections = web.connections
         self._faults: Faults = web.stats.faults
-        self._certificate: Certificate | None = None
+        self.handshakes = handshakes or Handshakes(settings.max_handshakes, settings.max_handshakes_per_ip)
+        self._proxies = http.proxies
+        self._certificates: Certificates | None = None
         self._listener: Listener[ClientAddress] | None = None
         self._taken = 0
         self._sweeping: asyncio.Task[None] | None = None
@@ -95,6 +101,11 @@ class HttpsServer(Service):
         """Connections past their handshake."""
         return len(self.http2.connections) + len(self._state.connections)
 
+    @property
+    def identities(self) -> Sequence[Identity]:
+        """The certificates that it shows."""
+        return self._certificates.identities if self._certificates is not None else ()
+
     async def start(self) -> None:
         """Binds and serves; `port` is the true one from here on, or 0 without a certificate.
 
@@ -102,7 +113,7 @@ class HttpsServer(Service):
             OSError: the address cannot be listened on, or the certificate not be used.
         """
         settings = self._settings
-        if not settings.cert:
+        if not settings.secure:
             return
         alpn = ["http/1.1"]
         if settings.http2 and http2_headers.AVAILABLE:
@@ -111,13 +122,13 @@ class HttpsServer(Service):
             self._log.warning(
                 "no HTTP/2: the package hpack is missing (pip install 'hlsd[h2]'); HTTPS has HTTP/1.1 only"
             )
-        certificate = Certificate(settings.cert, settings.key, alpn)
-        context = certificate.context()
+        certificates = Certificates(settings.pairs, settings.certificates_dir, alpn)
+        context = certificates.open(self._log, asyncio.get_running_loop().time())
         sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG)
         self._config.load()
         self._date()
-        self._certificate = certificate
-        self._listener = Listener(sock, self, context, settings.header_timeout)
+        self._certificates = certificates
+        self._listener = Listener(sock, self, context, settings.header_timeout, self.handshakes, self._proxies)
         self.port = sock.getsockname()[1]
         self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info("https listening", bind=settings.bind, port=self.port, protocols=alpn)
@@ -211,10 +222,6 @@ class HttpsServer(Service):
         self.http2.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     def _refresh(self) -> None:
-        if self._certificate is None:
-            return
-        try:
-            if self._certificate.refresh():
-                self._log.info("certificate loaded", cert=self._settings.cert)
-        except OSError as error:
-            self._log.warning("certificate refused", reason=error.strerror or str(error))
+        if self._certificates is not None and self._listener is not None:
+            self._certificates.refresh(self._log, asyncio.get_running_loop().time())
+            self._listener.listen_with(self._certificates.listening)
