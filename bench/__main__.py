@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+from bench import handshakes
 from bench.pages import fanout, flv, hotpath, ingest, latency, metrics, players, relay, sessions
 
-PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, players)}
+PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, handshakes, players)}
 
 
 def main() -> int:

@@ -67,7 +67,9 @@ def rss() -> int:
     return int(fields[1]) * 4096
 
 
-async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object], https: int = 0) -> None:
+async def serve(  # noqa: PLR0913 - what the command line has
+    port: int, *, asgi: bool, waiters: int, http: dict[str, object], https: int = 0, pair: tuple[Path, Path] | None = None
+) -> None:
     """Runs until it is ended, or until its releases are measured."""
     stream = FixedPlayable()
     clock = SystemClock()
@@ -83,7 +85,7 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object],
     if asgi:
         server.protocol = AsgiOnly
     await server.start()
-    certificate = await _secure(https, settings, app) if https else None
+    certificate = await _secure(https, settings, app, pair) if https else None
     session = await sessions.open(PlayRequest("live", "cam", "hls", "127.0.0.1", user_agent="bench"), Grant())
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
@@ -100,11 +102,14 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object],
             certificate.cleanup()
 
 
-async def _secure(port: int, http: HttpSettings, app: WebApp) -> tempfile.TemporaryDirectory[str]:
+async def _secure(
+    port: int, http: HttpSettings, app: WebApp, pair: tuple[Path, Path] | None
+) -> tempfile.TemporaryDirectory[str]:
     """The same answers by HTTPS; its certificate is there as long as what this returns."""
     folder = tempfile.TemporaryDirectory(prefix="hlsd-bench-")
-    cert, key = Path(folder.name) / "cert.pem", Path(folder.name) / "key.pem"
-    write_self_signed(cert, key, ["localhost"])
+    cert, key = pair or (Path(folder.name) / "cert.pem", Path(folder.name) / "key.pem")
+    if pair is None:
+        write_self_signed(cert, key, ["localhost"])
     settings = HttpsSettings(bind="127.0.0.1", port=port, cert=str(cert), key=str(key))
     await HttpsServer(settings, http, app, structlog.get_logger()).start()
     return folder
@@ -139,6 +144,11 @@ if __name__ == "__main__":
     parser.add_argument("--asgi", action="store_true")
     parser.add_argument("--waiters", type=int, default=0)
     parser.add_argument("--https", type=int, default=0, metavar="PORT")
+    parser.add_argument("--certificate", type=Path, nargs=2, help="of HTTPS: its file, and its key's")
     parser.add_argument("--http", type=json.loads, default={}, help="settings of section http, as JSON")
     given = parser.parse_args()
-    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http, https=given.https))
+    pair = tuple(given.certificate) if given.certificate else None
+    work = serve(
+        given.port, asgi=given.asgi, waiters=given.waiters, http=given.http, https=given.https, pair=pair
+    )
+    uvloop.run(work)

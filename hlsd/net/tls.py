@@ -200,6 +200,7 @@ class Certificates:
         """A new listening context, and with it a new key of tickets."""
         context = self._context()
         context.sni_callback = self._choose
+        context.num_tickets = 1  # each costs a twentieth of a handshake, and a player keeps its connection
         self._listening = context
         self._since = now
         return context
@@ -215,13 +216,18 @@ class Certificates:
             connection.context = found
 
     def _context(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.set_ciphers(_CIPHERS)
-        if self._alpn:
-            context.set_alpn_protocols(self._alpn)
-        return context
+        return server_context(self._alpn)
+
+
+def server_context(alpn: Sequence[str] = ()) -> ssl.SSLContext:
+    """A context with the rules of this server, and no certificate yet."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_ciphers(_CIPHERS)
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
 
 
 def _tell(problems: Iterable[OSError], log: Log) -> None:
