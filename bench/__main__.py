@@ -8,7 +8,9 @@ import sys
 from bench import handshakes
 from bench.pages import fanout, flv, hotpath, ingest, latency, metrics, players, relay, sessions
 
-PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, handshakes, players)}
+PAGES = {
+    page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, handshakes, players)
+}
 
 
 def main() -> int:

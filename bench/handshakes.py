@@ -1,15 +1,14 @@
 """What a TLS handshake costs: full and resumed, 1.2 and 1.3, beside nginx with the same certificate.
 
-`python -m bench handshakes`. Both servers are on core 0, the client on core 1, in turns of a few hundred handshakes; CPU of
-the server by the kernel's own account (/proc/PID/schedstat). A connection is made, shaken, closed by TLS's goodbye, and
-carries nothing else. Ratios are of one turn, since the speed of a shared machine changes from one to the next.
+`python -m bench handshakes`. Both servers are on core 0, the clients on core 1, in turns of a few hundred handshakes; CPU
+of the server by the kernel's own account (/proc/PID/schedstat). A connection is made, shaken, closed by TLS's goodbye,
+and carries nothing else. Ratios are of one turn, since the speed of a shared machine changes from one to the next.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import shutil
 import socket
 import ssl
@@ -34,6 +33,7 @@ CLIENTS = 4
 """At a time."""
 TARGET = 0.7
 KINDS = tuple((version, resumed) for version in ("1.3", "1.2") for resumed in (False, True))
+Costs = dict[tuple[str, str, bool], list[float]]
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _ROOT = Path(__file__).resolve().parents[1]
 _NGINX = """\
@@ -58,9 +58,9 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
     return _write(costs, turns, counts[0])
 
 
-def measure(turns: int, count: int, names: Sequence[str] = ("hlsd", "nginx")) -> dict[tuple[str, str, bool], list[float]]:
+def measure(turns: int, count: int, names: Sequence[str] = ("hlsd", "nginx")) -> Costs:
     """Microseconds of server CPU a handshake, in each turn, by server, version and whether it is resumed."""
-    costs: dict[tuple[str, str, bool], list[float]] = {}
+    costs: Costs = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hlsd-bench-")))
         cert, key = folder / "cert.pem", folder / "key.pem"
@@ -126,7 +126,8 @@ def _client(version: str) -> ssl.SSLContext:
 
 def _cost(pid: int, port: int, version: str, count: int, *, resumed: bool) -> float:
     """Microseconds of CPU of the server for each of `count` handshakes, `CLIENTS` at a time."""
-    command = ["taskset", "-c", "1", sys.executable, "-m", "bench.handshakes", str(port), version, str(count // CLIENTS)]
+    command = ["taskset", "-c", "1", sys.executable, "-m", "bench.handshakes"]
+    command += [str(port), version, str(count // CLIENTS)]
     clients = [
         subprocess.Popen(
             [*command, *(["--resumed"] if resumed else [])],
@@ -173,7 +174,7 @@ def _session(context: ssl.SSLContext, port: int) -> ssl.SSLSession | None:
         return tls.session
 
 
-def _write(costs: dict[tuple[str, str, bool], list[float]], turns: int, count: int) -> bool:
+def _write(costs: Costs, turns: int, count: int) -> bool:
     met = True
     rows = []
     for version, resumed in KINDS:
@@ -198,7 +199,7 @@ def _write(costs: dict[tuple[str, str, bool], list[float]], turns: int, count: i
             "",
             words[1].strip(),
             "",
-            f"{turns} turns of {count} handshakes; medians. ECDSA P-256; hlsd's tickets and limits as they are by default.",
+            f"{turns} turns of {count} handshakes; medians. ECDSA P-256; hlsd's tickets and limits are the defaults.",
             "",
             report.table(head, rows),
             "",
@@ -207,8 +208,8 @@ def _write(costs: dict[tuple[str, str, bool], list[float]], turns: int, count: i
             *machine.section(),
         ]
     )
-    raw = [{"server": name, "version": version, "resumed": resumed, "us": found} for (name, version, resumed), found in costs.items()]
-    path = report.write(NAME, text, {}, json.loads(json.dumps(raw)))
+    raw = [{"server": one[0], "version": one[1], "resumed": one[2], "us": found} for one, found in costs.items()]
+    path = report.write(NAME, text, {}, raw)
     print(report.table(head, rows))
     print(f"{path}: {'met' if met else 'NOT MET'}")
     return met

@@ -40,7 +40,12 @@ class TlsFigures(Reporter):
             for labels, expires in shown.items():
                 yield EXPIRY, labels, expires
         there = self._handshakes
-        results = (("full", there.full), ("resumed", there.resumed), ("failed", there.failed), ("refused", there.refused))
+        results = (
+            ("full", there.full),
+            ("resumed", there.resumed),
+            ("failed", there.failed),
+            ("refused", there.refused),
+        )
         for result, count in results:
             yield HANDSHAKES, (result,), count
         yield HANDSHAKES_NOW, ("under_way",), there.under_way

@@ -24,7 +24,7 @@ from hlsd.net.allowance import Allowance
 from hlsd.net.crowd import Crowd
 
 TURN: Final = 0.004
-"""Processor time of the handshakes that begin in one turn of the event loop."""
+"""Processor time of the connections whose handshake begins in one turn of the event loop."""
 PART: Final = 0.25
 """Of the processor's time, for handshakes, however busy it is with others."""
 IDLE_PART: Final = 0.75
@@ -43,8 +43,9 @@ UNSEEN_PAUSE: Final = 0.02
 """How long others of that kind wait until it is looked again whether there is room for them."""
 PATIENCE: Final = 2.0
 """Seconds that one under way is left alone, if it is not of a crowd, before it may have to make room."""
-AROUND: Final = 0.00015
-"""Processor time of a connection besides what TLS takes of it, as bench/handshakes.py finds it."""
+WHOLE: Final = 2.0
+"""What a connection that comes and goes takes for each second that TLS takes of it: sockets, tasks and protocols cost as much
+again, which is too little at a time to be measured (bench/handshake_flood.py)."""
 
 
 class Stage(Enum):
@@ -91,7 +92,7 @@ class Handshakes:
         self._work = Allowance(IDLE_PART, SAVED, now)
         self.doors = Allowance(DOORS_PART, SAVED, now)
         """What accepting connections may take, measured by who does it."""
-        self._typical = 0.0005
+        self._typical = 0.001
         self._begun = 0  # since the last look
         self._looked: tuple[float, float, float] | None = None
         self.spent = 0.0
@@ -154,7 +155,7 @@ class Handshakes:
     def took(self, seconds: float) -> None:
         """TLS has worked on one."""
         self.spent += seconds
-        self._work.take(seconds)
+        self._work.take(seconds * WHOLE)
 
     # -- who waits
 
@@ -239,7 +240,6 @@ class Handshakes:
             self._unseen[one.group] += 1
         one.since = now
         self._begun += 1
-        self._work.take(AROUND)
         self._move(one, Stage.UNDER_WAY)
         one.begin(max(0.1, one.deadline - now))
 
@@ -263,7 +263,7 @@ class Handshakes:
     def _look(self, now: float, since: float, thread: float, spent: float) -> None:
         """What handshakes and all others have taken since `since` decides what handshakes may take."""
         here = thread_time()
-        own = self.spent - spent + self._begun * AROUND
+        own = (self.spent - spent) * WHOLE
         if self._begun:
             self._typical += (own / self._begun - self._typical) * min(0.5, self._begun / 64)
         self._work.part = max(PART, IDLE_PART - YIELD * max(0.0, here - thread - own) / (now - since))

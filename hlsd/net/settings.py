@@ -30,7 +30,9 @@ CERTIFICATES_DIR: str = Field(
 )
 
 
-def pairs_of(cert: str | Path | None, key: str | Path | None, more: Iterable[CertificateFiles]) -> list[tuple[str, str]]:
+def pairs_of(
+    cert: str | Path | None, key: str | Path | None, more: Iterable[CertificateFiles]
+) -> list[tuple[str, str]]:
     """The files of all that are named, the default first."""
     first = [(str(cert), str(key))] if cert and key else []
     return first + [(one.cert, one.key) for one in more]
