@@ -1,8 +1,8 @@
 """What a TLS handshake costs: full and resumed, 1.2 and 1.3, beside nginx with the same certificate.
 
-`python -m bench handshakes`. Both servers are on core 0, the clients on core 1, in turns of a few hundred handshakes; CPU
-of the server by the kernel's own account (/proc/PID/schedstat). A connection is made, shaken, closed by TLS's goodbye,
-and carries nothing else. Ratios are of one turn, since the speed of a shared machine changes from one to the next.
+`python -m bench handshakes`. Both servers are on core 0, the clients on core 1, in turns of a few hundred handshakes;
+CPU of the server by the kernel's own account (/proc/PID/schedstat). A connection is made, shaken, closed by TLS's
+goodbye, and carries nothing else. Ratios are of one turn, since the speed of a shared machine changes all the time.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Sessions are signed, checked and charged as in production; `--asgi` sends every request by ASGI, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
 releases them ten times over, and prints what that cost as JSON. With `--https PORT` it
-answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held; on SIGUSR2 it begins to measure the turns of
-its event loop, and on the next one prints them.
+answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held; on SIGUSR2 it begins to measure the turns
+of its event loop, and on the next one prints them.
 """
 
 from __future__ import annotations

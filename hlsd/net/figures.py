@@ -12,7 +12,7 @@ from hlsd.net.identity import Identity
 EXPIRY = Spec(
     "hlsd_tls_certificate_expiry_seconds",
     "gauge",
-    "When the certificate in use expires, seconds since the epoch; by its first name, the kind of its key and the port.",
+    "When the certificate in use expires, seconds since the epoch; by its first name, kind of key and port.",
     ("key", "name", "port"),
 )
 HANDSHAKES = Spec("hlsd_tls_handshakes", "counter", "TLS handshakes, by what came of them.", ("result",))

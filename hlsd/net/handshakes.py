@@ -2,10 +2,10 @@
 
 A full handshake costs as much as a hundred answers, and whoever connects decides when. So it is the processor's time of
 this thread that is measured, and shared out: a quarter of it at least, up to three quarters while nobody else needs it.
-Law: as long as there are few, a handshake begins at once. Beyond that a connection waits, accepted and unread, until its
-ClientHello is there (`hlsd.net.hello`), so that whoever stays silent costs nothing more; those that are ready begin in
-turn of their addresses, some milliseconds of work in a turn of the event loop. Where there are too many, the address that
-has the most loses its oldest. Seconds.
+Law: as long as there are few, a handshake begins at once. Beyond that a connection waits, accepted and unread, until
+its ClientHello is there (`hlsd.net.hello`), so that whoever stays silent costs nothing more; those that are ready begin
+in turn of their addresses, some milliseconds of work in a turn of the event loop. Where there are too many, the address
+that has the most loses its oldest. Seconds.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ UNSEEN_PAUSE: Final = 0.02
 PATIENCE: Final = 2.0
 """Seconds that one under way is left alone, if it is not of a crowd, before it may have to make room."""
 WHOLE: Final = 2.0
-"""What a connection that comes and goes takes for each second that TLS takes of it: sockets, tasks and protocols cost as much
-again, which is too little at a time to be measured (bench/handshake_flood.py)."""
+"""What a connection that comes and goes takes for each second that TLS takes of it: sockets, tasks and protocols cost
+as much again, in pieces too small to be measured (bench/handshakes.py)."""
 
 
 class Stage(Enum):

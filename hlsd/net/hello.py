@@ -1,7 +1,7 @@
 """Looks at a TLS connection that nobody has read from yet: whether its ClientHello is there.
 
-The kernel is asked to keep quiet until there is as much as a record says that it is long, so that bytes coming one by one
-wake nobody.
+The kernel is asked to keep quiet until there is as much as a record says that it is long, so that bytes coming one by
+one wake nobody.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Is one certificate with its key: whose names it is good for, until when; and the pairs that a folder holds.
 
-Names are those of the subjectAltName: "the dNSName ... MUST be used as the identity" (RFC 2818 §3.1), and no browser looks
-at the common name. A wildcard is the whole leftmost label and stands for one label (RFC 9525 §6.3).
+Names are those of the subjectAltName, since no client looks at the common name any more (RFC 9525 §2). "The wildcard
+character appears only as the complete content of the left-most label" and stands for one label (§6.3).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _names(found: x509.Certificate) -> tuple[str, ...]:
 
 
 def pairs_in(folder: Path) -> list[Pair]:
-    """The pairs of a folder, by name: `x.pem` or `x.crt` with `x.key`, and certbot's `x/fullchain.pem`, `x/privkey.pem`.
+    """The pairs of a folder, by name: `x.pem` or `x.crt` with `x.key`, certbot's `x/fullchain.pem`, `x/privkey.pem`.
 
     What lies there without its other half is none, which is how a pair looks that is being written. No more than
     `MAX_PAIRS`.

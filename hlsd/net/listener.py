@@ -9,6 +9,7 @@ process may open, whoever has the others. Those of TLS then wait until it is the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -190,7 +191,8 @@ class Listener(Generic[PlaceT]):
 
     async def _shake(self, bare: socket.socket, guest: _Guest[PlaceT], seconds: float | None, *, tls: bool) -> None:
         guest.begun = True
-        try:
+        # not TLS, no version in common, silence, or gone: `ssl.SSLError` is one too
+        with contextlib.suppress(OSError):
             await self._loop.connect_accepted_socket(
                 lambda: guest,
                 bare,
@@ -198,8 +200,6 @@ class Listener(Generic[PlaceT]):
                 ssl_handshake_timeout=seconds,
                 ssl_shutdown_timeout=SHUTDOWN if tls else None,
             )
-        except OSError:  # not TLS, no version in common, silence, or gone; `ssl.SSLError` is one too
-            pass
 
 
 class _Guest(asyncio.Protocol, Generic[PlaceT]):

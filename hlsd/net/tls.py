@@ -3,11 +3,11 @@
 TLS 1.2 at least, forward secrecy and AEAD only, RSA keys of 2048 and EC keys of 256 bits at least (RFC 9325, hls-rules
 HT12). A handshake takes the certificates of its instant; one that cannot be used never replaces one that can.
 
-A port listens with one context, which does nothing but hold the key of the tickets; in each handshake the context of the
-name that the client gave (SNI) takes its place. So what a client resumes outlives a renewed certificate, and is good for
-every name. The key is made new with the listening context, every `ROTATION`: "ticket keys ... changed regularly"
-(RFC 9325 §3.4), as with TLS 1.2 whoever has it reads what was recorded. With 1.3 he does not: a resumed handshake agrees on
-keys anew. Python's `ssl` cannot be given a key, docs/http2.md says what follows from that.
+A port listens with one context, which does nothing but hold the key of the tickets; in each handshake the context of
+the name that the client gave (SNI) takes its place. So what a client resumes outlives a renewed certificate, and is
+good for every name. The key is made new with the listening context, every `ROTATION`: with TLS 1.2 whoever has it reads
+what was recorded (RFC 9325 §3.4). With 1.3 he does not, since a resumed handshake agrees on keys anew. Python's `ssl`
+cannot be given a key; docs/http2.md says what follows from that.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from hlsd.base.logger import Log
 from hlsd.net.identity import MAX_PAIRS, Identity, Pair, pairs_in
 
 ROTATION: Final = 12 * 3600.0
-"""Seconds that a key of tickets is used. A ticket is good for two hours of these (OpenSSL's default), so that one handshake
-in twelve that could have been resumed is a full one."""
+"""Seconds that a key of tickets is used. A ticket is good for two hours (OpenSSL's default): one handshake in twelve
+that could have been resumed is a full one."""
 _Group = tuple[Identity, ...]
 """Certificates for the same names, of keys of different kinds."""
 _CALM: Final = 50
@@ -46,10 +46,10 @@ class _Looked:
 
 
 class Certificates:
-    """The certificates of one port: `pairs` first, then those of `folder`. `alpn`: protocol names by preference, if any.
+    """The certificates of one port: `pairs` first, then those of `folder`. `alpn`: protocol names by preference.
 
-    Of two for one name and one kind of key the first counts, one that has expired only if there is no other. Who names no
-    host, or none that is known, gets the first of all.
+    Of two for one name and one kind of key the first counts, one that has expired only if there is no other. Who names
+    no host, or none that is known, gets the first of all.
     """
 
     def __init__(

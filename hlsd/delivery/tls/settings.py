@@ -42,8 +42,8 @@ class HttpsSettings(BaseModel):
     max_handshakes: int = Field(
         default=1024,
         ge=16,
-        description="TLS handshakes at a time, on this port and RTMPS, those included that wait for their turn. For one "
-        "more the address that has the most of them loses its oldest.",
+        description="TLS handshakes at a time, on this port and RTMPS, those included that wait for their turn. For "
+        "one more the address that has the most of them loses its oldest.",
     )
     max_handshakes_per_ip: int = Field(
         default=128,
