@@ -22,6 +22,7 @@ from typing import Final
 from hlsd.net import hello
 from hlsd.net.allowance import Allowance
 from hlsd.net.crowd import Crowd
+from hlsd.net.hello import Hello
 
 TURN: Final = 0.004
 """Processor time of the connections whose handshake begins in one turn of the event loop."""
@@ -46,6 +47,9 @@ PATIENCE: Final = 2.0
 WHOLE: Final = 2.0
 """What a connection that comes and goes takes for each second that TLS takes of it: sockets, tasks and protocols cost
 as much again, in pieces too small to be measured (bench/handshakes.py)."""
+
+
+_THERE: Final = (Hello.WHOLE, Hello.SPLIT)
 
 
 class Stage(Enum):
@@ -163,23 +167,24 @@ class Handshakes:
         """Waits for its ClientHello, unread."""
         loop = asyncio.get_running_loop()
         one.timer = loop.call_later(max(0.0, one.deadline - now), self._fail, one)
-        if hello.whole(one.sock):
-            self._ready(one)
-        else:
+        found = hello.look(one.sock)
+        if found in _THERE:
+            self._ready(one, found)
+        else:  # also if it is gone, which is heard at once
             self._move(one, Stage.SILENT)
             loop.add_reader(one.sock, self._heard, one)
 
     def _heard(self, one: Handshake) -> None:
-        whole = hello.whole(one.sock)
-        if whole is None:  # gone
+        found = hello.look(one.sock)
+        if found is Hello.GONE:
             self._fail(one)
-        elif whole:
+        elif found in _THERE:
             asyncio.get_running_loop().remove_reader(one.sock)
-            self._ready(one)
+            hello.reset(one.sock)
+            self._ready(one, found)
 
-    def _ready(self, one: Handshake) -> None:
-        one.seen = hello.complete(one.sock)
-        hello.reset(one.sock)
+    def _ready(self, one: Handshake, found: Hello) -> None:
+        one.seen = found is Hello.WHOLE
         self._move(one, Stage.READY)
         self._pump_soon()
 

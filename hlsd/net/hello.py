@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from enum import Enum
 from typing import Final
 
 _HEADER: Final = 5
@@ -15,43 +16,44 @@ _HANDSHAKE: Final = 22
 """RFC 8446 §5.1: the type of a record; then two octets of version, two of length."""
 _MOST: Final = 16 * 1024 + 256
 """More than a record may be long: no TLS."""
+_USUAL: Final = 2048
+"""Octets that are looked at first: enough for any usual one."""
 
 
-def whole(sock: socket.socket) -> bool | None:
-    """Whether the first record is there, or something that is none; None: the connection is over.
+class Hello(Enum):
+    """What lies there."""
 
-    Where it is not, the socket becomes readable again when it is (`SO_RCVLOWAT`), or at the end of the connection.
-    """
-    head = _peek(sock, _HEADER)
-    if head is None:
-        return False
-    if not head:
-        return None
-    if head[0] != _HANDSHAKE:
-        return True  # the library says what is wrong with it
-    if len(head) < _HEADER:
-        if _ended(sock):
-            return None
-        _wait_for(sock, _HEADER)
-        return False
-    length = _HEADER + int.from_bytes(head[3:5])
+    MORE = 0
+    """Less than a record; the socket is readable again when it is there (`SO_RCVLOWAT`), or at the end."""
+    WHOLE = 1
+    """All of it; or something that is none, of which the library says what is wrong."""
+    SPLIT = 2
+    """A record with its beginning: "Handshake messages MAY be ... fragmented across several records" (§5.1)."""
+    GONE = 3
+    """The connection is over."""
+
+
+def look(sock: socket.socket) -> Hello:
+    """What lies there, all of which stays there."""
+    there = _peek(sock, _USUAL)
+    if there is None:
+        return Hello.MORE
+    if not there:
+        return Hello.GONE
+    if there[0] != _HANDSHAKE:
+        return Hello.WHOLE
+    length = _HEADER + int.from_bytes(there[3:5]) if len(there) >= _HEADER else _HEADER + 4
     if length > _MOST:
-        return True
-    there = _peek(sock, length)
-    if there is not None and len(there) >= length:
-        return True
-    if there is None or _ended(sock):
-        return None
-    _wait_for(sock, length)
-    return False
-
-
-def complete(sock: socket.socket) -> bool:
-    """Whether all of the ClientHello stands in the first record; "Handshake messages MAY be ... fragmented" (§5.1)."""
-    head = _peek(sock, _HEADER + 4)
-    if head is None or len(head) < _HEADER + 4:
-        return False
-    return head[0] != _HANDSHAKE or 4 + int.from_bytes(head[6:9]) <= int.from_bytes(head[3:5])
+        return Hello.WHOLE
+    if len(there) == _USUAL and length > _USUAL:
+        there = _peek(sock, length) or b""
+    if len(there) < length:
+        if _ended(sock):
+            return Hello.GONE
+        _wait_for(sock, length)
+        return Hello.MORE
+    whole = length >= _HEADER + 4 and 4 + int.from_bytes(there[6:9]) <= length - _HEADER
+    return Hello.WHOLE if whole else Hello.SPLIT
 
 
 def reset(sock: socket.socket) -> None:

@@ -19,6 +19,7 @@ from hlsd.net import hello
 from hlsd.net.allowance import Allowance
 from hlsd.net.crowd import Crowd
 from hlsd.net.handshakes import Handshakes
+from hlsd.net.hello import Hello
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificates
@@ -295,22 +296,21 @@ def test_a_socket_is_readable_when_the_hello_is_whole() -> None:
         there, _ = server.accept()
         with there:
             there.setblocking(False)
-            assert hello.whole(there) is False
+            assert hello.look(there) is Hello.MORE
             octets = said()
             one.sendall(octets[:-1])
             while (there.recv(1, socket.MSG_PEEK) if _readable(there) else b"") == b"":
                 pass
-            assert hello.whole(there) is False
+            assert hello.look(there) is Hello.MORE
             assert not _readable(there)
             one.sendall(octets[-1:])
             assert _readable(there, 5.0)
-            assert hello.whole(there) is True
-            assert hello.complete(there)
+            assert hello.look(there) is Hello.WHOLE
             hello.reset(there)
             assert there.recv(len(octets)) == octets
             one.close()
             assert _readable(there, 5.0)
-            assert hello.whole(there) is None
+            assert hello.look(there) is Hello.GONE
 
 
 def _readable(sock: socket.socket, seconds: float = 0.0) -> bool:
