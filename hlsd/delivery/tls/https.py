@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from email.utils import formatdate
 from time import monotonic
 from typing import Any
@@ -30,9 +31,11 @@ from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net.congestion import Congestion
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.identity import Identity
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
-from hlsd.net.tls import Certificate
+from hlsd.net.tls import Certificates
 from hlsd.net.uvicorn_fit import fits
 from hlsd.ports import Service
 
@@ -51,6 +54,7 @@ class HttpsServer(Service):
         http: HttpSettings,
         web: WebApp,
         log: Log,
+        handshakes: Handshakes | None = None,
     ) -> None:
         self._settings = settings
         wanted = http.congestion if settings.congestion is None else settings.congestion
@@ -87,7 +91,9 @@ class HttpsServer(Service):
         )
         self._bounds: Connections = web.connections
         self._faults: Faults = web.stats.faults
-        self._certificate: Certificate | None = None
+        self.handshakes = handshakes or Handshakes(settings.max_handshakes, settings.max_handshakes_per_ip)
+        self._proxies = http.proxies
+        self._certificates: Certificates | None = None
         self._listener: Listener[ClientAddress] | None = None
         self._taken = 0
         self._sweeping: asyncio.Task[None] | None = None
@@ -98,6 +104,11 @@ class HttpsServer(Service):
         """Connections past their handshake."""
         return len(self.http2.connections) + len(self._state.connections)
 
+    @property
+    def identities(self) -> Sequence[Identity]:
+        """The certificates that it shows."""
+        return self._certificates.identities if self._certificates is not None else ()
+
     async def start(self) -> None:
         """Binds and serves; `port` is the true one from here on, or 0 without a certificate.
 
@@ -105,7 +116,7 @@ class HttpsServer(Service):
             OSError: the address cannot be listened on, or the certificate not be used.
         """
         settings = self._settings
-        if not settings.cert:
+        if not settings.secure:
             return
         alpn = ["http/1.1"]
         if settings.http2 and http2_headers.AVAILABLE:
@@ -114,14 +125,14 @@ class HttpsServer(Service):
             self._log.warning(
                 "no HTTP/2: the package hpack is missing (pip install 'hlsd[h2]'); HTTPS has HTTP/1.1 only"
             )
-        certificate = Certificate(settings.cert, settings.key, alpn)
-        context = certificate.context()
+        certificates = Certificates(settings.pairs, settings.certificates_dir, alpn)
+        context = certificates.open(self._log, asyncio.get_running_loop().time())
         sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG, self._congestion)
         self.congestion = self._congestion.held
         self._config.load()
         self._date()
-        self._certificate = certificate
-        self._listener = Listener(sock, self, context, settings.header_timeout)
+        self._certificates = certificates
+        self._listener = Listener(sock, self, context, settings.header_timeout, self.handshakes, self._proxies)
         self.port = sock.getsockname()[1]
         self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info(
@@ -217,10 +228,6 @@ class HttpsServer(Service):
         self.http2.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     def _refresh(self) -> None:
-        if self._certificate is None:
-            return
-        try:
-            if self._certificate.refresh():
-                self._log.info("certificate loaded", cert=self._settings.cert)
-        except OSError as error:
-            self._log.warning("certificate refused", reason=error.strerror or str(error))
+        if self._certificates is not None and self._listener is not None:
+            self._certificates.refresh(self._log, asyncio.get_running_loop().time())
+            self._listener.listen_with(self._certificates.listening)

@@ -16,6 +16,7 @@ import h2.exceptions
 import httpx
 import pytest
 import structlog
+from cryptography import x509
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -32,9 +33,11 @@ from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net import listener
+from hlsd.net import tls as tls_module
 from tests.support.eventually import eventually
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.tls_pairs import make_pair
 from tests.support.viewers import viewers
 from tests.support.web import web_app
 
@@ -355,6 +358,48 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, mo
         await eventually(lambda: bool(lines))
         assert lines[0]["event"] == "certificate refused"
     assert await shown() == second
+
+
+async def test_a_new_key_of_tickets_is_listened_with_and_handshakes_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep hands the listener its new context; that one's handshakes are measured as those of the first."""
+    monkeypatch.setattr(tls_module, "ROTATION", 0.0)
+    async with serving(tmp_path, {}, {}) as both:
+        assert both.https._listener is not None
+        first = both.https._listener._context
+        listening = both.https._listener
+        await eventually(lambda: listening._context is not first)
+        for _ in range(2):
+            client = await Http2Client.connect(both.https.port)
+            assert (await client.get("/healthz")).status == 200
+            client.cut()
+        assert both.https.handshakes.full == 2
+        assert both.https.handshakes.spent > 0
+        await eventually(lambda: both.https.handshakes.under_way == 0)
+
+
+async def test_names_of_a_folder_are_served_and_a_new_one_is_found(tmp_path: Path) -> None:
+    """Without a restart, and with HTTP/2 chosen for each."""
+    live = tmp_path / "live"
+    live.mkdir()
+    make_pair(live, "a", ["a.example"])
+
+    async def shown(port: int, name: str) -> str:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting("h2"), server_hostname=name)
+        tls = writer.get_extra_info("ssl_object")
+        assert tls.selected_alpn_protocol() == "h2"
+        found = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
+        writer.transport.abort()
+        return str(found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+    async with serving(tmp_path, {"certificates_dir": str(live)}, {}) as both:
+        assert await shown(both.https.port, "localhost") == "localhost"
+        assert await shown(both.https.port, "a.example") == "a"
+        assert await shown(both.https.port, "b.example") == "localhost"
+        make_pair(live, "b", ["b.example"])
+        await eventually(lambda: len(both.https.identities) == 3)
+        assert await shown(both.https.port, "b.example") == "b"
 
 
 async def test_without_a_certificate_there_is_no_listener() -> None:
