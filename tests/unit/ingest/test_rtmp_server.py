@@ -22,6 +22,7 @@ from hlsd.ingest.rtmp_player import RtmpPlayer
 from hlsd.ingest.rtmp_push import PushError, PushRefused, RtmpPush
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.settings import RtmpSettings
+from hlsd.ingest.share import Share
 from hlsd.ports import Refuse, RefuseCode
 from tests.support.eventually import eventually
 from tests.support.mischief import Mischief
@@ -467,9 +468,12 @@ async def test_media_that_costs_much_is_worked_on_in_turns(monkeypatch: pytest.M
         looks: deque[asyncio.Handle] = deque(maxlen=1)
         look()
         longest = 0.0
-        for n in range(300):
-            await bad.send(9, n, b"bad")
-        await eventually(lambda: any("held back" in entry["event"] for entry in log.entries))
+        # A busy machine does not give it a quarter of a second of the processor within a second: this one lasts longer.
+        with pytest.MonkeyPatch.context() as seconds:
+            seconds.setattr(Share, "second", lambda _: None)
+            for n in range(300):
+                await bad.send(9, n, b"bad")
+            await eventually(lambda: any("held back" in entry["event"] for entry in log.entries))
         push = await RtmpPush.connect(room.url.replace("show", "good"))
         await push.send(9, 0, b"good")
         await eventually(lambda: len(room.sinks) == 2 and room.sinks[1].tags)
