@@ -14,13 +14,13 @@ import socket
 import ssl
 from typing import Generic, Protocol, TypeVar, cast
 
+from hlsd.net.tls_transport import Tls
+
 AT_ONCE = 16
 """Connections taken in one turn of the event loop: less than the files that are kept free, since one that is closed to
 make room has its file until the next turn."""
 PAUSE = 1.0
 """Seconds without accepting when that fails: out of files, or of memory."""
-SHUTDOWN = 2.0
-"""Seconds for a client to say goodbye; one that never does is not waited for."""
 
 PlaceT = TypeVar("PlaceT")
 
@@ -52,8 +52,7 @@ class Listener(Generic[PlaceT]):
         self, sock: socket.socket, keeper: Doorkeeper[PlaceT], context: ssl.SSLContext | None, handshake: float
     ) -> None:
         self._sock = sock
-        self._context = context
-        self._handshake = handshake
+        self._tls = Tls(context, handshake) if context is not None else None
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
@@ -100,15 +99,11 @@ class Listener(Generic[PlaceT]):
 
     async def _shake(self, bare: socket.socket, place: PlaceT) -> None:
         guest = _Guest(self._keeper, place)
-        tls = self._context is not None
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: guest,
-                bare,
-                ssl=self._context,
-                ssl_handshake_timeout=self._handshake if tls else None,
-                ssl_shutdown_timeout=SHUTDOWN if tls else None,
-            )
+            if self._tls is not None:
+                await self._tls.shake(bare, guest)
+            else:
+                await self._loop.connect_accepted_socket(lambda: guest, bare)
         except OSError:  # not TLS, no version in common, silence, or gone; `ssl.SSLError` is one too
             pass
         finally:

@@ -136,9 +136,10 @@ class MemoryListener:
         self.sessions: Registry = viewers(signer=_IdsInOrder())
         self.app = web_app(directory, self.sessions, self.settings)
         self.server = HttpServer(self.settings, self.app, structlog.get_logger())
-        self.hot: HotPath = self.server.hot_path()
+        self.hot: HotPath = self.app.hot
         self.state = ServerState()
         self.state.default_headers = [DATE]
+        self.hot.dates = self.state
         self._config = uvicorn.Config(self.app, log_config=None, access_log=False, lifespan="off", ws="none")
         self._config.load()
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

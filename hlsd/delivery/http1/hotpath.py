@@ -1,4 +1,4 @@
-"""Holds what all connections of a listener share on the hot path: streams, sessions, ready answers, bounds."""
+"""Holds what all connections share on the hot path, those over TLS too: streams, sessions, ready answers, bounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from uvicorn.server import ServerState
 
 from hlsd.delivery.blocked_requests import BATCH, BlockedRequests
 from hlsd.delivery.http1.connections import Connections
@@ -34,7 +36,7 @@ class Deferred(Protocol):
 
 @dataclass(slots=True)
 class HotPath:
-    """What all connections of a listener share."""
+    """What all connections share."""
 
     settings: HttpSettings
     directory: Directory
@@ -55,6 +57,10 @@ class HotPath:
     """Values of Host that were found to be one."""
     tails: dict[bytes, bytes] = field(default_factory=dict)
     """Header blocks as players send them: many connections, few kinds of players."""
+
+    dates: ServerState = field(default_factory=ServerState)
+    """Where the Date of this second stands (`default_headers`): one list for all listeners, since ready answers are
+    dated anew for each."""
 
     later: deque[Deferred] = field(default_factory=deque)
     """Connections with a request that came while others were still being answered."""
