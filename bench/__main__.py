@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.pages import fanout, flv, hotpath, ingest, latency, metrics, players, relay, sessions
+from bench.pages import fanout, flv, hotpath, https, ingest, latency, metrics, players, relay, sessions
 
-PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, players)}
+PAGES = {page.NAME: page for page in (ingest, latency, hotpath, https, fanout, sessions, metrics, flv, relay, players)}
 
 
 def main() -> int:
