@@ -23,7 +23,7 @@ from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
 from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.hls_viewers import HlsViewers
 from hlsd.delivery.hosted import MOUNT
-from hlsd.delivery.http1.connections import ADDRESS, Connections
+from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.judge import Judge
@@ -176,7 +176,7 @@ class StreamMiddleware:
         if isinstance(answer, Fall):
             await self._foreign(scope, receive, _counted(send, charge, scope), request)
             return
-        address = carrier.address if carrier is not None else cast("WaiterCount | None", scope.get(ADDRESS))
+        address = carrier.address if carrier is not None else None
         self._runner.hear(request, scope["headers"])
         reply = await self._runner.reply(request, answer, lambda: _hung_up(receive), address)
         if reply is None:

@@ -19,9 +19,6 @@ from hlsd.net.kernel import RESERVE
 
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
-ADDRESS = "hlsd.address"
-"""Where a scope names the `ClientAddress` of a connection that cannot say more of itself
-(`hlsd.delivery.web.Carrier`)."""
 SLOWEST = 64 * 1024
 """Bytes that must leave within `ListenerTerms.stall`, or what is left if that is less."""
 
