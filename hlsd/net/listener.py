@@ -52,7 +52,9 @@ class Listener(Generic[PlaceT]):
         self, sock: socket.socket, keeper: Doorkeeper[PlaceT], context: ssl.SSLContext | None, handshake: float
     ) -> None:
         self._sock = sock
-        self._tls = Tls(context, handshake) if context is not None else None
+        self._context = context
+        self._handshake = handshake
+        self._tls = Tls()
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
@@ -100,8 +102,8 @@ class Listener(Generic[PlaceT]):
     async def _shake(self, bare: socket.socket, place: PlaceT) -> None:
         guest = _Guest(self._keeper, place)
         try:
-            if self._tls is not None:
-                await self._tls.shake(bare, guest)
+            if self._context is not None:
+                await self._tls.shake(bare, guest, self._context, self._handshake)
             else:
                 await self._loop.connect_accepted_socket(lambda: guest, bare)
         except OSError:  # not TLS, no version in common, silence, or gone; `ssl.SSLError` is one too

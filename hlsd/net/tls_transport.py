@@ -38,24 +38,24 @@ SLOWEST: Final = 64 * 1024
 
 
 class Tls:
-    """What the connections of one listener share: none of them keeps anything here. `handshake`: seconds."""
+    """What the connections of one listener share: none of them keeps anything here."""
 
-    def __init__(self, context: ssl.SSLContext, handshake: float) -> None:
-        self.context = context
+    def __init__(self) -> None:
         self.outgoing = ssl.MemoryBIO()
-        self._handshake = handshake
 
-    async def shake(self, bare: socket.socket, protocol: asyncio.Protocol) -> None:
-        """Shakes hands on a socket that was accepted, and then calls `protocol.connection_made`.
+    async def shake(
+        self, bare: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext, seconds: float
+    ) -> None:
+        """Shakes hands on a socket that was accepted, and then calls `protocol.connection_made`; within `seconds`.
 
         Raises:
             OSError: not TLS, no version in common, silence, or gone; `ssl.SSLError` is one too.
         """
         loop = asyncio.get_running_loop()
-        transport = TlsTransport(self, protocol, loop)
+        transport = TlsTransport(self, context, protocol, loop)
         await loop.connect_accepted_socket(lambda: transport, bare)
         try:
-            async with asyncio.timeout(self._handshake):
+            async with asyncio.timeout(seconds):
                 await transport.shaken()
         except BaseException:
             transport.abort()
@@ -67,23 +67,22 @@ _NOBODY: Final = asyncio.Protocol()
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
-    """One connection: the protocol of its TCP transport, and the transport of its protocol.
-
-    With limits of zero `pause_writing` means that something lies in our memory, as on a bare TCP transport.
-    """
+    """One connection: the protocol of its TCP transport, and the transport of its protocol."""
 
     __slots__ = (
         "_above", "_ahead", "_app", "_bye", "_closing", "_done", "_full", "_incoming", "_kept", "_left", "_loop",
         "_lost", "_paused", "_tcp", "_timer", "_tls", "_told", "_up", "_waiting", "_waits", "sealed",
     )  # fmt: skip
 
-    def __init__(self, shared: Tls, protocol: asyncio.Protocol, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, shared: Tls, context: ssl.SSLContext, protocol: asyncio.Protocol, loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__()
         self._loop = loop
         self._app = protocol
         self._incoming = ssl.MemoryBIO()
         self._ahead = shared.outgoing
-        self._tls = shared.context.wrap_bio(self._incoming, shared.outgoing, server_side=True)
+        self._tls = context.wrap_bio(self._incoming, shared.outgoing, server_side=True)
         self._tcp: asyncio.Transport
         self._above = 0
         """Bytes that a record is longer than what it holds; known after the handshake."""

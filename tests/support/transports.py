@@ -176,7 +176,7 @@ class TlsConnection(Connection):
         self.protocol = protocol
         self.pipe: TlsPipe = TlsPipe(ip, "http/1.1")
         self.kept = []
-        self.pipe.shake(TlsTransport(_tls(), protocol, asyncio.get_running_loop()))
+        self.pipe.shake(TlsTransport(_TLS, _context(), protocol, asyncio.get_running_loop()))
 
     def feed(self, chunk: bytes) -> None:
         """The client sends `chunk`, as one record or more."""
@@ -197,12 +197,15 @@ def _client(*alpn: str) -> ssl.SSLContext:
     return context
 
 
+_TLS = Tls()
+
+
 @functools.cache
-def _tls() -> Tls:
+def _context() -> ssl.SSLContext:
     with tempfile.TemporaryDirectory() as folder:
         cert, key = Path(folder) / "cert.pem", Path(folder) / "key.pem"
         write_self_signed(cert, key, ["localhost"])
-        return Tls(Certificate(cert, key, ["h2", "http/1.1"]).context(), 10.0)
+        return Certificate(cert, key, ["h2", "http/1.1"]).context()
 
 
 class CountedProtocol(FastProtocol):
