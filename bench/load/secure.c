@@ -1,6 +1,13 @@
 /* TLS by OpenSSL, HTTP/2 by hand: one request at a time on a connection, its answer told as chunks of HTTP/1.1. */
 #include "common.h"
 #include "secure.h"
+#ifdef NO_TLS
+skin *skin_new(int fd, bool http2) { (void)fd; (void)http2; die("https:// needs OpenSSL: install libssl-dev, make clean, make"); }
+void skin_free(skin *s) { (void)s; }
+int skin_shake(skin *s) { (void)s; return -1; }
+ssize_t skin_send(skin *s, const char *p, size_t n) { (void)s; (void)p; (void)n; return -1; }
+ssize_t skin_recv(skin *s, char *p, size_t n, uint64_t *kernel) { (void)s; (void)p; (void)n; (void)kernel; return -1; }
+#else
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -180,3 +187,4 @@ ssize_t skin_recv(skin *s, char *p, size_t n, uint64_t *kernel) {
     if (r <= 0) return r;
   }
 }
+#endif

@@ -56,7 +56,7 @@ class Tls:
         await loop.connect_accepted_socket(lambda: transport, bare)
         try:
             async with asyncio.timeout(seconds):
-                await transport.shaken()
+                await transport.hands
         except BaseException:
             transport.abort()
             raise
@@ -70,8 +70,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """One connection: the protocol of its TCP transport, and the transport of its protocol."""
 
     __slots__ = (
-        "_above", "_ahead", "_app", "_bye", "_closing", "_done", "_full", "_incoming", "_kept", "_left", "_loop",
-        "_lost", "_paused", "_tcp", "_timer", "_tls", "_told", "_up", "_waiting", "_waits", "sealed",
+        "_above", "_ahead", "_app", "_bye", "_closing", "_full", "_incoming", "_kept", "_left", "_loop", "_lost",
+        "_paused", "_resuming", "_tcp", "_timer", "_tls", "_told", "_up", "_waiting", "_waits", "hands", "sealed",
     )  # fmt: skip
 
     def __init__(
@@ -86,14 +86,15 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._tcp: asyncio.Transport
         self._above = 0
         """Bytes that a record is longer than what it holds; known after the handshake."""
-        self._done: asyncio.Future[None] | None = loop.create_future()
+        self.hands: asyncio.Future[None] = loop.create_future()
+        """Whether hands were shaken."""
         self._up = False
         self._closing = False
         self._bye = False
         """Our close_notify was sent: what comes is dropped."""
         self._lost = False
-        self._paused = False
-        """Reading is."""
+        self._paused = self._resuming = False
+        """Reading is; and is to be taken up in the next turn."""
         self._kept = b""
         """What came while it was."""
         self._full = False
@@ -106,11 +107,6 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self.sealed = 0
         """Bytes given to the TCP transport since the connection began: records, handshake included."""
-
-    async def shaken(self) -> None:
-        """Returns after the handshake; raises OSError if there is none."""
-        if self._done is not None:
-            await self._done
 
     # -- of the TCP transport: what comes
 
@@ -151,10 +147,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._pass_on()
             self._up = True
             self._above = _above(self._tls)
-            done, self._done = self._done, None
             self._app.connection_made(self)
-            if done is not None and not done.done():
-                done.set_result(None)
+            if not self.hands.done():
+                self.hands.set_result(None)
             self._read()  # what came in one piece with the end of the handshake
 
     def _read(self) -> None:
@@ -190,8 +185,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def _fail(self, error: ssl.SSLError) -> None:
         self._pass_on()  # an alert says why
         self._closing = True
-        if self._done is not None and not self._done.done():
-            self._done.set_exception(error)
+        if not self.hands.done():
+            self.hands.set_exception(error)
             self._tcp.close()
         else:
             self._tcp.abort()
@@ -208,8 +203,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._timer = None
         if self._up:
             self._app.connection_lost(exc)
-        elif self._done is not None and not self._done.done():
-            self._done.set_exception(exc or ConnectionResetError("gone before the end of the handshake"))
+        elif not self.hands.done():
+            self.hands.set_exception(exc or ConnectionResetError("gone before the end of the handshake"))
         self._waiting.clear()
         self._waits = 0
         self._app = _NOBODY
@@ -305,6 +300,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Hands on no more."""
+        self._resuming = False
         if not self._paused and not self._closing:
             self._paused = True
             self._tcp.pause_reading()
@@ -312,12 +308,13 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def resume_reading(self) -> None:
         """Goes on, in the next turn of the event loop."""
         if self._paused:
+            self._resuming = True
             self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if not self._paused or self._lost:
+        if not self._resuming or self._lost:
             return
-        self._paused = False
+        self._paused = self._resuming = False
         self._read()
         kept, self._kept = self._kept, b""
         if kept:
@@ -354,8 +351,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if not self._up:
             self._tcp.abort()
             return
-        if self._paused:  # what comes is dropped, and its end is waited for
-            self._loop.call_soon(self._go_on)
+        self.resume_reading()  # what comes is dropped, and its end is waited for
         if not self._full:
             self._say_goodbye()
         if not self._lost and self._timer is None:

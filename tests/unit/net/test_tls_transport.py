@@ -323,6 +323,9 @@ def test_what_comes_while_nobody_reads_is_kept_in_order(run: Work, tmp_path: Pat
             app.transport.pause_reading()
             server.ends[0].write(body)
             await asyncio.sleep(0.1)
+            app.transport.resume_reading()
+            app.transport.pause_reading()  # the last word counts
+            await asyncio.sleep(0.05)
             assert not app.came
             while len(app.came) < LARGE:
                 app.transport.resume_reading()
