@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from bench import handshakes
-from bench.pages import fanout, flv, hotpath, ingest, latency, loss, metrics, players, relay, sessions
+from bench.pages import fanout, flv, hotpath, https, ingest, latency, loss, metrics, players, relay, sessions
 
 PAGES = {
     page.NAME: page
-    for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, handshakes, players, loss)
+    for page in (ingest, latency, hotpath, https, handshakes, fanout, sessions, metrics, flv, relay, players, loss)
 }
 
 

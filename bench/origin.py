@@ -38,8 +38,13 @@ from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 
-PLAYLIST, SEGMENT = 2048, 200 * 1024
+PLAYLIST, SEGMENT, LARGE = 2048, 200 * 1024, 800 * 1024
 ROUNDS = 10
+
+
+def media(size: int) -> bytes:
+    """A segment of that many bytes."""
+    return (bytes(range(256)) * (size // 256 + 1))[:size]
 
 
 class FixedPlayable(MemoryPlayable):
@@ -47,7 +52,8 @@ class FixedPlayable(MemoryPlayable):
 
     def __init__(self) -> None:
         super().__init__(low_latency=True)
-        self.add_media("r1", "s.ts", (bytes(range(256)) * (SEGMENT // 256 + 1))[:SEGMENT])
+        self.add_media("r1", "s.ts", media(SEGMENT))
+        self.add_media("r1", "l.ts", media(LARGE))
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:  # noqa: ARG002
         """The same bytes, whatever happens."""

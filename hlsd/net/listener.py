@@ -19,14 +19,13 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from hlsd.base.household import household
 from hlsd.net.handshakes import Handshake, Handshakes
+from hlsd.net.tls_transport import Tls
 
 AT_ONCE = 16
 """Connections taken in one turn of the event loop: less than the files that are kept free, since one that is closed to
 make room has its file until the next turn."""
 PAUSE = 1.0
 """Seconds without accepting when that fails: out of files, or of memory."""
-SHUTDOWN = 2.0
-"""Seconds for a client to say goodbye; one that never does is not waited for."""
 
 PlaceT = TypeVar("PlaceT")
 
@@ -71,6 +70,7 @@ class Listener(Generic[PlaceT]):
         self._handshake = handshake
         self._handshakes = handshakes or Handshakes()
         self._proxies = proxies
+        self._tls = Tls()
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
@@ -193,13 +193,10 @@ class Listener(Generic[PlaceT]):
         guest.begun = True
         # not TLS, no version in common, silence, or gone: `ssl.SSLError` is one too
         with contextlib.suppress(OSError):
-            await self._loop.connect_accepted_socket(
-                lambda: guest,
-                bare,
-                ssl=self._context if tls else None,
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=SHUTDOWN if tls else None,
-            )
+            if tls and self._context is not None:
+                await self._tls.shake(bare, guest, self._context, self._handshake if seconds is None else seconds)
+            else:
+                await self._loop.connect_accepted_socket(lambda: guest, bare)
 
 
 class _Guest(asyncio.Protocol, Generic[PlaceT]):

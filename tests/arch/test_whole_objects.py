@@ -30,8 +30,6 @@ STATE = {
     "streams/hub.py: channel.expected": "who is waited for, as long as somebody is",
     "streams/hub.py: publisher.received_before": "known once the name is his, and the run with it",
     "streams/publisher_events.py: channel.publisher": "who holds the name now",
-    "delivery/tls/https.py: http1.address": "uvicorn makes its protocols by three arguments of its own",
-    "delivery/tls/https.py: http1.freed": "the same",
 }
 """What others may set all the same, and why."""
 

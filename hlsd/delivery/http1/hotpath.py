@@ -1,9 +1,11 @@
-"""Holds what all connections of a listener share on the hot path: streams, sessions, ready answers, bounds."""
+"""Holds what all connections share on the hot path, those over TLS too: streams, sessions, ready answers, bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from uvicorn.server import ServerState
 
 from hlsd.delivery.blocked_requests import BlockedRequests
 from hlsd.delivery.http1.connections import Connections
@@ -23,7 +25,7 @@ MAX_CODINGS = 256
 
 @dataclass(slots=True)
 class HotPath:
-    """What all connections of a listener share."""
+    """What all connections share."""
 
     settings: HttpSettings
     directory: Directory
@@ -44,6 +46,10 @@ class HotPath:
     """Values of Host that were found to be one."""
     tails: dict[bytes, bytes] = field(default_factory=dict)
     """Header blocks as players send them: many connections, few kinds of players."""
+
+    dates: ServerState = field(default_factory=ServerState)
+    """Where the Date of this second stands (`default_headers`): one list for all listeners, since ready answers are
+    dated anew for each."""
 
     find: Callable[[str, str], Playable | None] = field(init=False)
     charge: Callable[[ViewerSession | None, int, int], None] = field(init=False)

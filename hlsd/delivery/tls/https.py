@@ -1,8 +1,8 @@
 """Runs the HTTPS listener inside our event loop: TLS, then HTTP/2 or HTTP/1.1 as the client chose by ALPN.
 
-Both ask the same judge, wait in the same queues and count in the same bounds as the plain listener. HTTP/1.1 is
-uvicorn's protocol, HTTP/2 our own (docs/http2.md says why). A sweep once a second sets the Date header, looks for a
-changed certificate and ends connections that have overstayed.
+Both ask the same judge, wait in the same queues and count in the same bounds as the plain listener. HTTP/1.1 is spoken
+by the protocol of that listener, with the same ready answers; HTTP/2 by our own (docs/http2.md says why). A sweep once
+a second sets the Date header, looks for a changed certificate and ends connections that have overstayed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import ssl
 from collections.abc import Sequence
 from email.utils import formatdate
 from time import monotonic
-from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -22,12 +21,13 @@ from hlsd.base.faults import Faults
 from hlsd.base.logger import Log
 from hlsd.base.pace import Pace
 from hlsd.base.upkeep import end, sweep
-from hlsd.delivery.http1.connections import ClientAddress, Connections
+from hlsd.delivery.http1.connections import ClientAddress, Connections, ListenerTerms
+from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.server import MAX_BACKLOG
 from hlsd.delivery.http2 import headers as http2_headers
 from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
+from hlsd.delivery.tls.protocol import PlainTlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net.congestion import Congestion
@@ -71,7 +71,7 @@ class HttpsServer(Service):
         self._state = ServerState()
         self._config = uvicorn.Config(
             web.app,
-            http=TlsProtocol,
+            http=FastProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -90,6 +90,7 @@ class HttpsServer(Service):
             freed=self.leave,
         )
         self._bounds: Connections = web.connections
+        self._terms = ListenerTerms(settings.header_timeout, settings.stall_timeout, self.leave)
         self._faults: Faults = web.stats.faults
         self.handshakes = handshakes or Handshakes(settings.max_handshakes, settings.max_handshakes_per_ip)
         self._proxies = http.proxies
@@ -202,11 +203,14 @@ class HttpsServer(Service):
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             protocol = Http2Connection(self.http2, address)
         else:
-            kind = PlainTlsProtocol if fits() else TlsProtocol
-            protocol = http1 = kind(self._config, self._state, {})
-            http1.address, http1.freed = address, self.leave
+            protocol = self._http1(address)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+
+    def _http1(self, address: ClientAddress) -> asyncio.Protocol:
+        if fits():
+            return PlainTlsProtocol(self._config, self._state, address, self.leave)
+        return FastProtocol(self._web.hot, self._config, self._state, {}, terms=self._terms, address=address)
 
     def _sweep(self) -> None:
         guard = self._faults.guard("https_sweep")
@@ -218,14 +222,16 @@ class HttpsServer(Service):
         for connection in list(self.http2.connections):
             with guard:
                 connection.sweep(now, self._pace)
-        now = monotonic()
-        http1: set[Any] = self._state.connections
-        for one in list(http1):
-            with guard:
-                one.sweep(now, self._pace)
+        with guard:
+            self._bounds.sweep(monotonic())
 
     def _date(self) -> None:
-        self.http2.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        """One list for all listeners (`HotPath.dates`): the plain one's, if there is one."""
+        dates = self._web.hot.dates
+        if dates is self._state or not dates.default_headers:
+            self._web.hot.dates = dates = self._state
+            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self.http2.common = self._state.default_headers = dates.default_headers
 
     def _refresh(self) -> None:
         if self._certificates is not None and self._listener is not None:

@@ -199,9 +199,9 @@ async def test_a_flood_is_worked_on_in_turns_and_everybody_gets_one(tmp_path: Pa
         house.bounds.took(-10.0)
         house.bounds._pump()
         await eventually(lambda: house.bounds.under_way == 200, 30)
-        await eventually(lambda: Counting.calls >= 400, 30)
+        await eventually(lambda: Counting.calls >= 200, 30)
         ticking[0].cancel()
-        # a handshake is worked on when it begins and when its hello is read; two turns' worth may meet
+        # a handshake is worked on when its hello is read, a turn or two after it began; two turns' worth may meet
         room = max(1, int(module.TURN / 0.0002))
         assert max(worked.values()) <= 2 * room
         assert len([count for count in worked.values() if count]) >= 10
