@@ -24,9 +24,12 @@ from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.hls_viewers import HlsViewers
 from hlsd.delivery.hosted import MOUNT
 from hlsd.delivery.http1.connections import ADDRESS, Connections
+from hlsd.delivery.http1.hotpath import HotPath
+from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.wait_queue import WaiterCount
@@ -64,6 +67,8 @@ class WebApp:
     runner: Runner
     blocked: BlockedRequests
     connections: Connections
+    hot: HotPath
+    """What is ready for plain requests, on every port."""
     sessions: Sessions
     directory: Directory
     stats: Stats
@@ -118,7 +123,22 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     )
     app.router.redirect_slashes = False
     connections = Connections(settings, monotonic(), file_limit(), stats.faults)
-    return WebApp(app, judge, runner, blocked, connections, sessions, directory, stats, playables)
+    refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
+    hot = HotPath(
+        settings=settings,
+        directory=directory,
+        sessions=sessions,
+        caches=ResponseCaches(judge, stats),
+        blocked=blocked,
+        connections=connections,
+        quality=runner.quality,
+        http=stats.http,
+        refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
+        proxies=settings.proxies,
+        varies=judge.replies.varies,
+        codings={},
+    )
+    return WebApp(app, judge, runner, blocked, connections, hot, sessions, directory, stats, playables)
 
 
 class Carrier(Protocol):

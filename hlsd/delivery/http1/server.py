@@ -24,9 +24,6 @@ from hlsd.base.logger import Log
 from hlsd.base.upkeep import end, keep
 from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
-from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.delivery.request import Request
-from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net.listening import listen
@@ -130,24 +127,8 @@ class HttpServer(Service):
         return (self._web.figures(),)
 
     def hot_path(self) -> HotPath:
-        """What the connections of this listener share, made anew."""
-        web, settings = self._web, self._settings
-        judge, stats = web.judge, web.stats
-        refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
-        return HotPath(
-            settings=settings,
-            directory=web.directory,
-            sessions=web.sessions,
-            caches=ResponseCaches(judge, stats),
-            blocked=web.blocked,
-            connections=web.connections,
-            quality=web.runner.quality,
-            http=stats.http,
-            refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
-            proxies=settings.proxies,
-            varies=judge.replies.varies,
-            codings={},
-        )
+        """What the connections of every listener share."""
+        return self._web.hot
 
     async def _sweep(self, hot: HotPath) -> None:
         turn = refused = 0

@@ -16,6 +16,8 @@ FRAME: Final = 4
 """Effort of any frame: to find it, and to find out that there is little to do."""
 REQUEST: Final = 250
 """Effort of a request: sixteen of them in a turn."""
+HOT: Final = 40
+"""Effort of a request that is answered from ready frames."""
 BUCKET: Final = 200.0
 """Frames without use that may come at once…"""
 REFILL: Final = 20.0

@@ -1,9 +1,8 @@
 """Carries HTTP/2 requests to the judge and the pages, and their answers back: one TLS connection.
 
-The same judge, entrance and wait queues as over HTTP/1.1; what is not a stream's business goes to the ASGI app. Nothing
-is written while the transport asks to wait, and nothing read while more has come than one turn of the loop may work
-off. `Http2Context.closed` is where the body bytes of every answer become known, those of answers that were cut short
-too.
+The same ready answers, judge, entrance and wait queues as over HTTP/1.1; what is not a stream's business goes to the
+ASGI app. Nothing is written while the transport asks to wait, and nothing read while more has come than one turn of the
+loop may work off. One write for all answers of one turn.
 """
 
 from __future__ import annotations
@@ -21,8 +20,13 @@ from hlsd.base.pace import Pace
 from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForPart
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.http1.connections import SLOWEST, ClientAddress
+from hlsd.delivery.http1.hotpath import HotPath
+from hlsd.delivery.http1.wire import Stamp
 from hlsd.delivery.http2.core import Http2
 from hlsd.delivery.http2.cycle import Cycle
+from hlsd.delivery.http2.hot_requests import HotRequests
+from hlsd.delivery.http2.hot_stream import HotStream
+from hlsd.delivery.http2.request_form import RequestForms
 from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamClosed, StreamRequest
 from hlsd.delivery.http2.waiter import Http2Waiter
 from hlsd.delivery.judge import Judge
@@ -30,12 +34,13 @@ from hlsd.delivery.replies import PLAYLIST_TYPE
 from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.runner import Runner
 from hlsd.delivery.wait_queue import Outcome
-from hlsd.ports import Sessions
 
 TAKE = 64 * 1024
 """Bytes handed to the transport at a time."""
 TAKES = 8
 """Takes in one turn of the event loop, if the transport goes on taking."""
+MAX_LATER = 4096
+"""Bytes that a connection may have waiting for the end of a release; more is read at once."""
 BUFFERED = 256 * 1024
 """Bytes that the transport holds before it asks to wait: what a slow client costs, at most, beside shared bodies."""
 
@@ -49,17 +54,19 @@ class Http2Context:
     app: ASGIApp
     judge: Judge
     runner: Runner
+    hot: HotPath
+    """What is ready, and where requests and body bytes are counted."""
     max_streams: int
     max_header: int
-    common: Headers = field(default_factory=list)
-    """Headers of every answer: Date."""
-    connections: set[Http2Connection] = field(default_factory=set)
-    sessions: Sessions | None = None
-    """Where requests and body bytes are counted."""
     freed: Callable[[ClientAddress], None] = lambda address: None  # noqa: ARG005
     """Told of every connection that is lost, by its address."""
-    closed: Callable[[Http2Stream], None] = lambda stream: None  # noqa: ARG005
-    """Told of every request that is over: `stream.path` got `stream.sent` body bytes."""
+    common: Stamp = ()
+    """Headers of every answer: Date."""
+    connections: set[Http2Connection] = field(default_factory=set)
+    forms: RequestForms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forms = RequestForms(self.hot.takes_gzip)
 
 
 class Http2Connection(asyncio.Protocol):
@@ -69,11 +76,12 @@ class Http2Connection(asyncio.Protocol):
         self._context = context
         self._address = address
         self._loop = asyncio.get_running_loop()
-        self._core = Http2(max_streams=context.max_streams, max_header=context.max_header)
+        self._core = Http2(max_streams=context.max_streams, max_header=context.max_header, forms=context.forms)
+        self._hot: HotRequests
         self._transport: asyncio.Transport
         self._peer = ""
         self._port = 0
-        self._paused = False
+        self._later: bytes | None = None
         self._scheduled = False
         self._behind = False
         self._slow: tuple[float, int] | None = None
@@ -94,7 +102,11 @@ class Http2Connection(asyncio.Protocol):
         if peer:
             self._peer, self._port = str(peer[0]), int(peer[1])
         self._since = self._loop.time()
-        self._context.connections.add(self)
+        context = self._context
+        context.connections.add(self)
+        self._core.hot = self._hot = HotRequests(
+            context.hot, context, self._core, self._address, self._peer, self._soon
+        )
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -102,16 +114,35 @@ class Http2Connection(asyncio.Protocol):
         self._context.connections.discard(self)
         self._context.freed(self._address)
         self._core.lost()
+        self._hot.drop()
         self._happen()
 
     def data_received(self, data: bytes) -> None:
-        """Octets from the client."""
+        """Octets from the client.
+
+        While a release is under way, what those ask who have their answer is read when the others have theirs.
+        """
+        hot = self._context.hot
+        if self._later is not None:
+            self.resume()
+        elif hot.blocked.releasing and len(data) <= MAX_LATER:
+            self._later = data
+            hot.later.append(self)
+            return
+        self._read(data)
+
+    def resume(self) -> None:
+        """Reads what was put off."""
+        later, self._later = self._later, None
+        if later is not None and not self._transport.is_closing():
+            self._read(later)
+
+    def _read(self, data: bytes) -> None:
         core = self._core
         waits = core.more
         core.receive(data, self._loop.time())
         if waits:
             return
-        self._happen()
         self._flush()
         if core.more:
             self._go_on_soon()
@@ -126,7 +157,6 @@ class Http2Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         core = self._core
         core.receive(b"", self._loop.time())
-        self._happen()
         self._flush()
         if core.more:
             self._go_on_soon()
@@ -137,11 +167,11 @@ class Http2Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
-        self._paused = True
+        self._core.open = False
 
     def resume_writing(self) -> None:
         """It has read."""
-        self._paused = False
+        self._core.open = True
         self._flush()
 
     # -- the listener's
@@ -191,19 +221,16 @@ class Http2Connection(asyncio.Protocol):
     # -- requests
 
     def _happen(self) -> None:
-        events = self._core.next_events()
-        while events:
-            for event in events:
+        core = self._core
+        while core.events:
+            for event in core.next_events():
                 if isinstance(event, StreamRequest):
-                    if (
-                        self._core.streams.get(event.stream.id) is event.stream
-                    ):  # or it was cancelled in the same breath
+                    if core.streams.get(event.stream.id) is event.stream:  # or it was cancelled in the same breath
                         self._asked(event.stream)
                 elif isinstance(event, StreamClosed):
                     self._closed(event.stream)
                 else:
                     self._body(event)
-            events = self._core.next_events()
 
     def _asked(self, stream: Http2Stream) -> None:
         request = _request(stream, self._peer, self._port)
@@ -295,8 +322,9 @@ class Http2Connection(asyncio.Protocol):
             cycle.feed(event.octets, ended=event.ended)
 
     def _closed(self, stream: Http2Stream) -> None:
-        waiter = self._waiting.pop(stream.id, None)
-        if waiter is not None:
+        if isinstance(stream, HotStream):
+            self._hot.left(stream)
+        elif (waiter := self._waiting.pop(stream.id, None)) is not None:
             self._context.runner.leave(waiter)
         gone = self._gone.pop(stream.id, None)
         if gone is not None and not gone.done():
@@ -307,9 +335,8 @@ class Http2Connection(asyncio.Protocol):
         if stream.flowing and stream.session is not None:
             stream.session.flows -= 1
             stream.session.last = monotonic()
-        if stream.judged and self._context.sessions is not None:
-            self._context.sessions.charge(stream.session, stream.sent, stream.media)
-        self._context.closed(stream)
+        if stream.judged:
+            self._context.hot.charge(stream.session, stream.sent, stream.media)
 
     # -- answers
 
@@ -353,19 +380,27 @@ class Http2Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        """Deals with what has happened, and writes what may go out."""
         self._scheduled = False
         transport, core = self._transport, self._core
+        if core.events:
+            self._happen()
         if transport.is_closing():
+            self._hot.drop()
             return
         now = self._loop.time()
         for _ in range(TAKES):
-            octets = b"" if self._paused else core.take(TAKE, now)
+            octets = core.take(TAKE, now) if core.open else b""
             if not octets:
                 break
             transport.write(octets)
+            if not core.waiting:
+                break
         else:
             self._soon()
-        self._happen()
+        self._hot.settle()
+        if core.events:
+            self._happen()
         for cycle in self._cycles.values():
             cycle.refill()
         if core.finished:

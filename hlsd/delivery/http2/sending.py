@@ -9,7 +9,6 @@ in, and moves the windows, is the receiving half's (`hlsd.delivery.http2.core`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
 
 from hlsd.delivery.http2.budget import Budget
 from hlsd.delivery.http2.frames import (
@@ -28,11 +27,11 @@ from hlsd.delivery.http2.frames import (
     frame,
 )
 from hlsd.delivery.http2.headers import encode
+from hlsd.delivery.http2.ready_frames import ReadyFrames
 from hlsd.delivery.http2.stream import Event, Headers, Http2Stream, StreamClosed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+MAX_WHOLE = 64 * 1024
+"""Bytes of bodies that are copied behind their heads before something is written."""
 LEAST_TAKEN = 256
 """Bytes that a DATA frame counts at least in what is taken at a time: small ones cost as much."""
 
@@ -49,17 +48,24 @@ class SendSide:
         self.highest = 0
         self.last_progress = 0.0
         """When body bytes went out, or a request came, last."""
+        self.now = 0.0
+        """Of the turn under way."""
+        self.open = True
+        """What is taken goes to the transport at once: it does not ask to wait."""
         self.given = 0
         """Body bytes that were taken, of all answers."""
-        self._events: list[Event] = []
+        self.events: list[Event] = []
+        """What has happened since `next_events` was called."""
         self._control: list[bytes] = []
         self._control_size = 0
         self._head_size = 0
+        self._whole_size = 0
         self._urgent: OrderedDict[int, Http2Stream] = OrderedDict()
         self._plain: OrderedDict[int, Http2Stream] = OrderedDict()
         self._window = DEFAULT_WINDOW
         self._initial_window = DEFAULT_WINDOW
         self._max_frame = DEFAULT_FRAME
+        self._most = DEFAULT_FRAME - HEAD_SIZE
         self._budget = Budget()
         self._left: deque[int] = deque(maxlen=100)  # streams that we ended before the peer did
         self._going = False
@@ -67,7 +73,7 @@ class SendSide:
 
     def next_events(self) -> list[Event]:
         """What has happened since the last call."""
-        events, self._events = self._events, []
+        events, self.events = self.events, []
         return events
 
     def answer(  # noqa: PLR0913 - an answer is what it is made of
@@ -85,16 +91,66 @@ class SendSide:
             return
         stream.answered = True
         stream.urgent = urgent
-        block = encode(status, headers)
-        if self._first_block:  # we never use a table: said once, any size the peer may set is obeyed (RFC 7541 §4.2)
-            self._first_block = False
-            block = b"\x20" + block
+        block = self._opening(encode(status, headers))
         end = last and not len(body)
         self._header_frames(stream.id, block, END_STREAM if end else 0)
         if end:
             self._complete(stream)
         else:
             self.send(stream, body, last=last)
+
+    def give(self, number: int, frames: ReadyFrames) -> bool:
+        """Gives a whole answer to request `number`, which has no stream, at once; False if it needs one.
+
+        It needs one if the windows do not take it, if the peer does not read, or if much goes out already: then its
+        body is to be shared with others, and not copied for each.
+        """
+        size = frames.size
+        if (
+            not frames.head
+            or size > self._window
+            or size > self._initial_window
+            or not self.open
+            or self._whole_size >= MAX_WHOLE
+            or self._first_block
+        ):
+            return False
+        self._control.append(frames.of(number.to_bytes(4, "big")))
+        self._whole_size += size
+        self._window -= size
+        self.given += size
+        self._budget.sent(size)
+        return True
+
+    def give_held(self, stream: Http2Stream, frames: ReadyFrames) -> bool:
+        """As `give`, to a request that was held; its stream is over then."""
+        if frames.size > stream.window or not self.give(stream.id, frames):
+            return False
+        del self.streams[stream.id]
+        self._end_if_done()
+        return True
+
+    def hold(self, stream: Http2Stream) -> None:
+        """Keeps a request that is not answered yet."""
+        stream.window = self._initial_window
+        stream.since = self.now
+        self.streams[stream.id] = stream
+
+    def begin(self, stream: Http2Stream, frames: ReadyFrames) -> None:
+        """Begins an answer that goes out as the windows allow; its body is shared with all others who get it."""
+        stream.answered = stream.last = True
+        stream.urgent = frames.urgent
+        self._header_frames(stream.id, self._opening(frames.block), 0)
+        if frames.size:
+            stream.body.append(frames.body)
+        self._ready(stream)
+
+    def _opening(self, block: bytes) -> bytes:
+        """A header block as it may be sent next."""
+        if self._first_block:  # we never use a table: said once, any size the peer may set is obeyed (RFC 7541 §4.2)
+            self._first_block = False
+            return b"\x20" + block
+        return block
 
     def _header_frames(self, stream_id: int, block: bytes, flags: int) -> None:
         self._head_size += len(block)
@@ -145,50 +201,55 @@ class SendSide:
             out.extend(self._control)
             size = sum(map(len, out))
             self._control.clear()
-            self._control_size = self._head_size = 0
-        for stream in self._turns():
-            if size >= limit:
-                break
-            size += max(LEAST_TAKEN, self._some_of(stream, out))
+            self._control_size = self._head_size = self._whole_size = 0
+        while size < limit and (self._urgent or self._plain) and (stream := self._next()) is not None:
+            alone = len(self._urgent) + len(self._plain) == 1
+            size += self._cut(stream, out, limit - size if alone else self._most + HEAD_SIZE)
             self.last_progress = now
         if not self.streams and self._going:
             self.finished = True
-        return b"".join(out)
+        return out[0] if len(out) == 1 and isinstance(out[0], bytes) else b"".join(out)
 
-    def _turns(self) -> Iterator[Http2Stream]:
-        """The streams that may send, urgent ones first, one frame each in turn."""
-        while self._urgent or self._plain:
-            queue = self._urgent or self._plain
+    @property
+    def waiting(self) -> bool:
+        """Whether there may be more to take."""
+        return bool(self._control or self._urgent or self._plain)
+
+    def _next(self) -> Http2Stream | None:
+        """The stream whose turn it is: urgent ones first, the others in a circle; None if nobody may send."""
+        while queue := self._urgent or self._plain:
             stream_id, stream = next(iter(queue.items()))
             if stream.body and (stream.window <= 0 or self._window <= 0):
                 if stream.window > 0:
-                    return  # the connection's window: nobody may send
+                    return None  # the connection's window
                 del queue[stream_id]  # comes back with its window
                 continue
-            yield stream
-            if stream_id in queue:
-                if stream.body:
-                    queue.move_to_end(stream_id)
-                else:
-                    del queue[stream_id]
+            queue.move_to_end(stream_id)
+            return stream
+        return None
 
-    def _some_of(self, stream: Http2Stream, out: list[bytes | memoryview]) -> int:
-        """Puts one DATA frame of the stream into `out`: the one place where body bytes are given away."""
-        if not stream.body:
+    def _cut(self, stream: Http2Stream, out: list[bytes | memoryview], room: int) -> int:
+        """Puts DATA frames of the stream into `out`, about `room` bytes: where body bytes that wait are given away."""
+        body = stream.body
+        if not body:
             out.append(frame(DATA, END_STREAM, stream.id))
             self._complete(stream)
-            return HEAD_SIZE
-        piece = stream.body[0]
-        size = min(len(piece), stream.window, self._window, self._max_frame)
-        if size == len(piece):
-            stream.body.popleft()
+            return LEAST_TAKEN
+        most, number = self._most, stream.id
+        piece = body[0]
+        whole = len(piece)
+        size = min(whole, stream.window, self._window, max(LEAST_TAKEN, room - HEAD_SIZE * (1 + room // most)))
+        end = stream.last and size == whole and len(body) == 1
+        view = memoryview(piece)
+        for at in range(0, size, most):
+            stop = min(at + most, size)
+            flags = END_STREAM if end and stop == size else 0
+            out.append(HEAD.pack(stop - at >> 8, stop - at & 0xFF, DATA, flags, number))
+            out.append(view[at:stop])
+        if size == whole:
+            body.popleft()
         else:
-            rest = memoryview(piece)
-            stream.body[0] = rest[size:]
-            piece = rest[:size]
-        end = stream.last and not stream.body
-        out.append(HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM if end else 0, stream.id))
-        out.append(piece)
+            body[0] = view[size:]
         stream.window -= size
         self._window -= size
         stream.sent += size
@@ -196,7 +257,10 @@ class SendSide:
         self._budget.sent(size)
         if end:
             self._complete(stream)
-        return size + HEAD_SIZE
+        elif not body:
+            self._urgent.pop(number, None)
+            self._plain.pop(number, None)
+        return max(LEAST_TAKEN, size + HEAD_SIZE)
 
     # -- endings
 
@@ -227,7 +291,7 @@ class SendSide:
         self._urgent.pop(stream.id, None)
         self._plain.pop(stream.id, None)
         stream.body.clear()
-        self._events.append(StreamClosed(stream))
+        self.events.append(StreamClosed(stream))
         self._end_if_done()
 
     def _end_if_done(self) -> None:
