@@ -51,7 +51,8 @@ class Budget:
     def turn(self, now: float) -> None:
         """A new turn begins."""
         self.effort = 0
-        self._bucket = min(BUCKET, self._bucket + (now - self._now) * REFILL)
+        if self._bucket < BUCKET:
+            self._bucket = min(BUCKET, self._bucket + (now - self._now) * REFILL)
         self._now = now
 
     def waste(self, cost: float) -> None:
@@ -70,7 +71,8 @@ class Budget:
 
     def sent(self, size: int) -> None:
         """Octets of body went out, for which the peer may open windows again."""
-        self._sent = min(MAX_THANKS, self._sent + size)
+        if self._sent < MAX_THANKS:
+            self._sent += size
 
     def window(self, more: int) -> None:
         """A window was opened by `more`: free for what has been sent, waste beyond it.

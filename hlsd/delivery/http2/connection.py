@@ -81,6 +81,7 @@ class Http2Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._peer = ""
         self._port = 0
+        self._blocked = context.hot.blocked
         self._later: bytes | None = None
         self._scheduled = False
         self._behind = False
@@ -122,48 +123,42 @@ class Http2Connection(asyncio.Protocol):
 
         While a release is under way, what those ask who have their answer is read when the others have theirs.
         """
-        hot = self._context.hot
         if self._later is not None:
             self.resume()
-        elif hot.blocked.releasing and len(data) <= MAX_LATER:
+        elif self._blocked.releasing and len(data) <= MAX_LATER:
             self._later = data
-            hot.later.append(self)
+            self._context.hot.later.append(self)
             return
-        self._read(data)
+        core = self._core
+        if core.more:  # behind what is left of the last turn
+            core.receive(data, self._loop.time())
+        else:
+            self._turn(data)
 
     def resume(self) -> None:
         """Reads what was put off."""
         later, self._later = self._later, None
         if later is not None and not self._transport.is_closing():
-            self._read(later)
+            self._turn(later)
 
-    def _read(self, data: bytes) -> None:
+    def _turn(self, data: bytes) -> None:
+        """Does a turn's work of what has been received, and writes what comes of it."""
         core = self._core
-        waits = core.more
         core.receive(data, self._loop.time())
-        if waits:
-            return
-        self._flush()
-        if core.more:
-            self._go_on_soon()
-
-    def _go_on_soon(self) -> None:
-        """The rest of what was received is the next turn's: others are served before."""
-        if not self._behind:
-            self._behind = True
-            self._transport.pause_reading()
-        self._loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        core = self._core
-        core.receive(b"", self._loop.time())
-        self._flush()
+        self._flush(core.now)
         if core.more:
             self._go_on_soon()
         elif self._behind:
             self._behind = False
             if not self._transport.is_closing():
                 self._transport.resume_reading()
+
+    def _go_on_soon(self) -> None:
+        """The rest of what was received is the next turn's: others are served before."""
+        if not self._behind:
+            self._behind = True
+            self._transport.pause_reading()
+        self._loop.call_soon(self._turn, b"")
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
@@ -379,7 +374,7 @@ class Http2Connection(asyncio.Protocol):
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
-    def _flush(self) -> None:
+    def _flush(self, now: float = 0.0) -> None:
         """Deals with what has happened, and writes what may go out."""
         self._scheduled = False
         transport, core = self._transport, self._core
@@ -388,23 +383,25 @@ class Http2Connection(asyncio.Protocol):
         if transport.is_closing():
             self._hot.drop()
             return
-        now = self._loop.time()
-        for _ in range(TAKES):
-            octets = core.take(TAKE, now) if core.open else b""
-            if not octets:
-                break
-            transport.write(octets)
-            if not core.waiting:
-                break
-        else:
-            self._soon()
+        if core.open and core.waiting:
+            now = now or self._loop.time()
+            for _ in range(TAKES):
+                octets = core.take(TAKE, now)
+                if not octets:
+                    break
+                transport.write(octets)
+                if not core.open or not core.waiting:
+                    break
+            else:
+                self._soon()
         self._hot.settle()
         if core.events:
             self._happen()
-        for cycle in self._cycles.values():
-            cycle.refill()
+        if self._cycles:
+            for cycle in self._cycles.values():
+                cycle.refill()
         if core.finished:
-            octets = core.take(TAKE, now)
+            octets = core.take(TAKE, now or self._loop.time())
             if octets:
                 transport.write(octets)
             self.error = core.error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, cast
 
 from hlsd.delivery.http1.connections import ClientAddress
 from hlsd.delivery.http1.hotpath import HotPath
@@ -18,8 +18,9 @@ from hlsd.delivery.http1.wire import ReadyBytes, Stamp
 from hlsd.delivery.http2.coded_path import CodedPrefix
 from hlsd.delivery.http2.core import Http2
 from hlsd.delivery.http2.hot_stream import HotStream
-from hlsd.delivery.http2.ready_frames import frames_of
+from hlsd.delivery.http2.ready_frames import ReadyFrames, frames_of
 from hlsd.delivery.http2.request_form import RequestForm
+from hlsd.delivery.wait_queue import WaitQueue
 from hlsd.ports import ViewerSession
 
 _TWO: int = 0x7F
@@ -149,14 +150,14 @@ class HotRequests:
         if answer is None:
             return False
         session.in_bytes += form.size + len(session.prefix) + len(rest)
-        if isinstance(answer, ReadyBytes):
+        if answer.__class__ is ReadyBytes:
             self._send(number, session, answer)
             return True
         stream = HotStream(number, asked=True)
         stream.session = session
         stream.address = self._address
         stream.woken = self._woken
-        if self._hot.blocked.enter(answer, stream, core.now):
+        if self._hot.blocked.enter(cast("WaitQueue", answer), stream, core.now):
             core.hold(stream)
         else:
             self._send(number, session, self._hot.refusal)
@@ -177,7 +178,9 @@ class HotRequests:
         self._soon()
 
     def _send(self, number: int, session: ViewerSession | None, ready: ReadyBytes) -> None:
-        frames = frames_of(ready, self._stamped.common)
+        frames = ready.frames
+        if frames.__class__ is not ReadyFrames or frames.stamp is not self._stamped.common:
+            frames = frames_of(ready, self._stamped.common)
         ready.cell.count += 1
         if self._core.give(number, frames):
             self._given.append((session, ready.size, ready.media))

@@ -11,10 +11,12 @@ from typing import Final
 
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.http1.wire import ReadyBytes, Stamp
-from hlsd.delivery.http2.frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEADERS
+from hlsd.delivery.http2.frames import DATA, DEFAULT_FRAME, END_HEADERS, END_STREAM, HEAD_SIZE, HEADERS
 from hlsd.delivery.http2.headers import encode
 from hlsd.delivery.replies import PLAYLIST_TYPE
 
+FULL: Final = DEFAULT_FRAME - HEAD_SIZE
+"""Octets of body in a DATA frame of media: with its head it fills one record of TLS, which has 16 KiB at most."""
 JOINED: Final = DEFAULT_FRAME
 """Octets of a body that goes out in one piece with its head: one DATA frame, whatever frames the peer takes."""
 
@@ -22,13 +24,16 @@ JOINED: Final = DEFAULT_FRAME
 class ReadyFrames:
     """The frames of an answer, but for the number of the stream."""
 
-    __slots__ = ("block", "body", "head", "middle", "size", "stamp", "urgent")
+    __slots__ = ("block", "body", "head", "middle", "pieces", "size", "stamp", "urgent")
 
     def __init__(self, reply: Reply, stamp: Stamp) -> None:
         self.stamp = stamp
         self.block = block = encode(reply.status, [*stamp, *reply.headers])
         self.body = reply.body
         self.size = size = len(reply.body)
+        view = memoryview(reply.body)
+        self.pieces = tuple([view[at : at + FULL] for at in range(0, size, FULL)])
+        """The body as DATA frames take it; nobody's own, and not copied."""
         self.urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
         """It goes before media."""
         joined = 0 < size <= JOINED and len(block) < DEFAULT_FRAME

@@ -27,7 +27,7 @@ from hlsd.delivery.http2.frames import (
     frame,
 )
 from hlsd.delivery.http2.headers import encode
-from hlsd.delivery.http2.ready_frames import ReadyFrames
+from hlsd.delivery.http2.ready_frames import FULL, ReadyFrames
 from hlsd.delivery.http2.stream import Event, Headers, Http2Stream, StreamClosed
 
 MAX_WHOLE = 64 * 1024
@@ -50,8 +50,6 @@ class SendSide:
         """When body bytes went out, or a request came, last."""
         self.now = 0.0
         """Of the turn under way."""
-        self.open = True
-        """What is taken goes to the transport at once: it does not ask to wait."""
         self.given = 0
         """Body bytes that were taken, of all answers."""
         self.events: list[Event] = []
@@ -59,13 +57,15 @@ class SendSide:
         self._control: list[bytes] = []
         self._control_size = 0
         self._head_size = 0
-        self._whole_size = 0
+        self._room = 0
+        """Bytes of whole answers that may be given before something is taken."""
+        self._open = True
         self._urgent: OrderedDict[int, Http2Stream] = OrderedDict()
         self._plain: OrderedDict[int, Http2Stream] = OrderedDict()
         self._window = DEFAULT_WINDOW
         self._initial_window = DEFAULT_WINDOW
         self._max_frame = DEFAULT_FRAME
-        self._most = DEFAULT_FRAME - HEAD_SIZE
+        self._most = FULL
         self._budget = Budget()
         self._left: deque[int] = deque(maxlen=100)  # streams that we ended before the peer did
         self._going = False
@@ -106,21 +106,24 @@ class SendSide:
         body is to be shared with others, and not copied for each.
         """
         size = frames.size
-        if (
-            not frames.head
-            or size > self._window
-            or size > self._initial_window
-            or not self.open
-            or self._whole_size >= MAX_WHOLE
-            or self._first_block
-        ):
+        if size > self._room or size > self._window or size > self._initial_window or not frames.head:
             return False
         self._control.append(frames.of(number.to_bytes(4, "big")))
-        self._whole_size += size
+        self._room -= size
         self._window -= size
         self.given += size
         self._budget.sent(size)
         return True
+
+    @property
+    def open(self) -> bool:
+        """Whether what is taken goes to the transport at once: it does not ask to wait."""
+        return self._open
+
+    @open.setter
+    def open(self, so: bool) -> None:
+        self._open = so
+        self._room = MAX_WHOLE if so and not self._first_block else 0
 
     def give_held(self, stream: Http2Stream, frames: ReadyFrames) -> bool:
         """As `give`, to a request that was held; its stream is over then."""
@@ -142,7 +145,7 @@ class SendSide:
         stream.urgent = frames.urgent
         self._header_frames(stream.id, self._opening(frames.block), 0)
         if frames.size:
-            stream.body.append(frames.body)
+            stream.body.extend(frames.pieces)
         self._ready(stream)
 
     def _opening(self, block: bytes) -> bytes:
@@ -197,18 +200,23 @@ class SendSide:
         """What is to be written next: about `limit` bytes; empty if there is nothing that may go out."""
         out: list[bytes | memoryview] = []
         size = 0
-        if self._control:
-            out.extend(self._control)
+        control = self._control
+        if control:
+            self._control_size = self._head_size = 0
+            if self._open and not self._first_block:
+                self._room = MAX_WHOLE
+            self._control = []
+            if not self._urgent and not self._plain:
+                self._end_if_done()
+                return control[0] if len(control) == 1 else b"".join(control)
+            out.extend(control)
             size = sum(map(len, out))
-            self._control.clear()
-            self._control_size = self._head_size = self._whole_size = 0
         while size < limit and (self._urgent or self._plain) and (stream := self._next()) is not None:
             alone = len(self._urgent) + len(self._plain) == 1
-            size += self._cut(stream, out, limit - size if alone else self._most + HEAD_SIZE)
+            size += self._cut(stream, out, limit - size if alone else 1)
             self.last_progress = now
-        if not self.streams and self._going:
-            self.finished = True
-        return out[0] if len(out) == 1 and isinstance(out[0], bytes) else b"".join(out)
+        self._end_if_done()
+        return b"".join(out)
 
     @property
     def waiting(self) -> bool:
@@ -229,37 +237,47 @@ class SendSide:
         return None
 
     def _cut(self, stream: Http2Stream, out: list[bytes | memoryview], room: int) -> int:
-        """Puts DATA frames of the stream into `out`, about `room` bytes: where body bytes that wait are given away."""
+        """Puts DATA frames of the stream into `out`, until there are `room` bytes of body or nothing more may go.
+
+        This is where body bytes that waited are given away.
+        """
         body = stream.body
         if not body:
             out.append(frame(DATA, END_STREAM, stream.id))
             self._complete(stream)
             return LEAST_TAKEN
-        most, number = self._most, stream.id
-        piece = body[0]
-        whole = len(piece)
-        size = min(whole, stream.window, self._window, max(LEAST_TAKEN, room - HEAD_SIZE * (1 + room // most)))
-        end = stream.last and size == whole and len(body) == 1
-        view = memoryview(piece)
-        for at in range(0, size, most):
-            stop = min(at + most, size)
-            flags = END_STREAM if end and stop == size else 0
-            out.append(HEAD.pack(stop - at >> 8, stop - at & 0xFF, DATA, flags, number))
-            out.append(view[at:stop])
-        if size == whole:
-            body.popleft()
-        else:
-            body[0] = view[size:]
+        number, most = stream.id, self._most
+        window = min(stream.window, self._window)
+        full = b""
+        size = 0
+        while body and size < room and size < window:
+            piece = body[0]
+            length = len(piece)
+            left = window - size
+            if length <= most and length <= left:
+                body.popleft()
+            else:
+                length = min(most, left)
+                view = memoryview(piece)
+                body[0], piece = view[length:], view[:length]
+            size += length
+            if length == FULL and (body or not stream.last):  # most frames of media are alike
+                out.append(full or (full := HEAD.pack(FULL >> 8, FULL & 0xFF, DATA, 0, number)))
+            else:
+                flags = END_STREAM if stream.last and not body else 0
+                out.append(HEAD.pack(length >> 8, length & 0xFF, DATA, flags, number))
+            out.append(piece)
         stream.window -= size
         self._window -= size
         stream.sent += size
         self.given += size
         self._budget.sent(size)
-        if end:
-            self._complete(stream)
-        elif not body:
-            self._urgent.pop(number, None)
-            self._plain.pop(number, None)
+        if not body:
+            if stream.last:
+                self._complete(stream)
+            else:
+                self._urgent.pop(number, None)
+                self._plain.pop(number, None)
         return max(LEAST_TAKEN, size + HEAD_SIZE)
 
     # -- endings
