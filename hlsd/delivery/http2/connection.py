@@ -9,35 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, cast
+from typing import cast
 
 from starlette.types import ASGIApp
 
 from hlsd.base.pace import Pace
-from hlsd.delivery.answer import Answer, Fall, Reply, WaitForMedia, WaitForPart
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.http1.connections import SLOWEST, ClientAddress
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.wire import Stamp
 from hlsd.delivery.http2.core import Http2
-from hlsd.delivery.http2.cycle import Cycle
 from hlsd.delivery.http2.hot_requests import HotRequests
 from hlsd.delivery.http2.hot_stream import HotStream
 from hlsd.delivery.http2.request_form import RequestForms
-from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamClosed, StreamRequest
-from hlsd.delivery.http2.waiter import Http2Waiter
+from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamRequest
+from hlsd.delivery.http2.stream_requests import StreamRequests
 from hlsd.delivery.judge import Judge
-from hlsd.delivery.replies import PLAYLIST_TYPE
-from hlsd.delivery.request import WANTED_HEADERS, Request
 from hlsd.delivery.runner import Runner
-from hlsd.delivery.wait_queue import Outcome
 
-TAKE = 64 * 1024
+TAKE = 128 * 1024
 """Bytes handed to the transport at a time."""
-TAKES = 8
+TAKES = 4
 """Takes in one turn of the event loop, if the transport goes on taking."""
 MAX_LATER = 4096
 """Bytes that a connection may have waiting for the end of a release; more is read at once."""
@@ -79,17 +74,12 @@ class Http2Connection(asyncio.Protocol):
         self._core = Http2(max_streams=context.max_streams, max_header=context.max_header, forms=context.forms)
         self._hot: HotRequests
         self._transport: asyncio.Transport
-        self._peer = ""
-        self._port = 0
         self._blocked = context.hot.blocked
         self._later: bytes | None = None
         self._scheduled = False
         self._behind = False
         self._slow: tuple[float, int] | None = None
-        self._gone: dict[int, asyncio.Future[None]] = {}
-        self._waiting: dict[int, Http2Waiter] = {}
-        self._cycles: dict[int, Cycle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._streams: StreamRequests
         self._since = 0.0
         self.error = ""
 
@@ -99,14 +89,14 @@ class Http2Connection(asyncio.Protocol):
         """After the handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         self._transport.set_write_buffer_limits(high=BUFFERED)
-        peer = transport.get_extra_info("peername")
-        if peer:
-            self._peer, self._port = str(peer[0]), int(peer[1])
+        peer = transport.get_extra_info("peername") or ("", 0)
+        ip, port = str(peer[0]), int(peer[1])
         self._since = self._loop.time()
         context = self._context
         context.connections.add(self)
-        self._core.hot = self._hot = HotRequests(
-            context.hot, context, self._core, self._address, self._peer, self._soon
+        self._core.hot = self._hot = HotRequests(context.hot, context, self._core, self._address, ip, self._soon)
+        self._streams = StreamRequests(
+            self, context.app, context.judge, context.runner, self._transport, self._address, ip, port
         )
         self._flush()
 
@@ -162,11 +152,11 @@ class Http2Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
-        self._core.open = False
+        self._core.pause()
 
     def resume_writing(self) -> None:
         """It has read."""
-        self._core.open = True
+        self._core.resume()
         self._flush()
 
     # -- the listener's
@@ -213,120 +203,24 @@ class Http2Connection(asyncio.Protocol):
             return now - self._slow[0] > pace.stall
         return False
 
-    # -- requests
-
     def _happen(self) -> None:
-        core = self._core
+        """Tells who answers them what has become of streams."""
+        core, streams = self._core, self._streams
         while core.events:
             for event in core.next_events():
                 if isinstance(event, StreamRequest):
                     if core.streams.get(event.stream.id) is event.stream:  # or it was cancelled in the same breath
-                        self._asked(event.stream)
-                elif isinstance(event, StreamClosed):
-                    self._closed(event.stream)
+                        streams.asked(event.stream)
+                elif isinstance(event, StreamBody):
+                    streams.body(event)
                 else:
-                    self._body(event)
-
-    def _asked(self, stream: Http2Stream) -> None:
-        request = _request(stream, self._peer, self._port)
-        request.begun = monotonic()
-        try:
-            answer = self._context.judge.answer(request)
-            stream.judged = not isinstance(answer, Fall)
-            stream.session = request.session
-            self._context.runner.hear(request, stream.headers)
-            if isinstance(answer, Reply):
-                self._context.runner.count(request)
-                self._reply(stream, answer)
-                self._context.runner.answered(request, answer.status)
-            elif isinstance(answer, Fall):
-                cycle = self._cycles[stream.id] = Cycle(self, stream, self._transport)
-                self._begin(cycle.run(self._context.app))
-            elif isinstance(answer, WaitForPart | WaitForMedia):
-                self._wait(stream, request, answer)
-            else:
-                gone = self._gone[stream.id] = self._loop.create_future()
-                self._begin(self._answer_later(stream, request, answer, gone))
-        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
-            _log.exception("no answer to an HTTP/2 request")
-            self._fail(stream, request)
-
-    def _wait(self, stream: Http2Stream, request: Request, wait: WaitForPart | WaitForMedia) -> None:
-        """Holds a reload or a hinted part: most requests of a low-latency viewer are one of them."""
-        waiter = Http2Waiter(stream, request, wait, self._address, self._woken)
-        waiter.common = self._context.runner.join(request, wait, waiter)
-        if waiter.common is None:
-            self._woken(waiter, Outcome.REFUSED)
-        else:
-            self._waiting[stream.id] = waiter
-
-    def _woken(self, waiter: Http2Waiter, outcome: Outcome) -> None:
-        stream, request, queue = waiter.stream, waiter.request, waiter.common
-        self._waiting.pop(stream.id, None)
-        try:
-            if queue is None or outcome is Outcome.REFUSED:
-                reply = self._context.judge.replies.unavailable(request)
-            else:
-                reply = cast("Reply", queue.then(waiter.wait, outcome))  # these waits end with nothing else
-            self._reply(stream, reply)
-            self._context.runner.answered(request, reply.status)
-        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
-            _log.exception("no answer to a held HTTP/2 request")
-            self._fail(stream, request)
-
-    def _fail(self, stream: Http2Stream, request: Request) -> None:
-        self._context.runner.answered(request, 500)
-        self.answer(stream, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer_later(
-        self, stream: Http2Stream, request: Request, answer: Answer, gone: asyncio.Future[None]
-    ) -> None:
-        """A viewer comes in, or waits for a first playlist: as long as that takes, it is a task."""
-
-        async def hung_up() -> None:
-            await gone
-
-        try:
-            reply = await self._context.runner.reply(request, answer, hung_up, self._address)
-            stream.session = request.session
-            if reply is not None:
-                self._reply(stream, reply)
-                self._context.runner.answered(request, reply.status)
-        except Exception:  # noqa: BLE001 - a fault of ours costs this request only
-            _log.exception("no answer to an HTTP/2 request that had to wait")
-            self._fail(stream, request)
-
-    def _reply(self, stream: Http2Stream, reply: Reply) -> None:
-        urgent = (b"content-type", PLAYLIST_TYPE) in reply.headers
-        stream.media = reply.media
-        if stream.session is not None:
-            stream.flowing = True
-            stream.session.flows += 1
-        self.answer(stream, reply.status, reply.headers, reply.body, urgent=urgent)
-
-    def _body(self, event: StreamBody) -> None:
-        cycle = self._cycles.get(event.stream.id)
-        if cycle is None:  # nobody wants it
-            self._core.consumed(event.stream, len(event.octets))
-        else:
-            cycle.feed(event.octets, ended=event.ended)
+                    self._closed(event.stream)
 
     def _closed(self, stream: Http2Stream) -> None:
         if isinstance(stream, HotStream):
             self._hot.left(stream)
-        elif (waiter := self._waiting.pop(stream.id, None)) is not None:
-            self._context.runner.leave(waiter)
-        gone = self._gone.pop(stream.id, None)
-        if gone is not None and not gone.done():
-            gone.set_result(None)
-        cycle = self._cycles.pop(stream.id, None)
-        if cycle is not None:
-            cycle.hang_up()
+        else:
+            self._streams.closed(stream)
         if stream.flowing and stream.session is not None:
             stream.session.flows -= 1
             stream.session.last = monotonic()
@@ -383,38 +277,23 @@ class Http2Connection(asyncio.Protocol):
         if transport.is_closing():
             self._hot.drop()
             return
-        if core.open and core.waiting:
-            now = now or self._loop.time()
-            for _ in range(TAKES):
-                octets = core.take(TAKE, now)
-                if not octets:
-                    break
-                transport.write(octets)
-                if not core.open or not core.waiting:
-                    break
-            else:
+        takes = 0
+        while core.waiting:
+            octets = core.take(TAKE, now or self._loop.time())
+            if not octets:  # the windows are closed
+                break
+            transport.write(octets)
+            takes += 1
+            if takes == TAKES:
                 self._soon()
+                break
         self._hot.settle()
         if core.events:
             self._happen()
-        if self._cycles:
-            for cycle in self._cycles.values():
-                cycle.refill()
+        self._streams.refill()
         if core.finished:
             octets = core.take(TAKE, now or self._loop.time())
             if octets:
                 transport.write(octets)
             self.error = core.error
             transport.close()
-
-
-def _request(stream: Http2Stream, peer: str, port: int) -> Request:
-    """The request in the judge's words."""
-    headers: dict[bytes, bytes] = {}
-    for name, value in stream.headers:
-        if name in WANTED_HEADERS:
-            headers[name] = value if name not in headers else headers[name] + b", " + value
-    path, _, query = stream.path.partition(b"?")
-    request = Request(stream.method, path, query, headers, peer, port)
-    request.size = len(stream.path) + sum([len(name) + len(value) + 4 for name, value in stream.headers])
-    return request

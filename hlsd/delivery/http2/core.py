@@ -243,9 +243,7 @@ class Http2(ControlSide):
             self._reset(stream_id, ErrorCode.REFUSED_STREAM)
             return
         try:
-            form, path = self._forms.of(lines)
-            if ended and form.expected > 0:  # it was to have a body
-                raise MalformedRequest
+            form, path = self._forms.of(lines, ended=ended)
         except MalformedRequest:
             self._budget.waste(1.0)
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)

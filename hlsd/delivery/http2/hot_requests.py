@@ -145,6 +145,14 @@ class HotRequests:
         self._last, self._last_rest = block, rest
 
     def _serve(self, number: int, session: ViewerSession, form: RequestForm, rest: bytes) -> bool:
+        """Answers the plain GET of `session.prefix + rest`, or has it wait; a fault of ours makes it a stream's."""
+        try:
+            return self._answer(number, session, form, rest)
+        except Exception as error:  # noqa: BLE001 - it costs this request only, which is answered by the rules
+            self._hot.blocked.faults.output("viewer", error)
+            return False
+
+    def _answer(self, number: int, session: ViewerSession, form: RequestForm, rest: bytes) -> bool:
         core = self._core
         answer = self._hot.look_up(session, rest, self._viewer, form.zipped, form.origin, core.now)
         if answer is None:

@@ -13,7 +13,7 @@ from typing import Final
 from hlsd.delivery import cmcd
 from hlsd.delivery.http1.plain import UNUSUAL
 from hlsd.delivery.http2.coded_path import PATH
-from hlsd.delivery.http2.headers import Said, check
+from hlsd.delivery.http2.headers import MalformedRequest, Said, check
 from hlsd.delivery.http2.hpack_reader import Line
 from hlsd.delivery.http2.stream import Headers
 from hlsd.delivery.request import accepts_gzip
@@ -87,11 +87,11 @@ class RequestForms:
         self._takes_gzip = takes_gzip
         self._known: dict[Key, RequestForm] = {}
 
-    def of(self, lines: Headers) -> tuple[RequestForm, bytes]:
-        """The form and the path of a request whose header block has these lines.
+    def of(self, lines: Headers, *, ended: bool) -> tuple[RequestForm, bytes]:
+        """The form and the path of a request whose header block has these lines; `ended`: it has no body.
 
         Raises:
-            MalformedRequest: it is none (`hlsd.delivery.http2.headers.check`).
+            MalformedRequest: it is none (`hlsd.delivery.http2.headers.check`), or was to have a body.
         """
         at = next((at for at, line in enumerate(lines) if line[0] == b":path"), 0)
         key = at, tuple(lines[:at] + lines[at + 1 :])
@@ -100,6 +100,8 @@ class RequestForms:
         if form is not None and path != b"*" and PATH.fullmatch(path):
             return form, path
         said = check(lines)
+        if ended and said.expected > 0:
+            raise MalformedRequest
         form = form_of(said, self._takes_gzip)
         if form.size <= MAX_FORM and not form.report and form.expected < 0:
             if len(self._known) >= MAX_FORMS:

@@ -115,15 +115,15 @@ class SendSide:
         self._budget.sent(size)
         return True
 
-    @property
-    def open(self) -> bool:
-        """Whether what is taken goes to the transport at once: it does not ask to wait."""
-        return self._open
+    def pause(self) -> None:
+        """The transport asks to wait: what is taken would not leave at once, so nothing is to be taken."""
+        self._open = False
+        self._room = 0
 
-    @open.setter
-    def open(self, so: bool) -> None:
-        self._open = so
-        self._room = MAX_WHOLE if so and not self._first_block else 0
+    def resume(self) -> None:
+        """The transport goes on."""
+        self._open = True
+        self._room = 0 if self._first_block else MAX_WHOLE
 
     def give_held(self, stream: Http2Stream, frames: ReadyFrames) -> bool:
         """As `give`, to a request that was held; its stream is over then."""
@@ -220,8 +220,8 @@ class SendSide:
 
     @property
     def waiting(self) -> bool:
-        """Whether there may be more to take."""
-        return bool(self._control or self._urgent or self._plain)
+        """Whether there may be something to take."""
+        return self._open and bool(self._control or self._urgent or self._plain)
 
     def _next(self) -> Http2Stream | None:
         """The stream whose turn it is: urgent ones first, the others in a circle; None if nobody may send."""
