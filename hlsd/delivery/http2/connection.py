@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -27,6 +28,7 @@ from hlsd.delivery.http2.hot_stream import HotStream
 from hlsd.delivery.http2.request_form import RequestForms
 from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamRequest
 from hlsd.delivery.http2.stream_requests import StreamRequests
+from hlsd.delivery.http2.unread import Unread
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.runner import Runner
 
@@ -36,8 +38,10 @@ TAKES = 4
 """Takes in one turn of the event loop, if the transport goes on taking."""
 MAX_LATER = 4096
 """Bytes that a connection may have waiting for the end of a release; more is read at once."""
-BUFFERED = 256 * 1024
-"""Bytes that the transport holds before it asks to wait: what a slow client costs, at most, beside shared bodies."""
+MAX_UNSENT = 512 * 1024
+"""Bytes that the kernel takes for a client beside what is on its way to it: a playlist does not stand behind more of
+media, and who does not read costs no more (TCP_NOTSENT_LOWAT, tcp(7))."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +82,8 @@ class Http2Connection(asyncio.Protocol):
         self._later: bytes | None = None
         self._scheduled = False
         self._behind = False
+        self._full = False
+        self._unread: Unread
         self._slow: tuple[float, int] | None = None
         self._streams: StreamRequests
         self._since = 0.0
@@ -88,7 +94,12 @@ class Http2Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """After the handshake."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
-        self._transport.set_write_buffer_limits(high=BUFFERED)
+        # What does not fit the kernel pauses writing; with 0 uvloop's TLS would ask to wait after every write.
+        self._transport.set_write_buffer_limits(high=1)
+        self._unread = Unread(self._transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
         peer = transport.get_extra_info("peername") or ("", 0)
         ip, port = str(peer[0]), int(peer[1])
         self._since = self._loop.time()
@@ -104,9 +115,23 @@ class Http2Connection(asyncio.Protocol):
         """Every request is over; whoever waits for one is told."""
         self._context.connections.discard(self)
         self._context.freed(self._address)
+        if self._full:
+            self._refund()
         self._core.lost()
         self._hot.drop()
         self._happen()
+
+    def _refund(self) -> None:
+        """What the client did not get of what it was given last is on nobody's account: the newest first."""
+        size = self._unread.size()
+        for stream, taken in reversed(self._core.cuts):
+            lost = min(size, taken)
+            size -= lost
+            if self._core.streams.get(stream.id) is stream:  # charged when it is over, a moment from now
+                stream.sent -= lost
+            elif stream.judged:
+                self._context.hot.charge(stream.session, -lost, stream.media)
+        self._hot.refund(size)
 
     def data_received(self, data: bytes) -> None:
         """Octets from the client.
@@ -152,10 +177,14 @@ class Http2Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write."""
+        self._full = True
         self._core.pause()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """It has read: what it was given has left us."""
+        self._full = False
+        self._core.cuts.clear()
+        self._hot.left_all()
         self._core.resume()
         self._flush()
 
@@ -278,19 +307,20 @@ class Http2Connection(asyncio.Protocol):
             self._hot.drop()
             return
         takes = 0
-        while core.waiting:
-            octets = core.take(TAKE, now or self._loop.time())
-            if not octets:  # the windows are closed
-                break
+        while core.waiting and (octets := core.take(TAKE, now or self._loop.time())):
             transport.write(octets)
+            self._unread.wrote(len(octets))
             takes += 1
             if takes == TAKES:
                 self._soon()
                 break
-        self._hot.settle()
+        self._hot.settle(left=not self._full)
+        if core.cuts and not self._full:
+            core.cuts.clear()
         if core.events:
             self._happen()
-        self._streams.refill()
+        if self._streams.cycles:
+            self._streams.refill()
         if core.finished:
             octets = core.take(TAKE, now or self._loop.time())
             if octets:

@@ -38,7 +38,7 @@ class HotRequests:
 
     __slots__ = (
         "_address", "_changes", "_coded", "_core", "_form", "_given", "_hot", "_ip", "_last", "_last_rest",
-        "_lead", "_session", "_size", "_soon", "_stamped", "_tail", "_viewer",
+        "_lead", "_session", "_size", "_soon", "_stamped", "_tail", "_unsettled", "_viewer",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it stands on
@@ -69,6 +69,7 @@ class HotRequests:
         self._last_rest = b""
         self._size = 0
         self._given: list[tuple[ViewerSession | None, int, int]] = []
+        self._unsettled: list[tuple[ViewerSession | None, int, int]] = []
 
     # -- requests
 
@@ -215,14 +216,31 @@ class HotRequests:
         if stream.queue is not None:
             self._hot.blocked.leave(stream)
 
-    def settle(self) -> None:
-        """What was answered whole has been given to the transport."""
-        if self._given:
+    def settle(self, *, left: bool) -> None:
+        """What was answered whole has been given to the transport; `left`: and has left it."""
+        given = self._given
+        if given:
             charge = self._hot.charge
-            for session, size, media in self._given:
+            for session, size, media in given:
                 charge(session, size, media)
-            self._given.clear()
+            if left:
+                given.clear()
+            else:
+                self._unsettled, self._given = given, []
 
     def drop(self) -> None:
         """It never will be: the connection is gone."""
         self._given.clear()
+
+    def left_all(self) -> None:
+        """What the transport held has left it."""
+        self._unsettled.clear()
+
+    def refund(self, size: int) -> None:
+        """Takes back what was charged for the last `size` bytes of body, which the transport still holds."""
+        for session, had, media in reversed(self._unsettled):
+            if size <= 0:
+                break
+            self._hot.charge(session, -min(had, size), media)
+            size -= had
+        self._unsettled.clear()

@@ -52,6 +52,8 @@ class SendSide:
         """Of the turn under way."""
         self.given = 0
         """Body bytes that were taken, of all answers."""
+        self.cuts: list[tuple[Http2Stream, int]] = []
+        """Body bytes that were taken since whoever takes them cleared this, by stream, in their order."""
         self.events: list[Event] = []
         """What has happened since `next_events` was called."""
         self._control: list[bytes] = []
@@ -271,6 +273,7 @@ class SendSide:
         self._window -= size
         stream.sent += size
         self.given += size
+        self.cuts.append((stream, size))
         self._budget.sent(size)
         if not body:
             if stream.last:

@@ -53,7 +53,8 @@ class StreamRequests:
         self._loop = asyncio.get_running_loop()
         self._gone: dict[int, asyncio.Future[None]] = {}
         self._waiting: dict[int, Http2Waiter] = {}
-        self._cycles: dict[int, Cycle] = {}
+        self.cycles: dict[int, Cycle] = {}
+        """Those that the app answers, by stream."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def asked(self, stream: Http2Stream) -> None:
@@ -70,7 +71,7 @@ class StreamRequests:
                 self._reply(stream, answer)
                 self._runner.answered(request, answer.status)
             elif isinstance(answer, Fall):
-                cycle = self._cycles[stream.id] = Cycle(self._connection, stream, self._transport)
+                cycle = self.cycles[stream.id] = Cycle(self._connection, stream, self._transport)
                 self._begin(cycle.run(self._app))
             elif isinstance(answer, WaitForPart | WaitForMedia):
                 self._wait(stream, request, answer)
@@ -143,7 +144,7 @@ class StreamRequests:
 
     def body(self, event: StreamBody) -> None:
         """More of a request's body has come."""
-        cycle = self._cycles.get(event.stream.id)
+        cycle = self.cycles.get(event.stream.id)
         if cycle is None:  # nobody wants it
             self._connection.consumed(event.stream, len(event.octets))
         else:
@@ -151,7 +152,7 @@ class StreamRequests:
 
     def refill(self) -> None:
         """Something was written: the app may go on where there is room."""
-        for cycle in self._cycles.values():
+        for cycle in self.cycles.values():
             cycle.refill()
 
     def closed(self, stream: Http2Stream) -> None:
@@ -162,7 +163,7 @@ class StreamRequests:
         gone = self._gone.pop(stream.id, None)
         if gone is not None and not gone.done():
             gone.set_result(None)
-        cycle = self._cycles.pop(stream.id, None)
+        cycle = self.cycles.pop(stream.id, None)
         if cycle is not None:
             cycle.hang_up()
 
