@@ -270,7 +270,7 @@ class FastProtocol(BoundedProtocol):
         if self.owed > MAX_UNREAD and self._overfed():
             return False
         hot = self.hot
-        answer = hot.look_up(session, rest, self.viewer, self.zipped is True, self.origin, self.now)
+        answer = hot.look_up(session, rest, self.viewer, self.zipped, self.origin, self.now)
         if answer is None:
             return False
         self.session = session

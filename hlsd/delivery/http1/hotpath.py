@@ -78,7 +78,7 @@ class HotPath:
         self.max_requests = self.settings.max_requests
 
     def look_up(  # noqa: PLR0913, PLR0917 - all that an answer may depend on
-        self, session: ViewerSession, rest: bytes, viewer: str, zipped: bool, origin: bytes | None, now: float
+        self, session: ViewerSession, rest: bytes, viewer: str, zipped: bool | None, origin: bytes | None, now: float
     ) -> ReadyBytes | WaitQueue | None:
         """What the plain GET of `session.prefix + rest` gets, counted; None if the judge says neither bytes nor wait.
 
@@ -92,7 +92,7 @@ class HotPath:
         if cache is None or cache.playable is not playable or cache.version != playable.version:
             cache = self.caches.renew(path, playable)
         if self.varies and origin is not None:
-            table = self.caches.table(cache, zipped, origin)
+            table = self.caches.table(cache, zipped is True, origin)
         else:
             origin = None
             table = cache.zipped if zipped else cache.plain
@@ -102,7 +102,7 @@ class HotPath:
             if b"CMCD=" in rest and len(rest) <= MAX_QUERY:  # every URL another one, and yet the same thing
                 rest, report = cmcd.split(rest)
                 answer = table.get(rest)
-            answer = answer or self.caches.judge(table, session, rest, zipped, origin)
+            answer = answer or self.caches.judge(table, session, rest, zipped is True, origin)
             if answer is None:
                 return None
             if report:

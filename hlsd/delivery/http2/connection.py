@@ -105,7 +105,9 @@ class Http2Connection(asyncio.Protocol):
         self._since = self._loop.time()
         context = self._context
         context.connections.add(self)
-        self._core.hot = self._hot = HotRequests(context.hot, context, self._core, self._address, ip, self._soon)
+        self._core.hot = self._hot = HotRequests(
+            context.hot, context, self._core, self._address, ip, self._flush, self._soon
+        )
         self._streams = StreamRequests(
             self, context.app, context.judge, context.runner, self._transport, self._address, ip, port
         )

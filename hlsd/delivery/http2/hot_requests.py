@@ -37,7 +37,7 @@ class HotRequests:
     """Of one connection."""
 
     __slots__ = (
-        "_address", "_changes", "_coded", "_core", "_form", "_given", "_hot", "_ip", "_last", "_last_rest",
+        "_address", "_changes", "_coded", "_core", "_flush", "_form", "_given", "_hot", "_ip", "_last", "_last_rest",
         "_lead", "_session", "_size", "_soon", "_stamped", "_tail", "_unsettled", "_viewer",
     )  # fmt: skip
 
@@ -48,9 +48,11 @@ class HotRequests:
         core: Http2,
         address: ClientAddress,
         ip: str,
+        flush: Callable[[], None],
         soon: Callable[[], None],
     ) -> None:
-        """`soon()` is called when there is something to be written that nobody has asked for in this turn."""
+        """`flush()` writes what is to be written, `soon()` has it written before the next turn of the event loop."""
+        self._flush = flush
         self._hot = hot
         self._stamped = stamped
         self._core = core
@@ -181,6 +183,9 @@ class HotRequests:
         ready.cell.count += 1
         if self._core.give_held(stream, frames):
             self._given.append((session, ready.size, ready.media))
+            if not self._core.streams:  # nobody else of this connection can be woken in the same breath
+                self._flush()
+                return
         else:
             self._flow(stream, ready)
             self._core.begin(stream, frames)

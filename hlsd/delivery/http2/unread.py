@@ -34,9 +34,12 @@ class Unread:
 
     def size(self) -> int:
         """Bytes of them that the client's kernel has not confirmed, to a record."""
-        sock = self._transport.get_extra_info("socket")
+        try:
+            sock = self._transport.get_extra_info("socket")
+        except AttributeError:  # asyncio's TLS has nobody left to ask
+            sock = None
         acked = acknowledged(sock) if sock is not None else 0
-        if not acked:  # nobody knows any more: uvloop's TLS has let go of its socket by then
+        if not acked:  # nobody knows any more: uvloop's TLS too has let go of its socket by then
             return 0
         sealed = max(0, self._sealed - max(0, acked - self._base))
         return sealed - ABOVE * -(-sealed // (RECORD + ABOVE))
