@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +44,7 @@ class House:
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(monkeypatch: pytest.MonkeyPatch) -> House:
     """One stream with an open session; `reads` has every header block that was read by the rules."""
     cam = MemoryPlayable(low_latency=True)
     cam.add_media("r1", "a.ts", SEGMENT)
