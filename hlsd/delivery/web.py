@@ -67,12 +67,12 @@ class WebApp:
     runner: Runner
     blocked: BlockedRequests
     connections: Connections
-    hot: HotPath
-    """What is ready for plain requests, on every port."""
     sessions: Sessions
     directory: Directory
     stats: Stats
     playables: Callable[[], Iterable[tuple[str, Playable]]]
+    hot: HotPath
+    """What the connections of all listeners share beside ASGI."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As the application that it is."""
@@ -138,7 +138,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
         varies=judge.replies.varies,
         codings={},
     )
-    return WebApp(app, judge, runner, blocked, connections, hot, sessions, directory, stats, playables)
+    return WebApp(app, judge, runner, blocked, connections, sessions, directory, stats, playables, hot)
 
 
 class Carrier(Protocol):

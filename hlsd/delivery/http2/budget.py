@@ -16,8 +16,8 @@ FRAME: Final = 4
 """Effort of any frame: to find it, and to find out that there is little to do."""
 REQUEST: Final = 250
 """Effort of a request: sixteen of them in a turn."""
-HOT: Final = 40
-"""Effort of a request that is answered from ready frames."""
+HOT: Final = 60
+"""Effort of a request on the hot path: a tenth if its answer is ready, all of it if it must be made first."""
 BUCKET: Final = 200.0
 """Frames without use that may come at once…"""
 REFILL: Final = 20.0
