@@ -83,6 +83,7 @@ class Http2Connection(asyncio.Protocol):
         self._scheduled = False
         self._behind = False
         self._full = False
+        self._lost = False
         self._unread: Unread
         self._slow: tuple[float, int] | None = None
         self._streams: StreamRequests
@@ -115,6 +116,7 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Every request is over; whoever waits for one is told."""
+        self._lost = True  # from here on asyncio's TLS transport has nobody left to ask
         self._context.connections.discard(self)
         self._context.freed(self._address)
         if self._full:
@@ -155,8 +157,13 @@ class Http2Connection(asyncio.Protocol):
     def resume(self) -> None:
         """Reads what was put off."""
         later, self._later = self._later, None
-        if later is not None and not self._transport.is_closing():
+        if later is None or self._lost or self._transport.is_closing():
+            return
+        try:
             self._turn(later)
+        except Exception as error:  # noqa: BLE001 - asyncio would end this connection too; others are behind it
+            self._blocked.faults.output("viewer", error)
+            self._transport.abort()
 
     def _turn(self, data: bytes) -> None:
         """Does a turn's work of what has been received, and writes what comes of it."""
@@ -167,7 +174,7 @@ class Http2Connection(asyncio.Protocol):
             self._go_on_soon()
         elif self._behind:
             self._behind = False
-            if not self._transport.is_closing():
+            if not self._lost and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def _go_on_soon(self) -> None:
@@ -305,7 +312,7 @@ class Http2Connection(asyncio.Protocol):
         transport, core = self._transport, self._core
         if core.events:
             self._happen()
-        if transport.is_closing():
+        if self._lost or transport.is_closing():
             self._hot.drop()
             return
         takes = 0

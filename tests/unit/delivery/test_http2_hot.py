@@ -279,6 +279,30 @@ async def test_what_nobody_knows_to_be_lost_was_got(house: House) -> None:
     assert house.session().playlist_bytes > 0
 
 
+async def test_what_is_asked_during_a_release_is_read_after_it(house: House) -> None:
+    """So that the last of those who wait does not wait for two requests of everybody; a lost one is left out."""
+    pairs = [house.pair() for _ in range(2)]
+    for pair in pairs:
+        pair.ask(PLAYLIST)
+    blocked = house.app.blocked
+    blocked.releasing = True
+    for pair in pairs:
+        pair.ask(PLAYLIST)
+    assert house.session().requests == 2
+    pairs[0].connection.connection_lost(None)
+
+    def nobody() -> bool:
+        raise AttributeError("asyncio's TLS transport after the end")
+
+    pairs[0].pipe.is_closing = nobody  # type: ignore[method-assign]
+    blocked.releasing = False
+    house.app.hot.work_off()
+    pairs[0].connection._flush()
+    assert house.session().requests == 3
+    await pairs[1].settle()
+    assert all(got.ended for got in pairs[1].got.values())
+
+
 async def test_a_fault_of_ours_costs_one_request(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is answered by the rules then, and the connection lives."""
     pair = house.pair()
