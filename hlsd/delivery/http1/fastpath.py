@@ -22,7 +22,6 @@ from hlsd.delivery.http1.connections import ClientAddress, ListenerTerms
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.plain import GOVERNING, NOTED, READ
 from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.delivery.request import MAX_QUERY
 from hlsd.delivery.wait_queue import Outcome, WaitQueue
 from hlsd.net.strict_http import take_host
 from hlsd.ports import ViewerSession
@@ -273,35 +272,13 @@ class FastProtocol(BoundedProtocol):
 
     def _serve(self, session: ViewerSession, rest: bytes) -> bool:
         """Answers the plain GET of `session.prefix + rest`; False if the judge says neither."""
+        if self.owed > MAX_UNREAD and self._overfed():
+            return False
         hot = self.hot
-        playable = hot.find(session.app, session.name)
-        if playable is None or session.ip != self.viewer:  # what that means is not decided here
-            return False
-        path = session.path
-        cache = hot.kept.get(path)
-        if cache is None or cache.playable is not playable or cache.version != playable.version:
-            cache = hot.caches.renew(path, playable)
-        zipped = self.zipped is True
-        if hot.varies and self.origin is not None:
-            origin: bytes | None = self.origin
-            table = hot.caches.table(cache, zipped, origin)
-        else:
-            origin = None
-            table = cache.zipped if zipped else cache.plain
-        report = b""
-        answer = table.get(rest)
+        answer = hot.look_up(session, rest, self.viewer, self.zipped, self.origin, self.now)
         if answer is None:
-            if b"CMCD=" in rest and len(rest) <= MAX_QUERY:  # every URL another one, and yet the same thing
-                rest, report = cmcd.split(rest)
-                answer = table.get(rest)
-            answer = answer or hot.caches.judge(table, session, rest, zipped, origin)
-        if answer is None or (self.owed > MAX_UNREAD and self._overfed()):
             return False
-        session.requests += 1
-        session.last = self.now
         self.session = session
-        if report:
-            hot.quality.report(session.app, session.name, report, self.now)
         if answer.__class__ is ReadyBytes:  # `_send`, without the call
             size, media = answer.size, answer.media
             self.owed += size

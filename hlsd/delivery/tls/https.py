@@ -84,9 +84,9 @@ class HttpsServer(Service):
             web.app,
             web.judge,
             web.runner,
+            web.hot,
             max_streams=settings.max_streams,
             max_header=settings.max_header,
-            sessions=web.sessions,
             freed=self.leave,
         )
         self._bounds: Connections = web.connections

@@ -25,7 +25,6 @@ from structlog.testing import capture_logs
 
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.http2 import headers as http2_headers
-from hlsd.delivery.http2.stream import Http2Stream
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls import https as https_module
 from hlsd.delivery.tls.certificate import write_self_signed
@@ -34,6 +33,7 @@ from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net import listener
 from hlsd.net import tls as tls_module
+from hlsd.sessions.session import Session
 from tests.support.eventually import eventually
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
@@ -58,7 +58,6 @@ class Both:
     tls: httpx.AsyncClient
     cert: Path
     key: Path
-    closed: list[Http2Stream]
     open: list[asyncio.StreamWriter]
 
 
@@ -97,8 +96,6 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
     secure = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key), **https), settings, app, log
     )
-    closed: list[Http2Stream] = []
-    secure.http2.closed = closed.append
     await plain.start()
     await secure.start()
     left: list[asyncio.StreamWriter] = []
@@ -109,7 +106,7 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
                 base_url=f"https://127.0.0.1:{secure.port}", timeout=10, verify=trusting("http/1.1")
             ) as two,
         ):
-            yield Both(cam, app, plain, secure, one, two, cert, key, closed, left)
+            yield Both(cam, app, plain, secure, one, two, cert, key, left)
     finally:
         for writer in left:
             writer.transport.abort()
@@ -120,6 +117,13 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
 
 
 serving = contextlib.asynccontextmanager(serve)
+
+
+def account(both: Both) -> Session:
+    """What the session that these tests use has got."""
+    found = both.app.sessions.find(SID.encode())
+    assert isinstance(found, Session)
+    return found
 
 
 def _connections(both: Both, count: int) -> Callable[[], bool]:
@@ -275,24 +279,24 @@ async def test_a_viewer_who_leaves_frees_the_hold(both: Both, client: Http2Clien
     else:
         client.cut()
     await eventually(lambda: both.app.blocked.waiting == 0)
-    await eventually(lambda: len(both.closed) == 1)
-    assert (both.closed[0].sent, both.closed[0].complete) == (0, False)
+    await eventually(lambda: not any(one.busy for one in both.https.http2.connections))
+    assert account(both).out_bytes == 0
+    assert account(both).held == 0
 
 
 async def test_body_bytes_are_counted_also_of_an_answer_cut_short(both: Both) -> None:
     """The accounting's one place: what was handed to the socket, whole or not."""
     client = await Http2Client.connect(both.https.port)
     await client.get(f"/live/cam/~{SID}/r1/a.ts")
-    assert [(s.sent, s.complete) for s in both.closed] == [(len(SEGMENT), True)]
+    assert account(both).media_bytes == len(SEGMENT)
     client.h2.update_settings({4: 1000})  # windows of 1,000 octets for what follows
     client.flush()
     stream = client.ask(f"/live/cam/~{SID}/r1/a.ts")
     while not client.responses[stream].body:
         await client.read()
     client.cut()
-    await eventually(lambda: len(both.closed) == 2)
-    assert not both.closed[1].complete
-    assert 1000 <= both.closed[1].sent < len(SEGMENT)
+    await eventually(lambda: not both.https.http2.connections)
+    assert 1000 <= account(both).media_bytes - len(SEGMENT) < len(SEGMENT)
 
 
 async def test_draining_answers_the_held_and_says_goodbye(both: Both, client: Http2Client) -> None:
