@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench.pages import fanout, flv, hotpath, ingest, latency, loss, metrics, players, relay, sessions
+from bench import handshakes
+from bench.pages import fanout, flv, hotpath, https, ingest, latency, loss, metrics, players, relay, sessions
 
-PAGES = {page.NAME: page for page in (ingest, latency, hotpath, fanout, sessions, metrics, flv, relay, players, loss)}
+PAGES = {
+    page.NAME: page
+    for page in (ingest, latency, hotpath, https, handshakes, fanout, sessions, metrics, flv, relay, players, loss)
+}
 
 
 def main() -> int:

@@ -3,7 +3,8 @@
 Sessions are signed, checked and charged as in production; `--asgi` sends every request by ASGI, for the
 comparison. Prints the path of a session that is open. With `--waiters N` it waits until N requests are held, then
 releases them ten times over, and prints what that cost as JSON. With `--https PORT` it
-answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held.
+answers by HTTP/2 there too. On SIGUSR1 it prints how many requests are held; on SIGUSR2 it begins to measure the turns
+of its event loop, and on the next one prints them.
 """
 
 from __future__ import annotations
@@ -37,8 +38,13 @@ from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 
-PLAYLIST, SEGMENT = 2048, 200 * 1024
+PLAYLIST, SEGMENT, LARGE = 2048, 200 * 1024, 800 * 1024
 ROUNDS = 10
+
+
+def media(size: int) -> bytes:
+    """A segment of that many bytes."""
+    return (bytes(range(256)) * (size // 256 + 1))[:size]
 
 
 class FixedPlayable(MemoryPlayable):
@@ -46,7 +52,8 @@ class FixedPlayable(MemoryPlayable):
 
     def __init__(self) -> None:
         super().__init__(low_latency=True)
-        self.add_media("r1", "s.ts", (bytes(range(256)) * (SEGMENT // 256 + 1))[:SEGMENT])
+        self.add_media("r1", "s.ts", media(SEGMENT))
+        self.add_media("r1", "l.ts", media(LARGE))
 
     def playlist(self, *, skip: bool = False) -> Rendering | None:  # noqa: ARG002
         """The same bytes, whatever happens."""
@@ -61,13 +68,49 @@ class AsgiOnly(FastProtocol):
         return False
 
 
+class Turns:
+    """Measures the processor time of each turn of the event loop, which never rests meanwhile."""
+
+    def __init__(self) -> None:
+        self._took: list[float] = []
+        self._before = 0.0
+        self._next: asyncio.Handle | None = None
+
+    def switch(self) -> None:
+        """Begins, or prints what was found: seconds, by how many turns took longer than 0.2 ms."""
+        if self._next is None:
+            self._took.clear()
+            self._before = time.thread_time()
+            self._next = asyncio.get_running_loop().call_soon(self._turn)
+            return
+        self._next.cancel()
+        self._next = None
+        took = sorted(one for one in self._took if one > 0.0002) or [0.0]
+        found = {"turns": len(took), "median": statistics.median(took), "p99": took[int(len(took) * 0.99)]}
+        print(json.dumps({**found, "longest": took[-1]}), flush=True)
+
+    def _turn(self) -> None:
+        now = time.thread_time()
+        self._took.append(now - self._before)
+        self._before = now
+        self._next = asyncio.get_running_loop().call_soon(self._turn)
+
+
 def rss() -> int:
     """Resident bytes of this process."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * 4096
 
 
-async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object], https: int = 0) -> None:
+async def serve(  # noqa: PLR0913 - what the command line has
+    port: int,
+    *,
+    asgi: bool,
+    waiters: int,
+    http: dict[str, object],
+    https: int = 0,
+    pair: tuple[Path, Path] | None = None,
+) -> None:
     """Runs until it is ended, or until its releases are measured."""
     stream = FixedPlayable()
     clock = SystemClock()
@@ -83,12 +126,13 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object],
     if asgi:
         server.protocol = AsgiOnly
     await server.start()
-    certificate = await _secure(https, settings, app) if https else None
+    certificate = await _secure(https, settings, app, pair) if https else None
     session = await sessions.open(PlayRequest("live", "cam", "hls", "127.0.0.1", user_agent="bench"), Grant())
     assert not isinstance(session, Denial)
     path = session.prefix.decode()
     collector.calm()  # as `hlsd serve` does
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(server.hot.blocked.waiting, flush=True))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, Turns().switch)
     print(path, flush=True)
     if waiters:
         print(json.dumps(await _release(server, stream, waiters)), flush=True)
@@ -100,11 +144,14 @@ async def serve(port: int, *, asgi: bool, waiters: int, http: dict[str, object],
             certificate.cleanup()
 
 
-async def _secure(port: int, http: HttpSettings, app: WebApp) -> tempfile.TemporaryDirectory[str]:
+async def _secure(
+    port: int, http: HttpSettings, app: WebApp, pair: tuple[Path, Path] | None
+) -> tempfile.TemporaryDirectory[str]:
     """The same answers by HTTPS; its certificate is there as long as what this returns."""
     folder = tempfile.TemporaryDirectory(prefix="hlsd-bench-")
-    cert, key = Path(folder.name) / "cert.pem", Path(folder.name) / "key.pem"
-    write_self_signed(cert, key, ["localhost"])
+    cert, key = pair or (Path(folder.name) / "cert.pem", Path(folder.name) / "key.pem")
+    if pair is None:
+        write_self_signed(cert, key, ["localhost"])
     settings = HttpsSettings(bind="127.0.0.1", port=port, cert=str(cert), key=str(key))
     await HttpsServer(settings, http, app, structlog.get_logger()).start()
     return folder
@@ -139,6 +186,9 @@ if __name__ == "__main__":
     parser.add_argument("--asgi", action="store_true")
     parser.add_argument("--waiters", type=int, default=0)
     parser.add_argument("--https", type=int, default=0, metavar="PORT")
+    parser.add_argument("--certificate", type=Path, nargs=2, help="of HTTPS: its file, and its key's")
     parser.add_argument("--http", type=json.loads, default={}, help="settings of section http, as JSON")
     given = parser.parse_args()
-    uvloop.run(serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http, https=given.https))
+    pair = tuple(given.certificate) if given.certificate else None
+    work = serve(given.port, asgi=given.asgi, waiters=given.waiters, http=given.http, https=given.https, pair=pair)
+    uvloop.run(work)

@@ -10,7 +10,7 @@ fault; what it raises when it starts, the server does not start with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from hlsd.api.masking import shown
@@ -28,6 +28,9 @@ from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
 from hlsd.metrics.service import MetricsService
+from hlsd.net.figures import TlsFigures
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Service, SinkFactory
 
 if TYPE_CHECKING:
@@ -52,6 +55,9 @@ class Services:
         self._ready = ready_route(unready, impaired)
         self.audience = FlvStreams(node.settings.flv, node.entrance, node.sessions, node.stats.faults)
         """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
+        https = node.settings.https
+        self.handshakes = Handshakes(https.max_handshakes, https.max_handshakes_per_ip)
+        """Of TLS, on all ports: they share a processor."""
         self.by_name: dict[str, Service] = {name: make(self) for name, make in SERVICES}
         self.web = self._web()
         """What HTTP answers, on every port of it."""
@@ -80,6 +86,12 @@ class Services:
             with faults.guard(name, asked=what):
                 said += ask(service)
         return said
+
+    def certificates(self) -> Iterator[tuple[str, Sequence[Identity]]]:
+        """Those of each port."""
+        for port, service in (("https", self.by_name.get("https")), ("rtmps", self.by_name.get("rtmp"))):
+            if isinstance(service, HttpsServer | RtmpServer):
+                yield port, service.identities
 
     def _web(self) -> WebApp:
         node, settings = self.node, self.node.settings
@@ -112,13 +124,14 @@ def _rtmp(services: Services) -> Service:
         round_period=ROUND if node.settings.hls.low_latency else LONG_ROUND,
         faults=node.stats.faults,
         ended=node.stats.rtmp_ended,
+        handshakes=services.handshakes,
     )
 
 
 def _metrics(services: Services) -> Service:
     node = services.node
     reader = Reader(
-        lambda: [*node.figures(), *services.figures()],
+        lambda: [*node.figures(), TlsFigures(services.handshakes, services.certificates), *services.figures()],
         node.hub.named,
         node.stats,
         max_streams=node.settings.metrics.max_streams,
@@ -155,7 +168,7 @@ def _api(services: Services) -> Service:
 
 def _https(services: Services) -> Service:
     settings = services.node.settings
-    return HttpsServer(settings.https, settings.http, services.web, services.node.log)
+    return HttpsServer(settings.https, settings.http, services.web, services.node.log, services.handshakes)
 
 
 def _http(services: Services) -> Service:

@@ -53,7 +53,7 @@ SERVERS = ("hlsd", "nginx", "nginx, files kept open", "Starlette", "Node-Media-S
 
 def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Sequence[str] = ()) -> bool:
     """Measures, writes the page, prints the table; True if the targets are met (or could not be judged)."""
-    missing = [tool for tool in ("wrk", "nginx", "taskset") if not _which(tool)]
+    missing = [tool for tool in ("wrk", "nginx", "taskset") if not which(tool)]
     if missing:
         print(f"{NAME}: left out, as {', '.join(missing)} is not installed")
         return True
@@ -84,7 +84,7 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
     return _write(names, costs, rates, releases, turns)
 
 
-def _which(tool: str) -> str | None:
+def which(tool: str) -> str | None:
     return shutil.which(tool, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/bin")
 
 
@@ -102,7 +102,7 @@ def _server(name: str) -> Iterator[tuple[int, str, str]]:
         cache = "open_file_cache max=100; open_file_cache_valid 60s;" if "open" in name else ""
         (root / "nginx.conf").write_text(_NGINX.format(root=root, port=port, cache=cache))
         command = [
-            _which("nginx") or "nginx",
+            which("nginx") or "nginx",
             "-e",
             str(root / "error.log"),
             "-p",

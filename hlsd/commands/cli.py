@@ -141,24 +141,35 @@ def check(
     typer.echo(f"# {path or 'no file: defaults and environment'}")
     typer.echo(config.listing(found), nl=False)
     typer.echo(congestion.listing(found.settings), nl=False)
+    from hlsd.commands.certificates import told  # noqa: PLC0415 - it loads a library that only this needs
+
+    lines, usable = told(found.settings)
+    for line in lines:
+        typer.echo(f"# {line}")
+    if not usable:
+        _fail("check: a port of TLS has no certificate that can be used", 2)
 
 
 @application.command()
 def cert(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME…", help="Host names and addresses; localhost if there is none.")
+        list[str] | None,
+        typer.Argument(metavar="NAME…", help="Host names and addresses; if there is none, those of this machine."),
     ] = None,
     cert_file: Annotated[Path, typer.Option("--cert", metavar="FILE", help="Where the certificate goes.")] = Path(
         "var/cert.pem"
     ),
     key_file: Annotated[Path, typer.Option("--key", metavar="FILE", help="Where its key goes.")] = Path("var/key.pem"),
+    rsa: Annotated[
+        bool, typer.Option("--rsa", help="RSA of 2048 bits, for clients that know nothing else; ECDSA costs a tenth.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write a self-signed certificate for HTTPS in development, and say how to use it."""
-    from hlsd.delivery.tls.certificate import write_self_signed  # noqa: PLC0415
+    from hlsd.delivery.tls.certificate import own_names, write_self_signed  # noqa: PLC0415
 
     try:
-        write_self_signed(cert_file, key_file, names or ["localhost", "127.0.0.1", "::1"], overwrite=overwrite)
+        write_self_signed(cert_file, key_file, names or own_names(), rsa=rsa, overwrite=overwrite)
     except FileExistsError as error:
         _fail(f"cert: {error.strerror}; --overwrite replaces it", 1)
     except ValueError as error:

@@ -23,10 +23,13 @@ from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
 from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.hls_viewers import HlsViewers
 from hlsd.delivery.hosted import MOUNT
-from hlsd.delivery.http1.connections import ADDRESS, Connections
+from hlsd.delivery.http1.connections import Connections
+from hlsd.delivery.http1.hotpath import HotPath
+from hlsd.delivery.http1.wire import ReadyBytes
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.pages import Pages
 from hlsd.delivery.request import WANTED_HEADERS, Request
+from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.wait_queue import WaiterCount
@@ -68,6 +71,8 @@ class WebApp:
     directory: Directory
     stats: Stats
     playables: Callable[[], Iterable[tuple[str, Playable]]]
+    hot: HotPath
+    """What the connections of all listeners share beside ASGI."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As the application that it is."""
@@ -118,7 +123,22 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     )
     app.router.redirect_slashes = False
     connections = Connections(settings, monotonic(), file_limit(), stats.faults)
-    return WebApp(app, judge, runner, blocked, connections, sessions, directory, stats, playables)
+    refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
+    hot = HotPath(
+        settings=settings,
+        directory=directory,
+        sessions=sessions,
+        caches=ResponseCaches(judge, stats),
+        blocked=blocked,
+        connections=connections,
+        quality=runner.quality,
+        http=stats.http,
+        refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
+        proxies=settings.proxies,
+        varies=judge.replies.varies,
+        codings={},
+    )
+    return WebApp(app, judge, runner, blocked, connections, sessions, directory, stats, playables, hot)
 
 
 class Carrier(Protocol):
@@ -156,7 +176,7 @@ class StreamMiddleware:
         if isinstance(answer, Fall):
             await self._foreign(scope, receive, _counted(send, charge, scope), request)
             return
-        address = carrier.address if carrier is not None else cast("WaiterCount | None", scope.get(ADDRESS))
+        address = carrier.address if carrier is not None else None
         self._runner.hear(request, scope["headers"])
         reply = await self._runner.reply(request, answer, lambda: _hung_up(receive), address)
         if reply is None:

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -28,10 +28,12 @@ from hlsd.ingest.rtmp_peer import LINGER, RtmpPeer
 from hlsd.ingest.rtmp_publisher import SHUTDOWN, IntakeFactory, TagSink
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.net.congestion import Congestion
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.identity import Identity
 from hlsd.net.kernel import file_limit
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
-from hlsd.net.tls import Certificate
+from hlsd.net.tls import Certificates
 from hlsd.ports import Admission, Service
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
@@ -59,6 +61,7 @@ class RtmpServer(Service):
         round_period: float = ROUND,
         faults: Faults | None = None,
         ended: Counter[str] | None = None,
+        handshakes: Handshakes | None = None,
     ) -> None:
         self.settings = settings
         self.faults = faults or Faults()
@@ -85,7 +88,8 @@ class RtmpServer(Service):
         self._hosted: dict[Place, RtmpPeer] = {}
         self.bounds = ConnectionBounds(settings, file_limit(), self.log, ended, self._displace)
         self._congestion = Congestion("rtmp.congestion", settings.congestion, self.log)
-        self._certificate: Certificate | None = None
+        self._handshakes = handshakes or Handshakes()
+        self._certificates: Certificates | None = None
         self._listeners: list[Listener[Place]] = []
         self._sweeper: asyncio.Task[None] | None = None
         self._told = 0  # of the refused connections
@@ -96,6 +100,11 @@ class RtmpServer(Service):
     def figures(self) -> tuple[RtmpFigures, ...]:
         """What the ports turned away."""
         return (RtmpFigures(self.bounds.ended),)
+
+    @property
+    def identities(self) -> Sequence[Identity]:
+        """The certificates of rtmps://."""
+        return self._certificates.identities if self._certificates is not None else ()
 
     @property
     def publishing(self) -> int:
@@ -152,14 +161,11 @@ class RtmpServer(Service):
         self._listeners.clear()
 
     def _load(self) -> ssl.SSLContext:
-        cert, key = self.settings.cert, self.settings.key
-        assert cert is not None
-        assert key is not None
-        self._certificate = Certificate(cert, key)
+        self._certificates = Certificates(self.settings.pairs, self.settings.certificates_dir)
         try:
-            return self._certificate.context()
+            return self._certificates.open(self.log, self.clock.monotonic())
         except OSError as error:
-            raise ConfigError(f"rtmp.cert and rtmp.key: {error.strerror or error}") from error
+            raise ConfigError(f"the certificates of rtmp.tls_port: {error.strerror or error}") from error
 
     def _listen(self, key: str, port: int, context: ssl.SSLContext | None) -> int:
         # "" is every address of both families, which one socket of IPv6 takes where there is IPv6
@@ -167,7 +173,7 @@ class RtmpServer(Service):
         sock = listen(key, bind, port, _BACKLOG, self._congestion)
         self.congestion = self._congestion.held
         door = _Door(self, secure=context is not None)
-        self._listeners.append(Listener(sock, door, context, self.limits.handshake_timeout))
+        self._listeners.append(Listener(sock, door, context, self.limits.handshake_timeout, self._handshakes))
         return int(sock.getsockname()[1])
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
@@ -210,19 +216,15 @@ class RtmpServer(Service):
         with guard:
             self.bounds.tell(now)
         with guard:
-            self._refresh()
+            self._refresh(now)
         for peer in list(self.connections):
             with guard:
                 peer.sweep(now)
 
-    def _refresh(self) -> None:
-        if self._certificate is None:
-            return
-        try:
-            if self._certificate.refresh():
-                self.log.info("certificate loaded", cert=str(self.settings.cert))
-        except OSError as error:
-            self.log.warning("certificate refused", reason=error.strerror or str(error))
+    def _refresh(self, now: float) -> None:
+        if self._certificates is not None:
+            self._certificates.refresh(self.log, now)
+            self._listeners[-1].listen_with(self._certificates.listening)
 
 
 class _Door:

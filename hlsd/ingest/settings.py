@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlsd.base.quantities import Duration, Size
 from hlsd.net.congestion import AUTO, CongestionName
+from hlsd.net.settings import CERTIFICATES, CERTIFICATES_DIR, CertificateFiles, pairs_of
 
 
 class RtmpSettings(BaseModel):
@@ -39,6 +40,8 @@ class RtmpSettings(BaseModel):
         description="Congestion control of TCP, as http.congestion, for both ports. It is about those who play: of "
         "publishers the encoder's machine decides.",
     )
+    certificates: list[CertificateFiles] = CERTIFICATES
+    certificates_dir: str = CERTIFICATES_DIR
     max_connections: int = Field(
         default=1000,
         ge=1,
@@ -100,9 +103,14 @@ class RtmpSettings(BaseModel):
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
-        if self.tls_port and not (self.cert and self.key):
-            raise ValueError("tls_port needs cert and key")
+        if self.tls_port and not (self.pairs or self.certificates_dir):
+            raise ValueError("tls_port needs cert and key, certificates or certificates_dir")
         return self
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The files of all certificates that are named, the default first."""
+        return pairs_of(self.cert, self.key, self.certificates)
 
 
 class PublishSettings(BaseModel):

@@ -1,6 +1,6 @@
 """Tells whether the uvicorn that is installed is one that our listeners can be built on.
 
-Three protocols of ours override uvicorn's httptools protocol, and our servers call the steps of its `Server` one by
+Protocols of ours override uvicorn's httptools protocol, and our servers call the steps of its `Server` one by
 one; none of that is its public promise. So pyproject.toml gives a range and not one version, which embedders could not
 stand, and the names are looked at when a listener starts. A protocol that does not fit leaves uvicorn's own in its
 place: plain ASGI, which answers the same, but slower and without our bounds. A `Server` that does not fit is an error,

@@ -20,8 +20,8 @@ STATE = {
     "delivery/blocked_requests.py: waiter.queue": "where it stands now: only who keeps the queues knows",
     "delivery/hls_viewers.py: request.session": "the request is the record of what was found out about it",
     "delivery/judge.py: request.session": "the same",
-    "delivery/http2/connection.py: stream.session": "who its bytes are charged to, known once it was judged",
-    "delivery/http2/connection.py: waiter.common": "the queue that took it, after it had asked for a place",
+    "delivery/http2/stream_requests.py: stream.session": "who its bytes are charged to, known once it was judged",
+    "delivery/http2/stream_requests.py: waiter.common": "the queue that took it, after it had asked for a place",
     "delivery/runner.py: waiter.session": "whose wait it is, known once the viewer was let in",
     "delivery/flv/output.py: variant.tracks": "what it has been fed by now",
     "publishing/tagger.py: packet.stream": "a packet of libav's",
@@ -30,8 +30,6 @@ STATE = {
     "streams/hub.py: channel.expected": "who is waited for, as long as somebody is",
     "streams/hub.py: publisher.received_before": "known once the name is his, and the run with it",
     "streams/publisher_events.py: channel.publisher": "who holds the name now",
-    "delivery/tls/https.py: http1.address": "uvicorn makes its protocols by three arguments of its own",
-    "delivery/tls/https.py: http1.freed": "the same",
 }
 """What others may set all the same, and why."""
 

@@ -1,6 +1,6 @@
-"""The fast path and Starlette give the same bytes for whatever is sent, however it is cut into pieces.
+"""The fast path and Starlette give the same bytes for whatever is sent, however it is cut into pieces, over TLS too.
 
-1,000 conversations of some 2,500 requests are generated (HLSD_LONG: 4,000), from plain players to smugglers; both
+1,000 conversations of some 2,500 requests are generated (HLSD_LONG: 4,000), from plain players to smugglers; all
 transports are fed the same pieces, streams change while they wait, and everything that comes back must be equal, Date
 aside, as must the end of the connection.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 
@@ -221,9 +222,10 @@ def alike(fast: Pipe, slow: Pipe) -> bool:
 
 
 async def compare(talk: Talk, settings: HttpSettings) -> int:
-    """Holds one conversation on both transports; returns how many answers the fast one gave by itself."""
+    """Holds one conversation on all transports; returns how many answers the fast one gave by itself."""
     directory = streams()
     listeners = [MemoryListener(directory, settings, fast=fast) for fast in (True, False)]
+    listeners.append(MemoryListener(directory, settings, secure=True))
     clients = [listener.connect() for listener in listeners]
     for listener in listeners:  # the sessions are open, as after the first playlist
         for name in ("cam", "ll"):
@@ -236,11 +238,13 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
             for client in clients:
                 client.feed(piece)
         await settle(*clients)
-        fast, slow = clients
+        fast, slow, secure = clients
         assert alike(fast.pipe, slow.pipe), (talk, undated(fast.pipe.sent), undated(slow.pipe.sent))
         assert fast.pipe.closed == slow.pipe.closed, talk
+        assert undated(secure.pipe.sent) == undated(fast.pipe.sent), talk
+        assert secure.pipe.closed == fast.pipe.closed, talk
     if not clients[0].pipe.closed:
-        assert listeners[0].sessions.ledger == listeners[1].sessions.ledger, talk
+        assert listeners[0].sessions.ledger == listeners[1].sessions.ledger == listeners[2].sessions.ledger, talk
     for listener in listeners:
         own = sum(session.out_bytes for session in listener.sessions)
         assert (
@@ -250,12 +254,14 @@ async def compare(talk: Talk, settings: HttpSettings) -> int:
     protocol = clients[0].protocol
     assert isinstance(protocol, CountedProtocol)
     answered = protocol.answered
+    assert answered == cast("CountedProtocol", clients[2].protocol).answered, "what is fast there is fast over TLS"
     for client in clients:
         client.hang_up()
     await settle(*clients)
-    assert listeners[0].hot.blocked.waiting == 0
-    assert listeners[0].hot.connections.open == 0
-    assert not listeners[0].hot.connections.addresses
+    for listener in (listeners[0], listeners[2]):
+        assert listener.hot.blocked.waiting == 0
+        assert listener.hot.connections.open == 0
+        assert not listener.hot.connections.addresses
     return answered
 
 

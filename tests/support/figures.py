@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +19,9 @@ from hlsd.ingest.figures import RtmpFigures
 from hlsd.media.unit import Tracks
 from hlsd.metrics.node import NodeFigures
 from hlsd.metrics.reading import SPECS, Reader
+from hlsd.net.figures import TlsFigures
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.identity import Identity, Pair
 from hlsd.notify.figures import NotifyFigures
 from hlsd.ports import MediaRun, PublishRequest
 from hlsd.relay.figures import RelayFigures
@@ -84,6 +88,8 @@ class Streams:
         return sum(output.bytes for _, output in self.there.values())
 
 
+IDENTITY = Identity(Pair(Path("a.pem"), Path("a.key")), ("a.example",), "ecdsa", 4102444800.0, b"")
+
 REPORTERS: tuple[type[Reporter], ...] = (
     NodeFigures,
     StreamFigures,
@@ -94,6 +100,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     NotifyFigures,
     RelayFigures,
     RtmpFigures,
+    TlsFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
 """Every family that a server shows."""
@@ -118,6 +125,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         NotifyFigures(stats.notify),
         RelayFigures(stats.relays),
         RtmpFigures(stats.rtmp_ended),
+        TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )
     return Reader(
         lambda: reporters,

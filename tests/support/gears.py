@@ -29,6 +29,7 @@ class Amount:
         return int(self.long if LONG else self.short)
 
 
+REQUESTS = Amount("requests by four transports (property/test_transports_differential)", 600, 5000)
 CONVERSATIONS = Amount("conversations on both roads of HTTP/1.1 (property/test_fastpath_differential)", 1000, 4000)
 DEMO = Amount("seconds of the demo in a browser (interop/test_demo_browser)", 15, 60)
 SOAK = Amount("seconds of a viewer whose publishers go and come back (interop/test_soak)", 40, 60 * (MINUTES or 30))
@@ -37,7 +38,7 @@ KILLS = Amount("kills of an origin behind a viewer at the edge (interop/test_rel
 PLAY = Amount("seconds of the usual viewer: Chromium, hls.js (interop/test_browsers)", 14, 30)
 RULES = Amount("seconds that ten streams are watched rule by rule (interop/test_ll_rules)", 22, 30)
 EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_faults)", 30, 100)
-AMOUNTS = (CONVERSATIONS, EVENTS, DEMO, SOAK, SOAK_RECONNECTS, KILLS, PLAY, RULES)
+AMOUNTS = (REQUESTS, CONVERSATIONS, EVENTS, DEMO, SOAK, SOAK_RECONNECTS, KILLS, PLAY, RULES)
 
 
 def left_out() -> list[str]:

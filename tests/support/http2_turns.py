@@ -123,7 +123,7 @@ class TurnsHouse:
         http = HttpSettings(max_waiters_per_session=200)
         self.app = web_app(directory, viewers(), http, routes=[Route("/api/echo", _echo, methods=["POST"])])
         state = self.app
-        self.http2 = Http2Context(self.app, state.judge, state.runner, 100, 32 * 1024, sessions=state.sessions)
+        self.http2 = Http2Context(self.app, state.judge, state.runner, state.hot, 100, 32 * 1024)
         self.frames = 0
         """That the connections have come to look at."""
         self._uncounted = Http2._frame

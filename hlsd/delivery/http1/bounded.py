@@ -12,11 +12,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from hlsd.base.pace import BODY_RATE
-from hlsd.delivery.http1.connections import ClientAddress
+from hlsd.delivery.http1.connections import ClientAddress, ListenerTerms
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.takeover import TakeableProtocol
 from hlsd.delivery.wait_queue import WaitQueue
 from hlsd.net.kernel import acknowledged, in_kernel
+from hlsd.net.tls_transport import TlsTransport
 from hlsd.ports import ViewerSession
 
 if TYPE_CHECKING:
@@ -45,16 +46,23 @@ _BAD_HOST = (
 class BoundedProtocol(TakeableProtocol):
     """One connection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - uvicorn's own, and what its listener knows of it
         self,
         hot: HotPath,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        terms: ListenerTerms | None = None,
+        address: ClientAddress | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.hot = hot
+        terms = terms or hot.connections.terms
+        self.head = terms.head
+        self.stall = terms.stall
+        self._free = terms.free
         self.fast = False
         """The request under way was answered, or waits, without ASGI."""
         self.now = 0.0
@@ -79,12 +87,15 @@ class BoundedProtocol(TakeableProtocol):
         self.draining = False
         self.fd = -1
         """Its socket, if bytes may be put there directly: bare TCP."""
+        self.tls: TlsTransport | None = None
         self.owed = 0
         """Bytes of body sent since it was last seen how many its client has not taken."""
         self.overfed = False
         """More than `MAX_UNREAD` lie in the kernel: nothing is written although it could be."""
         self.ip = ""
-        self.address: ClientAddress | None = None
+        self.address = address
+        """Those who share its client's address; a listener that counts connections from before their handshake has
+        let it in."""
         self.governing = False
         self.lead = NEVER
         """How a request begins that is the last one over again; `NEVER` while none may be taken for that."""
@@ -105,34 +116,38 @@ class BoundedProtocol(TakeableProtocol):
         hot = self.hot
         self.now = self.begun = monotonic()
         self.ip = self.client[0] if self.client else ""
-        address = self.address = hot.connections.enter(self.ip)
-        if address is None:
-            self.dead = True
-            hot.http.slow["other", 503] += 1
-            transport.write(TOO_MANY)
-            transport.close()
-            return
-        self.governing = hot.connections.full
+        if self.address is None:
+            self.address = hot.connections.enter(self.ip)
+            if self.address is None:
+                self.dead = True
+                hot.http.slow["other", 503] += 1
+                transport.write(TOO_MANY)
+                transport.close()
+                return
+            self.governing = hot.connections.full
         transport.set_write_buffer_limits(high=0)  # one object at most: what does not fit the kernel pauses writing
         sock = transport.get_extra_info("socket")
         if sock is not None and self.scheme == "http":
             self.fd = sock.fileno()
-        timeout = hot.settings.header_timeout
-        hot.connections.expect(self, self.now + (min(timeout, 2.0) if self.governing else timeout))
+        if isinstance(transport, TlsTransport):
+            self.tls = transport
+        hot.connections.expect(self, self.now + (min(self.head, 2.0) if self.governing else self.head))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Frees what the connection held."""
         self.lost = True
         self._refund()
         if self.address is not None:
-            self.hot.connections.leave(self, self.address)
+            self.hot.connections.forget(self)
+            self._free(self.address)
             self.address = None
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The client does not take what was written."""
         super().pause_writing()
-        self.given = self.unsent() + self._acked()
+        if self.tls is None:
+            self.given = self.unsent() + self._acked()
         self.hot.connections.stalls(self, monotonic())
 
     def resume_writing(self) -> None:
@@ -191,8 +206,13 @@ class BoundedProtocol(TakeableProtocol):
         """Takes back what its client did not get of an object that did not leave our buffer whole."""
         if self.charged is not None and self.flow.write_paused:
             session, size, media = self.charged
-            self.hot.sessions.charge(session, -min(size, max(0, self.given - self._acked())), media)
+            self.hot.sessions.charge(session, -min(size, self._unconfirmed()), media)
         self._settled()
+
+    def _unconfirmed(self) -> int:
+        """Bytes written that its client did not get."""
+        acked = self._acked()
+        return max(0, self.given - acked) if self.tls is None else self.tls.unconfirmed(acked)
 
     def _acked(self) -> int:
         """Bytes that its client's kernel has confirmed; the transport forgets its buffer before it says goodbye."""
@@ -210,7 +230,7 @@ class BoundedProtocol(TakeableProtocol):
             return now
         settings = self.hot.settings
         if self.begun:
-            return self.begun + (min(settings.header_timeout, 2.0) if self.governing else settings.header_timeout)
+            return self.begun + (min(self.head, 2.0) if self.governing else self.head)
         if self.in_body:
             return min(
                 self.now + settings.body_timeout,
@@ -248,7 +268,7 @@ class BoundedProtocol(TakeableProtocol):
             if self.head_bytes > hot.settings.max_header_bytes:
                 self._refuse(_TOO_LARGE)
                 return
-            hot.connections.expect(self, self.begun + hot.settings.header_timeout)
+            hot.connections.expect(self, self.begun + self.head)
         else:
             hot.connections.expect(self, self.now + hot.settings.body_timeout)
 

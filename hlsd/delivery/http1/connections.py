@@ -7,6 +7,8 @@ connections are let in on the reserve for what keeps a server governable. Second
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from hlsd.base.faults import Faults
@@ -17,15 +19,15 @@ from hlsd.net.kernel import RESERVE
 
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
-ADDRESS = "hlsd.address"
-"""Where a scope names the `ClientAddress` of a connection that cannot say more of itself
-(`hlsd.delivery.web.Carrier`)."""
 SLOWEST = 64 * 1024
-"""Bytes that must leave within `send_timeout`, or what is left if that is less."""
+"""Bytes that must leave within `ListenerTerms.stall`, or what is left if that is less."""
 
 
 class Guarded(Protocol):
     """A connection as its bounds see it."""
+
+    stall: float
+    """Seconds that its client has to take `SLOWEST` bytes."""
 
     def __hash__(self) -> int: ...
 
@@ -63,12 +65,23 @@ class ClientAddress:
         self.held = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ListenerTerms:
+    """What differs between the connections of one listener and those of another."""
+
+    head: float
+    """Seconds for the head of a request."""
+    stall: float
+    """Seconds in which a client must take `SLOWEST` bytes of its answer."""
+    free: Callable[[ClientAddress], None]
+    """Frees the place of a connection that is over."""
+
+
 class Connections:
     """The connections of viewers, HTTPS included."""
 
     def __init__(self, settings: HttpSettings, now: float, files: int, faults: Faults | None = None) -> None:
         self._guard = (faults or Faults()).guard("http_sweep")
-        self._send_timeout = settings.send_timeout
         self._idle = settings.keep_alive
         self._per_ip = settings.max_connections_per_ip
         self._trusted = settings.proxies
@@ -81,6 +94,8 @@ class Connections:
         """Heads, bodies and silences that took too long, since the start."""
         self.slow = 0
         """Connections cut because their client did not take what it asked for, since the start."""
+        self.terms = ListenerTerms(settings.header_timeout, settings.send_timeout, self.free)
+        """Of the plain port."""
         self._wheel: Wheel[Guarded] = Wheel(now)
         self._stalled: dict[Guarded, tuple[float, int]] = {}
 
@@ -109,14 +124,13 @@ class Connections:
         """Whether the last one that entered stands on the reserve."""
         return self.open > self.most
 
-    def leave(self, connection: Guarded, address: ClientAddress) -> None:
-        """The connection has ended."""
+    def forget(self, connection: Guarded) -> None:
+        """The connection has ended: it is not looked at any more."""
         self._wheel.drop(connection)
         self._stalled.pop(connection, None)
-        self.free(address)
 
     def free(self, address: ClientAddress) -> None:
-        """A connection of that address has ended that was never to be looked at."""
+        """A connection of that address has ended: its place is another's."""
         self.open -= 1
         address.connections -= 1
         if not address.connections:
@@ -144,7 +158,7 @@ class Connections:
     def _chase(self, connection: Guarded, since: float, size: int, now: float) -> None:
         """Looks whether a client that did not take what it was given does so by now."""
         connection.catch_up()
-        if connection not in self._stalled or now - since < self._send_timeout:
+        if connection not in self._stalled or now - since < connection.stall:
             return
         unsent = connection.unsent()
         if size - unsent >= SLOWEST:

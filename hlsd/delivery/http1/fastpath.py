@@ -1,9 +1,10 @@
 """Answers plain GETs of playlists, parts and segments from ready bytes, inside the HTTP parser's callbacks.
 
-A subclass of uvicorn's httptools protocol (`hlsd.net.uvicorn_fit` looks whether it can be). Law: a request is answered
-here only if it is a plain GET of HTTP/1.1 on a kept connection, for a URL of an open session that the judge
-has answered with 200 or a wait. Everything else falls through to ASGI untouched, is judged there by the same judge,
-and the differential test proves that nobody can tell the two transports apart.
+A subclass of uvicorn's httptools protocol (`hlsd.net.uvicorn_fit` looks whether it can be), on the plain port as over
+TLS: they share one `HotPath`. Law: a request is answered here only if it is a plain GET of HTTP/1.1 on a kept
+connection, for a URL of an open session that the judge has answered with 200 or a wait. Everything else falls through
+to ASGI untouched, is judged there by the same judge, and the differential test proves that nobody can tell the two
+transports apart.
 
 Every answer is charged to its session. A blocked request is an entry in a wait queue of its stream. What uvicorn does
 not bound is bounded in `hlsd.delivery.http1.bounded`.
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hlsd.delivery import cmcd
 from hlsd.delivery.http1.bounded import MAX_UNREAD, NEVER, TOO_MANY, BoundedProtocol
+from hlsd.delivery.http1.connections import ClientAddress, ListenerTerms
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.plain import GOVERNING, NOTED, READ
 from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.delivery.request import MAX_QUERY
 from hlsd.delivery.wait_queue import Outcome, WaitQueue
 from hlsd.net.strict_http import take_host
 from hlsd.ports import ViewerSession
@@ -42,15 +43,18 @@ _NO_HEADERS: list[tuple[bytes, bytes]] = []
 class FastProtocol(BoundedProtocol):
     """One connection. `hot` comes first, so that uvicorn's factory can be a partial of this class."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - uvicorn's own, and what its listener knows of it
         self,
         hot: HotPath,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        terms: ListenerTerms | None = None,
+        address: ClientAddress | None = None,
     ) -> None:
-        super().__init__(hot, config, server_state, app_state, _loop)
+        super().__init__(hot, config, server_state, app_state, _loop, terms=terms, address=address)
         self.plain = True
         self.kept = False
         """`Connection: keep-alive` was said: HTTP/1.0 may do so too."""
@@ -268,40 +272,18 @@ class FastProtocol(BoundedProtocol):
 
     def _serve(self, session: ViewerSession, rest: bytes) -> bool:
         """Answers the plain GET of `session.prefix + rest`; False if the judge says neither."""
+        if self.owed > MAX_UNREAD and self._overfed():
+            return False
         hot = self.hot
-        playable = hot.find(session.app, session.name)
-        if playable is None or session.ip != self.viewer:  # what that means is not decided here
-            return False
-        path = session.path
-        cache = hot.kept.get(path)
-        if cache is None or cache.playable is not playable or cache.version != playable.version:
-            cache = hot.caches.renew(path, playable)
-        zipped = self.zipped is True
-        if hot.varies and self.origin is not None:
-            origin: bytes | None = self.origin
-            table = hot.caches.table(cache, zipped, origin)
-        else:
-            origin = None
-            table = cache.zipped if zipped else cache.plain
-        report = b""
-        answer = table.get(rest)
+        answer = hot.look_up(session, rest, self.viewer, self.zipped, self.origin, self.now)
         if answer is None:
-            if b"CMCD=" in rest and len(rest) <= MAX_QUERY:  # every URL another one, and yet the same thing
-                rest, report = cmcd.split(rest)
-                answer = table.get(rest)
-            answer = answer or hot.caches.judge(table, session, rest, zipped, origin)
-        if answer is None or (self.owed > MAX_UNREAD and self._overfed()):
             return False
-        session.requests += 1
-        session.last = self.now
         self.session = session
-        if report:
-            hot.quality.report(session.app, session.name, report, self.now)
         if answer.__class__ is ReadyBytes:  # `_send`, without the call
             size, media = answer.size, answer.media
             self.owed += size
             answer.cell.count += 1
-            answer.send(self.transport, self.server_state.default_headers, self.fd)
+            answer.send(self.transport, hot.dates.default_headers, self.fd)
             hot.charge(session, size, media)
             if self.flow.write_paused:
                 self._unsettled(session, size, media)
@@ -312,7 +294,7 @@ class FastProtocol(BoundedProtocol):
     def _send(self, ready: ReadyBytes) -> None:
         self.owed += ready.size
         ready.cell.count += 1
-        ready.send(self.transport, self.server_state.default_headers, self.fd)
+        ready.send(self.transport, self.hot.dates.default_headers, self.fd)
         self.hot.sessions.charge(self.session, ready.size, ready.media)
         if self.flow.write_paused:
             self._unsettled(self.session, ready.size, ready.media)
@@ -330,7 +312,7 @@ class FastProtocol(BoundedProtocol):
             ready.cell.count += 1
             self.hot.sessions.charge(self.session, ready.size, ready.media)
             self._unsettled(self.session, ready.size, ready.media)
-            ready.send_last(self.transport, self.server_state.default_headers)
+            ready.send_last(self.transport, self.hot.dates.default_headers)
         else:
             self._send(ready)
 

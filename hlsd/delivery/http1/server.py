@@ -24,9 +24,6 @@ from hlsd.base.logger import Log
 from hlsd.base.upkeep import end, keep
 from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.hotpath import HotPath
-from hlsd.delivery.http1.wire import ReadyBytes
-from hlsd.delivery.request import Request
-from hlsd.delivery.response_cache import ResponseCaches
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net.congestion import Congestion
@@ -54,7 +51,6 @@ class HttpServer(Service):
         self._socket: socket.socket | None = None
         self._ticking: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        self._hot: HotPath | None = None
         self.protocol: type[FastProtocol] = FastProtocol
         """What its connections are; another one is for measurements."""
         self.port = settings.port
@@ -74,7 +70,7 @@ class HttpServer(Service):
         self._socket = listen("http.port", settings.bind, settings.port, MAX_BACKLOG, congestion)
         self.congestion = congestion.held
         self.port = self._socket.getsockname()[1]
-        self._hot = hot = self.hot_path()
+        hot = self._web.hot
         fast = cast("type[asyncio.Protocol]", partial(self.protocol, hot))
         config = uvicorn.Config(
             self._web.app,
@@ -94,6 +90,7 @@ class HttpServer(Service):
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer
+        hot.dates = server.server_state
         await server.startup(sockets=[self._socket])
         self._server = server
         faults = hot.blocked.faults
@@ -103,9 +100,8 @@ class HttpServer(Service):
 
     @property
     def hot(self) -> HotPath:
-        """What its connections share; there from `start` on."""
-        assert self._hot is not None
-        return self._hot
+        """What its connections share."""
+        return self._web.hot
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""
@@ -132,26 +128,6 @@ class HttpServer(Service):
     def figures(self) -> tuple[Reporter, ...]:
         """Of all HTTP ports together."""
         return (self._web.figures(),)
-
-    def hot_path(self) -> HotPath:
-        """What the connections of this listener share, made anew."""
-        web, settings = self._web, self._settings
-        judge, stats = web.judge, web.stats
-        refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
-        return HotPath(
-            settings=settings,
-            directory=web.directory,
-            sessions=web.sessions,
-            caches=ResponseCaches(judge, stats),
-            blocked=web.blocked,
-            connections=web.connections,
-            quality=web.runner.quality,
-            http=stats.http,
-            refusal=ReadyBytes(refusal, stats.http.ready_cell("other", refusal.status)),
-            proxies=settings.proxies,
-            varies=judge.replies.varies,
-            codings={},
-        )
 
     async def _sweep(self, hot: HotPath) -> None:
         turn = refused = 0

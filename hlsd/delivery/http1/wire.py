@@ -56,9 +56,15 @@ class Sheet:
 class ReadyBytes:
     """A reply ready to be sent to any number of viewers."""
 
-    __slots__ = ("_full", "_head", "_lines", "_sheet", "_stamp", "_status", "_wanted", "body", "cell", "media", "size")
+    __slots__ = (
+        "_full", "_head", "_lines", "_sheet", "_stamp", "_status", "_wanted",
+        "body", "cell", "frames", "media", "reply", "size",
+    )  # fmt: skip
 
     def __init__(self, reply: Reply, cell: Cell | None = None) -> None:
+        self.reply = reply
+        self.frames: object = None
+        """What HTTP/2 has made of it (`hlsd.delivery.http2.ready_frames`)."""
         self.body = reply.body
         self.size = len(reply.body)
         """Bytes of body."""

@@ -16,6 +16,8 @@ FRAME: Final = 4
 """Effort of any frame: to find it, and to find out that there is little to do."""
 REQUEST: Final = 250
 """Effort of a request: sixteen of them in a turn."""
+HOT: Final = 60
+"""Effort of a request on the hot path: a tenth if its answer is ready, all of it if it must be made first."""
 BUCKET: Final = 200.0
 """Frames without use that may come at once…"""
 REFILL: Final = 20.0
@@ -49,7 +51,8 @@ class Budget:
     def turn(self, now: float) -> None:
         """A new turn begins."""
         self.effort = 0
-        self._bucket = min(BUCKET, self._bucket + (now - self._now) * REFILL)
+        if self._bucket < BUCKET:
+            self._bucket = min(BUCKET, self._bucket + (now - self._now) * REFILL)
         self._now = now
 
     def waste(self, cost: float) -> None:
@@ -68,7 +71,8 @@ class Budget:
 
     def sent(self, size: int) -> None:
         """Octets of body went out, for which the peer may open windows again."""
-        self._sent = min(MAX_THANKS, self._sent + size)
+        if self._sent < MAX_THANKS:
+            self._sent += size
 
     def window(self, more: int) -> None:
         """A window was opened by `more`: free for what has been sent, waste beyond it.

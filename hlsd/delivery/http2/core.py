@@ -11,9 +11,10 @@ makes us reset counts as what it resets itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from hlsd.delivery.http2.budget import BUCKET, CRUMB, FRAME, LONG_BLOCK, REQUEST, TURN, TooMuch
+from hlsd.delivery.http2.budget import BUCKET, CRUMB, FRAME, HOT, LONG_BLOCK, REQUEST, TURN, TooMuch
+from hlsd.delivery.http2.control import ControlSide
 from hlsd.delivery.http2.frames import (
     ACK,
     CONTINUATION,
@@ -23,10 +24,10 @@ from hlsd.delivery.http2.frames import (
     END_HEADERS,
     END_STREAM,
     GOAWAY,
+    HAS_PRIORITY,
     HEAD,
     HEAD_SIZE,
     HEADERS,
-    MAX_WINDOW,
     PING,
     PREFACE,
     PRIORITY,
@@ -37,18 +38,15 @@ from hlsd.delivery.http2.frames import (
     ErrorCode,
     frame,
 )
-from hlsd.delivery.http2.headers import HeaderReader, MalformedRequest, TooMuchHeader, UnreadableHeader
+from hlsd.delivery.http2.headers import MalformedRequest
+from hlsd.delivery.http2.hpack_reader import HpackReader, TooMuchHeader, UnreadableHeader
 from hlsd.delivery.http2.payloads import (
     ConnectionFault,
-    check_ping,
-    check_priority,
-    check_settings,
     header_block,
     own_settings,
-    read_settings,
     unpadded,
 )
-from hlsd.delivery.http2.sending import SendSide
+from hlsd.delivery.http2.request_form import RequestForm, RequestForms
 from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamRequest
 
 if TYPE_CHECKING:
@@ -63,19 +61,44 @@ MAX_UNREAD_HEADS = 256 * 1024
 LAST_STREAM = 2**30
 """From this stream id on a connection is asked to begin anew; ids end at 2^31."""
 
+ASKED: Final = END_HEADERS | END_STREAM
+"""Flags of a HEADERS frame that is all of a request."""
+
 __all__ = ["BUCKET", "Http2"]
 
 
-class Http2(SendSide):
+class Hot(Protocol):
+    """Answers requests as they are read (`hlsd.delivery.http2.hot_requests`)."""
+
+    def again(self, number: int, block: bytes) -> bool:
+        """Answers a request by its header block alone, or says that it must be read by the rules."""
+        ...
+
+    def first(self, number: int, form: RequestForm, path: bytes, block: bytes, span: tuple[int, int] | None) -> bool:
+        """Answers a plain request that was read, or says that it must be a stream."""
+        ...
+
+
+class Http2(ControlSide):
     """One connection, from after TLS until both sides are done."""
 
-    def __init__(self, *, max_streams: int = 100, max_header: int = 32 * 1024) -> None:
+    def __init__(
+        self,
+        *,
+        max_streams: int = 100,
+        max_header: int = 32 * 1024,
+        forms: RequestForms | None = None,
+        hot: Callable[[Http2], Hot] | None = None,
+    ) -> None:
+        """`hot` makes who is asked first; without, every request is an event."""
         super().__init__()
+        self.hot = hot(self) if hot is not None else None
         self.more = False
         """What was received is not worked off: call `receive` with nothing in the next turn."""
         self._max_streams = max_streams
         self._max_header = max_header
-        self._reader = HeaderReader(max_header)
+        self.reader = HpackReader(max_header)
+        self._forms = forms or RequestForms()
         self._unread = b""
         self._preface = True
         self._first_frame = True
@@ -83,7 +106,6 @@ class Http2(SendSide):
         self._block_size = 0
         self._credit = DEFAULT_WINDOW
         self._owed = 0
-        self._now = 0.0
         self._say(own_settings(max_streams, max_header))
 
     # -- in
@@ -97,7 +119,7 @@ class Http2(SendSide):
             return
         self.more = False
         self._budget.turn(now)
-        self._now = now
+        self.now = now
         view = self._unread + octets if self._unread else octets
         try:
             at = self._frames(view)
@@ -134,9 +156,38 @@ class Http2(SendSide):
             if size - at - HEAD_SIZE < length:
                 break
             at += HEAD_SIZE
+            if kind == HEADERS and flags & ~HAS_PRIORITY == ASKED and self._hurries(flags, stream_id, view, at, length):
+                at += length
+                continue
             self._frame(kind, flags, stream_id & 0x7FFFFFFF, view[at : at + length])
             at += length
         return at
+
+    def _hurries(self, flags: int, stream_id: int, view: bytes, at: int, length: int) -> bool:
+        """Has a whole request answered on the hot path; False if it is not one for it, or anything is unusual."""
+        hot = self.hot
+        if (
+            hot is None
+            or stream_id <= self.highest
+            or stream_id >= LAST_STREAM
+            or not stream_id & 1
+            or self._first_frame
+            or self._open_block is not None
+            or self._going
+            or len(self.streams) >= self._max_streams
+        ):
+            return False
+        end = at + length
+        if flags & HAS_PRIORITY:
+            if length < 5 or int.from_bytes(view[at : at + 4], "big") & 0x7FFFFFFF == stream_id:
+                return False
+            at += 5
+        if not hot.again(stream_id, view[at:end]):
+            return False
+        self.highest = stream_id
+        self.last_progress = self.now
+        self._budget.effort += HOT
+        return True
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._first_frame:
@@ -179,12 +230,13 @@ class Http2(SendSide):
         if len(block) > LONG_BLOCK:
             self._budget.waste(len(block) / LONG_BLOCK)
         try:
-            headers = self._reader.read(block)
+            changes = self.reader.changes
+            lines = self.reader.read(block)
         except TooMuchHeader as error:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list too long") from error
         except UnreadableHeader as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "header block not readable") from error
-        self._budget.effort += 4 * len(headers)
+        self._budget.effort += 4 * len(lines)
         ended = bool(flags & END_STREAM)
         if stream_id <= self.highest:
             self._trailers(stream_id, ended)
@@ -195,17 +247,36 @@ class Http2(SendSide):
             self._budget.waste(0.25 if self._going else 1.0)
             self._reset(stream_id, ErrorCode.REFUSED_STREAM)
             return
-        stream = Http2Stream(stream_id, window=self._initial_window, asked=ended)
         try:
-            HeaderReader.check(stream, headers)
+            form, path = self._forms.of(lines, ended=ended)
         except MalformedRequest:
             self._budget.waste(1.0)
             self._reset(stream_id, ErrorCode.PROTOCOL_ERROR)
             return
+        self.last_progress = self.now
+        if ended and form.plain and self.hot is not None:
+            span = self.reader.path if self.reader.changes == changes else None
+            if self.hot.first(stream_id, form, path, block, span):
+                self._budget.effort += HOT
+                self._end_of_ids(stream_id)
+                return
         self._budget.effort += REQUEST
-        self.last_progress = stream.since = self._now
+        stream = Http2Stream(
+            stream_id,
+            method=form.method,
+            path=path,
+            authority=form.authority,
+            headers=form.headers,
+            window=self._initial_window,
+            asked=ended,
+            expected=form.expected,
+            since=self.now,
+        )
         self.streams[stream_id] = stream
-        self._events.append(StreamRequest(stream))
+        self.events.append(StreamRequest(stream))
+        self._end_of_ids(stream_id)
+
+    def _end_of_ids(self, stream_id: int) -> None:
         if stream_id >= LAST_STREAM:
             self.goaway()
 
@@ -238,7 +309,7 @@ class Http2(SendSide):
             return
         stream.credit -= size
         stream.received += len(octets)
-        self.last_progress = self._now
+        self.last_progress = self.now
         if stream.credit < 0 or 0 <= stream.expected < stream.received:
             self._give_back(size)
             self._wrong(stream, ErrorCode.FLOW_CONTROL_ERROR if stream.credit < 0 else ErrorCode.PROTOCOL_ERROR)
@@ -250,7 +321,7 @@ class Http2(SendSide):
         elif octets:
             if len(octets) < CRUMB:
                 self._budget.waste(0.5)
-            self._events.append(StreamBody(stream, octets, ended=False))
+            self.events.append(StreamBody(stream, octets, ended=False))
         else:
             self._budget.waste(1.0)
 
@@ -260,86 +331,7 @@ class Http2(SendSide):
             self._wrong(stream, ErrorCode.PROTOCOL_ERROR)  # §8.1.1
             return
         stream.asked = True
-        self._events.append(StreamBody(stream, octets, ended=True))
-
-    def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        if len(payload) != 4:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
-        if stream_id == 0 or stream_id > self.highest:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
-        self._budget.waste(1.0)
-        stream = self.streams.get(stream_id)
-        if stream is not None:
-            self._budget.effort += REQUEST // 8
-            self._over(stream)
-
-    def _on_window(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        if len(payload) != 4:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")
-        more = int.from_bytes(payload, "big") & 0x7FFFFFFF
-        self._budget.window(more)
-        if stream_id == 0:
-            self._window += more
-            if not more or self._window > MAX_WINDOW:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "connection window out of range")
-            return
-        if stream_id > self.highest:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._budget.waste(0.1)
-            return
-        stream.window += more
-        if not more or stream.window > MAX_WINDOW:
-            self._wrong(stream, ErrorCode.FLOW_CONTROL_ERROR if more else ErrorCode.PROTOCOL_ERROR)
-        else:
-            self._ready(stream)
-
-    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        check_settings(flags, stream_id, payload)
-        entries = len(payload) // 6
-        self._budget.effort += entries
-        self._budget.waste(1.0 + entries / 16)
-        if flags & ACK:
-            return
-        window, self._max_frame = read_settings(payload, self._initial_window, self._max_frame)
-        if window != self._initial_window:
-            self._resize(window)
-        self._say(frame(SETTINGS, ACK, 0))
-
-    def _resize(self, window: int) -> None:
-        """A new initial window holds for the streams that are open, too (§6.9.2)."""
-        change = window - self._initial_window
-        self._initial_window = window
-        self._budget.effort += len(self.streams)
-        self._budget.waste(len(self.streams) / 50)
-        for stream in list(self.streams.values()):
-            stream.window += change  # "can cause the available space … to become negative"
-            if stream.window > MAX_WINDOW:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window out of range")
-            if change > 0:
-                self._ready(stream)
-
-    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        check_ping(stream_id, payload)
-        self._budget.waste(1.0)
-        if not flags & ACK:
-            self._say(frame(PING, ACK, 0, payload))
-
-    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        if stream_id or len(payload) < 8:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY malformed")
-        self._budget.waste(1.0)
-        self._going = True
-        self._end_if_done()
-
-    def _on_priority(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        """Deprecated, and of no use to us; "An endpoint … can ignore" (§5.3.2)."""
-        check_priority(stream_id, payload)
-        self._budget.waste(0.1)
-
-    def _on_push(self, flags: int, stream_id: int, payload: bytes) -> None:  # noqa: ARG002
-        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a client may not push")
+        self.events.append(StreamBody(stream, octets, ended=True))
 
     # -- what was received is dealt with
 
@@ -358,16 +350,9 @@ class Http2(SendSide):
         for stream in list(self.streams.values()):
             self._over(stream)
 
-    def _wrong(self, stream: Http2Stream, code: ErrorCode) -> None:
-        """The peer makes us reset a stream, which costs us as much as if it had done so itself (CVE-2025-8671)."""
-        self._abandon(stream, code)
-        self._budget.effort += REQUEST // 8
-        self._budget.waste(1.0)
-
     def _fail(self, code: ErrorCode, words: str) -> None:
         """A connection error: say so and be done with every stream (§5.4.1)."""
         self.error = words
-        self._control.clear()
         self._say(frame(GOAWAY, 0, 0, self.highest.to_bytes(4, "big") + int(code).to_bytes(4, "big") + words.encode()))
         self._going = True
         self.finished = True

@@ -22,8 +22,15 @@ _log = logging.getLogger(__name__)
 class Answering(Protocol):
     """What carries the answer (`hlsd.delivery.http2.connection.Http2Connection`)."""
 
-    def answer(
-        self, stream: Http2Stream, status: int, headers: Headers, body: bytes = b"", *, last: bool = True
+    def answer(  # noqa: PLR0913 - an answer is what it is made of
+        self,
+        stream: Http2Stream,
+        status: int,
+        headers: Headers,
+        body: bytes | memoryview = b"",
+        *,
+        last: bool = True,
+        urgent: bool = False,
     ) -> None:
         """Begins an answer; with `last`, all of it."""
         ...

@@ -1,4 +1,4 @@
-"""Reads and writes the header blocks of HTTP/2: HPACK (RFC 7541), and what a request may be (RFC 9113 §8).
+"""Says what a request of HTTP/2 may be (RFC 9113 §8), and writes the header blocks of answers (HPACK, RFC 7541).
 
 Reading blocks is `hpack_reader`'s, which needs the package `hpack` (`hlsd[h2]`). Writing uses no table of changing
 entries, so a header line has one coded form for every connection and is coded once.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
-from hlsd.delivery.http2.hpack_reader import AVAILABLE, HpackReader, TooMuchHeader, UnreadableHeader
-from hlsd.delivery.http2.stream import Headers, Http2Stream
+from hlsd.delivery.http2.coded_path import PATH
+from hlsd.delivery.http2.hpack_reader import AVAILABLE, TooMuchHeader, UnreadableHeader
+from hlsd.delivery.http2.stream import Headers
 from hlsd.net.host import is_host, same_host
 
-__all__ = ["AVAILABLE", "HeaderReader", "MalformedRequest", "TooMuchHeader", "UnreadableHeader", "encode"]
+__all__ = ["AVAILABLE", "MalformedRequest", "Said", "TooMuchHeader", "UnreadableHeader", "check", "encode"]
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00\r\n]|^[ \t]|[ \t]$")
-_PATH: Final = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*|\*")
 _METHOD: Final = re.compile(rb"[A-Z]{1,20}")
 _DIGITS: Final = re.compile(rb"[0-9]{1,15}")
 _FORBIDDEN: Final = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
@@ -49,48 +49,53 @@ class MalformedRequest(Exception):
     """A request that breaks the rules of §8: its stream ends."""
 
 
-class HeaderReader(HpackReader):
-    """The decoding side of one connection, and the rules for a request."""
+class Said(NamedTuple):
+    """What a request says, checked."""
 
-    @staticmethod
-    def check(stream: Http2Stream, headers: Headers) -> None:  # noqa: C901 - one rule after the other
-        """Fills in the stream's request.
+    method: str
+    path: bytes
+    authority: bytes
+    headers: Headers
+    """Its lines, `host` among them, without pseudo-header fields."""
+    expected: int
+    """Content-length; -1: not said."""
 
-        Raises:
-            MalformedRequest: pseudo-header fields missing, double or late; a name or value that cannot be; no host, or
-                two that differ (§8.3.1).
-        """
-        pseudo: dict[bytes, bytes] = {}
-        lines: Headers = []
-        hosts: list[bytes] = []
-        for name, value in headers:
-            if _BAD_VALUE.search(value):
+
+def check(headers: Headers) -> Said:  # noqa: C901 - one rule after the other
+    """The request that stands in a header block's lines.
+
+    Raises:
+        MalformedRequest: pseudo-header fields missing, double or late; a name or value that cannot be; no host, or two
+            that differ (§8.3.1).
+    """
+    pseudo: dict[bytes, bytes] = {}
+    lines: Headers = []
+    hosts: list[bytes] = []
+    expected = -1
+    for name, value in headers:
+        if _BAD_VALUE.search(value):
+            raise MalformedRequest
+        if name[:1] == b":":
+            if lines or name in pseudo:
                 raise MalformedRequest
-            if name[:1] == b":":
-                if lines or name in pseudo:
-                    raise MalformedRequest
-                pseudo[name] = value
-                continue
-            if not _NAME.fullmatch(name) or name in _FORBIDDEN or (name == b"te" and value != b"trailers"):
+            pseudo[name] = value
+            continue
+        if not _NAME.fullmatch(name) or name in _FORBIDDEN or (name == b"te" and value != b"trailers"):
+            raise MalformedRequest
+        if name == b"content-length":
+            if expected >= 0 or not _DIGITS.fullmatch(value):
                 raise MalformedRequest
-            if name == b"content-length":
-                if stream.expected >= 0 or not _DIGITS.fullmatch(value):
-                    raise MalformedRequest
-                stream.expected = int(value)
-            elif name == b"host":
-                hosts.append(value)
-            lines.append((name, value))
-        if stream.asked and stream.expected > 0:  # it has ended, and was to have a body
-            raise MalformedRequest
-        if pseudo.keys() - _PSEUDO or not pseudo.keys() >= _NEEDED:
-            raise MalformedRequest
-        method, path = pseudo[b":method"], pseudo[b":path"]
-        if not _METHOD.fullmatch(method) or not _PATH.fullmatch(path) or (path == b"*" and method != b"OPTIONS"):
-            raise MalformedRequest
-        stream.method = method.decode()
-        stream.path = path
-        stream.authority = _authority(pseudo.get(b":authority"), hosts)
-        stream.headers = lines if hosts else [(b"host", stream.authority), *lines]
+            expected = int(value)
+        elif name == b"host":
+            hosts.append(value)
+        lines.append((name, value))
+    if pseudo.keys() - _PSEUDO or not pseudo.keys() >= _NEEDED:
+        raise MalformedRequest
+    method, path = pseudo[b":method"], pseudo[b":path"]
+    if not _METHOD.fullmatch(method) or not PATH.fullmatch(path) or (path == b"*" and method != b"OPTIONS"):
+        raise MalformedRequest
+    authority = _authority(pseudo.get(b":authority"), hosts)
+    return Said(method.decode(), path, authority, lines if hosts else [(b"host", authority), *lines], expected)
 
 
 def _authority(named: bytes | None, hosts: list[bytes]) -> bytes:

@@ -54,6 +54,10 @@ class HpackReader:
         self._table: deque[Line] = deque()
         self._size = 0
         self._most = MAX_TABLE
+        self.changes = 0
+        """How often the table, or its size, has changed: a block read before may mean something else after."""
+        self.path: tuple[int, int] | None = None
+        """Where the last block that was read had its `:path` spelt out: the string, from its length to its end."""
 
     def read(self, block: bytes) -> list[Line]:
         """The lines of a header block.
@@ -69,6 +73,7 @@ class HpackReader:
 
     def _lines(self, block: bytes) -> list[Line]:
         lines: list[Line] = []
+        self.path = None
         at, end, size = self._updates(block), len(block), 0
         while at < end:
             first = block[at]
@@ -84,8 +89,11 @@ class HpackReader:
                     name = self._entry(number)[0]
                 else:
                     name, at = _string(block, at)
+                begin = at
                 value, at = _string(block, at)
                 line = (name, value)
+                if name == b":path":
+                    self.path = begin, at
                 if kept:
                     self._keep(line)
             size += len(line[0]) + len(line[1]) + _ENTRY
@@ -103,6 +111,7 @@ class HpackReader:
             if size > MAX_TABLE or count > MAX_UPDATES:
                 raise UnreadableHeader
             self._most = size
+            self.changes += 1
             self._shrink()
         return at
 
@@ -114,6 +123,7 @@ class HpackReader:
         return self._table[number - _FIXED - 1]
 
     def _keep(self, line: Line) -> None:
+        self.changes += 1
         self._table.appendleft(line)
         self._size += len(line[0]) + len(line[1]) + _ENTRY
         self._shrink()  # one that is larger than the table empties it, itself too (§4.4)

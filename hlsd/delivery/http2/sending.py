@@ -9,7 +9,6 @@ in, and moves the windows, is the receiving half's (`hlsd.delivery.http2.core`).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
 
 from hlsd.delivery.http2.budget import Budget
 from hlsd.delivery.http2.frames import (
@@ -28,11 +27,11 @@ from hlsd.delivery.http2.frames import (
     frame,
 )
 from hlsd.delivery.http2.headers import encode
+from hlsd.delivery.http2.ready_frames import FULL, ReadyFrames
 from hlsd.delivery.http2.stream import Event, Headers, Http2Stream, StreamClosed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+MAX_WHOLE = 64 * 1024
+"""Bytes of bodies that are copied behind their heads before something is written."""
 LEAST_TAKEN = 256
 """Bytes that a DATA frame counts at least in what is taken at a time: small ones cost as much."""
 
@@ -49,17 +48,26 @@ class SendSide:
         self.highest = 0
         self.last_progress = 0.0
         """When body bytes went out, or a request came, last."""
+        self.now = 0.0
+        """Of the turn under way."""
         self.given = 0
         """Body bytes that were taken, of all answers."""
-        self._events: list[Event] = []
+        self.cuts: list[tuple[Http2Stream, int]] = []
+        """Body bytes that were taken since whoever takes them cleared this, by stream, in their order."""
+        self.events: list[Event] = []
+        """What has happened since `next_events` was called."""
         self._control: list[bytes] = []
         self._control_size = 0
         self._head_size = 0
+        self._room = 0
+        """Bytes of whole answers that may be given before something is taken."""
+        self._open = True
         self._urgent: OrderedDict[int, Http2Stream] = OrderedDict()
         self._plain: OrderedDict[int, Http2Stream] = OrderedDict()
         self._window = DEFAULT_WINDOW
         self._initial_window = DEFAULT_WINDOW
         self._max_frame = DEFAULT_FRAME
+        self._most = FULL
         self._budget = Budget()
         self._left: deque[int] = deque(maxlen=100)  # streams that we ended before the peer did
         self._going = False
@@ -67,7 +75,7 @@ class SendSide:
 
     def next_events(self) -> list[Event]:
         """What has happened since the last call."""
-        events, self._events = self._events, []
+        events, self.events = self.events, []
         return events
 
     def answer(  # noqa: PLR0913 - an answer is what it is made of
@@ -85,16 +93,69 @@ class SendSide:
             return
         stream.answered = True
         stream.urgent = urgent
-        block = encode(status, headers)
-        if self._first_block:  # we never use a table: said once, any size the peer may set is obeyed (RFC 7541 §4.2)
-            self._first_block = False
-            block = b"\x20" + block
+        block = self._opening(encode(status, headers))
         end = last and not len(body)
         self._header_frames(stream.id, block, END_STREAM if end else 0)
         if end:
             self._complete(stream)
         else:
             self.send(stream, body, last=last)
+
+    def give(self, number: int, frames: ReadyFrames) -> bool:
+        """Gives a whole answer to request `number`, which has no stream, at once; False if it needs one.
+
+        It needs one if the windows do not take it, if the peer does not read, or if much goes out already: then its
+        body is to be shared with others, and not copied for each.
+        """
+        size = frames.size
+        if size > self._room or size > self._window or size > self._initial_window or not frames.head:
+            return False
+        self._control.append(frames.of(number.to_bytes(4, "big")))
+        self._room -= size
+        self._window -= size
+        self.given += size
+        self._budget.sent(size)
+        return True
+
+    def pause(self) -> None:
+        """The transport asks to wait: what is taken would not leave at once, so nothing is to be taken."""
+        self._open = False
+        self._room = 0
+
+    def resume(self) -> None:
+        """The transport goes on."""
+        self._open = True
+        self._room = 0 if self._first_block else MAX_WHOLE
+
+    def give_held(self, stream: Http2Stream, frames: ReadyFrames) -> bool:
+        """As `give`, to a request that was held; its stream is over then."""
+        if frames.size > stream.window or not self.give(stream.id, frames):
+            return False
+        del self.streams[stream.id]
+        self._end_if_done()
+        return True
+
+    def hold(self, stream: Http2Stream) -> None:
+        """Keeps a request that is not answered yet."""
+        stream.window = self._initial_window
+        stream.since = self.now
+        self.streams[stream.id] = stream
+
+    def begin(self, stream: Http2Stream, frames: ReadyFrames) -> None:
+        """Begins an answer that goes out as the windows allow; its body is shared with all others who get it."""
+        stream.answered = stream.last = True
+        stream.urgent = frames.urgent
+        self._header_frames(stream.id, self._opening(frames.block), 0)
+        if frames.size:
+            stream.body.extend(frames.pieces)
+        self._ready(stream)
+
+    def _opening(self, block: bytes) -> bytes:
+        """A header block as it may be sent next."""
+        if self._first_block:  # we never use a table: said once, any size the peer may set is obeyed (RFC 7541 §4.2)
+            self._first_block = False
+            return b"\x20" + block
+        return block
 
     def _header_frames(self, stream_id: int, block: bytes, flags: int) -> None:
         self._head_size += len(block)
@@ -141,62 +202,86 @@ class SendSide:
         """What is to be written next: about `limit` bytes; empty if there is nothing that may go out."""
         out: list[bytes | memoryview] = []
         size = 0
-        if self._control:
-            out.extend(self._control)
-            size = sum(map(len, out))
-            self._control.clear()
+        control = self._control
+        if control:
             self._control_size = self._head_size = 0
-        for stream in self._turns():
-            if size >= limit:
-                break
-            size += max(LEAST_TAKEN, self._some_of(stream, out))
+            if self._open and not self._first_block:
+                self._room = MAX_WHOLE
+            self._control = []
+            if not self._urgent and not self._plain:
+                self._end_if_done()
+                return control[0] if len(control) == 1 else b"".join(control)
+            out.extend(control)
+            size = sum(map(len, out))
+        while size < limit and (self._urgent or self._plain) and (stream := self._next()) is not None:
+            alone = len(self._urgent) + len(self._plain) == 1
+            size += self._cut(stream, out, limit - size if alone else 1)
             self.last_progress = now
-        if not self.streams and self._going:
-            self.finished = True
+        self._end_if_done()
         return b"".join(out)
 
-    def _turns(self) -> Iterator[Http2Stream]:
-        """The streams that may send, urgent ones first, one frame each in turn."""
-        while self._urgent or self._plain:
-            queue = self._urgent or self._plain
+    @property
+    def waiting(self) -> bool:
+        """Whether there may be something to take."""
+        return self._open and bool(self._control or self._urgent or self._plain)
+
+    def _next(self) -> Http2Stream | None:
+        """The stream whose turn it is: urgent ones first, the others in a circle; None if nobody may send."""
+        while queue := self._urgent or self._plain:
             stream_id, stream = next(iter(queue.items()))
             if stream.body and (stream.window <= 0 or self._window <= 0):
                 if stream.window > 0:
-                    return  # the connection's window: nobody may send
+                    return None  # the connection's window
                 del queue[stream_id]  # comes back with its window
                 continue
-            yield stream
-            if stream_id in queue:
-                if stream.body:
-                    queue.move_to_end(stream_id)
-                else:
-                    del queue[stream_id]
+            queue.move_to_end(stream_id)
+            return stream
+        return None
 
-    def _some_of(self, stream: Http2Stream, out: list[bytes | memoryview]) -> int:
-        """Puts one DATA frame of the stream into `out`: the one place where body bytes are given away."""
-        if not stream.body:
+    def _cut(self, stream: Http2Stream, out: list[bytes | memoryview], room: int) -> int:
+        """Puts DATA frames of the stream into `out`, until there are `room` bytes of body or nothing more may go.
+
+        This is where body bytes that waited are given away.
+        """
+        body = stream.body
+        if not body:
             out.append(frame(DATA, END_STREAM, stream.id))
             self._complete(stream)
-            return HEAD_SIZE
-        piece = stream.body[0]
-        size = min(len(piece), stream.window, self._window, self._max_frame)
-        if size == len(piece):
-            stream.body.popleft()
-        else:
-            rest = memoryview(piece)
-            stream.body[0] = rest[size:]
-            piece = rest[:size]
-        end = stream.last and not stream.body
-        out.append(HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM if end else 0, stream.id))
-        out.append(piece)
+            return LEAST_TAKEN
+        number, most = stream.id, self._most
+        window = min(stream.window, self._window)
+        full = b""
+        size = 0
+        while body and size < room and size < window:
+            piece = body[0]
+            length = len(piece)
+            left = window - size
+            if length <= most and length <= left:
+                body.popleft()
+            else:
+                length = min(most, left)
+                view = memoryview(piece)
+                body[0], piece = view[length:], view[:length]
+            size += length
+            if length == FULL and (body or not stream.last):  # most frames of media are alike
+                out.append(full or (full := HEAD.pack(FULL >> 8, FULL & 0xFF, DATA, 0, number)))
+            else:
+                flags = END_STREAM if stream.last and not body else 0
+                out.append(HEAD.pack(length >> 8, length & 0xFF, DATA, flags, number))
+            out.append(piece)
         stream.window -= size
         self._window -= size
         stream.sent += size
         self.given += size
+        self.cuts.append((stream, size))
         self._budget.sent(size)
-        if end:
-            self._complete(stream)
-        return size + HEAD_SIZE
+        if not body:
+            if stream.last:
+                self._complete(stream)
+            else:
+                self._urgent.pop(number, None)
+                self._plain.pop(number, None)
+        return max(LEAST_TAKEN, size + HEAD_SIZE)
 
     # -- endings
 
@@ -227,7 +312,7 @@ class SendSide:
         self._urgent.pop(stream.id, None)
         self._plain.pop(stream.id, None)
         stream.body.clear()
-        self._events.append(StreamClosed(stream))
+        self.events.append(StreamClosed(stream))
         self._end_if_done()
 
     def _end_if_done(self) -> None:

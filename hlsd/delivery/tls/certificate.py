@@ -9,12 +9,14 @@ import datetime as dt
 import errno
 import ipaddress
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa as rsa_keys
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
@@ -24,10 +26,21 @@ _LIFE: Final = dt.timedelta(days=397)
 """What browsers still accept of a server's certificate."""
 
 
-def write_self_signed(cert: Path, key: Path, names: Sequence[str], *, overwrite: bool = False) -> None:
+def own_names() -> list[str]:
+    """What this machine can be called by who sits at it, or near it."""
+    names = ["localhost", "127.0.0.1", "::1"]
+    host = socket.gethostname().lower()
+    if host and host.isascii() and host not in names:
+        names.insert(1, host)
+    return names
+
+
+def write_self_signed(
+    cert: Path, key: Path, names: Sequence[str], *, rsa: bool = False, overwrite: bool = False
+) -> None:
     """Writes a certificate for `names` (host names and addresses) that nobody but its maker trusts, and its key.
 
-    EC P-256, 397 days, the key readable by its owner only.
+    EC P-256, or RSA of 2048 bits; 397 days, the key readable by its owner only.
 
     Raises:
         FileExistsError: one of the files is there and `overwrite` is False.
@@ -39,7 +52,8 @@ def write_self_signed(cert: Path, key: Path, names: Sequence[str], *, overwrite:
     for path in (cert, key):
         if path.exists() and not overwrite:
             raise FileExistsError(errno.EEXIST, f"{path} is there already")
-    private = ec.generate_private_key(ec.SECP256R1())
+    private: ec.EllipticCurvePrivateKey | rsa_keys.RSAPrivateKey
+    private = rsa_keys.generate_private_key(65537, 2048) if rsa else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     now = dt.datetime.now(dt.UTC)
     certificate = (

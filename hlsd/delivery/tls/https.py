@@ -1,8 +1,8 @@
 """Runs the HTTPS listener inside our event loop: TLS, then HTTP/2 or HTTP/1.1 as the client chose by ALPN.
 
-Both ask the same judge, wait in the same queues and count in the same bounds as the plain listener. HTTP/1.1 is
-uvicorn's protocol, HTTP/2 our own (docs/http2.md says why). A sweep once a second sets the Date header, looks for a
-changed certificate and ends connections that have overstayed.
+Both ask the same judge, wait in the same queues and count in the same bounds as the plain listener. HTTP/1.1 is spoken
+by the protocol of that listener, with the same ready answers; HTTP/2 by our own (docs/http2.md says why). A sweep once
+a second sets the Date header, looks for a changed certificate and ends connections that have overstayed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from email.utils import formatdate
 from time import monotonic
-from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -21,18 +21,21 @@ from hlsd.base.faults import Faults
 from hlsd.base.logger import Log
 from hlsd.base.pace import Pace
 from hlsd.base.upkeep import end, sweep
-from hlsd.delivery.http1.connections import ClientAddress, Connections
+from hlsd.delivery.http1.connections import ClientAddress, Connections, ListenerTerms
+from hlsd.delivery.http1.fastpath import FastProtocol
 from hlsd.delivery.http1.server import MAX_BACKLOG
 from hlsd.delivery.http2 import headers as http2_headers
 from hlsd.delivery.http2.connection import Http2Connection, Http2Context
 from hlsd.delivery.settings import HttpSettings
-from hlsd.delivery.tls.protocol import PlainTlsProtocol, TlsProtocol
+from hlsd.delivery.tls.protocol import PlainTlsProtocol
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net.congestion import Congestion
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.identity import Identity
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
-from hlsd.net.tls import Certificate
+from hlsd.net.tls import Certificates
 from hlsd.net.uvicorn_fit import fits
 from hlsd.ports import Service
 
@@ -51,6 +54,7 @@ class HttpsServer(Service):
         http: HttpSettings,
         web: WebApp,
         log: Log,
+        handshakes: Handshakes | None = None,
     ) -> None:
         self._settings = settings
         wanted = http.congestion if settings.congestion is None else settings.congestion
@@ -67,7 +71,7 @@ class HttpsServer(Service):
         self._state = ServerState()
         self._config = uvicorn.Config(
             web.app,
-            http=TlsProtocol,
+            http=FastProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -80,14 +84,17 @@ class HttpsServer(Service):
             web.app,
             web.judge,
             web.runner,
+            web.hot,
             max_streams=settings.max_streams,
             max_header=settings.max_header,
-            sessions=web.sessions,
             freed=self.leave,
         )
         self._bounds: Connections = web.connections
+        self._terms = ListenerTerms(settings.header_timeout, settings.stall_timeout, self.leave)
         self._faults: Faults = web.stats.faults
-        self._certificate: Certificate | None = None
+        self.handshakes = handshakes or Handshakes(settings.max_handshakes, settings.max_handshakes_per_ip)
+        self._proxies = http.proxies
+        self._certificates: Certificates | None = None
         self._listener: Listener[ClientAddress] | None = None
         self._taken = 0
         self._sweeping: asyncio.Task[None] | None = None
@@ -98,6 +105,11 @@ class HttpsServer(Service):
         """Connections past their handshake."""
         return len(self.http2.connections) + len(self._state.connections)
 
+    @property
+    def identities(self) -> Sequence[Identity]:
+        """The certificates that it shows."""
+        return self._certificates.identities if self._certificates is not None else ()
+
     async def start(self) -> None:
         """Binds and serves; `port` is the true one from here on, or 0 without a certificate.
 
@@ -105,7 +117,7 @@ class HttpsServer(Service):
             OSError: the address cannot be listened on, or the certificate not be used.
         """
         settings = self._settings
-        if not settings.cert:
+        if not settings.secure:
             return
         alpn = ["http/1.1"]
         if settings.http2 and http2_headers.AVAILABLE:
@@ -114,14 +126,14 @@ class HttpsServer(Service):
             self._log.warning(
                 "no HTTP/2: the package hpack is missing (pip install 'hlsd[h2]'); HTTPS has HTTP/1.1 only"
             )
-        certificate = Certificate(settings.cert, settings.key, alpn)
-        context = certificate.context()
+        certificates = Certificates(settings.pairs, settings.certificates_dir, alpn)
+        context = certificates.open(self._log, asyncio.get_running_loop().time())
         sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG, self._congestion)
         self.congestion = self._congestion.held
         self._config.load()
         self._date()
-        self._certificate = certificate
-        self._listener = Listener(sock, self, context, settings.header_timeout)
+        self._certificates = certificates
+        self._listener = Listener(sock, self, context, settings.header_timeout, self.handshakes, self._proxies)
         self.port = sock.getsockname()[1]
         self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info(
@@ -191,11 +203,14 @@ class HttpsServer(Service):
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             protocol = Http2Connection(self.http2, address)
         else:
-            kind = PlainTlsProtocol if fits() else TlsProtocol
-            protocol = http1 = kind(self._config, self._state, {})
-            http1.address, http1.freed = address, self.leave
+            protocol = self._http1(address)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+
+    def _http1(self, address: ClientAddress) -> asyncio.Protocol:
+        if fits():
+            return PlainTlsProtocol(self._config, self._state, address, self.leave)
+        return FastProtocol(self._web.hot, self._config, self._state, {}, terms=self._terms, address=address)
 
     def _sweep(self) -> None:
         guard = self._faults.guard("https_sweep")
@@ -207,20 +222,18 @@ class HttpsServer(Service):
         for connection in list(self.http2.connections):
             with guard:
                 connection.sweep(now, self._pace)
-        now = monotonic()
-        http1: set[Any] = self._state.connections
-        for one in list(http1):
-            with guard:
-                one.sweep(now, self._pace)
+        with guard:
+            self._bounds.sweep(monotonic())
 
     def _date(self) -> None:
-        self.http2.common = self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        """One list for all listeners (`HotPath.dates`): the plain one's, if there is one."""
+        dates = self._web.hot.dates
+        if dates is self._state or not dates.default_headers:
+            self._web.hot.dates = dates = self._state
+            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self.http2.common = self._state.default_headers = dates.default_headers
 
     def _refresh(self) -> None:
-        if self._certificate is None:
-            return
-        try:
-            if self._certificate.refresh():
-                self._log.info("certificate loaded", cert=self._settings.cert)
-        except OSError as error:
-            self._log.warning("certificate refused", reason=error.strerror or str(error))
+        if self._certificates is not None and self._listener is not None:
+            self._certificates.refresh(self._log, asyncio.get_running_loop().time())
+            self._listener.listen_with(self._certificates.listening)

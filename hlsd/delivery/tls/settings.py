@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hlsd.base.quantities import Duration, Size
 from hlsd.net.congestion import CongestionName
+from hlsd.net.settings import CERTIFICATES, CERTIFICATES_DIR, CertificateFiles, pairs_of
 
 
 class HttpsSettings(BaseModel):
@@ -26,11 +27,13 @@ class HttpsSettings(BaseModel):
     cert: str = Field(
         default="",
         description=(
-            "File of the certificate, PEM, with the chain behind it; read again when it changes. Empty: no HTTPS. "
-            "`hlsd cert` writes one for development."
+            "File of the certificate, PEM, with the chain behind it; read again when it changes. Empty, and no other "
+            "ones below: no HTTPS. `hlsd cert` writes one for development."
         ),
     )
     key: str = Field(default="", description="File of its private key, PEM, not encrypted.")
+    certificates: list[CertificateFiles] = CERTIFICATES
+    certificates_dir: str = CERTIFICATES_DIR
     http2: bool = Field(
         default=True,
         description="Whether HTTP/2 is offered: Safari needs it for low latency. Needs the package extra hlsd[h2].",
@@ -39,6 +42,17 @@ class HttpsSettings(BaseModel):
         default=10_000,
         ge=1,
         description="TLS connections at a time; further ones are closed. They count among those of http too.",
+    )
+    max_handshakes: int = Field(
+        default=1024,
+        ge=16,
+        description="TLS handshakes at a time, on this port and RTMPS, those included that wait for their turn. For "
+        "one more the address that has the most of them loses its oldest.",
+    )
+    max_handshakes_per_ip: int = Field(
+        default=128,
+        ge=0,
+        description="Of these, handshakes of one address (of one /64 with IPv6); 0: no bound.",
     )
     max_streams: int = Field(default=100, ge=1, le=1000, description="Requests at a time on one HTTP/2 connection.")
     max_header: Size = Field(
@@ -56,3 +70,13 @@ class HttpsSettings(BaseModel):
         if bool(self.cert) != bool(self.key):
             raise ValueError("https.cert and https.key belong together")
         return self
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The files of all certificates that are named, the default first."""
+        return pairs_of(self.cert, self.key, self.certificates)
+
+    @property
+    def secure(self) -> bool:
+        """Whether there is a certificate to listen with."""
+        return bool(self.pairs or self.certificates_dir)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import stat
 from pathlib import Path
 
 import pytest
+import structlog
 from cryptography import x509
+from structlog.testing import capture_logs
 
 from hlsd.delivery.tls.certificate import write_self_signed
-from hlsd.net.tls import Certificate
+from hlsd.net.tls import Certificates
 
 
 @pytest.fixture
@@ -53,10 +56,22 @@ def test_a_name_that_cannot_stand_is_refused(tmp_path: Path, names: list[str]) -
     assert list(tmp_path.iterdir()) == []
 
 
+def certificates(files: tuple[Path, Path]) -> Certificates:
+    return Certificates([files], None, ["h2", "http/1.1"])
+
+
+def refreshed(certificates: Certificates) -> list[str]:
+    """What one look at the files has to say."""
+    with capture_logs() as lines:
+        certificates.refresh(structlog.get_logger(), 1.0)
+    return [f"{line['event']} {line.get('reason', '')}" for line in lines]
+
+
 def test_tls_is_new_and_forward_secret(files: tuple[Path, Path]) -> None:
-    """HT12."""
-    context = Certificate(*files, ["h2", "http/1.1"]).context()
+    """HT12. The client cannot have the handshake done anew (CVE-2011-1473)."""
+    context = certificates(files).open(structlog.get_logger(), 0.0)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_RENEGOTIATION
     for cipher in context.get_ciphers():
         assert cipher["protocol"] == "TLSv1.3" or cipher["name"].startswith("ECDHE"), cipher["name"]
         assert cipher["aead"]
@@ -64,36 +79,36 @@ def test_tls_is_new_and_forward_secret(files: tuple[Path, Path]) -> None:
 
 def test_unchanged_files_are_not_read_again(files: tuple[Path, Path]) -> None:
     """The sweep asks each second."""
-    certificate = Certificate(*files, ["h2"])
-    certificate.context()
-    assert certificate.refresh() is False
+    some = certificates(files)
+    some.open(structlog.get_logger(), 0.0)
+    assert refreshed(some) == []
 
 
 def test_a_new_certificate_is_noticed_and_a_broken_one_refused_once(files: tuple[Path, Path]) -> None:
     """Renewal tools write two files, one after the other: between them the pair does not fit."""
-    certificate = Certificate(*files, ["h2"])
-    certificate.context()
+    some = certificates(files)
+    some.open(structlog.get_logger(), 0.0)
     other = files[0].parent / "other.pem"
     write_self_signed(other, files[0].parent / "other.key", ["localhost"])
     other.replace(files[0])
-    with pytest.raises(OSError, match=r"cannot use .*cert\.pem"):
-        certificate.refresh()
-    assert certificate.refresh() is False  # said once
+    (line,) = refreshed(some)
+    assert re.match(r"certificate refused cannot use .*cert\.pem", line)
+    assert refreshed(some) == []  # said once
     (files[0].parent / "other.key").replace(files[1])
-    assert certificate.refresh() is True
+    assert refreshed(some) == ["certificate loaded "]
 
 
 def test_a_missing_file_is_said_once_and_its_return_noticed(files: tuple[Path, Path]) -> None:
     """A mount may come and go."""
-    certificate = Certificate(*files, ["h2"])
-    certificate.context()
+    some = certificates(files)
+    some.open(structlog.get_logger(), 0.0)
     away = files[0].with_suffix(".away")
     files[0].rename(away)
-    with pytest.raises(OSError, match=r"cannot read"):
-        certificate.refresh()
-    assert certificate.refresh() is False
-    away.rename(files[0])
-    assert certificate.refresh() is True
+    (line,) = refreshed(some)
+    assert line.startswith("certificate refused cannot read")
+    assert refreshed(some) == []
+    write_self_signed(files[0], files[1], ["localhost"], overwrite=True)
+    assert refreshed(some) == ["certificate loaded "]
 
 
 @pytest.mark.parametrize("what", ["missing", "text", "swapped", "encrypted", "weak"])
@@ -121,7 +136,7 @@ def test_what_cannot_be_used_is_one_clear_error(tmp_path: Path, files: tuple[Pat
             os.truncate(cert, 0)
             cert.write_bytes(_weak(private))
     with pytest.raises(OSError, match=cert.name):
-        Certificate(cert, key, ["h2"]).context()
+        Certificates([(cert, key)]).open(structlog.get_logger(), 0.0)
 
 
 def _weak(private: object) -> bytes:

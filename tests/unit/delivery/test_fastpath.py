@@ -25,18 +25,31 @@ BLOCKING = f"/live/ll/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0"
 class Scene:
     """A transport with a stream `cam`, a low-latency stream `ll` and their sessions."""
 
+    secure = False
+    """Over TLS."""
+
     def __init__(self, **settings: object) -> None:
         self.cam, self.low = MemoryPlayable(), MemoryPlayable(low_latency=True)
         self.cam.add_media("r1", "100.ts", b"0123456789")
         self.low.hint = ("r1", "hint.ts")
         self.listener = MemoryListener(
-            MemoryDirectory(cam=self.cam, ll=self.low), HttpSettings.model_validate(settings)
+            MemoryDirectory(cam=self.cam, ll=self.low), HttpSettings.model_validate(settings), secure=self.secure
         )
         self.hot = self.listener.hot
 
     def watch(self, name: str, sid: str = SID, ip: str = "192.0.2.1") -> None:
         """A session is open, as after its first playlist."""
         self.listener.sessions.admit(sid, "live", name, ip, "")
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the scenes of the test are over TLS."""
+    monkeypatch.setattr(Scene, "secure", request.param)
+    return bool(request.param)
+
+
+both_ways = pytest.mark.usefixtures("way")
 
 
 def get(url: str, *headers: str) -> bytes:
@@ -77,6 +90,7 @@ def test_the_names_of_uvicorn_that_are_overridden_or_used_are_there() -> None:
 # -- answers
 
 
+@both_ways
 async def test_a_plain_player_never_reaches_asgi() -> None:
     """The whole point."""
     scene = Scene()
@@ -89,6 +103,7 @@ async def test_a_plain_player_never_reaches_asgi() -> None:
     assert not client.protocol.tasks
 
 
+@both_ways
 async def test_every_rendition_is_served_fast_and_each_is_new_when_it_is() -> None:
     """One table for a stream: what stands behind the session in the URL tells renditions apart, and old forms too."""
     scene = Scene()
@@ -116,6 +131,7 @@ async def test_every_rendition_is_served_fast_and_each_is_new_when_it_is() -> No
     assert not client.protocol.tasks
 
 
+@both_ways
 async def test_a_session_is_adopted_by_asgi_and_then_served_fast() -> None:
     """After a restart the table is empty, and the signature is all there is."""
     scene = Scene()
@@ -127,6 +143,7 @@ async def test_a_session_is_adopted_by_asgi_and_then_served_fast() -> None:
     assert counted(client) == 1
 
 
+@both_ways
 async def test_one_sessions_id_does_not_open_another_stream() -> None:
     """The table is by id; the path must agree too."""
     scene = Scene()
@@ -141,6 +158,7 @@ async def test_one_sessions_id_does_not_open_another_stream() -> None:
     assert counted(client) == 0
 
 
+@both_ways
 async def test_a_new_version_is_seen_at_once() -> None:
     """Bytes are kept for one version only."""
     scene = Scene()
@@ -152,6 +170,7 @@ async def test_a_new_version_is_seen_at_once() -> None:
     assert b"r1/103.ts" in bytes(client.pipe.sent).split(b"HTTP/1.1 200")[2]
 
 
+@both_ways
 async def test_a_piece_of_a_head_is_never_taken_for_a_request() -> None:
     """The short cut for repeated headers must not see a request inside another one."""
     scene = Scene()
@@ -174,6 +193,7 @@ async def test_a_piece_of_a_head_is_never_taken_for_a_request() -> None:
 # -- holds
 
 
+@both_ways
 async def test_held_reloads_are_entries_in_a_list() -> None:
     """No task, no timer: the stream's next part is what answers."""
     scene = Scene()
@@ -189,6 +209,7 @@ async def test_held_reloads_are_entries_in_a_list() -> None:
     assert not scene.low.watchers
 
 
+@both_ways
 async def test_reload_and_hinted_part_are_released_by_the_same_event() -> None:
     """DD16."""
     scene = Scene()
@@ -202,6 +223,7 @@ async def test_reload_and_hinted_part_are_released_by_the_same_event() -> None:
     assert bytes(two.pipe.sent).endswith(b"part")
 
 
+@both_ways
 async def test_a_hold_ends_by_the_sweep_with_503() -> None:
     """DD09: never longer than three target durations."""
     scene = Scene()
@@ -217,6 +239,7 @@ async def test_a_hold_ends_by_the_sweep_with_503() -> None:
 
 
 @pytest.mark.parametrize("how", ["end", "remove"])
+@both_ways
 async def test_r17_the_end_answers_a_thousand_waiters(how: str) -> None:
     """All of them, in two turns of the loop, and nobody is left in a list."""
     scene = Scene(max_waiters_per_session=5000, max_connections_per_ip=0, max_waiters_per_ip=0)
@@ -235,6 +258,7 @@ async def test_r17_the_end_answers_a_thousand_waiters(how: str) -> None:
     assert scene.hot.blocked.waiting == 0
 
 
+@both_ways
 async def test_nobody_is_always_last() -> None:
     """The start of a release moves on, so a late seat in the list is not a seat for life."""
     scene = Scene(max_waiters_per_session=5000)
@@ -253,6 +277,7 @@ async def test_nobody_is_always_last() -> None:
     assert len(lasts) > 5
 
 
+@both_ways
 async def test_hanging_up_frees_the_place() -> None:
     """DD17."""
     scene = Scene()
@@ -266,6 +291,7 @@ async def test_hanging_up_frees_the_place() -> None:
     assert not scene.low.watchers
 
 
+@both_ways
 async def test_company_behind_a_held_request_is_answered_in_order() -> None:
     """HTTP/1.1 pipelining: the second answer must wait for the first."""
     scene = Scene()
@@ -291,6 +317,7 @@ async def test_company_behind_a_held_request_is_answered_in_order() -> None:
         ({"max_waiters_per_session": 100, "max_waiters_total": 5}, "192.0.2.1", 5),
     ],
 )
+@both_ways
 async def test_waiters_are_bounded(settings: dict[str, object], ip: str, held: int) -> None:
     """By session, address (but for a proxy of ours), stream and node: 503, and the connection goes on."""
     scene = Scene(**settings)
@@ -309,6 +336,7 @@ async def test_waiters_are_bounded(settings: dict[str, object], ip: str, held: i
 # -- bounds
 
 
+@both_ways
 async def test_a_head_must_come_within_its_deadline() -> None:
     """R13: from the accept, and from the first byte of each further request."""
     scene = Scene()
@@ -327,6 +355,7 @@ async def test_a_head_must_come_within_its_deadline() -> None:
     assert closed(good)
 
 
+@both_ways
 async def test_an_idle_connection_is_closed_and_a_waiting_one_is_not() -> None:
     """75 s; a held request is no idleness."""
     scene = Scene()
@@ -342,6 +371,7 @@ async def test_an_idle_connection_is_closed_and_a_waiting_one_is_not() -> None:
     assert not closed(waiting)
 
 
+@both_ways
 async def test_a_body_must_go_on() -> None:
     """A slow POST is a slowloris too."""
     scene = Scene()
@@ -357,6 +387,7 @@ async def test_a_body_must_go_on() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 40])
+@both_ways
 async def test_a_head_of_more_than_16_kb_is_refused(pieces: int) -> None:
     """431, whether it comes at once or by and by; a large piece of small requests is fine."""
     scene = Scene()
@@ -374,6 +405,7 @@ async def test_a_head_of_more_than_16_kb_is_refused(pieces: int) -> None:
     assert statuses(client) == [200] * 8
 
 
+@both_ways
 async def test_a_connection_ends_after_its_requests() -> None:
     """With `Connection: close` in the last answer, so that the player opens another without an error."""
     scene = Scene(max_requests=3)
@@ -419,6 +451,7 @@ async def test_above_the_bound_only_the_api_is_answered() -> None:
     assert statuses(crowd[0]) == [200]
 
 
+@both_ways
 async def test_a_viewer_that_does_not_read_gets_one_object_and_is_cut() -> None:
     """R6: what it asks for meanwhile waits for its reading."""
     scene = Scene()
@@ -443,6 +476,7 @@ async def test_a_viewer_that_does_not_read_gets_one_object_and_is_cut() -> None:
     assert session.media_bytes == scene.listener.sessions.ledger.total
 
 
+@both_ways
 async def test_r5_draining_answers_who_waits_with_connection_close() -> None:
     """Nobody is left to guess."""
     scene = Scene()
@@ -462,6 +496,7 @@ async def test_r5_draining_answers_who_waits_with_connection_close() -> None:
 # -- accounts
 
 
+@both_ways
 async def test_every_body_byte_is_on_an_account() -> None:
     """Sum over sessions + unattributed = what the listener has sent."""
     scene = Scene()
@@ -510,6 +545,7 @@ async def test_what_never_left_is_refunded() -> None:
     assert scene.listener.sessions.ledger.total == session.media_bytes
 
 
+@both_ways
 async def test_a_release_comes_before_what_the_released_ask_next() -> None:
     """Else the last viewer's playlist waits for two requests of everybody before."""
     scene = Scene(max_waiters_per_session=5000, max_connections_per_ip=0, max_waiters_per_ip=0)

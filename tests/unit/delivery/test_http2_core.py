@@ -47,8 +47,8 @@ GET = b"\x82\x87\x84\x41\x0fwww.example.com"
 class Pair:
     """A core and a client that speak to each other in memory."""
 
-    def __init__(self, **options: int) -> None:
-        self.core = Http2(**options)
+    def __init__(self, *, max_streams: int = 100, max_header: int = 32 * 1024) -> None:
+        self.core = Http2(max_streams=max_streams, max_header=max_header)
         self.client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self.client.initiate_connection()
         self.now = 1.0

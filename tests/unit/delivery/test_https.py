@@ -16,6 +16,7 @@ import h2.exceptions
 import httpx
 import pytest
 import structlog
+from cryptography import x509
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -24,7 +25,6 @@ from structlog.testing import capture_logs
 
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.http2 import headers as http2_headers
-from hlsd.delivery.http2.stream import Http2Stream
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls import https as https_module
 from hlsd.delivery.tls.certificate import write_self_signed
@@ -32,9 +32,12 @@ from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import WebApp
 from hlsd.net import listener
+from hlsd.net import tls as tls_module
+from hlsd.sessions.session import Session
 from tests.support.eventually import eventually
 from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
+from tests.support.tls_pairs import make_pair
 from tests.support.viewers import viewers
 from tests.support.web import web_app
 
@@ -55,7 +58,6 @@ class Both:
     tls: httpx.AsyncClient
     cert: Path
     key: Path
-    closed: list[Http2Stream]
     open: list[asyncio.StreamWriter]
 
 
@@ -94,8 +96,6 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
     secure = HttpsServer(
         HttpsSettings(bind="127.0.0.1", port=0, cert=str(cert), key=str(key), **https), settings, app, log
     )
-    closed: list[Http2Stream] = []
-    secure.http2.closed = closed.append
     await plain.start()
     await secure.start()
     left: list[asyncio.StreamWriter] = []
@@ -106,7 +106,7 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
                 base_url=f"https://127.0.0.1:{secure.port}", timeout=10, verify=trusting("http/1.1")
             ) as two,
         ):
-            yield Both(cam, app, plain, secure, one, two, cert, key, closed, left)
+            yield Both(cam, app, plain, secure, one, two, cert, key, left)
     finally:
         for writer in left:
             writer.transport.abort()
@@ -117,6 +117,13 @@ async def serve(tmp_path: Path, https: dict[str, Any], http: dict[str, Any]) -> 
 
 
 serving = contextlib.asynccontextmanager(serve)
+
+
+def account(both: Both) -> Session:
+    """What the session that these tests use has got."""
+    found = both.app.sessions.find(SID.encode())
+    assert isinstance(found, Session)
+    return found
 
 
 def _connections(both: Both, count: int) -> Callable[[], bool]:
@@ -272,24 +279,24 @@ async def test_a_viewer_who_leaves_frees_the_hold(both: Both, client: Http2Clien
     else:
         client.cut()
     await eventually(lambda: both.app.blocked.waiting == 0)
-    await eventually(lambda: len(both.closed) == 1)
-    assert (both.closed[0].sent, both.closed[0].complete) == (0, False)
+    await eventually(lambda: not any(one.busy for one in both.https.http2.connections))
+    assert account(both).out_bytes == 0
+    assert account(both).held == 0
 
 
 async def test_body_bytes_are_counted_also_of_an_answer_cut_short(both: Both) -> None:
     """The accounting's one place: what was handed to the socket, whole or not."""
     client = await Http2Client.connect(both.https.port)
     await client.get(f"/live/cam/~{SID}/r1/a.ts")
-    assert [(s.sent, s.complete) for s in both.closed] == [(len(SEGMENT), True)]
+    assert account(both).media_bytes == len(SEGMENT)
     client.h2.update_settings({4: 1000})  # windows of 1,000 octets for what follows
     client.flush()
     stream = client.ask(f"/live/cam/~{SID}/r1/a.ts")
     while not client.responses[stream].body:
         await client.read()
     client.cut()
-    await eventually(lambda: len(both.closed) == 2)
-    assert not both.closed[1].complete
-    assert 1000 <= both.closed[1].sent < len(SEGMENT)
+    await eventually(lambda: not both.https.http2.connections)
+    assert 1000 <= account(both).media_bytes - len(SEGMENT) < len(SEGMENT)
 
 
 async def test_draining_answers_the_held_and_says_goodbye(both: Both, client: Http2Client) -> None:
@@ -355,6 +362,48 @@ async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, mo
         await eventually(lambda: bool(lines))
         assert lines[0]["event"] == "certificate refused"
     assert await shown() == second
+
+
+async def test_a_new_key_of_tickets_is_listened_with_and_handshakes_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep hands the listener its new context; that one's handshakes are measured as those of the first."""
+    monkeypatch.setattr(tls_module, "ROTATION", 0.0)
+    async with serving(tmp_path, {}, {}) as both:
+        assert both.https._listener is not None
+        first = both.https._listener._context
+        listening = both.https._listener
+        await eventually(lambda: listening._context is not first)
+        for _ in range(2):
+            client = await Http2Client.connect(both.https.port)
+            assert (await client.get("/healthz")).status == 200
+            client.cut()
+        assert both.https.handshakes.full == 2
+        assert both.https.handshakes.spent > 0
+        await eventually(lambda: both.https.handshakes.under_way == 0)
+
+
+async def test_names_of_a_folder_are_served_and_a_new_one_is_found(tmp_path: Path) -> None:
+    """Without a restart, and with HTTP/2 chosen for each."""
+    live = tmp_path / "live"
+    live.mkdir()
+    make_pair(live, "a", ["a.example"])
+
+    async def shown(port: int, name: str) -> str:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting("h2"), server_hostname=name)
+        tls = writer.get_extra_info("ssl_object")
+        assert tls.selected_alpn_protocol() == "h2"
+        found = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
+        writer.transport.abort()
+        return str(found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+    async with serving(tmp_path, {"certificates_dir": str(live)}, {}) as both:
+        assert await shown(both.https.port, "localhost") == "localhost"
+        assert await shown(both.https.port, "a.example") == "a"
+        assert await shown(both.https.port, "b.example") == "localhost"
+        make_pair(live, "b", ["b.example"])
+        await eventually(lambda: len(both.https.identities) == 3)
+        assert await shown(both.https.port, "b.example") == "b"
 
 
 async def test_without_a_certificate_there_is_no_listener() -> None:

@@ -18,10 +18,12 @@ from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.ingest.connection_bounds import PATIENCE, SPARE, ConnectionBounds, PeerState, Place, group_of
 from hlsd.ingest.rtmp_push import RtmpPush
 from hlsd.ingest.settings import RtmpSettings
+from hlsd.net import tls as tls_module
 from hlsd.net.kernel import RESERVE
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.rtmp_room import Room, rtmp_room
+from tests.support.tls_pairs import make_pair
 
 
 class Sock:
@@ -253,6 +255,28 @@ async def test_a_crowd_of_many_addresses_keeps_nobody_out(certificate: tuple[Pat
             await eventually(lambda: room.sinks and room.sinks[0].tags)
             assert room.server.bounds.strangers <= 40
             await push.close()
+
+
+async def test_rtmps_shows_the_certificate_of_the_name_and_changes_its_key_of_tickets(
+    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As HTTPS does."""
+    monkeypatch.setattr(tls_module, "ROTATION", 0.0)
+    cert, key = certificate
+    make_pair(tmp_path, "a", ["a.example"])
+    async with rtmp_room(tls_port=free_port(), cert=cert, key=key, certificates_dir=str(tmp_path)) as room:
+        assert [one.label for one in room.server.identities] == ["localhost", "a.example"]
+        trust = ssl.create_default_context(cafile=str(tmp_path / "a.pem"))
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", room.server.tls_port, ssl=trust, server_hostname="a.example"
+        )
+        writer.transport.abort()
+        before = room.server._listeners[-1]._context
+        room.server._sweep()
+        assert room.server._listeners[-1]._context is not before
+        url = f"rtmps://localhost:{room.server.tls_port}/live/show"
+        push = await RtmpPush.connect(url, ssl=ssl.create_default_context(cafile=str(cert)))
+        await push.close()
 
 
 async def test_what_rtmps_takes_is_what_https_takes(certificate: tuple[Path, Path]) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from hlsd.delivery.tls.certificate import write_self_signed
-from hlsd.net.tls import Certificate
+from hlsd.net.tls import Certificates
 from hlsd.relay import dial as dial_module
 from hlsd.relay import hls_source
 from hlsd.relay.dial import Dial, SourceError
@@ -315,7 +315,7 @@ async def test_by_https_the_certificate_must_be_good_and_the_authorities_are_rea
     """Reading them takes tens of milliseconds of the event loop: not for each segment."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     write_self_signed(cert, key, ["localhost"])
-    async with Upstream("localhost", Certificate(cert, key).context()) as upstream:
+    async with Upstream("localhost", Certificates([(cert, key)]).open(structlog.get_logger(), 0.0)) as upstream:
         upstream.segments(f"{n}.ts" for n in range(1, 6))
         upstream.playlist("/x.m3u8", media(1, [f"{n}.ts" for n in range(1, 6)], ended=True))
         with pytest.raises(SourceError, match="cannot be reached"):

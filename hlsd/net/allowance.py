@@ -1,0 +1,29 @@
+"""Is processor time that something may take: so much of each second, some of it saved up. Seconds."""
+
+from __future__ import annotations
+
+
+class Allowance:
+    """`part`: of the processor's time; `saved`: the most that is kept of what was not taken."""
+
+    __slots__ = ("_at", "_left", "_saved", "part")
+
+    def __init__(self, part: float, saved: float, now: float) -> None:
+        self.part = part
+        self._saved = saved
+        self._left = saved
+        self._at = now
+
+    def take(self, seconds: float) -> None:
+        """It has taken so much, be it more than there was."""
+        self._left -= seconds
+
+    def left(self, now: float) -> bool:
+        """Whether there is any."""
+        self._left = min(self._saved, self._left + (now - self._at) * self.part)
+        self._at = now
+        return self._left > 0
+
+    def pause(self) -> float:
+        """How long until there is some again; 0 if there is."""
+        return max(0.0, -self._left / self.part)
