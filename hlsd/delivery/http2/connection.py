@@ -33,9 +33,9 @@ from hlsd.delivery.http2.unread import Unread
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.runner import Runner
 
-TAKE = 128 * 1024
+TAKE = 256 * 1024
 """Bytes handed to the transport at a time."""
-TAKES = 4
+TAKES = 2
 """Takes in one turn of the event loop, if the transport goes on taking."""
 MAX_LATER = 4096
 """Bytes that a connection may have waiting for the end of a release; more is read at once."""

@@ -32,6 +32,10 @@ from hlsd.delivery.http2.stream import Event, Headers, Http2Stream, StreamClosed
 
 MAX_WHOLE = 64 * 1024
 """Bytes of bodies that are copied behind their heads before something is written."""
+SHARE = 64 * 1024
+"""Bytes of body that a stream may send before it is another's turn: four frames cost little more than one."""
+WIDE = 8 * SHARE
+"""A connection's window from which it may; of a narrow one nobody shall have all: then it is a frame."""
 LEAST_TAKEN = 256
 """Bytes that a DATA frame counts at least in what is taken at a time: small ones cost as much."""
 
@@ -215,7 +219,8 @@ class SendSide:
             size = sum(map(len, out))
         while size < limit and (self._urgent or self._plain) and (stream := self._next()) is not None:
             alone = len(self._urgent) + len(self._plain) == 1
-            size += self._cut(stream, out, limit - size if alone else 1)
+            turn = limit - size if alone else SHARE if self._window > WIDE else 1
+            size += self._cut(stream, out, turn)
             self.last_progress = now
         self._end_if_done()
         return b"".join(out)
