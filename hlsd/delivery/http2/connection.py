@@ -143,6 +143,10 @@ class Http2Connection(asyncio.Protocol):
                 stream.sent -= lost
             elif stream.judged:
                 self._context.hot.charge(stream.session, -lost, stream.media)
+        for stream in self._core.streams.values():  # and the kernel holds what went to it before
+            lost = min(size, stream.sent)
+            size -= lost
+            stream.sent -= lost
         self._hot.refund(size)
 
     def data_received(self, data: bytes) -> None:
