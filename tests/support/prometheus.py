@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,6 +204,11 @@ class Load:
         """Viewers who come at once; the statuses that they get."""
         with httpx.Client() as client:
             return [client.get(url or self.url(name)).status_code for _ in range(times)]
+
+    def rush(self, name: str, many: int) -> list[int]:
+        """Viewers who come all at once: each of them may have to wait for the next part."""
+        with httpx.Client(timeout=30, limits=httpx.Limits(max_connections=many)) as client, ThreadPoolExecutor(many) as pool:
+            return list(pool.map(lambda _: client.get(self.url(name)).status_code, range(many)))
 
     def roam(self, name: str) -> int:
         """A viewer who comes from one address and goes on from another; the status that it gets there."""
