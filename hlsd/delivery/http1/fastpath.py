@@ -91,7 +91,10 @@ class FastProtocol(BoundedProtocol):
             self.later = data
             self.hot.blocked.read_later(self)
             return
-        self._read(data)
+        self.now = monotonic()
+        # Nearly every request ends here, and a call is dear.
+        if not (data.startswith(self.lead) and data.endswith(self.tail) and self._again(data)):
+            self._parse(data)
 
     def resume(self) -> None:
         """Reads what was put off."""
@@ -99,15 +102,14 @@ class FastProtocol(BoundedProtocol):
         if later is None or self.lost:
             return
         try:
-            self._read(later)
+            self.now = monotonic()
+            if not (later.startswith(self.lead) and later.endswith(self.tail) and self._again(later)):
+                self._parse(later)
         except Exception as error:  # noqa: BLE001 - asyncio would end this connection too; others are behind it
             self.hot.blocked.faults.output("viewer", error)
             self.transport.abort()
 
-    def _read(self, data: bytes) -> None:
-        self.now = monotonic()
-        if data.startswith(self.lead) and data.endswith(self.tail) and self._again(data):
-            return
+    def _parse(self, data: bytes) -> None:
         if self.dead:
             return
         size = self.head_bytes + len(data)
