@@ -21,6 +21,7 @@ import httpx
 
 from bench import swarm
 from hlsd.auth import sign
+from hlsd.delivery.tls.certificate import write_self_signed
 from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import Publishing, current_ffmpeg, system_ffmpeg
 from tests.support.eventually import eventually_here
@@ -149,7 +150,7 @@ def rules() -> list[Ask]:
     asks = []
     for name, ask in found:
         line = re.sub(r"\[\d+m\]", f"[{WINDOW}]", re.sub(r"\s+", " ", ask).strip())
-        asks.append(Ask("rules", name, re.sub(r" (>|==) ", r" \1 bool ", line)))
+        asks.append(Ask("rules", name, re.sub(r" (>|<|==) ", r" \1 bool ", line)))
     return asks
 
 
@@ -207,7 +208,8 @@ class Load:
 
     def rush(self, name: str, many: int) -> list[int]:
         """Viewers who come all at once: each of them may have to wait for the next part."""
-        with httpx.Client(timeout=30, limits=httpx.Limits(max_connections=many)) as client, ThreadPoolExecutor(many) as pool:
+        limits = httpx.Limits(max_connections=many)
+        with httpx.Client(timeout=30, limits=limits) as client, ThreadPoolExecutor(many) as pool:
             return list(pool.map(lambda _: client.get(self.url(name)).status_code, range(many)))
 
     def roam(self, name: str) -> int:
@@ -231,7 +233,12 @@ class CountedServer(HlsdServer):
 def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tuple[Load, Prometheus]]:
     """A server with publishers on the air, one more whose clock jumps, and a Prometheus that scrapes it."""
     swarm.build()
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    write_self_signed(cert, key, ["localhost"])
     environment = {
+        "HLSD_HTTPS__PORT": str(free_port()),
+        "HLSD_HTTPS__CERT": str(cert),
+        "HLSD_HTTPS__KEY": str(key),
         "HLSD_SESSIONS__IDLE_TIMEOUT": "2",
         "HLSD_SESSIONS__MAX_SESSIONS": "30",
         "HLSD_RTMP__IDLE_TIMEOUT": "120",
