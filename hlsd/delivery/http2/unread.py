@@ -10,9 +10,8 @@ import asyncio
 from typing import Final
 
 from hlsd.net.kernel import acknowledged, in_kernel
+from hlsd.net.tls_transport import RECORD
 
-RECORD: Final = 16 * 1024
-"""Octets in a record at most (RFC 8446 §5.1)."""
 ABOVE: Final = 22
 """Octets of a record beside its content: head, type, tag (RFC 8446 §5.2); in TLS 1.2 some more."""
 

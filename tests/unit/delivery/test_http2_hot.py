@@ -11,8 +11,9 @@ import pytest
 from hlsd.delivery.http2 import unread
 from hlsd.delivery.http2.frames import HEADERS, PREFACE, RST_STREAM, SETTINGS, frame
 from hlsd.delivery.http2.hpack_reader import HpackReader
-from hlsd.delivery.http2.unread import ABOVE, RECORD
+from hlsd.delivery.http2.unread import ABOVE
 from hlsd.delivery.settings import HttpSettings
+from hlsd.net.tls_transport import RECORD
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from tests.support.http2_pipe import Http2Pair, http2_context
