@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.sources import CHECKOUT, parsed
+
 # Written in halves, so that this file does not name what it looks for.
 _INDEX_HOSTS = re.compile(
     "|".join(
@@ -61,7 +62,7 @@ owners_of_packages = cache(packages_distributions)
 def names_imported(path: Path) -> frozenset[str]:
     """The packages that a module names in import statements."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -12,9 +12,11 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 
-HLSD = Path(__file__).resolve().parents[2] / "hlsd"
+from tests.support.sources import CHECKOUT, parsed, paths, read
+
+HLSD = CHECKOUT / "hlsd"
 
 STATE = {
     "delivery/blocked_requests.py: waiter.queue": "where it stands now: only who keeps the queues knows",
@@ -80,8 +82,8 @@ def assigned(tree: ast.AST) -> Iterator[tuple[ast.Assign | ast.AnnAssign, ast.ex
 class Rule:
     """What is known of the classes in some files, by their text."""
 
-    def __init__(self, sources: dict[str, str]) -> None:
-        self.trees = {name: ast.parse(text) for name, text in sources.items()}
+    def __init__(self, trees: dict[str, ast.Module]) -> None:
+        self.trees = trees
         nodes = [node for tree in self.trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         self.acting = {node.name for node in nodes if not is_record(node)}
         self.declared: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -146,12 +148,13 @@ class Rule:
 
 def broken(sources: dict[str, str]) -> set[str]:
     """What of `sources` the law forbids."""
-    return set(Rule(sources).broken())
+    return set(Rule({name: ast.parse(text) for name, text in sources.items()}).broken())
 
 
-def hlsd() -> dict[str, str]:
-    """The text of every file."""
-    return {path.relative_to(HLSD).as_posix(): path.read_text(encoding="utf-8") for path in sorted(HLSD.rglob("*.py"))}
+@cache
+def broken_here() -> frozenset[str]:
+    """What of our own it forbids."""
+    return frozenset(Rule({path.relative_to(HLSD).as_posix(): parsed(path) for path in paths()}).broken())
 
 
 OWNER = """
@@ -228,14 +231,14 @@ class Seen:
 
 def test_what_an_object_works_with_it_has_from_its_construction_on() -> None:
     """A callback that is set later is lost to the second who sets it."""
-    assert broken(hlsd()) - set(STATE) == set()
+    assert broken_here() - set(STATE) == set()
 
 
 def test_no_leave_is_given_for_what_is_not_there() -> None:
     """A list of exceptions that nobody needs any more lets the next one in."""
-    assert set(STATE) - broken(hlsd()) == set()
+    assert set(STATE) - broken_here() == set()
 
 
 def test_nobody_sets_an_attribute_by_its_name_in_words() -> None:
     """`setattr` would hide it from all of this."""
-    assert [name for name, text in hlsd().items() if re.search(r"\bsetattr\(", text)] == []
+    assert [path.name for path in paths() if re.search(r"\bsetattr\(", read(path))] == []

@@ -30,7 +30,7 @@ class Amount:
 
 
 REQUESTS = Amount("requests by four transports (property/test_transports_differential)", 600, 5000)
-CONVERSATIONS = Amount("conversations on both roads of HTTP/1.1 (property/test_fastpath_differential)", 1000, 4000)
+CONVERSATIONS = Amount("conversations on both roads of HTTP/1.1 (property/test_fastpath_differential)", 500, 4000)
 DEMO = Amount("seconds of the demo in a browser (interop/test_demo_browser)", 15, 60)
 SOAK = Amount("seconds of a viewer whose publishers go and come back (interop/test_soak)", 40, 60 * (MINUTES or 30))
 SOAK_RECONNECTS = Amount("publishers that come back meanwhile", 2, 4)
