@@ -6,6 +6,7 @@ run; see `tests.support.seeds` for how to draw others. scripts/test.sh says what
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,12 @@ def pytest_configure() -> None:
     structlog.configure(
         [*processors[:-1], structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays to the end: the collector need not look through it in the midst of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -45,6 +45,13 @@ def is_record(node: ast.ClassDef) -> bool:
     return made or any(_RECORDS.search(ast.unparse(base)) for base in node.bases)
 
 
+def words(node: ast.expr) -> str:
+    """As `ast.unparse`, at once where it is a name with dots, which nearly all of them are."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{words(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ast.unparse(node)
+
+
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """All of them, those inside others too."""
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -53,12 +60,12 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 def annotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, str]:
     """What a function says of its parameters."""
     given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    return {one.arg: ast.unparse(one.annotation) for one in given if one.annotation is not None}
+    return {one.arg: words(one.annotation) for one in given if one.annotation is not None}
 
 
 def called(value: ast.expr | None) -> str:
     """The name of what an expression calls, with its dots; "" if it does not."""
-    return ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+    return words(value.func) if isinstance(value, ast.Call) else ""
 
 
 def blocks(tree: ast.AST) -> Iterator[tuple[ast.stmt, int]]:
@@ -94,15 +101,15 @@ class Rule:
     def _read(self, node: ast.ClassDef) -> None:
         for line in node.body:
             if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
-                self.declared[line.target.id][node.name].add(ast.unparse(line.annotation))
+                self.declared[line.target.id][node.name].add(words(line.annotation))
         for function in functions(node):
             given = annotated(function)
             for line, target in assigned(function):
-                if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
+                if isinstance(target, ast.Attribute) and words(target.value) == "self":
                     if isinstance(line, ast.AnnAssign):
-                        said = ast.unparse(line.annotation)
+                        said = words(line.annotation)
                     else:
-                        said = given.get(ast.unparse(line.value), "") or called(line.value)
+                        said = given.get(words(line.value), "") or called(line.value)
                     self.declared[target.attr][node.name].add(said)
 
     def acts(self, annotation: str) -> bool:
@@ -125,12 +132,12 @@ class Rule:
                 kinds = annotated(function)
                 made: dict[str, tuple[str, int]] = {}
                 for node, target in sorted(assigned(function), key=lambda pair: pair[0].lineno):
-                    if isinstance(target, ast.Attribute) and (of := ast.unparse(target.value)) not in ("self", "cls"):
+                    if isinstance(target, ast.Attribute) and (of := words(target.value)) not in ("self", "cls"):
                         fresh, where = made.get(of, ("", 0))
                         said = {fresh, kinds.get(of, "").partition(" |")[0]} | self._declared(own, of)
                         if (fresh in self.acting and where == block[node]) or self._acts(target.attr, said - {""}):
                             yield f"{name}: {of}.{target.attr}"
-                    made[ast.unparse(target)] = called(node.value), block[node]
+                    made[words(target)] = called(node.value), block[node]
 
     def _declared(self, own: str, of: str) -> set[str]:
         """What `self.x` is, as its class says."""

@@ -131,6 +131,7 @@ def check_playlist(text: str, history: Sequence[Snapshot] = (), at: float | None
     return found
 
 
+@lru_cache(maxsize=8192)  # as `_check_tag`
 def _name(line: str) -> str:
     return line[1:].split(":", 1)[0]
 
@@ -265,6 +266,8 @@ def parse_media(text: str) -> MediaPlaylist:  # noqa: PLR0912 - one branch a tag
             name, _, value = line[1:].partition(":")
             playlist.tags.append(name)
             match name:
+                case "EXT-X-PART":  # most lines
+                    pass
                 case "EXT-X-VERSION":
                     playlist.version = int(value)
                 case "EXT-X-TARGETDURATION":
