@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,6 +120,7 @@ class _Watch:
         raise AssertionError
 
 
+@pytest.mark.thorough
 @settings(max_examples=400, deadline=None)
 @given(seed=st.integers(0, 2**32), rate=st.floats(0, 0.3))
 def test_damaged_publishers_keep_the_contract_of_units(seed: int, rate: float) -> None:

@@ -335,6 +335,7 @@ def test_an_allowance_comes_back_with_time_and_is_saved_up_to_a_bound() -> None:
     assert not work.left(10_000.0)
 
 
+@pytest.mark.thorough
 def test_a_crowd_knows_its_largest_group_and_whose_turn_it_is() -> None:
     """Beside a model that counts everything anew at each step."""
     draw = random.Random(7)

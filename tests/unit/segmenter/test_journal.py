@@ -36,6 +36,7 @@ def test_a_second_run_in_the_same_second_goes_on_above(tmp_path: Path) -> None:
         assert numbers.first("/live/a", WALL, 2.0) > first + 699
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(
     runs=st.lists(

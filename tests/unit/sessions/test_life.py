@@ -214,6 +214,7 @@ async def test_updates_are_told_while_it_plays() -> None:
     assert scene.actions() == ["prePlay", "postPlay", "updatePlay", "updatePlay", "updatePlay"]
 
 
+@pytest.mark.thorough
 async def test_ten_thousand_leave_at_once_and_the_loop_goes_on(scene: Scene) -> None:
     """R14: each stop in time, and nobody else waits for them: so many in one turn, which is some milliseconds."""
     for number in range(10_000):
