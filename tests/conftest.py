@@ -19,6 +19,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests.support import browser, gears
 from tests.support.seeds import first_seed, fresh
+from tests.support.told import told
 
 LONG_ONES = (
     "test_shapes",
@@ -31,7 +32,7 @@ LONG_ONES = (
 """Files that take the longest: begun first, so that no worker ends with one while the others have nothing to do."""
 
 # No test is timed: on a busy machine an example of microseconds takes as long as it takes.
-_drawn_anew = fresh() or bool(os.environ.get("HLSD_SEED"))
+_drawn_anew = fresh() or bool(told("SEED"))
 settings.register_profile("hlsd", deadline=None, derandomize=not _drawn_anew, database=None, print_blob=True)
 settings.load_profile("hlsd")
 if _drawn_anew:

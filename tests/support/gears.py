@@ -7,13 +7,14 @@ draws; what is quick stays whole.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-_WORD = os.environ.get("HLSD_LONG", "")
-LONG = _WORD not in {"", "0"}
+from tests.support.told import told, yes
+
+_WORD = told("LONG")
+LONG = yes("LONG")
 """Whether this is the long form."""
-FAST = os.environ.get("HLSD_FAST", "") not in {"", "0"} and not LONG
+FAST = yes("FAST") and not LONG
 """Whether this is the fast gear."""
 MINUTES = (30 if _WORD == "1" else int(_WORD)) if LONG else 0
 """Of the soak, in the long form."""
