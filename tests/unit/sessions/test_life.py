@@ -143,6 +143,7 @@ async def test_the_removal_of_a_stream_ends_its_viewers_and_nothing_begins_again
     assert not back.over
 
 
+@pytest.mark.thorough
 async def test_all_viewers_of_an_ended_stream_are_found_in_slices(scene: Scene) -> None:
     """Ten thousand are looked for without a stall of the event loop."""
     made = [await scene.watch(ip=f"10.0.{n >> 8}.{n & 255}") for n in range(SEARCHED + 7)]

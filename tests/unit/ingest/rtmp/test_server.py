@@ -246,6 +246,7 @@ def test_fc_publish_is_answered_with_on_fc_publish_once_admitted() -> None:
     assert [answer[0] for _, answer in talk.accept()] == ["onFCPublish", "onStatus"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("step", [0, 1, 1448])
 def test_all_in_one_breath_is_legal(step: int) -> None:
     """Nothing says that a client must wait; a large key frame behind publish must not meet a stranger's limits."""
