@@ -26,6 +26,7 @@ LISTED = 4
 FILMS = {
     "h264": Film(seconds=20),
     "h265": Film(seconds=20, codec="h265", width=640, height=360),
+    "av1": Film(seconds=20, codec="av1"),
 }
 
 
@@ -93,6 +94,13 @@ def test_chromium_plays_the_page(server: HlsdServer) -> None:
 def test_firefox_plays_hevc(server: HlsdServer) -> None:
     # H.265 in fMP4 with hvc1, in a browser that can decode it.
     watch(server, "h265", "firefox", "hlsjs", 9)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_browsers_play_av1_with_hls_js(server: HlsdServer, browser: browsers.Browser) -> None:
+    # Enhanced RTMP's av01 in fMP4. The short codec string: Firefox takes no other.
+    watch(server, "av1", browser, "hlsjs", 8)
 
 
 @pytest.mark.browser
