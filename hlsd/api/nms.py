@@ -189,7 +189,7 @@ def _profile(codec: str) -> str:
 
 
 def _level(codec: str) -> float:
-    """The level: of `avc1.64001f` 3.1, of `hvc1.1.6.L93.B0` 3.1, of `av01.0.05M.08` 3.1 (AV1 §A.3: X = 2 + idx / 4)."""
+    """The level: of `avc1.64001f` 3.1, of `hvc1.1.6.L93.B0` 3.1, of `av01.0.05M.08` 3.1 (AV1 Bitstream §A.3)."""
     kind, _, rest = codec.partition(".")
     try:
         if kind.startswith("avc"):

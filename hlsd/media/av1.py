@@ -1,8 +1,8 @@
 """Understands AV1 as far as a server must: sequence headers, configuration records, where decoding can begin.
 
 Law: a sample is the OBUs of a temporal unit without delimiters, padding and repeated frame headers, and every sequence
-header stays in it; what a track says of itself comes from its sequence header. Every read has a bound. Sources: AV1
-Bitstream & Decoding Process (§5.3 to §5.5, §5.9.2, §7.6.2, §6.7), AV1 Codec ISO Media File Format Binding (§2.3 for
+header stays in it; what a track says of itself comes from its sequence header. Every read has a bound. Sources: the
+AV1 Bitstream & Decoding Process (§5.3 to §5.5, §5.9.2, §7.6.2, §6.7), AV1 Codec ISO Media File Format Binding (§2.3 for
 `av1C`, §2.4 for samples, §5 for the codec string). All fields are big endian, as the headers of H.264 are.
 """
 

@@ -124,17 +124,17 @@ class Fmp4Muxer:
             # Its predecessor went out before it was known how long it would stand: this one is decoded where that one
             # ends, and shown when it is to be shown.
             first = expected
-        at = first
+        at, in_order = first, self._in_order
         for unit, duration in samples:
             flags = _SYNC if unit.key and unit.clean else _NOT_SYNC  # a CRA leads pictures that need the past (HE03)
             end = unit.dts + duration
-            if self._in_order:
+            if in_order:
                 rows.append(_AV1_SAMPLE.pack(end - at, len(unit.payload), flags))
             else:
                 rows.append(_VIDEO_SAMPLE.pack(end - at, len(unit.payload), flags, unit.pts - at))
             at = end
         self._video_time = at
-        run = _TRUN_AV1 if self._in_order else _TRUN_VIDEO
+        run = _TRUN_AV1 if in_order else _TRUN_VIDEO
         traf = _track_fragment(self._video_id, first, _NOT_SYNC, _trun(1, run, rows))
         return traf, [sample.unit.payload for sample in samples]
 

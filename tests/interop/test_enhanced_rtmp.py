@@ -46,10 +46,13 @@ async def test_av1_goes_through_relays(films: Path, tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
         two = await stack.enter_async_context(edge(tmp_path / "two", [], server__id="two"))
         push = {"mode": "push", "match": "live/*", "url": f"rtmp://127.0.0.1:{two.services['rtmp'].port}/{{path}}"}
-        rules = [static("film", f"file:{film}"), {**push, "backoff": [0.1, 0.5]}]
+        rules: list[dict[str, object]] = [static("film", f"file:{film}"), {**push, "backoff": [0.1, 0.5]}]
         one = await stack.enter_async_context(edge(tmp_path / "one", rules, server__id="one"))
         origin = (f"rtmp://127.0.0.1:{one.services['rtmp'].port}", f"http://127.0.0.1:{one.services['http'].port}")
-        pulls = [static("rtmp", f"{origin[0]}/live/film"), static("flv", f"{origin[1]}/live/film.flv")]
+        pulls: list[dict[str, object]] = [
+            static("rtmp", f"{origin[0]}/live/film"),
+            static("flv", f"{origin[1]}/live/film.flv"),
+        ]
         three = await stack.enter_async_context(edge(tmp_path / "three", pulls, server__id="three"))
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
         relays = three.services["relay"]

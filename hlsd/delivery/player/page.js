@@ -172,7 +172,7 @@ const WORDS = {
   starting: { "": ["Tuning in", ""] },
   blocked: { "": ["Press play", "This browser begins only after a click."] },
   unsupported: {
-    codec: ["This browser cannot decode the stream", "For H.265 try Firefox, Safari or VLC; for AV1 Chrome, Firefox or VLC."],
+    codec: ["This browser cannot decode the stream", "For H.265 try Firefox, Safari or VLC; for AV1 Chrome or Firefox, by HLS."],
     "no hls.js": [
       "No way to play HLS here",
       "This browser has no HLS of its own, and hls.js is not installed on the server (npm ci in its folder web).",

@@ -217,7 +217,7 @@ async def test_node_media_servers_shapes() -> None:
 
 
 async def test_node_media_servers_names_of_av1() -> None:
-    """AV1 §A.3: level 2 + idx / 4, and the number behind it."""
+    """AV1 Bitstream & Decoding Process §A.3: level 2 + idx / 4, and the number behind it."""
     services = ApiServices()
     held = await services.publish()
     held.tracks(Tracks(replace(VIDEO, codec="av1", codec_string="av01.0.09M.10"), None))

@@ -1,4 +1,7 @@
-"""AV1 as far as a server must know it: sequence headers, records, where decoding may start. AV1 spec, ISO binding."""
+"""AV1 as far as a server must know it: sequence headers, records, where decoding may start.
+
+Bare sections are of the AV1 Bitstream & Decoding Process; those of its ISO binding (AV1 in ISO files) say so.
+"""
 
 from __future__ import annotations
 
