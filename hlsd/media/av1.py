@@ -163,9 +163,9 @@ def has_recovery_point(sample: bytes) -> bool:  # noqa: ARG001 - as of the other
 
 
 def loose(body: bytes, length_size: int) -> bytes:
-    """What of a temporal unit without a frame goes before the frame that follows: what is not stripped."""
+    """What of a temporal unit without a frame goes before the frame that follows: metadata that says how long it is."""
     del length_size
-    return b"".join([body[begin:end] for kind, begin, _, end in _obus(body) if kind == _METADATA])
+    return b"".join([body[begin:end] for kind, begin, _, end in _obus(body) if kind == _METADATA and body[begin] & 2])
 
 
 def read_record(record: bytes) -> tuple[VideoTrack, int]:

@@ -73,7 +73,8 @@ def test_of_two_pictures_and_two_sounds_the_first_ones_are_carried(films: Path, 
         inputs = [word for path in paths for word in ("-re", "-i", str(path))]
         tracks = [word for number in ("0", "1") for word in ("-map", f"{number}:v", "-map", f"{number}:a")]
         command = [current_ffmpeg(), "-v", "warning", "-nostdin", *inputs, *tracks, "-c", "copy", "-f", "flv"]
-        command += ["-flvflags", "no_duration_filesize", server.rtmp("cam")]
+        # It says at connect what it would send, and reads what is answered.
+        command += ["-flvflags", "no_duration_filesize", "-rtmp_enhanced_codecs", "hvc1,av01", server.rtmp("cam")]
 
         def told() -> list[str]:
             url = f"http://127.0.0.1:{server.http_port}/api/v1/streams/live/cam"

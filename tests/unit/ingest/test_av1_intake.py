@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import cast
+from typing import Literal, cast
 
 import av
 import pytest
@@ -89,6 +89,21 @@ def test_headers_that_are_repeated_are_no_change_and_a_new_size_is_one() -> None
     collected = take([*[tag for tag in one if tag[0] == flv.VIDEO], *two])
     assert [(t.video.width, t.video.height) for t in collected.announced if t.video] == [(320, 180), (192, 108)]
     assert collected.of(Kind.VIDEO)[30].key
+
+
+@pytest.mark.parametrize("other", ["h264", "h265"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_publisher_may_turn_from_and_to_av1(other: Literal["h264", "h265"], first: bool) -> None:
+    """By a sequence header: announced right before the key picture that begins it, and nothing is lost."""
+    both = [film(audio=False), flv_tags(make_flv(other, seconds=1, audio=False))]
+    one, two = both if first else both[::-1]
+    collected = take([*one, *[(kind, time + 1000, body) for kind, time, body in two]])
+    codecs = [tracks.video.codec for tracks in collected.announced if tracks.video]
+    assert codecs == (["av1", other] if first else [other, "av1"])
+    units = collected.of(Kind.VIDEO)
+    assert len(units) == 60
+    assert units[30].key
+    assert collected.calls.index(collected.announced[1]) + 1 == collected.calls.index(units[30])
 
 
 def test_a_publisher_that_joins_inside_a_group_begins_with_the_next_key_picture() -> None:

@@ -183,6 +183,7 @@ def test_what_has_no_place_in_a_sample_is_taken_out() -> None:
     sample, seen, found = av1.normalise(extended, 4)
     assert (sample, seen & nal.KEY, found) == (extended, nal.KEY, (SVT,))  # the same header in other bytes
     assert av1.loose(DELIMITER + SVT + obu(5, b"\x01abcd"), 4) == obu(5, b"\x01abcd")
+    assert av1.loose(DELIMITER + obu(5, b"\x01abcd", sized=False), 4) == b""  # it would take the frame for its own
 
 
 @pytest.mark.parametrize(
