@@ -51,7 +51,7 @@ class Av1Parameters(NamedTuple):
 
     @property
     def codec_string(self) -> str:
-        """`av01.P.LLT.DD`: the rest may be left out together (ISO binding §5), and Firefox takes no string with it."""
+        """`av01.P.LLT.DD`: the rest may be left out together (ISO binding §5), and Firefoxes refused it."""
         profile, level = self.head[0] >> 5, self.head[0] & 31
         return f"av01.{profile}.{level:02}{'H' if self.head[1] & 0x80 else 'M'}.{self.depth:02}"
 

@@ -40,9 +40,9 @@ class TrackName(NamedTuple):
 def skip_modifiers(tag: bytes) -> tuple[int, int]:
     """The packet type behind ModEx packets, and where what follows it begins. They may repeat: eight is plenty.
 
-    The one that there is adds nanoseconds to the time of the message. Times are kept in steps of 11 µs, and a message's
-    in ms, so it is read and left: "modExData MUST be at least 3 bytes, storing values up to 999,999 ns". Raises
-    MediaError.
+    The one that there is adds nanoseconds, less than a millisecond, to the time of the message. Publishers' clocks are
+    read in ms here, so it is checked and left: "modExData MUST be at least 3 bytes, storing values up to 999,999 ns".
+    Raises MediaError.
     """
     position = 1
     try:

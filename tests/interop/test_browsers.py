@@ -100,7 +100,7 @@ def test_firefox_plays_hevc(server: HlsdServer) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("browser", ["chromium", "firefox"])
 def test_browsers_play_av1_with_hls_js(server: HlsdServer, browser: browsers.Browser) -> None:
-    # Enhanced RTMP's av01 in fMP4. The short codec string: Firefox takes no other.
+    # Enhanced RTMP's av01 in fMP4. The short codec string: Firefoxes refused the long one.
     watch(server, "av1", browser, "hlsjs", 8, decoded=75)
 
 
