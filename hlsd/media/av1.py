@@ -136,6 +136,19 @@ def normalise(body: bytes, length_size: int) -> tuple[bytes, int, tuple[bytes, .
     return (sample if seen else b""), seen, tuple(found) if found else None
 
 
+def completed(sample: bytes, sets: tuple[bytes, ...]) -> bytes:
+    """A sample that begins with a shown key frame and has no sequence header, behind the one in force; else empty.
+
+    Encoders may say it once, in the record or in the first picture; decoding can start where it is said again.
+    """
+    for kind, _, payload, end in _obus(sample):
+        if kind == _SEQUENCE_HEADER:
+            break
+        if kind in (_FRAME, _FRAME_HEADER):
+            return sets[0] + sample if payload < end and _begins_anew(sets[0], sample[payload]) else b""
+    return b""
+
+
 def _taken(body: bytes, payload: int, end: int, before: int) -> bytes:
     if end - payload > SEQUENCE_LIMIT:
         raise MediaError(f"a sequence header of more than {SEQUENCE_LIMIT} bytes")

@@ -106,6 +106,26 @@ def test_a_publisher_may_turn_from_and_to_av1(other: Literal["h264", "h265"], fi
     assert collected.calls.index(collected.announced[1]) + 1 == collected.calls.index(units[30])
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_sequence_header_that_is_said_once_stands_before_every_key_picture(kept: int) -> None:
+    """In the record alone, or in the first picture too: without it segments would begin where decoding cannot."""
+    tags, bare = film(), list[Tag]()
+    record = next(tag for tag in tags if tag[2][0] == 0x90)
+    header = pictures(tags)[0][: 2 + pictures(tags)[0][1]]
+    told = 0
+    for kind, time, body in tags:
+        if body[0] == 0x90:
+            bare.append((kind, time, body[:9] + header))
+        elif body[0] == 0x91 and (told := told + 1) > kept:
+            assert body[7:].startswith(header)
+            bare.append((kind, time, body[:7] + body[7 + len(header) :]))
+        else:
+            bare.append((kind, time, body))
+    assert bare[tags.index(record)] != record
+    assert take(bare).units == take(tags).units
+    assert take(bare).announced == take(tags).announced
+
+
 def test_a_publisher_that_joins_inside_a_group_begins_with_the_next_key_picture() -> None:
     tags = film()
     first = next(n for n, tag in enumerate(tags) if tag[2][0] == 0x91)

@@ -160,6 +160,15 @@ def test_a_key_picture_is_a_shown_key_frame_behind_a_sequence_header(unit: bytes
     assert found == ((SVT,) if SVT in unit else None)
 
 
+def test_a_key_frame_without_a_sequence_header_is_completed_and_nothing_else() -> None:
+    """What an encoder has said once is in force until it says something else (§7.5)."""
+    assert av1.completed(KEY, (SVT,)) == SVT + KEY
+    metadata = obu(5, b"\x01\x03\xe8\x01\x90\x80")
+    assert av1.completed(metadata + KEY, (SVT,)) == SVT + metadata + KEY
+    for sample in (INTER, obu(6, b"\x00"), obu(3, b"\x90"), INTER + KEY, AOM + KEY, metadata, obu(6, b"")):
+        assert av1.completed(sample, (SVT,)) == b""
+
+
 def test_a_still_picture_is_a_key_picture() -> None:
     """§5.9.2: with reduced_still_picture_header nothing stands before the frame's size."""
     reduced = Header().put(0, 3).put(1).put(1).put(4, 5).put(7, 4).put(7, 4).put(63, 8).put(47, 8).put(0, 3)
