@@ -190,6 +190,7 @@ class Handlers:
             user_agent=publisher.user_agent,
             createtime=_ms(publisher.since),
             duration_ms=_ms(self._clock.monotonic() - claim.since),
+            tracks_left_out=list(claim.other_tracks),
         )
 
     # -- sessions

@@ -143,6 +143,7 @@ class PublisherView(BaseModel):
     user_agent: str
     createtime: int = Field(description="Since when, ms of the epoch.")
     duration_ms: int
+    tracks_left_out: list[str] = Field(description='Beyond the first of a kind: "audio 1: mp4a" (enhanced RTMP).')
 
 
 class StreamView(BaseModel):

@@ -173,7 +173,7 @@ class NmsHandlers:
         )
 
 
-_CODECS = {"avc1": "H264", "avc3": "H264", "hvc1": "H265", "hev1": "H265", "mp4a": "AAC"}
+_CODECS = {"avc1": "H264", "avc3": "H264", "hvc1": "H265", "hev1": "H265", "av01": "AV1", "mp4a": "AAC"}
 _PROFILES = {"42": "Baseline", "4d": "Main", "58": "Extended", "64": "High"}
 
 
@@ -182,15 +182,21 @@ def _profile(codec: str) -> str:
     kind, _, rest = codec.partition(".")
     if kind.startswith("avc"):
         return _PROFILES.get(rest[:2].lower(), "")
-    return {"1": "Main", "2": "Main 10"}.get(rest.partition(".")[0], "") if kind.startswith("h") else ""
+    number = rest.partition(".")[0]
+    if kind == "av01":
+        return {"0": "Main", "1": "High", "2": "Professional"}.get(number, "")
+    return {"1": "Main", "2": "Main 10"}.get(number, "") if kind.startswith("h") else ""
 
 
 def _level(codec: str) -> float:
-    """The level: of `avc1.64001f` 3.1, of `hvc1.1.6.L93.B0` 3.1."""
+    """The level: of `avc1.64001f` 3.1, of `hvc1.1.6.L93.B0` 3.1, of `av01.0.05M.08` 3.1 (AV1 Bitstream §A.3)."""
     kind, _, rest = codec.partition(".")
     try:
         if kind.startswith("avc"):
             return int(rest[4:6], 16) / 10
+        if kind == "av01":
+            index = int(rest.split(".")[1][:2])
+            return 2 + index // 4 + index % 4 / 10
         return int(rest.split(".")[2][1:]) / 30
     except (ValueError, IndexError):
         return 0.0

@@ -117,7 +117,7 @@ def demo(
 
 @application.command()
 def publish(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file with H.264 or H.265 and AAC.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file with H.264, H.265 or AV1, and AAC.")],
     url: Annotated[str, typer.Argument(metavar="URL", help="rtmp://host[:port]/app/stream[?arguments]")],
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, for ever.")] = False,
 ) -> None:

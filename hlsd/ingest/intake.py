@@ -10,6 +10,7 @@ from __future__ import annotations
 from hlsd.base.errors import MediaError
 from hlsd.ingest.colour_info import read_colour_info
 from hlsd.ingest.normaliser import Normaliser
+from hlsd.ingest.other_tracks import OtherTracks
 from hlsd.media import flv
 from hlsd.media.unit import Kind
 from hlsd.ports import Publication
@@ -22,6 +23,7 @@ class Intake:
         self.normaliser = Normaliser(publication, now, patience=patience)
         self._video = self.normaliser.video
         self._audio = self.normaliser.audio
+        self._others = OtherTracks(publication.tracks_left_out)
         self.tick = self.normaliser.tick
         """Lets time pass. Raises as `tag`."""
         self.close = self.normaliser.close
@@ -59,6 +61,8 @@ class Intake:
 
     def _take_video(self, timestamp: int, body: bytes, now: float, wall: float) -> None:
         normaliser = self.normaliser
+        if body[0] & 0x8E == 0x86:  # multitrack, or ModEx, behind which it may be
+            self._others.look(Kind.VIDEO, body)
         try:
             packet = flv.decode_video(body)
         except MediaError as error:
@@ -77,6 +81,8 @@ class Intake:
 
     def _take_audio(self, timestamp: int, body: bytes, now: float, wall: float) -> None:
         normaliser = self.normaliser
+        if body[0] & 0xFD == 0x95:  # as of the picture
+            self._others.look(Kind.AUDIO, body)
         try:
             packet = flv.decode_audio(body)
         except MediaError as error:

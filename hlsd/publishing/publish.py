@@ -20,7 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.publishing.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger, dated
+from hlsd.publishing.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger, codec_name, dated
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -31,7 +31,7 @@ LEAD: Final = Fraction(1)
 """Where the file's first presentation time stands, seconds."""
 
 SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
-_NAMES: Final = {"h264": "H.264", "hevc": "H.265", "aac": "AAC"}
+_NAMES: Final = {"h264": "H.264", "hevc": "H.265", "av1": "AV1", "aac": "AAC"}
 
 
 class Sent(NamedTuple):
@@ -53,7 +53,7 @@ class Source:
         self._taggers: dict[int, Tagger] = {}
         with self._open() as container:
             chosen = self._choose(container)
-            self.tracks = ", ".join(_NAMES[stream.codec_context.name] for stream in chosen)
+            self.tracks = ", ".join(_NAMES[codec_name(stream)] for stream in chosen)
             self._indexes = [stream.index for stream in chosen]
             for stream in chosen:
                 self._taggers[stream.index] = Tagger.copying(stream)
@@ -68,10 +68,10 @@ class Source:
     def _choose(self, container: InputContainer) -> list[VideoStream | AudioStream]:
         chosen: list[VideoStream | AudioStream] = []
         for stream in (*container.streams.video[:1], *container.streams.audio[:1]):
-            name = stream.codec_context.name if stream.codec_context else "unknown"
+            name = codec_name(stream)
             if name not in CODECS:
                 raise MediaError(
-                    f"{self._path}: its {stream.type} is {name}; H.264, H.265 and AAC can be published. "
+                    f"{self._path}: its {stream.type} is {name}; H.264, H.265, AV1 and AAC can be published. "
                     "Nothing is re-encoded here: ffmpeg can do that"
                 )
             chosen.append(cast("VideoStream | AudioStream", stream))

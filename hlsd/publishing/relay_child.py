@@ -28,7 +28,7 @@ import av
 from hlsd.base import masking
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.media import flv
-from hlsd.publishing.tagger import CODECS, Tag, Tagger, dated
+from hlsd.publishing.tagger import CODECS, Tag, Tagger, codec_name, dated
 from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
 from hlsd.relay.handover import DATA, HEADER
@@ -260,10 +260,10 @@ def _bracketed(ip: str) -> str:
 def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`
     """The tags of the first video and the first audio track that are carried. Raises MediaError if there is neither."""
     found = [*container.streams.video[:1], *container.streams.audio[:1]]
-    names = [stream.codec_context.name if stream.codec_context else "unknown" for stream in found]
+    names = [codec_name(stream) for stream in found]
     chosen = [stream for stream, name in zip(found, names, strict=True) if name in CODECS]
     if not chosen:
-        raise MediaError(f"it has {', '.join(names) or 'no media'}; H.264, H.265 and AAC are carried")
+        raise MediaError(f"it has {', '.join(names) or 'no media'}; H.264, H.265, AV1 and AAC are carried")
     taggers = {stream.index: Tagger.copying(stream) for stream in chosen}
     for packet in dated(container.demux(chosen)):
         yield from taggers[packet.stream_index].tags(packet)

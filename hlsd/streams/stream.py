@@ -218,6 +218,8 @@ class Claim:
         self.last_heard = now
         """Monotonic time of the last byte, as of the hub's last look."""
         self.last_dts = origin
+        self.other_tracks: tuple[str, ...] = ()
+        """What the publisher sends beyond the first track of a kind."""
         self._origin = origin
         self._ended = ended
         self._heard_bytes = 0
@@ -296,6 +298,12 @@ class Claim:
         stream.dropped = codecs
         if codecs:
             self.remark("track left out: its codec is not carried", {"codec": ", ".join(codecs)})
+
+    def tracks_left_out(self, names: tuple[str, ...]) -> None:
+        """Which tracks beyond the first of a kind are not carried: for the API, and the first ones for the log."""
+        if not self.other_tracks:
+            self.remark("track left out: one picture and one sound are carried", {"track": ", ".join(names[:8])})
+        self.other_tracks = names
 
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         """Says in the log what was dropped or bounded."""

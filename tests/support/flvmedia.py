@@ -1,4 +1,4 @@
-"""Makes real H.264, H.265 and AAC in FLV while the tests run, with PyAV's encoders: nothing binary is checked in."""
+"""Makes real H.264, H.265, AV1 and AAC in FLV while tests run, with PyAV's encoders; nothing binary is checked in."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from av.video.reformatter import VideoReformatter
 
 from hlsd.media.flv import FileReader
 
-ENCODERS = {"h264": "libx264", "h265": "libx265"}
+ENCODERS = {"h264": "libx264", "h265": "libx265", "av1": "libsvtav1"}
 
 
 @functools.lru_cache(maxsize=64)
 def make_flv(
-    codec: Literal["h264", "h265"] | None = "h264",
+    codec: Literal["h264", "h265", "av1"] | None = "h264",
     *,
     audio: bool = True,
     seconds: float = 2.0,
@@ -45,9 +45,11 @@ def make_flv(
             picture.codec_context.gop_size = gop
             picture.codec_context.max_b_frames = bframes
             picture.codec_context.thread_count = 1
-            common = {"preset": "ultrafast", **dict(options)}
+            common = {"preset": "11" if codec == "av1" else "ultrafast", **dict(options)}
             if codec == "h264":
                 common.setdefault("x264-params", f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes={bframes}")
+            elif codec == "av1":
+                common.setdefault("svtav1-params", f"lp=1:keyint={gop}:scd=0")
             else:
                 common.setdefault(
                     "x265-params",

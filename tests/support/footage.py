@@ -28,7 +28,7 @@ class Film:
     compress, for films that must reach a bit rate.
     """
 
-    codec: Literal["h264", "h265"] | None = "h264"
+    codec: Literal["h264", "h265", "av1"] | None = "h264"
     seconds: float = 8
     width: int = 320
     height: int = 180
@@ -79,6 +79,10 @@ class Film:
                 "x264-params": f"keyint={self.gop}:min-keyint={self.gop}:scenecut=0:bframes={self.b_frames}:"
                 f"b-adapt=0:open-gop=0:vbv-maxrate={self.bitrate // 1000}:vbv-bufsize={self.bitrate // 1000}"
             }
+        elif self.codec == "av1":
+            stream = output.add_stream("libsvtav1", rate=self.rate)
+            stream.gop_size = self.gop
+            stream.options = {"preset": "11", "svtav1-params": f"lp=1:keyint={self.gop}:scd=0"}
         else:
             stream = output.add_stream("libx265", rate=self.rate)
             stream.options = {

@@ -172,6 +172,17 @@ def test_what_the_relay_hands_over_becomes_flv_stretch_by_stretch() -> None:
         assert 950 < times[-1] - times[0] < 1000
 
 
+def test_av1_of_another_server_is_handed_on_within_the_same_memory() -> None:
+    """An HLS upstream has it in fMP4; libav looks into it with dav1d, which must not take threads for it."""
+    done = handed_over(record(BEGIN, b"mp4"), record(DATA, muxed("mp4", "av1")), record(END))
+    assert (done.returncode, done.stderr) == (0, b"")
+    tags = [tag.body for tag in FileReader().feed(done.stdout) if tag.type == 9]
+    assert tags[0].startswith(b"\x90av01\x81")
+    frames = [body for body in tags if body[:5] in {b"\x91av01", b"\xa1av01"}]
+    assert len(frames) == 25
+    assert [body[0] for body in frames] == [0x91] + [0xA1] * 24
+
+
 def test_it_ends_quietly_when_its_relay_is_gone_in_the_middle() -> None:
     """A killed server leaves no readers."""
     done = handed_over(record(BEGIN, b"mpegts"), record(DATA, muxed("mpegts"))[:-1])
