@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
+
+from hlsd.delivery.lasting import LASTING
 
 if TYPE_CHECKING:
     from hlsd.delivery.http2.stream import Headers, Http2Stream
@@ -45,6 +48,10 @@ class Answering(Protocol):
 
     def consumed(self, stream: Http2Stream, size: int) -> None:
         """The app has read `size` bytes of the request's body."""
+        ...
+
+    def lasts(self, stream: Http2Stream) -> None:
+        """The app looks after the request's body, which goes on and on."""
         ...
 
     def reset(self, stream: Http2Stream) -> None:
@@ -125,6 +132,7 @@ class Cycle:
             "client": (str(client[0]), int(client[1])) if client else None,
             "server": (str(server[0]), int(server[1])) if server else None,
             "state": {},
+            LASTING: partial(self._connection.lasts, stream),
         }
 
     async def _receive(self) -> Message:
