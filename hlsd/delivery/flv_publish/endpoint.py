@@ -20,7 +20,7 @@ from hlsd.delivery.http1.takeover import TAKE, Taken, TakeoverHandler
 from hlsd.delivery.lasting import LASTING
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import BadRequest
-from hlsd.delivery.web import STATUS, read_request
+from hlsd.delivery.web import STATUS, Carrier, read_request
 from hlsd.ports import PublishRequest
 from hlsd.ports.flv_body import PublishEnding
 
@@ -143,9 +143,10 @@ class FlvPublishEndpoint:
         try:
             ending = await publisher.feed(body)
             await body.close(_CODES.get(ending.reason, 1008), ending.words)
-        finally:
+        except BaseException:
             if taken is not None:
-                taken.transport.close()  # it is nobody's any more
+                taken.transport.abort()  # it is nobody's any more
+            raise
         return None
 
 
@@ -169,14 +170,17 @@ class RequestBody:
                 return cast("bytes", octets)
         return b""
 
-    async def drain(self, seconds: float) -> None:
-        """Drops what still comes, for at most that time."""
+    async def drain(self, seconds: float) -> bool:
+        """Drops what still comes, for at most that time; whether that was all of it."""
         try:
             async with asyncio.timeout(seconds):
                 while await self.read():
                     pass
-        except (TimeoutError, ConnectionResetError):
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
             pass
+        return True
 
 
 async def _answer(reply: Reply, scope: Scope, body: RequestBody, send: Send) -> None:
@@ -190,8 +194,11 @@ async def _answer(reply: Reply, scope: Scope, body: RequestBody, send: Send) -> 
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body, "more_body": cut})
     if cut:
-        await body.drain(LINGER)
+        heard = await body.drain(LINGER)
         await send({"type": "http.response.body", "body": b""})
+        carrier = cast("Carrier | None", scope.get("hlsd"))
+        if not heard and carrier is not None:
+            carrier.cut()  # it sends and does not read, as ffmpeg: over TLS closing would wait for it
 
 
 def _reply_of(ending: PublishEnding, replies: Replies, request: Request) -> Reply | None:

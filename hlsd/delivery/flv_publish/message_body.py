@@ -55,15 +55,20 @@ class MessageBody:
         return b""
 
     async def close(self, code: int, words: str) -> None:
-        """Answers or begins the closing handshake (RFC 6455 §7.1.2), and waits for the other half of it a moment."""
+        """Answers or begins the closing handshake (RFC 6455 §7.1.2), waits for the other half a moment, and closes."""
         transport = self._transport
         if transport is None or self._gone:
             return
         transport.write(close_frame(code, words))
-        with contextlib.suppress(TimeoutError, ProtocolError, MediaError, ConnectionResetError):
+        try:
             async with asyncio.timeout(LINGER):
                 while not self._closed:
-                    await self.read()
+                    with contextlib.suppress(ProtocolError, MediaError):
+                        await self.read()
+        except (TimeoutError, ConnectionResetError):
+            transport.abort()  # it sends and does not read
+        else:
+            transport.close()
 
     def _take(self) -> bytes:
         """What is in the next piece. Raises ProtocolError, MediaError."""

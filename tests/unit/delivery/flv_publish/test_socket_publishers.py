@@ -154,7 +154,13 @@ async def test_a_connection_that_is_lost_ends_the_publication() -> None:
 class Pausable(asyncio.Transport):
     """A transport that notes whether it is read."""
 
-    reading = True
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted = [True]
+
+    @property
+    def reading(self) -> bool:
+        return self.noted[-1]
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Nobody looks at it here."""
@@ -163,10 +169,10 @@ class Pausable(asyncio.Transport):
         return False
 
     def pause_reading(self) -> None:
-        self.reading = False
+        self.noted.append(False)
 
     def resume_reading(self) -> None:
-        self.reading = True
+        self.noted.append(True)
 
 
 async def test_what_is_not_read_waits_at_the_client() -> None:
@@ -175,9 +181,9 @@ async def test_what_is_not_read_waits_at_the_client() -> None:
     body.begin(transport, b"")
     octets = framed(2, bytes(MAX_WAITING))
     body.received(octets[:MAX_WAITING])
-    assert transport.reading
+    assert transport.noted == [True]
     body.received(octets[MAX_WAITING:])
-    assert not transport.reading
+    assert transport.noted == [True, False]
     got = 0
     while not transport.reading:
         got += len(await body.read())
