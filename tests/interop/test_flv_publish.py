@@ -100,8 +100,10 @@ async def test_programs_publish_are_refused_are_seen_and_are_sent_away(films: Pa
                     code = await asyncio.wait_for(second.wait(), 30)
                 assert "status 409" in (tmp_path / "busy.log").read_text() if curl else code != 0
                 assert [line["code"] for line in log if line["event"] == "publish refused"] == ["denied", "busy"]
-                shown = (await desk.stream())["publisher"]
+                stream = await desk.stream()
+                shown = stream["publisher"]
                 assert (shown["protocol"], shown["ip"].partition(":")[0]) == ("flv", "127.0.0.1")
+                assert stream["inbytes"] > 0
                 before = await desk.ingest_bytes()
                 assert before > 0
                 await eventually(lambda: _more(desk, before), what="more bytes")

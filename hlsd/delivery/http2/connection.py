@@ -312,6 +312,11 @@ class Http2Connection(asyncio.Protocol):
         self._core.lasts(stream)
         self._soon()
 
+    def forsaken(self, stream: Http2Stream, size: int) -> None:
+        """The app reads no more of the request's body, of which `size` bytes have come."""
+        self._core.forsaken(stream, size)
+        self._soon()
+
     def reset(self, stream: Http2Stream) -> None:
         """The answer cannot be ended as it was begun."""
         self._core.reset(stream)

@@ -54,6 +54,10 @@ class Answering(Protocol):
         """The app looks after the request's body, which goes on and on."""
         ...
 
+    def forsaken(self, stream: Http2Stream, size: int) -> None:
+        """The app reads no more of the request's body, of which `size` bytes have come."""
+        ...
+
     def reset(self, stream: Http2Stream) -> None:
         """The answer cannot be ended as it was begun."""
         ...
@@ -89,6 +93,8 @@ class Cycle:
     def hang_up(self) -> None:
         """The stream is over."""
         self._gone = True
+        self._connection.forsaken(self._stream, sum(map(len, self._body)))
+        self._body.clear()
         self._news.set()
         self._room.set()
 

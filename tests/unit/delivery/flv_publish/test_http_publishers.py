@@ -362,3 +362,26 @@ async def test_what_it_holds_is_told_to_the_hub() -> None:
         assert held(room) == 0
         writer.write(chunk(tag(1, 300_000)[:200_000]))
         await eventually(lambda: held(room) == 200_000)
+
+
+async def test_an_http2_connection_can_be_used_again_and_its_window_does_not_grow(tmp_path: Path) -> None:
+    # What a refused publisher sent and nobody read is given back; so is what one that was let in might send ahead.
+    async with flv_publish_room(tmp_path) as room:
+        h2 = await Http2Client.connect(room.https.port)
+        windows = []
+        for turn in range(12):
+            refused = bool(turn % 2)
+            room.admission.verdict = Refuse(RefuseCode.BUSY, "taken") if refused else None
+            stream = h2.ask("/live/show.flv", "POST", end=False)
+            for at in range(0, len(FILE), 1000):
+                h2.h2.send_data(stream, FILE[at : at + 1000])
+            for _ in range(3 if refused else 0):
+                h2.h2.send_data(stream, bytes(16_000))
+            if not refused:
+                h2.h2.end_stream(stream)
+            h2.flush()
+            answer = await h2.whole(stream)
+            assert answer.status == (409 if refused else 204)
+            windows.append(h2.h2.outbound_flow_control_window)
+        assert 0 < windows[-1] <= max(windows[:3])
+        h2.cut()
