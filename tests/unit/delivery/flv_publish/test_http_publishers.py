@@ -10,10 +10,13 @@ from time import monotonic
 
 import httpx
 import pytest
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.pace import Pace
+from hlsd.delivery.answer import Reply
+from hlsd.delivery.flv_publish.endpoint import RequestBody, _answer
 from hlsd.ports import Refuse, RefuseCode
 from tests.support.eventually import eventually
 from tests.support.flv_publish_room import FILE, HEADER, FlvPublishRoom, flv_publish_room, tag
@@ -385,3 +388,20 @@ async def test_an_http2_connection_can_be_used_again_and_its_window_does_not_gro
             windows.append(h2.h2.outbound_flow_control_window)
         assert 0 < windows[-1] <= max(windows[:3])
         h2.cut()
+
+
+async def test_after_the_answer_what_still_comes_is_dropped_before_the_connection_is_closed() -> None:
+    # "there is a significant risk that the client will not be able to read the last HTTP response" (RFC 9112 §9.6)
+    done: list[str] = []
+    coming = [{"type": "http.request", "body": b"x" * 10, "more_body": True}] * 3 + [{"type": "http.disconnect"}]
+
+    async def receive() -> Message:
+        done.append("read")
+        return coming.pop(0)
+
+    async def send(message: Message) -> None:
+        done.append(f"{message['type']} {message.get('more_body', '')}".strip())
+
+    scope = {"type": "http", "http_version": "1.1"}
+    await _answer(Reply(403, [], b"403 no\n"), scope, RequestBody(receive), send)
+    assert done == ["http.response.start", "http.response.body True", *["read"] * 4, "http.response.body"]
