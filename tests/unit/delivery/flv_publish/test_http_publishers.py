@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import Message
 from structlog.testing import capture_logs
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.pace import Pace
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.flv_publish.endpoint import RequestBody, _answer
+from hlsd.delivery.hosted import HostedApp
 from hlsd.ports import Refuse, RefuseCode
 from tests.support.eventually import eventually
 from tests.support.flv_publish_room import FILE, HEADER, FlvPublishRoom, flv_publish_room, tag
+from tests.support.flvmedia import make_flv
 from tests.support.http2client import Http2Client
 from tests.support.rtmp_room import NotedAdmission
+from tests.support.services import composed
 
 POST = "POST /live/show.flv?token=A HTTP/1.1\nHost: h\nUser-Agent: mine"
 CHUNKED = POST + "\nTransfer-Encoding: chunked\nIcy-MetaData: 1"  # as ffmpeg has it
@@ -273,50 +283,6 @@ async def test_what_is_not_worked_on_waits_at_the_sender(tmp_path: Path) -> None
         h2.cut()
 
 
-async def test_http2_publishers_send_in_crumbs_and_end_in_order(tmp_path: Path) -> None:
-    # A frame of DATA for each frame of sound is what such a client does: it is no attack.
-    async with flv_publish_room(tmp_path) as room:
-        h2 = await Http2Client.connect(room.https.port)
-        stream = h2.ask("/live/show.flv", "POST", end=False)
-        h2.h2.send_data(stream, HEADER)
-        h2.flush()
-        await eventually(lambda: room.admission.publications)
-        for number in range(1000):
-            h2.h2.send_data(stream, tag(number, 60))
-            while h2.h2.local_flow_control_window(stream) < 100:
-                h2.flush()
-                await h2.read()
-        h2.h2.end_stream(stream)
-        h2.flush()
-        assert (await h2.whole(stream)).status == 204
-        assert room.tags == list(range(1000))
-        h2.cut()
-
-
-async def test_http2_publishers_are_refused_and_sent_away(tmp_path: Path) -> None:
-    async with flv_publish_room(tmp_path) as room:
-        base = f"https://127.0.0.1:{room.https.port}"
-        async with httpx.AsyncClient(http2=True, verify=False, base_url=base, timeout=10) as client:
-            answer = await client.post("/live/show.flv?sign=1", content=FILE, headers={"authorization": "Bearer t"})
-            assert (answer.status_code, answer.http_version) == (204, "HTTP/2")
-            assert room.admission.requests[0].bearer == "t"
-            assert room.tags == list(range(20))
-            assert (await client.post("/live/show.flv", content=b"not FLV")).status_code == 400
-            room.admission.verdict = Refuse(RefuseCode.BUSY, "taken")
-            answer = await client.post("/live/show.flv", content=FILE)
-            assert (answer.status_code, answer.text) == (409, "409 taken\n")
-        room.admission.verdict = None
-        h2 = await Http2Client.connect(room.https.port)
-        stream = h2.ask("/live/show.flv", "PUT", end=False)
-        h2.h2.send_data(stream, FILE)
-        h2.flush()
-        await eventually(lambda: len(room.admission.publications) == 2)
-        room.admission.requests[-1].drop("kicked")
-        answer2 = await h2.whole(stream)
-        assert (answer2.status, bytes(answer2.body)) == (403, b"403 kicked\n")
-        h2.cut()
-
-
 async def test_switched_off_it_is_as_before() -> None:
     async with flv_publish_room(on=False) as room:
         reader, _ = await room.send(f"{POST}\nContent-Length: {len(FILE)}", FILE)
@@ -367,29 +333,6 @@ async def test_what_it_holds_is_told_to_the_hub() -> None:
         await eventually(lambda: held(room) == 200_000)
 
 
-async def test_an_http2_connection_can_be_used_again_and_its_window_does_not_grow(tmp_path: Path) -> None:
-    # What a refused publisher sent and nobody read is given back; so is what one that was let in might send ahead.
-    async with flv_publish_room(tmp_path) as room:
-        h2 = await Http2Client.connect(room.https.port)
-        windows = []
-        for turn in range(12):
-            refused = bool(turn % 2)
-            room.admission.verdict = Refuse(RefuseCode.BUSY, "taken") if refused else None
-            stream = h2.ask("/live/show.flv", "POST", end=False)
-            for at in range(0, len(FILE), 1000):
-                h2.h2.send_data(stream, FILE[at : at + 1000])
-            for _ in range(3 if refused else 0):
-                h2.h2.send_data(stream, bytes(16_000))
-            if not refused:
-                h2.h2.end_stream(stream)
-            h2.flush()
-            answer = await h2.whole(stream)
-            assert answer.status == (409 if refused else 204)
-            windows.append(h2.h2.outbound_flow_control_window)
-        assert 0 < windows[-1] <= max(windows[:3])
-        h2.cut()
-
-
 async def test_after_the_answer_what_still_comes_is_dropped_before_the_connection_is_closed() -> None:
     # "there is a significant risk that the client will not be able to read the last HTTP response" (RFC 9112 §9.6)
     done: list[str] = []
@@ -405,3 +348,47 @@ async def test_after_the_answer_what_still_comes_is_dropped_before_the_connectio
     scope = {"type": "http", "http_version": "1.1"}
     await _answer(Reply(403, [], b"403 no\n"), scope, RequestBody(receive), send)
     assert done == ["http.response.start", "http.response.body True", *["read"] * 4, "http.response.body"]
+
+
+async def test_below_a_path_of_another_application_it_is_the_same() -> None:
+    # The host's server reads the body; nothing of our own listener is needed.
+    async with flv_publish_room() as room:
+        hosted: HostedApp[Any] = HostedApp(contextlib.nullcontext(), lambda: room.http._web)
+        transport = httpx.ASGITransport(app=Starlette(routes=[Mount("/tv", hosted)]))
+        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+
+            async def pieces() -> AsyncIterator[bytes]:
+                for at in range(0, len(FILE), 500):
+                    yield FILE[at : at + 500]
+
+            assert (await client.post("/tv/live/show.flv?sign=1", content=pieces())).status_code == 204
+            assert room.tags == list(range(20))
+            room.admission.verdict = Refuse(RefuseCode.BUSY, "taken")
+            assert (await client.put("/tv/live/show.flv", content=FILE)).status_code == 409
+
+
+async def test_a_server_that_stops_lets_its_publishers_go_first(tmp_path: Path) -> None:
+    # The whole server: 503 to who publishes by HTTP, 1001 by WebSocket, and it does not wait for them to end.
+    film = make_flv(seconds=2)
+    server = composed(tmp_path)
+    await server.start()
+    port = server.services["http"].port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED.replace("\n", "\r\n").encode() + b"\r\n\r\n" + chunk(film))
+    async with connect(
+        f"ws://127.0.0.1:{port}/live/other.flv",
+        subprotocols=[Subprotocol("post")],
+        compression=None,
+        proxy=None,
+    ) as socket:
+        await socket.send(film)
+        await eventually(lambda: [one.tracks is not None for one in server.hub.streams] == [True, True])
+        stopping = asyncio.create_task(server.stop(5.0))
+        assert await status(reader) == 503
+        with pytest.raises(ConnectionClosed) as caught:
+            await socket.recv()
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1001
+        async with asyncio.timeout(4):
+            await stopping
+    writer.close()
