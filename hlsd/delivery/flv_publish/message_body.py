@@ -44,9 +44,11 @@ class MessageBody:
         """The next piece of the file; nothing once the client has closed in good order."""
         while not self._closed:
             if self._waiting:
-                if octets := self._take():
+                octets = self._take()
+                if self._waiting or not octets:
+                    await asyncio.sleep(0)  # to take frames apart is work, too: others have their turn
+                if octets:
                     return octets
-                await asyncio.sleep(0)  # frames without payload are work, too
             elif self._gone:
                 raise ConnectionResetError
             else:

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from hlsd.delivery.flv_publish.message_body import MAX_WAITING, MessageBody
+from hlsd.delivery.flv_publish.messages import PIECE
 from hlsd.ports import Refuse, RefuseCode
 from tests.support.eventually import eventually
 from tests.support.flv_publish_room import FILE, HEADER, FlvPublishRoom, flv_publish_room, tag
@@ -190,3 +191,23 @@ async def test_what_is_not_read_waits_at_the_client() -> None:
     assert MAX_WAITING // 2 <= got < MAX_WAITING
     while got < MAX_WAITING:
         got += len(await body.read())
+
+
+async def test_others_have_their_turn_between_two_pieces() -> None:
+    # A backlog of small frames is not taken apart in one turn of the loop.
+    body, turns = MessageBody(), 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    body.begin(Pausable(), b"")
+    body.received(framed(2, bytes(40)) * 1400)
+    beside = asyncio.create_task(other())
+    got = 0
+    while got < 40 * 1400:
+        got += len(await body.read())
+    beside.cancel()
+    assert turns >= 40 * 1400 // PIECE
