@@ -18,9 +18,11 @@ from hlsd.api.readiness import ready_route
 from hlsd.api.service import ApiService
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
+from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
+from hlsd.ingest.flv_publisher import FlvPublishers
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
@@ -128,6 +130,14 @@ def _rtmp(services: Services) -> Service:
     )
 
 
+def _flv_publish(services: Services) -> Service:
+    node, rtmp = services.node, services.node.settings.rtmp
+    faults = node.stats.faults
+    first, idle = rtmp.publish_timeout, rtmp.idle_timeout
+    publishers = FlvPublishers(node.hub, Intake, node.clock, node.log, faults, first, idle)
+    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
+
+
 def _metrics(services: Services) -> Service:
     node = services.node
     reader = Reader(
@@ -177,6 +187,7 @@ def _http(services: Services) -> Service:
 
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("rtmp", _rtmp),
+    ("flv_publish", _flv_publish),
     ("metrics", _metrics),
     ("relay", _relay),
     ("flv", _flv),

@@ -76,8 +76,8 @@ class NmsHandlers:
                 active=active,
                 idle=0,
                 rtmp=kinds["rtmp"] + publishers.count("rtmp"),
-                http=kinds["hls"] + kinds["flv"],
-                ws=kinds["wsflv"],
+                http=kinds["hls"] + kinds["flv"] + publishers.count("flv"),
+                ws=kinds["wsflv"] + publishers.count("wsflv"),
             ),
             version=__version__,
         )

@@ -271,21 +271,31 @@ class FileTag(NamedTuple):
     body: bytes
 
 
+class LargeTag(MediaError):
+    """A tag of a file is larger than any that is read."""
+
+
 class FileReader:
     """Reads an FLV file or HTTP-FLV stream as it comes; holds no more than one tag. Raises MediaError."""
 
-    __slots__ = ("_buffer", "_started")
+    __slots__ = ("_buffer", "started")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._started = False
+        self.started = False
+        """Whether the file's header has come: it is one of FLV."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of a tag that is not whole yet."""
+        return len(self._buffer)
 
     def feed(self, octets: bytes) -> list[FileTag]:
         """The tags that `octets` complete, in order."""
         buffer = self._buffer
         buffer += octets
         position = 0
-        if not self._started:
+        if not self.started:
             if not _HEADER.startswith(buffer[:4]) and buffer[:4] != _HEADER:
                 raise MediaError("not an FLV stream")
             if len(buffer) < 9:
@@ -295,14 +305,14 @@ class FileReader:
                 raise MediaError("an FLV header of impossible length")
             if len(buffer) < offset + 4:
                 return []
-            self._started = True
+            self.started = True
             position = offset + 4
         tags: list[FileTag] = []
         end = len(buffer)
         while end - position >= 11:
             size = buffer[position + 1] << 16 | buffer[position + 2] << 8 | buffer[position + 3]
             if size > _TAG_LIMIT:
-                raise MediaError(f"an FLV tag larger than {_TAG_LIMIT} bytes")
+                raise LargeTag(f"an FLV tag larger than {_TAG_LIMIT} bytes")
             if end - position < size + 15:
                 break
             time = int.from_bytes(buffer[position + 4 : position + 7], "big") | buffer[position + 7] << 24

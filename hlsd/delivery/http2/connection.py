@@ -232,7 +232,7 @@ class Http2Connection(asyncio.Protocol):
             if (now - core.last_progress > pace.stall and core.stuck) or self._crawls(now, pace):
                 self.abort()
                 return
-            for stream in [one for one in core.streams.values() if not one.asked]:
+            for stream in [one for one in core.streams.values() if not (one.asked or one.lasting)]:
                 if now > pace.body_by(stream.since, stream.received):
                     self.reset(stream)
         elif now - max(self._since, core.last_progress) > (
@@ -305,6 +305,16 @@ class Http2Connection(asyncio.Protocol):
     def consumed(self, stream: Http2Stream, size: int) -> None:
         """The app has read `size` bytes of the request's body."""
         self._core.consumed(stream, size)
+        self._soon()
+
+    def lasts(self, stream: Http2Stream) -> None:
+        """The app looks after the request's body, which goes on and on."""
+        self._core.lasts(stream)
+        self._soon()
+
+    def forsaken(self, stream: Http2Stream, size: int) -> None:
+        """The app reads no more of the request's body, of which `size` bytes have come."""
+        self._core.forsaken(stream, size)
         self._soon()
 
     def reset(self, stream: Http2Stream) -> None:
