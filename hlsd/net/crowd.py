@@ -22,14 +22,11 @@ class Crowd(Generic[MemberT]):
         self._most = 0
         self._at: dict[MemberT, tuple[str, int]] = {}
         self._turns: list[dict[str, None]] = [{} for _ in range(stages)]
-        self._counts = [0] * stages
+        self.counts = [0] * stages
+        """How many are at each stage."""
 
     def __len__(self) -> int:
         return len(self._at)
-
-    def count(self, stage: int) -> int:
-        """How many are at `stage`."""
-        return self._counts[stage]
 
     def of(self, group: str) -> int:
         """How many of `group` there are."""
@@ -65,7 +62,7 @@ class Crowd(Generic[MemberT]):
         else:
             old = self._groups[group][before[1]]
             del old[member]
-            self._counts[before[1]] -= 1
+            self.counts[before[1]] -= 1
             if not old:
                 self._turns[before[1]].pop(group, None)
         if stage is None:
@@ -73,7 +70,7 @@ class Crowd(Generic[MemberT]):
             return
         self._groups[group][stage][member] = None
         self._turns[stage].setdefault(group)
-        self._counts[stage] += 1
+        self.counts[stage] += 1
         self._at[member] = (group, stage)
 
     def _resize(self, group: str, step: int) -> None:
