@@ -216,6 +216,9 @@ class Listener(Generic[PlaceT]):
             self._keeper.leave(one.place)
 
     def _forget(self, one: Newcomer[PlaceT], *, failed: bool = False) -> None:
+        if one.forgotten:  # it could not be hosted
+            return
+        one.forgotten = True
         self.handshakes.leave(one, failed=failed)
         self._held.drop(one)
         if one.shaken_at:

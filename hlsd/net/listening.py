@@ -13,24 +13,24 @@ from typing import Final
 from hlsd.net.congestion import Congestion
 
 
-class _Stream(socket.socket):
+class _TcpSocket(socket.socket):
     """Says what it is without a look into an enumeration, which costs several calls each time it is asked."""
 
     __slots__ = ()
     type = socket.SOCK_STREAM
 
 
-class _Stream4(_Stream):
+class _TcpSocket4(_TcpSocket):
     __slots__ = ()
     family = socket.AF_INET
 
 
-class _Stream6(_Stream):
+class _TcpSocket6(_TcpSocket):
     __slots__ = ()
     family = socket.AF_INET6
 
 
-STREAMS: Final[dict[int, type[socket.socket]]] = {socket.AF_INET: _Stream4, socket.AF_INET6: _Stream6}
+STREAMS: Final[dict[int, type[socket.socket]]] = {socket.AF_INET: _TcpSocket4, socket.AF_INET6: _TcpSocket6}
 """What sockets are made, by family: they are asked for theirs several times for each connection."""
 
 

@@ -89,7 +89,8 @@ class Newcomer(Handshake, asyncio.Protocol, Generic[PlaceT]):
     """One of them; and the protocol of its transport, until that has another one."""
 
     __slots__ = (
-        "_fd", "_house", "_incoming", "_sealed", "_transport", "_up", "done", "place", "shaken_at", "tls",
+        "_fd", "_house", "_incoming", "_sealed", "_transport", "_up", "done", "forgotten", "place", "shaken_at",
+        "tls",
     )  # fmt: skip
 
     def __init__(self, house: House[PlaceT], group: str, sock: socket.socket, place: PlaceT) -> None:
@@ -107,6 +108,8 @@ class Newcomer(Handshake, asyncio.Protocol, Generic[PlaceT]):
         """From its turn on."""
         self.shaken_at = 0.0
         self.place = place
+        self.forgotten = False
+        """Its listener does not keep it any more."""
         self.done = False
         """It has a protocol that frees its place; or the place is free."""
 
