@@ -30,8 +30,8 @@ PART: Final = 0.25
 IDLE_PART: Final = 0.75
 """The same while there is nobody else; each share that others take costs handshakes `YIELD` times as much."""
 YIELD: Final = 5.0
-DOORS_PART: Final = 0.1
-"""Of the processor's time, for accepting connections of TLS and looking at their first octets."""
+DOORS: Final = 0.4
+"""Of that, for accepting connections of TLS and looking at their first octets."""
 SAVED: Final = 0.05
 """Processor time that may be saved up: a hundred or so begin at once after a while without."""
 PERIOD: Final = 0.25
@@ -43,9 +43,8 @@ UNSEEN_PAUSE: Final = 0.02
 """How long others of that kind wait until it is looked again whether there is room for them."""
 PATIENCE: Final = 2.0
 """Seconds that one under way is left alone, if it is not of a crowd, before it may have to make room."""
-WHOLE: Final = 2.0
-"""What a connection that comes and goes takes for each second that TLS takes of it: sockets, tasks and protocols cost
-as much again, in pieces too small to be measured (bench/handshakes.py)."""
+WHOLE: Final = 1.1
+"""What a connection takes for each second that is measured of it: the event loop's own work is not."""
 
 
 _THERE: Final = (Hello.WHOLE, Hello.SPLIT)
@@ -105,14 +104,13 @@ class Handshakes:
         self._pumping: asyncio.Handle | None = None
         now = monotonic()
         self._work = Allowance(IDLE_PART, SAVED, now)
-        self.doors = Allowance(DOORS_PART, SAVED, now)
-        """What accepting connections may take, measured by who does it."""
+        self._doors = Allowance(IDLE_PART * DOORS, SAVED, now)
         self._charged = 0.0  # of `spent`
         self._typical = 0.001
         self._begun = 0  # since the last look
         self._looked: tuple[float, float, float] | None = None
         self.spent = 0.0
-        """Processor time that TLS took for handshakes, since the start."""
+        """Processor time that handshakes took, since the start: from accepting the connection to its protocol."""
         self.full = 0
         """Handshakes that came about, since the start."""
         self.resumed = 0
@@ -121,8 +119,8 @@ class Handshakes:
         """Those that came to nothing: not TLS, nothing in common, silence, gone."""
         self.refused = 0
         """Connections that a bound ended before that."""
-        self.measured = _measured(self)
-        """What contexts make their connections of, so that they are measured (`SSLContext.sslobject_class`)."""
+        self.counted = _counted(self)
+        """What contexts make their connections of, so that they are counted (`SSLContext.sslobject_class`)."""
 
     @property
     def waiting(self) -> int:
@@ -146,7 +144,7 @@ class Handshakes:
         if not room:
             self.refused += 1
             return False
-        if not crowd.counts[_READY] and self._may_be_unseen(one) and self._afford(now):
+        if not crowd.counts[_READY] and self._afford(now) and self._may_be_unseen(one):
             self._begin(one, now)
         else:
             self._hold(one)
@@ -168,8 +166,13 @@ class Handshakes:
         one.stage = Stage.OVER
 
     def took(self, seconds: float) -> None:
-        """TLS has worked on one."""
+        """So much processor time went into them."""
         self.spent += seconds
+
+    def accepted(self, seconds: float) -> float:
+        """So much went into accepting connections; how long none may be accepted then, 0 if they may."""
+        self.spent += seconds
+        return 0.0 if self._doors.spend(seconds, monotonic()) else self._doors.pause()
 
     # -- who waits
 
@@ -220,8 +223,14 @@ class Handshakes:
 
     def _pump(self) -> None:
         """One turn: as many as `TURN` has room for; the others in the next one, or when there is time again."""
+        began = thread_time()
         self._pumping = None
-        now = monotonic()
+        try:
+            self._pump_some(monotonic())
+        finally:
+            self.spent += thread_time() - began
+
+    def _pump_some(self, now: float) -> None:
         room = max(1, int(TURN / self._typical))
         passed = 0
         while room and passed <= UNSEEN and self._afford(now):
@@ -248,7 +257,8 @@ class Handshakes:
             self._unseen[one.group] = self._unseen.get(one.group, 0) + 1
         one.since = now
         self._begun += 1
-        self._move(one, Stage.UNDER_WAY)
+        self._crowd.move(one, one.group, _UNDER_WAY)
+        one.stage = Stage.UNDER_WAY
         one.begin()
 
     def _may_be_unseen(self, one: Handshake) -> bool:
@@ -277,24 +287,21 @@ class Handshakes:
         if self._begun:
             self._typical += (own / self._begun - self._typical) * min(0.5, self._begun / 64)
         self._work.part = max(PART, IDLE_PART - YIELD * max(0.0, here - thread - own) / (now - since))
+        self._doors.part = DOORS * self._work.part
         self._looked = (now, here, self.spent)
         self._begun = 0
 
 
-def _measured(handshakes: Handshakes) -> type[ssl.SSLObject]:
-    class Measured(ssl.SSLObject):
-        """Tells what its handshake costs."""
+def _counted(handshakes: Handshakes) -> type[ssl.SSLObject]:
+    class Counted(ssl.SSLObject):
+        """Tells of what kind its handshake was."""
 
         def do_handshake(self) -> None:
             """As it is; also counts it when it is done."""
-            began = thread_time()
-            try:
-                super().do_handshake()
-                if self.session_reused:
-                    handshakes.resumed += 1
-                else:
-                    handshakes.full += 1
-            finally:
-                handshakes.spent += thread_time() - began
+            super().do_handshake()
+            if self.session_reused:
+                handshakes.resumed += 1
+            else:
+                handshakes.full += 1
 
-    return Measured
+    return Counted

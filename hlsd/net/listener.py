@@ -13,7 +13,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable, Container
-from time import monotonic, thread_time
+from time import thread_time
 from typing import Generic, Protocol, TypeVar
 
 from hlsd.base.household import household
@@ -87,7 +87,7 @@ class Listener(Generic[PlaceT]):
         """Those whose client said nothing in time after that."""
         self._nobody: asyncio.Future[None] | None = None
         """Done when there is nobody left who is not hosted."""
-        self.watched = Watched(self._loop)
+        self.watched = Watched(self._loop, self.handshakes.took)
         self._held: Deadlines[Newcomer[PlaceT]] = Deadlines(self._loop, handshake, self._late)
         self._awaited: Deadlines[Newcomer[PlaceT]] = Deadlines(self._loop, handshake, self._mute)
         self._awaits = awaits
@@ -95,7 +95,7 @@ class Listener(Generic[PlaceT]):
 
     def listen_with(self, context: ssl.SSLContext) -> None:
         """The context of the connections to come."""
-        context.sslobject_class = self.handshakes.measured
+        context.sslobject_class = self.handshakes.counted
         self.context = context
 
     def close(self) -> None:
@@ -135,9 +135,9 @@ class Listener(Generic[PlaceT]):
         try:
             self._accept()
         finally:
-            doors = self.handshakes.doors
-            if not doors.spend(thread_time() - began, monotonic()) and self._again is None and self._sock.fileno() >= 0:
-                self._rest(doors.pause())
+            pause = self.handshakes.accepted(thread_time() - began)
+            if pause and self._again is None and self._sock.fileno() >= 0:
+                self._rest(pause)
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
@@ -219,11 +219,11 @@ class Listener(Generic[PlaceT]):
         if one.forgotten:  # it could not be hosted
             return
         one.forgotten = True
-        self.handshakes.leave(one, failed=failed)
-        self._held.drop(one)
         if one.shaken_at:
             self._awaited.drop(one)
         else:
+            self.handshakes.leave(one, failed=failed)
+            self._held.drop(one)
             self.shaking -= 1
         if self._nobody is not None and not self.shaking and not self.awaited:
             self._nobody.set_result(None)

@@ -173,7 +173,7 @@ async def test_a_flood_is_worked_on_in_turns_and_everybody_gets_one(tmp_path: Pa
         turn = 0
         worked: Counter[int] = Counter()
 
-        class Counting(house.bounds.measured):  # type: ignore[misc, name-defined]
+        class Counting(house.bounds.counted):  # type: ignore[misc, name-defined]
             """Notes in which turn it was."""
 
             calls = 0
@@ -227,7 +227,7 @@ async def test_a_newcomer_has_his_turn_before_the_rest_of_a_crowd(tmp_path: Path
 async def test_who_has_used_up_the_time_waits_for_more(tmp_path: Path) -> None:
     """Processor time that TLS took is what is shared out; it comes back by the clock."""
     async with housed(tmp_path) as house:
-        house.bounds.took(0.3)
+        house.bounds.took(1.0)
         shaking = asyncio.create_task(house.shake())
         await eventually(lambda: house.bounds.waiting == 1)
         assert house.bounds.under_way == 0
