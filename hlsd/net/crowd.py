@@ -68,25 +68,35 @@ class Crowd(Generic[MemberT]):
         if stage is None:
             self._resize(group, -1)
             return
-        self._groups[group][stage][member] = None
-        self._turns[stage].setdefault(group)
+        there = self._groups[group][stage]
+        if not there:
+            self._turns[stage][group] = None
+        there[member] = None
         self.counts[stage] += 1
         self._at[member] = (group, stage)
 
     def _resize(self, group: str, step: int) -> None:
         size = self._sizes.get(group, 0)
         if size:
-            del self._by_size[size][group]
-            if not self._by_size[size]:
+            same = self._by_size[size]
+            del same[group]
+            if not same:
                 del self._by_size[size]
         size += step
         if size:
             self._sizes[group] = size
-            self._by_size.setdefault(size, {})[group] = None
-            self._groups.setdefault(group, [{} for _ in range(self._stages)])
+            same = self._by_size.get(size)
+            if same is None:
+                self._by_size[size] = {group: None}
+            else:
+                same[group] = None
+            if size > self._most:
+                self._most = size
+            elif step < 0 and self._most not in self._by_size:
+                self._most -= 1  # the one that was largest has become one smaller
+            if size == 1 and step > 0:
+                self._groups[group] = [{} for _ in self.counts]
         else:
             del self._sizes[group], self._groups[group]
-        if step > 0:
-            self._most = max(self._most, size)
-        elif self._most and self._most not in self._by_size:
-            self._most -= 1  # the one that was largest has become one smaller
+            if self._most not in self._by_size:
+                self._most -= 1
