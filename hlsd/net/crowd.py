@@ -85,11 +85,11 @@ class Crowd(Generic[MemberT]):
         size += step
         if size:
             self._sizes[group] = size
-            same = self._by_size.get(size)
-            if same is None:
+            peers = self._by_size.get(size)
+            if peers is None:
                 self._by_size[size] = {group: None}
             else:
-                same[group] = None
+                peers[group] = None
             if size > self._most:
                 self._most = size
             elif step < 0 and self._most not in self._by_size:
