@@ -15,7 +15,6 @@ class Crowd(Generic[MemberT]):
     """Members of groups at `stages` stages, numbered from 0."""
 
     def __init__(self, stages: int) -> None:
-        self._stages = stages
         self._groups: dict[str, list[dict[MemberT, None]]] = {}
         self._sizes: dict[str, int] = {}
         self._by_size: dict[int, dict[str, None]] = {}

@@ -21,6 +21,8 @@ from hlsd.net.handshakes import Handshake, Handshakes, Stage
 from hlsd.net.tls_transport import RECORD, Tls, TlsTransport
 
 PlaceT = TypeVar("PlaceT")
+_close: Final = socket.SocketType.close
+"""Of the class below Python's own, which makes two calls of it."""
 AT_ONCE: Final = 64
 """Sockets that are looked at in one turn of the event loop; the others are there in the next one."""
 
@@ -62,13 +64,9 @@ class Watched:
         self._epoll.register(fd, select.EPOLLIN)
 
     def leave(self, fd: int) -> None:
-        """No more; closing the socket is as good."""
-        self.forget(fd)
+        """No more."""
+        del self._at[fd]
         self._epoll.unregister(fd)
-
-    def forget(self, fd: int) -> None:
-        """It is about to be closed."""
-        self._at.pop(fd, None)
 
     def close(self) -> None:
         """Watches nothing any more. Safe to call twice."""
@@ -246,10 +244,8 @@ class Newcomer(Handshake, asyncio.Protocol, Generic[PlaceT]):
             self._close()
 
     def _close(self) -> None:
-        if self._fd >= 0:
-            self._house.watched.forget(self._fd)
-            self._fd = -1
-        self.sock.close()
+        self.unwatch()  # a child that was forked just now may keep the file open, and epoll with it
+        _close(self.sock)
         self._house.gone(self)
 
     # -- the transport's
