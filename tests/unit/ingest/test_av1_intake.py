@@ -145,8 +145,8 @@ def test_damaged_pictures_are_dropped_and_counted_and_the_rest_goes_on() -> None
 
 def test_colour_and_light_of_av1_come_from_header_and_metadata() -> None:
     """As HE05 for the others; the first key picture's metadata OBUs say what SEI messages say there."""
-    options = ("svtav1-params", "lp=1:keyint=25:color-primaries=9:transfer-characteristics=16:matrix-coefficients=9")
-    hdr = make_flv("av1", audio=False, seconds=0.2, fps=25, gop=25, options=(options,), pix_fmt="yuv420p10le")
+    options = (("vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"),)
+    hdr = make_flv("av1", audio=False, seconds=0.2, fps=25, gop=25, options=options, pix_fmt="yuv420p10le")
     tags = flv_tags(hdr)
     light = b"\x2a\x06\x01\x03\xe8\x01\x90\x80"  # METADATA_TYPE_HDR_CLL
     tags = [(k, t, body[:7] + light + body[7:] if body[0] == 0x91 else body) for k, t, body in tags]

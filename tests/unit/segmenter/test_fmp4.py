@@ -250,8 +250,8 @@ def test_sequence_numbers_rise_with_each_part() -> None:
 
 def test_the_sample_entry_of_av1_says_what_colour_the_picture_is() -> None:
     """HE05, as for the others: once, whatever libavformat finds out by itself."""
-    options = ("svtav1-params", "lp=1:keyint=25:color-primaries=9:transfer-characteristics=16:matrix-coefficients=9")
-    film = make_flv("av1", audio=False, seconds=1.0, fps=25, gop=25, options=(options,), pix_fmt="yuv420p10le")
+    options = (("vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"),)
+    film = make_flv("av1", audio=False, seconds=1.0, fps=25, gop=25, options=options, pix_fmt="yuv420p10le")
     tracks, units = units_of(film)
     assert tracks.video is not None
     assert (tracks.video.video_range, tracks.video.codec_string[-2:]) == ("PQ", "10")
