@@ -21,7 +21,6 @@ from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
-from hlsd.ingest.intake import Intake
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.metrics.exporter import Exporter
@@ -117,7 +116,7 @@ def _rtmp(services: Services) -> Service:
     return RtmpServer(
         node.settings.rtmp,
         node.hub,
-        Intake,
+        node.intake,
         node.clock,
         node.log,
         audience=services.audience,
@@ -139,6 +138,10 @@ def _metrics(services: Services) -> Service:
     exporter = Exporter(reader, node.settings.metrics, node.clock.wall, node.may_read)
     lag = LagMeter(node.stats.loop_lag, node.stats.faults)
     return MetricsService(node.settings.metrics, exporter, lag, node.log)
+
+
+def _sound(services: Services) -> Service:
+    return services.node.sound
 
 
 def _relay(services: Services) -> Service:
@@ -179,6 +182,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("rtmp", _rtmp),
     ("metrics", _metrics),
     ("relay", _relay),
+    ("sound", _sound),
     ("flv", _flv),
     ("api", _api),
 )

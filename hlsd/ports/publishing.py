@@ -94,6 +94,10 @@ class Publication(Protocol):
         """Says by name what the publisher sends that is not carried while the rest is; empty: all of it is."""
         ...
 
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """Says by name what the publisher sends that is turned into what is carried; empty: all comes as it is."""
+        ...
+
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         """Says in the log what was dropped or bounded; the caller sees to it that this is seldom."""
         ...

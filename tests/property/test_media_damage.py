@@ -112,6 +112,9 @@ class _Watch:
     def left_out(self, codecs: tuple[str, ...]) -> None:
         assert all(codecs)
 
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """Nothing is converted here."""
+
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         assert event
 

@@ -22,6 +22,7 @@ class Collected:
         self.calls: list[Tracks | AccessUnit | str] = []
         self.repairs: Counter[str] = Counter()
         self.dropped: tuple[str, ...] = ()
+        self.turned: tuple[str, ...] = ()
         self.remarks: list[str] = []
 
     def tracks(self, tracks: Tracks) -> None:
@@ -41,6 +42,9 @@ class Collected:
 
     def left_out(self, codecs: tuple[str, ...]) -> None:
         self.dropped = codecs
+
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        self.turned = codecs
 
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.remarks.append(" ".join([event, *(f"{name}={value}" for name, value in facts.items())]))

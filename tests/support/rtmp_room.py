@@ -47,6 +47,9 @@ class NotedPublication:
     def left_out(self, codecs: tuple[str, ...]) -> None:
         """Nothing is left out here."""
 
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """Nothing is converted here."""
+
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         """Nothing is dropped here."""
 
