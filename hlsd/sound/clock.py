@@ -44,11 +44,12 @@ _AS_IT_IS: Final = ClockStep()
 class SoundClock:
     """The clock of one stream's sound. `written`: the position behind what has been added; None before the first."""
 
-    __slots__ = ("_early", "_excess", "_last", "_late", "written")
+    __slots__ = ("_anew", "_early", "_excess", "_last", "_late", "written")
 
     def __init__(self) -> None:
         self.written: int | None = None
         self._last = 0
+        self._anew = False
         self._late = self._early = self._excess = 0
 
     def judge(self, ms: int) -> ClockStep:
@@ -61,6 +62,11 @@ class SoundClock:
             self._late = self._early = self._excess = 0
             return ClockStep(anchor=True)
         off = at - written
+        if self._anew:
+            self._anew = False
+            self._late = self._early = self._excess = 0
+            self.written = max(at, written)
+            return ClockStep(silence=max(0, off), surplus=max(0, -off))
         if off > GAP:
             self._late = self._early = self._excess = 0
             self.written = at
@@ -89,6 +95,10 @@ class SoundClock:
             self._early = 0
             return ClockStep(surplus=FRAME, drift=True)
         return _AS_IT_IS
+
+    def renew(self) -> None:
+        """Another codec follows: its samples are counted from its own first time."""
+        self._anew = self.written is not None
 
     def add(self, samples: int) -> None:
         """So many samples were added."""

@@ -18,7 +18,19 @@ from hlsd.ports import SoundSink, SoundTeller
 from hlsd.sound.clock import FRAME, LEAP, PER_MS
 from hlsd.sound.figures import SoundStats
 from hlsd.sound.process import SoundProcess
-from hlsd.sound.wire import CLOSE, DRIFT, ERROR, OVER_BUDGET, PACKET_LIMIT, UNABLE, Answer, message, opening, packet
+from hlsd.sound.wire import (
+    CLOSE,
+    DRIFT,
+    ERROR,
+    OVER_BUDGET,
+    PACKET_LIMIT,
+    UNABLE,
+    Answer,
+    Opening,
+    message,
+    opening,
+    packet,
+)
 
 RECORDS: Final = {1: b"\x11\x88", 2: b"\x11\x90"}
 """The AudioSpecificConfig of AAC-LC at 48 kHz, by channels (14496-3 §1.6.2.1)."""
@@ -41,7 +53,9 @@ class Converter:
         stats: SoundStats,
         bitrate: int,
         room: Callable[[], bool],
+        channels: int = 0,
     ) -> None:
+        self._wanted = channels
         self.channels = 0
         """Of the AAC; 0 before the first sound."""
         self._process = process
@@ -56,6 +70,7 @@ class Converter:
         self._form: SoundFormat | None = None
         self._unable: SoundFormat | None = None
         self._told = ""
+        self._aside = False
         self._drift_told = False
         self._ms: int | None = None  # of the last packet, unwrapped
         self._next = 0  # the position behind the last frame handed on
@@ -82,14 +97,22 @@ class Converter:
             self._sink.sound_comes()
             # Nothing is to be heard before the publisher's own first time, as the encoder's first frame is.
             self._floor = timestamp * PER_MS
+        self._aside = False
         self._stats.packets[form.codec] += 1
         ms = self._unwrapped(timestamp)
         if not self._process.ready and self.channels:
-            self._stand_in(ms, now)
+            self._stand_in(ms * PER_MS, now)
         elif len(octets) > PACKET_LIMIT:
             self._stats.errors["large"] += 1
         elif octets:
             self._hand_over(form, ms, octets)
+
+    def aside(self) -> None:
+        """As `hlsd.ports.SoundConverter`."""
+        self._aside = True
+        if self._told:
+            self._told = ""
+            self._teller.converted(())
 
     def close(self) -> None:
         """As `hlsd.ports.SoundConverter`: the last frames are still on their way, and silence stands for them."""
@@ -97,7 +120,7 @@ class Converter:
             self._closed = True
             return
         if self.channels and self._ms is not None:
-            self._stand_in(self._ms, self._clock.monotonic())
+            self._stand_in(self._ms * PER_MS, self._clock.monotonic())
         self._closed = True
         if self._life == self._process.lives:
             self._process.ask(self._stream, message(CLOSE, self._stream))
@@ -121,6 +144,8 @@ class Converter:
                 if floor - LEAP < at < floor:
                     continue
                 self._floor = None
+                if self._next:  # what was under way when the process ended
+                    self._stand_in(at, now)
             self._emit(at, frame, now, wall)
 
     def lost(self, *, blamed: bool) -> None:
@@ -132,10 +157,12 @@ class Converter:
     def _hand_over(self, form: SoundFormat, ms: int, octets: bytes) -> None:
         process = self._process
         if form != self._form or self._life != process.lives:
+            step = None
             if self._life != process.lives and self.channels:
-                self._floor = self._next - FRAME // 2
+                step = self._next
+                self._floor = step - FRAME // 2
             self._form, self._life = form, process.lives
-            process.say(opening(self._stream, form, self.channels, self._bitrate))
+            process.say(opening(self._stream, Opening(form, self.channels or self._wanted, self._bitrate, step)))
         if not process.ask(self._stream, packet(self._stream, ms, octets)):
             self._stats.errors["full"] += 1
 
@@ -144,7 +171,7 @@ class Converter:
             self.channels = channels if channels in RECORDS else 2
             self._sink.audio_config("aac", self.record, now)
         form = self._form
-        if form is not None and self._told != form.codec:
+        if form is not None and self._told != form.codec and not self._aside:
             self._told = form.codec
             self._teller.converted((SOUNDS[form.codec],))
 
@@ -152,9 +179,8 @@ class Converter:
         self._next = at + FRAME
         self._sink.audio("aac", at // PER_MS & 0xFFFFFFFF, frame, now, wall)
 
-    def _stand_in(self, ms: int, now: float) -> None:
-        """Silence up to a packet of which nothing comes."""
-        end = ms * PER_MS
+    def _stand_in(self, end: int, now: float) -> None:
+        """Silence up to a position from which on there is sound, or where a packet stands of which none comes."""
         if abs(end - self._next) > LEAP:
             self._next = end - FRAME
         wall = self._clock.wall()

@@ -26,14 +26,17 @@ from hlsd.sound.figures import SoundStats
 from hlsd.sound.wire import ANSWER, READY, Answer, MessageReader, read_answer
 
 MODULE: Final = "hlsd.sound.worker"
-STREAM_BYTES: Final = 512 << 10
-"""Bytes of one stream's that may be under way."""
+STREAM_BYTES: Final = 256 << 10
+"""Bytes of one stream's that may be under way: what is sent while the process begins, and no more than others can wait
+behind."""
 ALL_BYTES: Final = 8 << 20
 """And of all streams'."""
 HANG: Final = 5.0
-"""Seconds for which a packet may be under way before the process is taken to hang."""
-START: Final = 20.0
-"""Seconds that it may take to begin."""
+"""Seconds for which a packet may be under way, or the beginning take, before the process is taken to hang."""
+STARVED: Final = 30.0
+"""And where it only waits for a processor: to begin again would cost it more than it has."""
+SPINS: Final = 3.0
+"""Seconds of the processor meanwhile, from which on it does not wait for one."""
 LOOK: Final = 0.5
 IDLE: Final = 60.0
 """Seconds without a stream after which it is ended: it takes 40 MB."""
@@ -66,6 +69,9 @@ class _Life(asyncio.SubprocessProtocol):
         self.over = asyncio.Event()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.words = b""
+        self.deaf = False
+        """Whether it can be asked nothing any more."""
+        self._killed = False
         self.transport: asyncio.SubprocessTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,8 +93,7 @@ class _Life(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """It has closed a pipe."""
-        if fd == 1:
-            self.kill()  # who cannot answer is no use
+        self.deaf |= fd != 2  # most likely it has ended; else it is ended: who cannot answer is no use
 
     def process_exited(self) -> None:
         """It has ended."""
@@ -109,9 +114,16 @@ class _Life(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """Ends it."""
-        if self.transport is not None:
+        if self.transport is not None and not self._killed and not self.over.is_set():
+            self._killed = True  # a second time would take its status from whoever waits for it
             with contextlib.suppress(ProcessLookupError):
                 self.transport.kill()
+
+
+def processor_time(pid: int) -> tuple[str, float]:
+    """State and seconds of the processor of a process (proc(5)). Raises OSError if there is none."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class SoundProcess:
@@ -290,12 +302,21 @@ class SoundProcess:
         if not self._listeners and not self._under_way and now - self._idle_since >= IDLE:
             self._closing = True
             life.kill()
-        elif not self.ready:
-            self._hung = now - began >= START
-        elif self._under_way:
-            self._hung = now - max(self._ready_at, self._under_way[0][2]) >= HANG
+        elif life.deaf:
+            life.kill()
+        elif self._under_way or not self.ready:
+            since = max(self._ready_at, self._under_way[0][2]) if self.ready else began
+            self._hung = now - since >= HANG and self._hangs(now - since)
         if self._hung:
             life.kill()
+
+    def _hangs(self, waited: float) -> bool:
+        """Whether it does not answer because of itself, and not because others take all of the machine."""
+        try:
+            state, taken = processor_time(self.pid)
+        except (OSError, ValueError, IndexError):
+            return False  # it is gone, as its watcher will say
+        return state != "R" or taken - self._stats.cpu / 1e9 >= SPINS or waited >= STARVED
 
     def _tell(self, life: _Life, status: int | None) -> None:
         self._stats.restarts["hung" if self._hung else "died"] += 1

@@ -66,20 +66,31 @@ def message(kind: int, stream: int, body: bytes = b"") -> bytes:
     return _HEAD.pack(kind, stream, len(body)) + body
 
 
-def opening(stream: int, form: SoundFormat, channels: int, bitrate: int) -> bytes:
-    """OPEN: `channels` of the AAC, 0 where the first sound decides; `bitrate` of stereo."""
-    head = json.dumps(
-        {"codec": form.codec, "rate": form.rate, "channels": form.channels, "out": channels, "bitrate": bitrate}
-    ).encode()
-    return message(OPEN, stream, len(head).to_bytes(2, "big") + head + form.config)
+class Opening(NamedTuple):
+    """What OPEN says: what comes in, and of the AAC its channels and the bit rate of stereo.
+
+    `channels`: 0 where the first sound decides. `step`: a position at which a frame would begin; None: the first
+    packet decides.
+    """
+
+    form: SoundFormat
+    channels: int
+    bitrate: int
+    step: int | None = None
 
 
-def read_opening(body: bytes) -> tuple[SoundFormat, int, int]:
-    """What `opening` says: the form, the channels of the AAC, the bit rate of stereo."""
+def opening(stream: int, told: Opening) -> bytes:
+    """OPEN."""
+    codec, config, rate, channels = told.form
+    head = json.dumps([codec, rate, channels, *told[1:]]).encode()
+    return message(OPEN, stream, len(head).to_bytes(2, "big") + head + config)
+
+
+def read_opening(body: bytes) -> Opening:
+    """What `opening` says."""
     size = int.from_bytes(body[:2], "big")
-    told = json.loads(body[2 : 2 + size])
-    form = SoundFormat(told["codec"], body[2 + size :], told["rate"], told["channels"])
-    return form, told["out"], told["bitrate"]
+    codec, rate, channels, *rest = json.loads(body[2 : 2 + size])
+    return Opening(SoundFormat(codec, body[2 + size :], rate, channels), *rest)
 
 
 def packet(stream: int, time: int, payload: bytes) -> bytes:
