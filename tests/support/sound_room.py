@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import structlog
 
-from hlsd.base.clock import SystemClock
 from hlsd.base.faults import Faults
 from hlsd.ingest.intake import Intake
 from hlsd.sound.service import SoundService
 from hlsd.sound.settings import TranscodeSettings
 from tests.support.clicks import Heard, heard
+from tests.support.clock import FakeClock
 from tests.support.collected import Collected, Tag
 from tests.support.eventually import eventually
 
-ROOM = 64 << 10
-"""Bytes under way above which a publisher of this room waits: tags come much faster than they play."""
+STEP = 400
+"""Milliseconds of media after which a publisher of this room waits for what has come of it, as it would at its pace."""
+PATIENCE = 100.0
+"""Seconds: the process may wait long for a processor."""
 
 
 class SoundRoom:
     """A desk and what is published through it."""
 
-    def __init__(self, desk: SoundService, faults: Faults) -> None:
+    def __init__(self, desk: SoundService, clock: FakeClock) -> None:
         self.desk = desk
-        self.faults = faults
+        self.clock = clock
+        """Stands still but for the media that is sent: a busy machine makes nothing late here."""
 
     def publisher(self) -> PublisherInRoom:
         """One more publisher."""
@@ -35,7 +37,7 @@ class SoundRoom:
 
     async def settle(self) -> None:
         """Waits until everything that was handed over is answered."""
-        await eventually(lambda: not self.desk.process.under_way)
+        await eventually(lambda: not self.desk.process.under_way, PATIENCE)
 
     async def play(self, tags: Iterable[Tag]) -> tuple[Collected, Heard]:
         """What comes of a whole publication."""
@@ -52,16 +54,19 @@ class PublisherInRoom:
     def __init__(self, room: SoundRoom) -> None:
         self.room = room
         self.collected = Collected()
-        self.start = time.monotonic()
-        self.intake = Intake(self.collected, self.start, sound=room.desk)
+        self.intake = Intake(self.collected, room.clock.monotonic(), sound=room.desk)
+        self._start = room.clock.monotonic()
+        self._settled = 0
 
     async def send(self, tags: Iterable[Tag]) -> None:
-        """Sends tags as fast as they are converted."""
-        process = self.room.desk.process
+        """Sends tags, no faster than they are converted."""
+        clock = self.room.clock
         for kind, ms, body in tags:
-            self.intake.tag(kind, ms, body, time.monotonic(), time.time())
-            if process.under_way > ROOM:
-                await eventually(lambda: process.under_way <= ROOM // 2)
+            clock.advance(max(0.0, self._start + ms / 1000 - clock.monotonic()))
+            self.intake.tag(kind, ms, body, clock.monotonic(), clock.wall())
+            if abs(ms - self._settled) >= STEP:
+                self._settled = ms
+                await self.room.settle()
 
     def heard(self) -> Heard:
         """What has come out so far."""
@@ -72,9 +77,10 @@ class PublisherInRoom:
 async def sound_room(**settings: Any) -> AsyncIterator[SoundRoom]:
     """A room, its process ended at the end; nothing in it may have failed."""
     faults = Faults()
-    desk = SoundService(TranscodeSettings(**settings), SystemClock(), structlog.get_logger(), faults)
+    clock = FakeClock()
+    desk = SoundService(TranscodeSettings(**settings), clock, structlog.get_logger(), faults)
     try:
-        yield SoundRoom(desk, faults)
+        yield SoundRoom(desk, clock)
     finally:
         await desk.stop(1.0)
     assert not faults.tasks["sound"]
