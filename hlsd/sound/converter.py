@@ -26,7 +26,7 @@ from hlsd.sound.wire import (
     PACKET_LIMIT,
     UNABLE,
     Answer,
-    Opening,
+    SoundOrder,
     message,
     opening,
     packet,
@@ -39,6 +39,8 @@ _SILENT: Final = {
 }
 STRIKES: Final = 3
 """How often the process may end at a packet of one stream before that stream is left alone."""
+FORGIVEN: Final = 600.0
+"""Seconds after which that counts no more: it may have been an accident."""
 
 
 class Converter:
@@ -73,9 +75,13 @@ class Converter:
         self._aside = False
         self._drift_told = False
         self._ms: int | None = None  # of the last packet, unwrapped
+        self._heard = False  # whether a frame has been handed on
         self._next = 0  # the position behind the last frame handed on
         self._floor: int | None = None  # frames before it stand for what has been silence
+        self.heard_at = 0.0
+        """As `hlsd.sound.process.SoundListener`."""
         self._strikes = 0
+        self._struck = 0.0
         self._closed = False
 
     @property
@@ -93,13 +99,18 @@ class Converter:
         if not self._stream:
             if not self._room():
                 raise UnsupportedCodec(name)
-            self._stream = self._process.join(self)
-            self._sink.sound_comes()
-            # Nothing is to be heard before the publisher's own first time, as the encoder's first frame is.
-            self._floor = timestamp * PER_MS
-        self._aside = False
+            self.heard_at = now
+            self._stream, self._life = self._process.join(self), -1
+            if not self.channels:
+                self._sink.sound_comes()
+                # Nothing is to be heard before the publisher's own first time, as the encoder's first frame is.
+                self._floor = timestamp * PER_MS
+        self.heard_at = now
         self._stats.packets[form.codec] += 1
         ms = self._unwrapped(timestamp)
+        if self._aside:  # what came meanwhile has gone its own way: here it begins anew
+            self._aside = self._heard = False
+            self._next = ms * PER_MS
         if not self._process.ready and self.channels:
             self._stand_in(ms * PER_MS, now)
         elif len(octets) > PACKET_LIMIT:
@@ -109,7 +120,10 @@ class Converter:
 
     def aside(self) -> None:
         """As `hlsd.ports.SoundConverter`."""
+        if not self._aside and self._life == self._process.lives:
+            self._process.ask(self._stream, message(CLOSE, self._stream))
         self._aside = True
+        self._life = -1
         if self._told:
             self._told = ""
             self._teller.converted(())
@@ -122,9 +136,7 @@ class Converter:
         if self.channels and self._ms is not None:
             self._stand_in(self._ms * PER_MS, self._clock.monotonic())
         self._closed = True
-        if self._life == self._process.lives:
-            self._process.ask(self._stream, message(CLOSE, self._stream))
-        self._process.leave(self._stream)
+        self.rest()
 
     # What the process tells.
 
@@ -134,7 +146,7 @@ class Converter:
         self._stats.silence += told.silence
         if flags:
             self._note(flags)
-        if not told.frames:
+        if not told.frames or self._aside:
             return
         now, wall = self._clock.monotonic(), self._clock.wall()
         self._configure(told.channels, now)
@@ -144,13 +156,23 @@ class Converter:
                 if floor - LEAP < at < floor:
                     continue
                 self._floor = None
-                if self._next:  # what was under way when the process ended
-                    self._stand_in(at, now)
+            if self._heard and FRAME <= at - self._next <= LEAP:  # what was under way when the process ended
+                self._stand_in(at, now)
             self._emit(at, frame, now, wall)
+
+    def rest(self) -> None:
+        """As `hlsd.sound.process.SoundListener`."""
+        if self._life == self._process.lives:
+            self._process.ask(self._stream, message(CLOSE, self._stream))
+        self._process.leave(self._stream)
+        self._stream = 0
 
     def lost(self, *, blamed: bool) -> None:
         """As `hlsd.sound.process.SoundListener`."""
-        self._strikes += blamed
+        if blamed:
+            now = self._clock.monotonic()
+            self._strikes = self._strikes + 1 if now - self._struck < FORGIVEN else 1
+            self._struck = now
 
     # How.
 
@@ -162,7 +184,7 @@ class Converter:
                 step = self._next
                 self._floor = step - FRAME // 2
             self._form, self._life = form, process.lives
-            process.say(opening(self._stream, Opening(form, self.channels or self._wanted, self._bitrate, step)))
+            process.say(opening(self._stream, SoundOrder(form, self.channels or self._wanted, self._bitrate, step)))
         if not process.ask(self._stream, packet(self._stream, ms, octets)):
             self._stats.errors["full"] += 1
 
@@ -176,6 +198,7 @@ class Converter:
             self._teller.converted((SOUNDS[form.codec],))
 
     def _emit(self, at: int, frame: bytes, now: float, wall: float) -> None:
+        self._heard = True
         self._next = at + FRAME
         self._sink.audio("aac", at // PER_MS & 0xFFFFFFFF, frame, now, wall)
 

@@ -40,6 +40,8 @@ SPINS: Final = 3.0
 LOOK: Final = 0.5
 IDLE: Final = 60.0
 """Seconds without a stream after which it is ended: it takes 40 MB."""
+REST: Final = 10.0
+"""Seconds without a packet after which a stream has no place any more; it gets one with its next."""
 STABLE: Final = 10.0
 """Seconds after which the next start is at once again."""
 PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -50,6 +52,13 @@ _PATH: Final = Path(__file__).resolve().parents[2]
 
 class SoundListener(Protocol):
     """Who hears what comes of a stream's packets."""
+
+    heard_at: float
+    """When a packet was last handed over."""
+
+    def rest(self) -> None:
+        """Nothing has come for long: it leaves, and may come back."""
+        ...
 
     def answered(self, told: Answer) -> None:
         """What came of the packet handed over first of those not answered yet."""
@@ -299,6 +308,10 @@ class SoundProcess:
 
     def _look(self, life: _Life, began: float) -> None:
         now = self._clock.monotonic()
+        # Not only who is mute: who was taken over or sent away is not called any more, and cannot say so.
+        for listener in [one for one in self._listeners.values() if now - one.heard_at >= REST]:
+            with self._faults.guard("sound"):
+                listener.rest()
         if not self._listeners and not self._under_way and now - self._idle_since >= IDLE:
             self._closing = True
             life.kill()

@@ -66,7 +66,7 @@ def message(kind: int, stream: int, body: bytes = b"") -> bytes:
     return _HEAD.pack(kind, stream, len(body)) + body
 
 
-class Opening(NamedTuple):
+class SoundOrder(NamedTuple):
     """What OPEN says: what comes in, and of the AAC its channels and the bit rate of stereo.
 
     `channels`: 0 where the first sound decides. `step`: a position at which a frame would begin; None: the first
@@ -79,18 +79,18 @@ class Opening(NamedTuple):
     step: int | None = None
 
 
-def opening(stream: int, told: Opening) -> bytes:
+def opening(stream: int, told: SoundOrder) -> bytes:
     """OPEN."""
     codec, config, rate, channels = told.form
     head = json.dumps([codec, rate, channels, *told[1:]]).encode()
     return message(OPEN, stream, len(head).to_bytes(2, "big") + head + config)
 
 
-def read_opening(body: bytes) -> Opening:
+def read_opening(body: bytes) -> SoundOrder:
     """What `opening` says."""
     size = int.from_bytes(body[:2], "big")
     codec, rate, channels, *rest = json.loads(body[2 : 2 + size])
-    return Opening(SoundFormat(codec, body[2 + size :], rate, channels), *rest)
+    return SoundOrder(SoundFormat(codec, body[2 + size :], rate, channels), *rest)
 
 
 def packet(stream: int, time: int, payload: bytes) -> bytes:

@@ -83,6 +83,8 @@ class ClickFilm:
 
     codec: str
     seconds: int = 20
+    busy: bool = False
+    """Whether there are tones and noise too: what encoders have work with."""
 
     def make(self, directory: Path) -> Path:
         """The file in `directory`, encoded if it is not there yet; who wants the same one meanwhile waits for it."""
@@ -103,7 +105,8 @@ class ClickFilm:
     def _encode(self, path: Path) -> None:
         encoder, rate, channels = {**PLAIN, **BY_FOURCC}[self.codec]
         picture = "color=black:s=96x64:r=25,drawbox=c=white:t=fill:enable='lt(mod(n,25),1)'"
-        click = f"aevalsrc='if(lt(mod(t,1),0.03),0.7*sin(1600*PI*mod(t,1)),0)':s={rate}"
+        rest = "0.03*(sin(400*PI*t)+sin(1310*PI*t)+sin(3970*PI*t))+0.02*random(0)" if self.busy else "0"
+        click = f"aevalsrc='if(lt(mod(t,1),0.03),0.7*sin(1600*PI*mod(t,1)),{rest})':s={rate}"
         command = [
             *(current_ffmpeg() if self.codec in BY_FOURCC else "ffmpeg", "-v", "error", "-nostdin", "-y"),
             *("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", click, "-t", str(self.seconds)),
@@ -165,6 +168,11 @@ class Heard:
             found.append(nearest - flash)
         return found
 
+    def apart_after(self, begin: float) -> list[float]:
+        """As `apart`, of the flashes from that second on; what is heard without a flash is left aside."""
+        end = self.begin + len(self.samples) / 48_000 - 0.2
+        return [min((click - flash for click in self.clicks), key=abs) for flash in self.flashes if begin < flash < end]
+
 
 def heard(units: Sequence[AccessUnit], tracks: Tracks) -> Heard:
     """Decodes what a stream handed to its outputs."""
@@ -190,8 +198,9 @@ def _sound(units: Sequence[AccessUnit], record: bytes) -> tuple[NDArray[np.float
 def _onsets(sound: NDArray[np.float32], begin: float) -> list[float]:
     """When it becomes loud after at least 0.3 s of being quiet."""
     loud = np.flatnonzero(sound > 0.2)
-    first = np.insert(np.diff(loud) > 14_400, 0, True) if len(loud) else []
-    return [begin + int(at) / 48_000 for at in loud[first]]
+    if not len(loud):
+        return []
+    return [begin + int(at) / 48_000 for at in loud[np.insert(np.diff(loud) > 14_400, 0, True)]]
 
 
 def _flashes(units: Sequence[AccessUnit], tracks: Tracks) -> list[float]:
@@ -211,3 +220,28 @@ def _flashes(units: Sequence[AccessUnit], tracks: Tracks) -> list[float]:
                 found.append(frame.pts / 90_000)
             before = white
     return found
+
+
+def heard_file(path: Path) -> Heard:
+    """As `heard`, of a file that a player has saved."""
+    flashes: list[float] = []
+    pieces: list[tuple[float, NDArray[np.float32]]] = []
+    before = True
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0, audio=0):
+            assert isinstance(frame, av.VideoFrame | av.AudioFrame)
+            if frame.time is None:
+                continue
+            if isinstance(frame, av.VideoFrame):
+                white = bool(frame.to_ndarray(format="gray").mean() > 128)
+                if white and not before:
+                    flashes.append(frame.time)
+                before = white
+            else:
+                pieces.append((frame.time, np.abs(frame.to_ndarray()).max(axis=0)))
+    begin = pieces[0][0]
+    samples = np.zeros(round((pieces[-1][0] - begin) * 48_000) + 4096, np.float32)
+    for at, piece in pieces:
+        first = round((at - begin) * 48_000)
+        samples[first : first + len(piece)] = piece
+    return Heard(flashes, _onsets(samples, begin), samples, begin)

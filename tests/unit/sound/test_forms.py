@@ -79,7 +79,7 @@ async def test_aac_goes_straight_and_begins_no_process() -> None:
         collected = publisher.collected
         assert [unit[:-1] for unit in collected.units] == [unit[:-1] for unit in take(tags).units]
         assert not room.desk.process.pid
-        assert not room.desk.stats.packets
+        assert not sum(room.desk.stats.packets.values())
         assert collected.turned == ()
 
 
@@ -145,3 +145,25 @@ async def test_aac_after_another_codec_is_what_viewers_were_told_of(films: Path)
     assert collected.turned == ("AAC",)
     last = collected.of(Kind.AUDIO)[-1]
     assert last.dts / 90_000 - 5 > SECONDS - 0.3
+
+
+async def test_aac_that_is_just_what_came_out_goes_straight_again(films: Path) -> None:
+    """48 kHz stereo after Opus: nothing is decoded that need not be, and nobody is told of another track."""
+    opus, film = ClickFilm("opus", SECONDS).tags(films), flv_tags(make_flv("h264", seconds=SECONDS))
+    tags = _spliced(opus, film, 2_500)
+    back = [tag for tag in opus if tag[0] == flv.AUDIO and tag[1] >= 3_000 and not _configures(tag[2])]
+    tags = sorted([tag for tag in tags if tag[0] != flv.AUDIO or tag[1] < 3_000] + back, key=lambda tag: tag[1])
+    async with sound_room() as room:
+        publisher = room.publisher()
+        await publisher.send(tag for tag in tags if tag[1] < 3_000)
+        await room.settle()
+        assert publisher.collected.turned == ()
+        await publisher.send(tag for tag in tags if tag[1] >= 3_000)
+        await room.settle()
+    collected, heard = publisher.collected, publisher.heard()
+    assert collected.turned == ("Opus",)
+    assert len(collected.announced) == 1
+    assert "jump" not in collected.calls
+    apart = heard.apart_after(5 + 3.5)
+    assert len(apart) >= SECONDS - 5
+    assert max(map(abs, apart)) <= 0.050
