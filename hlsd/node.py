@@ -25,10 +25,11 @@ from hlsd.base.errors import ConfigError
 from hlsd.base.figures import Reporter
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action
+from hlsd.ingest.intake import Intake
 from hlsd.metrics.node import NodeFigures
 from hlsd.notify.figures import NotifyFigures
 from hlsd.notify.notify import Notify
-from hlsd.ports import OutputFactory, SinkFactory
+from hlsd.ports import OutputFactory, Publication, SinkFactory
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import TaskStore
 from hlsd.segmenter.figures import SegmentFigures
@@ -41,6 +42,7 @@ from hlsd.sessions.key_file import KEY_BYTES, load_key
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.signing import Key, Signer
+from hlsd.sound.service import SoundService
 from hlsd.streams.directory import StreamDirectory
 from hlsd.streams.figures import StreamFigures
 from hlsd.streams.hub import Hub
@@ -133,6 +135,8 @@ class Node:
             about=self._about,
             directory=LocalDirectory(settings.sessions, clock, signer.who, store=bans),
         )
+        self.sound = SoundService(settings.transcode, clock, self.log, stats.faults)
+        """Where sound that is not AAC becomes AAC."""
         self.relay = self._relay()
         """What fetches streams from other servers and sends them on."""
         self.directory = StreamDirectory(self.hub, self.relay)
@@ -175,6 +179,10 @@ class Node:
             NotifyFigures(self.stats.notify),
         )
 
+    def intake(self, publication: Publication, now: float) -> Intake:
+        """What takes a publisher's tags."""
+        return Intake(publication, now, sound=self.sound if self.settings.transcode.audio else None)
+
     def may_read(self, scope: Scope) -> bool:
         """Whether who asks may read the API, by its ASGI scope."""
         return self.access.reads(asked(scope), time.monotonic())
@@ -197,6 +205,7 @@ class Node:
             rules=self.stats.relays,
             abandon=self.hub.abandon,
             faults=self.stats.faults,
+            intake=self.intake,
         )
 
     def _over(self, app: str, name: str) -> None:

@@ -23,7 +23,6 @@ from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
 from hlsd.ingest.flv_publisher import FlvPublishers
-from hlsd.ingest.intake import Intake
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.metrics.exporter import Exporter
@@ -119,7 +118,7 @@ def _rtmp(services: Services) -> Service:
     return RtmpServer(
         node.settings.rtmp,
         node.hub,
-        Intake,
+        node.intake,
         node.clock,
         node.log,
         audience=services.audience,
@@ -134,7 +133,7 @@ def _flv_publish(services: Services) -> Service:
     node, rtmp = services.node, services.node.settings.rtmp
     faults = node.stats.faults
     first, idle = rtmp.publish_timeout, rtmp.idle_timeout
-    publishers = FlvPublishers(node.hub, Intake, node.clock, node.log, faults, first, idle)
+    publishers = FlvPublishers(node.hub, node.intake, node.clock, node.log, faults, first, idle)
     return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
 
 
@@ -149,6 +148,10 @@ def _metrics(services: Services) -> Service:
     exporter = Exporter(reader, node.settings.metrics, node.clock.wall, node.may_read)
     lag = LagMeter(node.stats.loop_lag, node.stats.faults)
     return MetricsService(node.settings.metrics, exporter, lag, node.log)
+
+
+def _sound(services: Services) -> Service:
+    return services.node.sound
 
 
 def _relay(services: Services) -> Service:
@@ -190,6 +193,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("flv_publish", _flv_publish),
     ("metrics", _metrics),
     ("relay", _relay),
+    ("sound", _sound),
     ("flv", _flv),
     ("api", _api),
 )

@@ -288,6 +288,34 @@ OVERVIEW = Board(
                 ),
             ),
         ),
+        "Sound": (
+            Panel(
+                "Sound converted",
+                "Publishers whose sound becomes AAC, and packets of theirs a second, by codec.",
+                (
+                    (total("hlsd_sound_streams", NODE, "instance"), "{{instance}} publishers"),
+                    (rate("hlsd_sound_packets_total", NODE, "codec"), "{{codec}}/s"),
+                ),
+            ),
+            Panel(
+                "Sound process: CPU and time taken",
+                "Seconds of the processor a second, and how long 95 of 100 packets are in it.",
+                (
+                    (rate("hlsd_sound_cpu_seconds_total", NODE, "instance"), "{{instance}} CPU"),
+                    (quantile(0.95, "hlsd_sound_wait_seconds", NODE), "p95"),
+                ),
+                "s",
+            ),
+            Panel(
+                "Sound that is missing",
+                "Silence put in and packets without sound, a second; restarts of the process.",
+                (
+                    (rate("hlsd_sound_silence_seconds_total", NODE, "instance"), "{{instance}} silence"),
+                    (rate("hlsd_sound_errors_total", NODE, "reason"), "{{reason}}/s"),
+                    (rate("hlsd_sound_restarts_total", NODE, "reason"), "{{reason}} restarts/s"),
+                ),
+            ),
+        ),
     },
 )
 STREAM_BOARD = Board(

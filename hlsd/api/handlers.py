@@ -167,6 +167,7 @@ class Handlers:
             if audio
             else None,
             dropped=list(stream.dropped),
+            converted=list(stream.converted),
             bitrate=round(stream.stats.bitrate),
             inbytes=stream.stats.received_bytes,
             video_frames=stream.stats.video_frames,

@@ -159,6 +159,7 @@ class StreamView(BaseModel):
     video: VideoView | None
     audio: Audio | None
     dropped: list[str] = Field(description="Codecs of tracks that its publisher sends and that are left out.")
+    converted: list[str] = Field(description="Codecs of tracks that its publisher sends and that are turned into AAC.")
     bitrate: int = Field(description="Bits per second that come in, smoothed.")
     inbytes: int = Field(description="Bytes received from its publishers.")
     video_frames: int

@@ -19,6 +19,7 @@ from hlsd.notify.settings import NotifySettings
 from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
+from hlsd.sound.settings import TranscodeSettings
 
 
 class ServerSettings(BaseModel):
@@ -77,6 +78,7 @@ class Settings(BaseModel):
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     flv: FlvSettings = Field(default_factory=FlvSettings)

@@ -47,6 +47,8 @@ class Facts(TypedDict, total=False):
     adopted: bool
     detail: str
     dropped: list[str]
+    converted: list[str]
+    """Only where something is."""
     mode: str
     rule: str
     url: str
@@ -66,6 +68,7 @@ def publisher_facts(  # noqa: PLR0913 - a publisher has as many
     received: int,
     codec: str,
     dropped: tuple[str, ...],
+    converted: tuple[str, ...] = (),
     user_id: str,
     user_agent: str = "",
     referer: str = "",
@@ -73,7 +76,7 @@ def publisher_facts(  # noqa: PLR0913 - a publisher has as many
     detail: str = "",
 ) -> Facts:
     """Of a publication, or of a stream's run; `since` and `at` (now) in seconds of the epoch, `received` in bytes."""
-    return {
+    told: Facts = {
         "ip": ip,
         "app": app,
         "name": name,
@@ -97,6 +100,9 @@ def publisher_facts(  # noqa: PLR0913 - a publisher has as many
         "dropped": list(dropped),
         "rendition": "",
     }
+    if converted:
+        told["converted"] = list(converted)
+    return told
 
 
 def relay_facts(  # noqa: PLR0913 - a relay has as many

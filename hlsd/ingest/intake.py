@@ -7,27 +7,38 @@ UnsupportedCodec. Times: `timestamp` in ms as on the wire, `now` monotonic secon
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from hlsd.base.errors import MediaError
 from hlsd.ingest.colour_info import read_colour_info
 from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.other_tracks import OtherTracks
+from hlsd.ingest.tag_sound import TagSound
 from hlsd.media import flv
 from hlsd.media.unit import Kind
-from hlsd.ports import Publication
+from hlsd.ports import Publication, SoundDesk
 
 
 class Intake:
-    """One publisher's tags from the first to the last."""
+    """One publisher's tags from the first to the last. `sound` takes what of it is not AAC, where it is given."""
 
-    def __init__(self, publication: Publication, now: float, *, patience: float = 2.0) -> None:
+    def __init__(
+        self, publication: Publication, now: float, *, patience: float = 2.0, sound: SoundDesk | None = None
+    ) -> None:
         self.normaliser = Normaliser(publication, now, patience=patience)
+        self._sound = TagSound(sound, self.normaliser, publication) if sound is not None else None
         self._video = self.normaliser.video
-        self._audio = self.normaliser.audio
+        self._audio: Callable[[Literal["aac"], int, bytes, float, float], None] = self.normaliser.audio
         self._others = OtherTracks(publication.tracks_left_out)
         self.tick = self.normaliser.tick
         """Lets time pass. Raises as `tag`."""
-        self.close = self.normaliser.close
+
+    def close(self) -> None:
         """The publisher has left: what is still held goes out."""
+        if self._sound is not None:
+            self._sound.close()
+        self.normaliser.close()
 
     @property
     def held(self) -> int:
@@ -80,16 +91,22 @@ class Intake:
             normaliser.tick(now)
 
     def _take_audio(self, timestamp: int, body: bytes, now: float, wall: float) -> None:
-        normaliser = self.normaliser
+        normaliser, sound = self.normaliser, self._sound
         if body[0] & 0xFD == 0x95:  # as of the picture
             self._others.look(Kind.AUDIO, body)
         try:
+            if sound is not None:
+                taken = sound.take(timestamp, body, now)
+                self._audio = sound.aac if sound.turns_aac else normaliser.audio
+                if taken:
+                    normaliser.tick(now)
+                    return
             packet = flv.decode_audio(body)
         except MediaError as error:
             normaliser.unreadable(Kind.AUDIO, error, now)
             return
         if packet is not None and packet.packet == flv.FRAMES:
-            normaliser.audio("aac", timestamp, packet.body, now, wall)
+            self._audio("aac", timestamp, packet.body, now, wall)
         elif packet is not None and packet.packet == flv.CONFIG and packet.body:
             normaliser.audio_config("aac", packet.body, now)
         else:
@@ -97,7 +114,12 @@ class Intake:
 
     def _take_metadata(self, body: bytes, now: float) -> None:
         """Takes from onMetaData which tracks to expect, and only that."""
-        if self.normaliser.opening is not None and b"onMetaData" in body[:64]:
+        if b"onMetaData" not in body[:64]:
+            self.normaliser.tick(now)
+            return
+        if self._sound is not None:
+            self._sound.told(body)
+        if self.normaliser.opening is not None:
             picture, sound = (flv.names_codec(body, name) for name in (b"videocodecid", b"audiocodecid"))
             self.normaliser.expect(picture=picture, sound=sound, now=now)
         else:

@@ -158,15 +158,14 @@ class Normaliser:
 
     def expect(self, *, picture: bool, sound: bool, now: float) -> None:
         """Takes which tracks were announced, and only that: for a single one less patience will do."""
-        opening = self.opening
-        if opening is None:
-            return
-        if picture != sound:
-            opening.patience = min(opening.patience, 1.0)
-        if picture:
-            opening.announce_picture(now)
-        opening.sound_announced = opening.sound_announced or sound
-        self._start_if_due(now)
+        if self.opening is not None:
+            self.opening.expect(picture=picture, sound=sound, now=now)
+            self._start_if_due(now)
+
+    def sound_comes(self) -> None:
+        """There will be sound, which is still being converted: it is waited for."""
+        if self.opening is not None:
+            self.opening.sound_announced = True
 
     def unreadable(self, kind: Kind, error: MediaError, now: float) -> None:
         """Something of a track came that cannot be read, or, UnsupportedCodec, whose codec is not carried."""

@@ -64,6 +64,14 @@ class Opening:
         if self.picture_announced is None:
             self.picture_announced = now
 
+    def expect(self, *, picture: bool, sound: bool, now: float) -> None:
+        """Such tracks were announced, and no others: for a single one less patience will do."""
+        if picture != sound:
+            self.patience = min(self.patience, 1.0)
+        if picture:
+            self.announce_picture(now)
+        self.sound_announced = self.sound_announced or sound
+
     def hold(self, unit: Held, now: float) -> None:
         """Keeps a unit."""
         held = self._held

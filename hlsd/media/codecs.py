@@ -1,7 +1,8 @@
 """Says which codecs hlsd carries, and what each is called: in a CODECS attribute, in a refusal.
 
-Law: H.264, H.265, AV1 and AAC are carried; everything else that FLV can name gets its name here, so that a refusal
-says what the publisher sent. Sources: Adobe FLV 10.1 §E.4.2.1 and §E.4.3.1, Enhanced RTMP v2 for the FourCCs.
+Law: H.264, H.265, AV1 and AAC are carried, and sound that becomes AAC (`sounds`); everything else that FLV can name
+gets its name here, so that a refusal says what the publisher sent. Sources: Adobe FLV 10.1 §E.4.2.1 and §E.4.3.1,
+Enhanced RTMP v2 for the FourCCs.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ FLV_AUDIO_NAMES: Final[dict[int, str]] = {
     14: "MP3",
     15: "device-specific sound",
 }
-"""The sound formats of FLV that are refused, by name; 10 is AAC and 9 says that a FourCC follows."""
+"""The sound formats of FLV but AAC, by name, for what is refused; 9 says that a FourCC follows."""
 
 FOURCC_VIDEO: Final[dict[bytes, VideoCodec]] = {b"avc1": "h264", b"hvc1": "h265", b"hev1": "h265", b"av01": "av1"}
 """The FourCCs of enhanced video that are carried."""

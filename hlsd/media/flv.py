@@ -145,20 +145,27 @@ def decode_audio(tag: bytes) -> AudioPacket | None:
     if sound != 9:
         name = FLV_AUDIO_NAMES.get(sound)
         raise UnsupportedCodec(name) if name else MediaError(f"sound format {sound} does not exist")
+    found = enhanced_audio(tag)
+    if found is None:
+        return None
+    packet, fourcc, body = found
+    if fourcc != b"mp4a":
+        raise _refusal(fourcc)
+    return AudioPacket(packet, body) if packet <= END else None  # 4 is MultichannelConfig: the record has it too
+
+
+def enhanced_audio(tag: bytes) -> tuple[int, bytes, bytes] | None:
+    """AudioPacketType, FourCC and body of an audio tag of Enhanced RTMP; None if it is of other tracks than track 0.
+
+    Raises MediaError.
+    """
     packet = tag[0] & 15
     position = 1
     if packet == enhanced.MOD_EX:
         packet, position = enhanced.skip_modifiers(tag)
     if packet == enhanced.AUDIO_MULTITRACK:
-        chosen = enhanced.default_track(tag, position)
-        if chosen is None:
-            return None
-        packet, fourcc, body = chosen
-    else:
-        fourcc, body = tag[position : position + 4], tag[position + 4 :]
-    if fourcc != b"mp4a":
-        raise _refusal(fourcc)
-    return AudioPacket(packet, body) if packet <= END else None  # 4 is MultichannelConfig: the record has it too
+        return enhanced.default_track(tag, position)
+    return packet, tag[position : position + 4], tag[position + 4 :]
 
 
 def _refusal(fourcc: bytes) -> MediaError:

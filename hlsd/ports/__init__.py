@@ -25,6 +25,7 @@ from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
+from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
 
 __all__ = [
     "ABSENT",
@@ -65,6 +66,10 @@ __all__ = [
     "SinkFactory",
     "SinkPart",
     "SinkSegment",
+    "SoundConverter",
+    "SoundDesk",
+    "SoundSink",
+    "SoundTeller",
     "StreamSummary",
     "ViewerSession",
     "earlier",

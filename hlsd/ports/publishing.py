@@ -98,6 +98,10 @@ class Publication(Protocol):
         """Says which tracks beyond the first of a kind are sent and not carried, by kind, id and codec: all so far."""
         ...
 
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """Says by name what the publisher sends that is turned into what is carried; empty: all comes as it is."""
+        ...
+
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         """Says in the log what was dropped or bounded; the caller sees to it that this is seldom."""
         ...

@@ -28,7 +28,8 @@ import av
 from hlsd.base import masking
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.media import flv
-from hlsd.publishing.tagger import CODECS, Tag, Tagger, codec_name, dated
+from hlsd.publishing.sound_tagger import is_tagged, tagger_of
+from hlsd.publishing.tagger import Tag, codec_name, dated
 from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
 from hlsd.relay.handover import DATA, HEADER
@@ -261,10 +262,13 @@ def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`
     """The tags of the first video and the first audio track that are carried. Raises MediaError if there is neither."""
     found = [*container.streams.video[:1], *container.streams.audio[:1]]
     names = [codec_name(stream) for stream in found]
-    chosen = [stream for stream, name in zip(found, names, strict=True) if name in CODECS]
+    chosen = [stream for stream, name in zip(found, names, strict=True) if is_tagged(name)]
     if not chosen:
-        raise MediaError(f"it has {', '.join(names) or 'no media'}; H.264, H.265, AV1 and AAC are carried")
-    taggers = {stream.index: Tagger.copying(stream) for stream in chosen}
+        raise MediaError(
+            f"it has {', '.join(names) or 'no media'}; H.264, H.265, AV1, AAC and what becomes it are carried"
+        )
+    video = next((stream for stream in chosen if stream.type == "video"), None)
+    taggers = {stream.index: tagger_of(stream, video) for stream in chosen}
     for packet in dated(container.demux(chosen)):
         yield from taggers[packet.stream_index].tags(packet)
 
@@ -273,7 +277,7 @@ def _media(order: dict[str, Any]) -> Iterator[Tag]:
     if order["kind"] == "file":
         from hlsd.publishing.publish import Source  # noqa: PLC0415 - brings a terminal's libraries, which only this kind pays for
 
-        yield from Source(Path(read_address(order["url"]).path), loop=True).tags()
+        yield from Source(Path(read_address(order["url"]).path), loop=True, any_sound=True).tags()
         return
     if order["kind"] == "hls":
         for form, stretch in stretches(sys.stdin.buffer):

@@ -46,6 +46,7 @@ class Fetching(Protocol):
     log: FilteringBoundLogger
     server_id: str
     faults: Faults
+    intake: Callable[[Publication, float], Intake]
 
     async def fetch(self, url: str, address: Address, kind: Kind, plan: Plan, feed: SourceFeed) -> None:
         """Feeds from an address until the source is lost; raises SourceError."""
@@ -295,7 +296,7 @@ class Pull(Relayed):
             raise SourceError(f"not let in: {verdict.reason}")
         now = self._host.clock.monotonic()
         self._publication = verdict
-        self._intake = Intake(verdict, now)
+        self._intake = self._host.intake(verdict, now)
         self._heard = self._began = now
         self.brought = True
         self._figures.starts["ok"] += 1

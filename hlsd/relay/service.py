@@ -20,6 +20,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, ended, sweep
 from hlsd.events import Bus
+from hlsd.ingest.intake import Intake
 from hlsd.net.congestion import Congestion
 from hlsd.ports import (
     ABSENT,
@@ -30,6 +31,7 @@ from hlsd.ports import (
     OutputFactory,
     Playable,
     PlayRequest,
+    Publication,
     PublishRequest,
     Service,
 )
@@ -100,7 +102,10 @@ class RelayService(Service):
         on_air: Callable[[], Iterable[Feed]] = tuple,
         abandon: Callable[[str, str], None] = lambda _app, _name: None,
         faults: Faults | None = None,
+        intake: Callable[[Publication, float], Intake] = Intake,
     ) -> None:
+        self.intake = intake
+        """What takes the tags of a publication."""
         self.settings = settings
         self.faults = faults or Faults()
         self.admission = admission

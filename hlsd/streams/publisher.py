@@ -29,6 +29,7 @@ class PublisherEntry:
         "_since",
         "app",
         "codec",
+        "converted",
         "dropped",
         "id",
         "ip",
@@ -63,6 +64,8 @@ class PublisherEntry:
         self.codec = ""
         self.dropped: tuple[str, ...] = ()
         """What it sends that is not carried, by name of the codec."""
+        self.converted: tuple[str, ...] = ()
+        """What it sends that is turned into what is carried, likewise."""
         self.on_air = False
         self.rejected = False
         self.received_before = 0
@@ -103,10 +106,11 @@ class PublisherEntry:
         self.on_air = False
         self._close = None
 
-    def describe(self, tracks: Tracks | None, dropped: tuple[str, ...]) -> None:
-        """What it sends: the tracks that are carried, and what is not."""
+    def describe(self, tracks: Tracks | None, dropped: tuple[str, ...], converted: tuple[str, ...] = ()) -> None:
+        """What it sends: the tracks that are carried, what is not, and what of the former was something else."""
         self.codec = codecs_attribute(tracks)
         self.dropped = dropped
+        self.converted = converted
 
     def event(self, action: Action, at: float, *, received: int = 0, reason: str = "", detail: str = "") -> Event:
         """The next event of this publication; `received` is what the stream has received by now, bytes."""
@@ -124,6 +128,7 @@ class PublisherEntry:
             received=max(0, received - self.received_before),
             codec=self.codec,
             dropped=self.dropped,
+            converted=self.converted,
             user_id=self.user_id,
             user_agent=self.user_agent,
             referer=self.referer,

@@ -33,7 +33,7 @@ class PublisherEvents:
         stream = channel.stream
         assert stream is not None
         publisher.stream_id = stream.id
-        publisher.describe(stream.tracks, stream.dropped)
+        publisher.describe(stream.tracks, stream.dropped, stream.converted)
         publisher.next_update = self._clock.monotonic() + self._interval
         publisher.admitted(close)
         channel.publisher = publisher
@@ -43,7 +43,7 @@ class PublisherEvents:
         """The run's first tracks are known."""
         publisher = channel.publisher
         assert publisher is not None
-        publisher.describe(stream.tracks, stream.dropped)
+        publisher.describe(stream.tracks, stream.dropped, stream.converted)
         channel.started = True
         self._tell_stream(Action.STREAM_START, stream, publisher, 1)
 
@@ -54,7 +54,7 @@ class PublisherEvents:
         assert stream is not None
         if self._interval and now >= publisher.next_update:
             publisher.next_update = now + self._interval
-            publisher.describe(stream.tracks, stream.dropped)
+            publisher.describe(stream.tracks, stream.dropped, stream.converted)
             self._tell(Action.UPDATE_PUBLISH, publisher, stream)
 
     def done(self, channel: Channel, stream: Stream, reason: str, words: str = "") -> None:
@@ -62,7 +62,7 @@ class PublisherEvents:
         publisher = channel.publisher
         assert publisher is not None
         publisher.over()
-        publisher.describe(stream.tracks, stream.dropped)
+        publisher.describe(stream.tracks, stream.dropped, stream.converted)
         self._tell(Action.DONE_PUBLISH, publisher, stream, reason, words)
 
     def stopped(self, channel: Channel, stream: Stream, reason: str) -> None:
@@ -96,6 +96,7 @@ class PublisherEvents:
             received=stream.stats.received_bytes,
             codec=codecs_attribute(stream.tracks),
             dropped=stream.dropped,
+            converted=stream.converted,
             user_id=publisher.user_id,
             reason=reason,
         )

@@ -70,6 +70,8 @@ class Stream:
         self.tracks: Tracks | None = None
         self.dropped: tuple[str, ...] = ()
         """What its publisher sends that is not carried, by name of the codec."""
+        self.converted: tuple[str, ...] = ()
+        """What its publisher sends that is turned into what is carried, likewise."""
         self.outlets: dict[str, Outlet] = {}
         self.fed: tuple[Output, ...] = ()
         """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
@@ -155,7 +157,7 @@ class Stream:
         self.claim = Claim(self, request, self._next_origin, now, ended)
         self._move(StreamState.LIVE, now)
         self.stats.publishes += 1
-        self.dropped = ()
+        self.dropped = self.converted = ()
         for outlet in self.outlets.values():
             outlet.revive()
         if self.stats.publishes > 1:
@@ -304,6 +306,11 @@ class Claim:
         if not self.other_tracks:
             self.remark("track left out: one picture and one sound are carried", {"track": ", ".join(names[:8])})
         self.other_tracks = names
+
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """What of the publisher's is turned into what is carried, by name: for events and the API."""
+        if self.stream is not None:
+            self.stream.converted = codecs
 
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         """Says in the log what was dropped or bounded."""

@@ -198,6 +198,9 @@ class _Watch:
     def tracks_left_out(self, names: tuple[str, ...]) -> None:
         assert names
 
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """Nothing is converted here."""
+
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         assert event
 

@@ -23,6 +23,7 @@ class Collected:
         self.repairs: Counter[str] = Counter()
         self.dropped: tuple[str, ...] = ()
         self.other_tracks: list[tuple[str, ...]] = []
+        self.turned: tuple[str, ...] = ()
         self.remarks: list[str] = []
 
     def tracks(self, tracks: Tracks) -> None:
@@ -45,6 +46,9 @@ class Collected:
 
     def tracks_left_out(self, names: tuple[str, ...]) -> None:
         self.other_tracks.append(names)
+
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        self.turned = codecs
 
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.remarks.append(" ".join([event, *(f"{name}={value}" for name, value in facts.items())]))

@@ -28,6 +28,7 @@ from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.figures import SessionFigures
+from hlsd.sound.figures import SoundFigures, SoundStats
 from hlsd.stats import Stats, StreamStats
 from hlsd.streams.figures import StreamFigures
 from hlsd.streams.hub import Hub
@@ -100,6 +101,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     NotifyFigures,
     RelayFigures,
     RtmpFigures,
+    SoundFigures,
     TlsFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
@@ -125,6 +127,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         NotifyFigures(stats.notify),
         RelayFigures(stats.relays),
         RtmpFigures(stats.rtmp_ended),
+        SoundFigures(SoundStats()),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )
     return Reader(

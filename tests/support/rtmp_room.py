@@ -50,6 +50,9 @@ class NotedPublication:
     def tracks_left_out(self, names: tuple[str, ...]) -> None:
         """Nor here."""
 
+    def converted(self, codecs: tuple[str, ...]) -> None:
+        """Nothing is converted here."""
+
     def remark(self, event: str, facts: Mapping[str, object]) -> None:
         """Nothing is dropped here."""
 

@@ -1,0 +1,102 @@
+"""Decodes the packets of one stream to samples of 48 kHz, whatever their codec, rate and layout.
+
+Raises av.FFmpegError for what cannot be decoded, MediaError for a configuration that is none. libav reads strangers'
+bytes here: it is for the sound process only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, cast
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+
+from hlsd.base.errors import MediaError
+from hlsd.sound.clock import RATE
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
+
+    from hlsd.media.sounds import SoundFormat
+
+_NAMELESS: Final = frozenset({"pcm_alaw", "pcm_mulaw", "pcm_s16le", "pcm_u8", "adpcm_swf", "nellymoser", "speex"})
+"""Codecs whose packets do not say their rate and channels."""
+_STREAMINFO: Final = 34
+_SAMPLE: Final = 4
+"""Bytes of a sample as floating point."""
+
+
+def decoder(form: SoundFormat) -> AudioCodecContext:
+    """A decoder for packets of `form`. Raises as the module."""
+    context = cast(AudioCodecContext, av.CodecContext.create({"mp3": "mp3float"}.get(form.codec, form.codec), "r"))
+    context.thread_count = 1
+    if form.codec in _NAMELESS:
+        context.sample_rate = form.rate or 8_000
+        context.layout = "stereo" if form.channels == 2 else "mono"
+    if (extradata := _extradata(form)) is not None:
+        context.extradata = extradata
+    context.open()
+    return context
+
+
+def _extradata(form: SoundFormat) -> bytes | None:
+    config = form.config
+    if form.codec == "flac":
+        if config[:4] == b"fLaC":
+            config = config[8:]  # its mark and the header of its first metadata block
+        return config[:_STREAMINFO] if len(config) >= _STREAMINFO else None
+    if form.codec == "opus":
+        if config[:8] != b"OpusHead":
+            return None
+        if len(config) < 19:
+            raise MediaError("an OpusHead that is cut off")
+        # Without its pre-skip: FLV stamps the first packet as if all of it were heard, and the sound would come early.
+        return config[:10] + b"\x00\x00" + config[12:]
+    if form.codec == "aac":
+        return config or None
+    return None
+
+
+class SoundDecoder:
+    """The decoder of one stream; `channels` (1 or 2) of what comes out is given, or told by the first sound."""
+
+    def __init__(self, form: SoundFormat, channels: int = 0) -> None:
+        self.channels = channels
+        """Of what comes out; 0: nothing has been decoded yet."""
+        self._context = decoder(form)
+        self._resampler: AudioResampler | None = None
+        self._heard: tuple[int, str, str] = (0, "", "")
+
+    def decode(self, packet: bytes) -> list[list[bytes]]:
+        """The samples that the packet makes: for each piece one plane of 32-bit floats for each channel."""
+        return [planes for frame in self._context.decode(av.Packet(packet)) for planes in self._fitted(frame)]
+
+    def rest(self) -> list[list[bytes]]:
+        """What is still inside: nothing more will come."""
+        found = [planes for frame in self._context.decode(None) for planes in self._fitted(frame)]
+        if self._resampler is not None:
+            found += [_planes(frame) for frame in self._resampler.resample(None)]
+        self._resampler = None
+        return found
+
+    def _fitted(self, frame: AudioFrame) -> Iterator[list[bytes]]:
+        heard = frame.sample_rate, frame.layout.name, frame.format.name
+        resampler = self._resampler
+        if resampler is None or heard != self._heard:
+            if resampler is not None:  # its last samples are of before
+                for late in resampler.resample(None):
+                    yield _planes(late)
+            self.channels = self.channels or min(2, frame.layout.nb_channels)
+            layout = "mono" if self.channels == 1 else "stereo"
+            resampler = self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
+            self._heard = heard
+        frame.pts = None  # samples are counted here
+        for fitted in resampler.resample(frame):
+            yield _planes(fitted)
+
+
+def _planes(frame: AudioFrame) -> list[bytes]:
+    size = frame.samples * _SAMPLE
+    return [bytes(plane)[:size] for plane in frame.planes]

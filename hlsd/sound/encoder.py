@@ -1,0 +1,104 @@
+"""Encodes samples of 48 kHz as AAC-LC, and says where each frame belongs.
+
+libavcodec's encoder looks one frame ahead: the frame that it stamps -1,024 is played before the first sample, so that
+frames taken at their stamps are in time. Nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
+
+from hlsd.sound.clock import FRAME, RATE
+from hlsd.sound.wire import Frame
+
+_BYTES: Final = FRAME * 4
+
+
+class SoundEncoder:
+    """The encoder of one stream: `channels` 1 or 2, `bitrate` in bits per second."""
+
+    def __init__(self, channels: int, bitrate: int) -> None:
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._bitrate = bitrate
+        self._context = self._begun()
+        self._planes = [bytearray() for _ in range(channels)]
+        self._fed = 0
+        self._anchors: deque[tuple[int, int]] = deque()
+        """From which sample on, by the encoder's count, positions are how far from it."""
+
+    def anchor(self, at: int) -> list[Frame]:
+        """What follows begins at position `at`; what does not fill a frame of before is filled with silence."""
+        made = self._fill()
+        self._anchors.append((self._fed, at - self._fed))
+        return made
+
+    def add(self, planes: list[bytes]) -> list[Frame]:
+        """The frames that these samples complete; a plane of 32-bit floats for each channel."""
+        for kept, samples in zip(self._planes, planes, strict=True):
+            kept.extend(samples)
+        made: list[Frame] = []
+        while len(self._planes[0]) >= _BYTES:
+            frame = self._frame()
+            for plane, kept in zip(frame.planes, self._planes, strict=True):
+                plane.update(bytes(kept[:_BYTES]))
+                del kept[:_BYTES]
+            self._fed += FRAME
+            made += self._encode(frame)
+        return made
+
+    def silence(self, samples: int) -> list[Frame]:
+        """As `add`, for samples in which nothing is heard."""
+        return self.add([bytes(4 * samples)] * len(self._planes))
+
+    def end(self) -> list[Frame]:
+        """All that is left: nothing follows."""
+        return [*self._fill(), *self._encode(None)]
+
+    def _fill(self) -> list[Frame]:
+        left = len(self._planes[0])
+        return self.silence((_BYTES - left) // 4) if left else []
+
+    def _encode(self, frame: AudioFrame | None) -> list[Frame]:
+        try:
+            packets = self._context.encode(frame)
+        except av.FFmpegError:
+            # Damage has made numbers of it that are none. An encoder keeps the last frame, so it is begun anew; its
+            # first packet stands where the one would that is missing now.
+            self._context = self._begun()
+            packets = self._context.encode(self._silent(frame.pts)) if frame is not None and frame.pts else []
+        made = []
+        anchors = self._anchors
+        for packet in packets:
+            pts = packet.pts if packet.pts is not None else 0
+            while len(anchors) > 1 and anchors[1][0] <= pts:
+                anchors.popleft()
+            made.append(Frame(pts + anchors[0][1], bytes(packet)))
+        return made
+
+    def _begun(self) -> AudioCodecContext:
+        context = av.CodecContext.create("aac", "w")
+        context.sample_rate = RATE
+        context.layout = self._layout
+        context.format = "fltp"
+        context.bit_rate = self._bitrate
+        context.options = {"aac_coder": "fast"}  # the other one takes two and a half times as long
+        context.open()
+        return context
+
+    def _frame(self) -> AudioFrame:
+        frame = AudioFrame(format="fltp", layout=self._layout, samples=FRAME)
+        frame.sample_rate = RATE
+        frame.pts = self._fed
+        return frame
+
+    def _silent(self, pts: int) -> AudioFrame:
+        frame = self._frame()
+        frame.pts = pts
+        for plane in frame.planes:
+            plane.update(bytes(_BYTES))
+        return frame
