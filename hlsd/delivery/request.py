@@ -119,7 +119,7 @@ def is_ours(path: bytes) -> bool:
     return bool(slash and app and rest) and _decode(app) not in RESERVED_APPS
 
 
-def parse_path(path: bytes) -> Target | None:  # noqa: C901 - one line for each form
+def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line for each form
     """What a raw path names, or None where nothing of a stream can be.
 
     Raises:
@@ -131,6 +131,12 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901 - one line for each 
         parts.pop()
     _check_names(parts)
     match parts:
+        case [app, name, "r", file]:
+            return Target("foreign", app, name, run="r", resource=file)
+        case [app, name, sid, "r", file] if sid[0] == "~":
+            return Target("foreign", app, name, sid=sid[1:], run="r", resource=file)
+        case [app, name, sid, "r", record, file] if sid[0] == "~":
+            return Target("foreign", app, name, sid=sid[1:], run="r", resource=f"{record}/{file}")
         case [_, file] if page and file.endswith((".m3u8", *RESERVED_SUFFIXES)):
             return None
         case [app, file] if file.endswith(RESERVED_SUFFIXES):

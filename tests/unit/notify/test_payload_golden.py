@@ -21,7 +21,7 @@ from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
 from hlsd.notify.payloads import form_of
 from hlsd.ports import Grant, PlayRequest, PublishRequest
-from hlsd.relay.match import Match
+from hlsd.base.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
