@@ -32,7 +32,7 @@ class BadBox(HlsdError):
     """These bytes are not the boxes that they should be."""
 
 
-class Head(NamedTuple):
+class BoxHead(NamedTuple):
     """Of a box: how many bytes its header has, and the whole of it."""
 
     name: bytes
@@ -60,7 +60,7 @@ class TrackRun(NamedTuple):
         return self.decode + sum(self.durations)
 
 
-def head(octets: bytes) -> Head | None:
+def head(octets: bytes) -> BoxHead | None:
     """The header at the beginning of `octets` (`HEADER` bytes are enough); None if that is none."""
     if len(octets) < 8:
         return None
@@ -71,8 +71,8 @@ def head(octets: bytes) -> Head | None:
         if len(octets) < HEADER:
             return None
         (size,) = struct.unpack_from(">Q", octets, 8)
-        return Head(name, 16, size) if size >= 16 else None
-    return Head(name, 8, size) if size >= 8 else None
+        return BoxHead(name, 16, size) if size >= 16 else None
+    return BoxHead(name, 8, size) if size >= 8 else None
 
 
 def children(octets: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:

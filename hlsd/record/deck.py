@@ -201,10 +201,13 @@ class RecordDeck:
             if take is not None:
                 take.progress = done / max(1, of)
 
-        try:
+        def finished() -> Finished:
             if take is not None and not take.opened:
                 raise Empty
-            done = await self.do(lambda: self.folder.finish(row.path, progress))
+            return self.folder.finish(row.path, progress)
+
+        try:
+            done = await self.do(finished)
         except OSError as error:
             finishing.again = self._clock.monotonic() + RETRY
             self._log.warning("a recording is not finished yet", file=row.path, reason=error.strerror or str(error))

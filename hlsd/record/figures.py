@@ -18,7 +18,7 @@ RECORD_GAPS = Spec(
     "hlsd_record_gaps", "counter", "Times that media was left out because the disk was too slow.", ("rule",)
 )
 RECORD_QUEUE = Spec("hlsd_record_queue_bytes", "gauge", "Bytes of recordings that wait to be written.")
-RECORD_FREE = Spec("hlsd_record_disk_free_bytes", "gauge", "Free on the disk of the recordings, where there are some.")
+RECORD_FREE = Spec("hlsd_record_disk_free_bytes", "gauge", "Free on the disk of the recordings.")
 RECORD_FULL = Spec("hlsd_record_disk_full", "gauge", "1 while less is free than record.min_free: nothing is recorded.")
 RECORD_KEPT = Spec("hlsd_record_kept_files", "gauge", "Finished recordings that are kept.")
 RECORD_KEPT_BYTES = Spec("hlsd_record_kept_bytes", "gauge", "Bytes of finished recordings that are kept.")

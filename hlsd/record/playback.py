@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from email.utils import formatdate
 from math import isfinite
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -33,7 +33,7 @@ from hlsd.delivery.request import (
     parse_path,
     parse_range,
 )
-from hlsd.delivery.web import COUNTED, read_request
+from hlsd.delivery.web import COUNTED, Carrier, read_request
 from hlsd.ports import (
     ABSENT,
     MEDIA,
@@ -60,14 +60,6 @@ _ANEW: Final = ("unknown", "split")
 """Why a session is not accepted though its viewer may be let in anew."""
 
 
-class Carrier(Protocol):
-    """The connection under an ASGI request (`hlsd.delivery.web.Carrier`)."""
-
-    def charge(self, session: ViewerSession | None, size: int, media: int) -> None:
-        """`size` bytes of body were handed over."""
-        ...
-
-
 class Visit:
     """What a viewer of a recording comes for (`hlsd.ports.Outputs`, and the output too)."""
 
@@ -90,7 +82,7 @@ class Visit:
         return None
 
 
-class Answering:
+class RecordRequest:
     """One request on its way: what it is, and how what is sent is charged."""
 
     def __init__(self, request: Request, target: Target, scope: Scope, sessions: Sessions) -> None:
@@ -131,7 +123,7 @@ class RecordEndpoint:
             elif request.method not in {"GET", "HEAD"}:
                 reply = self._replies.refuse(request, 405, more=[(b"allow", _METHODS)])
             else:
-                one = Answering(request, target, scope, self._sessions)
+                one = RecordRequest(request, target, scope, self._sessions)
                 reply = await (self._inside(one, receive, send) if target.sid else self._enter(one, target.sid))
         except BadRequest as error:
             reply = self._replies.refuse(request, 400, words=str(error))
@@ -144,7 +136,7 @@ class RecordEndpoint:
 
     # -- the way in
 
-    async def _enter(self, one: Answering, instead: str) -> Reply:
+    async def _enter(self, one: RecordRequest, instead: str) -> Reply:
         """Lets a viewer in, and leads it to where its session is."""
         request, target = one.request, one.target
         if one.below:
@@ -162,7 +154,7 @@ class RecordEndpoint:
         session.last = self._clock.monotonic()
         return self._replies.redirect(request, f"{session.prefix.decode()}r/{target.resource}{_times(request)}")
 
-    async def _look(self, one: Answering, play: PlayRequest) -> Reply:
+    async def _look(self, one: RecordRequest, play: PlayRequest) -> Reply:
         """What GET would get, whoever asks may look at it: no session, and no body."""
         request, target = one.request, one.target
         found = await self._entrance.look(play, Visit(self._shelf, one.ident))
@@ -178,7 +170,7 @@ class RecordEndpoint:
 
     # -- with a session
 
-    async def _inside(self, one: Answering, receive: Receive, send: Send) -> Reply | None:
+    async def _inside(self, one: RecordRequest, receive: Receive, send: Send) -> Reply | None:
         request, target = one.request, one.target
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent, VOD)
@@ -202,7 +194,7 @@ class RecordEndpoint:
         finally:
             self._shelf.put_back(volume)
 
-    async def _whole(self, one: Answering, volume: Volume) -> Reply | None:
+    async def _whole(self, one: RecordRequest, volume: Volume) -> Reply | None:
         """The playlist; of a file what HEAD says of it."""
         request = one.request
         if one.ending == "m3u8":
@@ -219,7 +211,7 @@ class RecordEndpoint:
         size = len(part.front) + part.size if part is not None else volume.size
         return Reply(200, [*headers, (b"content-length", b"%d" % size)])
 
-    async def _piece(self, one: Answering, volume: Volume) -> Reply:
+    async def _piece(self, one: RecordRequest, volume: Volume) -> Reply:
         """The initialisation section, or a segment."""
         request, layout = one.request, volume.layout
         if layout is None:
@@ -240,7 +232,7 @@ class RecordEndpoint:
 
     # -- files
 
-    async def _excerpt(self, one: Answering, volume: Volume) -> tuple[bool, Excerpt | None]:
+    async def _excerpt(self, one: RecordRequest, volume: Volume) -> tuple[bool, Excerpt | None]:
         """What `?from=&to=` cuts out. Raises BadRequest."""
         asked = arguments(one.request.query)
         begin, end = _seconds(asked, "from"), _seconds(asked, "to")
@@ -256,7 +248,7 @@ class RecordEndpoint:
             raise BadRequest("there is nothing between from and to")
         return True, part
 
-    def _file_headers(self, one: Answering, volume: Volume, part: Excerpt | None) -> Headers:
+    def _file_headers(self, one: RecordRequest, volume: Volume, part: Excerpt | None) -> Headers:
         row = volume.row
         tag = volume.etag if part is None else f'{volume.etag[:-1]}-{part.offset:x}-{part.size:x}"'
         name = row.path.rpartition("/")[2]
@@ -270,7 +262,7 @@ class RecordEndpoint:
             *self._replies.readable(one.request),
         ]
 
-    async def _send_file(self, one: Answering, volume: Volume, receive: Receive, send: Send) -> Reply | None:
+    async def _send_file(self, one: RecordRequest, volume: Volume, receive: Receive, send: Send) -> Reply | None:
         """Sends the file, or a part of it; None once it is sent."""
         request = one.request
         if one.ending != volume.row.format:
@@ -302,7 +294,7 @@ class RecordEndpoint:
 class _Sending:
     """The body of one file: read by a thread, sent when the piece before has gone."""
 
-    def __init__(self, one: Answering, volume: Volume, shelf: Shelf, clock: Clock) -> None:
+    def __init__(self, one: RecordRequest, volume: Volume, shelf: Shelf, clock: Clock) -> None:
         self._one = one
         self._volume = volume
         self._shelf = shelf

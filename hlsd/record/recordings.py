@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
@@ -173,6 +174,14 @@ class Recordings:
         """One."""
         row = await self._index.ask(lambda table: table.get(ident))
         return self._view(row) if row is not None else None
+
+    async def file(self, ident: str) -> Path | None:
+        """The file of a finished one, if it is there."""
+        row = await self._index.ask(lambda table: table.get(ident))
+        if row is None or row.state != DONE:
+            return None
+        path = self._deck.folder.root / row.path
+        return path if await self._deck.do(path.is_file) else None
 
     async def remove(self, ident: str) -> None:
         """Deletes one that is not being written. Raises RecordRefused."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from hlsd.base import stream_name
@@ -87,6 +87,12 @@ def operations(recordings: Recordings) -> list[Route]:  # noqa: C901 - small han
             return _refused(RecordRefused(404, "no_such_record", "there is no recording of that id"))
         return _done(view.model_dump())
 
+    async def file(request: Request) -> Response:
+        path = await recordings.file(request.path_params["record_id"])
+        if path is None:
+            return _refused(RecordRefused(404, "no_such_record", "there is no finished recording of that id"))
+        return FileResponse(path, headers=_HEADERS, filename=path.name)
+
     async def remove(request: Request) -> Response:
         try:
             await recordings.remove(request.path_params["record_id"])
@@ -109,6 +115,7 @@ def operations(recordings: Recordings) -> list[Route]:  # noqa: C901 - small han
         Route("/api/v1/records/repair", repair, methods=["POST"]),
         Route("/api/v1/records/repair", repairing, methods=["GET"]),
         Route("/api/v1/records/{record_id}", one, methods=["GET"]),
+        Route("/api/v1/records/{record_id}/file", file, methods=["GET"]),
         Route("/api/v1/records/{record_id}", remove, methods=["DELETE"]),
     ]
 

@@ -25,7 +25,7 @@ from hlsd.ports import Entrance, LiveStream, OutputFactory, PublishRequest, Serv
 from hlsd.record.deck import RecordDeck
 from hlsd.record.figures import Instant, RecordFigures
 from hlsd.record.index import RecordIndex
-from hlsd.record.keeping import Limits, condemned
+from hlsd.record.keeping import KeepLimits, condemned
 from hlsd.record.playback import RecordEndpoint, playback_routes
 from hlsd.record.recordings import Recordings
 from hlsd.record.routes import operations
@@ -69,7 +69,7 @@ class RecordService(Service):
         self._log = log
         self._faults = faults
         self._on_air = on_air
-        self._limits = Limits(settings.keep_for, settings.keep_bytes, settings.keep_free)
+        self._limits = KeepLimits(settings.keep_for, settings.keep_bytes, settings.keep_free)
         self._rules = [(Match(rule.match), rule, f"rule{at}") for at, rule in enumerate(settings.rules, 1)]
         root = settings.dir or state / "records"
         file = state / "hlsd.sqlite"

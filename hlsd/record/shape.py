@@ -20,7 +20,19 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
-from hlsd.record.boxes import HEADER, MAX_MOOF, BadBox, TrackRun, box, child, children, full_box, head, is_sync, track_runs
+from hlsd.record.boxes import (
+    HEADER,
+    MAX_MOOF,
+    BadBox,
+    TrackRun,
+    box,
+    child,
+    children,
+    full_box,
+    head,
+    is_sync,
+    track_runs,
+)
 
 Read = Callable[[int, int], bytes]
 MAX_HEADER: Final = 1 << 20

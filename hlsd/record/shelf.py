@@ -21,7 +21,7 @@ from hlsd.record.excerpt import Excerpt, chosen, excerpt
 from hlsd.record.index import DONE, Row
 from hlsd.record.repair import BREATH, reader
 from hlsd.record.shape import Layout, open_layout, walk
-from hlsd.record.vod_playlist import Span, playlist, spans
+from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
 
 T = TypeVar("T")
 MOST: Final = 64
@@ -40,7 +40,7 @@ class Volume:
         self.size = 0
         self.etag = ""
         self.layout: Layout | None = None
-        self.spans: list[Span] = []
+        self.spans: list[SegmentSpan] = []
         self.text = b""
         self.zipped = b""
         self.read_at = 0.0

@@ -25,7 +25,7 @@ FIRST: Final = 1
 """Number of the first segment: "MSN starts at ≥ 1" (MP22), since some players take 0 for none."""
 
 
-class Span(NamedTuple):
+class SegmentSpan(NamedTuple):
     """One segment: bytes of the file, times in ticks of the file, `wall` if its date is to be told."""
 
     offset: int
@@ -37,9 +37,9 @@ class Span(NamedTuple):
     key: bool
 
 
-def spans(fragments: Sequence[Fragment], *, whole: bool) -> list[Span]:
+def spans(fragments: Sequence[Fragment], *, whole: bool) -> list[SegmentSpan]:
     """The segments of a file; `whole`: nothing more comes, so that what is left is the last one."""
-    found: list[Span] = []
+    found: list[SegmentSpan] = []
     run: list[Fragment] = []
     size = 0
     for fragment in fragments:
@@ -56,12 +56,12 @@ def spans(fragments: Sequence[Fragment], *, whole: bool) -> list[Span]:
     return found
 
 
-def _span(run: Sequence[Fragment], until: int | None) -> Span:
+def _span(run: Sequence[Fragment], until: int | None) -> SegmentSpan:
     first, last = run[0], run[-1]
     seam = first.mark is not None and first.mark.seam
     end = last.end if until is None else until
     wall = first.mark.wall if first.mark is not None else None
-    return Span(
+    return SegmentSpan(
         first.offset,
         last.offset + last.size - first.offset,
         first.start,
@@ -72,7 +72,7 @@ def _span(run: Sequence[Fragment], until: int | None) -> Span:
     )
 
 
-def playlist(found: Sequence[Span], name: str, *, whole: bool) -> str:
+def playlist(found: Sequence[SegmentSpan], name: str, *, whole: bool) -> str:
     """The playlist; URIs are `{name}/i.mp4` and `{name}/s{n}.m4s`."""
     target = max([math.ceil((one.end - one.start) / TICKS) for one in found], default=1)
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(target, 1)}"]

@@ -75,7 +75,7 @@ def tape(deck: MemoryDeck, over: Callable[[], None] = lambda: None, **changes: o
 def recorded(tracks: Tracks, units: Iterable[AccessUnit], **changes: object) -> list[bytes]:
     """The files, not finished, that a publication becomes."""
     deck = MemoryDeck()
-    made = tape(deck, **changes)
+    made = tape(deck, lambda: None, **changes)
     made.tracks(tracks)
     for unit in units:
         made.unit(unit)

@@ -50,7 +50,10 @@ def cut(layout: Layout, begin: float | None, end: float | None) -> bytes:
 
 @pytest.mark.parametrize(
     ("begin", "end", "frames"),
-    [(None, None, 1000), (3.0, 5.0, 100), (2.0, 4.0, 50), (0.0, 0.5, 50), (38.5, None, 50), (None, 1.0, 50), (19.0, 21.0, 100)],
+    [
+        (None, None, 1000), (3.0, 5.0, 100), (2.0, 4.0, 50), (0.0, 0.5, 50), (38.5, None, 50), (None, 1.0, 50),
+        (19.0, 21.0, 100),
+    ],
 )  # fmt: skip
 def test_a_part_is_a_file_from_key_picture_to_key_picture(
     layout: Layout, begin: float | None, end: float | None, frames: int
@@ -64,7 +67,7 @@ def test_a_part_is_a_file_from_key_picture_to_key_picture(
     whole = read_packets(FILE)
     at = [p.digest for p in whole.video].index(packets.video[0].digest)
     assert [p.digest for p in packets.video] == [p.digest for p in whole.video[at : at + frames]]
-    with av.open(io.BytesIO(octets)) as container:
+    with av.open(io.BytesIO(octets), "r") as container:
         container.seek(int(container.duration or 0) // 2)
         assert next(container.demux()).is_keyframe
 

@@ -104,7 +104,9 @@ async def test_a_recording_is_played_by_hls_by_whoever_may_watch_the_stream(film
         assert again.status_code == 304
         for wrong in ("s0.m4s", "s4.m4s", "s-1.m4s", "s01x.m4s", "s².m4s", "x"):
             assert (await operator.web.get(f"{base}/{row['id']}/{wrong}")).status_code in {400, 404}
-        assert (await operator.web.get("/live/other/r/" + row["id"] + ".m3u8")).status_code == 404, "of that stream only"
+        assert (await operator.web.get("/live/other/r/" + row["id"] + ".m3u8")).status_code == 404, (
+            "of that stream only"
+        )
         assert (await operator.web.get("/live/cam/r/0123.m3u8")).status_code == 404
         assert (await operator.web.head(row["url"])).status_code == 200
         assert len((await operator.ask("GET", "/sessions"))["items"]) == 1, "who looks is nobody"
@@ -195,8 +197,8 @@ async def test_the_api_starts_and_stops_a_recording(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (b"{", "bad_body"), (b"[]", "bad_body"), (b'{"path": "../x{id}"}', "bad_path"), (b'{"max_duration": -1}', "bad_body"),
-        (b'{"nothing": 1}', "bad_body"), (b'{"path": "no id"}', "bad_path"),
+        (b"{", "bad_body"), (b"[]", "bad_body"), (b'{"path": "../x{id}"}', "bad_path"),
+        (b'{"max_duration": -1}', "bad_body"), (b'{"nothing": 1}', "bad_body"), (b'{"path": "no id"}', "bad_path"),
     ],
 )  # fmt: skip
 async def test_a_wish_that_cannot_be_is_refused_with_words(tmp_path: Path, body: bytes, code: str) -> None:
@@ -415,12 +417,13 @@ async def test_a_session_of_a_recording_outlives_the_stream_and_a_kick_ends_it(t
 
 
 async def test_who_may_not_watch_the_stream_may_not_watch_its_recordings(tmp_path: Path) -> None:
-    async with recorder(tmp_path, auth__play=True, auth__secrets=["a secret of more than sixteen letters"]) as (server, operator):
+    async with recorder(tmp_path, auth__play=True, auth__secrets=["a secret of more than sixteen letters"]) as (
+        server,
+        operator,
+    ):
         await published(server)
         (row,) = await operator.done()
         assert (await operator.web.get(row["url"])).status_code in {401, 403}
         assert (await operator.web.head(row["url"].replace(".m3u8", ".mp4"))).status_code in {401, 403}
         missing = await operator.web.get("/live/cam/r/0000.m3u8")
         assert missing.status_code in {401, 403}, "nor learn what is there"
-
-

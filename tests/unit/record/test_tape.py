@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
-from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.record.shape import scan
 from tests.support.frames import AUDIO, AUDIO_44, BOTH, VIDEO, audio, interleaved, video
 from tests.support.packets import read_packets
@@ -73,7 +74,7 @@ def test_a_publisher_that_comes_back_goes_on_in_the_same_file_without_a_hole() -
     assert len(packets.video) == 2 * 25 * LENGTH
     apart = packets.video[300].pts - packets.audio[len(packets.audio) // 2].pts
     assert abs(apart) < 0.03, "sound and picture go on together"
-    assert [box for box in _sequence_numbers(file)] == list(range(1, len(found.fragments) + 1))
+    assert _sequence_numbers(file) == list(range(1, len(found.fragments) + 1))
 
 
 def test_many_blips_keep_sound_and_picture_together() -> None:
@@ -127,7 +128,7 @@ def test_what_finds_no_room_is_left_out_to_the_next_key_picture_and_counted() ->
     assert seam.mark.wall == pytest.approx(UNITS[0].arrived + 6.0, abs=0.01)
     packets = read_packets(finished(file)[0])
     assert 200 < len(packets.video) < 300
-    steps = [after.pts - one.pts for one, after in zip(packets.video, packets.video[1:], strict=False)]
+    steps = [after.pts - one.pts for one, after in pairwise(packets.video)]
     assert max(steps) < 0.1, "what is left out leaves no hole"
 
 
@@ -141,7 +142,7 @@ def test_a_silence_of_all_tracks_is_no_sample_of_hours() -> None:
     whole, said = finished(deck.files[0])
     assert said.duration == pytest.approx(2 * LENGTH, abs=0.2)
     video_packets = read_packets(whole).video
-    assert max(b.dts - a.dts for a, b in zip(video_packets, video_packets[1:], strict=False)) < 10
+    assert max(b.dts - a.dts for a, b in pairwise(video_packets)) < 10
 
 
 def test_it_ends_after_so_much_media_and_says_so() -> None:
@@ -190,13 +191,9 @@ def test_the_wall_clock_is_noted_each_minute() -> None:
         assert wall == pytest.approx(units[0].arrived + start / TICKS, abs=0.05)
 
 
-def _sequence_numbers(file: bytes) -> list[int]:
+def _sequence_numbers(file: bytes | bytearray) -> list[int]:
     found, at = [], 0
     while (at := file.find(b"mfhd", at)) >= 0:
         found.append(int.from_bytes(file[at + 8 : at + 12], "big"))
         at += 8
     return found
-
-
-def _unit(units: list[AccessUnit], at: float) -> int:
-    return next(number for number, unit in enumerate(units) if unit.dts >= at * TICKS)
