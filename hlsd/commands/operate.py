@@ -166,9 +166,7 @@ def _until_ctrl_c() -> Iterator[None]:
 def _show(
     client: ApiClient, look: Callable[[], list[Row]], table: Callable[[list[Row]], Table], *, watch: bool, as_json: bool
 ) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH)
+    console = screen()
 
     def once() -> None:
         rows = told(look)
@@ -193,7 +191,14 @@ def _show(
                 live.update(table(told(look)), refresh=True)
 
 
-def _table(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
+def screen() -> Console:
+    """Where lists are shown: a terminal, or a pipe that is wide enough for them."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def table_of(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
+    """An empty table; of each column its name, and whether it stands to the right."""
     found = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name, right in columns:
         found.add_column(name, justify="right" if right else "left", no_wrap=True)
@@ -202,7 +207,7 @@ def _table(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
 
 def _sessions_table(rows: list[Row]) -> Table:
     columns = ("id", 0), ("stream", 0), ("user", 0), ("ip", 0), ("by", 0), ("state", 0), ("since", 1), ("sent", 1)
-    table = _table(_counted(len(rows), "session"), [(name, bool(right)) for name, right in (*columns, ("agent", 0))])
+    table = table_of(counted(len(rows), "session"), [(name, bool(right)) for name, right in (*columns, ("agent", 0))])
     now = time.time() * 1000
     for row in rows:
         table.add_row(
@@ -222,7 +227,7 @@ def _sessions_table(rows: list[Row]) -> Table:
 def _streams_table(rows: list[Row]) -> Table:
     columns = ("stream", 0), ("state", 0), ("publisher", 0), ("by", 0), ("video", 0), ("audio", 0), ("kbit/s", 1)
     more = ("viewers", 1), ("since", 1)
-    table = _table(_counted(len(rows), "stream"), [(name, bool(right)) for name, right in (*columns, *more)])
+    table = table_of(counted(len(rows), "stream"), [(name, bool(right)) for name, right in (*columns, *more)])
     now = time.time() * 1000
     for row in rows:
         publisher, video, audio = row["publisher"] or {}, row["video"], row["audio"]
@@ -253,7 +258,8 @@ def _line(event: Row) -> str:
     return plain(" ".join(words)).plain
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 stream`, `2 streams`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 

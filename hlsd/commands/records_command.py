@@ -16,7 +16,22 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from hlsd.commands.operate import Json, Most, Row, StateDir, Token, Url, client_of, lasting, plain, size, told
+from hlsd.commands.operate import (
+    Json,
+    Most,
+    Row,
+    StateDir,
+    Token,
+    Url,
+    client_of,
+    counted,
+    lasting,
+    plain,
+    screen,
+    size,
+    table_of,
+    told,
+)
 from hlsd.commands.options import ConfigFile, fail
 
 LOOK: Final = 0.5
@@ -51,8 +66,7 @@ def listing(
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    console = Console()
-    console.print(_table(rows)) if rows else console.print("no recordings")
+    screen().print(_table(rows))
 
 
 @records.command()
@@ -159,9 +173,8 @@ def _progress() -> Progress:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "stream", "state", "began", "lasts", "size", "why it ended"):
-        table.add_column(name, no_wrap=True, justify="right" if name in {"lasts", "size"} else "left")
+    names = ("id", "stream", "state", "began", "lasts", "size", "why it ended")
+    table = table_of(counted(len(rows), "recording"), [(name, name in {"lasts", "size"}) for name in names])
     for row in rows:
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["createtime"] / 1000))
         table.add_row(
