@@ -19,7 +19,7 @@ from hlsd.record.reels import Reel, reel_of
 from hlsd.record.shape import About
 from hlsd.record.take import EXTENSIONS, Reason, Take, new_take_id
 from hlsd.record.template import FileTemplate
-from hlsd.segmenter.alignment import Alignment
+from hlsd.segmenter.alignment import LATE, Alignment
 from hlsd.segmenter.cut import Cut, CutLimits
 from hlsd.segmenter.cutter import Cutter
 
@@ -99,6 +99,7 @@ class RecordTape:
         self._alignment: Alignment | None = None
         self._reel: Reel | None = None
         self._needs_key = True
+        self._easy = False  # what comes in order can go to the cutter as it is
         self._seam = False  # the next fragment does not continue the one before
         self._done = False
         self._newest = [-1, -1]  # the last time of each track
@@ -124,6 +125,14 @@ class RecordTape:
         """The next access unit."""
         kind, dts, _, key, _, _, _ = unit
         newest = self._newest
+        if self._easy and newest[kind] <= dts <= newest[kind] + HOLE and (not kind or newest[0] - dts <= LATE):
+            newest[kind] = dts  # as nearly always: nothing is in its way
+            assert self._cutter is not None
+            cuts = self._cutter.push(unit)
+            if cuts:
+                for cut in cuts:
+                    self._put(cut)
+            return
         if dts - max(newest) > HOLE and max(newest) >= 0:
             self._finish_timeline()
             newest = self._newest
@@ -135,11 +144,13 @@ class RecordTape:
                 return
             self._begin_timeline(tracks)
         newest[kind] = dts
-        if self._alignment is not None:
-            for one in self._alignment.take(unit, newest[0]):
+        alignment = self._alignment
+        if alignment is not None:
+            for one in alignment.take(unit, newest[0]):
                 self._push(one)
         else:
             self._push(unit)
+        self._easy = self._cutter is not None and (alignment is None or alignment.steady)
 
     def jump(self) -> None:
         """What follows is not what came before."""
@@ -180,7 +191,8 @@ class RecordTape:
     def reset(self) -> None:
         """Something here has raised (`hlsd.streams.outlet.Mendable`): what is under way is let go, the file goes on."""
         self._cutter = self._alignment = None
-        self._needs_key = self._seam = True
+        self._needs_key, self._easy = True, False
+        self._seam = self.take is not None
         self._newest = [-1, -1]
 
     def halt(self) -> None:
@@ -206,6 +218,7 @@ class RecordTape:
 
     def _finish_timeline(self) -> None:
         """Writes what there is, and goes on at the next key picture, behind a seam."""
+        self._easy = False
         alignment, self._alignment = self._alignment, None
         for unit in alignment.rest() if alignment is not None else ():
             self._push(unit)

@@ -119,7 +119,7 @@ class RecordWriter:
     def _run(self) -> None:
         while True:
             try:
-                what, take, octets = self._queue.get(timeout=1.0)
+                what, take, octets = self._queue.get(timeout=1.0 if self._files else LOOK)
             except queue.Empty:
                 self._look()
                 continue
@@ -212,13 +212,21 @@ class RecordWriter:
         """Looks at how much is free on the disk: blocks."""
         self._looked = time.monotonic()
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = os.statvfs(self.root)
+            found = os.statvfs(self._place())
         except OSError:
             self.full, self.free = True, 0
         else:
             self.free = found.f_bavail * found.f_frsize
             self.full = self.free < self._min_free * (AGAIN if self.full else 1)
+
+    def _place(self) -> Path:
+        """The folder, or what it will be made in. Raises OSError if it can never be one."""
+        place = self.root
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(place))
+        return place
 
     def _fail(self, take: Take, words: str) -> None:
         """Ends a file that cannot be written any more: cut back to what is whole, and closed."""

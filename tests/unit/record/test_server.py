@@ -258,6 +258,7 @@ async def test_a_restart_in_good_order_finishes_what_is_open(tmp_path: Path) -> 
     async with recorder(tmp_path) as (server, operator):
         feed(await publish(server, BOTH), UNITS)
         assert (await operator.records())[0]["state"] == "recording"
+        await server.stop(60.0)
     async with recorder(tmp_path) as (_, operator):
         (row,) = await operator.records()
         assert (row["state"], row["reason"], row["repaired"]) == ("done", "shutdown", False)
@@ -327,7 +328,6 @@ async def test_the_oldest_files_go_when_there_are_too_many_bytes(tmp_path: Path)
         assert sorted(str(path.relative_to(tmp_path / "records")) for path in files) == sorted(
             row["file"] for row in rows
         )
-        await published(server, UNITS[:10])
 
 
 async def test_too_little_free_ends_recordings_and_says_so_and_streams_go_on(
