@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hlsd.base.match import Match
 from hlsd.base.quantities import GIB, MIB, Duration, Size
@@ -104,9 +104,14 @@ class RecordSettings(BaseModel):
     )
     max_tasks: int = Field(default=1000, ge=1, le=100_000, description="Recordings that the API may have begun.")
 
+    @field_validator("path")
+    @classmethod
+    def _is_a_name(cls, text: str) -> str:
+        FileTemplate(text)
+        return text
+
     @model_validator(mode="after")
-    def _can_be_read(self) -> Self:
-        FileTemplate(self.path)
+    def _fits_together(self) -> Self:
         if self.keep_free and self.keep_free < self.min_free:
             raise ValueError("keep_free must not be below min_free: recording would end before anything is deleted")
         names = [rule.name for rule in self.rules if rule.name]

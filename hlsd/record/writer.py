@@ -185,6 +185,7 @@ class RecordWriter:
             try:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(step, 0o700, dir_fd=at)
+                    os.fsync(at)  # or a power cut could take the folder away with all that is in it
                 below = os.open(step, _DIRECTORY, dir_fd=at)
             finally:
                 os.close(at)

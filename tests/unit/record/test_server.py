@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from hlsd.app import Server
+from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.media.unit import TICKS, AccessUnit
 from hlsd.ports import Publication
 from tests.support.eventually import eventually
@@ -17,6 +20,7 @@ from tests.support.footage import Film
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.hlscheck import check_playlist
 from tests.support.packets import read_packets
+from tests.support.ports import free_port
 from tests.support.recording import finished, moved, publish, recorded, recorder
 from tests.support.units import units_of
 
@@ -139,6 +143,32 @@ async def test_a_recording_is_fetched_whole_in_ranges_and_in_part(tmp_path: Path
         for wrong in ("from=abc", "from=-1", "from=nan", "from=99", "from=5&to=2"):
             assert (await operator.web.get(f"{url}?{wrong}")).status_code == 400
         assert (await operator.web.post(url)).status_code == 405
+
+
+async def test_over_tls_and_http2_it_is_the_same_and_charged_the_same(tmp_path: Path) -> None:
+    write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["127.0.0.1"], rsa=False, overwrite=True)
+    https: dict[str, object] = {"https__port": free_port()}
+    https |= {f"https__{name}": str(tmp_path / f"{name}.pem") for name in ("cert", "key")}
+    async with recorder(tmp_path / "state", https__bind="127.0.0.1", **https) as (server, operator):
+        await published(server)
+        (row,) = await operator.done()
+        octets = (tmp_path / "state" / "records" / row["file"]).read_bytes()
+        for number, two in enumerate((False, True), 1):
+            context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+            async with httpx.AsyncClient(
+                base_url=f"https://127.0.0.1:{https['https__port']}", http2=two, verify=context, follow_redirects=True
+            ) as client:
+                answer = await client.get(row["url"].replace(".m3u8", ".mp4"))
+                assert answer.http_version == ("HTTP/2" if two else "HTTP/1.1")
+                assert answer.content == octets
+                text = await client.get(row["url"])
+                assert "#EXT-X-ENDLIST" in text.text
+                base = str(text.url).rpartition("/")[0]
+                segment = await client.get(f"{base}/{row['id']}/s2.m4s", headers={"range": "bytes=0-99"})
+                assert (segment.status_code, len(segment.content)) == (206, 100)
+            sessions = (await operator.ask("GET", "/sessions"))["items"]
+            assert len(sessions) == 2 * number
+            assert sorted(one["media_bytes"] for one in sessions[-2:]) == [100, len(octets)]
 
 
 async def test_what_is_being_written_can_be_played_and_fetched(tmp_path: Path) -> None:
