@@ -65,7 +65,7 @@ def head(octets: bytes) -> BoxHead | None:
     if len(octets) < 8:
         return None
     size, name = struct.unpack_from(">I4s", octets)
-    if not all(0x20 <= char < 0x7F or char == 0xA9 for char in name):
+    if not name.isalnum() and not all(0x20 <= char < 0x7F or char == 0xA9 for char in name):
         return None
     if size == 1:
         if len(octets) < HEADER:

@@ -13,6 +13,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Final
 
 from hlsd.media.unit import TICKS
@@ -56,13 +57,14 @@ class Track:
             begins = run.decode - self.first
             self._time(max(1, min(LONGEST, begins - self.length)))
         count = len(self._sizes)
-        for duration in run.durations[:-1]:
-            self._time(duration)
+        known = run.durations[:-1]
+        self.length += sum(known)
+        _extend(self._times, known)
         self._held = run.durations[-1]
-        for shift in run.shifts:
-            self._shift(shift)
+        _extend(self._shifts, run.shifts)
+        self._shifted = self._shifted or any(run.shifts)
         if self.pictures:
-            self._keys.extend(count + 1 + at for at, flags in enumerate(run.flags) if is_sync(flags))
+            self._keys.extend(count + 1 + at for at in _keys(run.flags))
         self._sizes.extend(run.sizes)
         self._chunks.append(run.offset)
         if not self._per_chunk or self._per_chunk[-1][1] != len(run.sizes):
@@ -128,19 +130,7 @@ class Track:
 
     def _time(self, duration: int) -> None:
         self.length += duration
-        times = self._times
-        if times and times[-1][1] == duration:
-            times[-1][0] += 1
-        else:
-            times.append([1, duration])
-
-    def _shift(self, shift: int) -> None:
-        self._shifted = self._shifted or shift != 0
-        shifts = self._shifts
-        if shifts and shifts[-1][1] == shift:
-            shifts[-1][0] += 1
-        else:
-            shifts.append([1, shift])
+        _extend(self._times, array("Q", [duration]))
 
 
 class Movie:
@@ -201,6 +191,29 @@ class Movie:
 
     def _there(self) -> list[Track]:
         return [track for track in self.tracks.values() if track.first is not None]
+
+
+def _extend(runs: list[list[int]], values: array[int]) -> None:
+    """Adds values to a table of runs (count, value). Nearly always all are the same, or no two in a row are."""
+    if not values:
+        return
+    first, count = values[0], len(values)
+    if values.count(first) == count:
+        found = [[count, first]]
+    else:
+        found = [[sum(1 for _ in group), value] for value, group in groupby(values)]
+    if runs and runs[-1][1] == found[0][1]:
+        runs[-1][0] += found[0][0]
+        del found[0]
+    runs += found
+
+
+def _keys(flags: array[int]) -> list[int]:
+    """Which samples need no other; nearly always it is the first alone, or none."""
+    rest = flags[1:]
+    if not rest or (rest.count(rest[0]) == len(rest) and not is_sync(rest[0])):
+        return [0] if is_sync(flags[0]) else []
+    return [at for at, one in enumerate(flags) if is_sync(one)]
 
 
 def _runs(name: bytes, version: int, runs: list[list[int]], kind: str) -> bytes:
