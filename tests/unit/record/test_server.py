@@ -111,7 +111,7 @@ async def test_a_recording_is_played_by_hls_by_whoever_may_watch_the_stream(film
         assert (await operator.web.get("/live/other/r/" + row["id"] + ".m3u8")).status_code == 404, (
             "of that stream only"
         )
-        assert (await operator.web.get("/live/cam/r/0123.m3u8")).status_code == 404
+        assert (await operator.web.get("/live/cam/r/0123456789abcdef.m3u8")).status_code == 404
         assert (await operator.web.head(row["url"])).status_code == 200
         assert len((await operator.ask("GET", "/sessions"))["items"]) == 1, "who looks is nobody"
 
@@ -455,5 +455,5 @@ async def test_who_may_not_watch_the_stream_may_not_watch_its_recordings(tmp_pat
         (row,) = await operator.done()
         assert (await operator.web.get(row["url"])).status_code in {401, 403}
         assert (await operator.web.head(row["url"].replace(".m3u8", ".mp4"))).status_code in {401, 403}
-        missing = await operator.web.get("/live/cam/r/0000.m3u8")
+        missing = await operator.web.get("/live/cam/r/0123456789abcdef.m3u8")
         assert missing.status_code in {401, 403}, "nor learn what is there"
