@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from hlsd.config import Settings
     from hlsd.events import Bus
     from hlsd.stats import Stats
+    from hlsd.streams.stream import Stream
 
 
 class Node:
@@ -183,6 +184,10 @@ class Node:
         """What takes a publisher's tags."""
         return Intake(publication, now, sound=self.sound if self.settings.transcode.audio else None)
 
+    def on_air(self) -> list[Stream]:
+        """The streams that somebody publishes."""
+        return [stream for stream in self.hub.streams if stream.claim is not None]
+
     def may_read(self, scope: Scope) -> bool:
         """Whether who asks may read the API, by its ASGI scope."""
         return self.access.reads(asked(scope), time.monotonic())
@@ -201,7 +206,7 @@ class Node:
             tasks=TaskStore(self.state / "hlsd.sqlite"),
             server_id=self.id,
             own_ports=lambda: ports,
-            on_air=lambda: [stream for stream in self.hub.streams if stream.claim is not None],
+            on_air=self.on_air,
             rules=self.stats.relays,
             abandon=self.hub.abandon,
             faults=self.stats.faults,

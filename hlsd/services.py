@@ -1,8 +1,9 @@
 """The table of services: every way in and every way out, one line each.
 
 A service is made from the `Node` and has settings, a start, a stop, routes, operations of the API, outputs and figures
-(`hlsd.ports.Service`). They start in this order: HTTP last, so that `/healthz` answers when everything listens. They
-stop in it too, ways in before ways out, so that viewers are served until the last publisher has been let go.
+(`hlsd.ports.Service`). They start in this order: the recorder before what lets publishers in, HTTP last, so that
+`/healthz` answers when everything listens. They stop in it too, ways in before ways out, so that viewers are served
+until the last publisher has been let go: the hub does that first, so nobody publishes any more when the recorder stops.
 
 Law: what a service raises when it is asked for its part costs that part, and is counted and told as the service's own
 fault; what it raises when it starts, the server does not start with.
@@ -33,6 +34,7 @@ from hlsd.net.figures import TlsFigures
 from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Service, SinkFactory
+from hlsd.record.service import RecordService
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -79,6 +81,10 @@ class Services:
     def figures(self) -> list[Reporter]:
         """Who reports their figures."""
         return self._of_each("figures", lambda service: service.figures())
+
+    def impaired(self) -> list[str]:
+        """What they do not do for now."""
+        return self._of_each("impaired", lambda service: service.impaired())
 
     def _of_each(self, what: str, ask: Callable[[Service], Sequence[T]]) -> list[T]:
         """What each of them says; who raises has said nothing."""
@@ -158,6 +164,22 @@ def _relay(services: Services) -> Service:
     return services.node.relay
 
 
+def _record(services: Services) -> Service:
+    node = services.node
+    return RecordService(
+        node.settings.record,
+        node.state,
+        node.clock,
+        node.bus,
+        node.log,
+        node.stats.faults,
+        on_air=node.on_air,
+        entrance=node.entrance,
+        sessions=node.sessions,
+        judge=node.judge,
+    )
+
+
 def _flv(services: Services) -> Service:
     return FlvService(services.audience, services.node.judge, services.node.clock)
 
@@ -189,6 +211,7 @@ def _http(services: Services) -> Service:
 
 
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+    ("record", _record),
     ("rtmp", _rtmp),
     ("flv_publish", _flv_publish),
     ("metrics", _metrics),

@@ -316,6 +316,39 @@ OVERVIEW = Board(
                 ),
             ),
         ),
+        "Recordings": (
+            Panel(
+                "Recordings under way",
+                "Files that are being written, by rule.",
+                ((total("hlsd_record_open", NODE, "rule"), "{{rule}}"),),
+            ),
+            Panel(
+                "Recorded bytes",
+                "Bytes a second handed to the writer, by rule, and what waits for the disk.",
+                (
+                    (rate("hlsd_record_bytes_total", NODE, "rule"), "{{rule}}"),
+                    (f"sum (hlsd_record_queue_bytes{{{NODE}}})", "waiting"),
+                ),
+                "Bps",
+            ),
+            Panel(
+                "Files and gaps",
+                "Files that ended, by what became of them, and gaps for a slow disk, a second. Lost: the disk did it.",
+                (
+                    (rate("hlsd_record_files_total", NODE, "result"), "{{result}}/s"),
+                    (rate("hlsd_record_gaps_total", NODE, "rule"), "gap {{rule}}/s"),
+                ),
+            ),
+            Panel(
+                "Disk of the recordings",
+                "Free, and what finished recordings take.",
+                (
+                    (f"min by (instance) (hlsd_record_disk_free_bytes{{{NODE}}})", "free {{instance}}"),
+                    (f"sum by (instance) (hlsd_record_kept_bytes{{{NODE}}})", "kept {{instance}}"),
+                ),
+                "bytes",
+            ),
+        ),
     },
 )
 STREAM_BOARD = Board(

@@ -16,6 +16,7 @@ from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
+from hlsd.record.settings import RecordSettings
 from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
@@ -89,6 +90,7 @@ class Settings(BaseModel):
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

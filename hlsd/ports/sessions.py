@@ -75,6 +75,11 @@ class Sessions(Protocol):
         """Whether the stream of a session, which is not here, may still come: it is of before a restart."""
         ...
 
-    def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> ViewerSession | Denial:
-        """The session that `sid` names, if it may ask for what is below `/{app}/{name}/~{sid}/`."""
+    def admit(  # noqa: PLR0913, PLR0917 - what a request says
+        self, sid: str, app: str, name: str, ip: str, agent: str, protocol: str = "hls"
+    ) -> ViewerSession | Denial:
+        """The session that `sid` names, if it may ask for what is below `/{app}/{name}/~{sid}/`.
+
+        `protocol` is what one is made of whose id is of before a restart.
+        """
         ...

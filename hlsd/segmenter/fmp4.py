@@ -55,15 +55,20 @@ _AUDIO_SAMPLE: Final = struct.Struct(">II")
 
 
 class Fmp4Muxer:
-    """fMP4 with `avc1`, `hvc1` or `av01` and `mp4a`, or one of them."""
+    """fMP4 with `avc1`, `hvc1` or `av01` and `mp4a`, or one of them.
+
+    `origin`: the tick that is time 0 in what it writes; `sequence`: the number of the last fragment before.
+    """
 
     extension = ".m4s"
 
-    def __init__(self, tracks: Tracks) -> None:
+    def __init__(self, tracks: Tracks, *, origin: int = 0, sequence: int = 0) -> None:
         self._tracks = tracks
         self.content_type = "video/mp4" if tracks.video else "audio/mp4"
         self._init = _initialisation_section(tracks)
-        self._sequence = 0
+        self._origin = origin
+        self.sequence = sequence
+        """Of the last fragment."""
         self._video_id = 1
         self._audio_id = 2 if tracks.video else 1
         self._in_order = tracks.video is not None and tracks.video.codec == "av1"
@@ -85,13 +90,13 @@ class Fmp4Muxer:
             raise MediaError(f"a time or size does not fit into its box: {error}") from error
 
     def _chunk(self, cut: Cut) -> bytes:
-        self._sequence += 1
+        self.sequence += 1
         fragments: list[tuple[bytes, list[bytes]]] = []
         if cut.video:
             fragments.append(self._video_fragment(cut.video))
         if cut.audio:
             fragments.append(self._audio_fragment(cut.audio))
-        header = _full_box(b"mfhd", 0, 0, struct.pack(">I", self._sequence))
+        header = _full_box(b"mfhd", 0, 0, struct.pack(">I", self.sequence))
         # The data offsets are known once the moof's size is, which does not depend on their values.
         moof_size = 8 + len(header) + sum(len(traf) for traf, _ in fragments)
         offset = moof_size + 8
@@ -135,7 +140,7 @@ class Fmp4Muxer:
             at = end
         self._video_time = at
         run = _TRUN_AV1 if in_order else _TRUN_VIDEO
-        traf = _track_fragment(self._video_id, first, _NOT_SYNC, _trun(1, run, rows))
+        traf = _track_fragment(self._video_id, first - self._origin, _NOT_SYNC, _trun(1, run, rows))
         return traf, [sample.unit.payload for sample in samples]
 
     def _audio_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
@@ -144,7 +149,7 @@ class Fmp4Muxer:
         rate, frame = track.sample_rate, track.frame_samples
         time = self._audio_time
         if time is None:
-            time = _to_samples(samples[0].unit.dts, rate)
+            time = _to_samples(samples[0].unit.dts - self._origin, rate)
         first = time
         rows: list[bytes] = []
         for unit, ticks in samples:
@@ -152,7 +157,7 @@ class Fmp4Muxer:
             # round, samples do not.
             duration = frame
             if abs(ticks * rate - frame * TICKS) > TICKS:
-                duration = max(1, _to_samples(unit.dts + ticks, rate) - time)
+                duration = max(1, _to_samples(unit.dts - self._origin + ticks, rate) - time)
             rows.append(_AUDIO_SAMPLE.pack(duration, len(unit.payload)))
             time += duration
         self._audio_time = time

@@ -24,6 +24,7 @@ from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity, Pair
 from hlsd.notify.figures import NotifyFigures
 from hlsd.ports import MediaRun, PublishRequest
+from hlsd.record.figures import Instant, RecordFigures, RecordStats
 from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.sessions.accounting import Ledger
@@ -99,6 +100,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     AuthFigures,
     DeliveryFigures,
     NotifyFigures,
+    RecordFigures,
     RelayFigures,
     RtmpFigures,
     SoundFigures,
@@ -125,6 +127,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         AuthFigures(stats),
         DeliveryFigures(blocked, Connections(HttpSettings(), 0.0, 1000, stats.faults), stats, tuple),
         NotifyFigures(stats.notify),
+        RecordFigures(RecordStats(), lambda: Instant(Counter(), 0, 0, full=False)),
         RelayFigures(stats.relays),
         RtmpFigures(stats.rtmp_ended),
         SoundFigures(SoundStats()),

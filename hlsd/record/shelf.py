@@ -1,0 +1,160 @@
+"""Holds the recordings that are being played: what each file has in it, read once, and read on while it grows.
+
+Law: files are read by threads of their own, never in the event loop. Bounded: `MOST` files, of which the one unused for
+longest goes; sixteen bytes and a little more for each second of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from hlsd.record.boxes import BadBox
+from hlsd.record.deck import RecordDeck
+from hlsd.record.excerpt import Excerpt, chosen, excerpt
+from hlsd.record.index import DONE, Row
+from hlsd.record.repair import BREATH, reader
+from hlsd.record.shape import Layout, open_layout, walk
+from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
+
+T = TypeVar("T")
+MOST: Final = 64
+READERS: Final = 4
+FRESH: Final = 1.0
+"""Seconds for which what was read of a file that grows is good."""
+
+
+class Volume:
+    """One recording, as far as it has been read. What it says is of one instant; `size` are its whole fragments."""
+
+    def __init__(self, row: Row, fd: int) -> None:
+        self.row = row
+        self.fd = fd
+        self.whole = row.state == DONE
+        self.size = 0
+        self.etag = ""
+        self.layout: Layout | None = None
+        self.spans: list[SegmentSpan] = []
+        self.text = b""
+        self.zipped = b""
+        self.read_at = 0.0
+        self.users = 0
+        self.dropped = False
+
+    def load(self) -> None:
+        """Reads what there is of the file; blocks. Raises BadBox, OSError."""
+        read, size = reader(self.fd), os.fstat(self.fd).st_size
+        self.read_at = time.monotonic()
+        if self.row.format == "mp4":
+            if self.layout is None:
+                self.layout = open_layout(read)
+            layout = self.layout
+            for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
+                layout.fragments.append(fragment)
+                if not count % BREATH:
+                    time.sleep(0)
+            self.size = size if self.whole else layout.end
+            self.spans = spans(layout.fragments, whole=self.whole)
+            self.text = playlist(self.spans, self.row.id, whole=self.whole).encode()
+            self.zipped = gzip.compress(self.text, 1, mtime=0)
+        else:
+            self.size = size
+        self.etag = f'"{self.row.id}"' if self.whole else f'"{self.row.id}-{self.size:x}"'
+
+    def excerpt(self, begin: float | None, end: float | None) -> Excerpt | None:
+        """A part of it; None where there is nothing; blocks. Raises BadBox."""
+        if self.layout is None:
+            return None
+        first, last = chosen(self.layout.fragments, begin, end)
+        return excerpt(reader(self.fd), self.layout, first, last) if last > first else None
+
+
+class Shelf:
+    """The recordings of one server that are read."""
+
+    def __init__(self, deck: RecordDeck) -> None:
+        self._deck = deck
+        self._volumes: OrderedDict[str, Volume] = OrderedDict()
+        self._loading: dict[str, asyncio.Future[Volume | None]] = {}
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-shelf")
+
+    async def do(self, what: Callable[[], T]) -> T:
+        """Reads something."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+
+    async def get(self, ident: str, app: str, name: str) -> Volume | None:
+        """A recording of that stream; None if there is none that can be read. Leave it by `put_back`."""
+        loading = self._loading.get(ident)
+        if loading is None:
+            loading = self._loading[ident] = asyncio.ensure_future(self._get(ident))
+            loading.add_done_callback(lambda _: self._loading.pop(ident, None))
+        volume = await asyncio.shield(loading)
+        if volume is None or volume.row.app != app or volume.row.name != name:
+            return None
+        volume.users += 1
+        return volume
+
+    def put_back(self, volume: Volume) -> None:
+        """It is not read any more by who got it."""
+        volume.users -= 1
+        self._close(volume)
+
+    def drop(self, ident: str) -> None:
+        """It was deleted: who reads it may go on, nobody else begins."""
+        volume = self._volumes.pop(ident, None)
+        if volume is not None:
+            volume.dropped = True
+            self._close(volume)
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        for ident in list(self._volumes):
+            self.drop(ident)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _close(self, volume: Volume) -> None:
+        if volume.dropped and volume.users <= 0 and volume.fd >= 0:
+            os.close(volume.fd)
+            volume.fd = -1
+
+    async def _get(self, ident: str) -> Volume | None:
+        known = self._volumes.get(ident)
+        if known is not None:
+            self._volumes.move_to_end(ident)
+        take = self._deck.takes.get(ident)
+        if known is not None and (known.whole or (take is not None and time.monotonic() - known.read_at < FRESH)):
+            return known
+        row = self._deck.row(take) if take is not None else None
+        if row is None:
+            row = await self._deck.index.ask(lambda table: table.get(ident))
+        if row is None or row.state not in {DONE, "open"}:
+            return None
+        if known is not None and row.state != DONE:
+            await self.do(known.load)
+            return known
+        if known is not None:
+            self.drop(ident)
+        volume = await self.do(lambda: self._opened(row))
+        if volume is not None:
+            self._volumes[ident] = volume
+            while len(self._volumes) > MOST:
+                self.drop(next(iter(self._volumes)))
+        return volume
+
+    def _opened(self, row: Row) -> Volume | None:
+        try:
+            volume = Volume(row, self._deck.folder.open(row.path, part=True))
+        except OSError:
+            return None
+        try:
+            volume.load()
+        except (BadBox, OSError):
+            os.close(volume.fd)
+            return None
+        return volume
