@@ -15,13 +15,13 @@ from typing import Any
 import structlog
 
 from hlsd.base.faults import Faults
+from hlsd.base.match import Match
 from hlsd.events import Action, Bus, Event
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
 from hlsd.notify.payloads import form_of
 from hlsd.ports import Grant, PlayRequest, PublishRequest
-from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlsd.base.clock import SystemClock
+from hlsd.base.match import Match
 from hlsd.events import Bus
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.relay.backoff import Backoff
 from hlsd.relay.dial import Dial
 from hlsd.relay.fan import Fan
-from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.push import Push, PushedTag
 from hlsd.relay.template import TemplateSubject
