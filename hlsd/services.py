@@ -32,6 +32,8 @@ from hlsd.net.figures import TlsFigures
 from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Service, SinkFactory
+from hlsd.snapshots.service import SnapshotService
+from hlsd.streams.stream import StreamState
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -149,6 +151,25 @@ def _flv(services: Services) -> Service:
     return FlvService(services.audience, services.node.judge, services.node.clock)
 
 
+def _snapshot(services: Services) -> Service:
+    node = services.node
+    return SnapshotService(
+        node.settings.snapshot,
+        find=lambda app, name: (
+            found if (found := node.hub.get(app, name)) is not None and found.state is not StreamState.ENDED else None
+        ),
+        on_air=lambda: [stream for stream in node.hub.streams if stream.claim is not None],
+        entrance=node.entrance,
+        judge=node.judge,
+        state=node.state,
+        gated=node.gate is not None,
+        clock=node.clock,
+        bus=node.bus,
+        log=node.log,
+        faults=node.stats.faults,
+    )
+
+
 def _api(services: Services) -> Service:
     node = services.node
     return ApiService(
@@ -162,6 +183,7 @@ def _api(services: Services) -> Service:
         config=lambda: shown(node.settings),
         server_id=node.id,
         more=services.operations,
+        snapshots=node.settings.snapshot.on_demand,
         congestion=lambda: {name: one.congestion for name, one in services.by_name.items() if one.congestion},
     )
 
@@ -180,6 +202,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("metrics", _metrics),
     ("relay", _relay),
     ("flv", _flv),
+    ("snapshot", _snapshot),
     ("api", _api),
 )
 FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (

@@ -167,6 +167,7 @@ class StreamView(BaseModel):
     target_duration: int = Field(description="EXT-X-TARGETDURATION, seconds; 0 before the first segment.")
     low_latency: bool
     media_bytes: int = Field(description="Media held in memory for it.")
+    snapshot: str = Field(default="", description="Where a picture of it is, for who may watch it; empty: nowhere.")
 
 
 class SessionView(BaseModel):

@@ -19,6 +19,7 @@ from hlsd.notify.settings import NotifySettings
 from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
+from hlsd.snapshots.settings import SnapshotSettings
 
 
 class ServerSettings(BaseModel):
@@ -87,6 +88,7 @@ class Settings(BaseModel):
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
+    snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

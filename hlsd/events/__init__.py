@@ -50,6 +50,7 @@ class Action(enum.StrEnum):
     STREAM_STOP = "streamStop"
     RELAY_START = "relayStart"
     RELAY_STOP = "relayStop"
+    SNAPSHOT_DONE = "snapshotDone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Is what an event says of its subject: one typed model, and what makes it for publishers and relays.
+"""Is what an event says of its subject: one typed model, and what makes it for publishers, relays and snapshots.
 
 What goes out by webhook, outbox, event log and API is made of nothing else, so that a field has one name, one type and
 one place (tests/golden/payloads.jsonl holds it byte for byte). Pure.
@@ -14,9 +14,9 @@ from hlsd.base import masking
 class Facts(TypedDict, total=False):
     """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
-    Which of them an event has is its subject's business: `publisher_facts`, `relay_facts` and, for viewers,
-    `hlsd.sessions.session.facts` make all that there are, in the order in which they go out. Times are milliseconds of
-    the epoch, sizes bytes.
+    Which of them an event has is its subject's business: `publisher_facts`, `relay_facts`, `snapshot_facts`
+    and, for viewers, `hlsd.sessions.session.facts` make all that there are, in the order in which they go out. Times
+    are milliseconds of the epoch, sizes bytes.
     """
 
     ip: str
@@ -51,6 +51,11 @@ class Facts(TypedDict, total=False):
     rule: str
     url: str
     """Masked."""
+    file: str
+    """Below the folder of snapshots."""
+    width: int
+    height: int
+    bytes: int
 
 
 def publisher_facts(  # noqa: PLR0913 - a publisher has as many
@@ -127,6 +132,24 @@ def relay_facts(  # noqa: PLR0913 - a relay has as many
     if reason is not None:
         told["reason"] = reason
     return told
+
+
+def snapshot_facts(  # noqa: PLR0913 - a picture has as many
+    *, app: str, name: str, stream_id: str, file: str, width: int, height: int, size: int, taken: float
+) -> Facts:
+    """Of a timed picture; `taken` is when its key picture came, seconds of the epoch, `size` in bytes."""
+    return {
+        "app": app,
+        "name": name,
+        "path": f"/{app}/{name}",
+        "protocol": "snapshot",
+        "stream_id": stream_id,
+        "file": file,
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "createtime": int(taken * 1000),
+    }
 
 
 def address(ip: str, port: int) -> str:

@@ -69,4 +69,5 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         "publishing/publish.py",
         "publishing/relay_child.py",  # a process of its own for each source
         "publishing/tagger.py",
+        "snapshots/painter.py",  # a process of its own for the node
     }
