@@ -23,7 +23,7 @@ from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.wire import DONE, READY, Job, MessageReader, Outcome
 
 MODULE: Final = "hlsd.snapshots.worker"
-HANG: Final = 8.0
+HANG: Final = 5.0
 """Seconds by the clock that a job may take: the kernel ends it after two of the processor (`worker.MOST`)."""
 START: Final = 30.0
 """Seconds that it may take to begin."""
@@ -91,7 +91,7 @@ class DecodeChild:
         except BaseException:
             await self.end()  # what it has not answered would be taken for the answer to the next job
             raise
-        self._count(outcome.cpu)
+        self._count(outcome.cpu, monotonic() - began)
         self._used = monotonic()
         self._failures = 0
         return outcome
@@ -132,12 +132,13 @@ class DecodeChild:
         self._cpu = 0.0
         try:
             async with asyncio.timeout(START):
-                self._count(wire.read_ready(await self._next(process, READY)))
+                cpu = wire.read_ready(await self._next(process, READY))
         except (TimeoutError, OSError, EOFError, ProtocolError):
             raise await self._lose("start", blamed=False) from None
         except BaseException:
             await self.end()
             raise
+        self._count(cpu, START)
         self._stats.up = 1
         self._used = monotonic()
         return process
@@ -164,9 +165,10 @@ class DecodeChild:
         self._log.warning("snapshot process ended", reason=reason, status=process.returncode, said=said)
         return ChildLost(reason, blamed=blamed)
 
-    def _count(self, cpu: float) -> None:
-        used = max(0.0, cpu - self._cpu)
-        self._cpu = max(self._cpu, cpu)
+    def _count(self, cpu: float, most: float) -> None:
+        """It says that it has used so much in all; of one thread no more than what has passed is believed."""
+        used = min(max(0.0, cpu - self._cpu), most)
+        self._cpu += used
         self._stats.cpu += used
         self._spent(used)
 

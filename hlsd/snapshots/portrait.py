@@ -31,7 +31,7 @@ class Shot(NamedTuple):
     key: tuple[str, int]
     taken: float
     made: float
-    """Monotonic."""
+    """When the work on it began, monotonic."""
 
 
 class Busy(NamedTuple):

@@ -25,7 +25,7 @@ from hlsd.snapshots.wire import UNIT_LIMIT, Job, Variant
 
 GAP: Final = 1.0
 """Seconds between two jobs of one stream."""
-PATIENCE: Final = 5.0
+PATIENCE: Final = 8.0
 """Seconds that somebody waits for a picture."""
 FAILURES: Final = 3
 BAR: Final = 60.0
@@ -190,7 +190,6 @@ class Studio:
             self._failed(portrait, "bad", outcome.error or "not what was asked for")
             return
         portrait.failures = 0
-        now = self._clock.monotonic()
         for picture in outcome.pictures:
             shot = portrait.keep(picture, key, unit.arrived, now)
             self._stats.pictures[picture.variant.form] += 1
@@ -198,7 +197,7 @@ class Studio:
             if waiting is not None and not waiting.done():
                 waiting.set_result(shot)
         if portrait.wanted:  # by who came meanwhile
-            self._call(portrait, now)
+            self._call(portrait, self._clock.monotonic())
 
     def _failed(self, portrait: Portrait, reason: str, words: str) -> None:
         self._stats.errors[reason] += 1

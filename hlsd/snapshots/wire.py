@@ -25,6 +25,8 @@ UNIT_LIMIT: Final = 8 << 20
 MESSAGE_LIMIT: Final = 32 << 20
 """Bytes of a message: an answer has at most some pictures of at most two million pixels each."""
 
+_UNREADABLE: Final = (ValueError, TypeError, OverflowError, RecursionError)
+"""What reading raises where the other side has written something else."""
 _HEAD: Final = struct.Struct(">BI")
 _SIZE: Final = struct.Struct(">I")
 
@@ -82,7 +84,7 @@ def read_ready(body: bytes) -> float:
     """What `ready` says. Raises ProtocolError."""
     try:
         return max(0.0, float(_split(body)[0]))
-    except (ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"a beginning that cannot be read: {error}") from None
 
 
@@ -113,10 +115,11 @@ def read_done(body: bytes) -> Outcome:
         for width, form, real_width, real_height, size in made:
             if form not in {"jpg", "webp"} or not 0 <= size <= len(rest) - place:
                 raise ProtocolError("a picture that is cut off")
-            pictures.append(Picture(Variant(width, form), real_width, real_height, rest[place : place + size]))
+            body = rest[place : place + size]
+            pictures.append(Picture(Variant(int(width), form), int(real_width), int(real_height), body))
             place += size
         return Outcome(max(0.0, float(cpu)), tuple(pictures), str(error)[:256])
-    except (ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"an answer that cannot be read: {error}") from None
 
 
