@@ -46,7 +46,8 @@ KILLS = Amount("kills of an origin behind a viewer at the edge (interop/test_rel
 PLAY = Amount("seconds of the usual viewer: Chromium, hls.js (interop/test_browsers)", 14, 30)
 RULES = Amount("seconds that ten streams are watched rule by rule (interop/test_ll_rules)", 22, 30)
 EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_faults)", 30, 100)
-AMOUNTS = (REQUESTS, CONVERSATIONS, EVENTS, DEMO, SOAK, SOAK_RECONNECTS, KILLS, PLAY, RULES)
+PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
+AMOUNTS = (REQUESTS, CONVERSATIONS, EVENTS, PICTURES, DEMO, SOAK, SOAK_RECONNECTS, KILLS, PLAY, RULES)
 
 
 def left_out() -> list[str]:

@@ -76,8 +76,8 @@ def job(still: tuple[VideoTrack, AccessUnit], *variants: Variant, unit: bytes | 
 
 def pixels(body: bytes) -> Pixels:
     """A JPEG or WebP as libav reads it, RGB."""
-    with av.open(io.BytesIO(body)) as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+    with av.open(io.BytesIO(body), "r") as container:
+        return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8)
 
 
 def areas(picture: Pixels) -> list[tuple[int, ...]]:

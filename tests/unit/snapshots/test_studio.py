@@ -25,7 +25,7 @@ from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.portrait import Busy, Portrait, Shot
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.snapshots.studio import Studio
-from hlsd.snapshots.wire import Variant
+from hlsd.snapshots.wire import UNIT_LIMIT, Variant
 from tests.support.eventually import eventually
 from tests.support.frames import AUDIO
 from tests.support.stills import QUARTERS, far, pixels, quarters
@@ -165,7 +165,7 @@ async def test_a_stream_that_fails_three_times_is_left_alone_and_others_are_not(
 
 async def test_a_key_picture_beyond_all_measure_is_not_handed_over(quick: None) -> None:
     async with scene() as it:
-        it.streams["cam"].key(bytes(studio_module.UNIT_LIMIT + 1))
+        it.streams["cam"].key(bytes(UNIT_LIMIT + 1))
         await it.busy()
         assert (it.stats.errors["large"], it.studio.child.pid) == (1, 0)
 
