@@ -20,7 +20,7 @@ from hlsd.base.errors import HlsdError, ProtocolError
 from hlsd.base.logger import Log
 from hlsd.snapshots import wire
 from hlsd.snapshots.figures import SnapshotStats
-from hlsd.snapshots.wire import DONE, READY, Job, MessageReader, Outcome
+from hlsd.snapshots.wire import DONE, READY, Job, JobOutcome, MessageReader
 
 MODULE: Final = "hlsd.snapshots.worker"
 HANG: Final = 5.0
@@ -70,7 +70,7 @@ class DecodeChild:
         """Seconds since its last job; 0.0 while it does not run."""
         return monotonic() - self._used if self._process is not None else 0.0
 
-    async def ask(self, job: Job) -> Outcome:
+    async def ask(self, job: Job) -> JobOutcome:
         """What comes of a job; one at a time. Raises ChildLost."""
         if self._process is not None and self._process.returncode is not None:
             await self._lose("died", blamed=False)

@@ -15,7 +15,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from hlsd.base.errors import HlsdError, MediaError
-from hlsd.snapshots.wire import Job, Picture, Variant
+from hlsd.snapshots.wire import Job, Still, StillForm
 
 _DECODERS: Final = {"h264": "h264", "h265": "hevc"}
 _HD: Final = 720
@@ -26,7 +26,7 @@ _JPEG_QUALITY: Final = 4
 """libav's scale from 2 (best) to 31: about 85 of 100 of others."""
 _WEBP: Final = {"quality": "78", "compression_level": "1"}
 
-# Rec. ITU-R BT.2100 tables 4 and 5, then light in units of reference white: 203 cd/m² (Report ITU-R BT.2408 §2.1).
+# Rec. ITU-R BT.2100 tables 4 and 5, then light in units of reference white: 203 cd/m² (Report ITU-R BT.2408).
 _V: Final = "(clipval/maxval)"
 _PQ: Final = (
     f"10000/203*pow(max(pow({_V},1/78.84375)-0.8359375,0)/(18.8515625-18.6875*pow({_V},1/78.84375)),1/0.1593017578125)"
@@ -39,14 +39,14 @@ _MATRIX: Final = {
     "gr": "-0.1246", "gg": "1.1329", "gb": "-0.0083",
     "br": "-0.0182", "bg": "-0.1006", "bb": "1.1187",
 }  # fmt: skip
-"""From BT.2020's primaries to BT.709's, in light (Report ITU-R BT.2407 §2)."""
+"""From BT.2020's primaries to BT.709's, in light (Report ITU-R BT.2407)."""
 
 
 class NoPicture(HlsdError):
     """Nothing can be made of the key picture."""
 
 
-def paint(asked: Job) -> list[Picture]:
+def paint(asked: Job) -> list[Still]:
     """The pictures. Raises NoPicture."""
     try:
         frame, aspect = _decoded(asked)
@@ -72,7 +72,7 @@ def _decoded(asked: Job) -> tuple[av.VideoFrame, Fraction]:
     return frames[0], aspect if aspect is not None and Fraction(1, 8) <= aspect <= 8 else Fraction(1)
 
 
-def _painted(frame: av.VideoFrame, aspect: Fraction, variant: Variant, video_range: str) -> Picture:
+def _painted(frame: av.VideoFrame, aspect: Fraction, variant: StillForm, video_range: str) -> Still:
     shown = frame.width * aspect  # pixels that are not square become so
     width = max(2, min(variant.width, round(shown)) // 2 * 2)
     height = min(_TALLEST, max(2, round(frame.height * width / shown / 2) * 2))
@@ -85,7 +85,7 @@ def _painted(frame: av.VideoFrame, aspect: Fraction, variant: Variant, video_ran
     small.color_range = full
     small.pict_type = av.video.frame.PictureType.NONE
     small.pts = 0
-    return Picture(variant, width, height, _encoded(small, variant))
+    return Still(variant, width, height, _encoded(small, variant))
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace:
@@ -132,7 +132,7 @@ def _mapped(frame: av.VideoFrame, video_range: str) -> av.VideoFrame:
     return graph.vpull()
 
 
-def _encoded(frame: av.VideoFrame, variant: Variant) -> bytes:
+def _encoded(frame: av.VideoFrame, variant: StillForm) -> bytes:
     jpeg = variant.form == "jpg"
     encoder = av.CodecContext.create("mjpeg" if jpeg else "libwebp", "w")
     encoder.width, encoder.height = frame.width, frame.height

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hlsd.media.unit import AccessUnit, Tracks
-from hlsd.snapshots.wire import Picture, Variant
+from hlsd.snapshots.wire import Still, StillForm
 
 
 class Sitter(Protocol):
@@ -26,7 +26,7 @@ class Sitter(Protocol):
 class Shot(NamedTuple):
     """A picture as it goes out; `key` is the key picture that it was made of, `taken` when that came (wall clock)."""
 
-    picture: Picture
+    picture: Still
     etag: str
     key: tuple[str, int]
     taken: float
@@ -54,8 +54,8 @@ class Portrait:
 
     sitter: Sitter
     used: float
-    shots: dict[Variant, Shot] = field(default_factory=dict)
-    wanted: dict[Variant, asyncio.Future[Shot | Busy]] = field(default_factory=dict)
+    shots: dict[StillForm, Shot] = field(default_factory=dict)
+    wanted: dict[StillForm, asyncio.Future[Shot | Busy]] = field(default_factory=dict)
     queued: bool = False
     """Whether its turn will come."""
     worked: float = float("-inf")
@@ -77,7 +77,7 @@ class Portrait:
         """Bytes of the pictures kept."""
         return sum([len(shot.picture.body) for shot in self.shots.values()])
 
-    def keep(self, picture: Picture, key: tuple[str, int], taken: float, now: float) -> Shot:
+    def keep(self, picture: Still, key: tuple[str, int], taken: float, now: float) -> Shot:
         """Takes a picture in."""
         etag = f'"{hashlib.sha256(picture.body).hexdigest()[:20]}"'
         shot = self.shots[picture.variant] = Shot(picture, etag, key, taken, now)

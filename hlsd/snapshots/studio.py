@@ -21,7 +21,7 @@ from hlsd.snapshots.child import ChildLost, DecodeChild
 from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.portrait import Busy, Portrait, Shot, Sitter, key_of
 from hlsd.snapshots.settings import SnapshotSettings
-from hlsd.snapshots.wire import UNIT_LIMIT, Job, Variant
+from hlsd.snapshots.wire import UNIT_LIMIT, Job, StillForm
 
 GAP: Final = 1.0
 """Seconds between two jobs of one stream."""
@@ -103,7 +103,7 @@ class Studio:
 
     # -- pictures
 
-    async def picture(self, portrait: Portrait, variant: Variant) -> Shot | Busy:
+    async def picture(self, portrait: Portrait, variant: StillForm) -> Shot | Busy:
         """The newest picture, or one of less than a second ago; or why there is none."""
         now = self._clock.monotonic()
         portrait.used = now

@@ -31,7 +31,7 @@ _HEAD: Final = struct.Struct(">BI")
 _SIZE: Final = struct.Struct(">I")
 
 
-class Variant(NamedTuple):
+class StillForm(NamedTuple):
     """One of the pictures that can be made: its width in pixels and its format."""
 
     width: int
@@ -48,23 +48,23 @@ class Job(NamedTuple):
     video_range: str
     record: bytes
     unit: bytes
-    variants: tuple[Variant, ...]
+    variants: tuple[StillForm, ...]
 
 
-class Picture(NamedTuple):
+class Still(NamedTuple):
     """A picture as the child made it, and what was asked for; `width` and `height` as it came out, pixels."""
 
-    variant: Variant
+    variant: StillForm
     width: int
     height: int
     body: bytes
 
 
-class Outcome(NamedTuple):
+class JobOutcome(NamedTuple):
     """What came of a job: the pictures, or why there are none; `cpu` is what the child has used in all, seconds."""
 
     cpu: float
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Still, ...]
     error: str = ""
 
 
@@ -97,28 +97,28 @@ def job(asked: Job) -> bytes:
 def read_job(body: bytes) -> Job:
     """What `job` says."""
     (codec, video_range, size, variants), rest = _split(body)
-    return Job(codec, video_range, rest[:size], rest[size:], tuple(Variant(*one) for one in variants))
+    return Job(codec, video_range, rest[:size], rest[size:], tuple(StillForm(*one) for one in variants))
 
 
-def done(told: Outcome) -> bytes:
+def done(told: JobOutcome) -> bytes:
     """DONE."""
     head = [told.cpu, told.error, [[*one.variant, one.width, one.height, len(one.body)] for one in told.pictures]]
     return message(DONE, head, *(one.body for one in told.pictures))
 
 
-def read_done(body: bytes) -> Outcome:
+def read_done(body: bytes) -> JobOutcome:
     """What `done` says. Raises ProtocolError: the child has read a stranger's bytes, and may be anybody's by now."""
     try:
         (cpu, error, made), rest = _split(body)
-        pictures: list[Picture] = []
+        pictures: list[Still] = []
         place = 0
         for width, form, real_width, real_height, size in made:
             if form not in {"jpg", "webp"} or not 0 <= size <= len(rest) - place:
                 raise ProtocolError("a picture that is cut off")
             body = rest[place : place + size]
-            pictures.append(Picture(Variant(int(width), form), int(real_width), int(real_height), body))
+            pictures.append(Still(StillForm(int(width), form), int(real_width), int(real_height), body))
             place += size
-        return Outcome(max(0.0, float(cpu)), tuple(pictures), str(error)[:256])
+        return JobOutcome(max(0.0, float(cpu)), tuple(pictures), str(error)[:256])
     except _UNREADABLE as error:
         raise ProtocolError(f"an answer that cannot be read: {error}") from None
 

@@ -16,7 +16,7 @@ import time
 from typing import Final
 
 from hlsd.snapshots.painter import NoPicture, paint
-from hlsd.snapshots.wire import MessageReader, Outcome, done, read_job, ready
+from hlsd.snapshots.wire import JobOutcome, MessageReader, done, read_job, ready
 
 _READ: Final = 64 << 10
 MOST: Final = 2.0
@@ -43,7 +43,7 @@ def answer(body: bytes) -> bytes:
         pictures, error = [], str(reason)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    return done(Outcome(time.process_time(), tuple(pictures), error))
+    return done(JobOutcome(time.process_time(), tuple(pictures), error))
 
 
 def run(source: int, target: int) -> None:

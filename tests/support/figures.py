@@ -28,6 +28,7 @@ from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.figures import SessionFigures
+from hlsd.snapshots.figures import SnapshotFigures, SnapshotStats
 from hlsd.stats import Stats, StreamStats
 from hlsd.streams.figures import StreamFigures
 from hlsd.streams.hub import Hub
@@ -99,6 +100,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     DeliveryFigures,
     NotifyFigures,
     RelayFigures,
+    SnapshotFigures,
     RtmpFigures,
     TlsFigures,
 )
@@ -124,6 +126,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         DeliveryFigures(blocked, Connections(HttpSettings(), 0.0, 1000, stats.faults), stats, tuple),
         NotifyFigures(stats.notify),
         RelayFigures(stats.relays),
+        SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )

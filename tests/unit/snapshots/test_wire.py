@@ -10,10 +10,12 @@ import pytest
 from hlsd.base.errors import ProtocolError
 from hlsd.snapshots import wire
 from hlsd.snapshots.budget import BURST, CpuBudget
-from hlsd.snapshots.wire import DONE, JOB, READY, Job, MessageReader, Outcome, Picture, Variant
+from hlsd.snapshots.wire import DONE, JOB, READY, Job, JobOutcome, MessageReader, Still, StillForm
 
-JOB_ASKED = Job("h265", "PQ", b"record", b"unit" * 100, (Variant(640, "jpg"), Variant(160, "webp")))
-TOLD = Outcome(1.25, (Picture(Variant(640, "jpg"), 640, 360, b"j" * 50), Picture(Variant(160, "webp"), 160, 90, b"")))
+JOB_ASKED = Job("h265", "PQ", b"record", b"unit" * 100, (StillForm(640, "jpg"), StillForm(160, "webp")))
+TOLD = JobOutcome(
+    1.25, (Still(StillForm(640, "jpg"), 640, 360, b"j" * 50), Still(StillForm(160, "webp"), 160, 90, b""))
+)
 
 
 def test_messages_are_read_back_in_any_pieces() -> None:
