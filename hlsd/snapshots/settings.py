@@ -57,7 +57,7 @@ class SnapshotSettings(BaseModel):
         gt=0,
         le=16,
         description="Share of a core that decoding may take for long. When it is used up, pictures that are there are "
-        "sent again, and who asks for another one gets 503 with Retry-After. A 1080p picture takes 10 to 40 ms.",
+        "sent again, and who asks for another one gets 503 with Retry-After. A 1080p picture takes 10 to 60 ms.",
     )
     memory: Size = Field(
         default=512 * MIB,
