@@ -20,7 +20,7 @@ from hlsd.base.errors import HlsdError, ProtocolError
 from hlsd.base.logger import Log
 from hlsd.snapshots import wire
 from hlsd.snapshots.figures import SnapshotStats
-from hlsd.snapshots.wire import DONE, READY, Job, JobOutcome, MessageReader
+from hlsd.snapshots.wire import CPU_LIMIT, DONE, READY, Job, JobOutcome, MessageReader
 
 MODULE: Final = "hlsd.snapshots.worker"
 HANG: Final = 5.0
@@ -83,10 +83,10 @@ class DecodeChild:
                 await process.stdin.drain()
                 outcome = wire.read_done(await self._next(process, DONE))
         except TimeoutError:
-            self._spent(monotonic() - began)
+            self._spent(CPU_LIMIT)  # the kernel allows no more
             raise await self._lose("hung", blamed=True) from None
         except (OSError, EOFError, ProtocolError):
-            self._spent(monotonic() - began)  # what it used it cannot tell any more: no more than that
+            self._spent(min(monotonic() - began, CPU_LIMIT))  # what it used it cannot tell any more: no more than that
             raise await self._lose("died", blamed=True) from None
         except BaseException:
             await self.end()  # what it has not answered would be taken for the answer to the next job

@@ -18,7 +18,7 @@ from hlsd.delivery.web import read_request
 from hlsd.ports import Denial
 from hlsd.snapshots.portrait import Busy
 from hlsd.snapshots.settings import WIDEST
-from hlsd.snapshots.wire import Format, StillForm
+from hlsd.snapshots.wire import Format, StillVariant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class SnapshotEndpoint:
             if asked is None:
                 return replies.refuse(request, 404)
             target, form = asked
-            variant = StillForm(self._asked_width(request), form)
+            variant = StillVariant(self._asked_width(request), form)
             found = await self._entrance.glance(play_request(request, target, PROTOCOL), self._studio)
         except BadRequest as error:
             return replies.refuse(request, 400, words=str(error))

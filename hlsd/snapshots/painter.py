@@ -15,7 +15,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from hlsd.base.errors import HlsdError, MediaError
-from hlsd.snapshots.wire import Job, Still, StillForm
+from hlsd.snapshots.wire import Job, Still, StillVariant
 
 _DECODERS: Final = {"h264": "h264", "h265": "hevc"}
 _HD: Final = 720
@@ -72,7 +72,7 @@ def _decoded(asked: Job) -> tuple[av.VideoFrame, Fraction]:
     return frames[0], aspect if aspect is not None and Fraction(1, 8) <= aspect <= 8 else Fraction(1)
 
 
-def _painted(frame: av.VideoFrame, aspect: Fraction, variant: StillForm, video_range: str) -> Still:
+def _painted(frame: av.VideoFrame, aspect: Fraction, variant: StillVariant, video_range: str) -> Still:
     shown = frame.width * aspect  # pixels that are not square become so
     width = max(2, min(variant.width, round(shown)) // 2 * 2)
     height = min(_TALLEST, max(2, round(frame.height * width / shown / 2) * 2))
@@ -132,7 +132,7 @@ def _mapped(frame: av.VideoFrame, video_range: str) -> av.VideoFrame:
     return graph.vpull()
 
 
-def _encoded(frame: av.VideoFrame, variant: StillForm) -> bytes:
+def _encoded(frame: av.VideoFrame, variant: StillVariant) -> bytes:
     jpeg = variant.form == "jpg"
     encoder = av.CodecContext.create("mjpeg" if jpeg else "libwebp", "w")
     encoder.width, encoder.height = frame.width, frame.height

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hlsd.media.unit import AccessUnit, Tracks
-from hlsd.snapshots.wire import Still, StillForm
+from hlsd.snapshots.wire import Still, StillVariant
 
 
 class Sitter(Protocol):
@@ -54,8 +54,8 @@ class Portrait:
 
     sitter: Sitter
     used: float
-    shots: dict[StillForm, Shot] = field(default_factory=dict)
-    wanted: dict[StillForm, asyncio.Future[Shot | Busy]] = field(default_factory=dict)
+    shots: dict[StillVariant, Shot] = field(default_factory=dict)
+    wanted: dict[StillVariant, asyncio.Future[Shot | Busy]] = field(default_factory=dict)
     queued: bool = False
     """Whether its turn will come."""
     worked: float = float("-inf")

@@ -21,10 +21,12 @@ from hlsd.snapshots.child import ChildLost, DecodeChild
 from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.portrait import Busy, Portrait, Shot, Sitter, key_of
 from hlsd.snapshots.settings import SnapshotSettings
-from hlsd.snapshots.wire import UNIT_LIMIT, Job, StillForm
+from hlsd.snapshots.wire import UNIT_LIMIT, Job, StillVariant
 
 GAP: Final = 1.0
 """Seconds between two jobs of one stream."""
+MOST_AT_ONCE: Final = 4
+"""Sizes and formats of one job: who asks for all that there are must not take the time of other streams."""
 PATIENCE: Final = 8.0
 """Seconds that somebody waits for a picture."""
 FAILURES: Final = 3
@@ -62,6 +64,7 @@ class Studio:
         self._portraits: dict[tuple[str, str], Portrait] = {}
         self._queue: asyncio.Queue[Portrait | None] = asyncio.Queue()  # each once; None: the child may rest
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     def start(self) -> None:
         """Begins to work; no process is begun before somebody asks."""
@@ -71,7 +74,8 @@ class Studio:
         ]
 
     async def stop(self) -> None:
-        """Ends; whoever waits is told."""
+        """Ends; whoever waits is told, and whoever still comes."""
+        self._stopped = True
         for task in self._tasks:
             await end(task)
         self._tasks = []
@@ -103,7 +107,7 @@ class Studio:
 
     # -- pictures
 
-    async def picture(self, portrait: Portrait, variant: StillForm) -> Shot | Busy:
+    async def picture(self, portrait: Portrait, variant: StillVariant) -> Shot | Busy:
         """The newest picture, or one of less than a second ago; or why there is none."""
         now = self._clock.monotonic()
         portrait.used = now
@@ -127,6 +131,8 @@ class Studio:
 
     def _hindered(self, portrait: Portrait, now: float) -> Busy | None:
         """Why nothing can be made of it now."""
+        if self._stopped:
+            return _STOPPED
         if portrait.sitter.newest_key is None:
             return Busy("no picture yet", GAP)
         if portrait.barred > now:
@@ -176,7 +182,7 @@ class Studio:
         if len(unit.payload) > UNIT_LIMIT:
             self._failed(portrait, "large", f"a key picture of {len(unit.payload)} bytes")
             return
-        asked = tuple(portrait.wanted)
+        asked = tuple(portrait.wanted)[:MOST_AT_ONCE]
         job = Job(video.codec, video.video_range, video.record, unit.payload, asked)
         try:
             outcome = await self.child.ask(job)
@@ -196,7 +202,7 @@ class Studio:
             waiting = portrait.wanted.pop(picture.variant, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(shot)
-        if portrait.wanted:  # by who came meanwhile
+        if portrait.wanted:  # by who came meanwhile, or for whom there was no room
             self._call(portrait, self._clock.monotonic())
 
     def _failed(self, portrait: Portrait, reason: str, words: str) -> None:

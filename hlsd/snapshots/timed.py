@@ -25,7 +25,7 @@ from hlsd.snapshots.portrait import Busy, Shot, Sitter
 from hlsd.snapshots.settings import SnapshotRule
 from hlsd.snapshots.studio import Studio
 from hlsd.snapshots.template import PictureTemplate
-from hlsd.snapshots.wire import StillForm
+from hlsd.snapshots.wire import StillVariant
 
 LOOK: Final = 0.25
 """Seconds between two looks at what is due."""
@@ -37,7 +37,7 @@ class PictureRule:
     def __init__(self, rule: SnapshotRule) -> None:
         self.match = Match(rule.match)
         self.template = PictureTemplate(rule.path)
-        self.variant = StillForm(rule.width, self.template.form)
+        self.variant = StillVariant(rule.width, self.template.form)
         self.every = rule.every
         self.keep = rule.keep
 

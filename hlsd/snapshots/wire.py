@@ -25,13 +25,16 @@ UNIT_LIMIT: Final = 8 << 20
 MESSAGE_LIMIT: Final = 32 << 20
 """Bytes of a message: an answer has at most some pictures of at most two million pixels each."""
 
+CPU_LIMIT: Final = 2.0
+"""Seconds of the processor for a job."""
+
 _UNREADABLE: Final = (ValueError, TypeError, OverflowError, RecursionError)
 """What reading raises where the other side has written something else."""
 _HEAD: Final = struct.Struct(">BI")
 _SIZE: Final = struct.Struct(">I")
 
 
-class StillForm(NamedTuple):
+class StillVariant(NamedTuple):
     """One of the pictures that can be made: its width in pixels and its format."""
 
     width: int
@@ -48,13 +51,13 @@ class Job(NamedTuple):
     video_range: str
     record: bytes
     unit: bytes
-    variants: tuple[StillForm, ...]
+    variants: tuple[StillVariant, ...]
 
 
 class Still(NamedTuple):
     """A picture as the child made it, and what was asked for; `width` and `height` as it came out, pixels."""
 
-    variant: StillForm
+    variant: StillVariant
     width: int
     height: int
     body: bytes
@@ -97,7 +100,7 @@ def job(asked: Job) -> bytes:
 def read_job(body: bytes) -> Job:
     """What `job` says."""
     (codec, video_range, size, variants), rest = _split(body)
-    return Job(codec, video_range, rest[:size], rest[size:], tuple(StillForm(*one) for one in variants))
+    return Job(codec, video_range, rest[:size], rest[size:], tuple(StillVariant(*one) for one in variants))
 
 
 def done(told: JobOutcome) -> bytes:
@@ -116,7 +119,7 @@ def read_done(body: bytes) -> JobOutcome:
             if form not in {"jpg", "webp"} or not 0 <= size <= len(rest) - place:
                 raise ProtocolError("a picture that is cut off")
             body = rest[place : place + size]
-            pictures.append(Still(StillForm(int(width), form), int(real_width), int(real_height), body))
+            pictures.append(Still(StillVariant(int(width), form), int(real_width), int(real_height), body))
             place += size
         return JobOutcome(max(0.0, float(cpu)), tuple(pictures), str(error)[:256])
     except _UNREADABLE as error:

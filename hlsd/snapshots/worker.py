@@ -16,10 +16,10 @@ import time
 from typing import Final
 
 from hlsd.snapshots.painter import NoPicture, paint
-from hlsd.snapshots.wire import JobOutcome, MessageReader, done, read_job, ready
+from hlsd.snapshots.wire import CPU_LIMIT, JobOutcome, MessageReader, done, read_job, ready
 
 _READ: Final = 64 << 10
-MOST: Final = 2.0
+MOST: Final = CPU_LIMIT
 """Seconds of the processor for a job; beyond it the kernel ends the process, whatever libav is at: by the processor's
 time, since a machine that is busy is no fault of the picture. The parent looks at the clock."""
 NICE: Final = 10

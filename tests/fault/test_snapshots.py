@@ -15,7 +15,7 @@ from hlsd.media.unit import AccessUnit, VideoTrack
 from hlsd.snapshots import child as child_module
 from hlsd.snapshots import studio as studio_module
 from hlsd.snapshots.service import SnapshotService
-from hlsd.snapshots.wire import StillForm
+from hlsd.snapshots.wire import StillVariant
 from tests.support.eventually import eventually
 from tests.support.gears import PICTURES
 from tests.support.seeds import first_seed
@@ -65,7 +65,7 @@ async def test_mutated_key_pictures_harm_nobody_but_the_child(tmp_path: Path, mo
                 portrait = service.studio.find("live", "cam")
                 assert portrait is not None
                 began = time.thread_time()
-                await service.studio.picture(portrait, StillForm(160, "jpg"))
+                await service.studio.picture(portrait, StillVariant(160, "jpg"))
                 spent += time.thread_time() - began
                 if number % 10 == 9:
                     sending.key(still)

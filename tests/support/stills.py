@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from hlsd.media.unit import AccessUnit, Tracks, VideoTrack
 from hlsd.ports import Publication, PublishRequest
-from hlsd.snapshots.wire import Job, StillForm
+from hlsd.snapshots.wire import Job, StillVariant
 from tests.support.flvmedia import ENCODERS
 from tests.support.units import units_of
 
@@ -68,7 +68,7 @@ def _encoded(codec: Codec, frame: av.VideoFrame, params: str) -> tuple[VideoTrac
     return tracks.video, units[0]
 
 
-def job(still: tuple[VideoTrack, AccessUnit], *variants: StillForm, unit: bytes | None = None) -> Job:
+def job(still: tuple[VideoTrack, AccessUnit], *variants: StillVariant, unit: bytes | None = None) -> Job:
     """What the child is asked for."""
     track, key = still
     return Job(track.codec, track.video_range, track.record, key.payload if unit is None else unit, variants)

@@ -25,13 +25,13 @@ from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.portrait import Busy, Portrait, Shot
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.snapshots.studio import Studio
-from hlsd.snapshots.wire import UNIT_LIMIT, StillForm
+from hlsd.snapshots.wire import UNIT_LIMIT, StillVariant
 from tests.support.eventually import eventually
 from tests.support.frames import AUDIO
 from tests.support.stills import QUARTERS, far, pixels, quarters
 
 SMALL = (322, 182)
-JPG = StillForm(160, "jpg")
+JPG = StillVariant(160, "jpg")
 BAD = b"\x00\x00\x00\x05\x65\x11\x22\x33\x44"
 
 
@@ -68,12 +68,12 @@ class StudioScene:
         assert found is not None
         return found
 
-    async def shot(self, variant: StillForm = JPG, name: str = "cam") -> Shot:
+    async def shot(self, variant: StillVariant = JPG, name: str = "cam") -> Shot:
         said = await self.studio.picture(self.portrait(name), variant)
         assert isinstance(said, Shot), said
         return said
 
-    async def busy(self, variant: StillForm = JPG, name: str = "cam") -> Busy:
+    async def busy(self, variant: StillVariant = JPG, name: str = "cam") -> Busy:
         said = await self.studio.picture(self.portrait(name), variant)
         assert isinstance(said, Busy), said
         return said
@@ -120,13 +120,22 @@ async def test_a_stream_is_decoded_once_a_second_for_all_that_is_asked_meanwhile
         loop = asyncio.get_running_loop()
         began = loop.time()
         it.streams["cam"].key(turn=1)
-        webp, wide = await asyncio.gather(it.shot(StillForm(160, "webp")), it.shot(StillForm(320, "jpg")))
+        webp, wide = await asyncio.gather(it.shot(StillVariant(160, "webp")), it.shot(StillVariant(320, "jpg")))
         assert loop.time() - began > studio_module.GAP / 2
         assert webp.key == wide.key == ("run", 2)
         assert (webp.picture.width, wide.picture.width) == (160, 320)
         assert it.stats.wait.count == 3
         new = await it.shot()  # the first one is older than a second by now
         assert far(pixels(new.picture.body), _turned()) <= 8
+
+
+async def test_who_asks_for_all_sizes_at_once_gets_them_in_turns(quick: None) -> None:
+    """One job is bounded, so others have their turn in between."""
+    async with scene() as it:
+        variants = [StillVariant(width, form) for width in (160, 320, 480) for form in ("jpg", "webp")]
+        shots = await asyncio.gather(*[it.shot(variant) for variant in variants])
+        assert [shot.picture.variant for shot in shots] == variants
+        assert len({shot.made for shot in shots}) == 2
 
 
 async def test_when_the_budget_is_used_up_what_is_there_is_sent_and_else_nothing(quick: None) -> None:
@@ -176,7 +185,7 @@ async def test_a_child_that_is_killed_at_work_costs_that_job_only(quick: None) -
         pid = it.studio.child.pid
         os.kill(pid, signal.SIGSTOP)
         it.streams["cam"].key(turn=1)
-        asked = asyncio.gather(it.studio.picture(it.portrait(), StillForm(320, "jpg")), it.shot(name="other"))
+        asked = asyncio.gather(it.studio.picture(it.portrait(), StillVariant(320, "jpg")), it.shot(name="other"))
         cam = it.portrait()
         await eventually(lambda: cam.wanted and not cam.queued)  # its job is under way
         os.kill(pid, signal.SIGKILL)
@@ -185,7 +194,7 @@ async def test_a_child_that_is_killed_at_work_costs_that_job_only(quick: None) -
         assert isinstance(other, Shot)
         assert it.stats.restarts == {"died": 1, "hung": 0, "start": 0}
         assert it.studio.child.pid not in {0, pid}
-        assert far(pixels((await it.shot(StillForm(320, "jpg"))).picture.body), _turned()) <= 8
+        assert far(pixels((await it.shot(StillVariant(320, "jpg"))).picture.body), _turned()) <= 8
 
 
 async def test_a_child_that_hangs_is_ended(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +203,7 @@ async def test_a_child_that_hangs_is_ended(quick: None, monkeypatch: pytest.Monk
         os.kill(it.studio.child.pid, signal.SIGSTOP)
         monkeypatch.setattr(child_module, "HANG", 0.2)
         it.streams["cam"].key()
-        assert isinstance(await it.studio.picture(it.portrait(), StillForm(320, "jpg")), Busy)
+        assert isinstance(await it.studio.picture(it.portrait(), StillVariant(320, "jpg")), Busy)
         monkeypatch.undo()
         assert it.stats.restarts["hung"] == 1
 
@@ -265,6 +274,7 @@ async def test_whoever_waits_when_the_server_stops_is_told() -> None:
         await eventually(lambda: it.studio.child.pid)
         await it.studio.stop()
         assert (await waiting).words == "the server stops"
+        assert (await it.busy()).words == "the server stops"
         assert it.studio.child.pid == 0
 
 

@@ -10,11 +10,11 @@ import pytest
 from hlsd.base.errors import ProtocolError
 from hlsd.snapshots import wire
 from hlsd.snapshots.budget import BURST, CpuBudget
-from hlsd.snapshots.wire import DONE, JOB, READY, Job, JobOutcome, MessageReader, Still, StillForm
+from hlsd.snapshots.wire import DONE, JOB, READY, Job, JobOutcome, MessageReader, Still, StillVariant
 
-JOB_ASKED = Job("h265", "PQ", b"record", b"unit" * 100, (StillForm(640, "jpg"), StillForm(160, "webp")))
+JOB_ASKED = Job("h265", "PQ", b"record", b"unit" * 100, (StillVariant(640, "jpg"), StillVariant(160, "webp")))
 TOLD = JobOutcome(
-    1.25, (Still(StillForm(640, "jpg"), 640, 360, b"j" * 50), Still(StillForm(160, "webp"), 160, 90, b""))
+    1.25, (Still(StillVariant(640, "jpg"), 640, 360, b"j" * 50), Still(StillVariant(160, "webp"), 160, 90, b""))
 )
 
 
