@@ -14,6 +14,8 @@ from hlsd.subjects import (
     RecordHandler,
     RelayAction,
     RelayHandler,
+    SnapshotAction,
+    SnapshotHandler,
     ViewerHandler,
 )
 
@@ -36,14 +38,17 @@ class EventSource:
     def on(self, action: RecordAction, handler: RecordHandler) -> None: ...
 
     @overload
+    def on(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
+
+    @overload
     def on(self, action: str, handler: Handler) -> None: ...
 
     def on(self, action: str, handler: Any) -> None:
         """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
 
-        The subject is a `Viewer`, `Publisher`, `Relay` or `Recording` (`hlsd.subjects`): `id`, `app`, `name`, `path`,
-        `ip`, `query` and more, and `reject()`, which denies in a `pre…` handler and ends it later. What a handler
-        raises is logged and denies nothing.
+        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording` or `Snapshot` (`hlsd.subjects`): `id`, `app`,
+        `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…` handler and ends it later. What
+        a handler raises is logged and denies nothing.
 
         Raises:
             ValueError: there is no such action.
@@ -61,6 +66,9 @@ class EventSource:
 
     @overload
     def off(self, action: RecordAction, handler: RecordHandler) -> None: ...
+
+    @overload
+    def off(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
 
     @overload
     def off(self, action: str, handler: Handler) -> None: ...

@@ -35,6 +35,8 @@ from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Service, SinkFactory
 from hlsd.record.service import RecordService
+from hlsd.snapshots.service import SnapshotService
+from hlsd.streams.stream import StreamState
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -184,6 +186,25 @@ def _flv(services: Services) -> Service:
     return FlvService(services.audience, services.node.judge, services.node.clock)
 
 
+def _snapshot(services: Services) -> Service:
+    node = services.node
+    return SnapshotService(
+        node.settings.snapshot,
+        find=lambda app, name: (
+            found if (found := node.hub.get(app, name)) is not None and found.state is not StreamState.ENDED else None
+        ),
+        on_air=lambda: [stream for stream in node.hub.streams if stream.claim is not None],
+        entrance=node.entrance,
+        judge=node.judge,
+        state=node.state,
+        gated=node.gate is not None,
+        clock=node.clock,
+        bus=node.bus,
+        log=node.log,
+        faults=node.stats.faults,
+    )
+
+
 def _api(services: Services) -> Service:
     node = services.node
     return ApiService(
@@ -197,6 +218,7 @@ def _api(services: Services) -> Service:
         config=lambda: shown(node.settings),
         server_id=node.id,
         more=services.operations,
+        snapshots=node.settings.snapshot.on_demand,
         congestion=lambda: {name: one.congestion for name, one in services.by_name.items() if one.congestion},
     )
 
@@ -218,6 +240,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("relay", _relay),
     ("sound", _sound),
     ("flv", _flv),
+    ("snapshot", _snapshot),
     ("api", _api),
 )
 FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (

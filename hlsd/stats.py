@@ -73,7 +73,19 @@ class Cell:
 class HttpStats:
     """Requests answered by HTTP, by every transport and port. `kind` is one of `KINDS`."""
 
-    KINDS: Final = ("multivariant", "playlist", "part", "segment", "init", "flv", "page", "api", "metrics", "other")
+    KINDS: Final = (
+        "multivariant",
+        "playlist",
+        "part",
+        "segment",
+        "init",
+        "flv",
+        "snapshot",
+        "page",
+        "api",
+        "metrics",
+        "other",
+    )
     """What a URL asks for: closed, so that a stranger's URL makes no series."""
 
     def __init__(self) -> None:

@@ -191,13 +191,39 @@ class Recording(Subject, Protocol):
         ...
 
 
+class Snapshot(Subject, Protocol):
+    """A timed picture that was written: subject of `snapshotDone`. `reject()` does nothing: it is there."""
+
+    @property
+    def file(self) -> str:
+        """Its path below `snapshot.folder`."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+
 PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
 RecordAction = Literal["recordStart", "recordDone", "recordLost"]
+SnapshotAction = Literal["snapshotDone"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
 PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]
 RecordHandler = Callable[[Recording], Awaitable[None] | None]
+SnapshotHandler = Callable[[Snapshot], Awaitable[None] | None]

@@ -287,6 +287,15 @@ OVERVIEW = Board(
                     (rate("hlsd_relay_bytes_total", NODE, "direction"), "bytes {{direction}}"),
                 ),
             ),
+            Panel(
+                "Pictures of streams",
+                "Requests a second by what they got, files a second, and ends of the process that decodes.",
+                (
+                    (rate("hlsd_snapshot_requests_total", NODE, "result"), "{{result}}/s"),
+                    (rate("hlsd_snapshot_files_total", NODE, "result"), "files {{result}}/s"),
+                    (rate("hlsd_snapshot_restarts_total", NODE, "reason"), "ended: {{reason}}/s"),
+                ),
+            ),
         ),
         "Sound": (
             Panel(

@@ -20,6 +20,7 @@ from hlsd.record.settings import RecordSettings
 from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
+from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.sound.settings import TranscodeSettings
 
 
@@ -91,6 +92,7 @@ class Settings(BaseModel):
     auth: AuthSettings = Field(default_factory=AuthSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
+    snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

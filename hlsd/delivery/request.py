@@ -46,7 +46,7 @@ WANTED_HEADERS = frozenset(
 )
 """The request headers that can change an answer, or that a session is known by; a caller needs to collect no others."""
 
-RESERVED_SUFFIXES = (".flv",)
+RESERVED_SUFFIXES = (".flv", ".jpg", ".webp")
 """Endings of `/{app}/{name}` that belong to other services."""
 
 _RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")

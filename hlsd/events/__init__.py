@@ -53,6 +53,7 @@ class Action(enum.StrEnum):
     RECORD_START = "recordStart"
     RECORD_DONE = "recordDone"
     RECORD_LOST = "recordLost"
+    SNAPSHOT_DONE = "snapshotDone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ class Sessions(Protocol):
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
         ...
 
+    async def vouch(self, request: PlayRequest, grant: Grant) -> str | Denial:
+        """The stream of the app that an authorised viewer may see, though no session is opened (bans, prePlay)."""
+        ...
+
     async def open(self, request: PlayRequest, grant: Grant) -> ViewerSession | Denial:
         """A new session for an authorised viewer of a stream that is there (limits, prePlay).
 

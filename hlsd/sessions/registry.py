@@ -142,6 +142,10 @@ class Registry:
         """Whether the viewer may watch."""
         return await self.gate.play(request)
 
+    async def vouch(self, request: PlayRequest, grant: Grant) -> str | Denial:
+        """The name of the stream that an authorised viewer may see, or why none; there is no session of it."""
+        return await self._opening.vouch(request, grant)
+
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A new session for an authorised viewer, or why not; the same one for a player that opens twice.
 

@@ -87,8 +87,9 @@ def test_chromium_plays_natively(server: HlsdServer) -> None:
 
 @pytest.mark.browser
 def test_chromium_plays_the_page(server: HlsdServer) -> None:
-    # What `/{app}/{stream}` shows to someone who clicks the link.
+    # What `/{app}/{stream}` shows to someone who clicks the link: a picture of the stream, and then the stream.
     watch(server, "h264", "chromium", "page", 7)
+    assert counted(server, server.state, "hlsd_snapshot_requests_total", 'result="made"') >= 1
 
 
 @pytest.mark.alone
@@ -124,7 +125,12 @@ def test_the_page_says_why_a_viewer_is_not_let_in_and_asks_no_more(tmp_path: Pat
 
 def refusals(server: HlsdServer, folder: Path) -> int:
     """How many playlists were answered with 403; `folder` is the server's."""
+    return counted(server, folder, "hlsd_http_requests_total", '"403"')
+
+
+def counted(server: HlsdServer, folder: Path, name: str, label: str) -> int:
+    """What the figures of that name say together that have the label; `folder` is the server's."""
     who = {"Authorization": f"Bearer {(folder / 'state' / 'api.token').read_text().strip()}"}
     text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", headers=who).text
-    lines = [line for line in text.splitlines() if line.startswith("hlsd_http_requests_total") and '"403"' in line]
+    lines = [line for line in text.splitlines() if line.startswith(name) and label in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in lines)

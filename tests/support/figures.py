@@ -29,6 +29,7 @@ from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.figures import SessionFigures
+from hlsd.snapshots.figures import SnapshotFigures, SnapshotStats
 from hlsd.sound.figures import SoundFigures, SoundStats
 from hlsd.stats import Stats, StreamStats
 from hlsd.streams.figures import StreamFigures
@@ -102,6 +103,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     NotifyFigures,
     RecordFigures,
     RelayFigures,
+    SnapshotFigures,
     RtmpFigures,
     SoundFigures,
     TlsFigures,
@@ -129,6 +131,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         NotifyFigures(stats.notify),
         RecordFigures(RecordStats(), lambda: Instant(Counter(), 0, 0, full=False)),
         RelayFigures(stats.relays),
+        SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),
         SoundFigures(SoundStats()),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),

@@ -243,6 +243,8 @@ export class LivePlayer extends EventTarget {
     const Hls = await (flv ? loadMpegts(this.mpegtsJs) : loadHls());
     if (take !== this.take) return;
     this.set("starting");
+    // Never with a credential: one that is good for one viewer is for the stream.
+    this.video.poster = /[?&](?!way=)./.test(location.search) ? "" : `${this.root}${this.path}.jpg?width=1280`;
     this.began = performance.now();
     this.firstFrame = null;
     const url = new URL(this.address(), location.href).href;

@@ -17,6 +17,7 @@ import structlog
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
 from hlsd.events import Action, Bus, Event
+from hlsd.events.facts import snapshot_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
@@ -113,6 +114,21 @@ async def relays() -> list[Event]:
     return told
 
 
+def snapshots() -> list[Event]:
+    """A timed picture."""
+    facts = snapshot_facts(
+        app="live",
+        name="a",
+        stream_id="1m7yzee2r",
+        file="live/a-221320.jpg",
+        width=640,
+        height=360,
+        size=18_432,
+        taken=1_700_000_000.0,
+    )
+    return [Event(Action.SNAPSHOT_DONE, "of-a-rule-and-stream", 1, AT, facts)]
+
+
 def lines(events: list[Event]) -> list[str]:
     """Each event in each shape, one JSON object a line."""
     found = []
@@ -142,7 +158,7 @@ def lines(events: list[Event]) -> list[str]:
 
 
 async def everything() -> list[str]:
-    return lines([*viewers(), *await publishers(), *await relays()])
+    return lines([*viewers(), *await publishers(), *await relays(), *snapshots()])
 
 
 async def test_every_event_goes_out_as_it_always_did() -> None:
