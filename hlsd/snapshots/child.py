@@ -20,7 +20,7 @@ from hlsd.base.errors import HlsdError, ProtocolError
 from hlsd.base.logger import Log
 from hlsd.snapshots import wire
 from hlsd.snapshots.figures import SnapshotStats
-from hlsd.snapshots.wire import CPU_LIMIT, DONE, READY, Job, JobOutcome, MessageReader
+from hlsd.snapshots.wire import CPU_LIMIT, DONE, READY, Job, JobOutcome, reader
 
 MODULE: Final = "hlsd.snapshots.worker"
 HANG: Final = 5.0
@@ -55,7 +55,7 @@ class DecodeChild:
         self._spent = spent
         self._process: asyncio.subprocess.Process | None = None
         self._words: asyncio.Task[str] | None = None
-        self._reader = MessageReader()
+        self._reader = reader()
         self._cpu = 0.0
         self._failures = 0
         self._used = 0.0
@@ -127,7 +127,7 @@ class DecodeChild:
             raise ChildLost(f"it cannot be started: {error}", blamed=False) from None
         assert process.stderr is not None
         self._process = process
-        self._reader = MessageReader()
+        self._reader = reader()
         self._words = asyncio.create_task(_last_words(process.stderr), name="snapshot child words")
         self._cpu = 0.0
         try:
@@ -150,7 +150,7 @@ class DecodeChild:
             for kind, body in self._reader.feed(received):
                 if kind != wanted:
                     raise ProtocolError(f"an unasked message of kind {kind}")
-                return body
+                return bytes(body)
         raise EOFError
 
     async def _lose(self, reason: str, *, blamed: bool) -> ChildLost:

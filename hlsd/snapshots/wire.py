@@ -10,6 +10,7 @@ import struct
 from typing import Any, Final, Literal, NamedTuple
 
 from hlsd.base.errors import ProtocolError
+from hlsd.base.messages import MessageReader
 
 Format = Literal["jpg", "webp"]
 
@@ -131,28 +132,6 @@ def _split(body: bytes) -> tuple[Any, bytes]:
     return json.loads(body[_SIZE.size : _SIZE.size + size]), body[_SIZE.size + size :]
 
 
-class MessageReader:
-    """Reads messages as they come; holds no more than one. Raises ProtocolError."""
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
-        """Kind and body of the messages that `octets` complete."""
-        buffer = self._buffer
-        buffer += octets
-        found: list[tuple[int, bytes]] = []
-        place = 0
-        while len(buffer) - place >= _HEAD.size:
-            kind, size = _HEAD.unpack_from(buffer, place)
-            if size > MESSAGE_LIMIT:
-                raise ProtocolError(f"a message larger than {MESSAGE_LIMIT} bytes")
-            end = place + _HEAD.size + size
-            if end > len(buffer):
-                break
-            found.append((kind, bytes(buffer[place + _HEAD.size : end])))
-            place = end
-        del buffer[:place]
-        return found
+def reader() -> MessageReader:
+    """Of messages as they come: kind and body."""
+    return MessageReader(_HEAD, MESSAGE_LIMIT)

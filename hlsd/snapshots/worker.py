@@ -16,7 +16,7 @@ import time
 from typing import Final
 
 from hlsd.snapshots.painter import NoPicture, paint
-from hlsd.snapshots.wire import CPU_LIMIT, JobOutcome, MessageReader, done, read_job, ready
+from hlsd.snapshots.wire import CPU_LIMIT, JobOutcome, done, read_job, reader, ready
 
 _READ: Final = 64 << 10
 MOST: Final = CPU_LIMIT
@@ -48,10 +48,10 @@ def answer(body: bytes) -> bytes:
 
 def run(source: int, target: int) -> None:
     """Serves until the input ends; files by their descriptors."""
-    reader = MessageReader()
+    messages = reader()
     _write(target, ready(time.process_time()))
     while received := os.read(source, _READ):
-        for _, body in reader.feed(received):
+        for _, body in messages.feed(received):
             _write(target, answer(body))
 
 

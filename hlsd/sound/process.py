@@ -23,7 +23,7 @@ from hlsd.base.errors import ProtocolError
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, keep
 from hlsd.sound.figures import SoundStats
-from hlsd.sound.wire import ANSWER, READY, Answer, MessageReader, read_answer
+from hlsd.sound.wire import ANSWER, READY, Answer, read_answer, reader
 
 MODULE: Final = "hlsd.sound.worker"
 STREAM_BYTES: Final = 256 << 10
@@ -74,7 +74,7 @@ class _Life(asyncio.SubprocessProtocol):
 
     def __init__(self, house: SoundProcess) -> None:
         self._house = house
-        self._reader = MessageReader()
+        self._reader = reader()
         self.over = asyncio.Event()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.words = b""

@@ -11,6 +11,7 @@ import struct
 from typing import Final, NamedTuple
 
 from hlsd.base.errors import ProtocolError
+from hlsd.base.messages import MessageReader
 from hlsd.media.sounds import SoundFormat
 
 OPEN: Final = 1
@@ -130,28 +131,6 @@ def read_answer(body: bytes) -> Answer:
     return Answer(flags, channels, silence, cpu, frames)
 
 
-class MessageReader:
-    """Reads messages as they come; holds no more than one. Raises ProtocolError."""
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, octets: bytes) -> list[tuple[int, int, bytes]]:
-        """Kind, stream and body of the messages that `octets` complete."""
-        buffer = self._buffer
-        buffer += octets
-        found: list[tuple[int, int, bytes]] = []
-        place = 0
-        while len(buffer) - place >= _HEAD.size:
-            kind, stream, size = _HEAD.unpack_from(buffer, place)
-            if size > MESSAGE_LIMIT:
-                raise ProtocolError(f"a message larger than {MESSAGE_LIMIT} bytes")
-            end = place + _HEAD.size + size
-            if end > len(buffer):
-                break
-            found.append((kind, stream, bytes(buffer[place + _HEAD.size : end])))
-            place = end
-        del buffer[:place]
-        return found
+def reader() -> MessageReader:
+    """Of messages as they come: kind, stream and body."""
+    return MessageReader(_HEAD, MESSAGE_LIMIT)

@@ -25,11 +25,11 @@ from hlsd.sound.wire import (
     READY,
     UNABLE,
     Answer,
-    MessageReader,
     answer,
     message,
     read_opening,
     read_packet,
+    reader,
 )
 
 _READ: Final = 64 << 10
@@ -123,10 +123,10 @@ def confine(memory: int) -> None:
 
 def run(source: int, target: int) -> None:
     """Serves until the input ends; files by their descriptors."""
-    worker, reader = Worker(), MessageReader()
+    worker, messages = Worker(), reader()
     _write(target, message(READY, 0))
     while received := os.read(source, _READ):
-        for kind, stream, body in reader.feed(received):
+        for kind, stream, body in messages.feed(received):
             if made := worker.handle(kind, stream, body):
                 _write(target, made)
 

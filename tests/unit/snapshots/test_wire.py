@@ -10,7 +10,7 @@ import pytest
 from hlsd.base.errors import ProtocolError
 from hlsd.snapshots import wire
 from hlsd.snapshots.budget import BURST, CpuBudget
-from hlsd.snapshots.wire import DONE, JOB, READY, Job, JobOutcome, MessageReader, Still, StillVariant
+from hlsd.snapshots.wire import DONE, JOB, READY, Job, JobOutcome, Still, StillVariant, reader
 
 JOB_ASKED = Job("h265", "PQ", b"record", b"unit" * 100, (StillVariant(640, "jpg"), StillVariant(160, "webp")))
 TOLD = JobOutcome(
@@ -21,8 +21,8 @@ TOLD = JobOutcome(
 def test_messages_are_read_back_in_any_pieces() -> None:
     octets = wire.ready(0.5) + wire.job(JOB_ASKED) + wire.done(TOLD)
     for size in (1, 7, len(octets)):
-        reader = MessageReader()
-        found = [one for at in range(0, len(octets), size) for one in reader.feed(octets[at : at + size])]
+        messages = reader()
+        found = [one for at in range(0, len(octets), size) for one in messages.feed(octets[at : at + size])]
         assert [kind for kind, _ in found] == [READY, JOB, DONE]
         assert wire.read_ready(found[0][1]) == 0.5
         assert wire.read_job(found[1][1]) == JOB_ASKED
@@ -31,13 +31,13 @@ def test_messages_are_read_back_in_any_pieces() -> None:
 
 def test_a_message_has_a_bound() -> None:
     with pytest.raises(ProtocolError, match="larger"):
-        MessageReader().feed(b"\x03\xff\xff\xff\xff")
+        reader().feed(b"\x03\xff\xff\xff\xff")
 
 
 def test_whatever_a_child_says_is_an_outcome_or_a_protocol_error() -> None:
     """It has read a publisher's bytes with libav: what it writes may be that publisher's."""
     dice = random.Random(7)
-    body = MessageReader().feed(wire.done(TOLD))[0][1]
+    body = reader().feed(wire.done(TOLD))[0][1]
     refused = 0
     for _ in range(2000):
         damaged = bytearray(body)

@@ -29,8 +29,8 @@ def run(code: str) -> subprocess.CompletedProcess[bytes]:
 
 def ask(worker: Worker, octets: bytes) -> list[wire.Answer]:
     """What a worker answers messages with."""
-    said = b"".join(worker.handle(*message) for message in wire.MessageReader().feed(octets))
-    return [wire.read_answer(body) for _, _, body in wire.MessageReader().feed(said)]
+    said = b"".join(worker.handle(*message) for message in wire.reader().feed(octets))
+    return [wire.read_answer(body) for _, _, body in wire.reader().feed(said)]
 
 
 def test_its_memory_is_bounded_and_it_can_write_no_files(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_it_ends_with_its_input() -> None:
     done = subprocess.run(command, input=octets, capture_output=True, check=False, timeout=60, cwd=CHECKOUT)
     assert done.returncode == 0
     assert not done.stderr
-    kinds = [kind for kind, _, _ in wire.MessageReader().feed(done.stdout)]
+    kinds = [kind for kind, _, _ in wire.reader().feed(done.stdout)]
     assert kinds == [wire.READY] + [wire.ANSWER] * 50
 
 
@@ -98,13 +98,13 @@ def test_a_stream_that_takes_too_much_of_the_processor_is_held_back_for_a_while(
 
 def test_messages_have_a_bound_and_answers_that_are_cut_are_none() -> None:
     with pytest.raises(ProtocolError):
-        wire.MessageReader().feed(b"\x02\x00\x00\x00\x01" + (wire.MESSAGE_LIMIT + 1).to_bytes(4, "big"))
+        wire.reader().feed(b"\x02\x00\x00\x00\x01" + (wire.MESSAGE_LIMIT + 1).to_bytes(4, "big"))
     told = wire.Answer(wire.DRIFT, 2, 960, 12, [wire.Frame(-1_024, b"abc"), wire.Frame(1 << 40, b"")])
-    ((_, _, body),) = wire.MessageReader().feed(wire.answer(3, told))
+    ((_, _, body),) = wire.reader().feed(wire.answer(3, told))
     assert wire.read_answer(body) == told
     for cut in (4, len(body) - 8, len(body) - 1):
         with pytest.raises(ProtocolError):
             wire.read_answer(body[:cut])
     order = wire.SoundOrder(SoundFormat("opus", b"OpusHead\x01", 48_000, 2), 1, 64_000, -77)
-    ((_, _, body),) = wire.MessageReader().feed(wire.opening(3, order))
+    ((_, _, body),) = wire.reader().feed(wire.opening(3, order))
     assert wire.read_opening(body) == order
