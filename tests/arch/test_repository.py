@@ -105,6 +105,17 @@ def test_a_lock_holds_all_that_is_imported(lock: str, folders: tuple[str, ...]) 
     assert not missing
 
 
+def test_no_two_files_of_one_run_have_one_name() -> None:
+    """Pytest imports them by it: whichever comes second is an error, and only where both are collected."""
+    waiting = {"interop", "fault"}  # a run of their own: scripts/test.sh
+    names: dict[tuple[bool, str], list[str]] = {}
+    for path in committed():
+        parts = path.relative_to(CHECKOUT).parts
+        if parts[0] == "tests" and path.name.startswith("test_") and path.suffix == ".py":
+            names.setdefault((parts[1] in waiting, path.name), []).append("/".join(parts))
+    assert [both for both in names.values() if len(both) > 1] == []
+
+
 def test_pytest_loads_the_plugins_that_are_named_and_no_others(request: pytest.FixtureRequest) -> None:
     """Those that come with what is installed cost each process of a run its seconds."""
     there = {
