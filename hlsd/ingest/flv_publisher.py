@@ -192,7 +192,7 @@ class FlvPublisher:
     async def _run(self, body: FlvBody) -> None:
         try:
             await self._work(body)
-        except (MediaError, ProtocolError, OSError) as error:
+        except (MediaError, ProtocolError) as error:
             self._end(_ending_of(error))
         except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
             self._fail(error)
@@ -207,7 +207,11 @@ class FlvPublisher:
                 await self._hand_over()
             if share.exhausted:
                 await self._wait_for_second()
-            octets = await body.read()
+            try:
+                octets = await body.read()
+            except OSError as error:  # of the connection: any other one is ours
+                self._end(_ending_of(error))
+                return
             publication = self._publication
             if not octets or publication is None:
                 return
@@ -265,7 +269,9 @@ class FlvPublisher:
         self._publication = self._sink = None
         self._over.set_result(ending)
         if ending.reason not in _QUIET:
-            self._remark("publisher refused", {"reason": ending.words})
+            # Strangers do not fill the log of warnings.
+            level = self._host.log.info if publication is None else self._host.log.warning
+            level("publisher refused", app=self._app, name=self._name, ip=self._ip, reason=ending.words)
         guard = self._host.faults.guard("publication_end")
         if sink is not None:
             with guard:

@@ -60,13 +60,13 @@ class Watched:
 
     def watch(self, fd: int, heard: Callable[[], None]) -> None:
         """Calls `heard` when there is something to read from `fd`, again and again."""
-        self._at[fd] = heard
         self._epoll.register(fd, select.EPOLLIN)
+        self._at[fd] = heard
 
     def leave(self, fd: int) -> None:
         """No more."""
-        del self._at[fd]
-        self._epoll.unregister(fd)
+        if self._at.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def close(self) -> None:
         """Watches nothing any more. Safe to call twice."""
@@ -186,8 +186,7 @@ class Newcomer(Handshake, asyncio.Protocol, Generic[PlaceT]):
         except ssl.SSLWantReadError:
             self._pass_on()
         except ssl.SSLError:
-            self._pass_on()  # an alert says why
-            self._close()
+            self._part()
         else:
             self._up = True
             if self._pass_on():
@@ -203,13 +202,19 @@ class Newcomer(Handshake, asyncio.Protocol, Generic[PlaceT]):
         except ssl.SSLWantReadError:
             self._pass_on()
         except ssl.SSLError:
-            self._pass_on()
-            self._close()
+            self._part()
         else:
             if octets:
                 self._pass_on(octets)
             else:
                 self.dismiss()
+
+    def _part(self) -> None:
+        """This is no TLS; an alert says why."""
+        if self._pass_on():
+            self._close()
+        else:
+            self.end()  # the socket is its transport's by now
 
     def _pass_on(self, first: bytes | None = None) -> bool:
         """Sends what TLS has written; what the kernel does not take, or `first`, is a transport's."""

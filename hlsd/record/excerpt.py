@@ -8,6 +8,7 @@ be fetched in ranges. Pure.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -16,6 +17,7 @@ from typing import Final, NamedTuple
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox, head
 from hlsd.record.moov import Movie
+from hlsd.record.repair import BREATH
 from hlsd.record.shape import Fragment, Layout, Read, walk
 
 EPOCH: Final = 100_000_000.0
@@ -73,8 +75,10 @@ def excerpt(read: Read, layout: Layout, first: int, last: int) -> Excerpt:
     size = fragments[-1].offset + fragments[-1].size - offset
     movie = Movie(layout.init)
     here = replace(layout, end=offset, fragments=[])
-    for _, runs in walk(read, here, offset + size):
+    for count, (_, runs) in enumerate(walk(read, here, offset + size), 1):
         movie.add(runs)
+        if not count % BREATH:
+            time.sleep(0)  # the event loop's turn
     ftyp = head(layout.init[:16])
     assert ftyp is not None
     movie.close()

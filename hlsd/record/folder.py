@@ -90,9 +90,24 @@ class RecordFolder:
             above = above.parent
         return gone
 
+    def there(self, path: str) -> bool:
+        """Whether the file is there, finished or not; one that cannot be looked at may be."""
+        try:
+            os.close(self.open(path, part=True))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
+
     def walk(self) -> Iterator[str]:
-        """The paths of all files that may be recordings, without `.part`."""
-        for folder, _, names in os.walk(self.root):
+        """The paths of all files that may be recordings, without `.part`. Raises OSError where it cannot look."""
+
+        def unread(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise error  # or all that lies there would be taken to be gone
+
+        for folder, _, names in os.walk(self.root, onerror=unread):
             for name in names:
                 bare = name.removesuffix(PART)
                 if bare.endswith(tuple(EXTENSIONS.values())):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from email.utils import formatdate
-from math import isfinite
 from typing import Final, cast
 
 from starlette.routing import Route
@@ -22,6 +22,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Headers
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.play_request import play_request
+from hlsd.delivery.replies import MEDIA_CACHE
 from hlsd.delivery.request import (
     BadRequest,
     Request,
@@ -49,12 +50,13 @@ from hlsd.ports import (
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
-from hlsd.record.shelf import Shelf, Volume
+from hlsd.record.shelf import Crowded, Shelf, Volume
 from hlsd.record.vod_playlist import FIRST
 
 PIECE: Final = 256 * 1024
 """Bytes that are read and sent at a time."""
 _METHODS: Final = b"GET, HEAD, OPTIONS"
+_SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
 _TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
 _ANEW: Final = ("unknown", "split")
 """Why a session is not accepted though its viewer may be let in anew."""
@@ -64,6 +66,8 @@ class Visit:
     """What a viewer of a recording comes for (`hlsd.ports.Outputs`, and the output too)."""
 
     ended = False
+    name = ""
+    """Of the stream that it was let in to, which whoever authorises may have renamed."""
 
     def __init__(self, shelf: Shelf, ident: str) -> None:
         self._shelf = shelf
@@ -71,6 +75,7 @@ class Visit:
 
     def find(self, app: str, name: str) -> Visit:  # noqa: ARG002 - whether it is of that stream is asked for by `ready`
         """It is never obtained from elsewhere: it is here, or it is not."""
+        self.name = name
         return self
 
     async def ready(self, request: PlayRequest, output: Visit) -> Denial | None:  # noqa: ARG002
@@ -127,6 +132,8 @@ class RecordEndpoint:
                 reply = await (self._inside(one, receive, send) if target.sid else self._enter(one, target.sid))
         except BadRequest as error:
             reply = self._replies.refuse(request, 400, words=str(error))
+        except Crowded as error:
+            reply = self._replies.refuse(request, 503, words=str(error))
         if reply is not None:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
@@ -142,6 +149,7 @@ class RecordEndpoint:
         if one.below:
             return self._replies.refuse(request, 404)
         play = play_request(request, target, VOD)
+        times = _times(request)  # before there is a session
         if request.method == "HEAD":
             return await self._look(one, play)
         if is_prefetch(request.headers):
@@ -152,15 +160,15 @@ class RecordEndpoint:
         session = request.session = entry.session
         session.in_bytes += request.size
         session.last = self._clock.monotonic()
-        return self._replies.redirect(request, f"{session.prefix.decode()}r/{target.resource}{_times(request)}")
+        return self._replies.redirect(request, f"{session.prefix.decode()}r/{target.resource}{times}")
 
     async def _look(self, one: RecordRequest, play: PlayRequest) -> Reply:
         """What GET would get, whoever asks may look at it: no session, and no body."""
         request, target = one.request, one.target
-        found = await self._entrance.look(play, Visit(self._shelf, one.ident))
+        found = await self._entrance.glance(play, Visit(self._shelf, one.ident))
         if isinstance(found, Denial):
             return self._replies.deny(request, found)
-        volume = await self._shelf.get(one.ident, target.app, target.name)
+        volume = await self._shelf.get(one.ident, target.app, found.name)
         if volume is None:
             return self._replies.refuse(request, 404)
         try:
@@ -187,7 +195,7 @@ class RecordEndpoint:
             return self._replies.refuse(request, 404, cache=b"max-age=1")
         try:
             if one.below:
-                return await self._piece(one, volume)
+                return await self._piece(one, volume, receive, send)
             if one.ending == "m3u8" or request.method == "HEAD":
                 return await self._whole(one, volume)
             return await self._send_file(one, volume, receive, send)
@@ -211,7 +219,7 @@ class RecordEndpoint:
         size = len(part.front) + part.size if part is not None else volume.size
         return Reply(200, [*headers, (b"content-length", b"%d" % size)])
 
-    async def _piece(self, one: RecordRequest, volume: Volume) -> Reply:
+    async def _piece(self, one: RecordRequest, volume: Volume, receive: Receive, send: Send) -> Reply | None:
         """The initialisation section, or a segment."""
         request, layout = one.request, volume.layout
         if layout is None:
@@ -225,10 +233,15 @@ class RecordEndpoint:
         if not FIRST <= int(number) < FIRST + len(volume.spans):
             return self._replies.refuse(request, 404, cache=b"max-age=1")
         span = volume.spans[int(number) - FIRST]
-        body = await self._shelf.do(lambda: os.pread(volume.fd, span.size, span.offset))
-        if len(body) < span.size:
-            return self._replies.refuse(request, 404, cache=b"max-age=1")
-        return self._replies.resource(request, Media(body, "video/mp4", f'"{volume.row.id}-{number}"'))
+        # Of one object all who want it live share the bytes; here each would hold its own, so they are sent in pieces.
+        headers: Headers = [
+            (b"content-type", b"video/mp4"),
+            (b"etag", f'"{volume.row.id}-{number}"'.encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"cache-control", MEDIA_CACHE),
+            *self._replies.readable(request),
+        ]
+        return await self._send_span(one, volume, headers, Excerpt(b"", span.offset, span.size), (receive, send))
 
     # -- files
 
@@ -241,7 +254,7 @@ class RecordEndpoint:
         if volume.layout is None:
             raise BadRequest("only MP4 can be cut")
         try:
-            part = await self._shelf.do(lambda: volume.excerpt(begin, end))
+            part = await self._shelf.cut(volume, begin, end)
         except BadBox:
             part = None
         if part is None:
@@ -269,11 +282,21 @@ class RecordEndpoint:
             return self._replies.refuse(request, 404)
         _, part = await self._excerpt(one, volume)
         headers = self._file_headers(one, volume, part)
+        whole = part if part is not None else Excerpt(b"", 0, volume.size)
+        return await self._send_span(one, volume, headers, whole, (receive, send))
+
+    async def _send_span(
+        self, one: RecordRequest, volume: Volume, headers: Headers, part: Excerpt, asgi: tuple[Receive, Send]
+    ) -> Reply | None:
+        """Sends what lies somewhere in the file, or the range of it that is asked for; None once it is sent."""
+        request, (receive, send) = one.request, asgi
         tag = dict(headers)[b"etag"].decode()
-        front, offset, rest = part if part is not None else (b"", 0, volume.size)
+        front, offset, rest = part
         size = len(front) + rest
         if etag_matches(request.headers.get(b"if-none-match"), tag):
             return Reply(304, headers)
+        if request.method == "HEAD":
+            return Reply(200, [*headers, (b"content-length", b"%d" % size)])
         condition = request.headers.get(b"if-range")
         wanted: Span | str = "whole"
         if condition is None or condition.strip() == tag.encode():
@@ -309,8 +332,8 @@ class _Sending:
         at, media = span.start, MEDIA
         try:
             while at < span.stop and not gone.done():
-                if session is not None and session.over:
-                    return  # it was sent away
+                if self._volume.deleted or (session is not None and session.over):
+                    return  # it was sent away, or its bytes would stay on the disk
                 piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
                 if not piece:
                     return  # shorter than it was: the connection is cut, and the client asks for the rest
@@ -353,13 +376,9 @@ def _seconds(asked: dict[str, str], name: str) -> float | None:
     text = asked.get(name, "")
     if not text:
         return None
-    try:
-        found = float(text)
-    except ValueError:
-        found = float("nan")
-    if len(text) > 32 or not isfinite(found) or found < 0:
+    if not _SECONDS.fullmatch(text):
         raise BadRequest(f"{name} should be a number of seconds")
-    return found
+    return float(text)
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -295,10 +295,13 @@ class Recordings:
                     continue
                 await self._take_up(path, row)
             for row in known.values():
-                if row.id not in deck.takes and row.id not in deck.finishing:
-                    ident = row.id
-                    await self._index.ask(lambda table, ident=ident: table.drop(ident))  # type: ignore[misc]
-                    view.dropped += 1
+                ident, path = row.id, row.path
+                if ident in deck.takes or ident in deck.finishing:
+                    continue
+                if await deck.do(lambda path=path: deck.folder.there(path)):  # type: ignore[misc]
+                    continue  # it was begun since the folders were looked through
+                await self._index.ask(lambda table, ident=ident: table.drop(ident))  # type: ignore[misc]
+                view.dropped += 1
         except OSError as error:
             self._log.warning("recordings not looked through", reason=error.strerror or str(error))
         finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from hlsd.base.errors import HlsdError
 from hlsd.record.boxes import BadBox
 from hlsd.record.deck import RecordDeck
 from hlsd.record.excerpt import Excerpt, chosen, excerpt
@@ -26,8 +27,14 @@ from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
 T = TypeVar("T")
 MOST: Final = 64
 READERS: Final = 4
+CUTS: Final = 8
+"""Parts of recordings that are waited for at once, one of them being cut: each takes a look at every fragment of it."""
 FRESH: Final = 1.0
 """Seconds for which what was read of a file that grows is good."""
+
+
+class Crowded(HlsdError):
+    """More want a part of a recording than can be served."""
 
 
 class Volume:
@@ -46,6 +53,9 @@ class Volume:
         self.read_at = 0.0
         self.users = 0
         self.dropped = False
+        self.deleted = False
+        """Whoever reads it is cut off at the next piece, or its bytes would stay on the disk."""
+        self._cut: tuple[int, int, Excerpt] | None = None
 
     def load(self) -> None:
         """Reads what there is of the file; blocks. Raises BadBox, OSError."""
@@ -72,7 +82,12 @@ class Volume:
         if self.layout is None:
             return None
         first, last = chosen(self.layout.fragments, begin, end)
-        return excerpt(reader(self.fd), self.layout, first, last) if last > first else None
+        if last <= first:
+            return None
+        kept = self._cut
+        if kept is None or kept[:2] != (first, last):  # a download asks for range after range of one
+            kept = self._cut = first, last, excerpt(reader(self.fd), self.layout, first, last)
+        return kept[2]
 
 
 class Shelf:
@@ -83,10 +98,23 @@ class Shelf:
         self._volumes: OrderedDict[str, Volume] = OrderedDict()
         self._loading: dict[str, asyncio.Future[Volume | None]] = {}
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-shelf")
+        self._cutting = asyncio.Semaphore(1)
+        self._cuts = 0
 
     async def do(self, what: Callable[[], T]) -> T:
         """Reads something."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+
+    async def cut(self, volume: Volume, begin: float | None, end: float | None) -> Excerpt | None:
+        """A part of a recording; None where there is nothing. Raises BadBox; Crowded if many wait already."""
+        if self._cuts >= CUTS:
+            raise Crowded("many parts of recordings are being cut")
+        self._cuts += 1
+        try:
+            async with self._cutting:
+                return await self.do(lambda: volume.excerpt(begin, end))
+        finally:
+            self._cuts -= 1
 
     async def get(self, ident: str, app: str, name: str) -> Volume | None:
         """A recording of that stream; None if there is none that can be read. Leave it by `put_back`."""
@@ -106,7 +134,14 @@ class Shelf:
         self._close(volume)
 
     def drop(self, ident: str) -> None:
-        """It was deleted: who reads it may go on, nobody else begins."""
+        """It was deleted."""
+        volume = self._volumes.get(ident)
+        if volume is not None:
+            volume.deleted = True
+            self._let_go(ident)
+
+    def _let_go(self, ident: str) -> None:
+        """Who reads it may go on, nobody else begins."""
         volume = self._volumes.pop(ident, None)
         if volume is not None:
             volume.dropped = True
@@ -115,7 +150,7 @@ class Shelf:
     def close(self) -> None:
         """Nothing is read any more."""
         for ident in list(self._volumes):
-            self.drop(ident)
+            self._let_go(ident)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _close(self, volume: Volume) -> None:
@@ -139,12 +174,16 @@ class Shelf:
             await self.do(known.load)
             return known
         if known is not None:
-            self.drop(ident)
+            self._let_go(ident)
         volume = await self.do(lambda: self._opened(row))
         if volume is not None:
+            # Nothing is awaited between this and the next line: who deletes takes it out of the index, then from here.
+            if take is None and await self._deck.index.ask(lambda table: table.get(ident)) is None:
+                os.close(volume.fd)  # it was deleted meanwhile
+                return None
             self._volumes[ident] = volume
             while len(self._volumes) > MOST:
-                self.drop(next(iter(self._volumes)))
+                self._let_go(next(iter(self._volumes)))
         return volume
 
     def _opened(self, row: Row) -> Volume | None:

@@ -166,12 +166,18 @@ class RecordWriter:
         folder = self._folder(steps)
         try:
             fd = os.open(name + PART, _NEW, 0o600, dir_fd=folder)
+            try:
+                write_all(fd, octets, 0)
+            except OSError:  # nothing is in it: it would lie there for ever, and one more each time it is tried
+                with contextlib.suppress(OSError):
+                    os.unlink(name + PART, dir_fd=folder)
+                os.close(fd)
+                raise
             with contextlib.suppress(OSError):
                 os.fsync(folder)
         finally:
             os.close(folder)
         file = self._files[take.id] = _File(take, fd)
-        write_all(fd, octets, 0)
         file.end = take.bytes = len(octets)
         take.last_write = time.time()
         take.opened = True

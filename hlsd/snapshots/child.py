@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -175,11 +176,14 @@ class DecodeChild:
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
     """Ends the process and waits until it is gone; also when who waits is being cancelled."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # its session is its own: what it has begun goes too
     waiting = asyncio.ensure_future(process.wait())
     if process.stdin is not None:
         process.stdin.close()
+    # `wait` waits for its pipes too: somebody may hold them, or have filled them.
+    asyncio.get_running_loop().call_later(1.0, process._transport.close)  # type: ignore[attr-defined]  # noqa: SLF001
     try:
         await asyncio.shield(waiting)
     except asyncio.CancelledError:

@@ -121,7 +121,7 @@ class Converter:
     def aside(self) -> None:
         """As `hlsd.ports.SoundConverter`."""
         if not self._aside and self._life == self._process.lives:
-            self._process.ask(self._stream, message(CLOSE, self._stream))
+            self._process.ask(self._stream, message(CLOSE, self._stream), last=True)
         self._aside = True
         self._life = -1
         if self._told:
@@ -163,7 +163,7 @@ class Converter:
     def rest(self) -> None:
         """As `hlsd.sound.process.SoundListener`."""
         if self._life == self._process.lives:
-            self._process.ask(self._stream, message(CLOSE, self._stream))
+            self._process.ask(self._stream, message(CLOSE, self._stream), last=True)
         self._process.leave(self._stream)
         self._stream = 0
 
@@ -178,14 +178,17 @@ class Converter:
 
     def _hand_over(self, form: SoundFormat, ms: int, octets: bytes) -> None:
         process = self._process
+        opened = b""
         if form != self._form or self._life != process.lives:
             step = None
             if self._life != process.lives and self.channels:
                 step = self._next
                 self._floor = step - FRAME // 2
+            opened = opening(self._stream, SoundOrder(form, self.channels or self._wanted, self._bitrate, step))
+        # In one: what says of what form a packet is counts in the same bounds, and is not said without it.
+        if process.ask(self._stream, opened + packet(self._stream, ms, octets)):
             self._form, self._life = form, process.lives
-            process.say(opening(self._stream, SoundOrder(form, self.channels or self._wanted, self._bitrate, step)))
-        if not process.ask(self._stream, packet(self._stream, ms, octets)):
+        else:
             self._stats.errors["full"] += 1
 
     def _configure(self, channels: int, now: float) -> None:

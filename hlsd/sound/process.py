@@ -195,23 +195,22 @@ class SoundProcess:
         self._stats.streams = len(self._listeners)
         self._idle_since = self._clock.monotonic()
 
-    def say(self, octets: bytes) -> None:
-        """Hands over what is not answered."""
+    def _say(self, octets: bytes) -> None:
         if self._life is None or self._life.transport is None:
             self._early.append(octets)
         else:
             self._life.write(octets)
 
-    def ask(self, stream: int, octets: bytes) -> bool:
-        """Hands over what is answered; False if there is no room for it."""
+    def ask(self, stream: int, octets: bytes, *, last: bool = False) -> bool:
+        """Hands over what is answered; False if there is no room for it. There always is for the `last` of a stream."""
         size = len(octets)
         own = self._bytes_of.get(stream, 0)
-        if own + size > STREAM_BYTES or self._bytes + size > ALL_BYTES:
+        if not last and (own + size > STREAM_BYTES or self._bytes + size > ALL_BYTES):
             return False
         self._bytes_of[stream] = own + size
         self._bytes += size
         self._under_way.append((stream, size, self._clock.monotonic()))
-        self.say(octets)
+        self._say(octets)
         return True
 
     async def stop(self) -> None:

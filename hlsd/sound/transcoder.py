@@ -42,6 +42,8 @@ class Transcoder:
         self._decoder: SoundDecoder | None = None
         self._encoder: SoundEncoder | None = None
         self._finder: RateFinder | None = None
+        self._next: SoundFormat | None = None
+        """What follows is of this form: its decoder is made with its first packet, and charged to it."""
         self._lasted = FRAME
         """Samples of the last packet that was decoded."""
         self._surplus = 0
@@ -51,6 +53,12 @@ class Transcoder:
 
     def open(self, form: SoundFormat) -> None:
         """Packets of `form` follow."""
+        self._next = form
+
+    def _turn(self) -> None:
+        form, self._next = self._next, None
+        if form is None:
+            return
         self._made += self._rest()
         self._clock.renew()
         self._finder = RateFinder(form) if form.codec in RATE_UNKNOWN else None
@@ -60,6 +68,7 @@ class Transcoder:
     def take(self, ms: int, packet: bytes) -> list[Frame]:
         """The frames that the packet of time `ms` completes."""
         self.silence = self.flags = 0
+        self._turn()
         if self._finder is not None:
             found = self._finder.take(ms, packet)
             if found is None:

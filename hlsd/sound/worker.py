@@ -54,6 +54,10 @@ class CpuAllowance:
         self._at = now
         return self._left <= 0
 
+    def owes(self) -> bool:
+        """Whether more was taken than is made up for soon: silence costs its encoding, and a stamp can ask for much."""
+        return self._left <= -BURST / 4
+
     def take(self, spent: int) -> None:
         """So much was taken."""
         self._left -= spent
@@ -102,6 +106,8 @@ class Worker:
         elif kind == PACKET:
             ms, packet = read_packet(body)
             if share.spent(time.monotonic_ns()):
+                if share.owes():  # not even silence: the next packet that is taken brings it, or a new anchor
+                    return Answer(OVER_BUDGET, transcoder.channels, 0, before, [])
                 flags = OVER_BUDGET
                 frames = transcoder.lose(ms)
             else:

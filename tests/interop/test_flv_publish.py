@@ -17,6 +17,7 @@ from tests.support import browser as browsers
 from tests.support.eventually import eventually
 from tests.support.flv_clients import PUBLISHERS, flv_client, missing, page_that_publishes
 from tests.support.footage import Film
+from tests.support.ports import free_port
 from tests.support.services import running
 from tests.support.watched import Watched
 
@@ -159,9 +160,12 @@ async def test_a_page_in_chromium_publishes_by_websocket(films: Path, tmp_path: 
     if browsers.executable("chromium") is None:
         pytest.skip("chromium is not installed")
     film = Film(seconds=6, gop=25, b_frames=2).make(films)
-    async with running(tmp_path / "state", {"hls.low_latency": True}) as server, httpx.AsyncClient() as client:
+    pages = free_port()
+    set_ = {"hls.low_latency": True, "http.allow_origin": [f"http://127.0.0.1:{pages}"]}
+    async with running(tmp_path / "state", set_) as server, httpx.AsyncClient() as client:
         desk = Desk(Watched(server), tmp_path / "state", client)
-        async with page_that_publishes(film, f"ws://127.0.0.1:{desk.port}/live/cam.flv", tmp_path / "profile"):
+        url = f"ws://127.0.0.1:{desk.port}/live/cam.flv"
+        async with page_that_publishes(film, url, tmp_path / "profile", pages):
             assert await begun(desk) < 2
             shown = (await desk.stream())["publisher"]
             assert shown["protocol"] == "wsflv"

@@ -92,8 +92,13 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>publishes</title><script>
 
 
 @contextlib.asynccontextmanager
-async def page_that_publishes(film: Path, url: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Chromium with a page of another origin that sends `film` once to `url`, which is ws or wss."""
+async def page_that_publishes(
+    film: Path, url: str, folder: Path, port: int
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Chromium with a page of another origin that sends `film` once to `url`, which is ws or wss.
+
+    The page is at `http://127.0.0.1:{port}`.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -105,8 +110,7 @@ async def page_that_publishes(film: Path, url: str, folder: Path) -> AsyncIterat
             await writer.drain()
         writer.close()
 
-    page = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = page.sockets[0].getsockname()[1]
+    page = await asyncio.start_server(serve, "127.0.0.1", port)
     browser = executable("chromium")
     assert browser is not None
     quiet = asyncio.subprocess.DEVNULL

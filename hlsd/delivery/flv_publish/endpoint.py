@@ -92,7 +92,7 @@ class FlvPublishEndpoint:
             return self._refuse(request, 400, words=str(error))
         if not self._on:
             return self._refuse(request, 405 if request.method in _METHODS else 403, words=_OFF)
-        if not replies.may_read(request):
+        if not replies.may_send(request):
             return self._refuse(request, FOREIGN_PAGE.status, words="this page may not publish here")
         publisher = self._publishers.publisher(target.app, request.peer)
         if token:

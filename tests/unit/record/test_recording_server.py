@@ -457,3 +457,38 @@ async def test_who_may_not_watch_the_stream_may_not_watch_its_recordings(tmp_pat
         assert (await operator.web.head(row["url"].replace(".m3u8", ".mp4"))).status_code in {401, 403}
         missing = await operator.web.get("/live/cam/r/0123456789abcdef.m3u8")
         assert missing.status_code in {401, 403}, "nor learn what is there"
+
+
+async def test_times_that_are_none_open_no_session_and_break_no_header(tmp_path: Path) -> None:
+    """`float` takes white space, underscores and digits of all scripts, and what it takes went into Location."""
+    async with recorder(tmp_path) as (server, operator):
+        await published(server)
+        (row,) = await operator.done()
+        for wrong in ("%0d%0a1", "1_0", "%D9%A1", "abc", "-1", "nan", "1e3"):
+            answer = await operator.web.get(f"/live/cam/r/{row['id']}.mp4?from={wrong}")
+            assert answer.status_code == 400, wrong
+        assert (await operator.ask("GET", "/sessions"))["items"] == []
+
+
+async def test_parts_are_cut_one_after_the_other_and_a_crowd_is_told_so(tmp_path: Path) -> None:
+    """Each looks at all fragments of its file: fifty at once were fifty threads' work."""
+    async with recorder(tmp_path) as (server, operator):
+        await published(server)
+        (row,) = await operator.done()
+        whole = await operator.web.get(f"/live/cam/r/{row['id']}.mp4")
+        asked = [operator.web.get(str(whole.url), params={"from": number % 16, "to": 20}) for number in range(40)]
+        codes = [answer.status_code for answer in await asyncio.gather(*asked)]
+        assert set(codes) == {200, 503}
+        assert codes.count(200) >= 8
+        assert (await operator.web.get(str(whole.url), params={"from": 3})).status_code == 200
+
+
+async def test_who_reads_a_recording_that_is_deleted_is_cut_off_and_nobody_else_gets_it(tmp_path: Path) -> None:
+    async with recorder(tmp_path) as (server, operator):
+        await published(server)
+        (row,) = await operator.done()
+        whole = await operator.web.get(f"/live/cam/r/{row['id']}.mp4")
+        assert whole.status_code == 200
+        await operator.ask("DELETE", f"/records/{row['id']}")
+        assert (await operator.web.get(str(whole.url))).status_code == 404
+        assert (await operator.web.get(f"/live/cam/r/{row['id']}.mp4")).status_code == 404

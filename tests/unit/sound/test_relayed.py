@@ -14,7 +14,7 @@ from hlsd.publishing.relay_child import tags_of
 from tests.support.clicks import ClickFilm, missing
 from tests.support.sound_room import sound_room
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = [pytest.mark.thorough, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 SECONDS = 6
 SOURCES = {

@@ -8,12 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
+from hlsd.base.clock import SystemClock
 from hlsd.base.errors import ProtocolError
+from hlsd.base.faults import Faults
+from hlsd.ingest.normaliser import Normaliser
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.sound import wire
 from hlsd.sound.clock import FRAME
+from hlsd.sound.converter import Converter
+from hlsd.sound.figures import SoundStats
+from hlsd.sound.process import STREAM_BYTES, SoundProcess
 from hlsd.sound.worker import BURST, SHARE, CpuAllowance, Worker
+from tests.support.collected import Collected
 from tests.support.seeds import first_seed
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -108,3 +116,28 @@ def test_messages_have_a_bound_and_answers_that_are_cut_are_none() -> None:
     order = wire.SoundOrder(SoundFormat("opus", b"OpusHead\x01", 48_000, 2), 1, 64_000, -77)
     ((_, _, body),) = wire.reader().feed(wire.opening(3, order))
     assert wire.read_opening(body) == order
+
+
+def test_who_has_taken_far_too_much_gets_not_even_silence() -> None:
+    """A stamp of 18 bytes asks for a second and a half of it, and that has to be encoded."""
+    worker = Worker()
+    ask(worker, wire.opening(1, ORDER) + b"".join(wire.packet(1, 20 * n, b"\xd5" * 160) for n in range(20)))
+    share = worker._streams[1][1]
+    share.take(2 * BURST)
+    (said,) = ask(worker, wire.packet(1, 1_400, b"\xd5"))
+    assert (said.flags, said.frames) == (wire.OVER_BUDGET, [])
+
+
+async def test_what_waits_for_the_process_is_bounded_with_all_that_says_what_it_is() -> None:
+    """A publisher that changes its codec with each packet said so with each, and that was counted nowhere."""
+    stats, forms = SoundStats(), [SoundFormat(codec, bytes(1000), 48_000, 2) for codec in ("opus", "flac")]
+    process = SoundProcess(512 << 20, SystemClock(), structlog.get_logger(), stats, Faults())
+    collected = Collected()
+    sink = Normaliser(collected, 0.0)
+    converter = Converter(process, sink, collected, SystemClock(), stats, 128_000, lambda: True)
+    for number in range(2000):
+        converter.take(forms[number % 2], number, bytes(10), 0.0)
+    assert sum(map(len, process._early)) <= STREAM_BYTES
+    assert stats.errors["full"] > 1000
+    converter.close()
+    await process.stop()

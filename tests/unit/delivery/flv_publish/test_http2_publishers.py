@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -76,4 +77,24 @@ async def test_an_http2_connection_can_be_used_again_and_its_window_does_not_gro
             assert answer.status == (409 if refused else 204)
             windows.append(h2.h2.outbound_flow_control_window)
         assert 0 < windows[-1] <= max(windows[:3])
+        h2.cut()
+
+
+async def test_padding_is_given_back_to_a_body_that_lasts(tmp_path: Path) -> None:
+    # "The entire DATA frame payload is included in flow control, including the Pad Length and Padding fields" (§6.1).
+    async with flv_publish_room(tmp_path) as room:
+        h2 = await Http2Client.connect(room.https.port)
+        stream = h2.ask("/live/show.flv", "POST", end=False)
+        h2.h2.send_data(stream, HEADER)
+        h2.flush()
+        await eventually(lambda: room.admission.publications)
+        for number in range(3000):  # 768 kB of padding
+            while h2.h2.local_flow_control_window(stream) < 2000:
+                h2.flush()
+                await asyncio.wait_for(h2.read(), 10)
+            h2.h2.send_data(stream, tag(number, 1500), pad_length=255)
+        h2.h2.end_stream(stream)
+        h2.flush()
+        assert (await h2.whole(stream)).status == 204
+        assert room.tags == list(range(3000))
         h2.cut()

@@ -292,8 +292,10 @@ async def test_switched_off_it_is_as_before() -> None:
         assert room.admission.requests == []
 
 
-async def test_a_page_that_is_not_listed_may_not_publish() -> None:
-    async with flv_publish_room(origins=["https://ours.example"]) as room:
+@pytest.mark.parametrize("listed", [["https://ours.example"], ["*", "https://ours.example"]])
+async def test_a_page_that_is_not_listed_may_not_publish(listed: list[str]) -> None:
+    """`*` says who may play: else any page that somebody inside opens could take a name over."""
+    async with flv_publish_room(origins=listed) as room:
         for origin, expected in (("https://theirs.example", 403), ("https://ours.example", 204), ("http://h", 204)):
             head = f"{POST}\nOrigin: {origin}\nContent-Length: {len(FILE)}"
             reader, _ = await room.send(head, FILE)
