@@ -11,7 +11,11 @@ from tests.support.clicks import BY_FOURCC, PLAIN, ClickFilm, Heard, missing, na
 from tests.support.collected import Collected
 from tests.support.sound_room import sound_room
 
-pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.timeout(300),
+]
 
 SECONDS = 6
 CODECS = {**PLAIN, **BY_FOURCC}

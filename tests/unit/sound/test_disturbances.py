@@ -19,7 +19,11 @@ from tests.support.eventually import eventually
 from tests.support.seeds import first_seed
 from tests.support.sound_room import PATIENCE, SoundRoom, sound_room
 
-pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.timeout(300),
+]
 
 SECONDS = 12
 

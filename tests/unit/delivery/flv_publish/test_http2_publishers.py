@@ -81,7 +81,8 @@ async def test_an_http2_connection_can_be_used_again_and_its_window_does_not_gro
 
 
 async def test_padding_is_given_back_to_a_body_that_lasts(tmp_path: Path) -> None:
-    # "The entire DATA frame payload is included in flow control, including the Pad Length and Padding fields" (§6.1).
+    # "The entire DATA frame payload is included in flow control, including the Pad Length and Padding fields" (RFC 9113
+    # §6.1).
     async with flv_publish_room(tmp_path) as room:
         h2 = await Http2Client.connect(room.https.port)
         stream = h2.ask("/live/show.flv", "POST", end=False)
