@@ -31,7 +31,7 @@ from hlsd.notify.figures import NotifyFigures
 from hlsd.notify.notify import Notify
 from hlsd.ports import OutputFactory, Publication, SinkFactory
 from hlsd.relay.service import RelayService
-from hlsd.relay.tasks import TaskStore
+from hlsd.relay.tasks import stored_tasks
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.outputs import HlsOutputs
@@ -203,7 +203,7 @@ class Node:
             self.clock,
             self.bus,
             self.log,
-            tasks=TaskStore(self.state / "hlsd.sqlite"),
+            tasks=stored_tasks(self.state / "hlsd.sqlite"),
             server_id=self.id,
             own_ports=lambda: ports,
             on_air=self.on_air,

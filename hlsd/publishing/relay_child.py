@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import resource
 import socket
 import ssl
 import sys
@@ -26,6 +25,7 @@ from typing import Any, BinaryIO, Final, cast
 import av
 
 from hlsd.base import masking
+from hlsd.base.confinement import confine
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.media import flv
 from hlsd.publishing.sound_tagger import is_tagged, tagger_of
@@ -46,6 +46,8 @@ JUMP: Final = 5.0
 """Seconds by which media time may leap before the pace begins anew."""
 _READ: Final = 64 * 1024
 _ORDER: Final = 64 * 1024
+_FILES: Final = 256
+"""That libav may have open: connections, and the segments of a playlist."""
 _WHITELIST: Final = {
     "rtsp": "rtsp,rtp,tcp,udp",
     "rtsps": "rtsp,rtsps,rtp,tcp,tls,udp",
@@ -306,14 +308,6 @@ def run(order: dict[str, Any], out: BinaryIO) -> None:
         out.flush()
 
 
-def confine(memory: int) -> None:
-    """Takes from this process what it does not need: memory beyond `memory` bytes, files to write, core dumps."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-
-
 def _end_with(stream: BinaryIO) -> None:
     while stream.read(1024):
         pass
@@ -323,7 +317,7 @@ def _end_with(stream: BinaryIO) -> None:
 def main() -> int:
     """One order; 0 if the source came to its end."""
     order = json.loads(sys.stdin.buffer.readline(_ORDER))
-    confine(int(order["memory"]))
+    confine(int(order["memory"]), _FILES)
     if order["kind"] != "hls":  # whose reader sees the end of the input by itself
         # Raw, or the thread would hold the lock of a buffer that the interpreter wants at its end
         raw = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))

@@ -7,6 +7,7 @@ Law: what a disk does ends a recording, never a stream; a file that could not be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -83,6 +84,8 @@ class RecordDeck:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hlsd-finish")
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
+        self._changed = asyncio.Event()
+        """Set, and then another one, when something has become of a file."""
 
     async def start(self) -> None:
         """Begins to write."""
@@ -100,12 +103,41 @@ class RecordDeck:
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         await loop.run_in_executor(None, self.writer.join, deadline)
-        while (self._tasks or self.takes) and loop.time() < until:
-            waiting = [*self._tasks] or [asyncio.ensure_future(asyncio.sleep(0.01))]
-            await asyncio.wait(waiting, timeout=max(0.05, until - loop.time()))
+        while any(not self._waits(ident) for ident in self.takes) and loop.time() < until:
+            await self._changes(until)
         for task in self._tasks:
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def settled(self, ident: str, seconds: float) -> None:
+        """Waits, but no longer than so, until a file has its last form, or waits for another try at it."""
+        until = asyncio.get_running_loop().time() + seconds
+        while ident in self.takes and not self._waits(ident) and asyncio.get_running_loop().time() < until:
+            await self._changes(until)
+
+    def give_up(self, ident: str) -> bool:
+        """Lets go of a file that could not be finished so far; False if it is being written or finished now."""
+        if ident not in self.takes and ident not in self.finishing:
+            return True
+        if not self._waits(ident):
+            return False
+        self.takes.pop(ident, None)
+        self.finishing.pop(ident).done.set()
+        return True
+
+    def _waits(self, ident: str) -> bool:
+        """Whether it could not be finished, and will be tried again."""
+        finishing = self.finishing.get(ident)
+        return finishing is not None and finishing.again > 0
+
+    async def _changes(self, until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._changed.wait()
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     async def do(self, what: Callable[[], T]) -> T:
         """Does something with the disk in the thread that finishes files."""
@@ -208,10 +240,6 @@ class RecordDeck:
 
         try:
             done = await self.do(finished)
-        except OSError as error:
-            finishing.again = self._clock.monotonic() + RETRY
-            self._log.warning("a recording is not finished yet", file=row.path, reason=error.strerror or str(error))
-            return
         except Empty:
             self.index.tell(lambda table: table.drop(row.id))
         except BadBox as error:
@@ -219,12 +247,19 @@ class RecordDeck:
             broken = row._replace(state=BROKEN, error=str(error), ended_ms=row.started_ms)
             self.index.tell(lambda table: table.put(broken))
             self.stats.rule(row.rule).files["broken"] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the disk's or the file's, and tried again
+            finishing.again = self._clock.monotonic() + RETRY
+            words = (error.strerror or str(error)) if isinstance(error, OSError) else repr(error)
+            self._log.warning("a recording is not finished yet", file=row.path, reason=words)
+            self._change()
+            return
         else:
             self._finished(finishing, done)
         if take is not None:
             self.takes.pop(take.id, None)
         self.finishing.pop(row.id, None)
         finishing.done.set()
+        self._change()
 
     def _finished(self, finishing: Finishing, done: Finished) -> None:
         row, take = finishing.row, finishing.take

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -160,6 +160,8 @@ class RecordIndex:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hlsd-index")
         self._table: Table | None = None
+        self._stopped = False
+        self._log = structlog.get_logger()
 
     async def start(self) -> bool:
         """Opens it; whether it knows nothing, so that the files must be looked through."""
@@ -170,13 +172,20 @@ class RecordIndex:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, what)
 
     def tell(self, what: Callable[[Table], object]) -> None:
-        """Does something with the table, in the order in which it was told."""
-        self._thread.submit(self._do, what)
+        """Does something with the table, in the order in which it was told; nothing after `stop`."""
+        if not self._stopped:
+            self._thread.submit(self._do, what).add_done_callback(self._done)
 
     async def stop(self) -> None:
         """Does what it was told, and lets go of the file."""
+        self._stopped = True
         await self.ask(lambda table: table.close())
         self._thread.shutdown(wait=False)
+
+    def _done(self, told: Future[object]) -> None:
+        """Nobody waits for it, so that what it raised would be lost."""
+        if (error := told.exception()) is not None:
+            self._log.error("the index of recordings failed", exc_info=error)
 
     def _do(self, what: Callable[[Table], T]) -> T:
         if self._table is None:

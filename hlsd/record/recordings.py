@@ -188,21 +188,23 @@ class Recordings:
         row = await self._index.ask(lambda table: table.get(ident))
         if row is None:
             raise RecordRefused(404, "no_such_record", "there is no recording of that id")
-        if row.id in self._deck.takes or row.id in self._deck.finishing:
+        if not self._deck.give_up(row.id):
             raise RecordRefused(409, "recording", "it is being written: stop it first")
-        await self.delete(row, "api")
+        if not await self.delete(row, "api"):
+            raise RecordRefused(500, "not_deleted", "the disk does not let it go: the log has the reason")
 
-    async def delete(self, row: Row, by: str) -> None:
-        """Removes the file and forgets it."""
+    async def delete(self, row: Row, by: str) -> bool:
+        """Removes the file and forgets it; False if the disk does not let it go."""
         try:
             await self._deck.do(lambda: self._deck.folder.remove(row.path))
         except OSError as error:
             self._log.warning("recording not deleted", file=row.path, reason=error.strerror or str(error))
-            return
+            return False
         await self._index.ask(lambda table: table.drop(row.id))
         self._deck.stats.deleted[by] += 1
         self._service.shelf.drop(row.id)
         self._log.info("recording deleted", file=row.path, by=by)
+        return True
 
     # -- what the API wants recorded
 
@@ -256,17 +258,7 @@ class Recordings:
         if view.record is None:
             return view.model_copy(update={"state": "stopped"})
         ident = view.record.id
-        loop = asyncio.get_running_loop()
-        until = loop.time() + SETTLES
-        while ident in self._deck.takes and loop.time() < until:
-            finishing = self._deck.finishing.get(ident)
-            if finishing is None:
-                await asyncio.sleep(0.01)  # the writer has still something of it
-                continue
-            try:
-                await asyncio.wait_for(finishing.done.wait(), max(0.01, until - loop.time()))
-            except TimeoutError:
-                break
+        await self._deck.settled(ident, SETTLES)
         return view.model_copy(update={"state": "stopped", "record": await self.get(ident)})
 
     # -- repair

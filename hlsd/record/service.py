@@ -32,7 +32,7 @@ from hlsd.record.routes import operations
 from hlsd.record.settings import RecordRule, RecordSettings
 from hlsd.record.shelf import Shelf
 from hlsd.record.tape import RecordPlan, RecordTape
-from hlsd.record.tasks import RecordTask, RecordTasks
+from hlsd.record.tasks import RecordTask, stored_tasks
 from hlsd.record.template import FileTemplate
 
 SWEEP: Final = 1.0
@@ -40,6 +40,12 @@ KEEP: Final = 10
 """Sweeps between two looks at what is to be deleted."""
 BATCH: Final = 100
 """Files that are looked at, and deleted at most, at a time."""
+STUCK: Final = 1000
+"""Files that the disk does not let go of, and that are passed over."""
+LEAP: Final = 60.0
+"""Seconds by which the wall clock may part from the monotonic one between two looks."""
+CALM: Final = 3600.0
+"""Seconds after a leap in which nothing is deleted for its age: what set the clock wrong may set it right again."""
 BY_RULE: Final = "record"
 BY_API: Final = "record_api"
 """Names of the two outputs of a stream."""
@@ -77,7 +83,7 @@ class RecordService(Service):
         self.deck = RecordDeck(settings, root, self.index, clock, bus, log, faults)
         for _, rule, number in self._rules:
             self.deck.stats.rule(rule.name or number)  # rules that have done nothing yet are figures too
-        self._tasks = RecordTasks(file)
+        self._tasks = stored_tasks(file)  # used in the thread of the index: the disk is the recorder's own
         self._wanted: dict[tuple[str, str], RecordTask] = {}
         self.tapes: dict[tuple[str, str, str], RecordTape] = {}
         """By output, app and name: those of streams that are here."""
@@ -86,6 +92,10 @@ class RecordService(Service):
         """What the API asks."""
         self._endpoint = RecordEndpoint(self.shelf, judge, entrance, sessions, clock)
         self._turn = 0
+        self._stuck: set[str] = set()
+        """Recordings that the disk does not let go of, until the next start."""
+        self._offset = clock.wall() - clock.monotonic()
+        self._calm = 0.0
         self._was_full = False
         self._sweeping: asyncio.Task[None] | None = None
         self._mending: asyncio.Task[None] | None = None
@@ -96,7 +106,8 @@ class RecordService(Service):
         """Begins to write, and to finish what was left."""
         fresh = await self.index.start()
         left = [] if fresh else await self.index.ask(lambda table: table.unfinished())
-        self._wanted = {(task.app, task.name): task for task in self._tasks.load()}
+        wanted = await self.index.ask(lambda _: self._tasks.load())
+        self._wanted = {(task.app, task.name): task for task in wanted}
         await self.deck.start()
         for row in left:
             self.deck.finish(row, repaired=True)
@@ -117,8 +128,9 @@ class RecordService(Service):
             await self.deck.stop(deadline)
         self.shelf.close()
         with guard:
+            await self.index.ask(lambda _: self._tasks.close())
+        with guard:
             await self.index.stop()
-        self._tasks.close()
 
     def routes(self) -> Sequence[BaseRoute]:
         """Playback."""
@@ -218,7 +230,7 @@ class RecordService(Service):
     def want(self, task: RecordTask) -> None:
         """Records a stream from now on: at its next key picture if it is here, or else when it comes."""
         self._wanted[task.app, task.name] = task
-        self._tasks.put(task)
+        self.index.tell(lambda _: self._tasks.put(task))
         stream = self._stream(task.app, task.name)
         if stream is not None and (tape := self.by_task(stream)) is not None:
             stream.attach(BY_API, tape)
@@ -227,7 +239,8 @@ class RecordService(Service):
         """Records it no more; its tape, if it had one."""
         task = self._wanted.pop((app, name), None)
         if task is not None:
-            self._tasks.drop(task.id)
+            ident = task.id
+            self.index.tell(lambda _: self._tasks.drop(ident))
         tape = self.tapes.pop((BY_API, app, name), None)
         stream = self._stream(app, name)
         if stream is not None:
@@ -258,8 +271,8 @@ class RecordService(Service):
         """Forgets tapes whose stream has ended, and remembers how far those of the API are."""
         task = self._wanted.get(key[1:]) if key[0] == BY_API else None
         if task is not None and task.max_duration and tape.recorded - task.recorded > 5.0:
-            self._wanted[key[1:]] = task = task.model_copy(update={"recorded": tape.recorded})
-            self._tasks.put(task)
+            self._wanted[key[1:]] = kept = task.model_copy(update={"recorded": tape.recorded})
+            self.index.tell(lambda _: self._tasks.put(kept))
         if tape.over:
             self.tapes.pop(key, None)
 
@@ -284,16 +297,27 @@ class RecordService(Service):
             count, size = self.deck.stats.kept = await self.index.ask(lambda table: table.totals())
             if not count or not self._limits.any:
                 return
-            rows = await self.index.ask(lambda table: table.oldest(BATCH))
+            most = BATCH + len(self._stuck)
+            rows = [row for row in await self.index.ask(lambda table: table.oldest(most)) if row.id not in self._stuck]
             under_way = sum(take.bytes for take in self.deck.takes.values())
             gone = set(
                 condemned(
-                    rows, self._limits, now=self._clock.wall(), total=size + under_way, free=self.deck.writer.free
+                    rows, self._in_force(), now=self._clock.wall(), total=size + under_way, free=self.deck.writer.free
                 )
             )
             for row in rows:
-                if row.id in gone:
-                    await self.recordings.delete(row, "limits")
+                if row.id in gone and not await self.recordings.delete(row, "limits") and len(self._stuck) < STUCK:
+                    self._stuck.add(row.id)  # or it would stand before all others for ever
+
+    def _in_force(self) -> KeepLimits:
+        """What is to be kept, by age only while the wall clock goes as the other one does: it may have leapt ahead."""
+        now = self._clock.monotonic()
+        offset = self._clock.wall() - now
+        if abs(offset - self._offset) > LEAP:
+            self._log.warning("the clock has jumped: no recording is deleted for its age now", seconds=CALM)
+            self._calm = now + CALM
+        self._offset = offset
+        return self._limits._replace(age=0.0) if now < self._calm else self._limits
 
     def _instant(self) -> Instant:
         writer = self.deck.writer

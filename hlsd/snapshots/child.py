@@ -7,16 +7,13 @@ process's environment, which holds secrets, and ends with its standard input, so
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from hlsd.base.children import ENVIRONMENT, kill, last_words
 from hlsd.base.errors import HlsdError, ProtocolError
 from hlsd.base.logger import Log
 from hlsd.snapshots import wire
@@ -31,8 +28,6 @@ START: Final = 30.0
 PAUSES: Final = (0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a new start, by how many in a row ended badly: one bad picture costs the others no time."""
 _READ: Final = 256 << 10
-_WORDS: Final = 4096
-_PATH: Final = Path(__file__).resolve().parents[2]
 
 
 class ChildLost(HlsdError):
@@ -103,7 +98,7 @@ class DecodeChild:
         words, self._words = self._words, None
         self._stats.up = 0
         if process is not None:
-            await _kill(process)
+            await kill(process)
         if words is not None:
             await words
 
@@ -118,8 +113,7 @@ class DecodeChild:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                # Nothing of this process's environment: it holds secrets.
-                env={"PATH": os.defpath, "PYTHONPATH": str(_PATH), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                env=ENVIRONMENT,
                 start_new_session=True,  # a terminal's Ctrl-C is for the server to act on
             )
         except OSError as error:
@@ -129,7 +123,7 @@ class DecodeChild:
         assert process.stderr is not None
         self._process = process
         self._reader = reader()
-        self._words = asyncio.create_task(_last_words(process.stderr), name="snapshot child words")
+        self._words = asyncio.create_task(last_words(process.stderr), name="snapshot child words")
         self._cpu = 0.0
         try:
             async with asyncio.timeout(START):
@@ -172,29 +166,3 @@ class DecodeChild:
         self._cpu += used
         self._stats.cpu += used
         self._spent(used)
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """Ends the process and waits until it is gone; also when who waits is being cancelled."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # its session is its own: what it has begun goes too
-    waiting = asyncio.ensure_future(process.wait())
-    if process.stdin is not None:
-        process.stdin.close()
-    # `wait` waits for its pipes too: somebody may hold them, or have filled them.
-    asyncio.get_running_loop().call_later(1.0, process._transport.close)  # type: ignore[attr-defined]  # noqa: SLF001
-    try:
-        await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        await waiting  # SIGKILL: it is a matter of milliseconds
-        raise
-
-
-async def _last_words(stream: asyncio.StreamReader) -> str:
-    """The last line of its complaints; reads all of them, keeps little."""
-    kept = b""
-    while received := await stream.read(_READ):
-        kept = (kept + received)[-_WORDS:]
-    lines = kept.decode(errors="replace").strip().splitlines()
-    return lines[-1][:256] if lines else ""

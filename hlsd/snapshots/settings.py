@@ -31,6 +31,9 @@ class SnapshotRule(BaseModel):
         missing = {"app", "stream"} - PictureTemplate(self.path).fields
         if missing and not one:
             raise ValueError(f"path needs {{{min(missing)}}}: two streams must not have one file")
+        if not one and any("{app}" in step and "{stream}" in step for step in self.path.split("/")):
+            # `a-b` and `c`, `a` and `b-c`: names have all that could part them
+            raise ValueError("path needs a slash between {app} and {stream}: two streams must not have one file")
         return self
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import sys
 import time
 from typing import Final
 
+from hlsd.base.confinement import confine
 from hlsd.snapshots.painter import NoPicture, paint
 from hlsd.snapshots.wire import CPU_LIMIT, JobOutcome, done, read_job, reader, ready
 
@@ -23,15 +23,6 @@ MOST: Final = CPU_LIMIT
 """Seconds of the processor for a job; beyond it the kernel ends the process, whatever libav is at: by the processor's
 time, since a machine that is busy is no fault of the picture. The parent looks at the clock."""
 NICE: Final = 10
-
-
-def confine(memory: int) -> None:
-    """Takes from this process what it does not need: memory beyond `memory` bytes, files, core dumps, precedence."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-    os.nice(NICE)
 
 
 def answer(body: bytes) -> bytes:
@@ -65,6 +56,7 @@ def main() -> int:
     """0 if the input came to its end."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     confine(int(sys.argv[1]))
+    os.nice(NICE)
     with contextlib.suppress(BrokenPipeError):
         run(0, 1)
     return 0

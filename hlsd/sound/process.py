@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 from collections import deque
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final, Protocol, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.base.children import ENVIRONMENT, PIPES, WORDS
 from hlsd.base.clock import Clock
 from hlsd.base.errors import ProtocolError
 from hlsd.base.faults import Faults
@@ -46,8 +48,6 @@ STABLE: Final = 10.0
 """Seconds after which the next start is at once again."""
 PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a new start, by how many ended before they were stable."""
-_WORDS: Final = 4096
-_PATH: Final = Path(__file__).resolve().parents[2]
 
 
 class SoundListener(Protocol):
@@ -91,7 +91,7 @@ class _Life(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It says something."""
         if fd != 1:
-            self.words = (self.words + data)[-_WORDS:]
+            self.words = (self.words + data)[-WORDS:]
             return
         try:
             for kind, stream, body in self._reader.feed(data):
@@ -125,8 +125,11 @@ class _Life(asyncio.SubprocessProtocol):
         """Ends it."""
         if self.transport is not None and not self._killed and not self.over.is_set():
             self._killed = True  # a second time would take its status from whoever waits for it
-            with contextlib.suppress(ProcessLookupError):
-                self.transport.kill()
+            if pid := self.transport.get_pid():  # without one it would be our own group
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)  # what it has begun goes too
+            # Its end is that of its pipes; somebody else may hold one.
+            asyncio.get_running_loop().call_later(PIPES, self.transport.close)
 
 
 def processor_time(pid: int) -> tuple[str, float]:
@@ -287,8 +290,7 @@ class SoundProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                # Nothing of this process's environment: it holds secrets.
-                env={"PATH": os.defpath, "PYTHONPATH": str(_PATH), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                env=ENVIRONMENT,
                 start_new_session=True,  # a terminal's Ctrl-C is for the server to act on
             )
             while not life.over.is_set():

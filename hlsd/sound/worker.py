@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 import time
 from typing import Final
 
+from hlsd.base.confinement import confine
 from hlsd.base.errors import HlsdError
 from hlsd.media.sounds import SOUNDS
 from hlsd.sound.transcoder import Transcoder
@@ -117,14 +117,6 @@ class Worker:
         after = time.process_time_ns()
         share.take(after - before)
         return Answer(flags | transcoder.flags, transcoder.channels, transcoder.silence, after, frames)
-
-
-def confine(memory: int) -> None:
-    """Takes from this process what it does not need: memory beyond `memory` bytes, files, core dumps, children."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
 
 
 def run(source: int, target: int) -> None:

@@ -46,7 +46,7 @@ def test_the_demo_plays_on_in_a_browser(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}/live/demo"
             return browsers.play(url, "chromium", "page", SECONDS if not number else AGAIN)
 
-        browsers.undisturbed(attempt, lambda report: browsers.faults(report, SECONDS if tried == 1 else AGAIN), 3)
+        browsers.undisturbed(attempt, lambda report: browsers.faults(report, SECONDS if tried == 1 else AGAIN), 2)
         assert demo.poll() is None, log.read_text()[-4000:]
         demo.send_signal(signal.SIGINT)
         assert demo.wait(15) == 0

@@ -54,7 +54,7 @@ def grey_hdr(transfer: str, code: int) -> tuple[VideoTrack, AccessUnit]:
 
 def _encoded(codec: Codec, frame: av.VideoFrame, params: str) -> tuple[VideoTrack, AccessUnit]:
     output = io.BytesIO()
-    quiet = ":log-level=none:pools=none:frame-threads=1" if codec == "h265" else ""
+    quiet = ":log-level=none:pools=none:bframes=0:frame-threads=1" if codec == "h265" else ""
     with av.open(output, "w", format="flv", options={"flvflags": "no_duration_filesize"}) as container:
         stream = cast("av.VideoStream", container.add_stream(ENCODERS[codec], rate=25))
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name

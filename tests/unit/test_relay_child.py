@@ -30,7 +30,7 @@ def run(code: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 def test_its_memory_is_bounded() -> None:
     """A leak in libav must end that process, not the machine."""
-    code = "from hlsd.publishing.relay_child import confine; confine(512 << 20); x = bytearray(600 << 20)"
+    code = "from hlsd.base.confinement import confine; confine(512 << 20); x = bytearray(600 << 20)"
     done = run(code)
     assert done.returncode == 1
     assert b"MemoryError" in done.stderr
@@ -40,7 +40,7 @@ def test_it_can_write_no_files(tmp_path: Path) -> None:
     """It reads what strangers send: it shall leave nothing behind."""
     code = (
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from hlsd.publishing.relay_child import confine; confine(512 << 20)\n"
+        "from hlsd.base.confinement import confine; confine(512 << 20)\n"
         f"open({str(tmp_path / 'x')!r}, 'wb', buffering=0).write(b'x')"
     )
     done = run(code)

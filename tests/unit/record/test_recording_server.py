@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import ssl
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 
 from hlsd.app import Server
 from hlsd.delivery.tls.certificate import write_self_signed
-from hlsd.media.unit import TICKS, AccessUnit
+from hlsd.media.unit import TICKS, AccessUnit, Kind
 from hlsd.ports import Publication
+from hlsd.record.service import RecordService
 from tests.support.eventually import eventually
+from tests.support.flvmedia import make_flv
 from tests.support.footage import Film
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.hlscheck import check_playlist
@@ -44,6 +47,13 @@ def listen(server: Server) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     server.bus.listen(lambda event: told.append(event.payload()) if event.action.startswith("record") else None)
     return told
+
+
+def service_of(server: Server) -> RecordService:
+    """What records."""
+    found = server.services["record"]
+    assert isinstance(found, RecordService)
+    return found
 
 
 async def published(server: Server, units: list[AccessUnit] = UNITS) -> None:
@@ -492,3 +502,56 @@ async def test_who_reads_a_recording_that_is_deleted_is_cut_off_and_nobody_else_
         await operator.ask("DELETE", f"/records/{row['id']}")
         assert (await operator.web.get(str(whole.url))).status_code == 404
         assert (await operator.web.get(f"/live/cam/r/{row['id']}.mp4")).status_code == 404
+
+
+async def test_a_file_that_can_never_be_finished_is_let_go_of(tmp_path: Path) -> None:
+    """Somebody has removed its folder: it was tried again for ever, could not be deleted, and held up the end."""
+    async with recorder(tmp_path) as (server, operator):
+        deck = service_of(server).deck
+        for turn in range(2):
+            claim = await publish(server, BOTH)
+            feed(claim, UNITS)
+            (row,) = await operator.records()
+            await eventually(lambda: list((tmp_path / "records").rglob("*.part")), what="its file")
+            shutil.rmtree(tmp_path / "records" / "live")
+            gone(server, claim)
+            await eventually(lambda: any(one.again for one in deck.finishing.values()), what="a try in vain")
+            if not turn:
+                await operator.ask("DELETE", f"/records/{row['id']}")
+                assert await operator.records() == []
+        began = asyncio.get_running_loop().time()
+        await deck.stop(60.0)
+        assert asyncio.get_running_loop().time() - began < 30, "what waits for another try is the next start's"
+
+
+async def test_a_clock_that_leaps_ahead_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes of a wrong clock would have been the end of all recordings."""
+    async with recorder(tmp_path, record__keep_for="1h") as (server, operator):
+        await published(server)
+        await operator.done()
+        service = service_of(server)
+        wall = service._clock.wall
+        monkeypatch.setattr(service._clock, "wall", lambda: wall() + 7200)
+        await service._keep()
+        assert len(await operator.records()) == 1
+        monkeypatch.setattr(service, "_calm", 0.0)  # the hour is over, and the clock still says so
+        await service._keep()
+        assert await operator.records() == []
+
+
+async def test_av1_is_recorded_and_played(tmp_path: Path) -> None:
+    tracks, units = units_of(make_flv("av1", seconds=8.0, fps=25, gop=50, size=(160, 96)))
+    pictures = [unit for unit in units if unit.kind is Kind.VIDEO]
+    async with recorder(tmp_path) as (server, operator):
+        claim = await publish(server, tracks)
+        feed(claim, units)
+        gone(server, claim)
+        (row,) = await operator.done()
+        video = read_packets(tmp_path / "records" / row["file"]).video
+        assert len(video) == len(pictures) == 200
+        answer = await operator.web.get(row["url"])
+        base = str(answer.url).rpartition("/")[0]
+        init = (await operator.web.get(f"{base}/{row['id']}/i.mp4")).content
+        media = [line for line in answer.text.splitlines() if not line.startswith("#")]
+        bodies = [(await operator.web.get(f"{base}/{uri}")).content for uri in media]
+        assert read_packets(init + b"".join(bodies)).video == video

@@ -57,3 +57,11 @@ def test_the_files_of_one_stream_are_told_from_those_of_others() -> None:
     assert pattern.fullmatch(template.fill("live", "c.m", WALL)[1])
     for other in ("cam-221320.jpg", "c.m-22132.jpg", "c.m-221320.jpg.part", "c.m-a-221320.jpg", "c.m-221320xjpg"):
         assert not pattern.fullmatch(other), other
+
+
+@pytest.mark.parametrize("path", ["{app}-{stream}.jpg", "x/{stream}{app}.jpg", "x/{app}.{stream}-{HH}.webp"])
+def test_two_streams_never_have_one_file(path: str) -> None:
+    """Names have whatever could part them: `a-b/c` and `a/b-c` were both `a-b-c.jpg`."""
+    with pytest.raises(ValueError, match="a slash between"):
+        SnapshotRule.model_validate({"match": "live/*", "path": path})
+    assert SnapshotRule.model_validate({"match": "live/cam", "path": path})

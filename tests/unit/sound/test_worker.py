@@ -42,11 +42,11 @@ def ask(worker: Worker, octets: bytes) -> list[wire.Answer]:
 
 
 def test_its_memory_is_bounded_and_it_can_write_no_files(tmp_path: Path) -> None:
-    code = "from hlsd.sound.worker import confine; confine(512 << 20); x = bytearray(600 << 20)"
+    code = "from hlsd.base.confinement import confine; confine(512 << 20); x = bytearray(600 << 20)"
     assert b"MemoryError" in run(code).stderr
     code = (
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from hlsd.sound.worker import confine; confine(512 << 20)\n"
+        "from hlsd.base.confinement import confine; confine(512 << 20)\n"
         f"open({str(tmp_path / 'x')!r}, 'wb', buffering=0).write(b'x')"
     )
     assert b"OSError" in run(code).stderr
