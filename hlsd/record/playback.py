@@ -50,7 +50,7 @@ from hlsd.ports import (
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
-from hlsd.record.shelf import Crowded, Shelf, Volume
+from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.vod_playlist import FIRST
 
 PIECE: Final = 256 * 1024
@@ -69,8 +69,8 @@ class Visit:
     name = ""
     """Of the stream that it was let in to, which whoever authorises may have renamed."""
 
-    def __init__(self, shelf: Shelf, ident: str) -> None:
-        self._shelf = shelf
+    def __init__(self, open_recordings: OpenRecordings, ident: str) -> None:
+        self._open_recordings = open_recordings
         self._ident = ident
 
     def find(self, app: str, name: str) -> Visit:  # noqa: ARG002 - whether it is of that stream is asked for by `ready`
@@ -80,10 +80,10 @@ class Visit:
 
     async def ready(self, request: PlayRequest, output: Visit) -> Denial | None:  # noqa: ARG002
         """Whether there is such a recording of the stream that the viewer may watch."""
-        volume = await self._shelf.get(self._ident, request.app, request.name)
-        if volume is None:
+        recording = await self._open_recordings.get(self._ident, request.app, request.name)
+        if recording is None:
             return ABSENT
-        self._shelf.put_back(volume)
+        self._open_recordings.put_back(recording)
         return None
 
 
@@ -106,8 +106,10 @@ class RecordRequest:
 class RecordEndpoint:
     """The endpoint of all of them."""
 
-    def __init__(self, shelf: Shelf, judge: Judge, entrance: Entrance, sessions: Sessions, clock: Clock) -> None:
-        self._shelf = shelf
+    def __init__(
+        self, open_recordings: OpenRecordings, judge: Judge, entrance: Entrance, sessions: Sessions, clock: Clock
+    ) -> None:
+        self._open_recordings = open_recordings
         self._judge = judge
         self._replies = judge.replies
         self._entrance = entrance
@@ -154,7 +156,7 @@ class RecordEndpoint:
             return await self._look(one, play)
         if is_prefetch(request.headers):
             return self._replies.refuse(request, 503, words="not to be fetched ahead")
-        entry = await self._entrance.enter(play, Visit(self._shelf, one.ident), instead=instead)
+        entry = await self._entrance.enter(play, Visit(self._open_recordings, one.ident), instead=instead)
         if isinstance(entry, Denial):
             return self._replies.deny(request, entry)
         session = request.session = entry.session
@@ -165,16 +167,16 @@ class RecordEndpoint:
     async def _look(self, one: RecordRequest, play: PlayRequest) -> Reply:
         """What GET would get, whoever asks may look at it: no session, and no body."""
         request, target = one.request, one.target
-        found = await self._entrance.glance(play, Visit(self._shelf, one.ident))
+        found = await self._entrance.glance(play, Visit(self._open_recordings, one.ident))
         if isinstance(found, Denial):
             return self._replies.deny(request, found)
-        volume = await self._shelf.get(one.ident, target.app, found.name)
-        if volume is None:
+        recording = await self._open_recordings.get(one.ident, target.app, found.name)
+        if recording is None:
             return self._replies.refuse(request, 404)
         try:
-            return await self._whole(one, volume) or self._replies.refuse(request, 404)
+            return await self._whole(one, recording) or self._replies.refuse(request, 404)
         finally:
-            self._shelf.put_back(volume)
+            self._open_recordings.put_back(recording)
 
     # -- with a session
 
@@ -190,80 +192,80 @@ class RecordEndpoint:
         viewer.requests += 1
         viewer.in_bytes += request.size
         viewer.last = self._clock.monotonic()
-        volume = await self._shelf.get(one.ident, target.app, target.name)
-        if volume is None:
+        recording = await self._open_recordings.get(one.ident, target.app, target.name)
+        if recording is None:
             return self._replies.refuse(request, 404, cache=b"max-age=1")
         try:
             if one.below:
-                return await self._piece(one, volume, receive, send)
+                return await self._piece(one, recording, receive, send)
             if one.ending == "m3u8" or request.method == "HEAD":
-                return await self._whole(one, volume)
-            return await self._send_file(one, volume, receive, send)
+                return await self._whole(one, recording)
+            return await self._send_file(one, recording, receive, send)
         finally:
-            self._shelf.put_back(volume)
+            self._open_recordings.put_back(recording)
 
-    async def _whole(self, one: RecordRequest, volume: Volume) -> Reply | None:
+    async def _whole(self, one: RecordRequest, recording: OpenRecording) -> Reply | None:
         """The playlist; of a file what HEAD says of it."""
         request = one.request
         if one.ending == "m3u8":
-            if volume.layout is None:
+            if recording.layout is None:
                 return self._replies.refuse(request, 404)
-            tag = f'"{volume.row.id}-{"v" if volume.whole else "e"}{len(volume.spans)}"'
-            rendering = Rendering(volume.text, volume.zipped, tag)
-            cache = b"private, max-age=3600" if volume.whole else b"private, no-cache"
+            tag = f'"{recording.row.id}-{"v" if recording.whole else "e"}{len(recording.spans)}"'
+            rendering = Rendering(recording.text, recording.zipped, tag)
+            cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
             return self._replies.playlist(request, rendering, cache=cache)
-        if one.ending != volume.row.format:
+        if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
-        _, part = await self._excerpt(one, volume)
-        headers = self._file_headers(one, volume, part)
-        size = len(part.front) + part.size if part is not None else volume.size
+        _, part = await self._excerpt(one, recording)
+        headers = self._file_headers(one, recording, part)
+        size = len(part.front) + part.size if part is not None else recording.size
         return Reply(200, [*headers, (b"content-length", b"%d" % size)])
 
-    async def _piece(self, one: RecordRequest, volume: Volume, receive: Receive, send: Send) -> Reply | None:
+    async def _piece(self, one: RecordRequest, recording: OpenRecording, receive: Receive, send: Send) -> Reply | None:
         """The initialisation section, or a segment."""
-        request, layout = one.request, volume.layout
+        request, layout = one.request, recording.layout
         if layout is None:
             return self._replies.refuse(request, 404)
         if one.below == "i.mp4":
-            tag = f'"{volume.row.id}-i"'
+            tag = f'"{recording.row.id}-i"'
             return self._replies.resource(request, Media(layout.init, "video/mp4", tag, init=True))
         number = one.below.removeprefix("s").removesuffix(".m4s")
         if f"s{number}.m4s" != one.below or not number.isascii() or not number.isdigit() or len(number) > 9:
             return self._replies.refuse(request, 404)
-        if not FIRST <= int(number) < FIRST + len(volume.spans):
+        if not FIRST <= int(number) < FIRST + len(recording.spans):
             return self._replies.refuse(request, 404, cache=b"max-age=1")
-        span = volume.spans[int(number) - FIRST]
+        span = recording.spans[int(number) - FIRST]
         # Of one object all who want it live share the bytes; here each would hold its own, so they are sent in pieces.
         headers: Headers = [
             (b"content-type", b"video/mp4"),
-            (b"etag", f'"{volume.row.id}-{number}"'.encode()),
+            (b"etag", f'"{recording.row.id}-{number}"'.encode()),
             (b"accept-ranges", b"bytes"),
             (b"cache-control", MEDIA_CACHE),
             *self._replies.readable(request),
         ]
-        return await self._send_span(one, volume, headers, Excerpt(b"", span.offset, span.size), (receive, send))
+        return await self._send_span(one, recording, headers, Excerpt(b"", span.offset, span.size), (receive, send))
 
     # -- files
 
-    async def _excerpt(self, one: RecordRequest, volume: Volume) -> tuple[bool, Excerpt | None]:
+    async def _excerpt(self, one: RecordRequest, recording: OpenRecording) -> tuple[bool, Excerpt | None]:
         """What `?from=&to=` cuts out. Raises BadRequest."""
         asked = arguments(one.request.query)
         begin, end = _seconds(asked, "from"), _seconds(asked, "to")
         if begin is None and end is None:
             return False, None
-        if volume.layout is None:
+        if recording.layout is None:
             raise BadRequest("only MP4 can be cut")
         try:
-            part = await self._shelf.cut(volume, begin, end)
+            part = await self._open_recordings.cut(recording, begin, end)
         except BadBox:
             part = None
         if part is None:
             raise BadRequest("there is nothing between from and to")
         return True, part
 
-    def _file_headers(self, one: RecordRequest, volume: Volume, part: Excerpt | None) -> Headers:
-        row = volume.row
-        tag = volume.etag if part is None else f'{volume.etag[:-1]}-{part.offset:x}-{part.size:x}"'
+    def _file_headers(self, one: RecordRequest, recording: OpenRecording, part: Excerpt | None) -> Headers:
+        row = recording.row
+        tag = recording.etag if part is None else f'{recording.etag[:-1]}-{part.offset:x}-{part.size:x}"'
         name = row.path.rpartition("/")[2]
         return [
             (b"content-type", _TYPES[row.format].encode()),
@@ -271,22 +273,24 @@ class RecordEndpoint:
             (b"etag", tag.encode()),
             (b"last-modified", formatdate(row.ended or row.started_ms / 1000, usegmt=True).encode()),
             (b"accept-ranges", b"bytes"),
-            (b"cache-control", b"private, max-age=3600" if volume.whole else b"private, no-cache"),
+            (b"cache-control", b"private, max-age=3600" if recording.whole else b"private, no-cache"),
             *self._replies.readable(one.request),
         ]
 
-    async def _send_file(self, one: RecordRequest, volume: Volume, receive: Receive, send: Send) -> Reply | None:
+    async def _send_file(
+        self, one: RecordRequest, recording: OpenRecording, receive: Receive, send: Send
+    ) -> Reply | None:
         """Sends the file, or a part of it; None once it is sent."""
         request = one.request
-        if one.ending != volume.row.format:
+        if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
-        _, part = await self._excerpt(one, volume)
-        headers = self._file_headers(one, volume, part)
-        whole = part if part is not None else Excerpt(b"", 0, volume.size)
-        return await self._send_span(one, volume, headers, whole, (receive, send))
+        _, part = await self._excerpt(one, recording)
+        headers = self._file_headers(one, recording, part)
+        whole = part if part is not None else Excerpt(b"", 0, recording.size)
+        return await self._send_span(one, recording, headers, whole, (receive, send))
 
     async def _send_span(
-        self, one: RecordRequest, volume: Volume, headers: Headers, part: Excerpt, asgi: tuple[Receive, Send]
+        self, one: RecordRequest, recording: OpenRecording, headers: Headers, part: Excerpt, asgi: tuple[Receive, Send]
     ) -> Reply | None:
         """Sends what lies somewhere in the file, or the range of it that is asked for; None once it is sent."""
         request, (receive, send) = one.request, asgi
@@ -309,7 +313,7 @@ class RecordEndpoint:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
         headers.append((b"content-length", b"%d" % (span.stop - span.start)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        sending = _Sending(one, volume, self._shelf, self._clock)
+        sending = _Sending(one, recording, self._open_recordings, self._clock)
         await sending.run(front, offset, span, receive, send)
         return None
 
@@ -317,10 +321,12 @@ class RecordEndpoint:
 class _Sending:
     """The body of one file: read by a thread, sent when the piece before has gone."""
 
-    def __init__(self, one: RecordRequest, volume: Volume, shelf: Shelf, clock: Clock) -> None:
+    def __init__(
+        self, one: RecordRequest, recording: OpenRecording, open_recordings: OpenRecordings, clock: Clock
+    ) -> None:
         self._one = one
-        self._volume = volume
-        self._shelf = shelf
+        self._recording = recording
+        self._open_recordings = open_recordings
         self._clock = clock
 
     async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
@@ -332,7 +338,7 @@ class _Sending:
         at, media = span.start, MEDIA
         try:
             while at < span.stop and not gone.done():
-                if self._volume.deleted or (session is not None and session.over):
+                if self._recording.deleted or (session is not None and session.over):
                     return  # it was sent away, or its bytes would stay on the disk
                 piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
                 if not piece:
@@ -352,8 +358,8 @@ class _Sending:
     async def _read(self, front: bytes, offset: int, at: int, size: int) -> bytes:
         if at < len(front):
             return front[at : at + size]
-        fd, place = self._volume.fd, offset + at - len(front)
-        return await self._shelf.do(lambda: os.pread(fd, size, place))
+        fd, place = self._recording.fd, offset + at - len(front)
+        return await self._open_recordings.do(lambda: os.pread(fd, size, place))
 
 
 def playback_routes(endpoint: RecordEndpoint) -> list[Route]:

@@ -13,10 +13,10 @@ from hlsd.base import stream_name
 from hlsd.base.errors import HlsdError
 from hlsd.base.upkeep import end
 from hlsd.events import new_id
-from hlsd.record.deck import RecordDeck, url_of
 from hlsd.record.index import DONE, OPEN, RecordIndex, Row
+from hlsd.record.recorder import Recorder
+from hlsd.record.store import RecordingStore, url_of
 from hlsd.record.take import Take
-from hlsd.record.tape import RecordTape
 from hlsd.record.tasks import RecordTask
 from hlsd.record.template import FileTemplate
 
@@ -92,11 +92,11 @@ class RepairView(BaseModel):
 class Host(Protocol):
     """What recordings know of the service that runs them."""
 
-    deck: RecordDeck
+    store: RecordingStore
     index: RecordIndex
 
     @property
-    def shelf(self) -> Dropping:
+    def open_recordings(self) -> Dropping:
         """Where recordings are read from."""
         ...
 
@@ -118,7 +118,7 @@ class Host(Protocol):
         """The API's wish to record a stream."""
         ...
 
-    def api_tape(self, app: str, name: str) -> RecordTape | None:
+    def api_recorder(self, app: str, name: str) -> Recorder | None:
         """What records it."""
         ...
 
@@ -126,7 +126,7 @@ class Host(Protocol):
         """Records it from now on."""
         ...
 
-    def forget(self, app: str, name: str) -> RecordTape | None:
+    def forget(self, app: str, name: str) -> Recorder | None:
         """Records it no more."""
         ...
 
@@ -144,7 +144,7 @@ class Recordings:
 
     def __init__(self, service: Host) -> None:
         self._service = service
-        self._deck = service.deck
+        self._store = service.store
         self._index = service.index
         self._log = structlog.get_logger()
         self.repair = RepairView()
@@ -180,15 +180,15 @@ class Recordings:
         row = await self._index.ask(lambda table: table.get(ident))
         if row is None or row.state != DONE:
             return None
-        path = self._deck.folder.root / row.path
-        return path if await self._deck.do(path.is_file) else None
+        path = self._store.folder.root / row.path
+        return path if await self._store.do(path.is_file) else None
 
     async def remove(self, ident: str) -> None:
         """Deletes one that is not being written. Raises RecordRefused."""
         row = await self._index.ask(lambda table: table.get(ident))
         if row is None:
             raise RecordRefused(404, "no_such_record", "there is no recording of that id")
-        if not self._deck.give_up(row.id):
+        if not self._store.give_up(row.id):
             raise RecordRefused(409, "recording", "it is being written: stop it first")
         if not await self.delete(row, "api"):
             raise RecordRefused(500, "not_deleted", "the disk does not let it go: the log has the reason")
@@ -196,13 +196,13 @@ class Recordings:
     async def delete(self, row: Row, by: str) -> bool:
         """Removes the file and forgets it; False if the disk does not let it go."""
         try:
-            await self._deck.do(lambda: self._deck.folder.remove(row.path))
+            await self._store.do(lambda: self._store.folder.remove(row.path))
         except OSError as error:
             self._log.warning("recording not deleted", file=row.path, reason=error.strerror or str(error))
             return False
         await self._index.ask(lambda table: table.drop(row.id))
-        self._deck.stats.deleted[by] += 1
-        self._service.shelf.drop(row.id)
+        self._store.stats.deleted[by] += 1
+        self._service.open_recordings.drop(row.id)
         self._log.info("recording deleted", file=row.path, by=by)
         return True
 
@@ -234,8 +234,8 @@ class Recordings:
         task = self._service.task(app, name)
         if task is None:
             return None
-        tape = self._service.api_tape(app, name)
-        take = tape.take if tape is not None else None
+        recorder = self._service.api_recorder(app, name)
+        take = recorder.take if recorder is not None else None
         return WishView(
             id=task.id,
             app=app,
@@ -243,10 +243,10 @@ class Recordings:
             max_duration=task.max_duration,
             path=task.path,
             createtime=int(task.created * 1000),
-            recorded_ms=round((tape.recorded if tape is not None else task.recorded) * 1000),
+            recorded_ms=round((recorder.recorded if recorder is not None else task.recorded) * 1000),
             state="recording" if take is not None and not take.error else "waiting",
-            error=(take.error if take is not None else "") or (tape.error if tape is not None else ""),
-            record=self._view(self._deck.row(take)) if take is not None else None,
+            error=(take.error if take is not None else "") or (recorder.error if recorder is not None else ""),
+            record=self._view(self._store.row(take)) if take is not None else None,
         )
 
     async def finish(self, app: str, name: str) -> WishView:
@@ -258,7 +258,7 @@ class Recordings:
         if view.record is None:
             return view.model_copy(update={"state": "stopped"})
         ident = view.record.id
-        await self._deck.settled(ident, SETTLES)
+        await self._store.settled(ident, SETTLES)
         return view.model_copy(update={"state": "stopped", "record": await self.get(ident)})
 
     # -- repair
@@ -275,22 +275,22 @@ class Recordings:
         await end(self._repairing)
 
     async def _repair(self) -> None:
-        view, deck = self.repair, self._deck
+        view, store = self.repair, self._store
         try:
-            paths = await deck.do(lambda: sorted(deck.folder.walk()))
+            paths = await store.do(lambda: sorted(store.folder.walk()))
             known = await self._known()
             for path in paths:
                 view.file = path
                 view.files += 1
                 row = known.pop(path, None)
-                if row is not None and (row.state == DONE or row.id in deck.takes or row.id in deck.finishing):
+                if row is not None and (row.state == DONE or row.id in store.takes or row.id in store.finishing):
                     continue
                 await self._take_up(path, row)
             for row in known.values():
                 ident, path = row.id, row.path
-                if ident in deck.takes or ident in deck.finishing:
+                if ident in store.takes or ident in store.finishing:
                     continue
-                if await deck.do(lambda path=path: deck.folder.there(path)):  # type: ignore[misc]
+                if await store.do(lambda path=path: store.folder.there(path)):  # type: ignore[misc]
                     continue  # it was begun since the folders were looked through
                 await self._index.ask(lambda table, ident=ident: table.drop(ident))  # type: ignore[misc]
                 view.dropped += 1
@@ -301,8 +301,8 @@ class Recordings:
 
     async def _take_up(self, path: str, row: Row | None) -> None:
         """Finishes and lists one file."""
-        view, deck = self.repair, self._deck
-        about = await deck.do(lambda: deck.folder.about(path))
+        view, store = self.repair, self._store
+        about = await store.do(lambda: store.folder.about(path))
         if row is None and about is None:
             view.failed += 1
             return
@@ -310,11 +310,11 @@ class Recordings:
             assert about is not None
             ident, app, name, stream_id, wall = about
             row = Row(ident, app, name, stream_id, "", path, path.rpartition(".")[2], "", int(wall * 1000))
-            if stream_name.fault(app, name) or ident in deck.takes:
+            if stream_name.fault(app, name) or ident in store.takes:
                 view.failed += 1
                 return
             view.added += 1
-        finishing = deck.finish(row._replace(state=OPEN, reason=row.reason or "found"), repaired=True)
+        finishing = store.finish(row._replace(state=OPEN, reason=row.reason or "found"), repaired=True)
         await finishing.done.wait()
         view.repaired += 1
 
@@ -330,10 +330,10 @@ class Recordings:
             after = (rows[-1].started_ms, rows[-1].id)
 
     def _view(self, row: Row) -> RecordView:
-        take: Take | None = self._deck.takes.get(row.id)
+        take: Take | None = self._store.takes.get(row.id)
         state = row.state
         if take is not None:
-            row = self._deck.row(take)
+            row = self._store.row(take)
             state = "finishing" if take.reason else "recording"
         elif row.state == OPEN:
             state = "finishing"

@@ -14,17 +14,17 @@ import httpx
 from hlsd.app import Server
 from hlsd.media.unit import TICKS, AccessUnit, Tracks
 from hlsd.ports import Publication, PublishRequest, Refuse
+from hlsd.record.recorder import Recorder, RecordPlan
 from hlsd.record.repair import Finished, finish
 from hlsd.record.shape import Read
 from hlsd.record.take import Take
-from hlsd.record.tape import RecordPlan, RecordTape
 from hlsd.record.template import DEFAULT, FileTemplate
 from tests.support.eventually import eventually
 from tests.support.services import running
 
 
-class MemoryDeck:
-    """Takes what a tape records (`hlsd.record.tape.Deck`)."""
+class MemoryStore:
+    """Takes what a recorder records (`hlsd.record.recorder.RecordingSink`)."""
 
     def __init__(self) -> None:
         self.files: list[bytearray] = []
@@ -67,20 +67,20 @@ def plan(**changes: object) -> RecordPlan:
     return RecordPlan("test", FileTemplate(DEFAULT))._replace(**changes)  # type: ignore[arg-type]
 
 
-def tape(deck: MemoryDeck, over: Callable[[], None] = lambda: None, **changes: object) -> RecordTape:
+def recorder(store: MemoryStore, over: Callable[[], None] = lambda: None, **changes: object) -> Recorder:
     """A recorder of /live/cam."""
-    return RecordTape("live", "cam", "run1", plan(**changes), deck, over)
+    return Recorder("live", "cam", "run1", plan(**changes), store, over)
 
 
 def recorded(tracks: Tracks, units: Iterable[AccessUnit], **changes: object) -> list[bytes]:
     """The files, not finished, that a publication becomes."""
-    deck = MemoryDeck()
-    made = tape(deck, lambda: None, **changes)
+    store = MemoryStore()
+    made = recorder(store, lambda: None, **changes)
     made.tracks(tracks)
     for unit in units:
         made.unit(unit)
     made.end()
-    return [bytes(file) for file in deck.files]
+    return [bytes(file) for file in store.files]
 
 
 def reading(octets: bytes | bytearray) -> Read:
@@ -150,7 +150,7 @@ class Operator:
 
 
 @contextlib.asynccontextmanager
-async def recorder(state: Path, **settings: object) -> AsyncIterator[tuple[Server, Operator]]:
+async def recording_server(state: Path, **settings: object) -> AsyncIterator[tuple[Server, Operator]]:
     """A server that records every stream, and who asks it; `settings` of [record] by name."""
     given: dict[str, object] = {"record.rules": [{"match": "live/*"}], "record.min_free": 0}
     given |= {name.replace("__", "."): value for name, value in settings.items()}

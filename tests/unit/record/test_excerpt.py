@@ -14,15 +14,15 @@ from hlsd.record.vod_playlist import LARGEST, playlist, spans
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
 from tests.support.hlscheck import IsoTrail, check_fmp4, check_init, check_playlist
 from tests.support.packets import read_packets
-from tests.support.recording import MemoryDeck, finished, moved, reading, tape
+from tests.support.recording import MemoryStore, finished, moved, reading, recorder
 
 UNITS = interleaved(video(25, 20), audio(20))
 
 
 def blipped() -> bytes:
     """40 s of media with a seam in the middle, where 30 s of time are missing."""
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     for unit in UNITS:
         made.unit(unit)
@@ -31,7 +31,7 @@ def blipped() -> bytes:
     for unit in moved(UNITS, 50 * TICKS):
         made.unit(unit)
     made.end()
-    return finished(deck.files[0])[0]
+    return finished(store.files[0])[0]
 
 
 FILE = blipped()

@@ -24,7 +24,7 @@ from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.hlscheck import check_playlist
 from tests.support.packets import read_packets
 from tests.support.ports import free_port
-from tests.support.recording import finished, moved, publish, recorded, recorder
+from tests.support.recording import finished, moved, publish, recorded, recording_server
 from tests.support.units import units_of
 
 FILM = Film(seconds=16, width=160, height=96, b_frames=1, gop=50)
@@ -67,7 +67,7 @@ async def test_a_stream_that_a_rule_names_becomes_a_file_that_events_the_api_and
     films: Path, tmp_path: Path
 ) -> None:
     tracks, units = units_of(FILM.make(films).read_bytes())
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         told = listen(server)
         claim = await publish(server, tracks)
         feed(claim, units)
@@ -94,7 +94,7 @@ async def test_a_stream_that_a_rule_names_becomes_a_file_that_events_the_api_and
 
 async def test_a_recording_is_played_by_hls_by_whoever_may_watch_the_stream(films: Path, tmp_path: Path) -> None:
     tracks, units = units_of(FILM.make(films).read_bytes())
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         claim = await publish(server, tracks)
         feed(claim, units)
         gone(server, claim)
@@ -127,7 +127,7 @@ async def test_a_recording_is_played_by_hls_by_whoever_may_watch_the_stream(film
 
 
 async def test_a_recording_is_fetched_whole_in_ranges_and_in_part(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         await published(server)
         (row,) = await operator.done()
         url = row["url"].replace(".m3u8", ".mp4")
@@ -159,7 +159,7 @@ async def test_over_tls_and_http2_it_is_the_same_and_charged_the_same(tmp_path: 
     write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["127.0.0.1"], rsa=False, overwrite=True)
     https: dict[str, object] = {"https__port": free_port()}
     https |= {f"https__{name}": str(tmp_path / f"{name}.pem") for name in ("cert", "key")}
-    async with recorder(tmp_path / "state", https__bind="127.0.0.1", **https) as (server, operator):
+    async with recording_server(tmp_path / "state", https__bind="127.0.0.1", **https) as (server, operator):
         await published(server)
         (row,) = await operator.done()
         octets = (tmp_path / "state" / "records" / row["file"]).read_bytes()
@@ -182,11 +182,11 @@ async def test_over_tls_and_http2_it_is_the_same_and_charged_the_same(tmp_path: 
 
 
 async def test_what_is_being_written_can_be_played_and_fetched(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         claim = await publish(server, BOTH)
         feed(claim, UNITS)
         (row,) = await operator.records()
-        take = server.services["record"].deck.takes[row["id"]]  # type: ignore[attr-defined]
+        take = server.services["record"].store.takes[row["id"]]  # type: ignore[attr-defined]
         await eventually(lambda: take.bytes == take.sent)
         answer = await operator.web.get(row["url"])
         assert "#EXT-X-PLAYLIST-TYPE:EVENT" in answer.text
@@ -204,7 +204,7 @@ async def test_what_is_being_written_can_be_played_and_fetched(tmp_path: Path) -
 
 
 async def test_the_api_starts_and_stops_a_recording(tmp_path: Path) -> None:
-    async with recorder(tmp_path, record__rules=[]) as (server, operator):
+    async with recording_server(tmp_path, record__rules=[]) as (server, operator):
         claim = await publish(server, BOTH)
         feed(claim, UNITS[:100])
         path = "/streams/live/cam/record"
@@ -216,7 +216,7 @@ async def test_the_api_starts_and_stops_a_recording(tmp_path: Path) -> None:
         status = await operator.ask("GET", path)
         assert status["state"] == "recording"
         assert status["record"]["file"].startswith("mine/cam_")
-        await eventually(lambda: server.services["record"].deck.takes[status["record"]["id"]].bytes)  # type: ignore[attr-defined]
+        await eventually(lambda: server.services["record"].store.takes[status["record"]["id"]].bytes)  # type: ignore[attr-defined]
         status = await operator.ask("GET", path)
         assert status["record"]["bytes"] > 0
         assert status["record"]["last_write"] > 0
@@ -242,7 +242,7 @@ async def test_the_api_starts_and_stops_a_recording(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 async def test_a_wish_that_cannot_be_is_refused_with_words(tmp_path: Path, body: bytes, code: str) -> None:
-    async with recorder(tmp_path) as (_, operator):
+    async with recording_server(tmp_path) as (_, operator):
         said = await operator.ask("POST", "/streams/live/cam/record", 400, content=body)
         assert said["code"] == code
         assert said["message"]
@@ -250,9 +250,9 @@ async def test_a_wish_that_cannot_be_is_refused_with_words(tmp_path: Path, body:
 
 async def test_what_the_api_wants_outlives_a_restart_and_ends_after_its_time(tmp_path: Path) -> None:
     path = "/streams/live/cam/record"
-    async with recorder(tmp_path, record__rules=[]) as (_, operator):
+    async with recording_server(tmp_path, record__rules=[]) as (_, operator):
         await operator.ask("POST", path, 201, json={"max_duration": "10s"})
-    async with recorder(tmp_path, record__rules=[]) as (server, operator):
+    async with recording_server(tmp_path, record__rules=[]) as (server, operator):
         assert (await operator.ask("GET", path))["state"] == "waiting"
         await published(server)
         (row,) = await operator.done()
@@ -262,7 +262,7 @@ async def test_what_the_api_wants_outlives_a_restart_and_ends_after_its_time(tmp
 
 
 async def test_lists_are_of_a_stream_of_a_time_and_in_pages(tmp_path: Path) -> None:
-    async with recorder(tmp_path, record__rotate=2) as (server, operator):
+    async with recording_server(tmp_path, record__rotate=2) as (server, operator):
         await published(server)
         rows = await operator.done(10)
         assert [row["createtime"] for row in rows] == sorted(row["createtime"] for row in rows)
@@ -281,7 +281,7 @@ async def test_lists_are_of_a_stream_of_a_time_and_in_pages(tmp_path: Path) -> N
 
 
 async def test_a_publisher_that_comes_back_in_time_goes_on_in_the_same_file(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         claim = await publish(server, BOTH)
         feed(claim, UNITS)
         claim.end("closed")
@@ -295,18 +295,18 @@ async def test_a_publisher_that_comes_back_in_time_goes_on_in_the_same_file(tmp_
 
 
 async def test_a_restart_in_good_order_finishes_what_is_open(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         feed(await publish(server, BOTH), UNITS)
         assert (await operator.records())[0]["state"] == "recording"
         await server.stop(60.0)
-    async with recorder(tmp_path) as (_, operator):
+    async with recording_server(tmp_path) as (_, operator):
         (row,) = await operator.records()
         assert (row["state"], row["reason"], row["repaired"]) == ("done", "shutdown", False)
         assert len(read_packets(tmp_path / "records" / row["file"]).video) == 500
 
 
 async def test_what_a_crash_left_is_repaired_at_the_start_and_told(tmp_path: Path) -> None:
-    async with recorder(tmp_path, record__rotate=6) as (server, operator):
+    async with recording_server(tmp_path, record__rotate=6) as (server, operator):
         await published(server)
         rows = await operator.done(4)
         # As a crash would have left the last one: under its first name, in the middle of a fragment, and not listed.
@@ -317,7 +317,7 @@ async def test_what_a_crash_left_is_repaired_at_the_start_and_told(tmp_path: Pat
         await index.ask(lambda table: table.put(row._replace(state="open", ended_ms=0, reason="")))
     file.unlink()
     file.with_name(file.name + ".part").write_bytes(whole[:-500])
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         told = listen(server)
         rows = await operator.done(4)
         last = rows[-1]
@@ -328,7 +328,7 @@ async def test_what_a_crash_left_is_repaired_at_the_start_and_told(tmp_path: Pat
 
 
 async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
-    async with recorder(tmp_path, record__rotate=6) as (server, operator):
+    async with recording_server(tmp_path, record__rotate=6) as (server, operator):
         await published(server)
         before = await operator.done(4)
     for name in ("hlsd.sqlite", "hlsd.sqlite-wal", "hlsd.sqlite-shm"):
@@ -336,7 +336,7 @@ async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
     lost = tmp_path / "records" / before[0]["file"]
     lost.unlink()
     (lost.parent / "notes.mp4").write_bytes(b"not ours")
-    async with recorder(tmp_path) as (_, operator):
+    async with recording_server(tmp_path) as (_, operator):
         after = await operator.done(3)
         for key in ("id", "app", "name", "file", "createtime", "bytes", "stream_id", "format"):
             assert [row[key] for row in after] == [row[key] for row in before[1:]]
@@ -355,7 +355,7 @@ async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
 
 
 async def test_the_oldest_files_go_when_there_are_too_many_bytes(tmp_path: Path) -> None:
-    async with recorder(tmp_path, record__rotate=2, record__keep_bytes=120_000) as (server, operator):
+    async with recording_server(tmp_path, record__rotate=2, record__keep_bytes=120_000) as (server, operator):
         await published(server)
 
         async def settled() -> bool:
@@ -383,7 +383,7 @@ async def test_too_little_free_ends_recordings_and_says_so_and_streams_go_on(
 
     monkeypatch.setattr(os, "statvfs", said)
     monkeypatch.setattr("hlsd.record.writer.LOOK", 0.1)
-    async with recorder(tmp_path, record__min_free="2GiB") as (server, operator):
+    async with recording_server(tmp_path, record__min_free="2GiB") as (server, operator):
         told = listen(server)
         claim = await publish(server, BOTH)
         feed(claim, UNITS)
@@ -403,7 +403,7 @@ async def test_too_little_free_ends_recordings_and_says_so_and_streams_go_on(
         await asyncio.sleep(0.5)
         assert (await operator.web.get("/readyz")).text != "ready\n", "not before half as much again is free"
         free = 4 << 30
-        writer = server.services["record"].deck.writer  # type: ignore[attr-defined]
+        writer = server.services["record"].store.writer  # type: ignore[attr-defined]
         await eventually(lambda: not writer.full)
         feed(claim, moved(UNITS, 40 * TICKS))
         assert len(await operator.records()) == 2
@@ -413,7 +413,7 @@ async def test_too_little_free_ends_recordings_and_says_so_and_streams_go_on(
 
 async def test_a_folder_that_cannot_be_written_costs_recordings_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "records").write_text("a file where the folder should be")
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         told = listen(server)
         claim = await publish(server, BOTH)
         feed(claim, UNITS)
@@ -427,7 +427,7 @@ async def test_a_folder_that_cannot_be_written_costs_recordings_and_nothing_else
 @pytest.mark.parametrize("form", ["ts", "flv"])
 async def test_other_formats_are_what_other_programs_read(films: Path, tmp_path: Path, form: str) -> None:
     tracks, units = units_of(FILM.make(films).read_bytes())
-    async with recorder(tmp_path, record__format=form, record__rotate=6) as (server, operator):
+    async with recording_server(tmp_path, record__format=form, record__rotate=6) as (server, operator):
         claim = await publish(server, tracks)
         feed(claim, units)
         gone(server, claim)
@@ -443,7 +443,7 @@ async def test_other_formats_are_what_other_programs_read(films: Path, tmp_path:
 
 
 async def test_a_session_of_a_recording_outlives_the_stream_and_a_kick_ends_it(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         await published(server)
         (row,) = await operator.done()
         answer = await operator.web.get(row["url"])
@@ -457,7 +457,7 @@ async def test_a_session_of_a_recording_outlives_the_stream_and_a_kick_ends_it(t
 
 
 async def test_who_may_not_watch_the_stream_may_not_watch_its_recordings(tmp_path: Path) -> None:
-    async with recorder(tmp_path, auth__play=True, auth__secrets=["a secret of more than sixteen letters"]) as (
+    async with recording_server(tmp_path, auth__play=True, auth__secrets=["a secret of more than sixteen letters"]) as (
         server,
         operator,
     ):
@@ -471,7 +471,7 @@ async def test_who_may_not_watch_the_stream_may_not_watch_its_recordings(tmp_pat
 
 async def test_times_that_are_none_open_no_session_and_break_no_header(tmp_path: Path) -> None:
     """`float` takes white space, underscores and digits of all scripts, and what it takes went into Location."""
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         await published(server)
         (row,) = await operator.done()
         for wrong in ("%0d%0a1", "1_0", "%D9%A1", "abc", "-1", "nan", "1e3"):
@@ -482,7 +482,7 @@ async def test_times_that_are_none_open_no_session_and_break_no_header(tmp_path:
 
 async def test_parts_are_cut_one_after_the_other_and_a_crowd_is_told_so(tmp_path: Path) -> None:
     """Each looks at all fragments of its file: fifty at once were fifty threads' work."""
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         await published(server)
         (row,) = await operator.done()
         whole = await operator.web.get(f"/live/cam/r/{row['id']}.mp4")
@@ -494,7 +494,7 @@ async def test_parts_are_cut_one_after_the_other_and_a_crowd_is_told_so(tmp_path
 
 
 async def test_who_reads_a_recording_that_is_deleted_is_cut_off_and_nobody_else_gets_it(tmp_path: Path) -> None:
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         await published(server)
         (row,) = await operator.done()
         whole = await operator.web.get(f"/live/cam/r/{row['id']}.mp4")
@@ -506,8 +506,8 @@ async def test_who_reads_a_recording_that_is_deleted_is_cut_off_and_nobody_else_
 
 async def test_a_file_that_can_never_be_finished_is_let_go_of(tmp_path: Path) -> None:
     """Somebody has removed its folder: it was tried again for ever, could not be deleted, and held up the end."""
-    async with recorder(tmp_path) as (server, operator):
-        deck = service_of(server).deck
+    async with recording_server(tmp_path) as (server, operator):
+        store = service_of(server).store
         for turn in range(2):
             claim = await publish(server, BOTH)
             feed(claim, UNITS)
@@ -515,18 +515,18 @@ async def test_a_file_that_can_never_be_finished_is_let_go_of(tmp_path: Path) ->
             await eventually(lambda: list((tmp_path / "records").rglob("*.part")), what="its file")
             shutil.rmtree(tmp_path / "records" / "live")
             gone(server, claim)
-            await eventually(lambda: any(one.again for one in deck.finishing.values()), what="a try in vain")
+            await eventually(lambda: any(one.again for one in store.finishing.values()), what="a try in vain")
             if not turn:
                 await operator.ask("DELETE", f"/records/{row['id']}")
                 assert await operator.records() == []
         began = asyncio.get_running_loop().time()
-        await deck.stop(60.0)
+        await store.stop(60.0)
         assert asyncio.get_running_loop().time() - began < 30, "what waits for another try is the next start's"
 
 
 async def test_a_clock_that_leaps_ahead_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten minutes of a wrong clock would have been the end of all recordings."""
-    async with recorder(tmp_path, record__keep_for="1h") as (server, operator):
+    async with recording_server(tmp_path, record__keep_for="1h") as (server, operator):
         await published(server)
         await operator.done()
         service = service_of(server)
@@ -542,7 +542,7 @@ async def test_a_clock_that_leaps_ahead_makes_nothing_old(tmp_path: Path, monkey
 async def test_av1_is_recorded_and_played(tmp_path: Path) -> None:
     tracks, units = units_of(make_flv("av1", seconds=8.0, fps=25, gop=50, size=(160, 96)))
     pictures = [unit for unit in units if unit.kind is Kind.VIDEO]
-    async with recorder(tmp_path) as (server, operator):
+    async with recording_server(tmp_path) as (server, operator):
         claim = await publish(server, tracks)
         feed(claim, units)
         gone(server, claim)

@@ -11,7 +11,7 @@ from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.record.shape import scan
 from tests.support.frames import AUDIO, AUDIO_44, BOTH, VIDEO, audio, interleaved, video
 from tests.support.packets import read_packets
-from tests.support.recording import MemoryDeck, finished, moved, reading, recorded, tape
+from tests.support.recording import MemoryStore, finished, moved, reading, recorded, recorder
 
 LENGTH = 12.0
 UNITS = interleaved(video(25, LENGTH), audio(LENGTH))
@@ -48,8 +48,8 @@ def test_recording_that_begins_in_the_middle_begins_with_a_key_picture() -> None
 
 
 def test_a_publisher_that_comes_back_goes_on_in_the_same_file_without_a_hole() -> None:
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     for unit in UNITS:
         made.unit(unit)
@@ -59,8 +59,8 @@ def test_a_publisher_that_comes_back_goes_on_in_the_same_file_without_a_hole() -
     for unit in moved(UNITS, round((LENGTH + 30) * TICKS)):  # ticks and clock: half a minute away
         made.unit(unit)
     made.end()
-    (file,) = deck.files
-    assert deck.ended == ["stream_end"]
+    (file,) = store.files
+    assert store.ended == ["stream_end"]
     found = scan(reading(file), len(file))
     seams = [one for one in found.fragments if one.mark is not None and one.mark.seam]
     assert len(seams) == 1
@@ -78,8 +78,8 @@ def test_a_publisher_that_comes_back_goes_on_in_the_same_file_without_a_hole() -
 
 
 def test_many_blips_keep_sound_and_picture_together() -> None:
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     part = interleaved(video(30, 2.013), audio(1.987))
     for blip in range(50):
@@ -88,16 +88,16 @@ def test_many_blips_keep_sound_and_picture_together() -> None:
         made.pause()
         made.jump()
     made.end()
-    packets = read_packets(finished(deck.files[0])[0])
+    packets = read_packets(finished(store.files[0])[0])
     ends = packets.video[-1].pts - packets.audio[-1].pts
     assert abs(ends) < 0.06, "nothing adds up"
-    assert len(deck.files) == 1
+    assert len(store.files) == 1
 
 
 @pytest.mark.parametrize("other", [Tracks(VIDEO, AUDIO_44), Tracks(VIDEO), Tracks(replace(VIDEO, width=640), AUDIO)])
 def test_other_tracks_are_another_file(other: Tracks) -> None:
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     for unit in UNITS[:200]:
         made.unit(unit)
@@ -105,22 +105,22 @@ def test_other_tracks_are_another_file(other: Tracks) -> None:
     for unit in moved([unit for unit in UNITS if other.audio or unit.kind is Kind.VIDEO], 20 * TICKS):
         made.unit(unit)
     made.end()
-    assert len(deck.files) == 2
-    assert deck.ended == ["tracks", "stream_end"]
-    for file in deck.files:
+    assert len(store.files) == 2
+    assert store.ended == ["tracks", "stream_end"]
+    for file in store.files:
         finished(file)
 
 
 def test_what_finds_no_room_is_left_out_to_the_next_key_picture_and_counted() -> None:
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     for unit in UNITS:
-        deck.full = 4.5 < unit.dts / TICKS < 5.5
+        store.full = 4.5 < unit.dts / TICKS < 5.5
         made.unit(unit)
     made.end()
-    (file,) = deck.files
-    assert deck.gaps >= 1
+    (file,) = store.files
+    assert store.gaps >= 1
     found = scan(reading(file), len(file))
     (seam,) = [one for one in found.fragments if one.mark is not None and one.mark.seam]
     assert seam.key
@@ -133,34 +133,34 @@ def test_what_finds_no_room_is_left_out_to_the_next_key_picture_and_counted() ->
 
 
 def test_a_silence_of_all_tracks_is_no_sample_of_hours() -> None:
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     for unit in [*UNITS, *moved(UNITS, 3600 * TICKS)]:
         made.unit(unit)
     made.end()
-    whole, said = finished(deck.files[0])
+    whole, said = finished(store.files[0])
     assert said.duration == pytest.approx(2 * LENGTH, abs=0.2)
     video_packets = read_packets(whole).video
     assert max(b.dts - a.dts for a, b in pairwise(video_packets)) < 10
 
 
 def test_it_ends_after_so_much_media_and_says_so() -> None:
-    deck, over = MemoryDeck(), []
-    made = tape(deck, lambda: over.append(True), max_duration=5.0, rotate=2.0)
+    store, over = MemoryStore(), []
+    made = recorder(store, lambda: over.append(True), max_duration=5.0, rotate=2.0)
     made.tracks(BOTH)
     for unit in UNITS:
         made.unit(unit)
     made.end()
     assert over == [True]
-    assert deck.ended == ["rotate", "rotate", "max_duration"]
+    assert store.ended == ["rotate", "rotate", "max_duration"]
     assert made.recorded == pytest.approx(5.0, abs=1.1)
     assert made.over
 
 
 def test_after_a_fault_it_goes_on_in_the_same_file_at_a_key_picture() -> None:
-    deck = MemoryDeck()
-    made = tape(deck)
+    store = MemoryStore()
+    made = recorder(store)
     made.tracks(BOTH)
     for unit in UNITS[:300]:
         made.unit(unit)
@@ -170,7 +170,7 @@ def test_after_a_fault_it_goes_on_in_the_same_file_at_a_key_picture() -> None:
     for unit in UNITS[300:]:
         made.unit(unit)
     made.end()
-    (file,) = deck.files
+    (file,) = store.files
     assert sum(one.mark is not None and one.mark.seam for one in scan(reading(file), len(file)).fragments) == 1
 
 

@@ -17,11 +17,11 @@ from typing import Final, TypeVar
 
 from hlsd.base.errors import HlsdError
 from hlsd.record.boxes import BadBox
-from hlsd.record.deck import RecordDeck
 from hlsd.record.excerpt import Excerpt, chosen, excerpt
 from hlsd.record.index import DONE, Row
 from hlsd.record.repair import BREATH, reader
 from hlsd.record.shape import Layout, open_layout, walk
+from hlsd.record.store import RecordingStore
 from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Crowded(HlsdError):
     """More want a part of a recording than can be served."""
 
 
-class Volume:
+class OpenRecording:
     """One recording, as far as it has been read. What it says is of one instant; `size` are its whole fragments."""
 
     def __init__(self, row: Row, fd: int) -> None:
@@ -90,14 +90,14 @@ class Volume:
         return kept[2]
 
 
-class Shelf:
+class OpenRecordings:
     """The recordings of one server that are read."""
 
-    def __init__(self, deck: RecordDeck) -> None:
-        self._deck = deck
-        self._volumes: OrderedDict[str, Volume] = OrderedDict()
-        self._loading: dict[str, asyncio.Future[Volume | None]] = {}
-        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-shelf")
+    def __init__(self, store: RecordingStore) -> None:
+        self._store = store
+        self._volumes: OrderedDict[str, OpenRecording] = OrderedDict()
+        self._loading: dict[str, asyncio.Future[OpenRecording | None]] = {}
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-playback")
         self._cutting = asyncio.Semaphore(1)
         self._cuts = 0
 
@@ -105,47 +105,47 @@ class Shelf:
         """Reads something."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
 
-    async def cut(self, volume: Volume, begin: float | None, end: float | None) -> Excerpt | None:
+    async def cut(self, recording: OpenRecording, begin: float | None, end: float | None) -> Excerpt | None:
         """A part of a recording; None where there is nothing. Raises BadBox; Crowded if many wait already."""
         if self._cuts >= CUTS:
             raise Crowded("many parts of recordings are being cut")
         self._cuts += 1
         try:
             async with self._cutting:
-                return await self.do(lambda: volume.excerpt(begin, end))
+                return await self.do(lambda: recording.excerpt(begin, end))
         finally:
             self._cuts -= 1
 
-    async def get(self, ident: str, app: str, name: str) -> Volume | None:
+    async def get(self, ident: str, app: str, name: str) -> OpenRecording | None:
         """A recording of that stream; None if there is none that can be read. Leave it by `put_back`."""
         loading = self._loading.get(ident)
         if loading is None:
             loading = self._loading[ident] = asyncio.ensure_future(self._get(ident))
             loading.add_done_callback(lambda _: self._loading.pop(ident, None))
-        volume = await asyncio.shield(loading)
-        if volume is None or volume.row.app != app or volume.row.name != name:
+        recording = await asyncio.shield(loading)
+        if recording is None or recording.row.app != app or recording.row.name != name:
             return None
-        volume.users += 1
-        return volume
+        recording.users += 1
+        return recording
 
-    def put_back(self, volume: Volume) -> None:
+    def put_back(self, recording: OpenRecording) -> None:
         """It is not read any more by who got it."""
-        volume.users -= 1
-        self._close(volume)
+        recording.users -= 1
+        self._close(recording)
 
     def drop(self, ident: str) -> None:
         """It was deleted."""
-        volume = self._volumes.get(ident)
-        if volume is not None:
-            volume.deleted = True
+        recording = self._volumes.get(ident)
+        if recording is not None:
+            recording.deleted = True
             self._let_go(ident)
 
     def _let_go(self, ident: str) -> None:
         """Who reads it may go on, nobody else begins."""
-        volume = self._volumes.pop(ident, None)
-        if volume is not None:
-            volume.dropped = True
-            self._close(volume)
+        recording = self._volumes.pop(ident, None)
+        if recording is not None:
+            recording.dropped = True
+            self._close(recording)
 
     def close(self) -> None:
         """Nothing is read any more."""
@@ -153,21 +153,21 @@ class Shelf:
             self._let_go(ident)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _close(self, volume: Volume) -> None:
-        if volume.dropped and volume.users <= 0 and volume.fd >= 0:
-            os.close(volume.fd)
-            volume.fd = -1
+    def _close(self, recording: OpenRecording) -> None:
+        if recording.dropped and recording.users <= 0 and recording.fd >= 0:
+            os.close(recording.fd)
+            recording.fd = -1
 
-    async def _get(self, ident: str) -> Volume | None:
+    async def _get(self, ident: str) -> OpenRecording | None:
         known = self._volumes.get(ident)
         if known is not None:
             self._volumes.move_to_end(ident)
-        take = self._deck.takes.get(ident)
+        take = self._store.takes.get(ident)
         if known is not None and (known.whole or (take is not None and time.monotonic() - known.read_at < FRESH)):
             return known
-        row = self._deck.row(take) if take is not None else None
+        row = self._store.row(take) if take is not None else None
         if row is None:
-            row = await self._deck.index.ask(lambda table: table.get(ident))
+            row = await self._store.index.ask(lambda table: table.get(ident))
         if row is None or row.state not in {DONE, "open"}:
             return None
         if known is not None and row.state != DONE:
@@ -175,25 +175,25 @@ class Shelf:
             return known
         if known is not None:
             self._let_go(ident)
-        volume = await self.do(lambda: self._opened(row))
-        if volume is not None:
+        recording = await self.do(lambda: self._opened(row))
+        if recording is not None:
             # Nothing is awaited between this and the next line: who deletes takes it out of the index, then from here.
-            if take is None and await self._deck.index.ask(lambda table: table.get(ident)) is None:
-                os.close(volume.fd)  # it was deleted meanwhile
+            if take is None and await self._store.index.ask(lambda table: table.get(ident)) is None:
+                os.close(recording.fd)  # it was deleted meanwhile
                 return None
-            self._volumes[ident] = volume
+            self._volumes[ident] = recording
             while len(self._volumes) > MOST:
                 self._let_go(next(iter(self._volumes)))
-        return volume
+        return recording
 
-    def _opened(self, row: Row) -> Volume | None:
+    def _opened(self, row: Row) -> OpenRecording | None:
         try:
-            volume = Volume(row, self._deck.folder.open(row.path, part=True))
+            recording = OpenRecording(row, self._store.folder.open(row.path, part=True))
         except OSError:
             return None
         try:
-            volume.load()
+            recording.load()
         except (BadBox, OSError):
-            os.close(volume.fd)
+            os.close(recording.fd)
             return None
-        return volume
+        return recording

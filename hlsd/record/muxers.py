@@ -22,7 +22,7 @@ _TICKS_MS: Final = 90
 """Ticks in a millisecond, which is what FLV counts in."""
 
 
-class Reel(Protocol):
+class FileMuxer(Protocol):
     """One stretch of a file without a seam."""
 
     @property
@@ -39,7 +39,7 @@ class Reel(Protocol):
         ...
 
 
-class Mp4Reel:
+class Mp4FileMuxer:
     """MP4 whose first time is the tick `origin` of the stream."""
 
     def __init__(self, tracks: Tracks, *, origin: int, sequence: int) -> None:
@@ -66,7 +66,7 @@ class Mp4Reel:
         return mark(wall, max(0, cut.start - self._origin), seam=seam) + octets
 
 
-class TsReel:
+class TsFileMuxer:
     """MPEG-TS: a fragment is what a part of HLS would be, with its tables in front."""
 
     sequence = 0
@@ -84,7 +84,7 @@ class TsReel:
         return self._muxer.part(rebased(cut, self._origin))
 
 
-class FlvReel:
+class FlvFileMuxer:
     """FLV: tags of both tracks in the order of their times. H.265 is as Enhanced RTMP has it."""
 
     sequence = 0
@@ -132,10 +132,10 @@ def rebased(cut: Cut, origin: int) -> Cut:
     return replace(cut, video=moved(cut.video), audio=moved(cut.audio), start=cut.start - origin)
 
 
-def reel_of(form: str, tracks: Tracks, *, origin: int, sequence: int) -> Reel:
+def file_muxer(form: str, tracks: Tracks, *, origin: int, sequence: int) -> FileMuxer:
     """The muxer of that format. Raises MediaError."""
     if form == "ts":
-        return TsReel(tracks, origin=origin)
+        return TsFileMuxer(tracks, origin=origin)
     if form == "flv":
-        return FlvReel(tracks, origin=origin)
-    return Mp4Reel(tracks, origin=origin, sequence=sequence)
+        return FlvFileMuxer(tracks, origin=origin)
+    return Mp4FileMuxer(tracks, origin=origin, sequence=sequence)

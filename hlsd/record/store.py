@@ -53,8 +53,8 @@ class Finishing:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class RecordDeck:
-    """The recordings of one server (`hlsd.record.tape.Deck`)."""
+class RecordingStore:
+    """The recordings of one server (`hlsd.record.recorder.RecordingSink`)."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what they need
         self,
@@ -143,7 +143,7 @@ class RecordDeck:
         """Does something with the disk in the thread that finishes files."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, what)
 
-    # -- as the tapes see it
+    # -- as the recorders see it
 
     def may_begin(self, retry_at: float) -> bool:
         """Whether a file may be begun now."""

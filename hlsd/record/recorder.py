@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from hlsd.base.errors import MediaError
 from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
-from hlsd.record.reels import Reel, reel_of
+from hlsd.record.muxers import FileMuxer, file_muxer
 from hlsd.record.shape import About
 from hlsd.record.take import EXTENSIONS, Reason, Take, new_take_id
 from hlsd.record.template import FileTemplate
@@ -43,7 +43,7 @@ class RecordPlan(NamedTuple):
     task: str = ""
 
 
-class Deck(Protocol):
+class RecordingSink(Protocol):
     """Whoever takes the files of a recorder: the room, with its writer."""
 
     def may_begin(self, retry_at: float) -> bool:
@@ -71,7 +71,7 @@ class Deck(Protocol):
         ...
 
 
-class RecordTape:
+class Recorder:
     """One stream's recorder. `over()` is called when the plan's `max_duration` is reached."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it stands between
@@ -80,7 +80,7 @@ class RecordTape:
         name: str,
         stream_id: str,
         plan: RecordPlan,
-        deck: Deck,
+        store: RecordingSink,
         over: Callable[[], None] = lambda: None,
         recorded: float = 0.0,
     ) -> None:
@@ -92,12 +92,12 @@ class RecordTape:
         self.error = ""
         """Why the last file was lost."""
         self._app, self._name, self._stream_id = app, name, stream_id
-        self._deck = deck
+        self._store = store
         self._reached = over
         self._tracks: Tracks | None = None
         self._cutter: Cutter | None = None
         self._alignment: Alignment | None = None
-        self._reel: Reel | None = None
+        self._muxer: FileMuxer | None = None
         self._needs_key = True
         self._easy = False  # what comes in order can go to the cutter as it is
         self._seam = False  # the next fragment does not continue the one before
@@ -214,7 +214,7 @@ class RecordTape:
         self._cutter = Cutter(tracks, limits)
         both = tracks.video is not None and tracks.audio is not None
         self._alignment = Alignment() if both else None
-        self._reel = None
+        self._muxer = None
 
     def _finish_timeline(self) -> None:
         """Writes what there is, and goes on at the next key picture, behind a seam."""
@@ -256,28 +256,28 @@ class RecordTape:
             return
         take = self.take
         assert take is not None
-        if self._reel is None and not fresh:
-            self._deck.gap(take, 0)
+        if self._muxer is None and not fresh:
+            self._store.gap(take, 0)
             return  # something was left out: it goes on with a key picture
         self._write(take, cut)
 
     def _write(self, take: Take, cut: Cut) -> None:
         assert self._tracks is not None
-        if self._reel is None:
+        if self._muxer is None:
             self._origin = _first(cut) - self._at
-            self._reel = reel_of(take.format, self._tracks, origin=self._origin, sequence=self._sequence)
-        reel = self._reel
+            self._muxer = file_muxer(take.format, self._tracks, origin=self._origin, sequence=self._sequence)
+        muxer = self._muxer
         wall = self._skew + cut.start / TICKS
         seam, noted = self._seam, self._seam or self._paired < 0 or cut.start - self._paired >= PAIR
         try:
-            octets = reel.fragment(cut, wall if noted else None, seam=seam)
+            octets = muxer.fragment(cut, wall if noted else None, seam=seam)
         except MediaError:
             octets = b""
-        if not octets or not self._deck.append(take, octets):
-            self._deck.gap(take, len(octets))
-            self._reel, self._seam = None, True
+        if not octets or not self._store.append(take, octets):
+            self._store.gap(take, len(octets))
+            self._muxer, self._seam = None, True
             return
-        self._sequence = reel.sequence
+        self._sequence = muxer.sequence
         if noted:
             self._paired = cut.start
         take.seams += seam
@@ -301,7 +301,7 @@ class RecordTape:
 
     def _open(self, cut: Cut) -> bool:
         """Begins a file with this cut; False if that may not be now."""
-        if not self._deck.may_begin(self._retry_at) or self._tracks is None:
+        if not self._store.may_begin(self._retry_at) or self._tracks is None:
             return False
         plan, wall = self.plan, self._skew + cut.start / TICKS
         ident = new_take_id(wall)
@@ -319,29 +319,29 @@ class RecordTape:
         )
         self._at, self._origin = 0, _first(cut)
         try:
-            reel = reel_of(plan.format, self._tracks, origin=self._origin, sequence=0)
-            first = reel.opening(About(take.id, take.app, take.name, take.stream_id, wall))
+            muxer = file_muxer(plan.format, self._tracks, origin=self._origin, sequence=0)
+            first = muxer.opening(About(take.id, take.app, take.name, take.stream_id, wall))
         except MediaError as error:
             self.error = str(error)
             return False
-        if not self._deck.begin(take, first):
-            self._deck.gap(None, len(first))
+        if not self._store.begin(take, first):
+            self._store.gap(None, len(first))
             return False
         take.sent = len(first)
-        self._reel, self.take, self._seam = reel, take, False
+        self._muxer, self.take, self._seam = muxer, take, False
         self._paired = -1
         return True
 
     def _end(self, reason: Reason) -> None:
-        take, self.take, self._reel = self.take, None, None
+        take, self.take, self._muxer = self.take, None, None
         self._seam = False
         if take is not None:
-            self._deck.end(take, reason)
+            self._store.end(take, reason)
 
     def _lost(self, take: Take) -> None:
         """The disk has ended the file: another try at a key picture, when it is time."""
         self.error = take.error
-        self._retry_at = self._deck.retry_at()
+        self._retry_at = self._store.retry_at()
         self._end("disk")
 
 

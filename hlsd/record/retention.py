@@ -28,7 +28,7 @@ class Kept(Protocol):
         ...
 
 
-class KeepLimits(NamedTuple):
+class RetentionLimits(NamedTuple):
     """Seconds and bytes; 0 for no limit."""
 
     age: float = 0.0
@@ -41,7 +41,7 @@ class KeepLimits(NamedTuple):
         return bool(self.age or self.bytes or self.free)
 
 
-def condemned(oldest: Iterable[Kept], limits: KeepLimits, *, now: float, total: int, free: int) -> list[str]:
+def condemned(oldest: Iterable[Kept], limits: RetentionLimits, *, now: float, total: int, free: int) -> list[str]:
     """Which of the finished recordings go; `oldest` gives them, the oldest first.
 
     `now`: wall clock; `total`: bytes of all recordings, those under way included; `free`: bytes free on their disk.
