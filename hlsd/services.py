@@ -37,6 +37,7 @@ from hlsd.ports import OutputFactory, Service, SinkFactory
 from hlsd.record.service import RecordService
 from hlsd.snapshots.service import SnapshotService
 from hlsd.streams.stream import StreamState
+from hlsd.timeshift.service import TimeshiftService
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -63,7 +64,9 @@ class Services:
         https = node.settings.https
         self.handshakes = Handshakes(https.max_handshakes, https.max_handshakes_per_ip)
         """Of TLS, on all ports: they share a processor."""
-        self.by_name: dict[str, Service] = {name: make(self) for name, make in SERVICES}
+        self.by_name: dict[str, Service] = {}
+        for name, make in SERVICES:
+            self.by_name[name] = make(self)  # one may stand on one before it
         self.web = self._web()
         """What HTTP answers, on every port of it."""
         self.by_name |= {name: front(self) for name, front in FRONTS}
@@ -182,6 +185,22 @@ def _record(services: Services) -> Service:
     )
 
 
+def _timeshift(services: Services) -> Service:
+    node, record = services.node, services.by_name["record"]
+    assert isinstance(record, RecordService)
+    return TimeshiftService(
+        node.settings.dvr,
+        record,
+        node.clock,
+        node.bus,
+        node.stats.faults,
+        on_air=lambda app, name: (found := node.hub.find(app, name)) is not None and not found.ended,
+        entrance=node.entrance,
+        sessions=node.sessions,
+        judge=node.judge,
+    )
+
+
 def _flv(services: Services) -> Service:
     return FlvService(services.audience, services.node.judge, services.node.clock)
 
@@ -239,6 +258,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("metrics", _metrics),
     ("relay", _relay),
     ("sound", _sound),
+    ("timeshift", _timeshift),
     ("flv", _flv),
     ("snapshot", _snapshot),
     ("api", _api),

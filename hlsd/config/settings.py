@@ -22,6 +22,7 @@ from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.sound.settings import TranscodeSettings
+from hlsd.timeshift.settings import DvrSettings
 
 
 class ServerSettings(BaseModel):
@@ -92,6 +93,7 @@ class Settings(BaseModel):
     auth: AuthSettings = Field(default_factory=AuthSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
+    dvr: DvrSettings = Field(default_factory=DvrSettings)
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
 
 

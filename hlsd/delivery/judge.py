@@ -125,7 +125,9 @@ class Judge:
         return self.replies.redirect(request, f"/{target.app}/{target.name}.m3u8{query}")
 
     def _multivariant(self, request: Request, target: Target, query: dict[str, str]) -> Answer:
-        """The way in."""
+        """The way in; with `?dvr=` it is that of the stream's past (`hlsd.timeshift`)."""
+        if "dvr" in query:
+            return FALL
         flat = query.get("flat", "") not in ("", "0")
         if request.method == "GET":
             if is_prefetch(request.headers):  # nobody watches yet: no session, and nothing that could be used later

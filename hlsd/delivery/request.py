@@ -51,11 +51,13 @@ RESERVED_SUFFIXES = (".flv", ".jpg", ".webp")
 
 _RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")
 """What stands behind `r/` in the path of a recording: its id (`hlsd.record.take.new_take_id`), and an ending."""
+_SHIFT = re.compile(r"(?:archive|rewind|timeshift_abs|timeshift_rel)-.*\.m3u8")
+"""The last step of a path of the past of a stream (`hlsd.timeshift.forms`), well formed or not."""
 _DIGITS = re.compile(r"[0-9]{1,17}")
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _CMCD_SID = re.compile(rb'(?:^|[,= ])sid="([^"]{1,64})"')
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
-_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "flat", "sid"))
+_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "dvr", "flat", "sid"))
 
 
 class BadRequest(Exception):
@@ -139,6 +141,10 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("foreign", app, name, sid=sid[1:], run="r", resource=file)
         case [app, name, sid, "r", record, file] if sid[0] == "~" and _RECORD.fullmatch(record):
             return Target("foreign", app, name, sid=sid[1:], run="r", resource=f"{record}/{file}")
+        case [app, name, file] if _SHIFT.fullmatch(file):
+            return Target("foreign", app, name, run="d", resource=file)
+        case [app, name, sid, "d", file] if sid[0] == "~":
+            return Target("foreign", app, name, sid=sid[1:], run="d", resource=file)
         case [_, file] if page and file.endswith((".m3u8", *RESERVED_SUFFIXES)):
             return None
         case [app, file] if file.endswith(RESERVED_SUFFIXES):

@@ -79,6 +79,10 @@ class Sessions(Protocol):
         """Whether the stream of a session, which is not here, may still come: it is of before a restart."""
         ...
 
+    def linger(self, viewer: ViewerSession) -> None:
+        """The viewer watches what was recorded of the stream, be that on air or not: it may be silent for longer."""
+        ...
+
     def admit(  # noqa: PLR0913, PLR0917 - what a request says
         self, sid: str, app: str, name: str, ip: str, agent: str, protocol: str = "hls"
     ) -> ViewerSession | Denial:

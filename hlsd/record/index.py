@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
+from hlsd.base.errors import HlsdError
 from hlsd.base.state_file import open_state
 
 T = TypeVar("T")
@@ -130,6 +131,21 @@ class Table:
         condition = f"WHERE {' AND '.join(where)} " if where else ""
         return list(self._rows(f"{condition}ORDER BY started, id LIMIT ?", *values, most))
 
+    def streams(self) -> list[tuple[str, str]]:
+        """App and name of each stream of which there is a recording."""
+        return list(self._file.execute("SELECT DISTINCT app, name FROM recordings ORDER BY app, name"))
+
+    def there(self, app: str, name: str, idents: Iterable[str]) -> set[str]:
+        """Which of these recordings of a stream there are."""
+        found: set[str] = set()
+        wanted = list(idents)
+        for at in range(0, len(wanted), 500):
+            some = wanted[at : at + 500]
+            holes = ", ".join("?" * len(some))
+            query = f"SELECT id FROM recordings WHERE app = ? AND name = ? AND id IN ({holes})"  # noqa: S608 - question marks
+            found.update(ident for (ident,) in self._file.execute(query, (app, name, *some)))
+        return found
+
     def totals(self) -> tuple[int, int]:
         """How many finished ones there are, and their bytes."""
         found = self._file.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM recordings WHERE state = 'done'")
@@ -153,14 +169,19 @@ class Table:
             self._log.warning("a recording is not in the index: `hlsd records repair` finds it", reason=str(error))
 
 
+class IndexStopped(HlsdError):
+    """The server is about to stop: nothing is known of recordings any more."""
+
+
 class RecordIndex:
-    """The table and its thread."""
+    """The table and its thread. `ask` raises IndexStopped after `stop`."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hlsd-index")
         self._table: Table | None = None
         self._stopped = False
+        self._beside: list[Callable[[], None]] = []
         self._log = structlog.get_logger()
 
     async def start(self) -> bool:
@@ -169,7 +190,13 @@ class RecordIndex:
 
     async def ask(self, what: Callable[[Table], T]) -> T:
         """Does something with the table, and waits for what comes of it."""
+        if self._stopped:
+            raise IndexStopped("no recordings are listed any more")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, what)
+
+    def beside(self, close: Callable[[], None]) -> None:
+        """Something else is used by its thread: `close()` is called there at the end."""
+        self._beside.append(close)
 
     def tell(self, what: Callable[[Table], object]) -> None:
         """Does something with the table, in the order in which it was told; nothing after `stop`."""
@@ -179,8 +206,13 @@ class RecordIndex:
     async def stop(self) -> None:
         """Does what it was told, and lets go of the file."""
         self._stopped = True
-        await self.ask(lambda table: table.close())
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._do, self._close)
         self._thread.shutdown(wait=False)
+
+    def _close(self, table: Table) -> None:
+        for close in self._beside:
+            close()
+        table.close()
 
     def _done(self, told: Future[object]) -> None:
         """Nobody waits for it, so that what it raised would be lost."""

@@ -51,7 +51,7 @@ from hlsd.ports import (
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
-from hlsd.record.vod_playlist import FIRST
+from hlsd.record.vod_playlist import FIRST, piece_of
 
 PIECE: Final = 256 * 1024
 """Bytes that are read and sent at a time."""
@@ -189,6 +189,7 @@ class RecordEndpoint:
                 return await self._enter(one, target.sid)
             return self._replies.deny(request, viewer)
         request.session = viewer
+        self._sessions.linger(viewer)
         viewer.requests += 1
         viewer.in_bytes += request.size
         viewer.last = self._clock.monotonic()
@@ -230,11 +231,15 @@ class RecordEndpoint:
             tag = f'"{recording.row.id}-i"'
             return self._replies.resource(request, Media(layout.init, "video/mp4", tag, init=True))
         number = one.below.removeprefix("s").removesuffix(".m4s")
-        if f"s{number}.m4s" != one.below or not number.isascii() or not number.isdigit() or len(number) > 9:
+        if piece := piece_of(one.below, layout.fragments):
+            part = Excerpt(b"", *piece)
+        elif f"s{number}.m4s" != one.below or not number.isascii() or not number.isdigit() or len(number) > 9:
             return self._replies.refuse(request, 404)
-        if not FIRST <= int(number) < FIRST + len(recording.spans):
+        elif FIRST <= int(number) < FIRST + len(recording.spans):
+            span = recording.spans[int(number) - FIRST]
+            part = Excerpt(b"", span.offset, span.size)
+        else:
             return self._replies.refuse(request, 404, cache=b"max-age=1")
-        span = recording.spans[int(number) - FIRST]
         # Of one object all who want it live share the bytes; here each would hold its own, so they are sent in pieces.
         headers: Headers = [
             (b"content-type", b"video/mp4"),
@@ -243,7 +248,7 @@ class RecordEndpoint:
             (b"cache-control", MEDIA_CACHE),
             *self._replies.readable(request),
         ]
-        return await self._send_span(one, recording, headers, Excerpt(b"", span.offset, span.size), (receive, send))
+        return await self._send_span(one, recording, headers, part, (receive, send))
 
     # -- files
 

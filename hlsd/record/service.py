@@ -78,7 +78,8 @@ class RecordService(Service):
         self._limits = RetentionLimits(settings.keep_for, settings.keep_bytes, settings.keep_free)
         self._rules = [(Match(rule.match), rule, f"rule{at}") for at, rule in enumerate(settings.rules, 1)]
         root = settings.dir or state / "records"
-        file = state / "hlsd.sqlite"
+        self.state_file = file = state / "hlsd.sqlite"
+        """Where the list of recordings is kept."""
         self.index = RecordIndex(file)
         self.store = RecordingStore(settings, root, self.index, clock, bus, log, faults)
         for _, rule, number in self._rules:

@@ -10,6 +10,7 @@ is an EVENT playlist that grows, and then VOD; what was listed stays as it is. S
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -20,7 +21,9 @@ from hlsd.record.shape import Fragment
 SHORTEST: Final = 6 * TICKS
 LARGEST: Final = 32 << 20
 """Bytes after which a segment ends at any fragment."""
-LONGEST: Final = 30 * TICKS
+LONGEST: Final = TICKS * 104 // 10
+"""Ticks after which a segment ends at any fragment: an encoder's 250 pictures between key pictures at 25 a second are
+ten seconds, and "EXTINF, rounded to the nearest integer" (RFC 8216 §4.3.3.1) is then never above ten."""
 FIRST: Final = 1
 """Number of the first segment: "MSN starts at ≥ 1" (MP22), since some players take 0 for none."""
 
@@ -37,6 +40,26 @@ class SegmentSpan(NamedTuple):
     key: bool
 
 
+_PIECE: Final = re.compile(r"s([0-9]{1,9})-([0-9]{1,9})\.m4s", re.ASCII)
+
+
+def piece_name(first: int, last: int) -> str:
+    """What is called of a segment the part from one fragment of the file to another, counted from 0."""
+    return f"s{first}-{last}.m4s"
+
+
+def piece_of(name: str, fragments: Sequence[Fragment]) -> tuple[int, int] | None:
+    """Where the bytes of such a part are: offset and size; None if it is none, or longer than a segment may be."""
+    found = _PIECE.fullmatch(name)
+    if found is None:
+        return None
+    first, last = int(found[1]), int(found[2])
+    if not first <= last < len(fragments) or fragments[last].end - fragments[first].start > 2 * LONGEST:
+        return None
+    offset = fragments[first].offset
+    return offset, fragments[last].offset + fragments[last].size - offset
+
+
 def spans(fragments: Sequence[Fragment], *, whole: bool) -> list[SegmentSpan]:
     """The segments of a file; `whole`: nothing more comes, so that what is left is the last one."""
     found: list[SegmentSpan] = []
@@ -46,7 +69,8 @@ def spans(fragments: Sequence[Fragment], *, whole: bool) -> list[SegmentSpan]:
         seam = fragment.mark is not None and fragment.mark.seam
         if run:
             lasted = fragment.start - run[0].start
-            if seam or (fragment.key and lasted >= SHORTEST) or size >= LARGEST or lasted >= LONGEST:
+            late = fragment.end - run[0].start > LONGEST
+            if seam or (fragment.key and lasted >= SHORTEST) or size >= LARGEST or late:
                 found.append(_span(run, None if seam else fragment.start))
                 run, size = [], 0
         run.append(fragment)

@@ -66,7 +66,10 @@ class Enforcement:
 
         Who was given the end of the playlist asks no more: there is no need to wait for him as long as for others.
         """
-        if session.protocol == VOD and why != "kicked":
+        recorded = session.protocol == VOD or (
+            session.rare is not None and session.rare.lingers > self._clock.monotonic()
+        )
+        if recorded and why != "kicked":
             return
         gone = self._stream is not None and self._stream(session.app, session.name) is None
         if why == "kicked" or gone:

@@ -26,6 +26,7 @@ class Rare:
         "ban",
         "bearer",
         "issued",
+        "lingers",
         "mark",
         "moves",
         "pending",
@@ -61,6 +62,8 @@ class Rare:
         """The token of its Authorization header: a secret."""
         self.pending = False
         """It plays already while the directory is asked for its place."""
+        self.lingers = 0.0
+        """Until when it is kept though it is silent, and its stream may be over: it watches what was recorded."""
         self.ban: float | None = None
         """Seconds for which its id is banned once the server has ended it, if not `sessions.ban_time`."""
 

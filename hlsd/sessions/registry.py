@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from hlsd.base.clock import Clock
 from hlsd.events import Bus
-from hlsd.ports import Denial, Gate, Grant, Playable, PlayRequest
+from hlsd.ports import VOD, Denial, Gate, Grant, Playable, PlayRequest
 from hlsd.ports import ViewerSession as Viewer
 from hlsd.sessions.claims import Claims
 from hlsd.sessions.directory import SessionDirectory
@@ -28,7 +28,7 @@ from hlsd.sessions.opening import SessionOpening
 from hlsd.sessions.refusals import NOT_OURS
 from hlsd.sessions.renewal import Renewal
 from hlsd.sessions.returning import Returning
-from hlsd.sessions.schedule import Schedule
+from hlsd.sessions.schedule import VOD_IDLE, Schedule
 from hlsd.sessions.session import Session
 from hlsd.sessions.session_events import SessionEvents
 from hlsd.sessions.settings import SessionSettings
@@ -178,6 +178,12 @@ class Registry:
         """Whether the stream of a session, which is not here, may still come: the server began again a moment ago."""
         mine = self._open.get(viewer.sid)
         return mine is not None and mine.adopted and self._clock.monotonic() - mine.opened < self._grace
+
+    def linger(self, viewer: Viewer) -> None:
+        """For a minute from now on it is kept, whatever becomes of its stream: it watches what was recorded."""
+        mine = self._open.get(viewer.sid)
+        if mine is not None and mine.protocol != VOD:
+            mine.extra.lingers = self._clock.monotonic() + VOD_IDLE
 
     # -- going
 

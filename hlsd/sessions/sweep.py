@@ -78,6 +78,8 @@ class Sweep:
             over = now + 1.0
         else:
             over = session.last + self._schedule.idle(session)
+            if session.rare is not None:
+                over = max(over, session.rare.lingers)
             if over <= now:
                 self._lifecycle.close(session, self._shown("idle" if self._stands(session) else "stream_end"))
                 return None
@@ -99,5 +101,7 @@ class Sweep:
         """Whether its stream goes on."""
         if self._stream is None or session.protocol == VOD:
             return True
+        if session.rare is not None and session.rare.lingers > session.last:
+            return True  # it was the recording that it watched
         live = self._stream(session.app, session.name)
         return live is not None and not live.ended and not live.gone

@@ -1,0 +1,202 @@
+"""Is the tape of a stream: the segments of all its recordings in a row, each with a number that is its own for ever.
+
+Law: a segment is a span of a recording's file as `hlsd.record.vod_playlist` cuts it, and has the same address there; no
+second copy, no second cut. Numbers run on over files without a hole, in the order of time: what stands in two files at
+once (a rule and the API may record one stream) is on the tape once, as the one that began first has it. A file that is
+deleted takes its numbers with it. Walls are seconds of the epoch; they never fall along the tape. Pure.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from hlsd.media.unit import TICKS
+from hlsd.record.vod_playlist import FIRST, SegmentSpan
+
+_PACKED: Final = struct.Struct(">QIIB")
+_TAG, _KEY = 1, 2
+OVERLAP: Final = 0.5
+"""Seconds by which a segment may begin before the file before it has ended."""
+PACE: Final = 3
+"""Seconds for each number that a new tape begins behind: segments last twice as long, so that numbers rise even where
+what was counted has been forgotten."""
+
+
+class TapeSegment(NamedTuple):
+    """One segment: when it began (ms of the epoch), ticks, bytes; whether it does not continue the one before it."""
+
+    began_ms: int
+    ticks: int
+    size: int
+    tag: bool
+    key: bool
+
+    @property
+    def ended_ms(self) -> int:
+        """When it ended."""
+        return self.began_ms + self.ticks * 1000 // TICKS
+
+
+class TapeFacts(NamedTuple):
+    """What a player must know of a file before it plays it."""
+
+    codecs: str = ""
+    width: int = 0
+    height: int = 0
+    rate: float = 0.0
+    """Pictures in a second."""
+
+
+def segments_of(found: Sequence[SegmentSpan], started: float) -> list[TapeSegment]:
+    """The segments of a file that began at `started`. The first, and each behind a seam, has a clock of its own."""
+    made: list[TapeSegment] = []
+    anchor_ms, anchor = round(started * 1000), found[0].start if found else 0
+    for number, one in enumerate(found):
+        if not number or one.seam:
+            told = round(one.wall * 1000) if one.wall is not None else anchor_ms
+            anchor_ms, anchor = max(told, made[-1].ended_ms if made else 0), one.start
+        at = anchor_ms + (one.start - anchor) * 1000 // TICKS
+        made.append(TapeSegment(at, one.end - one.start, one.size, one.seam or not number, one.key))
+    return made
+
+
+def skipped(segments: Sequence[TapeSegment], ended_ms: int) -> int:
+    """How many of them are on the tape already, which has come to `ended_ms`."""
+    bound = ended_ms - OVERLAP * 1000
+    return next((number for number, one in enumerate(segments) if one.began_ms >= bound), len(segments))
+
+
+def pack(segments: Iterable[TapeSegment]) -> bytes:
+    """As they are stored: 17 bytes each."""
+    return b"".join(
+        _PACKED.pack(one.began_ms, one.ticks, min(one.size, 0xFFFF_FFFF), _TAG * one.tag | _KEY * one.key)
+        for one in segments
+    )
+
+
+def unpack(octets: bytes) -> list[TapeSegment]:
+    """What `pack` made."""
+    whole = len(octets) - len(octets) % _PACKED.size
+    return [
+        TapeSegment(began, ticks, size, bool(flags & _TAG), bool(flags & _KEY))
+        for began, ticks, size, flags in _PACKED.iter_unpack(octets[:whole])
+    ]
+
+
+def first_number(started: float) -> int:
+    """What the first segment of a new tape is called."""
+    return int(max(0.0, started)) // PACE + 1
+
+
+class TapeFile:
+    """One recording on the tape. Segments are counted from 0; `first` is the number of the first one on the tape.
+
+    `tags`: how many EXT-X-DISCONTINUITY stand before it on the tape. `skip`: segments of the file that are not on it.
+    While the file is written it grows by `extend`; what is there stays.
+    """
+
+    def __init__(  # noqa: PLR0913 - a row of the table
+        self, ident: str, *, first: int, tags: int, skip: int, facts: TapeFacts, began_ms: int
+    ) -> None:
+        self.id = ident
+        self.first = first
+        self.tags = tags
+        self.skip = skip
+        self.facts = facts
+        self.segments: list[TapeSegment] = []
+        self.tagged: list[int] = []
+        """For each segment, how many tags stand up to it, its own included, from the tape's beginning on."""
+        self.longest = 0
+        """Of its segments, in seconds as EXT-X-TARGETDURATION counts them."""
+        self._texts: dict[int, str] = {}  # threads fill it too
+        self._began_ms = began_ms
+
+    def extend(self, segments: Sequence[TapeSegment]) -> None:
+        """More of it: the segments of the file from its first on, of which some are known already."""
+        self.restore(segments[self.skip + len(self.segments) :])
+
+    def restore(self, segments: Iterable[TapeSegment]) -> None:
+        """More of it: what follows on the tape."""
+        for each in segments:
+            one = each if self.segments or each.tag else each._replace(tag=True)
+            self.segments.append(one)
+            self.tagged.append(self.next_tags + one.tag)
+            self.longest = max(self.longest, int(one.ticks / TICKS + 0.5))
+
+    @property
+    def next(self) -> int:
+        """The number behind its last segment."""
+        return self.first + len(self.segments)
+
+    @property
+    def next_tags(self) -> int:
+        """How many tags stand before what follows it."""
+        return self.tagged[-1] if self.tagged else self.tags
+
+    @property
+    def began_ms(self) -> int:
+        """When its first segment on the tape began."""
+        return self.segments[0].began_ms if self.segments else self._began_ms
+
+    @property
+    def ended_ms(self) -> int:
+        """When its last segment ended."""
+        return self.segments[-1].ended_ms if self.segments else self._began_ms
+
+    def init(self) -> str:
+        """The EXT-X-MAP of all its segments."""
+        return f'#EXT-X-MAP:URI="../r/{self.id}/i.mp4"\n'
+
+    def name(self, number: int) -> str:
+        """The address of a segment, from where playlists are."""
+        return f"../r/{self.id}/s{FIRST + self.skip + number}.m4s"
+
+    def text(self, number: int) -> str:
+        """How a segment is listed, made once."""
+        text = self._texts.get(number)
+        if text is None:
+            one = self.segments[number]
+            head = "#EXT-X-DISCONTINUITY\n" * one.tag + (self.init() if not number else "")
+            text = self._texts[number] = head + listed(one.began_ms, one.ticks, self.name(number))
+        return text
+
+
+def listed(began_ms: int, ticks: int, uri: str, *, gap: bool = False) -> str:
+    """A segment's own lines."""
+    at = datetime.fromtimestamp(began_ms / 1000, UTC)
+    date = f"{at:%Y-%m-%dT%H:%M:%S}.{began_ms % 1000:03d}Z"
+    hole = "#EXT-X-GAP\n" if gap else ""
+    return f"#EXT-X-PROGRAM-DATE-TIME:{date}\n{hole}#EXTINF:{ticks / TICKS:.5f},\n{uri}\n"
+
+
+class Stretch(NamedTuple):
+    """Segments `low` up to `high` of one file."""
+
+    file: TapeFile
+    low: int
+    high: int
+
+
+def stretches(files: Iterable[TapeFile], low: int, high: int) -> Iterator[Stretch]:
+    """The stretches of the tape from the number `low` up to `high`."""
+    for file in files:
+        begin, end = max(0, low - file.first), min(len(file.segments), high - file.first)
+        if begin < end:
+            yield Stretch(file, begin, end)
+
+
+def spoken(files: Sequence[TapeFile], since_ms: int, until_ms: int) -> list[list[int]]:
+    """The times between two of which there is something on the tape: pairs of ms, with what is nearly one joined."""
+    found: list[list[int]] = []
+    for file in files:
+        for one in file.segments:
+            if one.ended_ms <= since_ms or one.began_ms >= until_ms:
+                continue
+            if found and one.began_ms - found[-1][1] < 2000:
+                found[-1][1] = max(found[-1][1], one.ended_ms)
+            else:
+                found.append([max(one.began_ms, since_ms), one.ended_ms])
+    return found

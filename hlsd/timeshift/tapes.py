@@ -1,0 +1,295 @@
+"""Holds the tapes of the streams that are asked for, and numbers what was recorded of all of them.
+
+Law: a file is numbered when it has ended, in the order in which files began, one after the other; the one that is
+being written goes on behind the last of them. A tape is looked at once a second at most, however many viewers it has.
+Bounded: `MOST` tapes, `FILES` files of the far past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from hlsd.base.clock import Clock
+from hlsd.record.boxes import BadBox
+from hlsd.record.index import DONE, RecordIndex, Row, Table
+from hlsd.record.open_recordings import OpenRecording, OpenRecordings
+from hlsd.record.repair import reader
+from hlsd.record.store import BROKEN, RecordingStore
+from hlsd.timeshift.measure import facts_of, measure
+from hlsd.timeshift.tape import TapeFacts, TapeFile, TapeSegment, first_number, pack, segments_of, skipped
+from hlsd.timeshift.tape_table import TapeRow, TapeTable
+
+MOST: Final = 512
+FILES: Final = 512
+ROWS: Final = 4000
+"""Files of one playlist, or of what is kept in memory of one tape."""
+BATCH: Final = 20
+"""Files that are numbered at a time: each is read from one end to the other."""
+BEFORE: Final = 20
+"""Files before a moment in which what is delayed is looked for."""
+SPARE_MS: Final = 600_000
+"""What is kept in memory beyond the longest window."""
+FRESH: Final = 1.0
+
+
+class Tape:
+    """One stream's, as it was looked at last. `files` are those of late, the one that is being written included."""
+
+    def __init__(self, app: str, name: str) -> None:
+        self.app = app
+        self.name = name
+        self.closed: list[TapeFile] = []
+        self.open: TapeFile | None = None
+        self.since_ms = 0
+        """All that ended later than this is in `files`."""
+        self.behind = False
+        """There is more that has no number yet."""
+        self.writing = False
+        """A file of it is being written, or has yet to get its last segment."""
+        self.loaded = False
+        self.read_at = -FRESH
+
+    @property
+    def files(self) -> list[TapeFile]:
+        """What has segments."""
+        return [*self.closed, self.open] if self.open is not None and self.open.segments else list(self.closed)
+
+
+class _Look(NamedTuple):
+    """What the tables say."""
+
+    newest: TapeRow | None
+    rows: list[Row]
+    """Recordings behind the newest that has a number."""
+    there: set[str]
+    loaded: list[TapeRow]
+
+
+class Tapes:
+    """Those of one server.
+
+    `most`: seconds of the longest window; `repairing()`: whether files are being listed anew.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - whom they know
+        self,
+        store: RecordingStore,
+        open_recordings: OpenRecordings,
+        table: TapeTable,
+        clock: Clock,
+        most: float,
+        repairing: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._index: RecordIndex = store.index
+        self._open_recordings = open_recordings
+        self._table = table
+        self._clock = clock
+        self._span_ms = int(most * 1000) + SPARE_MS
+        self._repairing = repairing
+        self._tapes: OrderedDict[tuple[str, str], Tape] = OrderedDict()
+        self._loading: dict[tuple[str, str], asyncio.Future[Tape | None]] = {}
+        self._files: OrderedDict[str, TapeFile] = OrderedDict()
+
+    async def get(self, app: str, name: str, *, anew: bool = False) -> Tape | None:
+        """The tape of a stream as it is now; None if nothing was recorded of it. `anew`: whenever it was looked at."""
+        key = app, name
+        loading = self._loading.get(key)
+        if loading is None:
+            tape = self._tapes.get(key)
+            if tape is not None:
+                self._tapes.move_to_end(key)
+                if not anew and self._clock.monotonic() - tape.read_at < FRESH:
+                    return tape
+            loading = self._loading[key] = asyncio.ensure_future(self._renewed(app, name, tape))
+            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(loading)
+
+    async def between(self, tape: Tape, since_ms: int, until_ms: int) -> list[TapeFile]:
+        """The files of a tape with anything between two times."""
+        if since_ms >= tape.since_ms:
+            return tape.files
+        far = await self._far(tape, lambda: self._table.between(tape.app, tape.name, since_ms, until_ms, ROWS))
+        return self._with_open(tape, far, until_ms)
+
+    async def before(self, tape: Tape, until_ms: int) -> list[TapeFile]:
+        """The last files of a tape that began before a time."""
+        if until_ms - SPARE_MS >= tape.since_ms:
+            return tape.files
+        far = await self._far(tape, lambda: self._table.before(tape.app, tape.name, until_ms, BEFORE))
+        return self._with_open(tape, far, until_ms)
+
+    async def number_all(self) -> None:
+        """Numbers what has none yet of each stream."""
+        for app, name in await self._index.ask(lambda table: table.streams()):
+            await self.number(app, name)
+
+    async def number(self, app: str, name: str) -> None:
+        """Numbers what has ended of a stream, and forgets what is gone."""
+        while True:
+            tape = await self.get(app, name, anew=True)
+            if tape is None or not tape.behind:
+                break
+
+        def prune(table: Table) -> None:
+            oldest = table.page(app=app, name=name, most=1)
+            self._table.prune(app, name, oldest[0].started_ms if oldest else None)
+
+        await self._index.ask(prune)
+
+    @staticmethod
+    def _with_open(tape: Tape, far: list[TapeFile], until_ms: int) -> list[TapeFile]:
+        last = tape.open
+        return [*far, last] if last is not None and last.segments and last.began_ms < until_ms else far
+
+    async def _far(self, tape: Tape, ask: Callable[[], list[TapeRow]]) -> list[TapeFile]:
+        def look(table: Table) -> list[TapeRow]:
+            rows = ask()
+            there = table.there(tape.app, tape.name, [row.id for row in rows])
+            return [row for row in rows if row.id in there]
+
+        found: list[TapeFile] = []
+        for row in await self._index.ask(look):
+            file = self._files.get(row.id)
+            if file is None:
+                file = self._files[row.id] = row.file
+                while len(self._files) > FILES:
+                    self._files.popitem(last=False)
+            found.append(file)
+        return found
+
+    # -- one look
+
+    async def _renewed(self, app: str, name: str, tape: Tape | None) -> Tape | None:
+        made = tape or Tape(app, name)
+        look = await self._index.ask(lambda table: self._look(table, made))
+        if look.newest is None and not look.rows:
+            self._tapes.pop((app, name), None)
+            return None
+        made.read_at = self._clock.monotonic()
+        if not made.loaded:
+            made.closed = [row.file for row in look.loaded]
+            made.loaded = True
+        made.closed = [file for file in made.closed if file.id in look.there]
+        await self._go_on(made, look)
+        last = made.files[-1].ended_ms if made.files else 0
+        made.since_ms = max(made.since_ms, last - self._span_ms)
+        made.closed = [file for file in made.closed if file.ended_ms > made.since_ms]
+        self._tapes[app, name] = made
+        while len(self._tapes) > MOST:
+            self._tapes.popitem(last=False)
+        return made
+
+    def _look(self, table: Table, tape: Tape) -> _Look:
+        app, name = tape.app, tape.name
+        newest = self._table.newest(app, name)
+        after = (newest.started, newest.id) if newest is not None else None
+        rows = table.page(app=app, name=name, after=after, most=BATCH)
+        loaded: list[TapeRow] = []
+        if not tape.loaded and newest is not None:
+            tape.since_ms = newest.ended - self._span_ms
+            loaded = self._table.between(app, name, tape.since_ms, 1 << 62, ROWS)
+        there = table.there(app, name, [file.id for file in tape.closed] + [row.id for row in loaded])
+        return _Look(newest, rows, there, loaded)
+
+    async def _go_on(self, tape: Tape, look: _Look) -> None:
+        """Numbers what has ended, and takes up what is being written behind it."""
+        newest, opened = look.newest, None
+        tape.behind = len(look.rows) == BATCH
+        tape.writing = False
+        writes = tape.open.id if tape.open is not None else ""
+        for row in look.rows:
+            take = self._store.takes.get(row.id)
+            if take is not None and not take.reason:
+                tape.writing = True
+                opened, tape.behind = row, False
+                break
+            over = row.state in {DONE, BROKEN} or (take is not None and take.closed)
+            if not over or self._repairing():
+                # Its end is still to come: until then what is listed of it stays, and nothing behind it is.
+                tape.writing, tape.behind = True, False
+                opened = row if row.id == writes else None
+                break
+            newest = await self._number(tape, row, newest)
+        if opened is None or opened.format != "mp4":
+            tape.open = None
+            return
+        await self._write_on(tape, opened, newest)
+
+    async def _number(self, tape: Tape, row: Row, newest: TapeRow | None) -> TapeRow:
+        """Gives a file that has ended its place on the tape."""
+        segments: list[TapeSegment] = []
+        facts = TapeFacts(row.codecs)
+        if row.format == "mp4" and row.state != BROKEN:
+            try:
+                segments, facts = await self._open_recordings.do(lambda: measure(self._store.folder, row))
+            except OSError:  # it is not there, or not to be read
+                segments = []
+        file = _placed(row, newest, facts, segments)
+        if file is None:
+            file = TapeFile(row.id, first=0, tags=0, skip=0, facts=facts, began_ms=row.started_ms)
+            file.first = newest.first + newest.length if newest is not None else first_number(row.started_ms / 1000)
+            file.tags = newest.tagged if newest is not None else 0
+        numbered = TapeRow(
+            id=row.id,
+            app=row.app,
+            name=row.name,
+            started=row.started_ms,
+            began=file.began_ms,
+            ended=file.ended_ms if file.segments or newest is None else newest.ended,
+            first=file.first,
+            length=len(file.segments),
+            tags=file.tags,
+            tagged=file.next_tags,
+            skip=file.skip,
+            codecs=facts.codecs,
+            width=facts.width,
+            height=facts.height,
+            rate=facts.rate,
+            segments=pack(file.segments),
+        )
+        await self._index.ask(lambda _: self._table.put(numbered))
+        if file.segments:
+            tape.closed.append(file)
+        return numbered
+
+    async def _write_on(self, tape: Tape, row: Row, newest: TapeRow | None) -> None:
+        """Takes up what has been written meanwhile."""
+        if tape.open is not None and tape.open.id != row.id:
+            tape.open = None
+        recording = await self._open_recordings.get(row.id, tape.app, tape.name)
+        if recording is None:
+            return
+        try:
+            file = tape.open
+            if file is not None and file.id == row.id and len(recording.spans) <= file.skip + len(file.segments):
+                return
+            segments = segments_of(recording.spans, row.started_ms / 1000)
+            if file is None or file.id != row.id:
+                tape.open = _placed(row, newest, await self._facts(recording, row), segments)
+            else:
+                file.extend(segments)
+        finally:
+            self._open_recordings.put_back(recording)
+
+    async def _facts(self, recording: OpenRecording, row: Row) -> TapeFacts:
+        fd = recording.fd
+        try:
+            return await self._open_recordings.do(lambda: facts_of(reader(fd), row.codecs))
+        except (BadBox, OSError):
+            return TapeFacts(row.codecs)
+
+
+def _placed(row: Row, newest: TapeRow | None, facts: TapeFacts, segments: list[TapeSegment]) -> TapeFile | None:
+    """A file behind the newest; None while all of it is on the tape already."""
+    skip = skipped(segments, newest.ended) if newest is not None else 0
+    if skip >= len(segments):
+        return None
+    first = newest.first + newest.length if newest is not None else first_number(row.started_ms / 1000)
+    tags = newest.tagged if newest is not None else 0
+    file = TapeFile(row.id, first=first, tags=tags, skip=skip, facts=facts, began_ms=segments[skip].began_ms)
+    file.extend(segments)
+    return file
