@@ -90,9 +90,11 @@ class Pages:
         hls_js = find_hls_js(settings.hls_js)
         if hls_js is not None:
             self._files["hls.js"] = _load(hls_js)
-        # The script names the module that it imports, which the shell has a browser fetch beside it.
-        module, script = self._files["player.js"], self._files["page.js"]
-        text = script.body.replace(b'"./player.js"', f'"./player.js?v={module.version}"'.encode())
+        # The script names the modules that it imports, which the shell has a browser fetch beside it.
+        script = self._files["page.js"]
+        text = script.body
+        for name in ("player.js", "timeline.js"):
+            text = text.replace(f'"./{name}"'.encode(), f'"./{name}?v={self._files[name].version}"'.encode())
         self._files["page.js"] = _file(text, script.content_type)
         mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)
         if mpegts_js is not None:

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from hlsd.base.errors import HlsdError
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt, chosen, excerpt
-from hlsd.record.index import DONE, Row
+from hlsd.record.index import DONE, IndexStopped, Row
 from hlsd.record.repair import BREATH, reader
 from hlsd.record.shape import Layout, open_layout, walk
 from hlsd.record.store import RecordingStore
@@ -100,9 +100,12 @@ class OpenRecordings:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-playback")
         self._cutting = asyncio.Semaphore(1)
         self._cuts = 0
+        self._closed = False
 
     async def do(self, what: Callable[[], T]) -> T:
-        """Reads something."""
+        """Reads something. Raises IndexStopped after `close`."""
+        if self._closed:
+            raise IndexStopped("no recordings are read any more")
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
 
     async def cut(self, recording: OpenRecording, begin: float | None, end: float | None) -> Excerpt | None:
@@ -149,6 +152,7 @@ class OpenRecordings:
 
     def close(self) -> None:
         """Nothing is read any more."""
+        self._closed = True
         for ident in list(self._volumes):
             self._let_go(ident)
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -66,6 +66,7 @@ def play(
     recover: bool = False,
     until: Path | None = None,
     seek: float | None = None,
+    acts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Plays `url` for `seconds` and says how it went.
 
@@ -79,6 +80,7 @@ def play(
     keeps of that (files, compiled scripts) it has. `recover`: hls.js goes on after fatal errors, as its documentation
     has pages do. `until`: it plays until that file is there and the player has then played for three seconds in a row,
     `seconds` at most; `lasted` of the report says how long that was. `seek`: in the middle of the play it goes there.
+    `acts`: what is done in the page behind that, as play.mjs has it; what came of each is `acts` of the report.
 
     Raises:
         RuntimeError: the browser did not come so far as to report; its words are in the text.
@@ -94,6 +96,9 @@ def play(
         arguments.append("--recover")
     if until is not None:
         arguments += ["--until", str(until)]
+    if acts is not None:
+        arguments += ["--acts", json.dumps(acts)]
+        seconds += 20 * len(acts)  # each may be waited for
     if seek is not None:
         arguments += ["--seek", str(seek)]
     program = executable(browser)

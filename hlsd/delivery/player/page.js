@@ -3,6 +3,7 @@
  */
 
 import { LivePlayer } from "./player.js";
+import { Timeline, clock as hours } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 const meta = document.querySelector("meta[name=hlsd]").dataset;
@@ -18,7 +19,8 @@ let known = ""; // codecs and beginning of what plays
 let rate = { at: performance.now(), frames: 0, fps: null };
 
 const player = new LivePlayer($("video"), { root, hlsJs: meta.hlsJs, mpegtsJs: meta.mpegtsJs, serverNow: () => Date.now() + clock.offset });
-window.hlsd = { player, get hls() { return player.hls; }, stats: () => player.stats() };
+const timeline = new Timeline($("timeline"), player);
+window.hlsd = { player, timeline, get hls() { return player.hls; }, stats: () => player.stats() };
 
 /* -- what is live */
 
@@ -213,9 +215,10 @@ function veil() {
 
 player.addEventListener("state", () => {
   const { state } = player;
-  const live = state === "playing" || state === "stalled";
+  const plays = state === "playing" || state === "stalled";
+  const live = plays && player.behind === null;
   $("badge").classList.toggle("live", live);
-  $("badge").textContent = live ? "live" : { starting: "starting", waiting: "offline", refused: "no entry" }[state] ?? "stopped";
+  $("badge").textContent = live ? "live" : plays ? "recorded" : { starting: "starting", waiting: "offline", refused: "no entry" }[state] ?? "stopped";
   veil();
   sound();
 });
@@ -235,7 +238,8 @@ function measure() {
     const fps = ((stats.decoded - rate.frames) * 1000) / (now - rate.at);
     rate = { at: now, frames: stats.decoded, fps: fps > 0 && fps < 500 ? fps : null };
   }
-  tile("latency", playing && stats.latency !== null ? `${stats.latency.toFixed(2)} s` : "–");
+  const late = stats.latency !== null && stats.latency >= 100 ? hours(stats.latency) : `${stats.latency?.toFixed(2)} s`;
+  tile("latency", playing && stats.latency !== null ? late : "–");
   tile("buffer", playing ? `${stats.buffer.toFixed(2)} s` : "–");
   tile("picture", stats.width ? `${stats.width}×${stats.height}` : playing ? "sound only" : "–", rate.fps && playing ? `picture · ${Math.round(rate.fps)} fps` : "picture");
   tile("bitrate", stats.bitrate ? bits(stats.bitrate) : "–");
@@ -244,12 +248,12 @@ function measure() {
   tile("speed", playing ? `${stats.rate.toFixed(2)}×` : "–");
   const [engine, version] = stats.engine.split(" ");
   tile("engine", engine === "native" ? "browser" : engine || "–", version ? `player · ${version}` : "player");
-  tell(playing ? stats.latency : null);
+  tell(playing && player.behind === null ? stats.latency : null);
   curve("latency", playing ? stats.latency : null);
   curve("buffer", playing ? stats.buffer : null);
   const behind = stats.target !== null && stats.latency !== null && stats.latency > stats.target + 6;
   veil();
-  $("golive").hidden = !(playing && (behind || player.video.paused));
+  $("golive").hidden = !(playing && player.behind === null && (behind || player.video.paused));
 }
 
 function tile(id, value, label, warn = false) {

@@ -40,13 +40,13 @@ function loadHls() {
   return scripts.Hls;
 }
 
-/** hls.js's loader of playlists, but for the one address of `ahead`, whose text is there already: for the first who asks. */
+/** hls.js's loader of playlists, but for addresses of `ahead`, whose text is there already: for the first who asks. */
 function loaderOf(Hls, ahead) {
   return class extends Hls.DefaultConfig.loader {
     load(context, config, callbacks) {
-      const { text } = ahead;
-      if (text === null || context.url !== ahead.url || performance.now() - ahead.at > FRESH) return super.load(context, config, callbacks);
-      ahead.text = null;
+      const { text, at } = ahead.get(context.url) ?? {};
+      ahead.delete(context.url);
+      if (text === undefined || performance.now() - at > FRESH) return super.load(context, config, callbacks);
       this.context = context; // by which hls.js knows what is under way
       const { stats } = this;
       stats.loading.start = stats.loading.first = stats.loading.end = performance.now();
@@ -73,6 +73,22 @@ function refusal(answer) {
   if (answer.status === 401 || answer.status === 403) return { reason: ["expired", "banned", "address"].includes(told) ? told : "denied", after: 0 };
   if (answer.status === 400 || answer.status === 414) return { reason: "bad", after: 0 };
   return null;
+}
+
+/** Where the moment `date` (ms) is in a media playlist, in seconds from its beginning; the next one there is, if it is in a gap. */
+function placeIn(text, date) {
+  let at = 0;
+  let began = null;
+  let length = 0;
+  for (const line of text.split("\n")) {
+    if (line.startsWith("#EXT-X-PROGRAM-DATE-TIME:")) began = Date.parse(line.slice(25));
+    else if (line.startsWith("#EXTINF:")) length = parseFloat(line.slice(8));
+    else if (line && !line.startsWith("#")) {
+      if (began + length * 1000 > date) return at + Math.max(0, (date - began) / 1000);
+      at += length;
+    }
+  }
+  return Math.max(0, at - 1);
 }
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -111,7 +127,11 @@ export class LivePlayer extends EventTarget {
     this.reason = "";
     this.take = 0; // each start anew has a number, so that late answers to an older one are ignored
     this.errors = [];
-    this.ahead = { url: "", text: null, at: 0 }; // the multivariant playlist, asked for before hls.js; see isThere()
+    this.ahead = new Map(); // playlists that were asked for before hls.js, by address; see ask()
+    this.behind = null; // the moment (ms) at which it plays what was recorded; null: it is live
+    this.session = ""; // the address below which this viewer's session is
+    this.keep = ""; // the session to go on with, between live and what was recorded
+    this.longest = 3600; // seconds that the server lets one go back
     this.reset();
     video.addEventListener("playing", () => this.onPlaying());
     video.addEventListener("waiting", () => this.onStall());
@@ -138,9 +158,29 @@ export class LivePlayer extends EventTarget {
   play(path, way = "hls") {
     this.path = path;
     this.way = way;
+    this.behind = null;
+    this.session = this.keep = "";
     this.reset();
     this.errors = [];
     this.wait("");
+  }
+
+  /** How it comes: what was recorded comes by HLS, whatever live does. */
+  get by() {
+    return this.behind === null ? this.way : "hls";
+  }
+
+  /** Plays from the moment `date` (ms of the server's clock) on; null: live. The viewer's session stays the same. */
+  shift(date) {
+    const details = this.behind !== null ? this.hls?.latestLevelDetails : null;
+    this.behind = date;
+    const place = date === null ? null : details?.fragments.find((frag) => frag.programDateTime + frag.duration * 1000 > date);
+    if (place && place !== details.fragments[0]) {
+      this.video.currentTime = place.start + Math.max(0, (date - place.programDateTime) / 1000);
+      this.kick();
+      return;
+    }
+    this.wait("shift");
   }
 
   set(state, reason = "") {
@@ -177,6 +217,8 @@ export class LivePlayer extends EventTarget {
   async wait(reason) {
     const take = ++this.take;
     let ended = reason === "ended" ? this.playlistUrl : null;
+    if (this.behind !== null || reason === "shift") this.keep = /\/~([^/]+)\/$/.exec(this.session)?.[1] ?? "";
+    if (ended) this.behind = null; // if it comes back, it is live
     this.detach();
     if (reason === "ended") this.endStall();
     this.set("waiting", reason);
@@ -188,12 +230,13 @@ export class LivePlayer extends EventTarget {
         if (take !== this.take) return;
         const no = ended ? null : refusal(answer);
         if (ended && !answer.ok) ended = null; // forgotten, or no longer ours: the way in will tell
+        else if (answer.status === 404 && this.behind !== null) this.behind = null; // it is not kept any more
         else if (no) {
           this.set("refused", no.reason);
           if (!no.after) return;
           pause = no.after * 1000 * (1 + Math.random() / 5); // not all at once
         } else if (!answer.ok && answer.status >= 500 && answer.status !== 503) this.set("waiting", "server");
-        else if (this.reason === "server" || this.state === "refused") this.set("waiting", "");
+        else if (["server", "shift"].includes(this.reason) || this.state === "refused") this.set("waiting", "");
       } catch {
         if (take === this.take) this.set("waiting", "server");
       }
@@ -205,22 +248,35 @@ export class LivePlayer extends EventTarget {
   /** Asks whether the stream is there. The answer for hls.js is kept for it: it is this viewer's session. */
   async ask() {
     const url = new URL(this.address(), location.href).href;
-    const ours = this.way === "hls" && this.hlsJs && window.MediaSource;
+    const ours = this.by === "hls" && this.hlsJs && window.MediaSource;
     const answer = await fetch(url, { method: ours ? "GET" : "HEAD", cache: "no-store" });
-    if (answer.ok && ours) this.ahead = { url, text: await answer.text(), at: performance.now() };
+    this.ahead.clear();
+    this.from = -1;
+    if (!answer.ok || !ours) return answer;
+    const text = await answer.text();
+    this.ahead.set(url, { text, at: performance.now() });
+    if (this.behind !== null) {
+      const media = new URL(text.split("\n").findLast((line) => line && !line.startsWith("#")), url).href;
+      const listed = await fetch(media, { cache: "no-store" });
+      if (!listed.ok) return listed;
+      const list = await listed.text();
+      this.ahead.set(media, { text: list, at: performance.now() });
+      this.from = placeIn(list, this.behind);
+    }
     return answer;
   }
 
   /** Starts anew after a fault, not at once and, if there is nothing else to try, ever more slowly. */
   retry(reason) {
     const take = ++this.take;
+    if (this.behind !== null) this.behind = this.pictureDate() ?? this.behind;
     this.restarts++;
     this.failures = this.firstFrame === null ? this.failures + 1 : 0;
     this.interrupted();
     this.detach();
-    const pause = NEXT[this.way] ? 1000 : Math.min(1000 * 2 ** Math.max(0, this.failures - 1), SLOWEST);
+    const pause = NEXT[this.by] ? 1000 : Math.min(1000 * 2 ** Math.max(0, this.failures - 1), SLOWEST);
     const lost = this.failures >= TRIES;
-    if (lost && NEXT[this.way]) {
+    if (lost && NEXT[this.by]) {
       this.passed ||= this.way;
       this.way = NEXT[this.way];
       this.failures = 0;
@@ -239,12 +295,12 @@ export class LivePlayer extends EventTarget {
   }
 
   async start(take) {
-    const flv = this.way !== "hls";
+    const flv = this.by !== "hls";
     const Hls = await (flv ? loadMpegts(this.mpegtsJs) : loadHls());
     if (take !== this.take) return;
     this.set("starting");
     // Never with a credential: one that is good for one viewer is for the stream.
-    this.video.poster = /[?&](?!way=)./.test(location.search) ? "" : `${this.root}${this.path}.jpg?width=1280`;
+    this.video.poster = this.behind !== null || /[?&](?!way=)./.test(location.search) ? "" : `${this.root}${this.path}.jpg?width=1280`;
     this.began = performance.now();
     this.firstFrame = null;
     const url = new URL(this.address(), location.href).href;
@@ -255,13 +311,16 @@ export class LivePlayer extends EventTarget {
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) {
       this.engine = "native";
       this.video.src = url;
+      if (this.behind !== null) this.video.addEventListener("loadedmetadata", () => this.seekNative(take), { once: true });
       this.kick();
     } else this.set("unsupported", this.hlsJs ? "no MSE" : "no hls.js");
   }
 
   /** Where the stream is, this way. A signature in the page's address is the stream's. */
   address() {
-    return `${this.root}${this.path}${this.way === "hls" ? ".m3u8" : ".flv"}${location.search}`;
+    const query = this.keep ? `${location.search}${location.search ? "&" : "?"}sid=${this.keep}` : location.search;
+    if (this.behind !== null) return `${this.root}${this.path}/rewind-${this.longest}.m3u8${query}`;
+    return `${this.root}${this.path}${this.way === "hls" ? `.m3u8${query}` : `.flv${location.search}`}`;
   }
 
   startHls(Hls, url, take) {
@@ -273,6 +332,7 @@ export class LivePlayer extends EventTarget {
       enableWorker: false, // compiling it once more for a worker costs more than the parts of one stream ever do
       liveDurationInfinity: true,
       backBufferLength: 30,
+      startPosition: this.behind === null ? -1 : this.from,
       pLoader: loaderOf(Hls, this.ahead),
     });
     this.hls = hls;
@@ -286,6 +346,12 @@ export class LivePlayer extends EventTarget {
     this.video.addEventListener("canplay", mine(() => this.kick()), { once: true });
     hls.loadSource(url);
     hls.attachMedia(this.video);
+  }
+
+  /** The browser's own HLS begins at the end of a playlist. */
+  seekNative(take) {
+    const began = this.video.getStartDate?.().getTime();
+    if (take === this.take && this.behind !== null && Number.isFinite(began)) this.video.currentTime = (this.behind - began) / 1000;
   }
 
   startFlv(mpegts, take) {
@@ -351,7 +417,9 @@ export class LivePlayer extends EventTarget {
   onLevel(details) {
     this.levelAt = performance.now();
     this.playlistUrl = details.url;
-    if (!details.live && this.firstFrame === null) this.wait("ended"); // over before we came
+    this.session = /^.*\/~[^/]+\//.exec(details.url)?.[0] ?? "";
+    this.keep = "";
+    if (!details.live && this.firstFrame === null && this.behind === null) this.wait("ended"); // over before we came
   }
 
   onLoaded({ frag, part, stats }) {
@@ -439,6 +507,10 @@ export class LivePlayer extends EventTarget {
 
   /** Moves to the live edge, after a pause or a long stall. */
   goLive() {
+    if (this.behind !== null) {
+      this.shift(null);
+      return;
+    }
     const { video, hls } = this;
     const { buffered } = video;
     if (this.flv && buffered.length) video.currentTime = Math.max(video.currentTime, buffered.end(buffered.length - 1) - 0.4);

@@ -15,6 +15,9 @@
  * With --until the play goes on until FILE is there and the media clock has then run for --steady seconds without a stall;
  * --seconds is then the longest it may take.
  * With --seek S the player goes to second S of the media in the middle of the play.
+ * With --acts JSON it is done in the page what a list says, one after the other: each {js} is evaluated, {key} pressed,
+ * {click: [selector, x, y]} clicked at a share of its width and height, {shot: FILE} pictured; then `until`, an expression,
+ * is waited for (20 s at most), and what the expression `say` gives stands in the report, with whether that came.
  * With --again the page is opened for three seconds first, and what counts is the second time.
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
@@ -51,6 +54,7 @@ const CHOICES = {
   until: { type: "string" },
   steady: { type: "string", default: "3" },
   seek: { type: "string" },
+  acts: { type: "string", default: "[]" },
   serve: { type: "boolean", default: false },
 };
 
@@ -150,6 +154,29 @@ async function recovered(page, { until, steady, seconds }) {
     const ran = Math.min(await page.evaluate(running), (performance.now() - since) / 1000);
     if (ran >= steady) return;
   }
+}
+
+/* What a viewer does, one after the other, and what came of it. */
+async function perform(page, acts) {
+  const said = [];
+  for (const act of acts) {
+    if (act.js) await page.evaluate(act.js);
+    if (act.key) await page.keyboard.press(act.key);
+    if (act.click) {
+      const [selector, x, y] = act.click;
+      const box = await page.evaluate(`(() => { const { left, top, width, height } = document.querySelector(${JSON.stringify(selector)}).getBoundingClientRect(); return { left, top, width, height }; })()`);
+      await page.mouse.click(box.left + x * box.width, box.top + y * box.height);
+    }
+    const end = performance.now() + 20000;
+    let came = !act.until;
+    while (!came && performance.now() < end) {
+      came = Boolean(await page.evaluate(act.until));
+      if (!came) await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    if (act.shot) await page.screenshot({ path: act.shot });
+    said.push({ came, value: act.say ? await page.evaluate(act.say) : null });
+  }
+  return said;
 }
 
 /* Runs inside the page at the end. */
@@ -327,6 +354,7 @@ async function play(options, sharing) {
       options.seconds = seconds / 2;
     }
     await (options.until ? recovered(page, options) : new Promise((resolve) => setTimeout(resolve, options.seconds * 1000)));
+    const acts = await perform(page, JSON.parse(options.acts));
     const lasted = (performance.now() - began) / 1000;
     if (options.screenshot) await page.screenshot({ path: options.screenshot });
     const result = await page.evaluate(report);
@@ -334,7 +362,7 @@ async function play(options, sharing) {
     // the first seconds are tuning in: latency is told from the second half of the play
     const settled = samples.slice(Math.floor(samples.length / 2));
     return {
-      browser: options.browser, mode: options.mode, seconds, lasted, ...rest,
+      browser: options.browser, mode: options.mode, seconds, lasted, acts, ...rest,
       stall_seconds: result.stalls.reduce((sum, stall) => sum + stall.duration, 0),
       fatal_errors: (result.errors ?? []).filter((error) => error.fatal).length,
       latency: summary(settled.map((sample) => sample.latency)),
