@@ -50,6 +50,14 @@ class TapeFacts(NamedTuple):
     """Pictures in a second."""
 
 
+class TapeEnd(NamedTuple):
+    """Where a tape ends: the next number, how many tags stand on it, and when (ms of the epoch) its last segment ended."""
+
+    number: int
+    tags: int
+    ended_ms: int
+
+
 def segments_of(found: Sequence[SegmentSpan], started: float) -> list[TapeSegment]:
     """The segments of a file that began at `started`. The first, and each behind a seam, has a clock of its own."""
     made: list[TapeSegment] = []
@@ -162,6 +170,17 @@ class TapeFile:
             head = "#EXT-X-DISCONTINUITY\n" * one.tag + (self.init() if not number else "")
             text = self._texts[number] = head + listed(one.began_ms, one.ticks, self.name(number))
         return text
+
+
+def placed(ident: str, end: TapeEnd, facts: TapeFacts, segments: Sequence[TapeSegment]) -> TapeFile | None:
+    """A file behind the end of a tape, with all that it has; None while all of that is on the tape already."""
+    skip = skipped(segments, end.ended_ms)
+    if skip >= len(segments):
+        return None
+    began = segments[skip].began_ms
+    file = TapeFile(ident, first=end.number, tags=end.tags, skip=skip, facts=facts, began_ms=began)
+    file.extend(segments)
+    return file
 
 
 def listed(began_ms: int, ticks: int, uri: str, *, gap: bool = False) -> str:

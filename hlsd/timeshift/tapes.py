@@ -19,7 +19,7 @@ from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.repair import reader
 from hlsd.record.store import BROKEN, RecordingStore
 from hlsd.timeshift.measure import facts_of, measure
-from hlsd.timeshift.tape import TapeFacts, TapeFile, TapeSegment, first_number, pack, segments_of, skipped
+from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, TapeSegment, first_number, pack, placed, segments_of
 from hlsd.timeshift.tape_table import TapeRow, TapeTable
 
 MOST: Final = 512
@@ -228,18 +228,17 @@ class Tapes:
                 segments, facts = await self._open_recordings.do(lambda: measure(self._store.folder, row))
             except OSError:  # it is not there, or not to be read
                 segments = []
-        file = _placed(row, newest, facts, segments)
+        end = _end(row, newest)
+        file = placed(row.id, end, facts, segments)
         if file is None:
-            file = TapeFile(row.id, first=0, tags=0, skip=0, facts=facts, began_ms=row.started_ms)
-            file.first = newest.first + newest.length if newest is not None else first_number(row.started_ms / 1000)
-            file.tags = newest.tagged if newest is not None else 0
+            file = TapeFile(row.id, first=end.number, tags=end.tags, skip=0, facts=facts, began_ms=row.started_ms)
         numbered = TapeRow(
             id=row.id,
             app=row.app,
             name=row.name,
             started=row.started_ms,
             began=file.began_ms,
-            ended=file.ended_ms if file.segments or newest is None else newest.ended,
+            ended=file.ended_ms if file.segments else end.ended_ms,
             first=file.first,
             length=len(file.segments),
             tags=file.tags,
@@ -269,7 +268,7 @@ class Tapes:
                 return
             segments = segments_of(recording.spans, row.started_ms / 1000)
             if file is None or file.id != row.id:
-                tape.open = _placed(row, newest, await self._facts(recording, row), segments)
+                tape.open = placed(row.id, _end(row, newest), await self._facts(recording, row), segments)
             else:
                 file.extend(segments)
         finally:
@@ -283,13 +282,8 @@ class Tapes:
             return TapeFacts(row.codecs)
 
 
-def _placed(row: Row, newest: TapeRow | None, facts: TapeFacts, segments: list[TapeSegment]) -> TapeFile | None:
-    """A file behind the newest; None while all of it is on the tape already."""
-    skip = skipped(segments, newest.ended) if newest is not None else 0
-    if skip >= len(segments):
-        return None
-    first = newest.first + newest.length if newest is not None else first_number(row.started_ms / 1000)
-    tags = newest.tagged if newest is not None else 0
-    file = TapeFile(row.id, first=first, tags=tags, skip=skip, facts=facts, began_ms=segments[skip].began_ms)
-    file.extend(segments)
-    return file
+def _end(row: Row, newest: TapeRow | None) -> TapeEnd:
+    """Where the tape ends before a recording."""
+    if newest is None:
+        return TapeEnd(first_number(row.started_ms / 1000), 0, 0)
+    return TapeEnd(newest.first + newest.length, newest.tagged, newest.ended)

@@ -45,7 +45,10 @@ def text_of(server: HlsdServer, form: str) -> str:
 def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HlsdServer]:
     """A server with a stream on air that is recorded for fifty seconds, in more than one file."""
     folder = tmp_path_factory.mktemp("timeshift")
-    with HlsdServer(folder, env=RULES) as running, endless(FILM.make(films), running.rtmp("cam"), folder / "encoder.log"):
+    with (
+        HlsdServer(folder, env=RULES) as running,
+        endless(FILM.make(films), running.rtmp("cam"), folder / "encoder.log"),
+    ):
         eventually_here(lambda: text_of(running, "rewind-3600.m3u8").count("#EXTINF") >= 7, 90, what="seven segments")
         yield running
 

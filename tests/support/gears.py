@@ -48,8 +48,23 @@ RULES = Amount("seconds that ten streams are watched rule by rule (interop/test_
 EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_faults)", 30, 100)
 CLICKS = Amount("seconds of a click and a flash each second (interop/test_sound)", 20, 600)
 CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_recording_damage)", 60, 1000)
+TAPES = Amount("tapes of recordings looked at while they grow (property/test_timeshift_law)", 20, 400)
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
-AMOUNTS = (CUTS, REQUESTS, CONVERSATIONS, EVENTS, PICTURES, DEMO, SOAK, SOAK_RECONNECTS, CLICKS, KILLS, PLAY, RULES)
+AMOUNTS = (
+    CUTS,
+    REQUESTS,
+    CONVERSATIONS,
+    EVENTS,
+    PICTURES,
+    TAPES,
+    DEMO,
+    SOAK,
+    SOAK_RECONNECTS,
+    CLICKS,
+    KILLS,
+    PLAY,
+    RULES,
+)
 
 
 def left_out() -> list[str]:
