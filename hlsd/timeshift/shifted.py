@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, NamedTuple
@@ -84,14 +85,19 @@ class ShiftedPlaylists:
 
     async def playlist(self, app: str, name: str, found: Shifted, *, skip: bool) -> Rendering:
         """Its text, made once."""
-        key = (app, name, found.chosen, skip)
+        # The files too: where one between two others was deleted, the same numbers are listed in another way.
+        chosen = found.chosen
+        files = zlib.crc32("".join(one.file.id for one in stretches(found.files, chosen.low, chosen.high)).encode())
+        key = (app, name, chosen, files, skip)
         kept = self._texts.get(key)
         if kept is not None:
             self._texts.move_to_end(key)
             return kept
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = asyncio.ensure_future(self._make(key, found, skip=skip))
+            making = self._making[key] = asyncio.ensure_future(
+                self._make(key, found, f"{chosen.tag}-{files:x}", skip=skip)
+            )
             making.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(making)
 
@@ -161,13 +167,12 @@ class ShiftedPlaylists:
         finally:
             self._open_recordings.put_back(recording)
 
-    async def _make(self, key: Hashable, found: Shifted, *, skip: bool) -> Rendering:
+    async def _make(self, key: Hashable, found: Shifted, tag: str, *, skip: bool) -> Rendering:
         chosen = found.chosen
 
         def made() -> Rendering:
             text = render(found.files, chosen, skip=skip).encode()
-            tag = f'"{chosen.tag}-{found.files[0].id}{"-d" * skip}"'
-            return Rendering(text, gzip.compress(text, 1, mtime=0), tag)
+            return Rendering(text, gzip.compress(text, 1, mtime=0), f'"{tag}{"-d" * skip}"')
 
         rendering = await self._open_recordings.do(made) if chosen.high - chosen.low > LARGE else made()
         self._keep(key, rendering)

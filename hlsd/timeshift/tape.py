@@ -51,7 +51,7 @@ class TapeFacts(NamedTuple):
 
 
 class TapeEnd(NamedTuple):
-    """Where a tape ends: the next number, how many tags stand on it, and when (ms of the epoch) its last segment ended."""
+    """Where a tape ends: the next number, the tags that stand on it, when its last segment ended (ms of the epoch)."""
 
     number: int
     tags: int

@@ -59,15 +59,17 @@ def test_the_page_goes_back_and_to_live_again_in_one_session(server: HlsdServer,
         pytest.skip(why)
     behind = "(Date.now() - hlsd.player.pictureDate()) / 1000"
     playing = "hlsd.player.state === 'playing'"
+    live = f"hlsd.player.behind === null && {playing}"
+    badge = "document.getElementById('badge').textContent"
     acts: list[dict[str, Any]] = [
         {"until": f"{playing} && !document.getElementById('timeline').hidden", "shot": str(tmp_path / "live.png")},
         {"click": [".rail", 0.15, 0.5], "until": f"{playing} && {behind} > 20", "say": behind},
-        {"until": "hlsd.player.video.currentTime > 3", "shot": str(tmp_path / "behind.png"), "say": "document.getElementById('badge').textContent"},
+        {"until": "hlsd.player.video.currentTime > 3", "shot": str(tmp_path / "behind.png"), "say": badge},
         {"key": "ArrowRight", "say": "hlsd.player.behind"},
         {"js": "document.querySelector('.rail').focus()"},
         {"key": "Home", "until": f"{playing} && {behind} > 30", "say": behind},
         {"key": "ArrowRight", "until": playing, "say": behind},
-        {"click": [".timeline .live", 0.5, 0.5], "until": f"hlsd.player.behind === null && {playing} && {behind} < 12", "say": behind},
+        {"click": [".timeline .live", 0.5, 0.5], "until": f"{live} && {behind} < 12", "say": behind},
     ]  # fmt: skip
     before = {one["id"] for one in sessions(server)}
     report = browsers.play(server.page("cam"), "chromium", "page", 4, acts=acts)
@@ -85,15 +87,18 @@ def test_the_page_goes_back_and_to_live_again_in_one_session(server: HlsdServer,
 def test_the_bar_is_usable_on_a_phone(server: HlsdServer, tmp_path: Path) -> None:
     if why := browsers.missing("chromium"):
         pytest.skip(why)
-    boxes = "Array.from(document.querySelectorAll('.rail, .timeline .live'), (e) => { const b = e.getBoundingClientRect(); return [b.left, b.right, b.width, b.height]; })"
+    box = "(e) => { const b = e.getBoundingClientRect(); return [b.left, b.right, b.width, b.height]; }"
+    boxes = f"Array.from(document.querySelectorAll('.rail, .timeline .live'), {box})"
+    there = "!document.getElementById('timeline').hidden"
     report = browsers.play(
         server.page("cam"), "chromium", "page", 3, size=(375, 740),
-        acts=[{"until": "!document.getElementById('timeline').hidden", "say": boxes, "shot": str(tmp_path / "phone.png")}],
+        acts=[{"until": there, "say": boxes, "shot": str(tmp_path / "phone.png")}],
     )  # fmt: skip
     (act,) = report["acts"]
     assert act["came"]
     for left, right, width, height in act["value"]:
-        assert left >= 0 and right <= 375
+        assert left >= 0
+        assert right <= 375
         assert height >= 34, "a finger hits it"
         assert width >= 60
 
