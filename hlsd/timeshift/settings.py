@@ -22,5 +22,5 @@ class DvrSettings(BaseModel):
         ge=60,
         le=86_400,
         description="Longest playlist of a time shift, seconds: what is asked for beyond is left off. A playlist of "
-        "six hours has 400 kB, 60 kB as gzip; players read it once, and then what is new.",
+        "six hours has 350 kB, as gzip 20 kB and more; players read it once, and then what is new.",
     )

@@ -197,14 +197,14 @@ class ShiftEndpoint:
             return self._kept(request, await self._playlists.kept(target.app, target.name))
         if form.kind == "moment":  # how far behind live that is, must not change from one reload to the next
             return self._replies.redirect(request, f"{viewer.prefix.decode()}d/{form.at(self._clock.wall()).file}")
+        skip = query.get("_HLS_skip") in {"YES", "v2"}
         try:
             found = await self._playlists.find(target.app, target.name, form)
+            if found is None:
+                return self._replies.refuse(request, 404, cache=b"private, max-age=1")
+            text = await self._playlists.playlist(target.app, target.name, found, skip=skip)
         except NotYet:
             return self._replies.refuse(request, 503)
-        if found is None:
-            return self._replies.refuse(request, 404, cache=b"private, max-age=1")
-        skip = query.get("_HLS_skip") in {"YES", "v2"}
-        text = await self._playlists.playlist(target.app, target.name, found, skip=skip)
         cache = b"private, max-age=60" if found.chosen.kind == "vod" else b"private, no-cache"
         return self._replies.playlist(request, text, cache=cache)
 

@@ -24,6 +24,8 @@ from hlsd.timeshift.trim import trimmed
 
 MOST: Final = 256
 BYTES: Final = 64 << 20
+MAKING: Final = 64
+"""Playlists that are being made at once; more are refused."""
 LARGE: Final = 200
 """Segments from which on a playlist is made by a thread."""
 RANGES: Final = 1000
@@ -84,7 +86,7 @@ class ShiftedPlaylists:
         return Shifted(files, chosen)
 
     async def playlist(self, app: str, name: str, found: Shifted, *, skip: bool) -> Rendering:
-        """Its text, made once."""
+        """Its text, made once. Raises NotYet if many others are being made."""
         # The files too: where one between two others was deleted, the same numbers are listed in another way.
         chosen = found.chosen
         files = zlib.crc32("".join(one.file.id for one in stretches(found.files, chosen.low, chosen.high)).encode())
@@ -95,6 +97,8 @@ class ShiftedPlaylists:
             return kept
         making = self._making.get(key)
         if making is None:
+            if len(self._making) >= MAKING:
+                raise NotYet
             making = self._making[key] = asyncio.ensure_future(
                 self._make(key, found, f"{chosen.tag}-{files:x}", skip=skip)
             )

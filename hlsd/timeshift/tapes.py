@@ -22,8 +22,9 @@ from hlsd.timeshift.measure import facts_of, measure
 from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, TapeSegment, first_number, pack, placed, segments_of
 from hlsd.timeshift.tape_table import TapeRow, TapeTable
 
-MOST: Final = 512
-FILES: Final = 512
+MOST: Final = 128
+"""Tapes: of one that is recorded for six hours about two MB are kept."""
+FILES: Final = 256
 ROWS: Final = 4000
 """Files of one playlist, or of what is kept in memory of one tape."""
 BATCH: Final = 20
@@ -129,6 +130,7 @@ class Tapes:
 
     async def number(self, app: str, name: str) -> None:
         """Numbers what has ended of a stream, and forgets what is gone."""
+        asked = (app, name) in self._tapes
         while True:
             tape = await self.get(app, name, anew=True)
             if tape is None or not tape.behind:
@@ -139,6 +141,8 @@ class Tapes:
             self._table.prune(app, name, oldest[0].started_ms if oldest else None)
 
         await self._index.ask(prune)
+        if not asked and (app, name) not in self._loading:
+            self._tapes.pop((app, name), None)  # nobody watches it
 
     @staticmethod
     def _with_open(tape: Tape, far: list[TapeFile], until_ms: int) -> list[TapeFile]:
