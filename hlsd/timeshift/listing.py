@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from hlsd.media.unit import TICKS
 from hlsd.timeshift.forms import Form
-from hlsd.timeshift.tape import Stretch, TapeFile, listed, stretches
+from hlsd.timeshift.tape import TapeFile, TapeStretch, listed, stretches
 
 TARGET: Final = 10
 """EXT-X-TARGETDURATION: the same for all and for ever, since it "MUST NOT change"; what segments are never above."""
@@ -39,7 +39,7 @@ class Trimmed(NamedTuple):
     uri: str
 
 
-class Listing(NamedTuple):
+class ShiftListing(NamedTuple):
     """The segments from the number `low` up to `high`, as a playlist of that kind."""
 
     kind: Literal["window", "event", "vod"]
@@ -62,7 +62,7 @@ class Edge(NamedTuple):
     growing: bool
 
 
-def choose(form: Form, files: Sequence[TapeFile], edge: Edge, most: float) -> Listing | None:
+def choose(form: Form, files: Sequence[TapeFile], edge: Edge, most: float) -> ShiftListing | None:
     """What of `files`, which lie on the tape one behind the other, is listed now; None where there is nothing.
 
     No playlist is longer than `most` seconds, but for the segment in which that ends.
@@ -73,19 +73,19 @@ def choose(form: Form, files: Sequence[TapeFile], edge: Edge, most: float) -> Li
     end, end_ms = files[-1].next, files[-1].ended_ms
     if form.kind == "window":
         low = min(_ending_after(files, end_ms - form.span * 1000), _back(files, end, LEAST, 3 * TARGET * 1000))
-        return Listing("window", low, end, not edge.growing)
+        return ShiftListing("window", low, end, not edge.growing)
     if form.kind == "delayed":
         high = _ending_after(files, edge.now_ms - form.start * 1000)
         if high <= files[0].first:
             return None
-        return Listing("window", _back(files, high, *DELAYED), high, not edge.growing and high == end)
+        return ShiftListing("window", _back(files, high, *DELAYED), high, not edge.growing and high == end)
     span = most if form.kind == "since" else min(form.span, most)
     until = (form.start + int(span)) * 1000
     low, high = _ending_after(files, form.start * 1000), _beginning_from(files, until)
     if low >= high:
         return None
     whole = end_ms >= until or not edge.growing
-    return Listing("vod" if whole else "event", low, high, whole)
+    return ShiftListing("vod" if whole else "event", low, high, whole)
 
 
 def _ending_after(files: Sequence[TapeFile], ms: int) -> int:
@@ -116,10 +116,10 @@ def _back(files: Sequence[TapeFile], high: int, count: int, ms: int) -> int:
     return low
 
 
-def render(files: Sequence[TapeFile], chosen: Listing, *, skip: bool = False) -> str:
+def render(files: Sequence[TapeFile], chosen: ShiftListing, *, skip: bool = False) -> str:
     """The playlist; with `skip` as a delta update, where one is due."""
     parts = list(stretches(files, chosen.low, chosen.high))
-    target = max([TARGET, *[one.file.longest for one in parts]])
+    target = max([TARGET, *[one.source.longest for one in parts]])
     vod = chosen.kind == "vod"
     lines = ["#EXTM3U\n", f"#EXT-X-VERSION:{7 if vod else 9}\n", f"#EXT-X-TARGETDURATION:{target}\n"]
     if not vod:
@@ -127,7 +127,7 @@ def render(files: Sequence[TapeFile], chosen: Listing, *, skip: bool = False) ->
     elif independent(parts):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS\n")
     first = parts[0]
-    tags = first.file.tagged[first.low] - first.file.segments[first.low].tag
+    tags = first.source.tagged[first.low] - first.source.segments[first.low].tag
     lines += [f"#EXT-X-MEDIA-SEQUENCE:{chosen.low}\n", f"#EXT-X-DISCONTINUITY-SEQUENCE:{tags}\n"]
     if chosen.kind != "window":
         lines.append(f"#EXT-X-PLAYLIST-TYPE:{chosen.kind.upper()}\n")
@@ -140,9 +140,9 @@ def render(files: Sequence[TapeFile], chosen: Listing, *, skip: bool = False) ->
     return "".join(lines)
 
 
-def _segments(files: Sequence[TapeFile], chosen: Listing, low: int) -> Iterator[str]:
+def _segments(files: Sequence[TapeFile], chosen: ShiftListing, low: int) -> Iterator[str]:
     """The lines of the segments from `low` on."""
-    before: Stretch | None = None
+    before: TapeStretch | None = None
     for part in stretches(files, low, chosen.high):
         file, begin, end = part
         if before is not None:
@@ -160,47 +160,47 @@ def _segments(files: Sequence[TapeFile], chosen: Listing, low: int) -> Iterator[
         before = part
 
 
-def _hole(before: Stretch, part: Stretch) -> Iterator[str]:
+def _hole(before: TapeStretch, part: TapeStretch) -> Iterator[str]:
     """What stands for segments whose file was deleted between two others: their numbers are theirs."""
-    low, high = before.file.first + before.high, part.file.first + part.low
+    low, high = before.source.first + before.high, part.source.first + part.low
     count = high - low
     if count <= 0:
         return
-    tags = part.file.tagged[part.low] - part.file.segments[part.low].tag - before.file.tagged[before.high - 1]
-    began = before.file.segments[before.high - 1].ended_ms
-    each = max(100, min((part.file.segments[part.low].began_ms - began) // count, TARGET * 1000))
+    tags = part.source.tagged[part.low] - part.source.segments[part.low].tag - before.source.tagged[before.high - 1]
+    began = before.source.segments[before.high - 1].ended_ms
+    each = max(100, min((part.source.segments[part.low].began_ms - began) // count, TARGET * 1000))
     for number in range(count):
-        uri = f"../r/{before.file.id}/gap{low + number}.m4s"
+        uri = f"../r/{before.source.id}/gap{low + number}.m4s"
         head = "#EXT-X-DISCONTINUITY\n" * (number < tags)
         yield head + listed(began + number * each, each * TICKS // 1000, uri, gap=True)
 
 
-def skippable(parts: Sequence[Stretch], boundary_ms: int) -> int:
+def skippable(parts: Sequence[TapeStretch], boundary_ms: int) -> int:
     """How many segments at the head end more than `boundary_ms` before the end of the last one."""
     behind = 0
     for part in reversed(parts):
         for at in range(part.high - 1, part.low - 1, -1):
             if behind > boundary_ms * TICKS // 1000:
-                low, first = part.file.first + at + 1, parts[0].file.first + parts[0].low
+                low, first = part.source.first + at + 1, parts[0].source.first + parts[0].low
                 return low - first
-            behind += part.file.segments[at].ticks
+            behind += part.source.segments[at].ticks
     return 0
 
 
-def independent(parts: Sequence[Stretch]) -> bool:
+def independent(parts: Sequence[TapeStretch]) -> bool:
     """Whether each segment begins with a picture that needs no other."""
-    return all(one.key for part in parts for one in part.file.segments[part.low : part.high])
+    return all(one.key for part in parts for one in part.source.segments[part.low : part.high])
 
 
-def variant(files: Sequence[TapeFile], chosen: Listing, uri: str) -> str:
+def variant(files: Sequence[TapeFile], chosen: ShiftListing, uri: str) -> str:
     """The multivariant playlist of one variant, whose media playlist is at `uri`."""
     parts = list(stretches(files, chosen.low, chosen.high))
-    some = [one for part in parts for one in part.file.segments[part.low : part.high]]
+    some = [one for part in parts for one in part.source.segments[part.low : part.high]]
     peak = max([one.size * 8 * TICKS // max(1, one.ticks) for one in some if one.ticks >= TICKS], default=0)
     total = max(1, sum(one.ticks for one in some))
     average = sum(one.size for one in some) * 8 * TICKS // total
-    codecs = dict.fromkeys(codec for part in parts for codec in part.file.facts.codecs.split(",") if codec)
-    facts = max([part.file.facts for part in parts], key=lambda one: one.width * one.height)
+    codecs = dict.fromkeys(codec for part in parts for codec in part.source.facts.codecs.split(",") if codec)
+    facts = max([part.source.facts for part in parts], key=lambda one: one.width * one.height)
     about = [f"BANDWIDTH={max(peak, average, 1)}", f"AVERAGE-BANDWIDTH={max(average, 1)}"]
     if codecs:
         about.append(f'CODECS="{",".join(codecs)}"')

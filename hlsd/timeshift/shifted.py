@@ -17,7 +17,7 @@ from hlsd.base.clock import Clock
 from hlsd.ports import Rendering
 from hlsd.record.open_recordings import OpenRecordings
 from hlsd.timeshift.forms import Form
-from hlsd.timeshift.listing import Edge, Listing, Trimmed, choose, render
+from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render
 from hlsd.timeshift.tape import TapeFile, spoken, stretches
 from hlsd.timeshift.tapes import Tape, Tapes
 from hlsd.timeshift.trim import trimmed
@@ -38,7 +38,7 @@ class Shifted(NamedTuple):
     """What a form is now: what is listed, of which files of the tape."""
 
     files: Sequence[TapeFile]
-    chosen: Listing
+    chosen: ShiftListing
 
 
 class NotYet(Exception):
@@ -89,7 +89,7 @@ class ShiftedPlaylists:
         """Its text, made once. Raises NotYet if many others are being made."""
         # The files too: where one between two others was deleted, the same numbers are listed in another way.
         chosen = found.chosen
-        files = zlib.crc32("".join(one.file.id for one in stretches(found.files, chosen.low, chosen.high)).encode())
+        files = zlib.crc32("".join(one.source.id for one in stretches(found.files, chosen.low, chosen.high)).encode())
         key = (app, name, chosen, files, skip)
         kept = self._texts.get(key)
         if kept is not None:
@@ -143,7 +143,7 @@ class ShiftedPlaylists:
         ends = form.start + form.span if form.kind == "archive" else wall + AHEAD
         return form.start <= wall + AHEAD and ends > max(last, wall - AHEAD)
 
-    async def _trimmed(self, tape: Tape, form: Form, files: Sequence[TapeFile], chosen: Listing) -> Listing:
+    async def _trimmed(self, tape: Tape, form: Form, files: Sequence[TapeFile], chosen: ShiftListing) -> ShiftListing:
         """The same with its ends at the key pictures nearest to what is asked for."""
         since, until = form.start * 1000, (form.start + form.span) * 1000
         front = await self._part(tape, files, chosen.low, since, until if chosen.high - chosen.low == 1 else 1 << 62)

@@ -191,20 +191,20 @@ def listed(began_ms: int, ticks: int, uri: str, *, gap: bool = False) -> str:
     return f"#EXT-X-PROGRAM-DATE-TIME:{date}\n{hole}#EXTINF:{ticks / TICKS:.5f},\n{uri}\n"
 
 
-class Stretch(NamedTuple):
+class TapeStretch(NamedTuple):
     """Segments `low` up to `high` of one file."""
 
-    file: TapeFile
+    source: TapeFile
     low: int
     high: int
 
 
-def stretches(files: Iterable[TapeFile], low: int, high: int) -> Iterator[Stretch]:
+def stretches(files: Iterable[TapeFile], low: int, high: int) -> Iterator[TapeStretch]:
     """The stretches of the tape from the number `low` up to `high`."""
     for file in files:
         begin, end = max(0, low - file.first), min(len(file.segments), high - file.first)
         if begin < end:
-            yield Stretch(file, begin, end)
+            yield TapeStretch(file, begin, end)
 
 
 def spoken(files: Sequence[TapeFile], since_ms: int, until_ms: int) -> list[list[int]]:

@@ -53,6 +53,10 @@ class Tape:
         self.loaded = False
         self.read_at = -FRESH
 
+    def write_on(self, file: TapeFile | None) -> None:
+        """What is being written now."""
+        self.open = file
+
     @property
     def files(self) -> list[TapeFile]:
         """What has segments."""
@@ -219,7 +223,7 @@ class Tapes:
                 break
             newest = await self._number(tape, row, newest)
         if opened is None or opened.format != "mp4":
-            tape.open = None
+            tape.write_on(None)
             return
         await self._write_on(tape, opened, newest)
 
@@ -262,7 +266,7 @@ class Tapes:
     async def _write_on(self, tape: Tape, row: Row, newest: TapeRow | None) -> None:
         """Takes up what has been written meanwhile."""
         if tape.open is not None and tape.open.id != row.id:
-            tape.open = None
+            tape.write_on(None)
         recording = await self._open_recordings.get(row.id, tape.app, tape.name)
         if recording is None:
             return
@@ -272,7 +276,7 @@ class Tapes:
                 return
             segments = segments_of(recording.spans, row.started_ms / 1000)
             if file is None or file.id != row.id:
-                tape.open = placed(row.id, _end(row, newest), await self._facts(recording, row), segments)
+                tape.write_on(placed(row.id, _end(row, newest), await self._facts(recording, row), segments))
             else:
                 file.extend(segments)
         finally:

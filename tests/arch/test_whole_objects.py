@@ -23,6 +23,7 @@ STATE = {
     "delivery/hls_viewers.py: request.session": "the request is the record of what was found out about it",
     "delivery/judge.py: request.session": "the same",
     "record/playback.py: request.session": "the same",
+    "timeshift/shift_endpoint.py: request.session": "the same",
     "delivery/http2/stream_requests.py: stream.session": "who its bytes are charged to, known once it was judged",
     "delivery/http2/stream_requests.py: waiter.common": "the queue that took it, after it had asked for a place",
     "delivery/runner.py: waiter.session": "whose wait it is, known once the viewer was let in",
