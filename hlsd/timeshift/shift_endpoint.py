@@ -9,6 +9,7 @@ it. The answer is a multivariant playlist whose one variant lies below the sessi
 from __future__ import annotations
 
 import gzip
+import sqlite3
 from typing import Final, cast
 
 from starlette.routing import Route
@@ -90,7 +91,7 @@ class ShiftEndpoint:
             reply = await self._reply(request)
         except (BadRequest, BadForm) as error:
             reply = self._replies.refuse(request, 400, words=str(error))
-        except IndexStopped:
+        except (IndexStopped, sqlite3.Error):  # the server is about to stop, or its state file cannot be read
             reply = self._replies.unavailable(request)
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})

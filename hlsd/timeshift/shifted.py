@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from hlsd.base.clock import Clock
 from hlsd.ports import Rendering
+from hlsd.record.boxes import BadBox
 from hlsd.record.open_recordings import OpenRecordings
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render
@@ -159,7 +160,10 @@ class ShiftedPlaylists:
         one = file.segments[at]
         if one.began_ms >= since_ms and one.ended_ms <= until_ms:
             return None
-        recording = await self._open_recordings.get(file.id, tape.app, tape.name)
+        try:
+            recording = await self._open_recordings.get(file.id, tape.app, tape.name)
+        except (BadBox, OSError):
+            recording = None
         if recording is None:
             return None
         try:

@@ -20,6 +20,10 @@ _PACKED: Final = struct.Struct(">QIIB")
 _TAG, _KEY = 1, 2
 OVERLAP: Final = 0.5
 """Seconds by which a segment may begin before the file before it has ended."""
+LAST_MS: Final = 250_000_000_000_000
+"""Whatever a damaged file says, nothing is later: the year 9892, which still has a date."""
+LONGEST: Final = 3600 * TICKS
+"""Likewise of a segment."""
 PACE: Final = 3
 """Seconds for each number that a new tape begins behind: segments last twice as long, so that numbers rise even where
 what was counted has been forgotten."""
@@ -64,10 +68,10 @@ def segments_of(found: Sequence[SegmentSpan], started: float) -> list[TapeSegmen
     anchor_ms, anchor = round(started * 1000), found[0].start if found else 0
     for number, one in enumerate(found):
         if not number or one.seam:
-            told = round(one.wall * 1000) if one.wall is not None else anchor_ms
+            told = min(round(one.wall * 1000), LAST_MS) if one.wall is not None else anchor_ms
             anchor_ms, anchor = max(told, made[-1].ended_ms if made else 0), one.start
-        at = anchor_ms + (one.start - anchor) * 1000 // TICKS
-        made.append(TapeSegment(at, one.end - one.start, one.size, one.seam or not number, one.key))
+        at = min(max(anchor_ms + (one.start - anchor) * 1000 // TICKS, made[-1].began_ms if made else 0), LAST_MS)
+        made.append(TapeSegment(at, min(one.end - one.start, LONGEST), one.size, one.seam or not number, one.key))
     return made
 
 

@@ -267,7 +267,10 @@ class Tapes:
         """Takes up what has been written meanwhile."""
         if tape.open is not None and tape.open.id != row.id:
             tape.write_on(None)
-        recording = await self._open_recordings.get(row.id, tape.app, tape.name)
+        try:
+            recording = await self._open_recordings.get(row.id, tape.app, tape.name)
+        except (BadBox, OSError):
+            recording = None
         if recording is None:
             return
         try:

@@ -209,6 +209,23 @@ def test_no_segment_is_longer_than_the_target_duration(gop: float) -> None:
         assert int(segment.ticks / TICKS + 0.5) <= 10
 
 
+def test_a_damaged_file_harms_nothing_but_its_own_dates() -> None:
+    (one,) = drawn([(0.0, [(0.0, [2.0] * 12)])])
+    wild = [
+        fragment if number < 5 else Fragment(
+            fragment.offset, 1 << 40, fragment.start + (1 << 60), fragment.end + (1 << 60), fragment.key,
+            Mark(1e15, seam=number % 2 == 0),
+        )
+        for number, fragment in enumerate(one.fragments)
+    ]  # fmt: skip
+    segments = segments_of(spans(wild, whole=True), one.started)
+    file = placed("0" * 16, TapeEnd(1, 0, 0), FACTS, unpack(pack(segments)))
+    assert file is not None
+    chosen = choose(Form("window", span=3600), [file], Edge(round(WALL * 1000), growing=True), 3600.0)
+    assert chosen is not None
+    assert "#EXTINF" in render([file], chosen)
+
+
 def test_a_delta_update_is_small_and_true() -> None:
     (one,) = drawn([(0.0, [(0.0, [2.0] * 1800)])])
     segments = segments_of(spans(one.fragments, whole=True), one.started)
