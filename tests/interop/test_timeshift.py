@@ -35,10 +35,19 @@ def sessions(server: HlsdServer) -> list[dict[str, Any]]:
     return list(answer.json()["data"]["items"])
 
 
-def text_of(server: HlsdServer, form: str) -> str:
-    """The media playlist of a form; empty where there is none."""
-    answer = httpx.get(f"http://127.0.0.1:{server.http_port}/live/cam/{form}?flat=1", follow_redirects=True, timeout=20)
-    return answer.text if answer.status_code == 200 else ""
+class Looker:
+    """One viewer who looks at the last hour, again and again, in one session."""
+
+    def __init__(self, server: HlsdServer) -> None:
+        self.url = f"http://127.0.0.1:{server.http_port}/live/cam/rewind-3600.m3u8?flat=1"
+
+    def text(self) -> str:
+        """The media playlist; empty where there is none yet."""
+        answer = httpx.get(self.url, follow_redirects=True, timeout=20)
+        if answer.status_code != 200:
+            return ""
+        self.url = str(answer.url)
+        return answer.text
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,8 @@ def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl
         HlsdServer(folder, env=RULES) as running,
         endless(FILM.make(films), running.rtmp("cam"), folder / "encoder.log"),
     ):
-        eventually_here(lambda: text_of(running, "rewind-3600.m3u8").count("#EXTINF") >= 7, 90, what="seven segments")
+        looker = Looker(running)
+        eventually_here(lambda: looker.text().count("#EXTINF") >= 7, 90, what="seven segments")
         yield running
 
 
