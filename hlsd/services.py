@@ -21,8 +21,10 @@ from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
+from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
@@ -127,6 +129,14 @@ def _rtmp(services: Services) -> Service:
     )
 
 
+def _whip(services: Services) -> Service:
+    node, settings = services.node, services.node.settings
+    sound = node.sound if settings.transcode.audio else None
+    http, faults = settings.http, node.stats.faults
+    room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port)
+    return WhipService(room, node.judge, [server.link for server in settings.webrtc.ice_servers])
+
+
 def _metrics(services: Services) -> Service:
     node = services.node
     reader = Reader(
@@ -180,6 +190,7 @@ def _http(services: Services) -> Service:
 
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("rtmp", _rtmp),
+    ("whip", _whip),
     ("metrics", _metrics),
     ("relay", _relay),
     ("sound", _sound),
