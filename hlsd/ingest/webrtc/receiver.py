@@ -53,7 +53,8 @@ class Receiver:
             if again or (reception is not None and now - self._since < NEW_SOURCE):
                 return
             reception = self._begin(packet, now)
-        reception.packet(packet.sequence, packet.timestamp, now)
+        if not again:  # it is another source's, as far as reports go (RFC 4588 §4)
+            reception.packet(packet.sequence, packet.timestamp, now)
         for ordered in self.order.push(packet, now, again=again):
             self.take(ordered, now)
 

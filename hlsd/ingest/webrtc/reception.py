@@ -19,7 +19,7 @@ class Reception:
         self._last: tuple[SenderReport, float] | None = None
 
     def packet(self, sequence: int, timestamp: int, now: float) -> None:
-        """A packet has come, be it one that was asked for."""
+        """A packet has come."""
         if self._base < 0:
             self._base = self._highest = sequence
         else:

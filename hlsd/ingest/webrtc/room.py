@@ -13,6 +13,8 @@ import errno
 import importlib.util
 import secrets
 import socket
+import struct
+import time
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +45,11 @@ BUFFER: Final = 4 << 20
 """Bytes that the kernel is asked to keep; it gives what it may."""
 TURN: Final = 0.02
 """Seconds between two looks at what is due, while there are sessions."""
+_TIMESTAMPS: Final = 35
+"""SO_TIMESTAMPNS of Linux: when a datagram came, by the kernel. A browser takes what the event loop adds for a line that
+fills up, and sends less."""
+_TOLD: Final = socket.CMSG_SPACE(16)
+_timespec: Final = struct.Struct("@ll").unpack_from
 KNOWN: Final = 60.0
 """Seconds that a session's end is remembered, for who ends it twice."""
 KNOWN_MOST: Final = 1000
@@ -91,6 +98,7 @@ class WebrtcRoom:
         self._ended: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0.0
+        self._arrived = 0.0  # when the last datagram came
 
     # -- life
 
@@ -110,6 +118,8 @@ class WebrtcRoom:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
             sock.bind((self._bind, self._number))
         except (OSError, OverflowError) as error:
             sock.close()
@@ -283,17 +293,24 @@ class WebrtcRoom:
 
     def _read(self) -> None:
         sock, now = self._sock, self._clock.monotonic()
+        behind = now - time.time()
         for _ in range(DATAGRAMS):
             if sock is None or self._sock is None:
                 return
             try:
-                datagram, address = sock.recvfrom(LARGEST)
+                datagram, told, _, address = sock.recvmsg(LARGEST, _TOLD)
             except OSError as error:
                 if error.errno == errno.ECONNREFUSED:  # what an earlier answer of ours met
                     continue
                 return
+            if told:
+                seconds, nanoseconds = _timespec(told[0][2])
+                # Not before the one before it, nor in the future: the wall clock may step meanwhile.
+                self._arrived = max(self._arrived, min(now, seconds + nanoseconds / 1e9 + behind))
+            else:
+                self._arrived = now
             try:
-                self._take(datagram, address, now)
+                self._take(datagram, address, self._arrived)
             except Exception as error:  # noqa: BLE001 - an error of ours must not close the port
                 self._faults.task("webrtc", error)
 

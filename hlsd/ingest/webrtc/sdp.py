@@ -265,7 +265,7 @@ def _attribute(section: Section, name: str, rest: str) -> None:  # noqa: C901, P
 def _fingerprints(value: str) -> list[tuple[str, str]]:
     name, _, digits = value.partition(" ")
     digits = digits.strip()
-    return [(name.lower(), digits.upper())] if _FINGERPRINT.fullmatch(digits) else []
+    return [(name.lower(), digits.upper())] if name and _FINGERPRINT.fullmatch(digits) else []
 
 
 def _number(text: str, most: int = 127) -> int:

@@ -89,6 +89,8 @@ async function publish(wanted) {
   const report = { status: reply.status, headers: Object.fromEntries(reply.headers), offer: peer.localDescription.sdp, answer };
   if (reply.status !== 201) return report;
   await peer.setRemoteDescription({ type: "answer", sdp: answer });
+  const sender = peer.getSenders().find((one) => one.track?.kind === "video");
+  await sender?.setParameters({ ...sender.getParameters(), degradationPreference: "maintain-resolution" });
   await new Promise((resolve) => {
     const look = () => peer.connectionState === "connected" && resolve();
     peer.addEventListener("connectionstatechange", look);
@@ -97,6 +99,12 @@ async function publish(wanted) {
   });
   report.connected = performance.now() - began;
   report.state = peer.connectionState;
+  report.rates = [];
+  const watch = setInterval(async () => {
+    for (const one of (await peer.getStats()).values()) {
+      if (one.type === "candidate-pair" && one.nominated) report.rates.push(Math.round((one.availableOutgoingBitrate ?? 0) / 1000));
+    }
+  }, 500);
   await pause(seconds * 500);
   const session = reply.headers.get("location");
   if (wanted.restart) {
@@ -121,6 +129,7 @@ async function publish(wanted) {
   }
   await pause(seconds * 500);
   report.state = peer.connectionState;
+  clearInterval(watch);
   for (const one of (await peer.getStats()).values()) {
     if (one.type === "outbound-rtp" && one.kind === "video") {
       report.stats = {
@@ -137,7 +146,6 @@ async function publish(wanted) {
       };
     }
     if (one.type === "remote-inbound-rtp" && one.kind === "video") report.remote = { rtt: one.roundTripTime, lost: one.packetsLost };
-    if (one.type === "candidate-pair" && one.nominated) report.bitrate = one.availableOutgoingBitrate;
   }
   if (!wanted.kill) report.deleted = (await fetch(session, { method: "DELETE" })).status;
   return report;
