@@ -127,6 +127,7 @@ class Sender:
     answers: bool = True
     """Whether packets are sent again."""
     sequence: int = 65_000
+    ssrc: int = PICTURE_SSRC
     again: int = 0
     sound_sequence: int = 7
     wide: int = 0
@@ -216,7 +217,7 @@ class Sender:
         out = []
         for at, payload in enumerate(cuts):
             marker = at == len(cuts) - 1
-            head = header(PICTURE, self.sequence, timestamp, PICTURE_SSRC, marker=marker, wide=self.number())
+            head = header(PICTURE, self.sequence, timestamp, self.ssrc, marker=marker, wide=self.number())
             out.append(self.protect(head + payload))
             self.sent[self.sequence & 0xFFFF] = head, payload, out[-1]
             self.sequence = self.sequence + 1 & 0xFFFF
@@ -226,7 +227,7 @@ class Sender:
 
     def padding(self, timestamp: int, size: int = 200) -> bytes:
         """A packet with nothing but padding, as bandwidth probes are."""
-        head = bytearray(header(PICTURE, self.sequence, timestamp, PICTURE_SSRC, wide=self.number()))
+        head = bytearray(header(PICTURE, self.sequence, timestamp, self.ssrc, wide=self.number()))
         head[0] |= 0x20
         self.sequence = self.sequence + 1 & 0xFFFF
         return self.protect(bytes(head) + bytes(size - 1) + bytes((size,)))

@@ -71,6 +71,8 @@ class WebrtcPublisher:
         self.dropped = False
         self.local = ""
         """The address of ours at which it asked."""
+        self.offered: list[str] = []
+        """Where it was told to send to."""
         self.began = host.clock.monotonic()
         self._host = host
         self._over = over
@@ -128,7 +130,10 @@ class WebrtcPublisher:
         if publication is None:
             return
         if why:
-            self._remark("publisher ended", {"reason": why})
+            peer = self.peer
+            never = peer is not None and not peer.connected
+            lost = {"offered": self.offered, "candidates": self.offer.candidates} if never else {}
+            self._remark("publisher ended", {"reason": why, **lost})
         with self._host.faults.guard("publication_end"):
             self._release()
         with self._host.faults.guard("publication_end"):

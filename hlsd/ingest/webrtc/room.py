@@ -279,6 +279,7 @@ class WebrtcRoom:
         self._by_fragment[ufrag] = publisher, password.encode()
         hosts = reachable(self._hosts, self._bind, local or publisher.local, peer)
         publisher.local = local or publisher.local
+        publisher.offered = [f"{host} {self.port}/udp" for host in hosts]
         return Terms(
             ufrag,
             password,

@@ -1,0 +1,320 @@
+"""WHIP on real sockets with a whole server behind it: the door, its answers, and what ends a session."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from hlsd.app import Server
+from hlsd.auth import sign, tokens
+from tests.support.eventually import eventually
+from tests.support.services import composed, running
+from tests.support.webrtc_sender import Sender, offer
+from tests.support.whip_call import SDP, WhipCall, ask, base, post, sessions, udp_port
+
+SECRET = "a-secret-of-this-test-only-0123456789"
+MUTE = {"transcode.audio": False}
+"""For what needs no sound: its process takes a while to begin."""
+QUICK = MUTE | {"publish.grace": 0}
+FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:" + "q" * 24 + "\r\n"
+
+
+def live(server: Server, name: str = "cam") -> bool:
+    return any(row.name == name and row.publishing for row in server.node.directory.summaries())
+
+
+async def test_a_publisher_is_on_air_and_its_delete_ends_it(tmp_path: Path) -> None:
+    async with running(tmp_path, {"publish.grace": 0}) as server:
+        call = WhipCall(server)
+        reply = await call.open()
+        assert reply.status_code == 201
+        assert reply.headers["content-type"] == SDP
+        assert reply.headers["location"].startswith("/live/cam/whip/")
+        assert reply.headers["accept-patch"] == "application/trickle-ice-sdpfrag"
+        assert len(call.location.rpartition("/")[2]) == 32
+        assert reply.headers["etag"] == f'"{call.sender.remote[0]}"'
+        assert {"Location", "ETag", "Link"} <= set(reply.headers["access-control-expose-headers"].split(", "))
+        await call.connect()
+        call.film(60)
+        await eventually(lambda: live(server))
+        (row,) = server.node.directory.summaries()
+        await eventually(lambda: "avc1.42c00d" in next(iter(server.node.directory.summaries())).codecs)
+        await eventually(lambda: "mp4a" in next(iter(server.node.directory.summaries())).codecs)
+        assert row.name == "cam"
+        (publisher,) = sessions(server)
+        assert publisher.peer.counts.bad == 0
+        assert (await ask(server, "DELETE", f"/other/cam/whip/{publisher.ident}")).status_code == 404
+        assert [(await call.delete()).status_code for _ in range(2)] == [200, 200]
+        assert sessions(server) == []
+        await eventually(lambda: call.sender.shake.closed)
+        await eventually(lambda: not live(server))
+        assert (await ask(server, "DELETE", "/live/cam/whip/" + "0" * 32)).status_code == 404
+        assert (await call.patch(FRAGMENT.format("efgh"))).status_code == 404
+        call.close()
+        assert not server.stats.faults.tasks.total()
+
+
+async def test_what_is_asked_wrongly_is_answered_so_that_one_can_mend_it(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE) as server:
+        good = offer()
+        for status, reply in (
+            (415, await post(server, good, headers={"content-type": "text/plain"})),
+            (400, await post(server, b"hello")),
+            (413, await post(server, good + b"a=x\r\n" * 20_000)),
+            (422, await post(server, offer(video="VP8/90000"))),
+            (400, await post(server, good, "/live/..cam/whip")),
+            (404, await post(server, good, "/_/cam/whip")),
+            (400, await post(server, good, "/live/cam/whip?a=1&a=2")),
+            (405, await ask(server, "PUT", "/live/cam/whip")),
+            (405, await ask(server, "GET", "/live/cam/whip/" + "0" * 32)),
+            (404, await ask(server, "GET", "/live/cam/whip/0/1/2")),
+        ):
+            assert reply.status_code == status, (status, reply.text)
+            if status not in (404,):
+                assert reply.status_code >= 400
+        refused = await post(server, offer(video="VP8/90000"))
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert "VP8" in refused.json()["detail"]
+        assert "H264" in refused.json()["detail"]
+        assert sessions(server) == []
+        for method in ("GET", "HEAD"):
+            seen = await ask(server, method, "/live/cam/whip")
+            assert (seen.status_code, seen.content, seen.headers["accept-post"]) == (204, b"", SDP)
+
+
+async def test_a_page_asks_whether_it_may_and_where_it_finds_ice_servers(tmp_path: Path) -> None:
+    turn = {"url": "turn:turn.example.org?transport=udp", "username": "me", "credential": "secret"}
+    async with running(tmp_path, MUTE | {"webrtc.ice_servers": [turn, {"url": "stun:stun.example.org"}]}) as server:
+        origin = {"origin": "https://www.example.org"}
+        asked = origin | {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        preflight = await ask(server, "OPTIONS", "/live/cam/whip", headers=asked)
+        assert preflight.status_code == 204
+        assert preflight.headers["access-control-allow-origin"] == "*"
+        assert preflight.headers["access-control-allow-methods"] == "POST, PATCH, DELETE, OPTIONS"
+        assert preflight.headers["access-control-allow-headers"] == "Authorization, Content-Type, If-Match"
+        assert "access-control-allow-credentials" not in preflight.headers
+        assert "link" not in preflight.headers
+        links = (await ask(server, "OPTIONS", "/live/cam/whip", headers=origin)).headers.get_list("link")
+        assert links == [
+            '<turn:turn.example.org?transport=udp>; rel="ice-server"; username="me"; credential="secret"; '
+            'credential-type="password"',
+            '<stun:stun.example.org>; rel="ice-server"',
+        ]
+        assert (await post(server, offer(), headers=origin)).headers.get_list("link") == links
+
+
+async def test_pages_that_are_not_listed_may_not_publish(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE | {"http.allow_origin": ["https://www.example.org"]}) as server:
+        assert (await post(server, offer(), headers={"origin": "https://evil.example"})).status_code == 403
+        good = await post(server, offer(), headers={"origin": "https://www.example.org"})
+        assert (good.status_code, good.headers["vary"]) == (201, "Origin")
+        assert good.headers["access-control-allow-origin"] == "https://www.example.org"
+
+
+async def test_who_may_publish_by_rtmp_may_by_whip_and_nobody_else(tmp_path: Path) -> None:
+    settings = {"auth.publish": True, "auth.secrets": [SECRET], "auth.jwt_secrets": [SECRET], "auth.keys": {"cam": "k3y"}}
+    async with running(tmp_path, settings | QUICK) as server:
+        bare = await post(server, offer())
+        assert (bare.status_code, bare.headers["www-authenticate"]) == (401, "Bearer")
+        assert (await post(server, offer(), headers={"authorization": "Bearer wrong"})).status_code == 403
+        assert (await post(server, offer(), "/live/cam/whip?sign=1-0")).status_code == 403
+        now = int(time.time()) + 600
+        claims = {"exp": now, "sub": "me", "hlsd": [{"action": "publish", "path": "/live/cam"}]}
+        token = tokens.make(claims, SECRET)
+        for path, headers in (
+            (f"/live/cam/whip?sign={sign.make('/live/cam', now, SECRET)}", {}),
+            ("/live/cam/whip", {"authorization": f"Bearer {token}"}),
+            (f"/live/cam/whip?jwt={token}", {}),
+            ("/live/k3y/whip", {}),
+        ):
+            reply = await post(server, offer(), path, headers=headers)
+            assert reply.status_code == 201, (path, reply.text)
+            # The credential is for the POST: clients lose it afterwards.
+            (publisher,) = sessions(server)
+            assert publisher._name == "cam"
+            fragment = {"content-type": "application/trickle-ice-sdpfrag"}
+            body = FRAGMENT.format("abcd").encode()
+            patched = await ask(server, "PATCH", reply.headers["location"], content=body, headers=fragment)
+            assert patched.status_code == 204
+            assert (await ask(server, "DELETE", reply.headers["location"])).status_code == 200
+
+
+async def test_a_name_in_use_is_refused_and_a_stale_one_taken(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE | {"publish.stale_after": 0.5}) as server:
+        call = WhipCall(server)
+        await call.open()
+        await call.connect()
+        call.film(2)
+        await eventually(lambda: sessions(server)[0].peer.counts.received > 2)
+        busy = await post(server, offer())
+        assert busy.status_code == 409
+        await eventually(lambda: _took(server))
+        await eventually(lambda: call.sender.shake.closed, what="the word that it is over")
+        (publisher,) = sessions(server)
+        assert publisher.ident not in call.location
+        call.close()
+
+
+async def _took(server: Server) -> bool:
+    return (await post(server, offer())).status_code == 201
+
+
+async def test_an_operator_s_kick_ends_a_session_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK) as server:
+        call = WhipCall(server)
+        await call.open()
+        await call.connect()
+        call.film(2)
+        await eventually(lambda: sessions(server)[0].peer.counts.received > 2)
+        assert server.node.hub.kick("live", "cam")
+        await eventually(lambda: not sessions(server))
+        await eventually(lambda: call.sender.shake.closed)
+        assert (await call.delete()).status_code == 200
+        call.close()
+
+
+async def test_bounds_are_kept_and_said(tmp_path: Path) -> None:
+    settings = MUTE | {"webrtc.max_sessions": 3, "webrtc.max_handshakes_per_ip": 2, "webrtc.handshake_timeout": 1}
+    async with running(tmp_path, settings) as server:
+        statuses = [(await post(server, offer(), f"/live/c{number}/whip")).status_code for number in range(3)]
+        assert statuses == [201, 201, 429]
+        await eventually(lambda: not sessions(server), what="the end of what never connected")
+        calls = [WhipCall(server, path=f"/live/d{number}/whip") for number in range(3)]
+        for call in calls:
+            assert (await call.open()).status_code == 201
+            await call.connect()
+        full = await post(server, offer(), "/live/e/whip")
+        assert (full.status_code, full.headers["retry-after"]) == (503, "5")
+        for call in calls:
+            call.close()
+
+
+async def test_ice_begins_anew_and_media_goes_on(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE) as server:
+        call = WhipCall(server, sound=False)
+        reply = await call.open()
+        await call.connect()
+        call.film(10)
+        (publisher,) = sessions(server)
+        await eventually(lambda: publisher.peer.counts.received >= 10)
+        tag, old = reply.headers["etag"], call.sender.remote
+        assert (await call.patch(FRAGMENT.format("abcd"), tag=tag)).status_code == 204  # candidates, of no use here
+        assert (await call.patch(FRAGMENT.format("abcd"), tag='"other"')).status_code == 412
+        assert (await call.patch(FRAGMENT.format("efgh"), tag='"other"')).status_code == 412
+        assert (await call.patch(FRAGMENT.format("efgh"), tag="*", kind="text/plain")).status_code == 415
+        assert (await call.patch("a=nothing\r\n", tag="*")).status_code == 400
+        for star in ("*", '"*"'):
+            anew = await call.patch(FRAGMENT.format(f"efgh{len(star)}"), tag=star)
+            assert anew.status_code == 200
+            assert anew.headers["etag"] not in ("", tag)
+        values = dict(line[2:].partition(":")[::2] for line in anew.text.splitlines() if line.startswith("a="))
+        # Another socket, as behind another network.
+        before, call.socket = call.socket, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        asyncio.get_running_loop().remove_reader(before)
+        call.socket.setblocking(False)
+        call.socket.connect(("127.0.0.1", udp_port(server)))
+        asyncio.get_running_loop().add_reader(call.socket, call._read)
+        call.sender.remote = values["ice-ufrag"], values["ice-pwd"]
+        answered = call.sender.heard["stun"]
+        call.send([call.sender.binding()])
+        await eventually(lambda: call.sender.heard["stun"] > answered)
+        call.film(10)
+        await eventually(lambda: publisher.peer.counts.received >= 20)
+        assert publisher.peer.address == call.socket.getsockname()
+        # What was before is forgotten, and says nothing any more.
+        before.send(call.sender.binding(ufrag=old[0], password=old[1]))
+        call.send([call.sender.binding()])
+        await eventually(lambda: call.sender.heard["stun"] > answered + 1)
+        with pytest.raises(BlockingIOError):
+            while before.recv(2048)[0] < 4:
+                raise AssertionError("an answer to credentials of before")
+        before.close()
+        call.close()
+
+
+async def test_strangers_get_nothing_from_the_port(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE) as server:
+        call = WhipCall(server)
+        await call.open()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.setblocking(False)
+            stranger.connect(("127.0.0.1", udp_port(server)))
+            bad = [
+                call.sender.binding(password="guess"),
+                call.sender.binding(ufrag="unknown1"),
+                bytes(20),
+                b"\x16\xfe\xfd" + bytes(200),
+                b"\x80" + bytes(200),
+                b"",
+                bytes(2000),
+            ]
+            for _ in range(100):
+                for datagram in bad:
+                    stranger.send(datagram)
+            await call.connect()  # which is behind them
+            with pytest.raises(BlockingIOError):
+                stranger.recv(2048)
+        room = server.services["whip"]._receiver  # type: ignore[attr-defined]
+        assert room.stats.packets["stray"] >= 600
+        assert len(room._by_address) == 1
+        call.close()
+
+
+async def test_without_its_packages_the_log_names_the_extra_and_whip_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with capture_logs() as lines:
+        async with running(tmp_path, MUTE) as server:
+            assert udp_port(server) == 0
+            reply = await post(server, offer())
+            assert reply.status_code == 501
+    assert any("hlsd[webrtc]" in line["event"] for line in lines)
+
+
+async def test_it_can_be_off(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE | {"webrtc.enabled": False}) as server:
+        assert (await post(server, offer())).status_code == 501
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        server = composed(tmp_path, {"webrtc.port": taken.getsockname()[1]})
+        with pytest.raises(Exception, match=r"webrtc\.port: cannot listen"):
+            await server.start()
+
+
+async def test_metrics_tell_of_it(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK | {"metrics.enabled": True}) as server:
+        call = WhipCall(server, Sender(answers=False))
+        await call.open()
+        await call.connect()
+        call.film(10)
+        await eventually(lambda: sessions(server)[0].peer.counts.received >= 10)
+        await post(server, b"hello")
+        token = {"authorization": f"Bearer {server.node.local_token.value}"}
+
+        async def figures() -> dict[str, float]:
+            async with httpx.AsyncClient(verify=False) as client:
+                text = (await client.get(f"{base(server)}/metrics", headers=token)).text
+            rows = [line.rpartition(" ") for line in text.splitlines() if line.startswith("hlsd_webrtc")]
+            return {name: float(value) for name, _, value in rows}
+
+        told = await figures()
+        assert told["hlsd_webrtc_sessions"] == 1
+        assert told["hlsd_webrtc_handshake_seconds_count"] == 1
+        assert told['hlsd_webrtc_refused_total{reason="bad_offer"}'] == 1
+        received = told['hlsd_webrtc_packets_total{result="received"}']
+        assert received >= 10
+        await call.delete()
+        after = await figures()
+        assert after["hlsd_webrtc_sessions"] == 0
+        assert after['hlsd_webrtc_packets_total{result="received"}'] >= received
+        call.close()
