@@ -212,11 +212,11 @@ class Sender:
         """A picture as datagrams, each NAL unit by itself."""
         return self.cut([payload for unit in units for payload in payloads(unit)], timestamp)
 
-    def cut(self, cuts: list[bytes], timestamp: int) -> list[bytes]:
-        """A picture whose payloads are these."""
+    def cut(self, cuts: list[bytes], timestamp: int, *, whole: bool = True) -> list[bytes]:
+        """A picture whose payloads are these; `whole`: none follows."""
         out = []
         for at, payload in enumerate(cuts):
-            marker = at == len(cuts) - 1
+            marker = whole and at == len(cuts) - 1
             head = header(PICTURE, self.sequence, timestamp, self.ssrc, marker=marker, wide=self.number())
             out.append(self.protect(head + payload))
             self.sent[self.sequence & 0xFFFF] = head, payload, out[-1]
