@@ -134,7 +134,8 @@ def _whip(services: Services) -> Service:
     sound = node.sound if settings.transcode.audio else None
     http, faults = settings.http, node.stats.faults
     room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port)
-    return WhipService(room, node.judge, [server.link for server in settings.webrtc.ice_servers])
+    links = [server.link for server in settings.webrtc.ice_servers]
+    return WhipService(room, node.judge, links, settings.https.port if settings.https.secure else 0)
 
 
 def _metrics(services: Services) -> Service:

@@ -142,7 +142,7 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901 - one line for each 
             return Target("page", app, name)
         case [app, name, "index.m3u8" | "master.m3u8"]:
             return Target("multivariant", app, name)
-        case [app, name, "whip"]:
+        case [app, name, "whip" | "publish"]:
             return Target("foreign", app, name)
         case [app, name, "whip", ident]:
             return Target("foreign", app, name, resource=ident)

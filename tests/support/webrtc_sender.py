@@ -30,7 +30,7 @@ SILENCE = b"\xfc\xff\xfe"
 ADDRESS = ("192.0.2.7", 40_000)
 
 
-def offer(  # noqa: PLR0917
+def offer(
     fingerprint: str = "sha-256 " + ":".join(["AB"] * 32),
     setup: str = "actpass",
     video: str = "H264/90000",
@@ -250,7 +250,7 @@ class Heard:
 
     pictures: list[tuple[CodedPicture, int]] = field(default_factory=list)
     sounds: list[tuple[bytes, int]] = field(default_factory=list)
-    bytes: int = 0
+    size: int = 0
     unsteadies: int = 0
     busy: bool = False
 
@@ -263,7 +263,7 @@ class Heard:
         self.sounds.append((payload, ms))
 
     def received(self, size: int) -> None:
-        self.bytes += size
+        self.size += size
 
     def unsteady(self) -> None:
         self.unsteadies += 1
@@ -277,7 +277,7 @@ class Heard:
 class Line:
     """A sender and a peer in memory, with a clock that a test turns, on a line that loses `loss` each way by a seed."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         sender: Sender | None = None,
         limits: Limits | None = None,
@@ -300,7 +300,9 @@ class Line:
         self.replies: list[bytes] = []
         self.peer = Peer(read, self.identity, limits or Limits(), self.sink, self._to_sender, ssrc=99, now=self.now)
         role = "active" if self.peer.client else "passive"
-        self.sender.accept(f"a=ice-ufrag:ours\na=ice-pwd:x\na=fingerprint:{self.identity.fingerprint}\na=setup:{role}\n")
+        self.sender.accept(
+            f"a=ice-ufrag:ours\na=ice-pwd:x\na=fingerprint:{self.identity.fingerprint}\na=setup:{role}\n"
+        )
         if connect:
             self.connect()
             self.loss = loss

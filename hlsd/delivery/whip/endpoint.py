@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.play_request import play_request
-from hlsd.delivery.request import BadRequest, Target, is_ours, parse_path
+from hlsd.delivery.request import BadRequest, Target, accepts_html, is_ours, parse_path
 from hlsd.delivery.web import read_request
 from hlsd.ports.whip import WhipAnswer, WhipRefusal
 
@@ -78,6 +78,8 @@ class WhipEndpoint:
     async def _open(self, request: Request, target: Target, scope: Scope, receive: Receive) -> Reply:
         """What is asked of a stream's endpoint. Raises BadRequest."""
         if request.method in ("GET", "HEAD"):
+            if accepts_html(request.headers.get(b"accept")):  # a person, who has come to the encoder's address
+                return self._judge.replies.redirect(request, f"/{target.app}/{target.name}/publish")
             return self._reply(request, 204, [(b"accept-post", _SDP)])
         if request.method != "POST":
             return self._refuse(request, 405, "an offer comes by POST", [(b"allow", b"POST, OPTIONS")])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.routing import Route
 
 from hlsd.delivery.whip.endpoint import WhipEndpoint
+from hlsd.delivery.whip.page import PublishPage
 from hlsd.ports import Service
 from hlsd.ports.whip import WhipDesk
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 class WhipReceiver(WhipDesk, Protocol):
     """Who receives: the desk, with its port."""
 
-    port: int
+    @property
+    def port(self) -> int:
+        """Where media comes, once started; 0: nowhere."""
+        ...
 
     async def start(self) -> None:
         """Listens. Raises OSError when it cannot."""
@@ -35,10 +39,16 @@ class WhipReceiver(WhipDesk, Protocol):
 
 
 class WhipService(Service):
-    """`receiver` receives what the endpoint lets in; `judge` knows whose a request is."""
+    """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
-    def __init__(self, receiver: WhipReceiver, judge: Judge, ice_servers: Sequence[str] = ()) -> None:
+    `https_port`: where a browser gives its camera to the page; 0: nowhere.
+    """
+
+    def __init__(
+        self, receiver: WhipReceiver, judge: Judge, ice_servers: Sequence[str] = (), https_port: int = 0
+    ) -> None:
         self._receiver = receiver
+        self._page = PublishPage(judge, https_port)
         self._endpoint = WhipEndpoint(receiver, judge, ice_servers)
 
     @property
@@ -55,8 +65,9 @@ class WhipService(Service):
         await self._receiver.stop(deadline)
 
     def routes(self) -> tuple[Route, ...]:
-        """The endpoint of a stream, and the sessions that it opens."""
+        """The endpoint of a stream, the sessions that it opens, and the page."""
         return (
+            Route("/{app}/{name}/publish", self._page),
             Route("/{app}/{name}/whip", self._endpoint),
             Route("/{app}/{name}/whip/{ident}", self._endpoint),
         )

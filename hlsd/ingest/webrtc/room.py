@@ -2,19 +2,14 @@
 
 One port for all: a binding request names its session by our half of its user name, and its address stands for that
 session from then on. Law: what belongs to no session costs a look into a table and is not answered. Sessions, those
-that are not connected yet, addresses of each and datagrams of a turn have bounds.
+that are not connected yet, and addresses of each have bounds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import importlib.util
 import secrets
-import socket
-import struct
-import time
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +19,7 @@ from hlsd.ingest.webrtc.addresses import reachable, sorted_out
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.ingest.webrtc.publisher import PublisherHost, WebrtcPublisher
 from hlsd.ingest.webrtc.sdp_answer import Terms, answer, fragment
-from hlsd.net.listening import refusal
+from hlsd.ingest.webrtc.udp_port import UdpPort
 from hlsd.ports import PublishRequest, Refuse
 from hlsd.ports.whip import WhipAnswer, WhipRefusal
 
@@ -37,19 +32,8 @@ if TYPE_CHECKING:
     from hlsd.ingest.webrtc.settings import WebrtcSettings
     from hlsd.ports import Admission, PlayRequest, SoundDesk
 
-DATAGRAMS: Final = 64
-"""Taken in one turn of the event loop; the others wait in the kernel."""
-LARGEST: Final = 2048
-"""Bytes of a datagram that are read: one of Ethernet has 1,472."""
-BUFFER: Final = 4 << 20
-"""Bytes that the kernel is asked to keep; it gives what it may."""
 TURN: Final = 0.02
 """Seconds between two looks at what is due, while there are sessions."""
-_TIMESTAMPS: Final = 35
-"""SO_TIMESTAMPNS of Linux: when a datagram came, by the kernel. A browser takes what the event loop adds for a line that
-fills up, and sends less."""
-_TOLD: Final = socket.CMSG_SPACE(16)
-_timespec: Final = struct.Struct("@ll").unpack_from
 KNOWN: Final = 60.0
 """Seconds that a session's end is remembered, for who ends it twice."""
 KNOWN_MOST: Final = 1000
@@ -77,8 +61,6 @@ class WebrtcRoom:
         bind: str,
         number: int,
     ) -> None:
-        self.port = 0
-        """Once started; 0: nobody comes."""
         self.stats = WebrtcStats()
         self._settings = settings
         self._bind = settings.bind or bind
@@ -88,7 +70,7 @@ class WebrtcRoom:
         self._log = log
         self._faults = faults
         self._host = PublisherHost(clock, log, faults, sound)
-        self._sock: socket.socket | None = None
+        self._udp = UdpPort(self._take, clock, faults)
         self._hosts: list[str] = []
         self._identity: Identity | None = None
         self._publishers: dict[str, WebrtcPublisher] = {}
@@ -98,7 +80,11 @@ class WebrtcRoom:
         self._ended: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0.0
-        self._arrived = 0.0  # when the last datagram came
+
+    @property
+    def port(self) -> int:
+        """The UDP port, once started; 0: nobody comes."""
+        return self._udp.number
 
     # -- life
 
@@ -112,23 +98,7 @@ class WebrtcRoom:
         self._hosts, bad = sorted_out(self._settings.hosts)
         for host in bad:
             self._log.warning("webrtc.hosts: not an IP address, left out", host=host)
-        family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
-            sock.bind((self._bind, self._number))
-        except (OSError, OverflowError) as error:
-            sock.close()
-            number = getattr(error, "errno", None) or errno.EINVAL
-            raise OSError(number, refusal("webrtc.port", self._bind, self._number, error)) from error
-        sock.setblocking(False)
-        self._sock = sock
-        self.port = sock.getsockname()[1]
-        asyncio.get_running_loop().add_reader(sock, self._read)
+        self._udp.open(self._bind, self._number)
         self._log.info("webrtc listening", bind=self._bind, port=self.port)
 
     async def stop(self, deadline: float) -> None:  # noqa: ARG002 - nobody has to be waited for
@@ -138,11 +108,7 @@ class WebrtcRoom:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            asyncio.get_running_loop().remove_reader(sock)
-            sock.close()
-        self.port = 0
+        self._udp.close()
 
     def figures(self) -> tuple[WebrtcFigures, ...]:
         """What is counted here."""
@@ -241,7 +207,7 @@ class WebrtcRoom:
             return self._refuse(WhipRefusal(verdict.code.value, verdict.reason))
         if publisher.dropped:  # let in and thrown out in one breath
             return self._refuse(WhipRefusal("busy", "another publisher took the name"))
-        if self._sock is None:
+        if not self.port:
             verdict.end("shutdown")
             return self._refuse(_OFF)
         publisher.begin(verdict, self._peer(publisher))
@@ -268,7 +234,7 @@ class WebrtcRoom:
             key_interval=settings.keyframe_interval,
         )
         now, ssrc = self._clock.monotonic(), secrets.randbits(32)
-        return Peer(publisher.offer, self._identity, limits, publisher, self._send, ssrc=ssrc, now=now)
+        return Peer(publisher.offer, self._identity, limits, publisher, self._udp.send, ssrc=ssrc, now=now)
 
     def _terms(self, publisher: WebrtcPublisher, local: str, peer: str) -> Terms:
         """New ones: by them the publisher is known from now on."""
@@ -291,29 +257,6 @@ class WebrtcRoom:
         )
 
     # -- datagrams
-
-    def _read(self) -> None:
-        sock, now = self._sock, self._clock.monotonic()
-        behind = now - time.time()
-        for _ in range(DATAGRAMS):
-            if sock is None or self._sock is None:
-                return
-            try:
-                datagram, told, _, address = sock.recvmsg(LARGEST, _TOLD)
-            except OSError as error:
-                if error.errno == errno.ECONNREFUSED:  # what an earlier answer of ours met
-                    continue
-                return
-            if told:
-                seconds, nanoseconds = _timespec(told[0][2])
-                # Not before the one before it, nor in the future: the wall clock may step meanwhile.
-                self._arrived = max(self._arrived, min(now, seconds + nanoseconds / 1e9 + behind))
-            else:
-                self._arrived = now
-            try:
-                self._take(datagram, address, self._arrived)
-            except Exception as error:  # noqa: BLE001 - an error of ours must not close the port
-                self._faults.task("webrtc", error)
 
     def _take(self, datagram: bytes, address: Any, now: float) -> None:  # noqa: ANN401 - as the socket has it
         if stun.is_stun(datagram):
@@ -344,18 +287,12 @@ class WebrtcRoom:
             return
         if request.local == publisher.tag and len(self._by_fragment) > len(self._publishers):
             self._forget_fragments(publisher, publisher.tag)
-        self._send(stun.success(request, (str(address[0]), address[1]), password), address)
+        self._udp.send(stun.success(request, (str(address[0]), address[1]), password), address)
         before = set(peer.addresses)
         peer.validated(address, now, nominated=request.use_candidate)
         self._by_address[address] = publisher
         for gone in before - set(peer.addresses):
             self._by_address.pop(gone, None)
-
-    def _send(self, datagram: bytes, address: Address) -> None:
-        """What does not go out now does not go: it would be late, and would wait somewhere."""
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.sendto(datagram, address)
 
     # -- time
 

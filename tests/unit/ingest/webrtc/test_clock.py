@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from hlsd.ingest.webrtc.clock import STEP_MS, StreamClock, lead
@@ -35,10 +37,10 @@ def test_reports_put_picture_and_sound_of_one_instant_at_one_time(late: float) -
     pictures, sounds = run(late, reports=True)
     assert abs(pictures[0] - sounds[0] - 500) < 2
     assert abs(pictures[-1] - sounds[-1]) <= 2
-    steps = [later - at for at, later in zip(pictures, pictures[1:], strict=False)]
+    steps = [later - at for at, later in pairwise(pictures)]
     assert min(steps) >= 20 - STEP_MS - 1  # never back, and never a leap
     assert max(steps) <= 20 + STEP_MS + 1
-    assert {later - at for at, later in zip(sounds, sounds[1:], strict=False)} == {20}
+    assert {later - at for at, later in pairwise(sounds)} == {20}
 
 
 def test_without_reports_the_quickest_packets_are_believed() -> None:

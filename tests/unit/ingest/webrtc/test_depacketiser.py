@@ -75,7 +75,15 @@ def test_a_hole_between_two_pictures_is_of_either() -> None:
 
 
 def test_what_is_no_payload_breaks_its_picture_only() -> None:
-    bad = (b"\x7c\x05x", b"\x7c\x85", b"\x78\xff\xffx", b"\x78\x00\x00", b"\x1d\x01x", b"\x00x", aggregate(SPS) + b"\x00")
+    bad = (
+        b"\x7c\x05x",
+        b"\x7c\x85",
+        b"\x78\xff\xffx",
+        b"\x78\x00\x00",
+        b"\x1d\x01x",
+        b"\x00x",
+        aggregate(SPS) + b"\x00",
+    )
     for cut in bad:
         room = Depacketiser()
         assert feed(room, cut, *access_unit(1, size=50)) == [], cut

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hlsd.ingest.webrtc import jitter
 from hlsd.ingest.webrtc.jitter import Ordered, ReorderBuffer
 from hlsd.ingest.webrtc.rtp import RtpPacket
@@ -41,7 +43,7 @@ def test_what_is_missing_is_asked_for_again_and_again_then_given_up() -> None:
     times = [at for at, wanted in asked if wanted]
     assert all(wanted in ([], [2, 3]) for _, wanted in asked)
     assert times[0] == 0.01
-    assert all(0.05 <= later - at < 0.07 for at, later in zip(times, times[1:], strict=False))
+    assert all(0.05 <= later - at < 0.07 for at, later in pairwise(times))
     assert len(times) >= 6
     assert order.tick(0.39) == []
     (one,) = order.tick(0.41)

@@ -7,7 +7,6 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
@@ -20,6 +19,7 @@ from hlsd.ingest.webrtc.addresses import reachable, sorted_out
 from hlsd.ingest.webrtc.dtls import Handshake, Identity
 from hlsd.ingest.webrtc.peer import Limits
 from hlsd.ingest.webrtc.sdp import read_offer
+from hlsd.ingest.webrtc.sdp_answer import Terms, answer
 from hlsd.media import nal
 from hlsd.media.unit import Kind
 from tests.support.collected import Collected
@@ -36,7 +36,7 @@ MUTE = {"transcode.audio": False, "publish.grace": 0}
 @functools.lru_cache(maxsize=4)
 def encoded(width: int, height: int, profile: str = "baseline", pictures: int = 3) -> list[list[bytes]]:
     """Pictures of an encoder as NAL units, the first a key picture with its parameter sets."""
-    encoder = cast("av.VideoCodecContext", av.CodecContext.create("libx264", "w"))
+    encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.thread_count = Fraction(1, 30), Fraction(30), 1
     encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": profile, "x264-params": "8x8dct=1"}
@@ -62,9 +62,9 @@ def test_pitfall_02_a_tab_that_is_closed_without_a_word_frees_its_name() -> None
     line = Line(limits=Limits(silence=15.0))
     line.film(5)
     line.run(14.5)
-    assert not line.peer.ended
+    before = line.peer.ended
     line.run(1.0)
-    assert line.peer.ended == "idle"
+    assert (before, line.peer.ended) == ("", "idle")
     line = Line()
     line.send(line.sender.shake.close())  # the browser itself closes what its page has left
     line.run(0.1)
@@ -144,7 +144,7 @@ def test_pitfall_08_parameter_sets_come_however_they_like(form: str) -> None:
         normaliser.video_units("h264", ms, 0, picture.units, picture.key, line.now, line.now)  # type: ignore[attr-defined]
         return True
 
-    line.sink.picture = take  # type: ignore[method-assign,assignment]
+    line.sink.picture = take  # type: ignore[method-assign]
     send, sender = line.send, line.sender
     if form == "alone":
         send(sender.cut([SPS, PPS, *payloads(slice_of(0, key=True))], 0))
@@ -180,7 +180,9 @@ def test_pitfall_09_sender_reports_that_come_later_put_picture_and_sound_togethe
         if number >= 6:
             line.send(sender.packets(access_unit(number - 6, key=number == 6, size=300), (number - 6) * 3000))
         if number == 30:
-            line.send([sender.report(0x33333333, 5e8 + 1.0, 30 * 1600), sender.report(0x11111111, 5e8 + 1.0, 30 * 3000)])
+            line.send(
+                [sender.report(0x33333333, 5e8 + 1.0, 30 * 1600), sender.report(0x11111111, 5e8 + 1.0, 30 * 3000)]
+            )
         line.run(1 / 30)
     line.run(0.2)
     pictures = [ms for _, ms in line.sink.pictures]
@@ -210,7 +212,7 @@ def test_pitfall_10_packets_of_padding_are_received_and_are_no_media() -> None:
 def test_pitfall_11_what_is_sent_again_broken_is_missing_and_its_picture_does_not_come() -> None:
     line = Line(limits=Limits(patience=0.3))
     resend = line.sender.resend
-    line.sender.resend = lambda number: resend(number)[:-3] + b"bad"  # type: ignore[method-assign]
+    line.sender.resend = lambda sequence: resend(sequence)[:-3] + b"bad"  # type: ignore[method-assign]
     line.film(10, key_each=1000)
     line.send(line.sender.packets(access_unit(10), 30_000)[1:])
     line.run(1 / 30)
@@ -245,7 +247,7 @@ def test_pitfall_13_a_new_size_is_a_new_configuration_at_its_key_picture() -> No
         normaliser.video_units("h264", ms, 0, picture.units, picture.key, line.now, line.now)  # type: ignore[attr-defined]
         return True
 
-    line.sink.picture = take  # type: ignore[method-assign,assignment]
+    line.sink.picture = take  # type: ignore[method-assign]
     for at, units in enumerate([*encoded(96, 64) * 40, *encoded(160, 96) * 2]):
         line.send(line.sender.packets(units, at * 3000))
         line.run(1 / 30)
@@ -256,7 +258,6 @@ def test_pitfall_13_a_new_size_is_a_new_configuration_at_its_key_picture() -> No
 
 
 def test_pitfall_14_stereo_is_asked_for() -> None:
-    from hlsd.ingest.webrtc.sdp_answer import Terms, answer  # noqa: PLC0415
 
     terms = Terms("ours", "p" * 24, "sha-256 AA", False, [("192.0.2.1", 1)], 8_000_000, 2_500_000)
     (line,) = [line for line in answer(read_offer(offer()), terms, 1).split("\r\n") if line.startswith("a=fmtp:111")]
@@ -325,9 +326,10 @@ def test_pitfall_17_chromium_s_client_hello_in_two_datagrams_is_put_together() -
 
 def test_pitfall_18_and_19_are_the_page_s() -> None:
     # Served over http it says why there is no camera; it draws nothing that a tab in the background would stop.
-    page = Path(__file__).parents[4] / "hlsd" / "delivery" / "player" / "publish.js"
+    page = Path(__file__).parents[4] / "hlsd" / "delivery" / "player" / "publish-page.js"
     text = page.read_text()
     assert "isSecureContext" in text
+    assert "httpsPort" in text
     assert "captureStream" not in text
     assert "requestAnimationFrame" not in text
 
@@ -338,5 +340,7 @@ async def test_pitfall_20_a_token_that_the_client_loses_after_its_post_is_not_mi
         assert "?" not in reply.headers["location"]
         fragment = {"content-type": "application/trickle-ice-sdpfrag", "if-match": "*"}
         body = b"a=ice-ufrag:efgh\r\na=ice-pwd:" + b"q" * 24
-        assert (await ask(server, "PATCH", reply.headers["location"], content=body, headers=fragment)).status_code == 200
+        assert (
+            await ask(server, "PATCH", reply.headers["location"], content=body, headers=fragment)
+        ).status_code == 200
         assert (await ask(server, "DELETE", reply.headers["location"])).status_code == 200

@@ -76,8 +76,6 @@ async def test_what_is_asked_wrongly_is_answered_so_that_one_can_mend_it(tmp_pat
             (404, await ask(server, "GET", "/live/cam/whip/0/1/2")),
         ):
             assert reply.status_code == status, (status, reply.text)
-            if status not in (404,):
-                assert reply.status_code >= 400
         refused = await post(server, offer(video="VP8/90000"))
         assert refused.headers["content-type"] == "application/problem+json"
         assert "VP8" in refused.json()["detail"]
@@ -102,8 +100,7 @@ async def test_a_page_asks_whether_it_may_and_where_it_finds_ice_servers(tmp_pat
         assert "link" not in preflight.headers
         links = (await ask(server, "OPTIONS", "/live/cam/whip", headers=origin)).headers.get_list("link")
         assert links == [
-            '<turn:turn.example.org?transport=udp>; rel="ice-server"; username="me"; credential="secret"; '
-            'credential-type="password"',
+            f'<{turn["url"]}>; rel="ice-server"; username="me"; credential="secret"; credential-type="password"',
             '<stun:stun.example.org>; rel="ice-server"',
         ]
         assert (await post(server, offer(), headers=origin)).headers.get_list("link") == links
@@ -118,7 +115,12 @@ async def test_pages_that_are_not_listed_may_not_publish(tmp_path: Path) -> None
 
 
 async def test_who_may_publish_by_rtmp_may_by_whip_and_nobody_else(tmp_path: Path) -> None:
-    settings = {"auth.publish": True, "auth.secrets": [SECRET], "auth.jwt_secrets": [SECRET], "auth.keys": {"cam": "k3y"}}
+    settings = {
+        "auth.publish": True,
+        "auth.secrets": [SECRET],
+        "auth.jwt_secrets": [SECRET],
+        "auth.keys": {"cam": "k3y"},
+    }
     async with running(tmp_path, settings | QUICK) as server:
         bare = await post(server, offer())
         assert (bare.status_code, bare.headers["www-authenticate"]) == (401, "Bearer")
@@ -232,8 +234,7 @@ async def test_ice_begins_anew_and_media_goes_on(tmp_path: Path) -> None:
         call.send([call.sender.binding()])
         await eventually(lambda: call.sender.heard["stun"] > answered + 1)
         with pytest.raises(BlockingIOError):
-            while before.recv(2048)[0] < 4:
-                raise AssertionError("an answer to credentials of before")
+            before.recv(2048)
         before.close()
         call.close()
 
