@@ -16,8 +16,8 @@ from typing import Any
 
 from hlsd.ingest.webrtc import sdp, stun
 from hlsd.ingest.webrtc.depacketiser import CodedPicture
-from hlsd.ingest.webrtc.dtls import Handshake, Identity, is_dtls
-from hlsd.ingest.webrtc.peer import Limits, Peer
+from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
+from hlsd.ingest.webrtc.peer import Peer, PeerLimits
 from hlsd.ingest.webrtc.sdp import TRANSPORT_WIDE
 from hlsd.ingest.webrtc.srtp import Protection
 from tests.support.frames import PPS, SPS
@@ -117,7 +117,7 @@ class Sender:
 
     setup: str = "actpass"
     rtx: bool = True
-    identity: Identity = field(default_factory=Identity)
+    identity: DtlsIdentity = field(default_factory=DtlsIdentity)
     heard: Counter[str] = field(default_factory=Counter)
     """What was asked of it: "nack" (packets), "pli", "twcc", "remb", "rr"."""
     feedback: list[bytes] = field(default_factory=list)
@@ -143,7 +143,7 @@ class Sender:
         )
         self.remote = ufrag, password
         name, digits = fingerprint.split()
-        self.shake = Handshake(self.identity, client=role == "passive", expected=((name, digits),))
+        self.shake = DtlsHandshake(self.identity, client=role == "passive", expected=((name, digits),))
         self.role = role
 
     def binding(self, *, nominate: bool = True, password: str = "", ufrag: str = "") -> bytes:
@@ -280,7 +280,7 @@ class Line:
     def __init__(
         self,
         sender: Sender | None = None,
-        limits: Limits | None = None,
+        limits: PeerLimits | None = None,
         *,
         loss: float = 0.0,
         delay: float = 0.01,
@@ -296,9 +296,9 @@ class Line:
         self._random = Random(seed)
         self._flying: deque[tuple[float, Callable[[], None]]] = deque()
         read = sdp.read_offer(self.sender.offer(**more))
-        self.identity = Identity()
+        self.identity = DtlsIdentity()
         self.replies: list[bytes] = []
-        self.peer = Peer(read, self.identity, limits or Limits(), self.sink, self._to_sender, ssrc=99, now=self.now)
+        self.peer = Peer(read, self.identity, limits or PeerLimits(), self.sink, self._to_sender, ssrc=99, now=self.now)
         role = "active" if self.peer.client else "passive"
         self.sender.accept(
             f"a=ice-ufrag:ours\na=ice-pwd:x\na=fingerprint:{self.identity.fingerprint}\na=setup:{role}\n"

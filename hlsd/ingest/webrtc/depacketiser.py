@@ -52,6 +52,12 @@ class Depacketiser:
         """Bytes of the picture under way."""
         return self._size
 
+    def begin_anew(self) -> None:
+        """Another source sends now: what is under way is nothing."""
+        self._picture = self._fragment = None
+        self._size = 0
+        self._broken = self._hole = False
+
     def push(self, ordered: Ordered) -> list[CodedPicture]:
         """Takes the next packet; returns the pictures that are whole by it."""
         packet, hole = ordered.packet, ordered.hole or self._hole

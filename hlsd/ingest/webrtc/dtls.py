@@ -48,7 +48,7 @@ def is_dtls(datagram: bytes) -> bool:
     return len(datagram) >= _RECORD and 20 <= datagram[0] <= 63
 
 
-class Identity:
+class DtlsIdentity:
     """Our certificate: made when it is first needed, good for as long as the server runs."""
 
     def __init__(self) -> None:
@@ -78,10 +78,10 @@ class Identity:
         context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
 
 
-class Handshake:
+class DtlsHandshake:
     """One association, as server or as client; `expected` are the fingerprints of the offer: (hash, `AA:BB:…`)."""
 
-    def __init__(self, identity: Identity, *, client: bool, expected: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, identity: DtlsIdentity, *, client: bool, expected: tuple[tuple[str, str], ...]) -> None:
         self._expected = expected
         self._client = client
         self._connection = connection = SSL.Connection(identity.context, None)

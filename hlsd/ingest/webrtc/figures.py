@@ -56,9 +56,9 @@ def packets_of(peer: Peer) -> Iterator[tuple[str, int]]:
     yield "limited", peer.counts.limited
     for receiver in (peer.picture, peer.sound):
         if receiver is not None:
-            yield "recovered", receiver.order.recovered
-            yield "lost", receiver.order.lost
-            yield "late", receiver.order.late
+            yield "recovered", receiver.counts.recovered
+            yield "lost", receiver.counts.lost
+            yield "late", receiver.counts.late
 
 
 class WebrtcFigures(Reporter):

@@ -40,10 +40,20 @@ class _Missing:
     asked: float = 0.0
 
 
+@dataclass(slots=True)
+class OrderCounts:
+    """Packets that came when they were asked for; that were given up; that were there already, or given up."""
+
+    recovered: int = 0
+    lost: int = 0
+    late: int = 0
+
+
 class ReorderBuffer:
     """One source. `patience`: seconds until a missing packet is given up; `asks`: whether it is asked for at all."""
 
-    def __init__(self, patience: float, *, asks: bool) -> None:
+    def __init__(self, patience: float, *, asks: bool, counts: OrderCounts | None = None) -> None:
+        self.counts = counts or OrderCounts()
         self.patience = patience
         self._asks = asks
         self._next = -1  # the extended number that comes out next
@@ -55,8 +65,6 @@ class ReorderBuffer:
         """Bytes that wait."""
         self.round_trip = 0.1
         """Seconds between the asking for a packet and its coming, smoothed."""
-        self.recovered = self.lost = self.late = 0
-        """Packets that came when they were asked for; that were given up; that were there already, or given up."""
 
     @property
     def highest(self) -> int:
@@ -77,10 +85,10 @@ class ReorderBuffer:
         if number < self._next or number in self._waiting:
             if not again and number < self._highest - LEAP:  # a source that begins anew under its name
                 return self._begin_anew(packet, self._highest + LEAP)
-            self.late += 1
+            self.counts.late += 1
             return []
         if missing is not None and missing.asked:
-            self.recovered += 1
+            self.counts.recovered += 1
             self.round_trip += (min(now - missing.asked, 1.0) - self.round_trip) / 8
         for absent in range(self._highest + 1, number):
             self._missing[absent] = _Missing(now)
@@ -134,7 +142,7 @@ class ReorderBuffer:
         after = min(self._waiting)
         for number in range(self._next, after):
             self._missing.pop(number, None)
-        self.lost += after - self._next
+        self.counts.lost += after - self._next
         self._next = after
         self._hole = True
         return self._ready()

@@ -16,7 +16,7 @@ from hlsd.base.errors import ProtocolError
 from hlsd.ingest.webrtc import rtcp, rtp
 from hlsd.ingest.webrtc.clock import lead
 from hlsd.ingest.webrtc.depacketiser import CodedPicture
-from hlsd.ingest.webrtc.dtls import Handshake, Identity, is_dtls
+from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
 from hlsd.ingest.webrtc.receiver import PictureReceiver, Receiver, SoundReceiver
 from hlsd.ingest.webrtc.sdp import Offer
 from hlsd.ingest.webrtc.srtp import Protection
@@ -58,7 +58,7 @@ class MediaSink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PeerLimits:
     """What one session may take. Seconds, bits and packets a second."""
 
     handshake: float = 10.0
@@ -70,7 +70,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Counts:
+class PeerCounts:
     """Datagrams that came, by what became of them; those of receivers are theirs."""
 
     received: int = 0
@@ -84,8 +84,8 @@ class Peer:
     def __init__(  # noqa: PLR0913 - what a session is made of
         self,
         offer: Offer,
-        identity: Identity,
-        limits: Limits,
+        identity: DtlsIdentity,
+        limits: PeerLimits,
         sink: MediaSink,
         send: Callable[[bytes, Address], None],
         *,
@@ -98,7 +98,7 @@ class Peer:
         """And in words for the log."""
         self.connected = 0.0
         """When hands were shaken."""
-        self.counts = Counts()
+        self.counts = PeerCounts()
         self.asked: dict[str, int] = {"loss": 0, "interval": 0, "start": 0}
         """Requests for a key picture, by cause."""
         self.addresses: dict[Address, float] = {}
@@ -112,7 +112,7 @@ class Peer:
         self._send = send
         self._ssrc = ssrc
         self._since = self._heard = self._now = now
-        self._handshake = Handshake(identity, client=self.client, expected=offer.fingerprints)
+        self._handshake = DtlsHandshake(identity, client=self.client, expected=offer.fingerprints)
         self._found = 0.0  # when the first address was validated
         self._begun = not self.client
         self._protection: Protection | None = None
@@ -178,7 +178,7 @@ class Peer:
             self._protection = Protection(handshake.keys)
             self.connected = now
             if self.picture is not None:
-                self.picture.keys = type(self.picture.keys)(self._limits.key_interval, now)
+                self.picture.connected(now)
         if handshake.closed:
             self.end("closed", "")
 

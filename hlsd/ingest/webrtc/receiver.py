@@ -11,7 +11,7 @@ from typing import Final
 
 from hlsd.ingest.webrtc.clock import StreamClock
 from hlsd.ingest.webrtc.depacketiser import CodedPicture, Depacketiser, H265Depacketiser
-from hlsd.ingest.webrtc.jitter import Ordered, ReorderBuffer
+from hlsd.ingest.webrtc.jitter import OrderCounts, Ordered, ReorderBuffer
 from hlsd.ingest.webrtc.key_requests import KeyRequests
 from hlsd.ingest.webrtc.reception import Reception
 from hlsd.ingest.webrtc.rtp import RtpPacket
@@ -38,7 +38,9 @@ class Receiver:
         """Of the source that sends it now."""
         self._asks = "nack" in chosen.payload.feedback
         self._patience = patience
-        self.order = ReorderBuffer(patience, asks=self._asks)
+        self.counts = OrderCounts()
+        """Of all its sources."""
+        self.order = ReorderBuffer(patience, asks=self._asks, counts=self.counts)
         self._since = 0.0
 
     @property
@@ -68,11 +70,9 @@ class Receiver:
         raise NotImplementedError
 
     def _begin(self, packet: RtpPacket, now: float) -> Reception:
-        before = self.order
         self._since = now
         self.clock.restart()
-        self.order = ReorderBuffer(self._patience, asks=self._asks)
-        self.order.recovered, self.order.lost, self.order.late = before.recovered, before.lost, before.late
+        self.order = ReorderBuffer(self._patience, asks=self._asks, counts=self.counts)
         self.reception = Reception(packet.ssrc, self.payload.rate)
         return self.reception
 
@@ -91,6 +91,7 @@ class PictureReceiver(Receiver):
         super().__init__(chosen, patience)
         self.codec = _CODECS[chosen.payload.name]
         self.depacketiser = Depacketiser() if self.codec == "h264" else H265Depacketiser()
+        self._interval = interval
         self.keys = KeyRequests(interval, now)
         self._hand_on = hand_on
         self._since_loss = now
@@ -115,6 +116,10 @@ class PictureReceiver(Receiver):
                 self.keys.missing = False
             self._hand_on(self.codec, picture, self.clock.ms(picture.timestamp, now))
 
+    def connected(self, now: float) -> None:
+        """Only from now on can a picture come."""
+        self.keys = KeyRequests(self._interval, now)
+
     def lose(self, now: float) -> None:
         """A picture is lost."""
         if not self.keys.missing:
@@ -123,9 +128,7 @@ class PictureReceiver(Receiver):
 
     def _begin(self, packet: RtpPacket, now: float) -> Reception:
         if self.reception is not None:
-            lost = self.depacketiser.lost
-            self.depacketiser = type(self.depacketiser)()
-            self.depacketiser.lost = lost
+            self.depacketiser.begin_anew()
             self.lose(now)  # what it sends first may build on what nobody saw
         return super()._begin(packet, now)
 

@@ -18,7 +18,7 @@ from hlsd.ingest.webrtc import sdp, stun
 from hlsd.ingest.webrtc.addresses import reachable, sorted_out
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.ingest.webrtc.publisher import PublisherHost, WebrtcPublisher
-from hlsd.ingest.webrtc.sdp_answer import Terms, answer, fragment
+from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer, fragment
 from hlsd.ingest.webrtc.udp_port import UdpPort
 from hlsd.ports import PublishRequest, Refuse
 from hlsd.ports.whip import WhipAnswer, WhipRefusal
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hlsd.base.clock import Clock
     from hlsd.base.faults import Faults
     from hlsd.base.logger import Log
-    from hlsd.ingest.webrtc.dtls import Identity
+    from hlsd.ingest.webrtc.dtls import DtlsIdentity
     from hlsd.ingest.webrtc.peer import Address, Peer
     from hlsd.ingest.webrtc.settings import WebrtcSettings
     from hlsd.ports import Admission, PlayRequest, SoundDesk
@@ -72,7 +72,7 @@ class WebrtcRoom:
         self._host = PublisherHost(clock, log, faults, sound)
         self._udp = UdpPort(self._take, clock, faults)
         self._hosts: list[str] = []
-        self._identity: Identity | None = None
+        self._identity: DtlsIdentity | None = None
         self._publishers: dict[str, WebrtcPublisher] = {}
         self._entering: Counter[str] = Counter()
         self._by_fragment: dict[str, tuple[WebrtcPublisher, bytes]] = {}
@@ -219,13 +219,13 @@ class WebrtcRoom:
 
     def _peer(self, publisher: WebrtcPublisher) -> Peer:
         # Loaded now: most servers never need what they weigh.
-        from hlsd.ingest.webrtc.dtls import Identity  # noqa: PLC0415
-        from hlsd.ingest.webrtc.peer import Limits, Peer  # noqa: PLC0415
+        from hlsd.ingest.webrtc.dtls import DtlsIdentity  # noqa: PLC0415
+        from hlsd.ingest.webrtc.peer import Peer, PeerLimits  # noqa: PLC0415
 
         if self._identity is None:
-            self._identity = Identity()
+            self._identity = DtlsIdentity()
         settings = self._settings
-        limits = Limits(
+        limits = PeerLimits(
             handshake=settings.handshake_timeout,
             silence=settings.idle_timeout,
             bitrate=settings.max_bitrate,
@@ -236,7 +236,7 @@ class WebrtcRoom:
         now, ssrc = self._clock.monotonic(), secrets.randbits(32)
         return Peer(publisher.offer, self._identity, limits, publisher, self._udp.send, ssrc=ssrc, now=now)
 
-    def _terms(self, publisher: WebrtcPublisher, local: str, peer: str) -> Terms:
+    def _terms(self, publisher: WebrtcPublisher, local: str, peer: str) -> AnswerTerms:
         """New ones: by them the publisher is known from now on."""
         assert self._identity is not None
         assert publisher.peer is not None
@@ -246,7 +246,7 @@ class WebrtcRoom:
         hosts = reachable(self._hosts, self._bind, local or publisher.local, peer)
         publisher.local = local or publisher.local
         publisher.offered = [f"{host} {self.port}/udp" for host in hosts]
-        return Terms(
+        return AnswerTerms(
             ufrag,
             password,
             self._identity.fingerprint,

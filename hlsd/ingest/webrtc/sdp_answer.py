@@ -14,7 +14,7 @@ _OPUS: Final = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=0;maxa
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class AnswerTerms:
     """What we answer with: our user name fragment and password, fingerprint, and `addresses` where packets are awaited.
 
     `client`: whether we begin the DTLS handshake. Bit rates in bits a second.
@@ -29,7 +29,7 @@ class Terms:
     start_bitrate: int
 
 
-def answer(offer: Offer, terms: Terms, session: int) -> str:
+def answer(offer: Offer, terms: AnswerTerms, session: int) -> str:
     """The answer; `session` is a number for its `o=` line."""
     taken = {id(chosen.section): chosen for chosen in (offer.picture, offer.sound) if chosen is not None}
     bundle = " ".join(section.mid for section in offer.sections if id(section) in taken and section.mid)
@@ -48,7 +48,7 @@ def answer(offer: Offer, terms: Terms, session: int) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def fragment(offer: Offer, terms: Terms) -> str:
+def fragment(offer: Offer, terms: AnswerTerms) -> str:
     """The answer to an ICE restart."""
     lines = ["a=ice-lite"]
     for chosen in (offer.picture, offer.sound):
@@ -59,7 +59,7 @@ def fragment(offer: Offer, terms: Terms) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _transport(terms: Terms) -> list[str]:
+def _transport(terms: AnswerTerms) -> list[str]:
     lines = [f"a=ice-ufrag:{terms.ufrag}", f"a=ice-pwd:{terms.password}"]
     for number, (ip, port) in enumerate(terms.addresses):
         priority = 126 << 24 | 65_535 - number << 8 | 255  # RFC 8445 §5.1.2.1, of a host, the first one preferred
@@ -75,7 +75,7 @@ def _refused(section: Section) -> list[str]:
             *(["a=inactive"] if section.kind in ("audio", "video") else [])]  # fmt: skip
 
 
-def _taken(chosen: Chosen, terms: Terms) -> list[str]:
+def _taken(chosen: Chosen, terms: AnswerTerms) -> list[str]:
     section, payload, rtx = chosen.section, chosen.payload, chosen.rtx
     ip, port = terms.addresses[0] if terms.addresses else ("0.0.0.0", 9)  # noqa: S104 - "no address" in SDP
     numbers = f"{payload.number}" + (f" {rtx.number}" if rtx is not None else "")
@@ -109,7 +109,7 @@ def _taken(chosen: Chosen, terms: Terms) -> list[str]:
     return lines
 
 
-def _parameters(chosen: Chosen, terms: Terms) -> str:
+def _parameters(chosen: Chosen, terms: AnswerTerms) -> str:
     """A picture's as they were offered, with where its encoder may begin; ours for Opus."""
     if chosen.payload.name == "OPUS":
         return _OPUS

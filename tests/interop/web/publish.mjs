@@ -7,6 +7,8 @@
  * The offer is made as a page of anybody would: H.264 alone (or VP8 alone), what the browser gathers of candidates.
  * --restart: after half the time ICE is begun anew by PATCH. --kill: the browser is closed without a word.
  *
+ * --page: the page of ours is opened, its button pressed, and pressed again; the report is then what it said.
+ *
  * The report: `status` and `headers` of the POST, `answer`, `connected` (ms from the POST), `stats` at the end (of
  * outbound video: frames, keys, size, nack, pli, retransmitted), `deleted` (status), `restarted` (status of PATCH).
  */
@@ -29,6 +31,7 @@ const { values: options, positionals } = parseArgs({
     size: { type: "string", default: "1280x720" },
     restart: { type: "boolean", default: false },
     kill: { type: "boolean", default: false },
+    page: { type: "boolean", default: false },
   },
 });
 const [base, path] = positionals;
@@ -46,13 +49,34 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 try {
   const page = context.pages()[0] ?? (await context.newPage());
-  await page.goto(base);
-  const report = await page.evaluate(publish, { ...options, path });
+  const report = options.page ? await press(page) : await script(page);
   if (options.kill) context.browser()?.close();
   console.log(JSON.stringify(report));
 } finally {
   await context.close();
   rmSync(profile, { recursive: true, force: true });
+}
+
+async function script(page) {
+  await page.goto(base);
+  return page.evaluate(publish, { ...options, path });
+}
+
+/* What a person does. */
+async function press(page) {
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (line) => line.type() === "error" && errors.push(line.text()));
+  await page.goto(`${base}/${path}/publish`);
+  const shows = (text) => page.waitForFunction((wanted) => document.getElementById("badge").textContent === wanted, text);
+  await page.waitForSelector("#go:not([disabled])");
+  await page.click("#go");
+  await shows("live");
+  await page.waitForFunction(() => document.getElementById("facts").textContent);
+  const report = { live: await page.textContent("#badge"), facts: await page.textContent("#facts"), watch: await page.textContent("#watch"), errors };
+  await page.click("#go");
+  await shows("off air");
+  return { ...report, stopped: await page.textContent("#badge") };
 }
 
 /* In the page. */

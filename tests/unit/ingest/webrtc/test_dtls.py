@@ -6,17 +6,17 @@ import pytest
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.webrtc import dtls
-from hlsd.ingest.webrtc.dtls import Handshake, Identity
+from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from hlsd.ingest.webrtc.srtp import SOURCES, Protection
 from tests.support.webrtc_sender import header
 
 
-def of(identity: Identity) -> tuple[tuple[str, str], ...]:
+def of(identity: DtlsIdentity) -> tuple[tuple[str, str], ...]:
     name, digits = identity.fingerprint.split()
     return ((name, digits),)
 
 
-def shake(server: Handshake, client: Handshake) -> int:
+def shake(server: DtlsHandshake, client: DtlsHandshake) -> int:
     """Until both have keys; how many datagrams that took."""
     flying = [(server, client, datagram) for datagram in client.begin()]
     count = 0
@@ -30,13 +30,15 @@ def shake(server: Handshake, client: Handshake) -> int:
 
 
 @pytest.fixture
-def pair() -> tuple[Handshake, Handshake]:
-    one, other = Identity(), Identity()
-    server = Handshake(one, client=False, expected=(("sha-1", "AA"), ("md2", "BB"), *of(other)))
-    return server, Handshake(other, client=True, expected=of(one))
+def pair() -> tuple[DtlsHandshake, DtlsHandshake]:
+    one, other = DtlsIdentity(), DtlsIdentity()
+    server = DtlsHandshake(one, client=False, expected=(("sha-1", "AA"), ("md2", "BB"), *of(other)))
+    return server, DtlsHandshake(other, client=True, expected=of(one))
 
 
-def test_both_have_the_same_keys_and_what_one_protects_the_other_reads(pair: tuple[Handshake, Handshake]) -> None:
+def test_both_have_the_same_keys_and_what_one_protects_the_other_reads(
+    pair: tuple[DtlsHandshake, DtlsHandshake],
+) -> None:
     server, client = pair
     shake(server, client)
     assert server.keys is not None
@@ -55,7 +57,7 @@ def test_both_have_the_same_keys_and_what_one_protects_the_other_reads(pair: tup
     assert here.control(compound + bytes(20)) is None
 
 
-def test_the_peer_says_goodbye(pair: tuple[Handshake, Handshake]) -> None:
+def test_the_peer_says_goodbye(pair: tuple[DtlsHandshake, DtlsHandshake]) -> None:
     server, client = pair
     shake(server, client)
     for datagram in client.close():
@@ -64,22 +66,22 @@ def test_the_peer_says_goodbye(pair: tuple[Handshake, Handshake]) -> None:
 
 
 def test_another_certificate_than_the_offer_s_is_refused() -> None:
-    one, other, third = Identity(), Identity(), Identity()
-    server = Handshake(one, client=False, expected=of(third))
-    client = Handshake(other, client=True, expected=of(one))
+    one, other, third = DtlsIdentity(), DtlsIdentity(), DtlsIdentity()
+    server = DtlsHandshake(one, client=False, expected=of(third))
+    client = DtlsHandshake(other, client=True, expected=of(one))
     with pytest.raises(ProtocolError, match="certificate"):
         shake(server, client)
     assert server.keys is None
 
 
-def test_what_is_lost_is_sent_again(pair: tuple[Handshake, Handshake]) -> None:
+def test_what_is_lost_is_sent_again(pair: tuple[DtlsHandshake, DtlsHandshake]) -> None:
     _, client = pair
     assert client.begin()
     assert client.tick() == []  # not before its time, a second
 
 
 def test_a_handshake_without_end_is_ended() -> None:
-    server = Handshake(Identity(), client=False, expected=())
+    server = DtlsHandshake(DtlsIdentity(), client=False, expected=())
     datagram = b"\x16\xfe\xfd" + bytes(8) + (1100).to_bytes(2, "big") + bytes(1100)
 
     def flood() -> None:
@@ -90,7 +92,7 @@ def test_a_handshake_without_end_is_ended() -> None:
         flood()
 
 
-def test_a_session_has_a_bound_for_sources(pair: tuple[Handshake, Handshake]) -> None:
+def test_a_session_has_a_bound_for_sources(pair: tuple[DtlsHandshake, DtlsHandshake]) -> None:
     server, client = pair
     shake(server, client)
     assert server.keys is not None

@@ -31,7 +31,7 @@ def test_what_was_overtaken_is_not_asked_for() -> None:
     assert order.push(packet(3), 0.0) == []
     assert order.asked(0.005) == []
     assert numbers(order.push(packet(2), 0.006)) == [2, 3]
-    assert (order.recovered, order.lost, order.asked(1.0)) == (0, 0, [])
+    assert (order.counts.recovered, order.counts.lost, order.asked(1.0)) == (0, 0, [])
 
 
 def test_what_is_missing_is_asked_for_again_and_again_then_given_up() -> None:
@@ -48,10 +48,10 @@ def test_what_is_missing_is_asked_for_again_and_again_then_given_up() -> None:
     assert order.tick(0.39) == []
     (one,) = order.tick(0.41)
     assert (one.packet.sequence, one.hole) == (4, True)
-    assert order.lost == 2
+    assert order.counts.lost == 2
     assert order.asked(9.0) == []
     assert order.push(packet(2), 0.5) == []
-    assert order.late == 1
+    assert order.counts.late == 1
 
 
 def test_what_was_asked_for_and_came_is_no_hole_and_tells_the_round_trip() -> None:
@@ -61,7 +61,7 @@ def test_what_was_asked_for_and_came_is_no_hole_and_tells_the_round_trip() -> No
     assert order.asked(0.01) == [2]
     out = order.push(packet(2), 0.03, again=True)
     assert [(one.packet.sequence, one.hole) for one in out] == [(2, False), (3, False)]
-    assert order.recovered == 1
+    assert order.counts.recovered == 1
     assert order.round_trip < 0.1
 
 
@@ -106,4 +106,4 @@ def test_a_probe_of_before_the_first_packet_begins_nothing() -> None:
     assert order.push(packet(7), 0.0, again=True) == []
     assert numbers(order.push(packet(9), 0.0)) == [9]
     assert order.push(packet(8), 0.0, again=True) == []
-    assert order.late == 1
+    assert order.counts.late == 1

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from hlsd.ingest.webrtc import peer as peers
-from hlsd.ingest.webrtc.dtls import Handshake, Identity
-from hlsd.ingest.webrtc.peer import Limits
+from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.ingest.webrtc.peer import PeerLimits
 from tests.support.webrtc_sender import ADDRESS, Line, Sender, access_unit
 
 
@@ -43,8 +43,8 @@ def test_with_two_or_ten_percent_lost_each_way_no_picture_is(rtx: bool, loss: fl
     line.run(1.0)
     assert line.sink.numbers == list(range(300))
     assert line.peer.picture is not None
-    assert line.peer.picture.order.recovered > 5
-    assert line.peer.picture.order.lost == 0
+    assert line.peer.picture.order.counts.recovered > 5
+    assert line.peer.picture.order.counts.lost == 0
 
 
 def test_who_sends_nothing_again_is_asked_for_key_pictures_and_no_broken_one_comes() -> None:
@@ -61,7 +61,7 @@ def test_who_sends_nothing_again_is_asked_for_key_pictures_and_no_broken_one_com
 
 
 def test_key_pictures_are_asked_for_in_time_and_not_too_often() -> None:
-    line = Line(limits=Limits(key_interval=2.0))
+    line = Line(limits=PeerLimits(key_interval=2.0))
     line.film(300, key_each=10_000)  # ten seconds, and a key picture whenever one is asked for
     keys = [number for number, (picture, _) in enumerate(line.sink.pictures) if picture.key]
     assert keys[0] == 0
@@ -70,7 +70,7 @@ def test_key_pictures_are_asked_for_in_time_and_not_too_often() -> None:
 
 
 def test_a_burst_above_the_bounds_is_dropped_and_the_session_lives() -> None:
-    line = Line(limits=Limits(bitrate=1_000_000))
+    line = Line(limits=PeerLimits(bitrate=1_000_000))
     line.film(30, size=20_000, sound=False)  # 4.8 Mb/s
     assert line.peer.counts.limited > 100
     assert line.sink.size * 8 <= 2_100_000
@@ -93,7 +93,7 @@ def test_another_certificate_than_the_offer_s_ends_it() -> None:
     line = Line(connect=False)
     line.peer.validated(ADDRESS, line.now, nominated=True)
     name, digits = line.identity.fingerprint.split()
-    line.sender.shake = Handshake(Identity(), client=True, expected=((name, digits),))
+    line.sender.shake = DtlsHandshake(DtlsIdentity(), client=True, expected=((name, digits),))
     line.send(line.sender.begin())
     line.run(1.0)
     assert line.peer.ended == "error:protocol"

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.webrtc import key_requests
 from hlsd.ingest.webrtc.addresses import reachable, sorted_out
-from hlsd.ingest.webrtc.dtls import Handshake, Identity
-from hlsd.ingest.webrtc.peer import Limits
+from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.ingest.webrtc.peer import PeerLimits
 from hlsd.ingest.webrtc.sdp import read_offer
-from hlsd.ingest.webrtc.sdp_answer import Terms, answer
+from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer
 from hlsd.media import nal
 from hlsd.media.unit import Kind
 from tests.support.collected import Collected
@@ -59,7 +59,7 @@ async def test_pitfall_01_a_session_s_address_is_an_absolute_path_and_always_the
 
 
 def test_pitfall_02_a_tab_that_is_closed_without_a_word_frees_its_name() -> None:
-    line = Line(limits=Limits(silence=15.0))
+    line = Line(limits=PeerLimits(silence=15.0))
     line.film(5)
     line.run(14.5)
     before = line.peer.ended
@@ -206,11 +206,11 @@ def test_pitfall_10_packets_of_padding_are_received_and_are_no_media() -> None:
     line.run(0.1)
     assert line.sink.numbers == list(range(20))
     assert line.peer.picture is not None
-    assert line.peer.picture.order.lost == 0
+    assert line.peer.picture.order.counts.lost == 0
 
 
 def test_pitfall_11_what_is_sent_again_broken_is_missing_and_its_picture_does_not_come() -> None:
-    line = Line(limits=Limits(patience=0.3))
+    line = Line(limits=PeerLimits(patience=0.3))
     resend = line.sender.resend
     line.sender.resend = lambda sequence: resend(sequence)[:-3] + b"bad"  # type: ignore[method-assign]
     line.film(10, key_each=1000)
@@ -227,7 +227,7 @@ def test_pitfall_11_what_is_sent_again_broken_is_missing_and_its_picture_does_no
 
 
 def test_pitfall_12_a_sender_that_answers_no_request_is_not_pestered() -> None:
-    line = Line(limits=Limits(key_interval=2.0))
+    line = Line(limits=PeerLimits(key_interval=2.0))
     line.sender._asked = lambda *_: []  # type: ignore[method-assign]
     film = line.film
     for at in range(0, 900, 300):
@@ -259,7 +259,7 @@ def test_pitfall_13_a_new_size_is_a_new_configuration_at_its_key_picture() -> No
 
 def test_pitfall_14_stereo_is_asked_for() -> None:
 
-    terms = Terms("ours", "p" * 24, "sha-256 AA", False, [("192.0.2.1", 1)], 8_000_000, 2_500_000)
+    terms = AnswerTerms("ours", "p" * 24, "sha-256 AA", False, [("192.0.2.1", 1)], 8_000_000, 2_500_000)
     (line,) = [line for line in answer(read_offer(offer()), terms, 1).split("\r\n") if line.startswith("a=fmtp:111")]
     for wanted in ("stereo=1", "sprop-stereo=1", "useinbandfec=1", "usedtx=0", "maxaveragebitrate=128000"):
         assert wanted in line
@@ -317,7 +317,7 @@ async def test_pitfall_16_what_counts_is_what_is_sent_not_what_the_offer_says_of
 
 def test_pitfall_17_chromium_s_client_hello_in_two_datagrams_is_put_together() -> None:
     first, second = (bytes.fromhex(line) for line in (GOLDEN / "chromium_client_hello.txt").read_text().split())
-    server = Handshake(Identity(), client=False, expected=(("sha-256", "AA"),))
+    server = DtlsHandshake(DtlsIdentity(), client=False, expected=(("sha-256", "AA"),))
     assert server.receive(first) == []
     flight = server.receive(second)
     assert len(flight) >= 1

@@ -8,12 +8,19 @@ import pytest
 
 from hlsd.ingest.webrtc import sdp
 from hlsd.ingest.webrtc.sdp import BadOffer, Unacceptable, read_fragment, read_offer
-from hlsd.ingest.webrtc.sdp_answer import Terms, answer, fragment
+from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer, fragment
 from tests.support.webrtc_sender import offer
 
 OFFERS = Path(__file__).parents[3] / "golden" / "offers"
-TERMS = Terms("ours", "p" * 32, "sha-256 AA", client=False, addresses=[("192.0.2.1", 8000)], max_bitrate=8_000_000,
-              start_bitrate=2_500_000)  # fmt: skip
+TERMS = AnswerTerms(
+    "ours",
+    "p" * 32,
+    "sha-256 AA",
+    client=False,
+    addresses=[("192.0.2.1", 8000)],
+    max_bitrate=8_000_000,
+    start_bitrate=2_500_000,
+)
 
 
 def told(body: bytes) -> list[str]:
