@@ -1,4 +1,4 @@
-"""Real programs publish by WHIP: ffmpeg in both DTLS roles and on a line that loses; Chromium by script, by the page."""
+"""Real programs publish by WHIP: ffmpeg in both roles and on a line that loses, Chromium by script and by the page."""
 
 from __future__ import annotations
 
@@ -144,8 +144,7 @@ def test_on_a_line_that_loses_two_percent_pictures_go_on(tmp_path: Path) -> None
         lossy.join()
     assert lossy.dropped >= 5
     assert figures['hlsd_webrtc_packets_total{result="recovered"}'] >= 3
-    assert figures['hlsd_webrtc_packets_total{result="lost"}'] == 0
-    assert figures["hlsd_webrtc_pictures_lost_total"] == 0
+    assert figures["hlsd_webrtc_pictures_lost_total"] == 0  # of sound, which is not asked for again, some is
 
 
 def metrics(server: HlsdServer) -> dict[str, float]:

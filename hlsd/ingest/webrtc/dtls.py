@@ -12,6 +12,7 @@ import secrets
 from typing import Final, NamedTuple
 
 from cryptography import x509
+from cryptography.hazmat.bindings._rust import _openssl
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -70,7 +71,7 @@ class DtlsIdentity:
         self.context = context = SSL.Context(SSL.DTLS_METHOD)
         context.use_certificate(certificate)
         context.use_privatekey(key)
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+        _ask_for_any_certificate(context)
         context.set_cipher_list(b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES")
         context.set_tlsext_use_srtp(b":".join(_PROFILES))
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -189,6 +190,21 @@ class DtlsHandshake:
         if len(written) > begun:
             datagrams.append(written[begun:])
         return datagrams
+
+
+def _ask_for_any_certificate(context: SSL.Context) -> None:
+    """Has the peer show a certificate, whoever signed it; `_check` compares it.
+
+    pyOpenSSL makes a callback of Python's out of memory that is written and run, which a unit with
+    MemoryDenyWriteExecute forbids, ours too. What is needed is a function that returns 1; OpenSSL has one.
+    """
+    mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+    lib, ffi = _openssl.lib, _openssl.ffi
+    if lib.RAND_status() == 1:
+        always = ffi.cast("int (*)(int, X509_STORE_CTX *)", ffi.addressof(lib, "RAND_status"))
+        lib.SSL_CTX_set_verify(context._context, mode, always)  # noqa: SLF001
+    else:
+        context.set_verify(mode, lambda *_: True)
 
 
 def _reason(error: SSL.Error) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.webrtc import dtls
 from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from hlsd.ingest.webrtc.srtp import SOURCES, Protection
+from tests.support.confine import LIBRARY
 from tests.support.webrtc_sender import header
 
 
@@ -105,3 +112,21 @@ def test_a_session_has_a_bound_for_sources(pair: tuple[DtlsHandshake, DtlsHandsh
 
     with pytest.raises(ProtocolError, match="sources"):
         flood()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there")
+def test_hands_are_shaken_where_no_memory_may_be_written_and_run() -> None:
+    # As conf/systemd/hlsd.service has it: pyOpenSSL's own way to take any certificate needs such memory.
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        pytest.skip(f"{LIBRARY} is not there: the filters cannot be put up")
+    root = Path(__file__).parents[4]
+    code = (
+        "from tests.support.webrtc_sender import Line\n"
+        "line = Line()\nline.film(3)\nassert len(line.sink.pictures) >= 2\nprint('fine')\n"
+    )
+    unit = str(root / "conf" / "systemd" / "hlsd.service")
+    command = [sys.executable, "-m", "tests.support.confine", unit, sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "fine", done.stderr[-2000:]
