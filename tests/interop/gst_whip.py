@@ -1,6 +1,6 @@
 """Publishes a test picture with a tone by WHIP through GStreamer's webrtcbin: `python3 gst_whip.py URL SECONDS`.
 
-For the system's Python, which has GStreamer's bindings. It prints `connected` and, at the end, the status of its DELETE.
+For the system's Python, which has GStreamer's bindings. It says `connected` and, at the end, the status of its DELETE.
 Debian 12 has no whipsink; this is what one is made of.
 """
 
@@ -28,6 +28,12 @@ audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay
 """
 
 
+def say(word: str) -> None:
+    """Tells whoever has started this."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def main(url: str, seconds: float) -> int:
     """Publishes for so long; the exit status is 0 if it was let in, and out."""
     Gst.init(None)
@@ -47,7 +53,7 @@ def main(url: str, seconds: float) -> int:
                 session.append(urllib.parse.urljoin(url, answered.headers["Location"]))
                 text = answered.read()
         except urllib.error.HTTPError as error:
-            print(error.code, error.read().decode(), file=sys.stderr)
+            sys.stderr.write(f"{error.code} {error.read().decode()}\n")
             loop.quit()
             return
         _, answer = GstSdp.SDPMessage.new()
@@ -60,7 +66,7 @@ def main(url: str, seconds: float) -> int:
 
     def changed(*_: object) -> None:
         if peer.get_property("connection-state") == GstWebRTC.WebRTCPeerConnectionState.CONNECTED:
-            print("connected", flush=True)
+            say("connected")
 
     peer.connect("on-negotiation-needed", negotiate)
     peer.connect("notify::connection-state", changed)
@@ -71,7 +77,7 @@ def main(url: str, seconds: float) -> int:
     if not session:
         return 1
     with urllib.request.urlopen(urllib.request.Request(session[0], method="DELETE")) as reply:
-        print(reply.status, flush=True)
+        say(str(reply.status))
     return 0
 
 

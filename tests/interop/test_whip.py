@@ -8,6 +8,7 @@ import random
 import select
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,3 +227,24 @@ def test_the_page_publishes_by_one_button_and_stops_by_it(tmp_path: Path) -> Non
         assert report["errors"] == []
         assert "publish started" in server.log.read_text()
         eventually_here(lambda: not codecs(server, "me"))
+
+
+def test_gstreamer_publishes_in_a_namespace_of_its_own() -> None:
+    def works(*command: str) -> bool:
+        try:
+            return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+        except FileNotFoundError:
+            return False
+
+    if not works("gst-inspect-1.0", "nicesrc"):
+        pytest.skip("gstreamer1.0-nice is not there")
+    if not works("/usr/bin/python3", "-c", "import gi; gi.require_version('GstWebRTC', '1.0')"):
+        pytest.skip("the system's Python has no bindings of GStreamer's WebRTC")
+    if not works("unshare", "-n", "ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"):
+        pytest.skip("no network namespace may be made here")
+    command = ["unshare", "-n", sys.executable, "-m", "tests.support.whip_namespace", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, cwd=WEB.parents[2])
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["said"] == ["connected", "200"], report["complained"]
+    assert any("avc1.42c0" in codecs and "mp4a.40.2" in codecs for codecs in report["codecs"])
