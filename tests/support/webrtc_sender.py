@@ -89,6 +89,17 @@ def payloads(unit: bytes, most: int = 1100) -> list[bytes]:
     ]
 
 
+def h265_payloads(unit: bytes, most: int = 1100) -> list[bytes]:
+    """The same of H.265 (RFC 7798)."""
+    if len(unit) <= most:
+        return [unit]
+    pieces = [unit[at : at + most] for at in range(2, len(unit), most)]
+    first = bytes((unit[0] & 0x81 | 49 << 1, unit[1]))
+    kind, last = unit[0] >> 1 & 0x3F, len(pieces) - 1
+    heads = [kind | (0x80 if not at else 0) | (0x40 if at == last else 0) for at in range(len(pieces))]
+    return [first + bytes((head,)) + piece for head, piece in zip(heads, pieces, strict=True)]
+
+
 def aggregate(*units: bytes) -> bytes:
     """A STAP-A."""
     return b"\x78" + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)

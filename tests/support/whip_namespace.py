@@ -1,7 +1,8 @@
 """A server and a GStreamer that publishes to it, in a network namespace of their own.
 
-`unshare -n python -m tests.support.whip_namespace SECONDS`: libnice sends nothing from an address of the machine to one of loopback, so the namespace gets an address of its own.
-Prints, as JSON, the codecs that were on air and what the publisher said.
+`unshare -n python -m tests.support.whip_namespace SECONDS`: libnice sends nothing from an address of the machine to one
+of loopback, so the namespace gets an address of its own. Prints, as JSON, the codecs that were on air and what the
+publisher said.
 """
 
 from __future__ import annotations

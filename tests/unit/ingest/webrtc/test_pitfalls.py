@@ -7,6 +7,7 @@ import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -26,7 +27,17 @@ from tests.support.collected import Collected
 from tests.support.eventually import eventually
 from tests.support.frames import PPS, SPS
 from tests.support.services import running
-from tests.support.webrtc_sender import SILENCE, Line, Sender, access_unit, aggregate, offer, payloads, slice_of
+from tests.support.webrtc_sender import (
+    SILENCE,
+    Line,
+    Sender,
+    access_unit,
+    aggregate,
+    h265_payloads,
+    offer,
+    payloads,
+    slice_of,
+)
 from tests.support.whip_call import WhipCall, ask, post, sessions
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -34,12 +45,16 @@ MUTE = {"transcode.audio": False, "publish.grace": 0}
 
 
 @functools.lru_cache(maxsize=4)
-def encoded(width: int, height: int, profile: str = "baseline", pictures: int = 3) -> list[list[bytes]]:
+def encoded(
+    width: int, height: int, profile: str = "baseline", pictures: int = 3, codec: str = "libx264"
+) -> list[list[bytes]]:
     """Pictures of an encoder as NAL units, the first a key picture with its parameter sets."""
-    encoder = av.CodecContext.create("libx264", "w")
+    encoder = cast("av.VideoCodecContext", av.CodecContext.create(codec, "w"))
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.thread_count = Fraction(1, 30), Fraction(30), 1
-    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": profile, "x264-params": "8x8dct=1"}
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": profile}
+    quiet = {"x265-params": "log-level=none:pools=none"}
+    encoder.options |= {"x264-params": "8x8dct=1"} if codec == "libx264" else quiet
     packets = []
     for number in range(pictures):
         frame = av.VideoFrame.from_ndarray(np.full((height, width), 20 * number, np.uint8), format="gray")
@@ -310,6 +325,23 @@ async def test_pitfall_16_what_counts_is_what_is_sent_not_what_the_offer_says_of
             call.send(call.sender.packets(units, at * 3000))
         await eventually(lambda: any("avc1.64" in row.codecs for row in server.node.directory.summaries()))
         call.close()
+    hevc = Line(video="H265/90000", fmtp="level-id=93", audio="")
+    publication = Collected()
+    normaliser = Normaliser(publication, hevc.now)
+
+    def take(codec: str, picture: object, ms: int) -> bool:
+        normaliser.video_units("h265", ms, 0, picture.units, picture.key, hevc.now, hevc.now)  # type: ignore[attr-defined]
+        return True
+
+    hevc.sink.picture = take  # type: ignore[method-assign]
+    for at, units in enumerate(encoded(320, 180, "main", codec="libx265") * 40):
+        hevc.send(hevc.sender.cut([cut for unit in units for cut in h265_payloads(unit, 300)], at * 3000))
+        hevc.run(1 / 30)
+    normaliser.tick(hevc.now + 5)
+    (tracks,) = publication.announced
+    assert tracks.video is not None
+    assert tracks.video.codec_string.startswith("hvc1.1.")
+    assert len(publication.units) == 120
     for profile in ("640034", "4d001f", "42001f", "f4001f"):
         chosen = read_offer(offer(fmtp=f"packetization-mode=1;profile-level-id={profile}")).picture
         assert chosen is not None
