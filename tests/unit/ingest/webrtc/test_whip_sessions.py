@@ -319,3 +319,40 @@ async def test_metrics_tell_of_it(tmp_path: Path) -> None:
         assert after["hlsd_webrtc_sessions"] == 0
         assert after['hlsd_webrtc_packets_total{result="received"}'] >= received
         call.close()
+
+
+async def test_twenty_at_one_instant_are_all_let_in_and_on_air(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK) as server:
+        calls = [WhipCall(server, path=f"/live/c{number}/whip", sound=False) for number in range(20)]
+        replies = await asyncio.gather(*[call.open() for call in calls])
+        assert [reply.status_code for reply in replies] == [201] * 20
+        await asyncio.gather(*[call.connect() for call in calls])
+        for call in calls:
+            call.film(40)
+        await eventually(lambda: all(live(server, f"c{number}") for number in range(20)))
+        assert len(sessions(server)) == 20
+        for call in calls:
+            call.close()
+
+
+async def test_a_person_is_led_to_the_page_and_the_page_knows_where_it_stands(tmp_path: Path) -> None:
+    settings = {"http.trusted_proxies": ["127.0.0.1"]}
+    async with running(tmp_path, MUTE | settings) as server:
+        led = await ask(server, "GET", "/live/cam/whip", headers={"accept": "text/html"})
+        assert (led.status_code, led.headers["location"]) == (302, "/live/cam/publish")
+        page = await ask(server, "GET", "/live/zebra/publish", headers={"x-forwarded-prefix": "/tv"})
+        assert page.status_code == 200
+        assert page.headers["permissions-policy"] == "camera=(self), microphone=(self), display-capture=(self)"
+        assert 'src="/tv/_/publish-page.js"' in page.text
+        assert "{{" not in page.text
+        assert "zebra" not in page.text
+        files = [line.partition('"/tv')[2].partition('"')[0] for line in page.text.splitlines() if '"/tv/_/' in line]
+        for file in files:
+            assert (await ask(server, "GET", file)).status_code == 200, file
+        assert (await ask(server, "POST", "/live/cam/publish")).status_code == 405
+        assert (await ask(server, "GET", "/_/cam/publish")).status_code == 404
+        proxied = {"x-forwarded-prefix": "/tv", "x-forwarded-for": "198.51.100.7"}
+        reply = await post(server, offer(), headers=proxied)
+        assert reply.headers["location"].startswith("/tv/live/cam/whip/")
+        (publisher,) = sessions(server)
+        assert publisher.ip == "198.51.100.7"
