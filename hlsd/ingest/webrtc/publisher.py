@@ -106,10 +106,13 @@ class WebrtcPublisher:
 
     # -- as its room sees it
 
-    def begin(self, publication: Publication, peer: Peer) -> None:
+    def begin(self, publication: Publication) -> None:
         """It is let in."""
         self._publication = publication
         self._name = publication.name
+
+    def meet(self, peer: Peer) -> None:
+        """Who speaks with its browser."""
         self.peer = peer
 
     def second(self, now: float) -> None:

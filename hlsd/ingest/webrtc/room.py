@@ -39,6 +39,7 @@ KNOWN: Final = 60.0
 KNOWN_MOST: Final = 1000
 _MISSING: Final = "WebRTC is off: its packages are missing (pip install 'hlsd[webrtc]'); WHIP is refused"
 _OTHER: Final = WhipRefusal("tag", "not the ICE session that is under way")
+_FAULT: Final = WhipRefusal("error:internal", "something went wrong here")
 _OFF: Final = WhipRefusal("off", "nobody publishes by WebRTC here")
 
 
@@ -202,7 +203,7 @@ class WebrtcRoom:
             verdict = await self._admission.publish(_publish_request(asked, publisher))
         except Exception as error:  # noqa: BLE001 - an error of ours must end this request and no other
             self._faults.task("webrtc_publisher", error)
-            return self._refuse(WhipRefusal("error:internal", "something went wrong here"))
+            return self._refuse(_FAULT)
         if isinstance(verdict, Refuse):
             return self._refuse(WhipRefusal(verdict.code.value, verdict.reason))
         if publisher.dropped:  # let in and thrown out in one breath
@@ -210,12 +211,18 @@ class WebrtcRoom:
         if not self.port:
             verdict.end("shutdown")
             return self._refuse(_OFF)
-        publisher.begin(verdict, self._peer(publisher))
-        self._publishers[ident] = publisher
-        terms = self._terms(publisher, local, asked.ip)
+        publisher.begin(verdict)
+        try:
+            publisher.meet(self._peer(publisher))
+            self._publishers[ident] = publisher
+            text = answer(offer, self._terms(publisher, local, asked.ip), secrets.randbits(62))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the name must be free again
+            self._faults.task("webrtc_publisher", error)
+            publisher.end("error:internal")
+            return self._refuse(_FAULT)
         if self._timer is None:
             self._wait()
-        return WhipAnswer(ident, answer(offer, terms, secrets.randbits(62)), publisher.tag)
+        return WhipAnswer(ident, text, publisher.tag)
 
     def _peer(self, publisher: WebrtcPublisher) -> Peer:
         # Loaded now: most servers never need what they weigh.

@@ -55,6 +55,18 @@ def test_packetization_mode_1_is_preferred_whatever_its_place() -> None:
     assert chosen.payload.number == 102
 
 
+def test_credentials_may_stand_before_all_sections() -> None:
+    # as libdatachannel writes them, and OBS with it
+    lines = offer().decode().split("\r\n")
+    names = ("a=ice-ufrag", "a=ice-pwd", "a=fingerprint", "a=setup")
+    common = [line for line in lines if line.startswith(names)]
+    rest = [line for line in lines if line not in common]
+    at = rest.index("t=0 0") + 1
+    read = read_offer("\r\n".join(rest[:at] + common[:4] + rest[at:]).encode())
+    assert (read.ufrag, read.password, read.setup) == ("abcd", "p" * 24, "actpass")
+    assert read.fingerprints == (("sha-256", ":".join(["AB"] * 32)),)
+
+
 def test_h265_is_taken_where_there_is_no_h264() -> None:
     chosen = read_offer(offer(video="H265/90000", fmtp="level-id=93")).picture
     assert chosen is not None

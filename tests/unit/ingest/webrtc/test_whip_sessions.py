@@ -336,8 +336,7 @@ async def test_twenty_at_one_instant_are_all_let_in_and_on_air(tmp_path: Path) -
 
 
 async def test_a_person_is_led_to_the_page_and_the_page_knows_where_it_stands(tmp_path: Path) -> None:
-    settings = {"http.trusted_proxies": ["127.0.0.1"]}
-    async with running(tmp_path, MUTE | settings) as server:
+    async with running(tmp_path, {"transcode.audio": False, "http.trusted_proxies": ["127.0.0.1"]}) as server:
         led = await ask(server, "GET", "/live/cam/whip", headers={"accept": "text/html"})
         assert (led.status_code, led.headers["location"]) == (302, "/live/cam/publish")
         page = await ask(server, "GET", "/live/zebra/publish", headers={"x-forwarded-prefix": "/tv"})
@@ -356,3 +355,17 @@ async def test_a_person_is_led_to_the_page_and_the_page_knows_where_it_stands(tm
         assert reply.headers["location"].startswith("/tv/live/cam/whip/")
         (publisher,) = sessions(server)
         assert publisher.ip == "198.51.100.7"
+
+
+async def test_a_fault_of_ours_is_a_500_and_the_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path, QUICK) as server:
+
+        def broken(*_: object) -> str:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr("hlsd.ingest.webrtc.room.answer", broken)
+            assert (await post(server, offer())).status_code == 500
+        assert sessions(server) == []
+        assert server.stats.faults.tasks["webrtc_publisher"] == 1
+        assert (await post(server, offer())).status_code == 201
