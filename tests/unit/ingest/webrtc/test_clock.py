@@ -64,3 +64,19 @@ def test_a_report_without_a_time_is_none() -> None:
         clock.report(SenderReport(1, 0, 0))
         assert not clock.reported
     assert lead(picture, sound)
+
+
+def test_clocks_that_drift_for_ten_minutes_stay_together() -> None:
+    # The sound card runs 200 ppm fast, the camera true, and packets of the picture are under way for 5 to 45 ms.
+    picture, sound = StreamClock(90_000), StreamClock(48_000)
+    apart = []
+    for number in range(600 * 25):
+        at = number / 25
+        heard = sound.ms(int(at * 48_000 * 1.0002) & 0xFFFFFFFF, 100 + at)
+        seen = picture.ms(int(at * 90_000), 100 + at + 0.005 + 0.04 * (number * 7 % 11) / 10)
+        if number % 25 == 13:
+            sound.report(report(1e9 + at, int(at * 48_000 * 1.0002)))
+            picture.report(report(1e9 + at, int(at * 90_000)))
+        assert lead(picture, sound)
+        apart.append(abs(seen - heard))
+    assert max(apart[250:]) <= 4

@@ -176,3 +176,17 @@ def test_an_offer_without_feedback_is_asked_for_nothing_again() -> None:
     assert line.sender.heard["nack"] == 0
     assert line.sender.heard["remb"] == 0
     assert 10 < len(line.sink.pictures) < 60
+
+
+def test_after_three_seconds_of_thirty_percent_loss_it_goes_on_within_two() -> None:
+    line = Line(limits=PeerLimits(patience=0.4), delay=0.02, seed=4)
+    line.film(60, key_each=1000)
+    line.loss = 0.3
+    line.film(90, first=60, key_each=1000)
+    line.loss = 0.0
+    line.film(90, first=150, key_each=1000)
+    line.run(1.0)
+    numbers = line.sink.numbers
+    resumed = [number for number in numbers if number >= 150]
+    assert resumed[0] <= 150 + 60
+    assert resumed == list(range(resumed[0], 240))
