@@ -33,6 +33,8 @@ FIRST_HELLO: Final = 0.05
 answer, and the next one goes a second later."""
 REPORT: Final = 1.0
 """Seconds between two receiver's reports."""
+QUIET: Final = 1.0
+"""Seconds after which a picture of which nothing comes is asked for no key picture."""
 _HEAD: Final = 28
 """Bytes of IP and UDP before each datagram."""
 
@@ -289,7 +291,9 @@ class Peer:
             if (wanted := receiver.order.asked(now))
         ]
         picture = self.picture
-        if picture is not None and picture.reception is not None and (cause := picture.keys.due(now)) is not None:
+        # Who sends nothing has nothing to answer with: paused, or gone.
+        sends = picture is not None and now - picture.heard < QUIET
+        if picture is not None and sends and (cause := picture.keys.due(now)) is not None:
             self.asked[cause] += 1
             compounds.append(rtcp.picture_loss(self._ssrc, picture.ssrc))
         if self._wide is not None and now >= self._wide_due:

@@ -33,6 +33,9 @@ FORMS: Final = {
 }
 """What the names of an offer mean."""
 
+REORDERED: Final = 1000
+"""Milliseconds that a picture may be before the one that came before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublisherHost:
@@ -83,6 +86,7 @@ class WebrtcPublisher:
         self._converter: SoundConverter | None = None
         self._share = Share()
         self._remarks = Remarks(self._remark)
+        self._shown = 0  # the time of the last picture, ms
 
     # -- as the hub sees it
 
@@ -153,6 +157,10 @@ class WebrtcPublisher:
             self._remarks.note("publisher held back: what it sends costs more than its part of the processor", now)
             return False
         normaliser = self._normaliser or self._open(now)
+        if picture.slices:
+            if 0 < (self._shown - ms & 0xFFFFFFFF) < REORDERED:
+                self._remarks.note("pictures come out of order: RTP has no decoding times, switch B-frames off", now)
+            self._shown = ms
         if normaliser is not None:
             share.start()
             self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))

@@ -42,6 +42,8 @@ class Receiver:
         """Of all its sources."""
         self.order = ReorderBuffer(patience, asks=self._asks, counts=self.counts)
         self._since = 0.0
+        self.heard = 0.0
+        """When its last packet came."""
 
     @property
     def ssrc(self) -> int:
@@ -50,6 +52,7 @@ class Receiver:
 
     def push(self, packet: RtpPacket, now: float, *, again: bool) -> None:
         """Takes a packet; `again`: it came as a retransmission."""
+        self.heard = now
         reception = self.reception
         if reception is None or packet.ssrc != reception.ssrc:
             if again or (reception is not None and now - self._since < NEW_SOURCE):

@@ -69,6 +69,15 @@ def test_key_pictures_are_asked_for_in_time_and_not_too_often() -> None:
     assert line.peer.asked == {"loss": 0, "interval": len(keys) - 1, "start": 0}
 
 
+def test_who_has_fallen_silent_is_asked_for_nothing() -> None:
+    line = Line(limits=PeerLimits(key_interval=0.5, silence=60))
+    line.film(5)
+    line.run(20.0)
+    assert sum(line.peer.asked.values()) <= 2  # within the first second
+    assert line.peer.picture is not None
+    assert not line.peer.picture.keys.unanswered
+
+
 def test_a_burst_above_the_bounds_is_dropped_and_the_session_lives() -> None:
     line = Line(limits=PeerLimits(bitrate=1_000_000))
     line.film(30, size=20_000, sound=False)  # 4.8 Mb/s

@@ -15,7 +15,7 @@ from hlsd.app import Server
 from hlsd.auth import sign, tokens
 from tests.support.eventually import eventually
 from tests.support.services import composed, running
-from tests.support.webrtc_sender import Sender, offer
+from tests.support.webrtc_sender import Sender, access_unit, offer
 from tests.support.whip_call import SDP, WhipCall, ask, base, post, sessions, udp_port
 
 SECRET = "a-secret-of-this-test-only-0123456789"
@@ -369,3 +369,17 @@ async def test_a_fault_of_ours_is_a_500_and_the_name_is_free(tmp_path: Path, mon
         assert sessions(server) == []
         assert server.stats.faults.tasks["webrtc_publisher"] == 1
         assert (await post(server, offer())).status_code == 201
+
+
+async def test_who_sends_b_frames_is_told_so_in_the_log_once(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        async with running(tmp_path, QUICK) as server:
+            call = WhipCall(server, sound=False)
+            await call.open()
+            await call.connect()
+            for number, shown in enumerate((0, 3, 1, 2, 6, 4, 5)):
+                call.send(call.sender.packets(access_unit(number, key=not number, size=400), shown * 3000))
+            (publisher,) = sessions(server)
+            await eventually(lambda: publisher.peer.counts.received >= 7)
+            call.close()
+    assert sum("B-frames" in line["event"] for line in lines) == 1
