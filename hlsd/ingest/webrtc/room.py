@@ -275,7 +275,11 @@ class WebrtcRoom:
             return
         peer = publisher.peer
         connected = peer.connected
-        peer.receive(datagram, address, now)
+        try:
+            peer.receive(datagram, address, now)
+        except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
+            self._faults.task("webrtc", error)
+            publisher.end("error:internal")
         if peer.connected and not connected:
             self.stats.handshake.observe(now - publisher.began)
         if peer.ended:
@@ -308,7 +312,7 @@ class WebrtcRoom:
 
     def _turn(self) -> None:
         """What is due in every session."""
-        self._timer = None
+        self._wait()  # first, whatever comes of this turn
         now = self._clock.monotonic()
         second = now - self._second >= 1.0
         if second:
@@ -326,8 +330,9 @@ class WebrtcRoom:
                 publisher.end("error:internal")
             if peer.ended:
                 publisher.end(peer.ended, peer.why)
-        if self._publishers:
-            self._wait()
+        if not self._publishers and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # -- the end
 

@@ -383,3 +383,24 @@ async def test_who_sends_b_frames_is_told_so_in_the_log_once(tmp_path: Path) -> 
             await eventually(lambda: publisher.peer.counts.received >= 7)
             call.close()
     assert sum("B-frames" in line["event"] for line in lines) == 1
+
+
+async def test_a_fault_at_one_publisher_s_packets_is_its_own(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK) as server:
+        calls = [WhipCall(server, path=f"/live/c{number}/whip", sound=False) for number in range(2)]
+        for call in calls:
+            await call.open()
+            await call.connect()
+        one, other = sessions(server)
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError
+
+        one.peer.receive = broken
+        for call in calls:
+            call.film(40)
+        await eventually(lambda: sessions(server) == [other])
+        await eventually(lambda: live(server, "c1"))
+        assert server.stats.faults.tasks["webrtc"] == 1
+        for call in calls:
+            call.close()
