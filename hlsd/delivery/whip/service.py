@@ -41,15 +41,21 @@ class WhipReceiver(WhipDesk, Protocol):
 class WhipService(Service):
     """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
-    `https_port`: where a browser gives its camera to the page; 0: nowhere.
+    `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser gives its camera to the page; 0:
+    nowhere.
     """
 
     def __init__(
-        self, receiver: WhipReceiver, judge: Judge, ice_servers: Sequence[str] = (), https_port: int = 0
+        self,
+        receiver: WhipReceiver,
+        judge: Judge,
+        ice_servers: Sequence[str] = (),
+        open_servers: Sequence[str] = (),
+        https_port: int = 0,
     ) -> None:
         self._receiver = receiver
-        self._page = PublishPage(judge, https_port)
-        self._endpoint = WhipEndpoint(receiver, judge, ice_servers)
+        self._page = PublishPage(judge, receiver, https_port)
+        self._endpoint = WhipEndpoint(receiver, judge, ice_servers, open_servers)
 
     @property
     def udp_port(self) -> int:
