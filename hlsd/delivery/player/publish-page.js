@@ -111,12 +111,16 @@ async function open(first = false) {
   say("preview").srcObject = media;
   say("preview").classList.toggle("plain", screen);
   say("go").disabled = media.getTracks().length === 0;
-  veil(media.getVideoTracks().length ? "" : "Sound only");
+  const pictures = media.getVideoTracks().length > 0;
+  say("preview").parentElement.classList.toggle("audio", !pictures);
+  veil(pictures ? "" : "Sound only");
   await list();
   for (const sender of peer?.getSenders() ?? []) {
     const kind = sender.kind ?? sender.track?.kind;
     await sender.replaceTrack(media.getTracks().find((track) => track.kind === kind) ?? null);
   }
+  const sent = (peer?.getSenders() ?? []).map((sender) => sender.kind);
+  if (peer && media.getTracks().some((track) => !sent.includes(track.kind))) note("What was not sent from the start is sent after Stop and Go live.");
 }
 
 function prefer(transceiver) {
@@ -214,7 +218,7 @@ async function measure() {
   if (peer?.connectionState !== "connected") return;
   const stats = [...(await peer.getStats()).values()];
   const pair = stats.find((one) => one.type === "candidate-pair" && one.nominated && one.currentRoundTripTime !== undefined);
-  const trip = pair ? ` · ${Math.round(pair.currentRoundTripTime * 1000)} ms to the server` : "";
+  const trip = pair ? ` · ${Math.round(pair.currentRoundTripTime * 1000)} ms away` : "";
   const pictures = stats.some((one) => one.type === "outbound-rtp" && one.kind === "video");
   for (const one of stats) {
     if (one.type !== "outbound-rtp" || (pictures && one.kind !== "video")) continue;

@@ -24,8 +24,7 @@ CONNECTED = Spec("hlsd_webrtc_handshake_seconds", "histogram", "From a publisher
 PACKETS = Spec(
     "hlsd_webrtc_packets",
     "counter",
-    "Packets of publishers: received, of these recovered (asked for again) and late; lost, bad (no proof of whose), "
-    "limited (above max_bitrate), stray (of an address that nobody knows).",
+    "Packets of publishers, by what became of them.",
     ("result",),
 )
 REQUESTS = Spec(
@@ -35,8 +34,7 @@ REFUSED = Spec("hlsd_webrtc_refused", "counter", "Publishers that WebRTC did not
 UNCONNECTED = Spec(
     "hlsd_webrtc_unconnected",
     "counter",
-    "Publishers that were let in and whose media never came, by how far they got: no_address (nothing of theirs at the "
-    "UDP port), handshake (something, and no DTLS handshake).",
+    "Publishers that were let in and whose media never came, by how far they got.",
     ("stage",),
 )
 PICTURES = Spec("hlsd_webrtc_pictures_lost", "counter", "Pictures of which a part was lost for good.")
