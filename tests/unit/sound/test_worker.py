@@ -103,6 +103,7 @@ def test_every_packet_is_answered_and_frames_follow_each_other() -> None:
     assert after.flags == wire.UNABLE, "the stream is over"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", SOUNDS)
 def test_nothing_that_is_sent_makes_it_raise(codec: str) -> None:
     """Packets, configurations and times of random bytes; what comes out of it is bounded."""
