@@ -15,6 +15,7 @@ from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.share import Share
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
+from hlsd.ports import LineState
 
 if TYPE_CHECKING:
     from hlsd.base.clock import Clock
@@ -112,6 +113,16 @@ class WebrtcPublisher:
         """Bytes of its media that wait here."""
         peer, normaliser = self.peer, self._normaliser
         return (peer.held if peer is not None else 0) + (normaliser.held if normaliser is not None else 0)
+
+    def line(self) -> LineState | None:
+        """How its packets come through."""
+        peer = self.peer
+        if peer is None:
+            return None
+        tracks = [one for one in (peer.picture, peer.sound) if one is not None]
+        lost = sum(one.counts.lost for one in tracks)
+        trip = max((one.order.round_trip for one in tracks if one.counts.recovered), default=0.0)
+        return LineState(bool(peer.connected), lost / max(1, lost + peer.counts.received), trip)
 
     # -- as its room sees it
 

@@ -425,6 +425,34 @@ async def test_metrics_tell_of_it(tmp_path: Path) -> None:
         call.close()
 
 
+async def test_the_api_lists_who_publishes_and_how_it_comes_through(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK) as server:
+        token = {"authorization": f"Bearer {server.node.local_token.value}"}
+
+        async def listed(rest: str = "") -> httpx.Response:
+            return await ask(server, "GET", f"/api/v1/publishers{rest}", headers=token)
+
+        assert (await listed()).json()["data"]["items"] == []
+        call = WhipCall(server, sound=False)
+        await call.open()
+        (row,) = (await listed()).json()["data"]["items"]
+        assert (row["path"], row["protocol"], row["status"], row["codecs"]) == ("/live/cam", "whip", "created", "")
+        assert row["line"] == {"connected": False, "loss": 0.0, "round_trip_ms": 0.0}
+        await call.connect()
+        call.film(60)
+        await eventually(lambda: live(server))
+        one = (await listed(f"/{row['id']}")).json()["data"]
+        assert (one["status"], one["codecs"], one["line"]["connected"]) == ("running", "avc1.42c00d", True)
+        assert one["video_frames"] > 0
+        assert one["inbytes"] > 1000
+        assert abs(one["last_frame"] / 1000 - time.time()) < 60
+        assert (await listed("?app=other")).json()["data"]["items"] == []
+        await call.delete()
+        gone = await listed(f"/{row['id']}")
+        assert (gone.status_code, gone.json()["code"]) == (404, "no_such_publisher")
+        call.close()
+
+
 async def test_twenty_at_one_instant_are_all_let_in_and_on_air(tmp_path: Path) -> None:
     async with running(tmp_path, QUICK) as server:
         calls = [WhipCall(server, path=f"/live/c{number}/whip", sound=False) for number in range(20)]
