@@ -55,11 +55,18 @@ class Fragments(Sequence[Fragment]):
 
     __slots__ = ("_ends", "_marks", "_places", "_times")
 
-    def __init__(self, found: Iterable[Fragment] = ()) -> None:
-        self._places = array("Q")  # offset, and whether it begins with a key picture
-        self._times = array("Q")  # beginning, and how long it lasts
-        self._marks: dict[int, Mark] = {}
-        self._ends = 0  # where the last one ends in the file
+    def __init__(
+        self,
+        found: Iterable[Fragment] = (),
+        places: array[int] | None = None,
+        times: array[int] | None = None,
+        marks: dict[int, Mark] | None = None,
+        ends: int = 0,
+    ) -> None:
+        self._places = array("Q") if places is None else places  # offset, and whether it begins with a key picture
+        self._times = array("Q") if times is None else times  # beginning, and how long it lasts
+        self._marks: dict[int, Mark] = {} if marks is None else marks
+        self._ends = ends  # where the last one ends in the file
         for one in found:
             self.append(one)
 
@@ -127,15 +134,13 @@ class Fragments(Sequence[Fragment]):
         times, behind = _HEAD.size + count * 8, _HEAD.size + count * 16
         if (kind, version, ends, len(content)) != (INDEX, 0, end, behind + marks * _MARK.size) or not 0 < count <= MOST:
             return None
-        found = cls()
-        found._places, found._times, found._ends = _read(content[_HEAD.size : times]), _read(content[times:behind]), end
-        places = found._places
+        places = _read(content[_HEAD.size : times])
         rising = all(map(lt, places, islice(places, 1, None)))
         if not rising or places[0] >> _FLAGS != begin or places[-1] >> _FLAGS >= end:
             return None
-        for number, seam, wall in _MARK.iter_unpack(content[behind:]):
-            found._marks[number] = Mark(wall / 1000, bool(seam))
-        return found
+        rows = _MARK.iter_unpack(content[behind:])
+        said = {number: Mark(wall / 1000, bool(seam)) for number, seam, wall in rows}
+        return cls((), places, _read(content[times:behind]), said, end)
 
 
 def wire(values: array[int]) -> bytes:
