@@ -14,6 +14,7 @@ from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
 from hlsd.record.settings import RecordSettings
@@ -28,7 +29,7 @@ from hlsd.timeshift.settings import DvrSettings
 class ServerSettings(BaseModel):
     """The process as a whole: section `[server]`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: str = Field(
         "",
@@ -59,7 +60,7 @@ class ServerSettings(BaseModel):
 class LimitsSettings(BaseModel):
     """What the whole node may take on: section `[limits]`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     max_streams: int = Field(
         500, ge=1, le=100_000, description="Streams at once. Publishers beyond it are refused with the reason."
@@ -80,6 +81,7 @@ class Settings(BaseModel):
     server: ServerSettings = Field(default_factory=ServerSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
+    webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)

@@ -49,6 +49,8 @@ WANTED_HEADERS = frozenset(
 RESERVED_SUFFIXES = (".flv", ".jpg", ".webp")
 """Endings of `/{app}/{name}` that belong to other services."""
 
+RECORD_LISTS = ("list.json", "days.json")
+"""What tells of a stream's recordings, below `r`."""
 _RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")
 """What stands behind `r/` in the path of a recording: its id (`hlsd.record.take.new_take_id`), and an ending."""
 _SHIFT = re.compile(r"(?:archive|rewind|timeshift_abs|timeshift_rel)-.*\.m3u8")
@@ -135,7 +137,9 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
         parts.pop()
     _check_names(parts)
     match parts:
-        case [app, name, "r", file] if _RECORD.fullmatch(file):
+        case [app, name, "r"] if not page:
+            return Target("foreign", app, name, run="r")
+        case [app, name, "r", file] if file in RECORD_LISTS or _RECORD.fullmatch(file):
             return Target("foreign", app, name, run="r", resource=file)
         case [app, name, sid, "r", file] if sid[0] == "~" and _RECORD.fullmatch(file):
             return Target("foreign", app, name, sid=sid[1:], run="r", resource=file)
@@ -156,6 +160,10 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("page", app, name)
         case [app, name, "index.m3u8" | "master.m3u8"]:
             return Target("multivariant", app, name)
+        case [app, name, "whip" | "publish"]:
+            return Target("foreign", app, name)
+        case [app, name, "whip", ident]:
+            return Target("foreign", app, name, resource=ident)
         case [app, name, sid, "index.m3u8"] if sid[0] == "~":
             return Target("playlist", app, name, sid=sid[1:])
         case [app, name, sid, rendition, "index.m3u8"] if sid[0] == "~":

@@ -21,8 +21,9 @@ from hlsd.ports.outputs import (
     SinkPart,
     SinkSegment,
 )
+from hlsd.ports.pictures import KeyPicture, PictureMaker
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
-from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
 from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
@@ -45,7 +46,9 @@ __all__ = [
     "Gate",
     "Grant",
     "Keeping",
+    "KeyPicture",
     "Lateness",
+    "LineState",
     "LiveStream",
     "Media",
     "MediaRun",
@@ -54,6 +57,7 @@ __all__ = [
     "Output",
     "OutputFactory",
     "Outputs",
+    "PictureMaker",
     "PlayRequest",
     "Playable",
     "Publication",

@@ -16,7 +16,7 @@ from hlsd.record.boxes import BadBox, child, children
 from hlsd.record.folder import RecordFolder
 from hlsd.record.index import Row
 from hlsd.record.repair import BREATH, reader
-from hlsd.record.shape import Layout, Read, open_layout, track_of, walk
+from hlsd.record.shape import Layout, Read, open_layout, track_of, use_index, walk
 from hlsd.record.vod_playlist import spans
 from hlsd.timeshift.tape import TapeFacts, TapeSegment, segments_of
 
@@ -30,10 +30,11 @@ def measure(folder: RecordFolder, row: Row) -> tuple[list[TapeSegment], TapeFact
     try:
         read, size = reader(fd), os.fstat(fd).st_size
         layout = open_layout(read)
-        for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
-            layout.fragments.append(fragment)
-            if not count % BREATH:
-                time.sleep(0)
+        if not use_index(read, layout, size):
+            for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
+                layout.fragments.append(fragment)
+                if not count % BREATH:
+                    time.sleep(0)
         return segments_of(spans(layout.fragments, whole=True), row.started_ms / 1000), facts_of(read, row.codecs)
     except BadBox:
         return [], TapeFacts(row.codecs)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from hlsd.media.unit import TICKS
-from hlsd.record.shape import Fragment
+from hlsd.record.fragments import Fragment
 from hlsd.record.vod_playlist import SegmentSpan, piece_name
 from hlsd.timeshift.listing import Trimmed
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hlsd.media.unit import TICKS
-from hlsd.record.shape import Fragment, Mark
+from hlsd.record.fragments import Fragment, Mark
 from hlsd.record.vod_playlist import spans
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, choose, render
