@@ -28,7 +28,7 @@ MOST: Final = 1000
 class Start(BaseModel):
     """What a recording is begun with. `max_duration`: seconds of media after which it ends, 0 for none."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     max_duration: Duration = Field(default=0.0, ge=0, le=366 * 86_400)
     path: str = Field(default="", max_length=512)
@@ -37,7 +37,7 @@ class Start(BaseModel):
 class Filter(BaseModel):
     """Of a list: `from` and `to` in ms of the epoch, recordings with anything between them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     stream: str = Field(default="", max_length=300)
     since: int = Field(default=0, ge=0, le=2**53, alias="from")
