@@ -100,7 +100,7 @@ def create_api(premises: ApiContext, access: Access, log: Log, *, more: Sequence
     The door lets a caller with the scope `read` ask with GET and HEAD, and wants `write` for every other method.
     """
     done = operations(premises)
-    described = document(done)
+    described = document(done, more)
 
     async def openapi(request: Request) -> Response:  # noqa: ARG001 - Starlette's shape
         return JSONResponse(described, headers=NO_STORE)
