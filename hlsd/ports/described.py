@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 
 
 class DescribedRoute(Route):
-    """One method of one path. `described` is its Operation Object (OpenAPI 3.1 §4.8.10), `schemas` what it names."""
+    """One method of one path. `described` is its Operation Object (OpenAPI 3.1), `schemas` what it names."""
 
     def __init__(
         self, method: str, path: str, endpoint: Callable[..., Any], described: Schema, schemas: Mapping[str, Schema]

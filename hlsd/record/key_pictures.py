@@ -25,7 +25,7 @@ _ENTRY: Final = 78
 _RANGES: Final = {16: "PQ", 18: "HLG"}
 
 
-class PictureTrack(NamedTuple):
+class RecordedPictures(NamedTuple):
     """The pictures of a file: as in `KeyPicture`, and the track's id."""
 
     track: int
@@ -34,7 +34,7 @@ class PictureTrack(NamedTuple):
     record: bytes
 
 
-def picture_track(layout: Layout) -> PictureTrack | None:
+def picture_track(layout: Layout) -> RecordedPictures | None:
     """The track of pictures; None if there is none that can be decoded."""
     init = layout.init
     try:
@@ -53,17 +53,17 @@ def picture_track(layout: Layout) -> PictureTrack | None:
     return None
 
 
-def _entry(init: bytes, track: int, name: bytes, start: int, stop: int) -> PictureTrack:
+def _entry(init: bytes, track: int, name: bytes, start: int, stop: int) -> RecordedPictures:
     codec, wanted = _CODECS[name]
     at, end = child(init, wanted, start, stop)
     transfer = 0
     for found, begin, over in children(init, start, stop):
         if found == b"colr" and init[begin : begin + 4] == b"nclx" and over - begin >= 10:
             transfer = int.from_bytes(init[begin + 6 : begin + 8], "big")
-    return PictureTrack(track, codec, _RANGES.get(transfer, "SDR"), init[at:end])
+    return RecordedPictures(track, codec, _RANGES.get(transfer, "SDR"), init[at:end])
 
 
-def key_picture(read: Read, layout: Layout, of: PictureTrack, offset: int, size: int) -> KeyPicture | None:
+def key_picture(read: Read, layout: Layout, of: RecordedPictures, offset: int, size: int) -> KeyPicture | None:
     """The picture with which the fragment at `offset` begins; None if that is no key picture."""
     here = Layout(
         layout.init, layout.room, layout.about, layout.leading, offset, finished=layout.finished, fragments=Fragments()

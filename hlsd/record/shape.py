@@ -81,6 +81,10 @@ class Layout:
     finished: bool = False
     fragments: Fragments = field(default_factory=Fragments)
 
+    def take(self, found: Fragments) -> None:
+        """These are its fragments, as it tells itself."""
+        self.fragments, self.end = found, found.end
+
 
 def opening(init: bytes, about: About) -> bytes:
     """The first bytes of a new file, of a muxer's `init` (ftyp and moov). Raises BadBox."""
@@ -202,7 +206,7 @@ def use_index(read: Read, layout: Layout, size: int) -> bool:
     """Takes the fragments of a finished file from the index at its end; False if it has none that fits it."""
     found = _index(read, layout, size) if layout.finished else None
     if found is not None:
-        layout.fragments, layout.end = found, found.end
+        layout.take(found)
     return found is not None
 
 

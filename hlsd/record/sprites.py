@@ -17,7 +17,7 @@ from hlsd.base.errors import HlsdError
 from hlsd.base.upkeep import end
 from hlsd.ports import KeyPicture, PictureMaker
 from hlsd.record.folder import RecordFolder
-from hlsd.record.key_pictures import PictureTrack, key_picture, picture_track
+from hlsd.record.key_pictures import RecordedPictures, key_picture, picture_track
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.repair import reader
 from hlsd.record.thumbnails import SIZE, WIDTH, Canvas, SheetName, stride_of, tiles
@@ -57,6 +57,10 @@ class SpriteSheet:
         self.whole = False
         self.canvas: Canvas | None = Canvas()
         self.changed = asyncio.Event()
+
+    def close(self) -> None:
+        """Nothing is added any more."""
+        self.whole, self.canvas = True, None
 
     def show(self, body: bytes, made: int) -> None:
         """It looks like this now."""
@@ -118,7 +122,7 @@ class Sprites:
             if sheet is None:
                 sheet = self._sheets[key] = SpriteSheet(*key)
                 if kept:
-                    sheet.canvas, sheet.whole = None, True
+                    sheet.close()
                     sheet.show(kept, len(tiles(recording.spans, name)))
         self._sheets.move_to_end(key)
         for old in list(self._sheets):
@@ -149,7 +153,7 @@ class Sprites:
         task.add_done_callback(over)
 
     async def _made(
-        self, recording: OpenRecording, sheet: SpriteSheet, maker: PictureMaker, track: PictureTrack
+        self, recording: OpenRecording, sheet: SpriteSheet, maker: PictureMaker, track: RecordedPictures
     ) -> None:
         async with self._turn:
             canvas, failures = sheet.canvas, 0
@@ -171,13 +175,13 @@ class Sprites:
 
     async def _keep(self, recording: OpenRecording, sheet: SpriteSheet, *, write: bool) -> None:
         """Nothing is added to a sheet any more."""
-        sheet.whole, sheet.canvas = True, None
+        sheet.close()
         if write and not self._full() and not recording.deleted:
             body, path = sheet.body, recording.row.path
             await self._recordings.do(lambda: self._folder.write_beside(path, sheet.name.file, body))
 
     async def _tile(
-        self, recording: OpenRecording, track: PictureTrack, maker: PictureMaker, offset: int, size: int
+        self, recording: OpenRecording, track: RecordedPictures, maker: PictureMaker, offset: int, size: int
     ) -> bytes | None:
         layout = recording.layout
         assert layout is not None

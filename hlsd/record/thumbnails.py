@@ -2,7 +2,7 @@
 
 A sheet has 10 × 10 tiles. Each tile is the picture with which a segment begins: of every segment, or of each second,
 third … where a recording has more than `MOST`. Law: what a tile shows does not change while the recording grows, until
-`MOST` is reached and every second one goes. Sources: WebVTT (W3C), Media Fragments URI 1.0 §4.2.2 (`#xywh`). Pure.
+`MOST` is reached and every second one goes. Sources: WebVTT (W3C), Media Fragments URI 1.0 (`#xywh`). Pure.
 """
 
 from __future__ import annotations

@@ -171,3 +171,25 @@ def test_a_server_that_is_killed_while_it_records_finishes_the_file_at_its_next_
         assert [p.digest for p in whole.video] == [p.digest for p in source.video][: len(whole.video)]
         answer = httpx.get(url_of(again, row), follow_redirects=True)
         assert "#EXT-X-ENDLIST" in answer.text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "dark"), (390, 844, "light")])
+def test_a_viewer_browses_plays_seeks_and_cuts(server: HlsdServer, width: int, height: int, scheme: str) -> None:
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    program = browsers.executable("chromium")
+    assert program is not None
+    url = f"{server.page('h264')}/r"
+    command = ["node", str(browsers.WEB / "recordings.mjs"), program, url, str(width), str(height), scheme]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    report = json.loads(done.stdout)
+    assert (report["errors"], report["failed"]) == ([], [])
+    assert (report["items"], report["days"]) == (1, 1)
+    assert report["duration"] == pytest.approx(16.0, abs=0.2)
+    assert report["wide"] <= width, "nothing stands out at the side"
+    part = httpx.get(report["link"], follow_redirects=True, timeout=30)
+    assert part.status_code == 200
+    assert len(read_packets(part.content).video) >= 100
+    whole = httpx.get(report["download"], timeout=30)
+    assert whole.content == file_of(server, rows(server)["h264"]).read_bytes()

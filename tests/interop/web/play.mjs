@@ -312,7 +312,7 @@ async function openWebkit(options, profile) {
   const page = {
     on() {},
     goto: (address) => ask("POST", "/url", { url: address }),
-    evaluate: (script) => ask("POST", "/execute/sync", { script: `return (${script})()`, args: [] }),
+    evaluate: (script) => ask("POST", "/execute/sync", { script: `const found = (${script}); return typeof found === "function" ? found() : found`, args: [] }),
     screenshot: async ({ path }) => writeFileSync(path, Buffer.from(await ask("GET", "/screenshot"), "base64")),
   };
   return { page, close };
