@@ -13,6 +13,7 @@ from hlsd.base.quantities import GIB, MIB, Duration, Size
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
@@ -80,6 +81,7 @@ class Settings(BaseModel):
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    recorder: RecorderSettings = Field(default_factory=RecorderSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
