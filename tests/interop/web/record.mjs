@@ -36,7 +36,7 @@ const profile = mkdtempSync(join(tmpdir(), "hlsd-record-"));
 const [browser, page] = await { chromium: openChromium, firefox: openFirefox }[options.browser]();
 try {
   await page.goto(positionals[0]);
-  const report = await page.evaluate(publish, options);
+  const report = await page.evaluate(publish, { ...options });
   if (options.save) writeFileSync(options.save, Buffer.from(report.made, "base64"));
   delete report.made;
   console.log(JSON.stringify(report));
