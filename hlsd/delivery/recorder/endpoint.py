@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
-from hlsd.delivery.flv.endpoint import FOREIGN_PAGE, switching_key, upgrades
+from hlsd.delivery.flv.endpoint import FOREIGN_PAGE, STRIPPED, switching_key, upgrades, wanted_upgrade
 from hlsd.delivery.flv.websocket import switching
 from hlsd.delivery.http1.takeover import TAKE, Taken, TakeoverHandler
 from hlsd.delivery.play_request import play_request
@@ -40,8 +40,8 @@ _OFF: Final = "nobody publishes a recorder here"
 
 
 def publishes(scope: Scope) -> bool:
-    """Whether a request to that address is a handshake: who asks for the page goes on to it."""
-    return scope["type"] == "http" and scope["method"] == "GET" and upgrades(scope)
+    """Whether a request to that address is a handshake, or half of one: who asks for the page goes on to it."""
+    return scope["type"] == "http" and scope["method"] == "GET" and (upgrades(scope) or wanted_upgrade(scope))
 
 
 class RecorderEndpoint:
@@ -69,6 +69,8 @@ class RecorderEndpoint:
             target = parse_path(request.path) if is_ours(request.path) else None
             if target is None or target.kind != "foreign":
                 return self._judge.replies.refuse(request, 404)
+            if not upgrades(scope):
+                return self._judge.replies.refuse(request, 426, words=STRIPPED, more=[(b"upgrade", b"websocket")])
             asked = play_request(request, target, PROTOCOL)
             token = switching_key(scope)
         except BadRequest as error:

@@ -1,4 +1,4 @@
-"""Matroska and WebM are read as they grow: all forms that a live one has, within bounds, and nothing that is not one."""
+"""Matroska and WebM are read as they grow: all forms that live ones have, within bounds, and nothing else."""
 
 from __future__ import annotations
 
