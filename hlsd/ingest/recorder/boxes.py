@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hlsd.base.errors import MediaError
-from hlsd.ingest.recorder.pieces import RecordedTrack, opus_head
+from hlsd.ingest.recorder.pieces import RecordedTrack, opus_head, printable
 from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import Kind
 
@@ -118,7 +118,7 @@ def _shift(elst: bytes, timescale: int, scale: int) -> int:
 
 
 def _name(kind: bytes) -> str:
-    return _NAMES.get(kind) or (kind.decode("ascii", "replace") if kind else "that has no name")
+    return _NAMES.get(kind) or printable(kind.decode("ascii", "replace"))
 
 
 def _picture(kind: bytes, entry: bytes) -> RecordedTrack:

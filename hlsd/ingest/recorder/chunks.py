@@ -21,6 +21,7 @@ from hlsd.ingest.recorder.pieces import (
     RecordedPiece,
     RecordedTrack,
     RecordedTracks,
+    printable,
 )
 from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import Kind
@@ -88,7 +89,7 @@ class ChunkReader:
 
 def named(codec: str) -> str:
     """What a codec is called to people."""
-    return _NAMES.get(codec.partition(".")[0].lower(), codec[:32])
+    return _NAMES.get(codec.partition(".")[0].lower(), printable(codec))
 
 
 def picture_codec(codec: str) -> VideoCodec | None:

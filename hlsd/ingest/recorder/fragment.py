@@ -16,7 +16,7 @@ _NOT_SYNC: Final = 0x10000
 """sample_is_non_sync_sample (§8.8.3.1)."""
 
 
-class Sample(NamedTuple):
+class FragmentSample(NamedTuple):
     """Where a sample of `track` stands in the file, and when it is: ticks of its track."""
 
     track: MovieTrack
@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     key: bool
 
 
-class Fragments:
+class MovieFragments:
     """The fragments of one movie, whose `tracks` are by their ids."""
 
     def __init__(self, tracks: Mapping[int, MovieTrack]) -> None:
@@ -35,16 +35,16 @@ class Fragments:
         self._times: dict[int, int] = {}
         """Where each track goes on, for fragments that do not say (§8.8.12)."""
 
-    def read(self, moof: bytes, begin: int) -> list[Sample]:
+    def read(self, moof: bytes, begin: int) -> list[FragmentSample]:
         """The samples of a `moof` that begins at byte `begin` of the file."""
-        found: list[Sample] = []
+        found: list[FragmentSample] = []
         end = begin  # of the data of the track fragment before
         for kind, traf in boxes(moof):
             if kind == b"traf":
                 end = self._fragment(traf, begin, end, found)
         return found
 
-    def _fragment(self, traf: bytes, begin: int, base: int, found: list[Sample]) -> int:
+    def _fragment(self, traf: bytes, begin: int, base: int, found: list[FragmentSample]) -> int:
         """Adds the samples of a track fragment (§8.8.7); returns where its data ends."""
         tfhd = find(traf, b"tfhd")
         flags, ident = number(tfhd, 0), number(tfhd, 4)
@@ -78,7 +78,7 @@ def _granted(track: MovieTrack, tfhd: bytes, flags: int, at: int) -> MovieTrack:
     return track._replace(flags=number(tfhd, at)) if flags & 0x20 else track
 
 
-def _run(trun: bytes, track: MovieTrack, base: int, here: int, time: int) -> Iterator[tuple[Sample, int, int]]:
+def _run(trun: bytes, track: MovieTrack, base: int, here: int, time: int) -> Iterator[tuple[FragmentSample, int, int]]:
     """The samples of a run (§8.8.8), each with where the next one begins, and when."""
     flags, count = number(trun, 0), number(trun, 4)
     signed = trun[0] == 1
@@ -102,6 +102,6 @@ def _run(trun: bytes, track: MovieTrack, base: int, here: int, time: int) -> Ite
             cts, at = number(trun, at), at + 4
             if signed and cts >> 31:
                 cts -= 1 << 32
-        yield Sample(track, here, size, time, cts, not marks & _NOT_SYNC), here + size, time + duration
+        yield FragmentSample(track, here, size, time, cts, not marks & _NOT_SYNC), here + size, time + duration
         here += size
         time += duration

@@ -21,6 +21,7 @@ from hlsd.ingest.recorder.pieces import (
     RecordedTrack,
     RecordedTracks,
     check_tracks,
+    printable,
 )
 from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import Kind
@@ -62,7 +63,7 @@ _SOUNDS: Final = {
 }  # fmt: skip
 
 
-class Head(NamedTuple):
+class ElementHead(NamedTuple):
     """The head of an element: id, size of its payload (-1: unknown), bytes of the head itself."""
 
     id: int
@@ -115,7 +116,7 @@ class MatroskaReader:
                 return found
         raise MediaError(f"more than {PIECES_LIMIT} elements in one read")
 
-    def _step(self, head: Head, found: list[RecordedItem]) -> bool:
+    def _step(self, head: ElementHead, found: list[RecordedItem]) -> bool:
         """Takes an element, enters it, or skips it; False if the rest of it has yet to come."""
         self._leave(head.id)
         end = _UNKNOWN if head.size == _UNKNOWN else self._at + head.length + head.size
@@ -225,7 +226,7 @@ def _vint(data: bytes | bytearray, at: int) -> tuple[int, int] | None:
     return int.from_bytes(data[at : at + size], "big") & ((1 << 7 * size) - 1), at + size
 
 
-def _head(data: bytes | bytearray, at: int) -> Head | None:
+def _head(data: bytes | bytearray, at: int) -> ElementHead | None:
     """The head of the element at `at`; None if some of it is missing. Raises MediaError."""
     if at >= len(data):
         return None
@@ -238,7 +239,7 @@ def _head(data: bytes | bytearray, at: int) -> Head | None:
     size, end = read
     if size == (1 << 7 * (end - at - length)) - 1:
         size = _UNKNOWN
-    return Head(int.from_bytes(data[at : at + length], "big"), size, end - at)
+    return ElementHead(int.from_bytes(data[at : at + length], "big"), size, end - at)
 
 
 def _children(body: bytes, depth: int) -> Iterator[tuple[int, bytes]]:
@@ -279,7 +280,7 @@ def _tracks(body: bytes) -> Iterator[tuple[int, RecordedTrack]]:
 def _track(kind: int, parts: dict[int, bytes]) -> RecordedTrack:
     codec = parts.get(_CODEC, b"").rstrip(b"\0")
     private = parts.get(_PRIVATE, b"")
-    name = _NAMES.get(codec) or codec[:32].decode("ascii", "replace") or "that has no name"
+    name = _NAMES.get(codec) or printable(codec.decode("ascii", "replace"))
     if kind == 1:
         return RecordedTrack(Kind.VIDEO, name, _PICTURES.get(codec), private)
     told = dict(_children(parts.get(_AUDIO, b""), 3))

@@ -10,7 +10,7 @@ from typing import Final
 
 from hlsd.base.errors import MediaError
 from hlsd.ingest.recorder.boxes import MovieTrack, number, read_movie
-from hlsd.ingest.recorder.fragment import Fragments, Sample
+from hlsd.ingest.recorder.fragment import FragmentSample, MovieFragments
 from hlsd.ingest.recorder.pieces import (
     ELEMENT_LIMIT,
     HEADER_LIMIT,
@@ -35,9 +35,9 @@ class MovieReader:
         """Where what is looked at begins, bytes from the beginning."""
         self._want = 8
         self._skip = 0
-        self._fragments = Fragments({})
+        self._fragments = MovieFragments({})
         self._begun = False
-        self._samples: list[Sample] = []
+        self._samples: list[FragmentSample] = []
         """Those of the fragment whose media comes next."""
 
     @property
@@ -94,13 +94,15 @@ class MovieReader:
     def _take(self, kind: bytes, body: bytes, begins: int, found: list[RecordedItem]) -> None:
         if kind == b"moov":
             tracks = read_movie(body)
-            self._fragments = Fragments(tracks)
+            self._fragments = MovieFragments(tracks)
             self._samples = []
             found.append(RecordedTracks(check_tracks([one.track for one in tracks.values()])))
         elif kind == b"moof":
             self._samples = self._fragments.read(body, self.position)
         elif kind == b"mdat":
             samples, self._samples = self._samples, []
+            if sum([sample.size for sample in samples]) > len(body):  # thousands could be one and the same megabytes
+                raise MediaError("samples that lie over one another")
             pieces = [_piece(sample, body, begins) for sample in samples]
             pieces.sort(key=lambda piece: piece.dts)
             found += pieces
@@ -108,7 +110,7 @@ class MovieReader:
             number(body, 0)  # a file type
 
 
-def _piece(sample: Sample, media: bytes, begins: int) -> RecordedPiece:
+def _piece(sample: FragmentSample, media: bytes, begins: int) -> RecordedPiece:
     """A sample whose fragment's media begins at that byte of the file."""
     at = sample.at - begins
     if at < 0 or at + sample.size > len(media):

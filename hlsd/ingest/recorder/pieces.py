@@ -74,6 +74,11 @@ def check_tracks(tracks: list[RecordedTrack]) -> tuple[RecordedTrack, ...]:
     return tuple(tracks)
 
 
+def printable(name: str) -> str:
+    """What a stranger calls a codec, fit for a log and for a refusal."""
+    return "".join([letter if letter.isprintable() else "?" for letter in name[:32]]) or "that has no name"
+
+
 def opus_head(channels: int, pre_skip: bytes, rate: bytes, gain: bytes, mapping: bytes) -> bytes:
     """An OpusHead (RFC 7845 §5.1) of the fields of a `dOps`, whose numbers have their bytes the other way round."""
     return b"OpusHead\x01" + bytes((channels,)) + pre_skip[::-1] + rate[::-1] + gain[::-1] + mapping

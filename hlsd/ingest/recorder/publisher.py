@@ -12,19 +12,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
+from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
 from hlsd.ingest.recorder import texts
 from hlsd.ingest.recorder.chunks import ChunkReader
 from hlsd.ingest.recorder.container import ContainerReader
+from hlsd.ingest.recorder.endings import QUIET, TOLD, ending_of
 from hlsd.ingest.recorder.media import RecordedMedia
-from hlsd.ingest.recorder.pieces import LargeElement, RecordedPiece
-from hlsd.ingest.recorder.texts import BadText, Said
+from hlsd.ingest.recorder.pieces import RecordedPiece
 from hlsd.ingest.share import Share
 from hlsd.ports import PublishRequest, Refuse
 from hlsd.ports.flv_body import PublishEnding
-from hlsd.ports.recorder import BACK, LargeMessage
+from hlsd.ports.recorder import BACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,15 +34,10 @@ if TYPE_CHECKING:
     from hlsd.base.logger import Log
     from hlsd.ingest.recorder.container import RecordingReader
     from hlsd.ingest.recorder.pieces import RecordedItem
+    from hlsd.ingest.recorder.texts import PageText
     from hlsd.ports import Admission, PlayRequest, Publication, SoundDesk
     from hlsd.ports.recorder import RecorderSocket
 
-_TOLD: Final = {
-    "lost": "closed", "media": "error:protocol", "large": "error:protocol", "codec": "error:codec",
-    "parameters": "error:protocol", "protocol": "error:protocol", "late": "idle",
-}  # fmt: skip
-"""What events say of an ending, in the words that they have for RTMP."""
-_QUIET: Final = frozenset(("closed", "lost", "error:internal"))
 _LOST: Final = PublishEnding("lost")
 
 
@@ -139,7 +134,7 @@ class RecorderPublisher:
 
     # -- as its room sees it
 
-    async def enter(self, said: Said) -> PublishEnding | None:
+    async def enter(self, said: PageText) -> PublishEnding | None:
         """Asks for the name; None if it is let in."""
         host, asked = self._host, self.asked
         request = PublishRequest(
@@ -225,7 +220,7 @@ class RecorderPublisher:
                 media.close()
         if publication is not None:
             with guard:
-                publication.end(_TOLD.get(ending.reason, ending.reason))
+                publication.end(TOLD.get(ending.reason, ending.reason))
         self._conclude(ending)
 
     # -- its connection
@@ -353,7 +348,7 @@ class RecorderPublisher:
         else:
             socket.tell(texts.complaint("a text of a type that is not known"))
 
-    def _begin(self, said: Said) -> None:
+    def _begin(self, said: PageText) -> None:
         """A recording begins; what is not whole of the one before is dropped."""
         self._reader = ChunkReader() if said.mime == texts.CHUNKS else ContainerReader()
         self.taken = 0
@@ -389,7 +384,7 @@ class RecorderPublisher:
             return
         self._items.clear()
         self.over.set_result(ending)
-        if ending.reason not in _QUIET and self._name:
+        if ending.reason not in QUIET and self._name:
             self._host.log.warning("publisher refused", reason=ending.words, **self._facts())
         self._gone(self)
 
@@ -398,18 +393,3 @@ class RecorderPublisher:
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self._host.log.warning(event, **self._facts(), **facts)
-
-
-def ending_of(error: Exception, position: int = 0) -> PublishEnding | None:
-    """What it means that `error` was raised by what a page sent; None if that was no fault of the page's."""
-    if isinstance(error, UnsupportedCodec):
-        return PublishEnding("codec", str(error))
-    if isinstance(error, LargeElement):
-        return PublishEnding("large", f"{error}, at byte {position}")
-    if isinstance(error, LargeMessage):
-        return PublishEnding("large", str(error))
-    if isinstance(error, MediaError):
-        return PublishEnding("media", f"{error}, at byte {position}")
-    if isinstance(error, BadText):
-        return PublishEnding("parameters", str(error))
-    return PublishEnding("protocol", str(error)) if isinstance(error, ProtocolError) else None

@@ -7,15 +7,16 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from hlsd.ingest.recorder import texts
+from hlsd.ingest.recorder.endings import ending_of
 from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
-from hlsd.ingest.recorder.publisher import RecorderHost, RecorderPublisher, ending_of
+from hlsd.ingest.recorder.publisher import RecorderHost, RecorderPublisher
 from hlsd.ports.flv_body import PublishEnding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hlsd.base.figures import Reporter
-    from hlsd.ingest.recorder.texts import Said
+    from hlsd.ingest.recorder.texts import PageText
     from hlsd.ports import PlayRequest
     from hlsd.ports.recorder import RecorderSocket
 
@@ -70,7 +71,7 @@ class RecorderRoom:
             self.stats.resumed += 1
         return await publisher.run(socket, again=again)
 
-    async def _start(self, socket: RecorderSocket) -> Said | PublishEnding:
+    async def _start(self, socket: RecorderSocket) -> PageText | PublishEnding:
         """The first text."""
         try:
             async with asyncio.timeout(START):

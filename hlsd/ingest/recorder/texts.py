@@ -32,7 +32,7 @@ class BadText(ValueError):
     """A text that is none of ours; the words are for who sent it."""
 
 
-class Said(NamedTuple):
+class PageText(NamedTuple):
     """What a page said.
 
     Of "start": `mime` without parameters, its `codecs`, the id to `resume` or "", and `facts` for the log.
@@ -55,7 +55,7 @@ class Said(NamedTuple):
         return any(sound_codec(codec) for codec in self.codecs)
 
 
-def read_text(text: str) -> Said:
+def read_text(text: str) -> PageText:
     """What a page says. Raises BadText; UnsupportedCodec if it names a codec of pictures that is not carried."""
     try:
         told = json.loads(text)
@@ -65,9 +65,9 @@ def read_text(text: str) -> Said:
         raise BadText("a text that has no type")
     kind = told["type"]
     if kind in ("pause", "resume"):
-        return Said(kind)
+        return PageText(kind)
     if kind != "start":
-        return Said("other")
+        return PageText("other")
     mime, resume = told.get("mime"), told.get("resume") or ""
     if not isinstance(mime, str) or len(mime) > _TEXT or not isinstance(resume, str):
         raise BadText("start has a mime and may have a resume, both texts")
@@ -84,7 +84,7 @@ def read_text(text: str) -> Said:
         for name in ("framerate", "videoBitsPerSecond", "audioBitsPerSecond")
         if isinstance(told.get(name), int | float) and not isinstance(told[name], bool) and 0 <= told[name] < 1e10
     )
-    return Said("start", bare, codecs, resume if _ID.fullmatch(resume) else "", facts)
+    return PageText("start", bare, codecs, resume if _ID.fullmatch(resume) else "", facts)
 
 
 def _text(**members: object) -> str:

@@ -126,6 +126,11 @@ def test_what_is_none_is_refused(octets: bytes, why: str) -> None:
         read_all(MatroskaReader(), octets)
 
 
+def test_what_a_stranger_calls_its_codec_is_fit_for_a_log() -> None:
+    (track,) = tracks(read_all(MatroskaReader(), head(entry(1, 1, b"V_\x1b[2J\nX" + b"y" * 90)))).tracks
+    assert track.name == "V_?[2J?X" + "y" * 24
+
+
 @pytest.mark.parametrize(
     "octets",
     [

@@ -127,7 +127,20 @@ def test_what_is_not_carried_is_named(entry: bytes, handler: bytes, name: str) -
         (FTYP + box(b"moov", MVHD + trak(1, b"vide", AVC, 0)), "scale"),
         (FTYP + box(b"moov", MVHD + trak(1, b"vide", AVC, 1) * 2), "of one number"),
         (FTYP + box(b"moov", MVHD + trak(1, b"vide", AVC, 1) + trak(2, b"vide", AVC, 1)), "more than one picture"),
-        (FTYP + MOOV + fragment(box(b"traf", box(b"tfhd", u32(0, 1)) + box(b"trun", u32(0, 1))), media=b""), "not in"),
+        (
+            FTYP + MOOV + fragment(box(b"traf", box(b"tfhd", u32(0, 1)) + box(b"trun", u32(0, 1))), media=b"abcdefgh"),
+            "not in",
+        ),
+        (
+            FTYP
+            + MOOV
+            + fragment(
+                box(b"traf", box(b"tfhd", u32(0x020000, 1)) + box(b"trun", u32(1, 1, 56)))
+                + box(b"traf", box(b"tfhd", u32(0x020000, 1)) + box(b"trun", u32(1, 1, 56))),
+                media=b"abcdefg",
+            ),
+            "over one another",
+        ),
         (
             FTYP + MOOV + fragment(box(b"traf", box(b"tfhd", u32(0, 1)) + box(b"trun", u32(0, 1 << 30))), media=b""),
             "samples in a fragment",

@@ -8,7 +8,7 @@ import pytest
 
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.ingest.recorder import texts
-from hlsd.ingest.recorder.texts import BadText, Said, read_text
+from hlsd.ingest.recorder.texts import BadText, PageText, read_text
 
 
 def start(**members: object) -> str:
@@ -18,7 +18,7 @@ def start(**members: object) -> str:
 
 def test_a_start_says_what_will_come() -> None:
     said = read_text(start(mime='application/x-hlsd-chunks;codecs="avc1.42001f, opus"', framerate=30, resume="a" * 32))
-    assert said == Said("start", texts.CHUNKS, ("avc1.42001f", "opus"), "a" * 32, (("framerate", 30),))
+    assert said == PageText("start", texts.CHUNKS, ("avc1.42001f", "opus"), "a" * 32, (("framerate", 30),))
     assert said.picture
     assert said.sound
     said = read_text(start(mime="video/x-matroska;codecs=avc1", videoBitsPerSecond="much", resume="../../x"))
