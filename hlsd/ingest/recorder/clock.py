@@ -13,6 +13,8 @@ GAP: Final = 1_000_000
 """µs between two recordings that viewers sit through."""
 PACE: Final = 20_000
 """µs at least between the last time of a recording and the first one of the next."""
+SETTLED: Final = 2.0
+"""Seconds after a pause in which what follows it may come: before it come pieces that were still under way."""
 CREEP: Final = 0.0005
 """How much faster than ours a page's clock may be for what it sends not to seem ever later: quartz is off by 0.0001."""
 LATEST: Final = 3600.0
@@ -22,7 +24,7 @@ LATEST: Final = 3600.0
 class RecordingClock:
     """One publication's."""
 
-    __slots__ = ("_anew", "_base", "_base_at", "_last", "_offset", "_paused")
+    __slots__ = ("_anew", "_base", "_base_at", "_last", "_offset", "_paused", "_resumed")
 
     def __init__(self) -> None:
         self._offset = 0
@@ -35,6 +37,8 @@ class RecordingClock:
         self._anew: float | None = None
         """When a recording was begun of which nothing has come yet."""
         self._paused: float | None = None
+        self._resumed = 0.0
+        """Until when a leap of its times is the pause that it made."""
 
     def begin(self, now: float) -> None:
         """What follows is another recording."""
@@ -42,12 +46,14 @@ class RecordingClock:
             self._anew = now
 
     def pause(self, now: float) -> None:
-        """The recorder's clock stands still."""
+        """Nothing is recorded; whether its clock stands still or goes on meanwhile, the next time will tell."""
         if self._paused is None:
             self._paused = now
 
     def resume(self, now: float) -> None:
         """It goes again."""
+        if self._paused is not None:
+            self._resumed = now + SETTLED
         if self._paused is not None and self._base is not None:
             self._base += now - self._paused
             self._base_at += now - self._paused
@@ -58,7 +64,11 @@ class RecordingClock:
         jumped = False
         if self._anew is not None:
             jumped = self._go_over(time)
-            self._anew = None
+        elif now < self._resumed and self._last is not None and time + self._offset - self._last > GAP:
+            # As of encoders whose pictures have the camera's own times: nobody shall sit through the pause again.
+            self._offset = self._last + PACE - time
+            self._base, self._resumed = None, 0.0
+        self._anew = None
         last = self._last = time + self._offset
         base, since = self._base, now - last / 1e6
         if base is not None:

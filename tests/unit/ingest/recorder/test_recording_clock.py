@@ -42,6 +42,16 @@ def test_a_pause_is_no_lag() -> None:
     assert clock.lag(160.2) == pytest.approx(0.0, abs=0.01)
 
 
+def test_a_clock_that_goes_on_through_a_pause_leaves_no_gap() -> None:
+    clock = RecordingClock()
+    clock.stamp(SECOND, 101.0)
+    clock.pause(101.1)
+    clock.resume(131.1)
+    assert clock.stamp(31 * SECOND, 131.1) == (1_020, False)
+    assert clock.stamp(31 * SECOND + 33_000, 131.14) == (1_053, False)
+    assert clock.lag(131.14) == pytest.approx(0, abs=0.02)
+
+
 def test_a_recorder_that_follows_another_goes_on_as_much_later_as_it_was_begun() -> None:
     clock = RecordingClock()
     clock.stamp(2 * SECOND, 102.1)
