@@ -94,8 +94,10 @@ class RecorderRoom:
     def sweep(self) -> None:
         """As `hlsd.ports.recorder.RecorderDesk`."""
         now = self._host.clock.monotonic()
+        guard = self._host.faults.guard("recorder_sweep")
         for publisher in self.publishers:
-            publisher.sweep(now)
+            with guard:
+                publisher.sweep(now)
 
     async def gone(self, seconds: float) -> None:
         """As `hlsd.ports.recorder.RecorderDesk`."""
