@@ -16,7 +16,6 @@ from tests.support.recorder_room import NotedUnits
 from tests.support.recordings import pieces, read_all, tracks
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.video.stream import VideoStream
 
     from hlsd.ingest.recorder.pieces import RecordedItem
@@ -39,7 +38,7 @@ def made(form: str, codec: str, options: dict[str, str], bframes: int = 0) -> by
             "g": "25",
             "x265-params": "log-level=none:pools=none",
         }
-        audio = cast("AudioStream", container.add_stream("aac", rate=48_000))
+        audio = container.add_stream("aac", rate=48_000)
         for number in range(50):
             frame = av.VideoFrame(128, 96, "yuv420p")
             for plane in frame.planes:
