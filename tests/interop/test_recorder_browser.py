@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from hlsd.app import Server
 
-pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(180)]
 
 RECORD = str(browsers.WEB / "record.mjs")
 MKV = "video/x-matroska;codecs=avc1,opus"
