@@ -139,6 +139,12 @@ async def on_air(server: Server) -> bool:
     return "#EXTINF" in await playlist(server)
 
 
+def has_sound(server: Server) -> bool:
+    """Whether viewers have been told of it."""
+    stream = server.hub.get("live", "cam")
+    return stream is not None and stream.tracks is not None and stream.tracks.audio is not None
+
+
 def discontinuities(text: str) -> int:
     """How many there have been, as far as a playlist says."""
     told = re.search(r"#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)", text)
@@ -168,6 +174,7 @@ async def test_what_chromium_records_is_played(tmp_path: Path, mime: str, lag: f
         here = Watched(server)
         async with page(server, tmp_path, mime, "--seconds", "9") as one:
             await eventually(lambda: on_air(server), what="the playlist")
+            await eventually(lambda: has_sound(server), what="the sound, whose process takes a while to begin")
             pictures, sounds = await decoded(server)
             assert pictures >= 20
             assert sounds >= 60
@@ -183,6 +190,10 @@ async def test_what_chromium_records_is_played(tmp_path: Path, mime: str, lag: f
         assert acks[-1]["bytes"] <= report["bytes"]
         late = sorted(text["lag_ms"] / 1000 for text in acks)
         assert late[len(late) // 2] <= lag
+        # Not by its own clock: from when the page made the newest key picture until it was handed over.
+        key = stream.newest_key
+        assert key is not None
+        assert key.arrived - (report["zero"] / 1000 + key.dts / 90_000) <= lag
         (done,) = [event for event in here.told if event.action.value == "donePublish"]
         assert (done.facts["protocol"], done.facts["reason"]) == ("recorder", "closed")
         assert done.facts["inbytes"] == report["bytes"]

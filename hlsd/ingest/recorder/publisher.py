@@ -358,6 +358,8 @@ class RecorderPublisher:
             media.clock.begin(now)
             if said.codecs:
                 media.normaliser.expect(picture=said.picture, sound=said.sound, now=now)
+            if said.converted and self._host.sound is not None:
+                self._host.sound.warm()  # before its first packet, which the picture would have to wait for
 
     def _pause(self, socket: RecorderSocket) -> None:
         media = self._media

@@ -54,6 +54,11 @@ class PageText(NamedTuple):
         """And of sound."""
         return any(sound_codec(codec) for codec in self.codecs)
 
+    @property
+    def converted(self) -> bool:
+        """And of sound that is no AAC."""
+        return any(sound_codec(codec) not in ("", "aac") for codec in self.codecs)
+
 
 def read_text(text: str) -> PageText:
     """What a page says. Raises BadText; UnsupportedCodec if it names a codec of pictures that is not carried."""

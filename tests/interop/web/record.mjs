@@ -8,7 +8,8 @@
  * that is lost is taken up again. --pause, --anew (a second recorder on the same socket): seconds from the beginning.
  *
  * The report: `mime` as the recorder had it, `bytes` made, `texts` heard (each with `at`, ms from the beginning), `closed`
- * (code and reason), `pictures` encoded (WebCodecs). --save: all that was made.
+ * (code and reason), `pictures` encoded (WebCodecs), `zero`: when the first recording began, ms since the epoch.
+ * --save: all that was made.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -158,6 +159,7 @@ async function publish(wanted) {
     };
     const stopped = new Promise((resolve) => { recorder.onstop = resolve; });
     recorder.start(100);
+    report.zero ??= Date.now();
     return { recorder, mime: () => recorder.mimeType, stop: async () => { recorder.stop(); await stopped; await order; } };
   }
 
@@ -193,6 +195,7 @@ async function publish(wanted) {
     const audio = wanted["no-audio"] ? null : new AudioEncoder({ output: output(2), error: fail });
     audio?.configure({ codec: "opus", sampleRate: 48000, numberOfChannels: 2, bitrate: 96000 });
     const zero = performance.now();
+    report.zero ??= Date.now();
     let frames = 0;
     let samples = 0;
     const timer = setInterval(() => {

@@ -21,6 +21,8 @@ def test_a_start_says_what_will_come() -> None:
     assert said == PageText("start", texts.CHUNKS, ("avc1.42001f", "opus"), "a" * 32, (("framerate", 30),))
     assert said.picture
     assert said.sound
+    assert said.converted
+    assert not read_text(start(mime="video/mp4;codecs=avc1.42E01F,mp4a.40.2")).converted
     said = read_text(start(mime="video/x-matroska;codecs=avc1", videoBitsPerSecond="much", resume="../../x"))
     assert (said.codecs, said.resume, said.facts, said.sound) == (("avc1",), "", (), False)
     assert read_text('{"type":"pause"}').type == "pause"
