@@ -7,10 +7,11 @@ import contextlib
 import json
 from http import HTTPStatus
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from hlsd.media.unit import Kind
@@ -18,6 +19,10 @@ from hlsd.ports import Refuse, RefuseCode
 from tests.support.eventually import eventually
 from tests.support.recorder_room import Recorders, hear, recorder_room, start
 from tests.support.recordings import pieces, read_all, reader_of, recording
+from tests.support.services import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.thorough
 
@@ -311,3 +316,20 @@ async def test_a_client_that_breaks_the_rules_is_told_so() -> None:
         told, code = await closed(socket)
         assert (told[0]["name"], told[0]["message"], code) == ("INVALID_PARAMETERS", "a frame without a mask", 1002)
         assert room.publication.ended == ["error:protocol"]
+
+
+async def test_the_page_and_its_socket_have_one_address(tmp_path: Path) -> None:
+    # As a server is composed: who asks for the page gets it, and a handshake is not taken for one.
+    async with running(tmp_path) as server:
+        base = f"127.0.0.1:{server.services['http'].port}/live/cam/publish"
+        async with httpx.AsyncClient() as client:
+            page = await client.get(f"http://{base}")
+            assert page.status_code == HTTPStatus.OK
+            assert "<html" in page.text
+        async with connect(f"ws://{base}", compression=None, proxy=None) as socket:
+            await start(socket)
+            await socket.send(MKV)
+            assert (await hear(socket, "state"))["state"] == "live"
+            publisher = server.hub.publisher("live", "cam")
+            assert publisher is not None
+            assert publisher.protocol == "recorder"
