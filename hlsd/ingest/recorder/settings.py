@@ -21,7 +21,7 @@ class RecorderSettings(BaseModel):
     max_bytes: Size = Field(
         default=4 * MIB,
         ge=64 * 1024,
-        le=64 * MIB,
+        le=16 * MIB,
         description="Longest binary message of a page, bytes; a longer one ends the connection. It is not kept as a "
         "whole.",
     )
