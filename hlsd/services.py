@@ -21,11 +21,14 @@ from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
+from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.flv_publisher import FlvPublishers
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
+from hlsd.ingest.recorder.publisher import RecorderHost
+from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
@@ -161,6 +164,16 @@ def _flv_publish(services: Services) -> Service:
     return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
 
 
+def _recorder(services: Services) -> Service:
+    node, settings = services.node, services.node.settings
+    rtmp, mine, faults = settings.rtmp, settings.recorder, node.stats.faults
+    sound = node.sound if settings.transcode.audio else None
+    first, idle, grace = rtmp.publish_timeout, rtmp.idle_timeout, settings.publish.grace
+    host = RecorderHost(node.hub, node.clock, node.log, faults, sound, first, idle, grace)
+    room = RecorderRoom(host, node.stats.label)
+    return RecorderService(room, node.judge, faults, mine.max_bytes, on=mine.enabled)
+
+
 def _metrics(services: Services) -> Service:
     node = services.node
     reader = Reader(
@@ -269,6 +282,7 @@ def _http(services: Services) -> Service:
 
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("record", _record),
+    ("recorder", _recorder),  # before the page at the same address
     ("rtmp", _rtmp),
     ("whip", _whip),
     ("flv_publish", _flv_publish),

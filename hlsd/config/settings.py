@@ -13,6 +13,7 @@ from hlsd.base.quantities import GIB, MIB, Duration, Size
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
@@ -83,6 +84,7 @@ class Settings(BaseModel):
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    recorder: RecorderSettings = Field(default_factory=RecorderSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)

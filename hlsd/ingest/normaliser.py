@@ -51,7 +51,7 @@ class Normaliser:
         self._unit = publication.unit
         self.repaired = publication.repaired
         """Counts what was dropped or mended."""
-        self._timeline = Timeline(publication.origin, jump=self._jumped, repaired=publication.repaired)
+        self._timeline = Timeline(publication.origin, jump=self.jumped, repaired=publication.repaired)
         self._remarks = Remarks(publication.remark)
         self.opening: Opening | None = Opening(now, patience)
         """What is held until the stream begins; None from then on."""
@@ -384,8 +384,8 @@ class Normaliser:
             self._tracks = tracks
             self._publication.tracks(tracks)
 
-    def _jumped(self) -> None:
-        """The source's clock jumped. No picture is lost for it: its discontinuity waits for a key picture (LL23)."""
+    def jumped(self) -> None:
+        """The source's clock jumped, or stood. No picture is lost: the discontinuity waits for a key one (LL23)."""
         self._seam = True
         self._seam_at = 0.0
 

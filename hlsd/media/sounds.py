@@ -17,6 +17,7 @@ SOUNDS: Final[dict[str, str]] = {
     "nellymoser": "Nellymoser",
     "opus": "Opus",
     "pcm_alaw": "G.711 A-law",
+    "pcm_f32le": "PCM",
     "pcm_mulaw": "G.711 mu-law",
     "pcm_s16le": "PCM",
     "pcm_u8": "PCM",

@@ -55,6 +55,8 @@ class PublishRequest:
     """The token of `Authorization: Bearer`, where the way in is HTTP."""
     held: Callable[[], int] = lambda: 0
     """Bytes of its media that are in memory and have not been handed over yet."""
+    away: Callable[[], bool] = lambda: False
+    """Whether its connection is lost and it may come back by another: until then the name is anybody's who may."""
     line: Callable[[], LineState | None] = lambda: None
     """How its media comes through; None where TCP carries it."""
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from hlsd.media.sounds import SoundFormat
 
-_NAMELESS: Final = frozenset({"pcm_alaw", "pcm_mulaw", "pcm_s16le", "pcm_u8", "adpcm_swf", "nellymoser", "speex"})
+_NAMELESS: Final = frozenset(
+    {"pcm_alaw", "pcm_f32le", "pcm_mulaw", "pcm_s16le", "pcm_u8", "adpcm_swf", "nellymoser", "speex"}
+)
 """Codecs whose packets do not say their rate and channels."""
 _STREAMINFO: Final = 34
 

@@ -113,7 +113,7 @@ class PublishRules:
 
     def _may_replace(self, claim: Claim) -> bool:
         """Whether a second publisher takes over: a dead peer must not lock the owner out."""
-        if self._settings.takeover == "always":
+        if self._settings.takeover == "always" or claim.request.away():
             return True
         now = self._clock.monotonic()
         claim.listen(now)

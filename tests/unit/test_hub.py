@@ -62,7 +62,11 @@ class HubScene:
         self.ports = 0
 
     async def publish(
-        self, name: str = "a", app: str = "live", held: Callable[[], int] = lambda: 0
+        self,
+        name: str = "a",
+        app: str = "live",
+        held: Callable[[], int] = lambda: 0,
+        away: Callable[[], bool] = lambda: False,
     ) -> Publication | Refuse:
         """Another publisher at the door; `dropped` tells its number and why it was turned away."""
         self.ports += 1
@@ -77,6 +81,7 @@ class HubScene:
                 lambda why: self.dropped.append((number, why)),
                 tell=self.told.append,
                 held=held,
+                away=away,
             )
         )
 
@@ -185,6 +190,19 @@ async def test_takeover_always_replaces_and_never_never_does() -> None:
     never.pass_time(100)
     assert await refused(never, "a") is RefuseCode.BUSY
     assert never.dropped == []
+
+
+async def test_who_is_away_and_may_come_back_locks_nobody_out() -> None:
+    """A name is as free as that of a publisher whose connection is lost, and whose stream is in its grace."""
+    takeovers: tuple[Literal["stale", "never"], ...] = ("stale", "never")
+    for takeover in takeovers:
+        scene = HubScene(takeover)
+        here = [True]
+        await scene.publish(away=lambda here=here: not here[0])  # type: ignore[misc]
+        assert await refused(scene, "a") is RefuseCode.BUSY
+        here[0] = False
+        await scene.admitted()
+        assert scene.dropped == [(1, "replaced")]
 
 
 async def test_limits_refuse_new_names_and_not_old_ones() -> None:

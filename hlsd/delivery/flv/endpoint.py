@@ -37,7 +37,7 @@ SUFFIX = ".flv"
 _METHODS = b"GET, HEAD, OPTIONS"
 _FLV: Headers = [(b"content-type", b"video/x-flv"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
 _LAST_CHUNK = b"0\r\n\r\n"
-_STRIPPED = "this is half a WebSocket handshake: a proxy on the way must hand on Upgrade and Connection"
+STRIPPED = "this is half a WebSocket handshake: a proxy on the way must hand on Upgrade and Connection"
 FOREIGN_PAGE = Denial(403, "this page may not play here", "origin")
 """A WebSocket of a page that `http.allow_origin` does not list."""
 _CLOSE_CODES = {"stream_end": 1000, "shutdown": 1001, "slow": 1013}
@@ -75,8 +75,8 @@ class FlvEndpoint:
                 denial = await self._audience.look(play_request(request, target, "flv"))
                 return Reply(200, head) if denial is None else replies.deny(request, denial)
             upgrade = _switch(scope) if upgrades(scope) else b""
-            if not upgrade and _wanted_upgrade(scope):
-                return replies.refuse(request, 426, words=_STRIPPED, more=[(b"upgrade", b"websocket")])
+            if not upgrade and wanted_upgrade(scope):
+                return replies.refuse(request, 426, words=STRIPPED, more=[(b"upgrade", b"websocket")])
             play = play_request(request, target, "wsflv" if upgrade else "flv")
             if upgrade and not replies.may_read(request):
                 self._audience.refuse(play, FOREIGN_PAGE)
@@ -137,7 +137,7 @@ def upgrades(scope: Scope) -> bool:
     return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
 
 
-def _wanted_upgrade(scope: Scope) -> bool:
+def wanted_upgrade(scope: Scope) -> bool:
     """Whether it was a WebSocket's handshake before a proxy took what stands for one connection only (RFC 9110 §7.6.1).
 
     Fed by HTTP it would be a viewer, counted and billed, whose browser throws away all that it gets.

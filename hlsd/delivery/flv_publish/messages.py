@@ -1,8 +1,8 @@
 """Reads what a client sends by WebSocket (RFC 6455) that is meant to be one file: the payload of its binary messages.
 
 How the file is cut into messages and frames means nothing: payload is handed on as it comes, a piece of a frame too.
-Law: frames are masked (§5.1); a text message is none of ours; so many frames in one piece, so large a frame, and no
-more. Sans-IO.
+Texts between them are handed on whole, where any are taken. Law: frames are masked (§5.1); so many frames in one piece,
+so large a frame, and no more. Sans-IO.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from hlsd.base.errors import MediaError, ProtocolError
 from hlsd.delivery.flv.websocket import BINARY, CLOSE, TEXT
+from hlsd.ports.recorder import LargeMessage
 
 PIECE: Final = 16 * 1024
 """Bytes that are to be fed at a time."""
@@ -21,11 +22,14 @@ MAX_FRAME: Final = 16 * 1024 * 1024
 
 
 class ClientMessages:
-    """Holds no more than the head of a frame, or a control frame."""
+    """Holds no more than the head of a frame, a control frame, or a text of at most `text` bytes; 0: no text is taken.
 
-    __slots__ = ("_head", "_inside", "_left", "_mask")
+    `most`: bytes of a message; 0: only its frames are bounded.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_head", "_inside", "_left", "_mask", "_message", "_most", "_text", "_words")
+
+    def __init__(self, text: int = 0, most: int = 0) -> None:
         self._head = b""
         self._left = 0
         """Bytes that are still to come of the frame under way."""
@@ -33,14 +37,27 @@ class ClientMessages:
         """Of these, from the next one on."""
         self._inside = False
         """A message is not whole: its next frame continues it."""
+        self._message = 0
+        """Bytes of the message under way."""
+        self._most = most
+        self._text = text
+        self._words: bytearray | None = None
+        """What has come of a text."""
 
     def feed(self, octets: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
         """What of the file is in `octets`, and the control frames: opcode and payload.
 
         Raises ProtocolError, MediaError.
         """
+        said = self.read(octets)
+        return b"".join([part for opcode, part in said if opcode == BINARY]), [one for one in said if one[0] != BINARY]
+
+    def read(self, octets: bytes) -> list[tuple[int, bytes]]:
+        """What is in `octets` in its order: pieces of the file, whole texts, control frames; each with its opcode.
+
+        Raises ProtocolError, MediaError.
+        """
         data = self._head + octets if self._head else octets
-        parts: list[bytes] = []
         said: list[tuple[int, bytes]] = []
         at, end, frames = 0, len(data), 0
         while at < end:
@@ -48,7 +65,7 @@ class ClientMessages:
                 part = data[at : at + self._left]
                 at += len(part)
                 self._left -= len(part)
-                parts.append(unmask(part, self._mask))
+                self._hand_on(unmask(part, self._mask), said)
                 turn = len(part) & 3
                 self._mask = self._mask[turn:] + self._mask[:turn]
                 continue
@@ -60,7 +77,17 @@ class ClientMessages:
                 break
             at = begin
         self._head = data[at:]
-        return b"".join(parts), said
+        return said
+
+    def _hand_on(self, part: bytes, said: list[tuple[int, bytes]]) -> None:
+        """Takes a part of a message."""
+        if self._words is None:
+            said.append((BINARY, part))
+            return
+        self._words += part
+        if not self._left and not self._inside:
+            said.append((TEXT, bytes(self._words)))
+            self._words = None
 
     def _begin(self, data: bytes, at: int, said: list[tuple[int, bytes]]) -> int | None:
         """Reads the head of a frame, and all of a control frame: where what follows begins, None if some is missing."""
@@ -83,9 +110,23 @@ class ClientMessages:
                 return None
             said.append((first & 15, unmask(data[body : body + size], mask)))
             return body + size
-        self._inside = not first & 0x80
+        self._open(first, size)
         self._left, self._mask = size, mask
+        if not size and self._words is not None:
+            self._hand_on(b"", said)
         return body
+
+    def _open(self, first: int, size: int) -> None:
+        """A frame of a message begins."""
+        if first & 15:
+            self._message = 0
+            self._words = bytearray() if first & 15 == TEXT else None
+        self._message += size
+        self._inside = not first & 0x80
+        if self._words is not None and self._message > self._text:
+            raise LargeMessage(f"a text of more than {self._text} bytes")
+        if self._most and self._message > self._most:
+            raise LargeMessage(f"a message of more than {self._most} bytes")
 
     def _look(self, first: int, second: int) -> None:
         """Refuses what may not stand at the beginning of a frame."""
@@ -94,9 +135,9 @@ class ClientMessages:
             raise ProtocolError("a frame without a mask")
         if first & 0x70 or (opcode & 8 and (not first & 0x80 or second & 0x7F > 125)):
             raise ProtocolError("a frame that is not allowed")
-        if opcode == TEXT:
+        if opcode == TEXT and not self._text:
             raise MediaError("a text message: FLV is binary")
-        if opcode < CLOSE and opcode != (0 if self._inside else BINARY):
+        if opcode < CLOSE and (opcode != 0 if self._inside else opcode not in (TEXT, BINARY)):
             raise ProtocolError("a frame that does not come now")
 
 
