@@ -6,11 +6,25 @@ import argparse
 import sys
 
 from bench import handshakes
-from bench.pages import fanout, flv, hotpath, https, ingest, latency, loss, metrics, players, relay, sessions
+from bench.pages import fanout, flv, hotpath, https, ingest, latency, loss, metrics, players, relay, sessions, sound
 
 PAGES = {
     page.NAME: page
-    for page in (ingest, latency, hotpath, https, handshakes, fanout, sessions, metrics, flv, relay, players, loss)
+    for page in (
+        ingest,
+        latency,
+        hotpath,
+        https,
+        handshakes,
+        fanout,
+        sessions,
+        metrics,
+        flv,
+        relay,
+        players,
+        loss,
+        sound,
+    )
 }
 
 

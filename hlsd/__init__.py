@@ -26,6 +26,7 @@ _HOMES = {
     "Relay": "hlsd.subjects",
     "Server": "hlsd.app",
     "Settings": "hlsd.config",
+    "Snapshot": "hlsd.subjects",
     "Subject": "hlsd.subjects",
     "Viewer": "hlsd.subjects",
     "asgi": "hlsd.app",

@@ -4,7 +4,7 @@ from hlsd.app import CannotListen, Server, asgi
 from hlsd.base.errors import ConfigError, HlsdError
 from hlsd.config import Settings, load
 from hlsd.delivery.hosted import HostedApp
-from hlsd.subjects import Client, Publisher, Relay, Subject, Viewer
+from hlsd.subjects import Client, Publisher, Relay, Snapshot, Subject, Viewer
 
 __version__: str
 _HOMES: dict[str, str]
@@ -19,6 +19,7 @@ __all__ = [
     "Relay",
     "Server",
     "Settings",
+    "Snapshot",
     "Subject",
     "Viewer",
     "__version__",

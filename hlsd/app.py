@@ -193,7 +193,8 @@ class Server(EventSource):
 
     def impaired(self) -> list[str]:
         """What viewers of some streams do not get for now."""
-        return [f"output off for some streams: {name}" for name, count in sorted(self._faults.off.items()) if count]
+        off = [f"output off for some streams: {name}" for name, count in sorted(self._faults.off.items()) if count]
+        return [*off, *(self._services.impaired() if self._services is not None else ())]
 
     def _outputs(self) -> list[OutputFactory]:
         """What the services make of a stream that begins."""

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any, overload
 
 from hlsd.events import Bus
-from hlsd.subjects import Handler, PlayAction, PublishAction, PublisherHandler, RelayAction, RelayHandler, ViewerHandler
+from hlsd.subjects import (
+    Handler,
+    PlayAction,
+    PublishAction,
+    PublisherHandler,
+    RecordAction,
+    RecordHandler,
+    RelayAction,
+    RelayHandler,
+    SnapshotAction,
+    SnapshotHandler,
+    ViewerHandler,
+)
 
 
 class EventSource:
@@ -23,14 +35,20 @@ class EventSource:
     def on(self, action: RelayAction, handler: RelayHandler) -> None: ...
 
     @overload
+    def on(self, action: RecordAction, handler: RecordHandler) -> None: ...
+
+    @overload
+    def on(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
+
+    @overload
     def on(self, action: str, handler: Handler) -> None: ...
 
     def on(self, action: str, handler: Any) -> None:
         """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
 
-        The subject is a `Viewer`, `Publisher` or `Relay` (`hlsd.subjects`): `id`, `app`, `name`, `path`, `ip`, `query`
-        and more, and `reject()`, which denies in a `pre…` handler and ends it later. What a handler raises is logged
-        and denies nothing.
+        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording` or `Snapshot` (`hlsd.subjects`): `id`, `app`,
+        `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…` handler and ends it later. What
+        a handler raises is logged and denies nothing.
 
         Raises:
             ValueError: there is no such action.
@@ -45,6 +63,12 @@ class EventSource:
 
     @overload
     def off(self, action: RelayAction, handler: RelayHandler) -> None: ...
+
+    @overload
+    def off(self, action: RecordAction, handler: RecordHandler) -> None: ...
+
+    @overload
+    def off(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
 
     @overload
     def off(self, action: str, handler: Handler) -> None: ...

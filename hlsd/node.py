@@ -31,7 +31,7 @@ from hlsd.notify.figures import NotifyFigures
 from hlsd.notify.notify import Notify
 from hlsd.ports import OutputFactory, Publication, SinkFactory
 from hlsd.relay.service import RelayService
-from hlsd.relay.tasks import TaskStore
+from hlsd.relay.tasks import stored_tasks
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.outputs import HlsOutputs
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from hlsd.config import Settings
     from hlsd.events import Bus
     from hlsd.stats import Stats
+    from hlsd.streams.stream import Stream
 
 
 class Node:
@@ -183,6 +184,10 @@ class Node:
         """What takes a publisher's tags."""
         return Intake(publication, now, sound=self.sound if self.settings.transcode.audio else None)
 
+    def on_air(self) -> list[Stream]:
+        """The streams that somebody publishes."""
+        return [stream for stream in self.hub.streams if stream.claim is not None]
+
     def may_read(self, scope: Scope) -> bool:
         """Whether who asks may read the API, by its ASGI scope."""
         return self.access.reads(asked(scope), time.monotonic())
@@ -198,10 +203,10 @@ class Node:
             self.clock,
             self.bus,
             self.log,
-            tasks=TaskStore(self.state / "hlsd.sqlite"),
+            tasks=stored_tasks(self.state / "hlsd.sqlite"),
             server_id=self.id,
             own_ports=lambda: ports,
-            on_air=lambda: [stream for stream in self.hub.streams if stream.claim is not None],
+            on_air=self.on_air,
             rules=self.stats.relays,
             abandon=self.hub.abandon,
             faults=self.stats.faults,

@@ -1,8 +1,9 @@
 """The table of services: every way in and every way out, one line each.
 
 A service is made from the `Node` and has settings, a start, a stop, routes, operations of the API, outputs and figures
-(`hlsd.ports.Service`). They start in this order: HTTP last, so that `/healthz` answers when everything listens. They
-stop in it too, ways in before ways out, so that viewers are served until the last publisher has been let go.
+(`hlsd.ports.Service`). They start in this order: the recorder before what lets publishers in, HTTP last, so that
+`/healthz` answers when everything listens. They stop in it too, ways in before ways out, so that viewers are served
+until the last publisher has been let go: the hub does that first, so nobody publishes any more when the recorder stops.
 
 Law: what a service raises when it is asked for its part costs that part, and is counted and told as the service's own
 fault; what it raises when it starts, the server does not start with.
@@ -18,10 +19,12 @@ from hlsd.api.readiness import ready_route
 from hlsd.api.service import ApiService
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
+from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
 from hlsd.delivery.whip.service import WhipService
+from hlsd.ingest.flv_publisher import FlvPublishers
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.webrtc.room import WebrtcRoom
@@ -33,6 +36,9 @@ from hlsd.net.figures import TlsFigures
 from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Service, SinkFactory
+from hlsd.record.service import RecordService
+from hlsd.snapshots.service import SnapshotService
+from hlsd.streams.stream import StreamState
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -79,6 +85,10 @@ class Services:
     def figures(self) -> list[Reporter]:
         """Who reports their figures."""
         return self._of_each("figures", lambda service: service.figures())
+
+    def impaired(self) -> list[str]:
+        """What they do not do for now."""
+        return self._of_each("impaired", lambda service: service.impaired())
 
     def _of_each(self, what: str, ask: Callable[[Service], Sequence[T]]) -> list[T]:
         """What each of them says; who raises has said nothing."""
@@ -138,6 +148,14 @@ def _whip(services: Services) -> Service:
     return WhipService(room, node.judge, links, settings.https.port if settings.https.secure else 0)
 
 
+def _flv_publish(services: Services) -> Service:
+    node, rtmp = services.node, services.node.settings.rtmp
+    faults = node.stats.faults
+    first, idle = rtmp.publish_timeout, rtmp.idle_timeout
+    publishers = FlvPublishers(node.hub, node.intake, node.clock, node.log, faults, first, idle)
+    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
+
+
 def _metrics(services: Services) -> Service:
     node = services.node
     reader = Reader(
@@ -159,8 +177,43 @@ def _relay(services: Services) -> Service:
     return services.node.relay
 
 
+def _record(services: Services) -> Service:
+    node = services.node
+    return RecordService(
+        node.settings.record,
+        node.state,
+        node.clock,
+        node.bus,
+        node.log,
+        node.stats.faults,
+        on_air=node.on_air,
+        entrance=node.entrance,
+        sessions=node.sessions,
+        judge=node.judge,
+    )
+
+
 def _flv(services: Services) -> Service:
     return FlvService(services.audience, services.node.judge, services.node.clock)
+
+
+def _snapshot(services: Services) -> Service:
+    node = services.node
+    return SnapshotService(
+        node.settings.snapshot,
+        find=lambda app, name: (
+            found if (found := node.hub.get(app, name)) is not None and found.state is not StreamState.ENDED else None
+        ),
+        on_air=lambda: [stream for stream in node.hub.streams if stream.claim is not None],
+        entrance=node.entrance,
+        judge=node.judge,
+        state=node.state,
+        gated=node.gate is not None,
+        clock=node.clock,
+        bus=node.bus,
+        log=node.log,
+        faults=node.stats.faults,
+    )
 
 
 def _api(services: Services) -> Service:
@@ -176,6 +229,7 @@ def _api(services: Services) -> Service:
         config=lambda: shown(node.settings),
         server_id=node.id,
         more=services.operations,
+        snapshots=node.settings.snapshot.on_demand,
         congestion=lambda: {name: one.congestion for name, one in services.by_name.items() if one.congestion},
     )
 
@@ -190,12 +244,15 @@ def _http(services: Services) -> Service:
 
 
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+    ("record", _record),
     ("rtmp", _rtmp),
     ("whip", _whip),
+    ("flv_publish", _flv_publish),
     ("metrics", _metrics),
     ("relay", _relay),
     ("sound", _sound),
     ("flv", _flv),
+    ("snapshot", _snapshot),
     ("api", _api),
 )
 FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (

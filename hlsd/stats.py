@@ -20,7 +20,7 @@ from hlsd.base.figures import Histogram
 
 OTHER: Final = "_other"
 """The label value under which everything beyond a bound is counted together; no name of ours begins with `_`."""
-PROTOCOLS: Final = ("hls", "flv", "wsflv", "rtmp")
+PROTOCOLS: Final = ("hls", "flv", "wsflv", "rtmp", "vod")
 """By what a stream may be watched (`hlsd.ports.PlayRequest.protocol`)."""
 MAX_APPS: Final = 20
 """Apps that have figures of their own, unless settings say otherwise."""
@@ -73,7 +73,19 @@ class Cell:
 class HttpStats:
     """Requests answered by HTTP, by every transport and port. `kind` is one of `KINDS`."""
 
-    KINDS: Final = ("multivariant", "playlist", "part", "segment", "init", "flv", "page", "api", "metrics", "other")
+    KINDS: Final = (
+        "multivariant",
+        "playlist",
+        "part",
+        "segment",
+        "init",
+        "flv",
+        "snapshot",
+        "page",
+        "api",
+        "metrics",
+        "other",
+    )
     """What a URL asks for: closed, so that a stranger's URL makes no series."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 
 class Subject(Protocol):
-    """Whom an event is about: a viewer's session, a publisher, a relay."""
+    """Whom an event is about: a viewer's session, a publisher, a relay, a recording."""
 
     @property
     def id(self) -> str:
@@ -167,11 +167,63 @@ class Relay(Subject, Protocol):
         ...
 
 
+class Recording(Subject, Protocol):
+    """A file of a recording: subject of `recordStart`, `recordDone` and `recordLost`."""
+
+    @property
+    def file(self) -> str:
+        """Its path below the folder of recordings."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Written so far."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Of media so far."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it ended; empty while it lasts."""
+        ...
+
+
+class Snapshot(Subject, Protocol):
+    """A timed picture that was written: subject of `snapshotDone`. `reject()` does nothing: it is there."""
+
+    @property
+    def file(self) -> str:
+        """Its path below `snapshot.folder`."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+
 PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
+RecordAction = Literal["recordStart", "recordDone", "recordLost"]
+SnapshotAction = Literal["snapshotDone"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
 PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]
+RecordHandler = Callable[[Recording], Awaitable[None] | None]
+SnapshotHandler = Callable[[Snapshot], Awaitable[None] | None]

@@ -287,6 +287,76 @@ OVERVIEW = Board(
                     (rate("hlsd_relay_bytes_total", NODE, "direction"), "bytes {{direction}}"),
                 ),
             ),
+            Panel(
+                "Pictures of streams",
+                "Requests a second by what they got, files a second, and ends of the process that decodes.",
+                (
+                    (rate("hlsd_snapshot_requests_total", NODE, "result"), "{{result}}/s"),
+                    (rate("hlsd_snapshot_files_total", NODE, "result"), "files {{result}}/s"),
+                    (rate("hlsd_snapshot_restarts_total", NODE, "reason"), "ended: {{reason}}/s"),
+                ),
+            ),
+        ),
+        "Sound": (
+            Panel(
+                "Sound converted",
+                "Publishers whose sound becomes AAC, and packets of theirs a second, by codec.",
+                (
+                    (total("hlsd_sound_streams", NODE, "instance"), "{{instance}} publishers"),
+                    (rate("hlsd_sound_packets_total", NODE, "codec"), "{{codec}}/s"),
+                ),
+            ),
+            Panel(
+                "Sound process: CPU and time taken",
+                "Seconds of the processor a second, and how long 95 of 100 packets are in it.",
+                (
+                    (rate("hlsd_sound_cpu_seconds_total", NODE, "instance"), "{{instance}} CPU"),
+                    (quantile(0.95, "hlsd_sound_wait_seconds", NODE), "p95"),
+                ),
+                "s",
+            ),
+            Panel(
+                "Sound that is missing",
+                "Silence put in and packets without sound, a second; restarts of the process.",
+                (
+                    (rate("hlsd_sound_silence_seconds_total", NODE, "instance"), "{{instance}} silence"),
+                    (rate("hlsd_sound_errors_total", NODE, "reason"), "{{reason}}/s"),
+                    (rate("hlsd_sound_restarts_total", NODE, "reason"), "{{reason}} restarts/s"),
+                ),
+            ),
+        ),
+        "Recordings": (
+            Panel(
+                "Recordings under way",
+                "Files that are being written, by rule.",
+                ((total("hlsd_record_open", NODE, "rule"), "{{rule}}"),),
+            ),
+            Panel(
+                "Recorded bytes",
+                "Bytes a second handed to the writer, by rule, and what waits for the disk.",
+                (
+                    (rate("hlsd_record_bytes_total", NODE, "rule"), "{{rule}}"),
+                    (f"sum (hlsd_record_queue_bytes{{{NODE}}})", "waiting"),
+                ),
+                "Bps",
+            ),
+            Panel(
+                "Files and gaps",
+                "Files that ended, by what became of them, and gaps for a slow disk, a second. Lost: the disk did it.",
+                (
+                    (rate("hlsd_record_files_total", NODE, "result"), "{{result}}/s"),
+                    (rate("hlsd_record_gaps_total", NODE, "rule"), "gap {{rule}}/s"),
+                ),
+            ),
+            Panel(
+                "Disk of the recordings",
+                "Free, and what finished recordings take.",
+                (
+                    (f"min by (instance) (hlsd_record_disk_free_bytes{{{NODE}}})", "free {{instance}}"),
+                    (f"sum by (instance) (hlsd_record_kept_bytes{{{NODE}}})", "kept {{instance}}"),
+                ),
+                "bytes",
+            ),
         ),
     },
 )

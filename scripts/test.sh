@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the tests in gears. test.sh [--fast] PYTHON [pytest arguments]; JOBS: processes that may keep a core busy each.
-# --fast: those that are pure or have their own server on loopback (unit, property, arch), and no others.
+# --fast: those that are pure or have their own server on loopback (unit, property, arch), less the thorough ones.
 set -u
 fast=; if [ "$1" = --fast ]; then fast=yes; shift; fi
 python=$1; shift
@@ -17,8 +17,15 @@ export TESTS_FILMS="$folder/films" # one film for all who want the same
 # Python may keep what it has compiled: each of hundreds of servers would compile all of hlsd anew, each process the tests.
 unset PYTHONDONTWRITEBYTECODE
 if [ -n "$fast" ]; then
-  # They keep the cores busy, and none of them waits for another's long test.
-  "$python" -m pytest -n "$jobs" --dist worksteal tests/unit tests/property tests/arch "$@"
+  export HLSD_FAST=1 # tests.support.gears
+  # What pytest makes of a test's file it keeps beside it; on a fresh clone each process would make it of all of them.
+  for half in "tests/unit/[a-m]* tests/arch" "tests/unit/[!a-m]* tests/property"; do
+    # shellcheck disable=SC2086 - they are patterns
+    "$python" -m pytest --collect-only -q $half > "$folder/collected" 2>&1 &
+  done
+  wait
+  # They keep the cores busy, and none of them waits for another's long test; a third of their time they wait themselves.
+  "$python" -m pytest -n "$((jobs * 2))" --dist worksteal -m "not thorough" tests/unit tests/property tests/arch "$@"
   note $?
 else
   # The busy ones take what the others leave of the cores, from the beginning to the end; what they say comes last.

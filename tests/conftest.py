@@ -6,6 +6,7 @@ run; see `tests.support.seeds` for how to draw others. scripts/test.sh says what
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests.support import browser, gears
 from tests.support.seeds import first_seed, fresh
+from tests.support.told import told
 
 LONG_ONES = (
     "test_shapes",
@@ -30,7 +32,7 @@ LONG_ONES = (
 """Files that take the longest: begun first, so that no worker ends with one while the others have nothing to do."""
 
 # No test is timed: on a busy machine an example of microseconds takes as long as it takes.
-_drawn_anew = fresh() or bool(os.environ.get("HLSD_SEED"))
+_drawn_anew = fresh() or bool(told("SEED"))
 settings.register_profile("hlsd", deadline=None, derandomize=not _drawn_anew, database=None, print_blob=True)
 settings.load_profile("hlsd")
 if _drawn_anew:
@@ -47,6 +49,12 @@ def pytest_configure() -> None:
     structlog.configure(
         [*processors[:-1], structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays to the end: the collector need not look through it in the midst of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

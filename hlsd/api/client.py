@@ -6,7 +6,7 @@ import ipaddress
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -91,6 +91,41 @@ class ApiClient:
         else:
             path = f"sessions/{quote(target, safe='')}"
         self._ask("DELETE", path, {"ban": f"{ban:.3f}"})
+
+    def record(self, ident: str) -> dict[str, Any]:
+        """A recording."""
+        found: dict[str, Any] = self._ask("GET", f"records/{quote(ident, safe='')}", {})
+        return found
+
+    def remove_record(self, ident: str) -> None:
+        """Deletes a recording."""
+        self._ask("DELETE", f"records/{quote(ident, safe='')}", {})
+
+    def repair(self) -> dict[str, Any]:
+        """Has all recordings looked through."""
+        found: dict[str, Any] = self._ask("POST", "records/repair", {})
+        return found
+
+    def repairing(self) -> dict[str, Any]:
+        """How that goes on."""
+        found: dict[str, Any] = self._ask("GET", "records/repair", {})
+        return found
+
+    def fetch_record(self, ident: str, at: int, take: Callable[[bytes, int], None]) -> None:
+        """The file of a recording from byte `at` on: `take(piece, bytes of the whole)`. Raises ApiRefused."""
+        path = f"/api/v1/records/{quote(ident, safe='')}/file"
+        headers = {"range": f"bytes={at}-"} if at else {}
+        try:
+            with self._http.stream("GET", path, headers=headers) as answer:
+                if at and answer.status_code == 416:  # it is all there
+                    return
+                if answer.status_code != (206 if at else 200):
+                    raise ApiRefused(f"{self.url} answers {answer.status_code} for the file of {ident}")
+                total = at + int(answer.headers.get("content-length", 0))
+                for piece in answer.iter_raw():
+                    take(piece, total)
+        except httpx.HTTPError as error:
+            raise ApiRefused(f"{self.url} cannot be asked: {error}") from None
 
     def latest(self, most: int) -> tuple[list[dict[str, Any]], int]:
         """The last `most` events that the server keeps, and the number of the last one."""

@@ -55,6 +55,8 @@ class ApiContext:
     server_id: str
     congestion: Callable[[], Mapping[str, str]] = dict
     """By service; only those that have one."""
+    snapshots: bool = False
+    """Whether there are pictures of streams on demand."""
 
 
 class Handlers:
@@ -68,6 +70,7 @@ class Handlers:
         self._config = premises.config
         self._id = premises.server_id
         self._congestion = premises.congestion
+        self._snapshots = premises.snapshots
         self._since = premises.clock.wall()
         self._begun = premises.clock.monotonic()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -177,6 +180,7 @@ class Handlers:
             target_duration=run.live.target_duration if run else 0,
             low_latency=run is not None and run.live.low_latency,
             media_bytes=run.bytes if run else 0,
+            snapshot=f"{stream.path}.jpg" if self._snapshots and video and stream.newest_key is not None else "",
         )
 
     def _publisher(self, stream: Stream) -> models.PublisherView | None:
@@ -191,6 +195,7 @@ class Handlers:
             user_agent=publisher.user_agent,
             createtime=_ms(publisher.since),
             duration_ms=_ms(self._clock.monotonic() - claim.since),
+            tracks_left_out=list(claim.other_tracks),
         )
 
     # -- sessions

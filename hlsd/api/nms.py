@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from hlsd import __version__
-from hlsd.api import cursor, models
+from hlsd.api import cursor, nms_models
 from hlsd.api.handlers import ApiContext, rss
 from hlsd.api.models import NoQuery
 from hlsd.api.operations import Call, Streamed
@@ -41,7 +41,7 @@ class NmsHandlers:
         self._clock = premises.clock
         self._begun = premises.clock.monotonic()
 
-    async def server(self, call: Call, query: NoQuery) -> models.NmsServer:  # noqa: ARG002
+    async def server(self, call: Call, query: NoQuery) -> nms_models.NmsServer:  # noqa: ARG002
         """The machine and the process."""
         before = _cpu_times()
         await asyncio.sleep(_SAMPLE)
@@ -53,31 +53,33 @@ class NmsHandlers:
         publishers = [stream.claim.request.protocol for stream in self._hub.streams if stream.claim is not None]
         active = len(self._sessions) + len(publishers)
         model, speed = _cpu_model()
-        return models.NmsServer(
-            os=models.NmsOs(arch=platform.machine(), platform=platform.system().lower(), release=platform.release()),
-            cpu=models.NmsCpu(
+        return nms_models.NmsServer(
+            os=nms_models.NmsOs(
+                arch=platform.machine(), platform=platform.system().lower(), release=platform.release()
+            ),
+            cpu=nms_models.NmsCpu(
                 num=os.cpu_count() or 1,
                 load=round(100 - 100 * idle / total) if total > 0 else 0,
                 model=model,
                 speed=speed,
             ),
             mem=_memory(),
-            net=models.NmsNet(
+            net=nms_models.NmsNet(
                 inbytes=sum(stream.stats.received_bytes for stream in self._hub.streams),
                 outbytes=self._sessions.ledger.total,
             ),
-            nodejs=models.NmsProcess(
+            nodejs=nms_models.NmsProcess(
                 uptime=int(self._clock.monotonic() - self._begun),
                 version=f"python {platform.python_version()}",
                 mem={"rss": rss()},
             ),
-            clients=models.NmsClients(
+            clients=nms_models.NmsClients(
                 accepted=sum(app.opened.total() + app.publishes["ok"] for app in self._sessions.stats.apps.values()),
                 active=active,
                 idle=0,
                 rtmp=kinds["rtmp"] + publishers.count("rtmp"),
-                http=kinds["hls"] + kinds["flv"],
-                ws=kinds["wsflv"],
+                http=kinds["hls"] + kinds["flv"] + publishers.count("flv"),
+                ws=kinds["wsflv"] + publishers.count("wsflv"),
             ),
             version=__version__,
         )
@@ -86,7 +88,7 @@ class NmsHandlers:
         self,
         call: Call,  # noqa: ARG002
         query: NoQuery,  # noqa: ARG002
-    ) -> Streamed[dict[str, dict[str, models.NmsStream]]]:
+    ) -> Streamed[dict[str, dict[str, nms_models.NmsStream]]]:
         """Every stream with its publisher and its viewers."""
         watched: dict[str, dict[str, list[Session]]] = {}
         async for part in cursor.sliced(self._sessions):
@@ -97,13 +99,13 @@ class NmsHandlers:
                 watched.setdefault(stream.app, {}).setdefault(stream.name, [])
         return Streamed(self._written(watched))
 
-    async def stream(self, call: Call, query: NoQuery) -> models.NmsOneStream:  # noqa: ARG002
+    async def stream(self, call: Call, query: NoQuery) -> nms_models.NmsOneStream:  # noqa: ARG002
         """Whether a stream is live, and how many watch."""
         app, name = call.path["app"], call.path["stream"]
         stream = self._hub.get(app, name)
         claim = stream.claim if stream is not None else None
         lasted = self._clock.monotonic() - claim.since if claim is not None else 0.0
-        return models.NmsOneStream(
+        return nms_models.NmsOneStream(
             isLive=claim is not None,
             viewers=self._sessions.of_stream(f"/{app}/{name}"),
             duration=-int(-lasted // 1),
@@ -139,20 +141,20 @@ class NmsHandlers:
             yield b"}"
         yield b"}" if comma_app == "," else b"{}"
 
-    def _publisher(self, stream: Stream) -> models.NmsPublisher | None:
+    def _publisher(self, stream: Stream) -> nms_models.NmsPublisher | None:
         claim, publisher = stream.claim, self._hub.publisher(stream.app, stream.name)
         if claim is None or publisher is None or stream.state is not StreamState.LIVE:
             return None
         video = stream.tracks.video if stream.tracks else None
         audio = stream.tracks.audio if stream.tracks else None
-        return models.NmsPublisher(
+        return nms_models.NmsPublisher(
             app=stream.app,
             stream=stream.name,
             clientId=publisher.id,
             connectCreated=_iso(publisher.since),
             bytes=max(0, stream.stats.received_bytes - publisher.received_before),
             ip=publisher.ip,
-            audio=models.NmsAudio(
+            audio=nms_models.NmsAudio(
                 codec=_CODECS.get(audio.codec_string.partition(".")[0], audio.codec_string),
                 profile=_aac_profile(audio.codec_string),
                 samplerate=audio.sample_rate,
@@ -160,7 +162,7 @@ class NmsHandlers:
             )
             if audio
             else None,
-            video=models.NmsVideo(
+            video=nms_models.NmsVideo(
                 codec=_CODECS.get(video.codec_string.partition(".")[0], video.codec_string),
                 width=video.width,
                 height=video.height,
@@ -173,7 +175,7 @@ class NmsHandlers:
         )
 
 
-_CODECS = {"avc1": "H264", "avc3": "H264", "hvc1": "H265", "hev1": "H265", "mp4a": "AAC"}
+_CODECS = {"avc1": "H264", "avc3": "H264", "hvc1": "H265", "hev1": "H265", "av01": "AV1", "mp4a": "AAC"}
 _PROFILES = {"42": "Baseline", "4d": "Main", "58": "Extended", "64": "High"}
 
 
@@ -182,15 +184,21 @@ def _profile(codec: str) -> str:
     kind, _, rest = codec.partition(".")
     if kind.startswith("avc"):
         return _PROFILES.get(rest[:2].lower(), "")
-    return {"1": "Main", "2": "Main 10"}.get(rest.partition(".")[0], "") if kind.startswith("h") else ""
+    number = rest.partition(".")[0]
+    if kind == "av01":
+        return {"0": "Main", "1": "High", "2": "Professional"}.get(number, "")
+    return {"1": "Main", "2": "Main 10"}.get(number, "") if kind.startswith("h") else ""
 
 
 def _level(codec: str) -> float:
-    """The level: of `avc1.64001f` 3.1, of `hvc1.1.6.L93.B0` 3.1."""
+    """The level: of `avc1.64001f` 3.1, of `hvc1.1.6.L93.B0` 3.1, of `av01.0.05M.08` 3.1 (AV1 Bitstream §A.3)."""
     kind, _, rest = codec.partition(".")
     try:
         if kind.startswith("avc"):
             return int(rest[4:6], 16) / 10
+        if kind == "av01":
+            index = int(rest.split(".")[1][:2])
+            return 2 + index // 4 + index % 4 / 10
         return int(rest.split(".")[2][1:]) / 30
     except (ValueError, IndexError):
         return 0.0
@@ -201,8 +209,8 @@ def _aac_profile(codec: str) -> str:
     return {"2": "LC", "5": "HE", "29": "HEv2"}.get(codec.rpartition(".")[2], "")
 
 
-def _subscriber(session: Session) -> models.NmsSubscriber:
-    return models.NmsSubscriber(
+def _subscriber(session: Session) -> nms_models.NmsSubscriber:
+    return nms_models.NmsSubscriber(
         app=session.app,
         stream=session.name,
         clientId=session.id,
@@ -244,7 +252,7 @@ def _cpu_model() -> tuple[str, int]:
     return found.get("model name", platform.processor()), speed
 
 
-def _memory() -> models.NmsMemory:
+def _memory() -> nms_models.NmsMemory:
     """Of the machine."""
     page = os.sysconf("SC_PAGE_SIZE")
-    return models.NmsMemory(totle=os.sysconf("SC_PHYS_PAGES") * page, free=os.sysconf("SC_AVPHYS_PAGES") * page)
+    return nms_models.NmsMemory(totle=os.sysconf("SC_PHYS_PAGES") * page, free=os.sysconf("SC_AVPHYS_PAGES") * page)

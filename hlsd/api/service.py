@@ -36,10 +36,11 @@ class ApiService(Service):
         config: Callable[[], Mapping[str, Mapping[str, Any]]],
         server_id: str,
         congestion: Callable[[], Mapping[str, str]] = dict,
+        snapshots: bool = False,
         more: Callable[[], Sequence[Route]],
     ) -> None:
         self._enabled = settings.enabled
-        self._context = ApiContext(hub, sessions, ring, clock, config, server_id, congestion)
+        self._context = ApiContext(hub, sessions, ring, clock, config, server_id, congestion, snapshots)
         self._access = access
         self._log = log
         self._more = more

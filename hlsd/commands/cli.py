@@ -20,7 +20,7 @@ from rich.console import Console
 from hlsd import __version__, config
 from hlsd.base import log
 from hlsd.base.errors import HlsdError
-from hlsd.commands import congestion, operate, sign_command
+from hlsd.commands import congestion, operate, records_command, sign_command
 from hlsd.commands.options import ConfigFile
 from hlsd.commands.options import configuration as _configuration
 from hlsd.commands.options import fail as _fail
@@ -117,7 +117,7 @@ def demo(
 
 @application.command()
 def publish(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file with H.264 or H.265 and AAC.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file with H.264, H.265 or AV1, and AAC.")],
     url: Annotated[str, typer.Argument(metavar="URL", help="rtmp://host[:port]/app/stream[?arguments]")],
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, for ever.")] = False,
 ) -> None:
@@ -181,6 +181,7 @@ def cert(
 
 sign_command.register(application)
 operate.register(application)
+records_command.register(application)
 
 
 def _overrides(

@@ -72,7 +72,7 @@ def sessions(
     config_file: ConfigFile = None,
 ) -> None:
     """List who watches on a running server."""
-    client = _client(url, token, state_dir, config_file)
+    client = client_of(url, token, state_dir, config_file)
 
     def look() -> list[Row]:
         return list(client.pages("sessions", limit, stream=stream, user_id=user, ip=ip, protocol=protocol))
@@ -91,7 +91,7 @@ def streams(
     config_file: ConfigFile = None,
 ) -> None:
     """List the streams of a running server."""
-    client = _client(url, token, state_dir, config_file)
+    client = client_of(url, token, state_dir, config_file)
     _show(client, lambda: list(client.pages("streams", limit, app=app)), _streams_table, watch=watch, as_json=as_json)
 
 
@@ -108,8 +108,8 @@ def kick(
     """End a viewer's session, or send a publisher away."""
     if "/" in target and target.strip("/").count("/") != 1:
         fail(f"kick: should be a session's id or /APP/STREAM; it is {target}", 2)
-    with _client(url, token, state_dir, config_file) as client:
-        _told(client.kick, target, ban)
+    with client_of(url, token, state_dir, config_file) as client:
+        told(client.kick, target, ban)
     typer.echo(f"{target}: gone" + (f", and kept out for {ban:g} s" if ban else ""))
 
 
@@ -123,18 +123,19 @@ def events(
     config_file: ConfigFile = None,
 ) -> None:
     """Print what happened on a running server."""
-    with _client(url, token, state_dir, config_file) as client, _until_ctrl_c():
-        shown, after = _told(client.latest, lines)
+    with client_of(url, token, state_dir, config_file) as client, _until_ctrl_c():
+        shown, after = told(client.latest, lines)
         while True:
             for event in shown:
                 typer.echo(json.dumps(event) if as_json else _line(event))
             sys.stdout.flush()
             if not follow:
                 return
-            shown, after = _told(client.events, after, wait=_WAIT)
+            shown, after = told(client.events, after, wait=_WAIT)
 
 
-def _client(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> ApiClient:
+def client_of(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> ApiClient:
+    """Who asks the server that the options name."""
     try:
         if url is not None:
             return ApiClient(url, token or (local_token.read(state_dir) if state_dir is not None else ""))
@@ -145,7 +146,8 @@ def _client(url: str | None, token: str | None, state_dir: Path | None, config_f
         fail(str(error), 2)
 
 
-def _told(ask: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+def told(ask: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What a server says, or the line that says why not, and the end."""
     try:
         return ask(*given, **named)
     except ApiRefused as error:
@@ -164,12 +166,10 @@ def _until_ctrl_c() -> Iterator[None]:
 def _show(
     client: ApiClient, look: Callable[[], list[Row]], table: Callable[[list[Row]], Table], *, watch: bool, as_json: bool
 ) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH)
+    console = screen()
 
     def once() -> None:
-        rows = _told(look)
+        rows = told(look)
         if as_json:
             for row in rows:
                 typer.echo(json.dumps(row))
@@ -185,13 +185,20 @@ def _show(
             while True:
                 once()
                 time.sleep(_PAUSE)
-        with Live(table(_told(look)), console=console, auto_refresh=False, screen=True) as live:
+        with Live(table(told(look)), console=console, auto_refresh=False, screen=True) as live:
             while True:
                 time.sleep(_PAUSE)
-                live.update(table(_told(look)), refresh=True)
+                live.update(table(told(look)), refresh=True)
 
 
-def _table(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
+def screen() -> Console:
+    """Where lists are shown: a terminal, or a pipe that is wide enough for them."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def table_of(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
+    """An empty table; of each column its name, and whether it stands to the right."""
     found = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name, right in columns:
         found.add_column(name, justify="right" if right else "left", no_wrap=True)
@@ -200,7 +207,7 @@ def _table(title: str, columns: Iterable[tuple[str, bool]]) -> Table:
 
 def _sessions_table(rows: list[Row]) -> Table:
     columns = ("id", 0), ("stream", 0), ("user", 0), ("ip", 0), ("by", 0), ("state", 0), ("since", 1), ("sent", 1)
-    table = _table(_counted(len(rows), "session"), [(name, bool(right)) for name, right in (*columns, ("agent", 0))])
+    table = table_of(counted(len(rows), "session"), [(name, bool(right)) for name, right in (*columns, ("agent", 0))])
     now = time.time() * 1000
     for row in rows:
         table.add_row(
@@ -220,7 +227,7 @@ def _sessions_table(rows: list[Row]) -> Table:
 def _streams_table(rows: list[Row]) -> Table:
     columns = ("stream", 0), ("state", 0), ("publisher", 0), ("by", 0), ("video", 0), ("audio", 0), ("kbit/s", 1)
     more = ("viewers", 1), ("since", 1)
-    table = _table(_counted(len(rows), "stream"), [(name, bool(right)) for name, right in (*columns, *more)])
+    table = table_of(counted(len(rows), "stream"), [(name, bool(right)) for name, right in (*columns, *more)])
     now = time.time() * 1000
     for row in rows:
         publisher, video, audio = row["publisher"] or {}, row["video"], row["audio"]
@@ -251,7 +258,8 @@ def _line(event: Row) -> str:
     return plain(" ".join(words)).plain
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """`1 stream`, `2 streams`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 

@@ -17,9 +17,11 @@ from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
+from hlsd.record.settings import RecordSettings
 from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
+from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.sound.settings import TranscodeSettings
 
 
@@ -91,6 +93,8 @@ class Settings(BaseModel):
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     relay: RelaySettings = Field(default_factory=RelaySettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
+    snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

@@ -22,6 +22,8 @@ def kind_of(path: bytes) -> str:
         return "multivariant"
     if path.endswith(b".flv"):
         return "flv"
+    if path.endswith((b".jpg", b".webp")):
+        return "snapshot"
     if path.startswith((b"/api/", b"/healthz", b"/readyz")):
         return "api"
     if path.startswith(b"/metrics"):

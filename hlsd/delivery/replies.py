@@ -24,7 +24,7 @@ _FULL = b"10"
 """Seconds after which somebody else may have gone."""
 
 _NO_STORE = b"no-store"
-_MEDIA_CACHE = b"max-age=3600, immutable"
+MEDIA_CACHE = b"max-age=3600, immutable"
 _REASONS = {
     400: "bad request",
     403: "session not accepted",
@@ -106,6 +106,13 @@ class Replies:
             return True
         return origin.partition(b"://")[2] == request.headers.get(b"host")
 
+    def may_send(self, request: Request) -> bool:
+        """Whether the page that asks may publish here: `*` says who may play, and names nobody."""
+        origin = request.headers.get(b"origin")
+        if origin is None or self._cors.lists(origin):
+            return True
+        return origin.partition(b"://")[2] == request.headers.get(b"host")
+
     def redirect(self, request: Request, location: str) -> Reply:
         """Sends the client to another path of ours."""
         return Reply(
@@ -177,7 +184,7 @@ class Replies:
         """A segment, part or initialisation section; immutable, so every cache may keep it."""
         get = request.headers.get
         headers: Headers = [
-            (b"cache-control", _MEDIA_CACHE),
+            (b"cache-control", MEDIA_CACHE),
             (b"etag", media.etag.encode()),
             (b"accept-ranges", b"bytes"),
             *self.readable(request),

@@ -46,9 +46,11 @@ WANTED_HEADERS = frozenset(
 )
 """The request headers that can change an answer, or that a session is known by; a caller needs to collect no others."""
 
-RESERVED_SUFFIXES = (".flv",)
+RESERVED_SUFFIXES = (".flv", ".jpg", ".webp")
 """Endings of `/{app}/{name}` that belong to other services."""
 
+_RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")
+"""What stands behind `r/` in the path of a recording: its id (`hlsd.record.take.new_take_id`), and an ending."""
 _DIGITS = re.compile(r"[0-9]{1,17}")
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _CMCD_SID = re.compile(rb'(?:^|[,= ])sid="([^"]{1,64})"')
@@ -119,7 +121,7 @@ def is_ours(path: bytes) -> bool:
     return bool(slash and app and rest) and _decode(app) not in RESERVED_APPS
 
 
-def parse_path(path: bytes) -> Target | None:  # noqa: C901 - one line for each form
+def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line for each form
     """What a raw path names, or None where nothing of a stream can be.
 
     Raises:
@@ -131,6 +133,12 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901 - one line for each 
         parts.pop()
     _check_names(parts)
     match parts:
+        case [app, name, "r", file] if _RECORD.fullmatch(file):
+            return Target("foreign", app, name, run="r", resource=file)
+        case [app, name, sid, "r", file] if sid[0] == "~" and _RECORD.fullmatch(file):
+            return Target("foreign", app, name, sid=sid[1:], run="r", resource=file)
+        case [app, name, sid, "r", record, file] if sid[0] == "~" and _RECORD.fullmatch(record):
+            return Target("foreign", app, name, sid=sid[1:], run="r", resource=f"{record}/{file}")
         case [_, file] if page and file.endswith((".m3u8", *RESERVED_SUFFIXES)):
             return None
         case [app, file] if file.endswith(RESERVED_SUFFIXES):

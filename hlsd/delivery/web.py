@@ -153,6 +153,10 @@ class Carrier(Protocol):
         """`size` bytes of body were handed over."""
         ...
 
+    def cut(self) -> None:
+        """Ends it now, whatever is under way."""
+        ...
+
 
 class StreamMiddleware:
     """Pure ASGI: asks the judge first, and hands on what is not a stream's business. Counts every body byte."""

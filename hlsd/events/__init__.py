@@ -1,4 +1,4 @@
-"""Says what happens to viewers, publishers and relays: the events of the house, and the bus that carries them.
+"""Says what happens to viewers, publishers, relays, recordings: the events of the house, and the bus that carries them.
 
 Law: an emitter never waits and never fails. Who listens is a *sink* (gets every event, at once, must not block: the
 outbox, the log, the API's ring) or a *handler* of one action (in-process, sync or async). An action of `pre…` is asked,
@@ -50,14 +50,18 @@ class Action(enum.StrEnum):
     STREAM_STOP = "streamStop"
     RELAY_START = "relayStart"
     RELAY_STOP = "relayStop"
+    RECORD_START = "recordStart"
+    RECORD_DONE = "recordDone"
+    RECORD_LOST = "recordLost"
+    SNAPSHOT_DONE = "snapshotDone"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened.
 
-    `id` is whose event it is (session, publication, relay): order is kept per id, `seq` counts them from 1. `query` is
-    what the peer asked with, secrets included: it leaves only through `payload`.
+    `id` is whose event it is (session, publication, relay, recording): order is kept per id, `seq` counts them from 1.
+    `query` is what the peer asked with, secrets included: it leaves only through `payload`.
     """
 
     action: Action

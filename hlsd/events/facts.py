@@ -1,4 +1,4 @@
-"""Is what an event says of its subject: one typed model, and what makes it for publishers and relays.
+"""Is what an event says of its subject: one typed model, and what makes it for all but viewers.
 
 What goes out by webhook, outbox, event log and API is made of nothing else, so that a field has one name, one type and
 one place (tests/golden/payloads.jsonl holds it byte for byte). Pure.
@@ -14,9 +14,9 @@ from hlsd.base import masking
 class Facts(TypedDict, total=False):
     """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
-    Which of them an event has is its subject's business: `publisher_facts`, `relay_facts` and, for viewers,
-    `hlsd.sessions.session.facts` make all that there are, in the order in which they go out. Times are milliseconds of
-    the epoch, sizes bytes.
+    Which of them an event has is its subject's business: `publisher_facts`, `relay_facts`, `record_facts`,
+    `snapshot_facts` and, for viewers, `hlsd.sessions.session.facts` make all that there are, in the order in which they
+    go out. Times are milliseconds of the epoch, sizes bytes.
     """
 
     ip: str
@@ -52,7 +52,13 @@ class Facts(TypedDict, total=False):
     mode: str
     rule: str
     url: str
-    """Masked."""
+    """Masked; of a recording the path by which it is played."""
+    file: str
+    """Below the folder of recordings, or of snapshots."""
+    bytes: int
+    repaired: bool
+    width: int
+    height: int
 
 
 def publisher_facts(  # noqa: PLR0913 - a publisher has as many
@@ -133,6 +139,62 @@ def relay_facts(  # noqa: PLR0913 - a relay has as many
     if reason is not None:
         told["reason"] = reason
     return told
+
+
+def record_facts(  # noqa: PLR0913 - a recording has as many
+    *,
+    app: str,
+    name: str,
+    stream_id: str,
+    rule: str,
+    codec: str,
+    file: str,
+    url: str,
+    since: float,
+    at: float = 0.0,
+    duration: float = 0.0,
+    size: int = 0,
+    reason: str = "",
+    detail: str = "",
+    repaired: bool = False,
+) -> Facts:
+    """Of a recording; `since` and `at` (its end, 0 while it lasts) in seconds of the epoch, `duration` of media."""
+    return {
+        "app": app,
+        "name": name,
+        "path": f"/{app}/{name}",
+        "protocol": "record",
+        "stream_id": stream_id,
+        "rule": rule,
+        "codec": codec,
+        "file": file,
+        "url": url,
+        "createtime": int(since * 1000),
+        "endtime": int(at * 1000),
+        "duration_ms": round(duration * 1000),
+        "bytes": size,
+        "reason": reason,
+        "detail": detail,
+        "repaired": repaired,
+    }
+
+
+def snapshot_facts(  # noqa: PLR0913 - a picture has as many
+    *, app: str, name: str, stream_id: str, file: str, width: int, height: int, size: int, taken: float
+) -> Facts:
+    """Of a timed picture; `taken` is when its key picture came, seconds of the epoch, `size` in bytes."""
+    return {
+        "app": app,
+        "name": name,
+        "path": f"/{app}/{name}",
+        "protocol": "snapshot",
+        "stream_id": stream_id,
+        "file": file,
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "createtime": int(taken * 1000),
+    }
 
 
 def address(ip: str, port: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hlsd.base.errors import UnsupportedCodec
-from hlsd.media import hdr
+from hlsd.media import av1, hdr
 from hlsd.media.unit import Aside
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Asides:
             raise UnsupportedCodec("Dolby Vision profile 5")
         track = replace(track, aside=self._told)
         if track.video_range != "SDR" or track.shown_colour.transfer == _WIDE:
-            track = replace(track, aside=hdr.from_sei(sample, track.codec, self._told))
+            if track.codec == "av1":
+                track = replace(track, aside=av1.from_metadata(sample, self._told))
+            else:
+                track = replace(track, aside=hdr.from_sei(sample, track.codec, self._told))
         self._seen = track
         return track

@@ -7,9 +7,13 @@ UnsupportedCodec. Times: `timestamp` in ms as on the wire, `now` monotonic secon
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 from hlsd.base.errors import MediaError
 from hlsd.ingest.colour_info import read_colour_info
 from hlsd.ingest.normaliser import Normaliser
+from hlsd.ingest.other_tracks import OtherTracks
 from hlsd.ingest.tag_sound import TagSound
 from hlsd.media import flv
 from hlsd.media.unit import Kind
@@ -25,7 +29,8 @@ class Intake:
         self.normaliser = Normaliser(publication, now, patience=patience)
         self._sound = TagSound(sound, self.normaliser, publication) if sound is not None else None
         self._video = self.normaliser.video
-        self._audio = self.normaliser.audio
+        self._audio: Callable[[Literal["aac"], int, bytes, float, float], None] = self.normaliser.audio
+        self._others = OtherTracks(publication.tracks_left_out)
         self.tick = self.normaliser.tick
         """Lets time pass. Raises as `tag`."""
 
@@ -67,6 +72,8 @@ class Intake:
 
     def _take_video(self, timestamp: int, body: bytes, now: float, wall: float) -> None:
         normaliser = self.normaliser
+        if body[0] & 0x8E == 0x86:  # multitrack, or ModEx, behind which it may be
+            self._others.look(Kind.VIDEO, body)
         try:
             packet = flv.decode_video(body)
         except MediaError as error:
@@ -85,16 +92,21 @@ class Intake:
 
     def _take_audio(self, timestamp: int, body: bytes, now: float, wall: float) -> None:
         normaliser, sound = self.normaliser, self._sound
+        if body[0] & 0xFD == 0x95:  # as of the picture
+            self._others.look(Kind.AUDIO, body)
         try:
-            if sound is not None and sound.take(timestamp, body, now):
-                normaliser.tick(now)
-                return
+            if sound is not None:
+                taken = sound.take(timestamp, body, now)
+                self._audio = sound.aac if sound.turns_aac else normaliser.audio
+                if taken:
+                    normaliser.tick(now)
+                    return
             packet = flv.decode_audio(body)
         except MediaError as error:
             normaliser.unreadable(Kind.AUDIO, error, now)
             return
         if packet is not None and packet.packet == flv.FRAMES:
-            normaliser.audio("aac", timestamp, packet.body, now, wall)
+            self._audio("aac", timestamp, packet.body, now, wall)
         elif packet is not None and packet.packet == flv.CONFIG and packet.body:
             normaliser.audio_config("aac", packet.body, now)
         else:

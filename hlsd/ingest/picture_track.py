@@ -14,7 +14,9 @@ from hlsd.base.errors import MediaError, UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.asides import Asides
 from hlsd.ingest.picture import PICTURE_LIMIT, Picture, PictureAssembler, near
+from hlsd.media import av1
 from hlsd.media.codecs import BEGINS_PICTURE, LOOSE, NORMALISE, VideoCodec, read_video_record, with_parameter_sets
+from hlsd.media.nal import CLEAN, KEY
 from hlsd.media.unit import VideoTrack
 
 SETTLED: Final = 0.1
@@ -118,6 +120,8 @@ class PictureTrack:
             self._strays = 0
         length_size = length_size or self.length_size
         payload, flags, found = self._normalise(body, length_size)
+        if claims_key and codec == "av1" and not flags & KEY and payload and self.track is not None:
+            payload, flags = self._completed(payload, flags)
         begins = not payload or self._begins(payload)
         assembler = self._assembler
         if assembler is not None and (begins or not assembler.goes_on(timestamp)):
@@ -134,6 +138,12 @@ class PictureTrack:
             self._taker.picture(timestamp, cts, flags, claims_key, payload, wall, now)
         else:
             self._gather(Picture(timestamp, cts, flags, claims_key, payload, wall), begins, now)
+
+    def _completed(self, payload: bytes, flags: int) -> tuple[bytes, int]:
+        """A key picture of AV1 without its sequence header, with it; and what it is then."""
+        assert self.track is not None
+        whole = av1.completed(payload, self.track.parameter_sets)
+        return (whole, flags | KEY | CLEAN) if whole else (payload, flags)
 
     def hand_on(self) -> None:
         """Hands on the picture that was put together, if there is one."""

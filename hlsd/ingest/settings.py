@@ -129,6 +129,11 @@ class PublishSettings(BaseModel):
         description="Seconds without a byte after which a publisher counts as stale. Shorter than an encoder's "
         "hiccups, it gives streams away.",
     )
+    flv: bool = Field(
+        default=True,
+        description="Whether /{app}/{stream}.flv takes publishers too, on the HTTP and HTTPS ports: by POST, PUT and "
+        "WebSocket, under the same rules as RTMP, with rtmp.publish_timeout and rtmp.idle_timeout.",
+    )
     update_interval: Duration = Field(
         default=60.0,
         ge=0,

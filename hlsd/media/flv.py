@@ -1,6 +1,6 @@
 """Takes FLV tag bodies, the media messages of RTMP, apart and puts them together; frames FLV files.
 
-Law: a tag yields coded media in H.264, H.265 or AAC, or None for what carries no media for us (commands,
+Law: a tag yields coded media in H.264, H.265, AV1 or AAC, or None for what carries no media for us (commands,
 tracks other than the default), or it raises: UnsupportedCodec when it is well formed in a codec hlsd does not
 carry, MediaError when it is malformed. Times are milliseconds as on the wire.
 Sources: Adobe FLV 10.1 Annex E; Enhanced RTMP v2.
@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hlsd.base.errors import MediaError, UnsupportedCodec
+from hlsd.media import enhanced
 from hlsd.media.codecs import FLV_AUDIO_NAMES, FLV_VIDEO, FLV_VIDEO_NAMES, FOURCC_NAMES, FOURCC_VIDEO, VideoCodec
 
 if TYPE_CHECKING:
@@ -40,18 +41,14 @@ _METADATA_LIMIT = 64 << 10
 
 # Enhanced RTMP v2, VideoPacketType and AudioPacketType
 _X_SEQUENCE_START, _X_CODED_FRAMES, _X_SEQUENCE_END, _X_CODED_FRAMES_X, _X_METADATA = 0, 1, 2, 3, 4
-_X_MULTITRACK, _MOD_EX = 6, 7
-_AUDIO_MULTITRACK = 5
-_MOD_EX_LIMIT = 8
-_TRACKS_LIMIT = 256
-"""Tracks in a tag: the id of one is a byte (`videoTrackId = UI8`). 8 MB have room for two million empty ones."""
 
 
 class VideoPacket(NamedTuple):
     """What a video tag carries.
 
     `packet` is CONFIG, FRAMES, END or METADATA; `key` is what the tag claims, not what the picture is; `cts` is the
-    composition offset in ms (PTS = DTS + cts, may be negative); `body` a decoder configuration record or NAL units.
+    composition offset in ms (PTS = DTS + cts, may be negative); `body` a decoder configuration record, NAL units, or of
+    AV1 a temporal unit.
     """
 
     codec: VideoCodec
@@ -99,13 +96,13 @@ def _decode_enhanced_video(tag: bytes) -> VideoPacket | None:
     frame_type = tag[0] >> 4 & 7
     packet = tag[0] & 15
     position = 1
-    if packet == _MOD_EX:
-        packet, position = _skip_modifiers(tag)
+    if packet == enhanced.MOD_EX:
+        packet, position = enhanced.skip_modifiers(tag)
     # The packet type goes before the frame type: ffmpeg sends its colour metadata with frame type 5 (byte D4).
     if frame_type == 5 and packet != _X_METADATA:
         return None
-    if packet == _X_MULTITRACK:
-        chosen = _default_track(tag, position)
+    if packet == enhanced.VIDEO_MULTITRACK:
+        chosen = enhanced.default_track(tag, position)
         if chosen is None:
             return None
         packet, fourcc, body = chosen
@@ -118,14 +115,16 @@ def _decode_enhanced_video(tag: bytes) -> VideoPacket | None:
 
 
 def _enhanced_packet(codec: VideoCodec, packet: int, key: bool, body: bytes) -> VideoPacket | None:
-    if packet == _X_CODED_FRAMES:
+    if packet == _X_CODED_FRAMES and codec != "av1":  # of AV1 "body contains one or more OBUs", and no offset
         if len(body) < 3:
             raise MediaError("a video tag that ends before its composition offset")
         cts = ((body[0] << 16 | body[1] << 8 | body[2]) ^ 0x800000) - 0x800000
         return VideoPacket(codec, FRAMES, key, cts, body[3:])
-    if packet == _X_CODED_FRAMES_X:
+    if packet in (_X_CODED_FRAMES, _X_CODED_FRAMES_X):
         return VideoPacket(codec, FRAMES, key, 0, body)
     if packet == _X_SEQUENCE_START:
+        if not body:
+            return None  # ffmpeg sends one where its encoder (libaom) has yet to say what it makes
         return VideoPacket(codec, CONFIG, key, 0, body)
     if packet == _X_SEQUENCE_END:
         return VideoPacket(codec, END, key, 0, b"")
@@ -162,10 +161,10 @@ def enhanced_audio(tag: bytes) -> tuple[int, bytes, bytes] | None:
     """
     packet = tag[0] & 15
     position = 1
-    if packet == _MOD_EX:
-        packet, position = _skip_modifiers(tag)
-    if packet == _AUDIO_MULTITRACK:
-        return _default_track(tag, position)
+    if packet == enhanced.MOD_EX:
+        packet, position = enhanced.skip_modifiers(tag)
+    if packet == enhanced.AUDIO_MULTITRACK:
+        return enhanced.default_track(tag, position)
     return packet, tag[position : position + 4], tag[position + 4 :]
 
 
@@ -174,74 +173,19 @@ def _refusal(fourcc: bytes) -> MediaError:
     return UnsupportedCodec(name) if name else MediaError(f"FourCC {fourcc!r} is not known")
 
 
-def _skip_modifiers(tag: bytes) -> tuple[int, int]:
-    """The packet type behind ModEx packets, and where what follows it begins. They may repeat: eight is plenty."""
-    position = 1
-    try:
-        for _ in range(_MOD_EX_LIMIT):
-            size = tag[position] + 1
-            position += 1
-            if size == 256:
-                size = (tag[position] << 8 | tag[position + 1]) + 1
-                position += 2
-            position += size
-            packet = tag[position] & 15
-            position += 1
-            if packet != _MOD_EX:
-                return packet, position
-    except IndexError:
-        raise MediaError("a tag that ends inside its modifiers") from None
-    raise MediaError("too many modifiers in a tag")
-
-
-def _default_track(tag: bytes, position: int) -> tuple[int, bytes, bytes] | None:
-    """Packet type, FourCC and body of track 0 of a multitrack tag; None if only other tracks are in it."""
-    if position >= len(tag):
-        raise MediaError("a multitrack tag without tracks")
-    kind, packet = tag[position] >> 4, tag[position] & 15
-    position += 1
-    if kind > 2:
-        return None  # a multitrack type still to come
-    fourcc = b""
-    if kind != 2:
-        fourcc = tag[position : position + 4]
-        position += 4
-    if kind == 0:
-        if position >= len(tag):
-            raise MediaError("a multitrack tag without tracks")
-        return None if tag[position] else (packet, fourcc, tag[position + 1 :])
-    found = _track_zero(tag, position, fourcc)
-    return (packet, *found) if found is not None else None
-
-
-def _track_zero(tag: bytes, position: int, fourcc: bytes) -> tuple[bytes, bytes] | None:
-    """FourCC and body of track 0 among those that stand from `position` on; each names its own without `fourcc`."""
-    own = not fourcc
-    for _ in range(_TRACKS_LIMIT):
-        if position >= len(tag):
-            return None
-        if own:
-            fourcc = tag[position : position + 4]
-            position += 4
-        start = position + 4
-        end = start + int.from_bytes(tag[position + 1 : start], "big")
-        if end > len(tag):
-            raise MediaError("a multitrack tag that ends inside a track")
-        if tag[position] == 0:
-            return fourcc, tag[start:end]
-        position = end
-    raise MediaError("more tracks in a tag than there are ids")
-
-
 def video_config(codec: VideoCodec, record: bytes, *, legacy: bool = False) -> bytes:
-    """The tag body of a decoder configuration record: AVC as in FLV 10.1, H.265 as `hvc1` or `legacy` id 12."""
+    """The tag body of a decoder configuration record: AVC as in FLV 10.1, else by FourCC; `legacy`: H.265 by id 12."""
     if codec == "h264":
         return b"\x17\x00\x00\x00\x00" + record
+    if codec == "av1":
+        return b"\x90av01" + record
     return (b"\x1c\x00\x00\x00\x00" if legacy else b"\x90hvc1") + record
 
 
 def video_head(codec: VideoCodec, key: bool, cts: int, *, legacy: bool = False) -> bytes:
-    """What stands in a tag body before an access unit with 4-byte NAL lengths; `cts` in ms."""
+    """What stands in a tag body before an access unit with 4-byte NAL lengths, or of AV1 its OBUs; `cts` in ms."""
+    if codec == "av1":
+        return b"\x91av01" if key else b"\xa1av01"
     offset = (cts & 0xFFFFFF).to_bytes(3, "big")
     if codec == "h264":
         return (b"\x17\x01" if key else b"\x27\x01") + offset
@@ -251,7 +195,7 @@ def video_head(codec: VideoCodec, key: bool, cts: int, *, legacy: bool = False) 
 
 
 def video_frame(codec: VideoCodec, key: bool, cts: int, sample: bytes) -> bytes:
-    """The tag body of an access unit with 4-byte NAL lengths; `cts` in ms."""
+    """The tag body of an access unit, as `video_head` begins it; `cts` in ms."""
     return video_head(codec, key, cts) + sample
 
 
@@ -334,21 +278,31 @@ class FileTag(NamedTuple):
     body: bytes
 
 
+class LargeTag(MediaError):
+    """A tag of a file is larger than any that is read."""
+
+
 class FileReader:
     """Reads an FLV file or HTTP-FLV stream as it comes; holds no more than one tag. Raises MediaError."""
 
-    __slots__ = ("_buffer", "_started")
+    __slots__ = ("_buffer", "started")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._started = False
+        self.started = False
+        """Whether the file's header has come: it is one of FLV."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of a tag that is not whole yet."""
+        return len(self._buffer)
 
     def feed(self, octets: bytes) -> list[FileTag]:
         """The tags that `octets` complete, in order."""
         buffer = self._buffer
         buffer += octets
         position = 0
-        if not self._started:
+        if not self.started:
             if not _HEADER.startswith(buffer[:4]) and buffer[:4] != _HEADER:
                 raise MediaError("not an FLV stream")
             if len(buffer) < 9:
@@ -358,14 +312,14 @@ class FileReader:
                 raise MediaError("an FLV header of impossible length")
             if len(buffer) < offset + 4:
                 return []
-            self._started = True
+            self.started = True
             position = offset + 4
         tags: list[FileTag] = []
         end = len(buffer)
         while end - position >= 11:
             size = buffer[position + 1] << 16 | buffer[position + 2] << 8 | buffer[position + 3]
             if size > _TAG_LIMIT:
-                raise MediaError(f"an FLV tag larger than {_TAG_LIMIT} bytes")
+                raise LargeTag(f"an FLV tag larger than {_TAG_LIMIT} bytes")
             if end - position < size + 15:
                 break
             time = int.from_bytes(buffer[position + 4 : position + 7], "big") | buffer[position + 7] << 24

@@ -4,7 +4,8 @@ Times are integer ticks of 90 kHz, unwrapped to 64 bit: they never step back wit
 Payloads are normalised by ingest, so no output ever looks at RTMP's habits again:
 
 * video: NAL units, each behind a 4-byte big-endian length, without access unit delimiters, parameter sets,
-  filler or end-of-sequence NAL units (ISO/IEC 14496-15 sample format of `avc1` / `hvc1`);
+  filler or end-of-sequence NAL units (ISO/IEC 14496-15 sample format of `avc1` / `hvc1`); of AV1 the OBUs of a
+  temporal unit without its delimiter, the sequence header of a key picture in it (sample format of `av01`);
 * audio: one raw AAC frame, without ADTS.
 """
 
@@ -65,12 +66,13 @@ class VideoTrack:
     """A video track as its parameter sets describe it.
 
     `record` is the AVCDecoderConfigurationRecord or HEVCDecoderConfigurationRecord (14496-15) with 4-byte NAL
-    lengths; `parameter_sets` are its NAL units in decoding order (VPS, SPS, PPS), without length or start code.
+    lengths, or the AV1CodecConfigurationRecord; `parameter_sets` are its NAL units in decoding order (VPS, SPS, PPS),
+    without length or start code, or its sequence header OBU.
     `width` and `height` are the cropped picture in pixels. `frame_rate` is what the SPS timing says, frames per
     second, or None. `colour` is what they say of it; `aside` what is said elsewhere, and makes no other track.
     """
 
-    codec: Literal["h264", "h265"]
+    codec: Literal["h264", "h265", "av1"]
     record: bytes
     parameter_sets: tuple[bytes, ...]
     width: int
@@ -101,6 +103,8 @@ class VideoTrack:
         """Chroma format and bit depths, where the record says them."""
         if self.codec == "h265":
             return self.record[16:19]
+        if self.codec == "av1":
+            return self.record[2:3]
         return self.record[-4:-1] if self.record[1] not in (66, 77, 88) else b""
 
 
@@ -149,9 +153,10 @@ class Tracks:
 class AccessUnit(NamedTuple):
     """One picture or one audio frame: the unit that flows through the house.
 
-    `dts` and `pts` in ticks; `key` is true for an IDR (H.265: IDR, or CRA/BLA where `clean` is false) and for every
-    audio frame; `clean` says that decoding can start here and everything after it is decodable (not an open-GOP CRA);
-    `arrived` is the wall clock at its last byte, seconds since the epoch.
+    `dts` and `pts` in ticks; `key` is true for an IDR (H.265: IDR, or CRA/BLA where `clean` is false; AV1: a shown
+    key frame behind a sequence header) and for every audio frame; `clean` says that decoding can start here and
+    everything after it is decodable (not an open-GOP CRA); `arrived` is the wall clock at its last byte, seconds
+    since the epoch.
 
     A tuple, not a dataclass: one is made for every frame of every publisher, and a frozen dataclass costs four times
     as much to make.

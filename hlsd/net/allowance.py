@@ -14,15 +14,12 @@ class Allowance:
         self._left = saved
         self._at = now
 
-    def take(self, seconds: float) -> None:
-        """It has taken so much, be it more than there was."""
-        self._left -= seconds
-
-    def left(self, now: float) -> bool:
-        """Whether there is any."""
-        self._left = min(self._saved, self._left + (now - self._at) * self.part)
+    def spend(self, seconds: float, now: float) -> bool:
+        """It has taken so much, be it more than there was; whether there is any left."""
+        left = self._left - seconds + (now - self._at) * self.part
         self._at = now
-        return self._left > 0
+        self._left = min(self._saved, left)
+        return left > 0
 
     def pause(self) -> float:
         """How long until there is some again; 0 if there is."""

@@ -15,21 +15,17 @@ class Crowd(Generic[MemberT]):
     """Members of groups at `stages` stages, numbered from 0."""
 
     def __init__(self, stages: int) -> None:
-        self._stages = stages
         self._groups: dict[str, list[dict[MemberT, None]]] = {}
         self._sizes: dict[str, int] = {}
         self._by_size: dict[int, dict[str, None]] = {}
         self._most = 0
         self._at: dict[MemberT, tuple[str, int]] = {}
         self._turns: list[dict[str, None]] = [{} for _ in range(stages)]
-        self._counts = [0] * stages
+        self.counts = [0] * stages
+        """How many are at each stage."""
 
     def __len__(self) -> int:
         return len(self._at)
-
-    def count(self, stage: int) -> int:
-        """How many are at `stage`."""
-        return self._counts[stage]
 
     def of(self, group: str) -> int:
         """How many of `group` there are."""
@@ -65,31 +61,41 @@ class Crowd(Generic[MemberT]):
         else:
             old = self._groups[group][before[1]]
             del old[member]
-            self._counts[before[1]] -= 1
+            self.counts[before[1]] -= 1
             if not old:
                 self._turns[before[1]].pop(group, None)
         if stage is None:
             self._resize(group, -1)
             return
-        self._groups[group][stage][member] = None
-        self._turns[stage].setdefault(group)
-        self._counts[stage] += 1
+        there = self._groups[group][stage]
+        if not there:
+            self._turns[stage][group] = None
+        there[member] = None
+        self.counts[stage] += 1
         self._at[member] = (group, stage)
 
     def _resize(self, group: str, step: int) -> None:
         size = self._sizes.get(group, 0)
         if size:
-            del self._by_size[size][group]
-            if not self._by_size[size]:
+            same = self._by_size[size]
+            del same[group]
+            if not same:
                 del self._by_size[size]
         size += step
         if size:
             self._sizes[group] = size
-            self._by_size.setdefault(size, {})[group] = None
-            self._groups.setdefault(group, [{} for _ in range(self._stages)])
+            peers = self._by_size.get(size)
+            if peers is None:
+                self._by_size[size] = {group: None}
+            else:
+                peers[group] = None
+            if size > self._most:
+                self._most = size
+            elif step < 0 and self._most not in self._by_size:
+                self._most -= 1  # the one that was largest has become one smaller
+            if size == 1 and step > 0:
+                self._groups[group] = [{} for _ in self.counts]
         else:
             del self._sizes[group], self._groups[group]
-        if step > 0:
-            self._most = max(self._most, size)
-        elif self._most and self._most not in self._by_size:
-            self._most -= 1  # the one that was largest has become one smaller
+            if self._most not in self._by_size:
+                self._most -= 1

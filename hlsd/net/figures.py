@@ -17,7 +17,7 @@ EXPIRY = Spec(
 )
 HANDSHAKES = Spec("hlsd_tls_handshakes", "counter", "TLS handshakes, by what came of them.", ("result",))
 HANDSHAKES_NOW = Spec("hlsd_tls_handshakes_now", "gauge", "TLS handshakes under way, or held back.", ("state",))
-HANDSHAKES_CPU = Spec("hlsd_tls_handshakes_cpu_seconds", "counter", "Processor time that TLS took for handshakes.")
+HANDSHAKES_CPU = Spec("hlsd_tls_handshakes_cpu_seconds", "counter", "Processor time that TLS handshakes took.")
 MAX_SHOWN: Final = 16
 """Certificates of a port that have a series: those that expire first."""
 

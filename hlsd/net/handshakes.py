@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import Counter
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from enum import Enum
 from time import monotonic, thread_time
 from typing import Final
@@ -31,8 +30,8 @@ PART: Final = 0.25
 IDLE_PART: Final = 0.75
 """The same while there is nobody else; each share that others take costs handshakes `YIELD` times as much."""
 YIELD: Final = 5.0
-DOORS_PART: Final = 0.1
-"""Of the processor's time, for accepting connections of TLS and looking at their first octets."""
+DOORS: Final = 0.4
+"""Of that, for accepting connections of TLS and looking at their first octets."""
 SAVED: Final = 0.05
 """Processor time that may be saved up: a hundred or so begin at once after a while without."""
 PERIOD: Final = 0.25
@@ -44,43 +43,53 @@ UNSEEN_PAUSE: Final = 0.02
 """How long others of that kind wait until it is looked again whether there is room for them."""
 PATIENCE: Final = 2.0
 """Seconds that one under way is left alone, if it is not of a crowd, before it may have to make room."""
-WHOLE: Final = 2.0
-"""What a connection that comes and goes takes for each second that TLS takes of it: sockets, tasks and protocols cost
-as much again, in pieces too small to be measured (bench/handshakes.py)."""
+WHOLE: Final = 1.1
+"""What a connection takes for each second that is measured of it: the event loop's own work is not."""
 
 
 _THERE: Final = (Hello.WHOLE, Hello.SPLIT)
+_SILENT, _READY, _UNDER_WAY = range(3)  # as in `Stage`: a member's `value` costs a call
 
 
 class Stage(Enum):
     """How far one has come."""
 
-    SILENT = 0
-    READY = 1
-    UNDER_WAY = 2
+    SILENT = _SILENT
+    READY = _READY
+    UNDER_WAY = _UNDER_WAY
     OVER = 3
 
 
-class Handshake:
-    """One of them. `begin(seconds)` has hands shaken within so many seconds, `end()` ends the connection."""
+class Handshake(ABC):
+    """One of them; its deadline is kept by whoever has entered it."""
 
-    __slots__ = ("begin", "deadline", "end", "group", "seen", "since", "sock", "stage", "timer")
+    __slots__ = ("group", "seen", "since", "sock", "stage")
 
-    def __init__(
-        self, group: str, sock: socket.socket, begin: Callable[[float], None], end: Callable[[], None], deadline: float
-    ) -> None:
-        self.group = group
-        """Whose it is, as bounds by address count."""
-        self.sock = sock
-        self.begin = begin
-        self.end = end
-        self.deadline = deadline
-        self.stage = Stage.OVER
-        self.since = 0.0
-        """When it began."""
-        self.seen = False
-        """Its ClientHello was there before."""
-        self.timer: asyncio.TimerHandle | None = None
+    group: str
+    """Whose it is, as bounds by address count."""
+    sock: socket.socket
+    stage: Stage
+    """`OVER` at first."""
+    since: float
+    """When it began."""
+    seen: bool
+    """Its ClientHello was there before: False at first."""
+
+    @abstractmethod
+    def watch(self) -> None:
+        """Has `Handshakes.heard` called when there is something to read, until `unwatch`."""
+
+    @abstractmethod
+    def unwatch(self) -> None:
+        """Has it called no more."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Has hands shaken."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Ends the connection."""
 
 
 class Handshakes:
@@ -90,17 +99,18 @@ class Handshakes:
         self._most = most
         self._per_group = per_group
         self._crowd: Crowd[Handshake] = Crowd(len(Stage))
-        self._unseen: Counter[str] = Counter()
+        self._unseen: dict[str, int] = {}
+        self._all_unseen = 0
         self._pumping: asyncio.Handle | None = None
         now = monotonic()
         self._work = Allowance(IDLE_PART, SAVED, now)
-        self.doors = Allowance(DOORS_PART, SAVED, now)
-        """What accepting connections may take, measured by who does it."""
+        self._doors = Allowance(IDLE_PART * DOORS, SAVED, now)
+        self._charged = 0.0  # of `spent`
         self._typical = 0.001
         self._begun = 0  # since the last look
         self._looked: tuple[float, float, float] | None = None
         self.spent = 0.0
-        """Processor time that TLS took for handshakes, since the start."""
+        """Processor time that handshakes took, since the start: from accepting the connection to its protocol."""
         self.full = 0
         """Handshakes that came about, since the start."""
         self.resumed = 0
@@ -109,18 +119,18 @@ class Handshakes:
         """Those that came to nothing: not TLS, nothing in common, silence, gone."""
         self.refused = 0
         """Connections that a bound ended before that."""
-        self.measured = _measured(self)
-        """What contexts make their connections of, so that they are measured (`SSLContext.sslobject_class`)."""
+        self.counted = _counted(self)
+        """What contexts make their connections of, so that they are counted (`SSLContext.sslobject_class`)."""
 
     @property
     def waiting(self) -> int:
         """How many are held back."""
-        return self._crowd.count(Stage.SILENT.value) + self._crowd.count(Stage.READY.value)
+        return self._crowd.counts[_SILENT] + self._crowd.counts[_READY]
 
     @property
     def under_way(self) -> int:
         """How many have begun."""
-        return self._crowd.count(Stage.UNDER_WAY.value)
+        return self._crowd.counts[_UNDER_WAY]
 
     def enter(self, one: Handshake, *, bounded: bool = True) -> bool:
         """Has `one` begin when it is its turn; False if there is no room for it. `bounded`: by its address."""
@@ -134,10 +144,10 @@ class Handshakes:
         if not room:
             self.refused += 1
             return False
-        if not crowd.count(Stage.READY.value) and self._may_be_unseen(one) and self._afford(now):
+        if not crowd.counts[_READY] and self._afford(now) and self._may_be_unseen(one):
             self._begin(one, now)
         else:
-            self._hold(one, now)
+            self._hold(one)
         return True
 
     def leave(self, one: Handshake, *, failed: bool = False) -> None:
@@ -146,40 +156,43 @@ class Handshakes:
             return
         self.failed += failed
         if one.stage is Stage.SILENT:
-            asyncio.get_running_loop().remove_reader(one.sock)
-        if one.stage is Stage.UNDER_WAY and not one.seen:
-            self._unseen[one.group] -= 1
-            if not self._unseen[one.group]:
-                del self._unseen[one.group]
-        self._move(one, Stage.OVER)
-        if one.timer is not None:
-            one.timer.cancel()
-            one.timer = None
+            one.unwatch()
+        elif one.stage is Stage.UNDER_WAY and not one.seen:
+            self._all_unseen -= 1
+            left = self._unseen.pop(one.group) - 1
+            if left:
+                self._unseen[one.group] = left
+        self._crowd.move(one, one.group, None)
+        one.stage = Stage.OVER
 
     def took(self, seconds: float) -> None:
-        """TLS has worked on one."""
+        """So much processor time went into them."""
         self.spent += seconds
-        self._work.take(seconds * WHOLE)
+
+    def accepted(self, seconds: float) -> float:
+        """So much went into accepting connections; how long none may be accepted then, 0 if they may."""
+        self.spent += seconds
+        return 0.0 if self._doors.spend(seconds, monotonic()) else self._doors.pause()
 
     # -- who waits
 
-    def _hold(self, one: Handshake, now: float) -> None:
+    def _hold(self, one: Handshake) -> None:
         """Waits for its ClientHello, unread."""
-        loop = asyncio.get_running_loop()
-        one.timer = loop.call_later(max(0.0, one.deadline - now), self._fail, one)
         found = hello.look(one.sock)
         if found in _THERE:
             self._ready(one, found)
         else:  # also if it is gone, which is heard at once
             self._move(one, Stage.SILENT)
-            loop.add_reader(one.sock, self._heard, one)
+            one.watch()
 
-    def _heard(self, one: Handshake) -> None:
+    def heard(self, one: Handshake) -> None:
+        """Something has come of one that is waited for."""
         found = hello.look(one.sock)
         if found is Hello.GONE:
-            self._fail(one)
+            self.leave(one, failed=True)
+            one.end()
         elif found in _THERE:
-            asyncio.get_running_loop().remove_reader(one.sock)
+            one.unwatch()
             hello.reset(one.sock)
             self._ready(one, found)
 
@@ -188,17 +201,12 @@ class Handshakes:
         self._move(one, Stage.READY)
         self._pump_soon()
 
-    def _fail(self, one: Handshake) -> None:
-        """Its time is over, or it is gone."""
-        self.leave(one, failed=True)
-        one.end()
-
     def _make_room(self, group: str, newcomer: str, now: float) -> bool:
         """Ends the oldest of `group`; False if they are all under way and may go on."""
         crowd = self._crowd
-        oldest = crowd.oldest(group, Stage.SILENT.value) or crowd.oldest(group, Stage.READY.value)
+        oldest = crowd.oldest(group, _SILENT) or crowd.oldest(group, _READY)
         if oldest is None:
-            oldest = crowd.oldest(group, Stage.UNDER_WAY.value)
+            oldest = crowd.oldest(group, _UNDER_WAY)
             crowded = crowd.of(group) > 2 * crowd.of(newcomer) + UNSEEN
             if oldest is None or (now - oldest.since < PATIENCE and not crowded):
                 return False
@@ -215,12 +223,18 @@ class Handshakes:
 
     def _pump(self) -> None:
         """One turn: as many as `TURN` has room for; the others in the next one, or when there is time again."""
+        began = thread_time()
         self._pumping = None
-        now = monotonic()
+        try:
+            self._pump_some(monotonic())
+        finally:
+            self.spent += thread_time() - began
+
+    def _pump_some(self, now: float) -> None:
         room = max(1, int(TURN / self._typical))
         passed = 0
         while room and passed <= UNSEEN and self._afford(now):
-            one = self._crowd.next(Stage.READY.value)
+            one = self._crowd.next(_READY)
             if one is None:
                 return
             if one.seen or self._may_be_unseen(one):
@@ -229,7 +243,7 @@ class Handshakes:
             else:
                 passed += 1
                 self._move(one, Stage.READY)  # to the end
-        if not self._crowd.count(Stage.READY.value):
+        if not self._crowd.counts[_READY]:
             return
         loop = asyncio.get_running_loop()
         if (pause := max(self._work.pause(), UNSEEN_PAUSE if passed else 0.0)) > 0:
@@ -238,21 +252,20 @@ class Handshakes:
             self._pumping = loop.call_soon(self._pump)
 
     def _begin(self, one: Handshake, now: float) -> None:
-        if one.timer is not None:
-            one.timer.cancel()
-            one.timer = None
         if not one.seen:
-            self._unseen[one.group] += 1
+            self._all_unseen += 1
+            self._unseen[one.group] = self._unseen.get(one.group, 0) + 1
         one.since = now
         self._begun += 1
-        self._move(one, Stage.UNDER_WAY)
-        one.begin(max(0.1, one.deadline - now))
+        self._crowd.move(one, one.group, _UNDER_WAY)
+        one.stage = Stage.UNDER_WAY
+        one.begin()
 
     def _may_be_unseen(self, one: Handshake) -> bool:
-        return self._unseen.total() < UNSEEN and self._unseen[one.group] < UNSEEN // 2
+        return self._all_unseen < UNSEEN and self._unseen.get(one.group, 0) < UNSEEN // 2
 
     def _move(self, one: Handshake, stage: Stage) -> None:
-        self._crowd.move(one, one.group, None if stage is Stage.OVER else stage.value)
+        self._crowd.move(one, one.group, stage.value)
         one.stage = stage
 
     # -- the processor's time
@@ -263,7 +276,9 @@ class Handshakes:
             self._looked = (now, thread_time(), self.spent)
         elif now - self._looked[0] >= PERIOD:
             self._look(now, *self._looked)
-        return self._work.left(now)
+        charge = (self.spent - self._charged) * WHOLE
+        self._charged = self.spent
+        return self._work.spend(charge, now)
 
     def _look(self, now: float, since: float, thread: float, spent: float) -> None:
         """What handshakes and all others have taken since `since` decides what handshakes may take."""
@@ -272,24 +287,21 @@ class Handshakes:
         if self._begun:
             self._typical += (own / self._begun - self._typical) * min(0.5, self._begun / 64)
         self._work.part = max(PART, IDLE_PART - YIELD * max(0.0, here - thread - own) / (now - since))
+        self._doors.part = DOORS * self._work.part
         self._looked = (now, here, self.spent)
         self._begun = 0
 
 
-def _measured(handshakes: Handshakes) -> type[ssl.SSLObject]:
-    class Measured(ssl.SSLObject):
-        """Tells what its handshake costs."""
+def _counted(handshakes: Handshakes) -> type[ssl.SSLObject]:
+    class Counted(ssl.SSLObject):
+        """Tells of what kind its handshake was."""
 
         def do_handshake(self) -> None:
             """As it is; also counts it when it is done."""
-            began = thread_time()
-            try:
-                super().do_handshake()
-                if self.session_reused:
-                    handshakes.resumed += 1
-                else:
-                    handshakes.full += 1
-            finally:
-                handshakes.took(thread_time() - began)
+            super().do_handshake()
+            if self.session_reused:
+                handshakes.resumed += 1
+            else:
+                handshakes.full += 1
 
-    return Measured
+    return Counted

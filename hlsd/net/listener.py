@@ -9,16 +9,18 @@ process may open, whoever has the others. Those of TLS then wait until it is the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Container
-from time import monotonic, thread_time
-from typing import Generic, Protocol, TypeVar, cast
+from collections.abc import Callable, Container
+from time import thread_time
+from typing import Generic, Protocol, TypeVar
 
 from hlsd.base.household import household
-from hlsd.net.handshakes import Handshake, Handshakes
+from hlsd.net.deadlines import Deadlines
+from hlsd.net.handshakes import Handshakes
+from hlsd.net.listening import STREAMS
+from hlsd.net.newcomer import Newcomer, Watched
 from hlsd.net.tls_transport import Tls
 
 AT_ONCE = 16
@@ -54,7 +56,8 @@ class Listener(Generic[PlaceT]):
     """A socket of `hlsd.net.listening`, listened on until `close`.
 
     `context`: of TLS, or None; another one may take its place. `handshake`: seconds that a handshake may take, waiting
-    included. `handshakes` bounds them, with those of other ports; `proxies`: addresses that stand for many.
+    included. `handshakes` bounds them, with those of other ports; `proxies`: addresses that stand for many. `awaits`:
+    whether a client of TLS speaks first, and is hosted when it does; it has as long again for that.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - whose it is, and what TLS needs
@@ -65,28 +68,35 @@ class Listener(Generic[PlaceT]):
         handshake: float,
         handshakes: Handshakes | None = None,
         proxies: Container[str] = (),
+        awaits: Callable[[ssl.SSLObject], bool] | None = None,
     ) -> None:
         self._sock = sock
-        self._handshake = handshake
-        self._handshakes = handshakes or Handshakes()
+        self.handshakes = handshakes or Handshakes()
         self._proxies = proxies
-        self._tls = Tls()
+        self.tls = Tls()
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.TimerHandle | None = None
-        self._context: ssl.SSLContext | None = None
+        self._kind = STREAMS[sock.family]
+        self.context: ssl.SSLContext | None = None
         if context is not None:
             self.listen_with(context)
-        self.shaking: set[asyncio.Task[None]] = set()
-        """Connections whose handshake is under way."""
-        self._held: set[Handshake] = set()
-        """Those, and those that wait for theirs."""
+        self.shaking = 0
+        """Connections that have a place, and no hands were shaken."""
+        self.silent = 0
+        """Those whose client said nothing in time after that."""
+        self._nobody: asyncio.Future[None] | None = None
+        """Done when there is nobody left who is not hosted."""
+        self.watched = Watched(self._loop, self.handshakes.took)
+        self._held: Deadlines[Newcomer[PlaceT]] = Deadlines(self._loop, handshake, self._late)
+        self._awaited: Deadlines[Newcomer[PlaceT]] = Deadlines(self._loop, handshake, self._mute)
+        self._awaits = awaits
         self._loop.add_reader(sock, self._accept if context is None else self._accept_measured)
 
     def listen_with(self, context: ssl.SSLContext) -> None:
         """The context of the connections to come."""
-        context.sslobject_class = self._handshakes.measured
-        self._context = context
+        context.sslobject_class = self.handshakes.counted
+        self.context = context
 
     def close(self) -> None:
         """Accepts no more. Safe to call twice."""
@@ -96,16 +106,28 @@ class Listener(Generic[PlaceT]):
             self._loop.remove_reader(self._sock)
             self._sock.close()
 
+    @property
+    def awaited(self) -> int:
+        """Connections that have shaken hands, and whose client has still to speak."""
+        return len(self._awaited)
+
+    def dismiss(self) -> None:
+        """Says goodbye to those."""
+        for one in self._awaited:
+            one.dismiss()
+
     async def cut(self) -> None:
-        """Ends the handshakes under way, and the connections that wait for theirs."""
-        await asyncio.sleep(0)  # every one has begun, and cleans up after itself
-        for one in list(self._held):
-            self._handshakes.leave(one)
+        """Ends the handshakes under way, and all other connections that are not hosted yet."""
+        for one in self._held:
+            self.handshakes.leave(one)
             one.end()
-        left = list(self.shaking)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        self.dismiss()
+        if self.shaking or self.awaited:
+            self._nobody = self._nobody or self._loop.create_future()
+            await self._nobody
+        self._held.close()
+        self._awaited.close()
+        self.watched.close()
 
     def _accept_measured(self) -> None:
         """A flood of connections is not to take more than its part either: the others wait in the kernel."""
@@ -113,10 +135,9 @@ class Listener(Generic[PlaceT]):
         try:
             self._accept()
         finally:
-            doors = self._handshakes.doors
-            doors.take(thread_time() - began)
-            if not doors.left(monotonic()) and self._again is None and self._sock.fileno() >= 0:
-                self._rest(doors.pause())
+            pause = self.handshakes.accepted(thread_time() - began)
+            if pause and self._again is None and self._sock.fileno() >= 0:
+                self._rest(pause)
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
@@ -124,7 +145,7 @@ class Listener(Generic[PlaceT]):
 
     def _resume(self) -> None:
         self._again = None
-        self._loop.add_reader(self._sock, self._accept if self._context is None else self._accept_measured)
+        self._loop.add_reader(self._sock, self._accept if self.context is None else self._accept_measured)
 
     def _accept(self) -> None:
         for _ in range(AT_ONCE):
@@ -137,77 +158,73 @@ class Listener(Generic[PlaceT]):
                     self._keeper.shut_out()
                 self._rest(PAUSE)
                 return
-            ip = str(peer[0])
+            ip = peer[0]
             place = self._keeper.place(ip, bare)
             if place is None:
                 bare.close()
                 continue
             bare.setblocking(False)
-            if self._context is None:
-                self._begin(bare, place)
-            else:
-                self._queue(ip, bare, place)
+            bare.__class__ = self._kind
+            trusted = ip in self._proxies
+            one = Newcomer(self, ip if trusted else household(ip), bare, place)
+            self.shaking += 1
+            if self.context is None:
+                one.begin()
+                continue
+            self._held.add(one)
+            if not self.handshakes.enter(one, bounded=not trusted):
+                one.end()
 
-    def _queue(self, ip: str, bare: socket.socket, place: PlaceT) -> None:
-        """Its hands are shaken when it is its turn."""
-        tasks: list[asyncio.Task[None]] = []
+    def _late(self, one: Newcomer[PlaceT]) -> None:
+        """No hands were shaken in time."""
+        self.handshakes.leave(one, failed=True)
+        one.end()
 
-        def begin(seconds: float) -> None:
-            tasks.append(self._begin(bare, place, seconds, one))
+    def _mute(self, one: Newcomer[PlaceT]) -> None:
+        """It has said nothing since, in time."""
+        self.silent += 1
+        one.dismiss()
 
-        def end() -> None:
-            self._held.discard(one)
-            if tasks:
-                tasks[0].cancel()
-            else:
-                bare.close()
-                self._keeper.leave(place)
+    # -- a newcomer's (`hlsd.net.newcomer.House`)
 
-        trusted = ip in self._proxies
-        one = Handshake(ip if trusted else household(ip), bare, begin, end, monotonic() + self._handshake)
-        self._held.add(one)
-        if not self._handshakes.enter(one, bounded=not trusted):
-            end()
+    def shaken(self, one: Newcomer[PlaceT]) -> bool:
+        """Hands are shaken; whether its client is to speak before it is hosted."""
+        self.handshakes.leave(one)
+        self._held.drop(one)
+        if self._awaits is None or not self._awaits(one.tls):
+            return False
+        one.shaken_at = self._awaited.add(one)
+        self.shaking -= 1
+        return True
 
-    def _begin(
-        self, bare: socket.socket, place: PlaceT, seconds: float | None = None, one: Handshake | None = None
-    ) -> asyncio.Task[None]:
-        guest = _Guest(self._keeper, place)
+    def host(self, one: Newcomer[PlaceT], transport: asyncio.Transport) -> None:
+        """It is the keeper's from now on."""
+        self._forget(one)
+        try:
+            self._keeper.host(transport, one.place)
+        except Exception as error:  # noqa: BLE001 - told as asyncio would, but its place must be free again
+            self._loop.call_exception_handler({"message": "a connection could not be hosted", "exception": error})
+            transport.abort()  # whoever is its protocol by now hears of it
+        else:
+            one.done = True
 
-        def over(task: asyncio.Task[None]) -> None:
-            self.shaking.discard(task)
-            if not guest.begun:  # cancelled before it could
-                bare.close()
-            if one is not None:
-                self._held.discard(one)
-                self._handshakes.leave(one, failed=not guest.hosted)
-            if not guest.hosted:
-                self._keeper.leave(place)
+    def gone(self, one: Newcomer[PlaceT]) -> None:
+        """Nothing came of it."""
+        if not one.done:
+            one.done = True
+            self._forget(one, failed=True)
+            self._keeper.leave(one.place)
 
-        task = self._loop.create_task(self._shake(bare, guest, seconds, tls=one is not None), name="handshake")
-        self.shaking.add(task)
-        task.add_done_callback(over)
-        return task
-
-    async def _shake(self, bare: socket.socket, guest: _Guest[PlaceT], seconds: float | None, *, tls: bool) -> None:
-        guest.begun = True
-        # not TLS, no version in common, silence, or gone: `ssl.SSLError` is one too
-        with contextlib.suppress(OSError):
-            if tls and self._context is not None:
-                await self._tls.shake(bare, guest, self._context, self._handshake if seconds is None else seconds)
-            else:
-                await self._loop.connect_accepted_socket(lambda: guest, bare)
-
-
-class _Guest(asyncio.Protocol, Generic[PlaceT]):
-    """Stands in until the handshake has told the protocol."""
-
-    def __init__(self, keeper: Doorkeeper[PlaceT], place: PlaceT) -> None:
-        self._keeper = keeper
-        self._place = place
-        self.begun = False
-        self.hosted = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.hosted = True
-        self._keeper.host(cast("asyncio.Transport", transport), self._place)  # uvloop's is one in all but its bases
+    def _forget(self, one: Newcomer[PlaceT], *, failed: bool = False) -> None:
+        if one.forgotten:  # it could not be hosted
+            return
+        one.forgotten = True
+        if one.shaken_at:
+            self._awaited.drop(one)
+        else:
+            self.handshakes.leave(one, failed=failed)
+            self._held.drop(one)
+            self.shaking -= 1
+        if self._nobody is not None and not self.shaking and not self.awaited:
+            self._nobody.set_result(None)
+            self._nobody = None

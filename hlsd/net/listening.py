@@ -8,8 +8,30 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from typing import Final
 
 from hlsd.net.congestion import Congestion
+
+
+class _TcpSocket(socket.socket):
+    """Says what it is without a look into an enumeration, which costs several calls each time it is asked."""
+
+    __slots__ = ()
+    type = socket.SOCK_STREAM
+
+
+class _TcpSocket4(_TcpSocket):
+    __slots__ = ()
+    family = socket.AF_INET
+
+
+class _TcpSocket6(_TcpSocket):
+    __slots__ = ()
+    family = socket.AF_INET6
+
+
+STREAMS: Final[dict[int, type[socket.socket]]] = {socket.AF_INET: _TcpSocket4, socket.AF_INET6: _TcpSocket6}
+"""What sockets are made, by family: they are asked for theirs several times for each connection."""
 
 
 def listen(key: str, bind: str, port: int, backlog: int, congestion: Congestion | None = None) -> socket.socket:
@@ -22,7 +44,7 @@ def listen(key: str, bind: str, port: int, backlog: int, congestion: Congestion 
     """
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     # asyncio switches Nagle off only where the socket says TCP by name: 40 ms an answer
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock = STREAMS[family](family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

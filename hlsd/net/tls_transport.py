@@ -15,12 +15,10 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
+from hlsd.net.begun import Begun
 from hlsd.net.kernel import in_kernel
-
-if TYPE_CHECKING:
-    import socket
 
 Octets = bytes | bytearray | memoryview
 
@@ -35,6 +33,8 @@ GOODBYE: Final = 2.0
 TAIL: Final = 10.0
 """Seconds in which a client must take `SLOWEST` bytes of what was left when the connection was closed."""
 SLOWEST: Final = 64 * 1024
+ROOM: Final = 8 * 1024
+"""Bytes that any kernel takes for a connection, be they read or not: a handshake, and our goodbye."""
 
 
 class Tls:
@@ -43,51 +43,42 @@ class Tls:
     def __init__(self) -> None:
         self.outgoing = ssl.MemoryBIO()
 
-    async def shake(
-        self, bare: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext, seconds: float
-    ) -> None:
-        """Shakes hands on a socket that was accepted, and then calls `protocol.connection_made`; within `seconds`.
-
-        Raises:
-            OSError: not TLS, no version in common, silence, or gone; `ssl.SSLError` is one too.
-        """
-        loop = asyncio.get_running_loop()
-        transport = TlsTransport(self, context, protocol, loop)
-        await loop.connect_accepted_socket(lambda: transport, bare)
-        try:
-            async with asyncio.timeout(seconds):
-                await transport.hands
-        except BaseException:
-            transport.abort()
-            raise
-
 
 _NOBODY: Final = asyncio.Protocol()
 """Whose a connection is that was lost."""
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
-    """One connection: the protocol of its TCP transport, and the transport of its protocol."""
+    """One connection: the protocol of its TCP transport, and the transport of its protocol.
+
+    `protocol.connection_made` is called when hands are shaken, `connection_lost` at the end, also if they never were:
+    not TLS, no version in common, or gone. How long that may take is for others to say: `abort`.
+    """
 
     __slots__ = (
-        "_above", "_ahead", "_app", "_bye", "_closing", "_full", "_incoming", "_kept", "_left", "_loop", "_lost",
-        "_paused", "_resuming", "_tcp", "_timer", "_tls", "_told", "_up", "_waiting", "_waits", "hands", "sealed",
+        "_ahead", "_app", "_begun", "_bye", "_closing", "_full", "_incoming", "_kept", "_left", "_loop", "_lost",
+        "_paused", "_resuming", "_tcp", "_timer", "_tls", "_told", "_up", "_waiting", "_waits", "sealed", "since",
     )  # fmt: skip
 
     def __init__(
-        self, shared: Tls, context: ssl.SSLContext, protocol: asyncio.Protocol, loop: asyncio.AbstractEventLoop
+        self,
+        shared: Tls,
+        context: ssl.SSLContext,
+        protocol: asyncio.Protocol,
+        loop: asyncio.AbstractEventLoop,
+        begun: Begun | None = None,
     ) -> None:
-        super().__init__()
+        # asyncio's own constructor makes a dictionary for `get_extra_info`, which has none here
         self._loop = loop
         self._app = protocol
-        self._incoming = ssl.MemoryBIO()
         self._ahead = shared.outgoing
-        self._tls = context.wrap_bio(self._incoming, shared.outgoing, server_side=True)
+        self._begun = begun
+        if begun is not None:
+            self._incoming, self._tls = begun.incoming, begun.tls
+        else:
+            self._incoming = ssl.MemoryBIO()
+            self._tls = context.wrap_bio(self._incoming, shared.outgoing, server_side=True)
         self._tcp: asyncio.Transport
-        self._above = 0
-        """Bytes that a record is longer than what it holds; known after the handshake."""
-        self.hands: asyncio.Future[None] = loop.create_future()
-        """Whether hands were shaken."""
         self._up = False
         self._closing = False
         self._bye = False
@@ -106,50 +97,58 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._left = 0
         self._timer: asyncio.TimerHandle | None = None
         self.sealed = 0
-        """Bytes given to the TCP transport since the connection began: records, handshake included."""
+        """Bytes given to TCP since the connection began: records, handshake included."""
+        self.since = begun.since if begun is not None else 0.0
+        """When hands were shaken, if that was done before."""
 
     # -- of the TCP transport: what comes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP is there; the client speaks first."""
         self._tcp = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
+        if self._closing:
+            self._tcp.abort()
+        elif self._begun is not None:
+            begun, self._begun = self._begun, None
+            self._take_over(begun)
+
+    def _take_over(self, begun: Begun) -> None:
+        self.sealed = begun.sealed
+        if begun.rest:
+            self._tcp.write(begun.rest)
+        if begun.up:
+            self._up = True
+            self._app.connection_made(self)
+            if begun.first and not self._closing:
+                self._app.data_received(begun.first)
+            self._read()  # what came in one piece with that
 
     def data_received(self, data: bytes) -> None:
         """Records, or pieces of them, from the client."""
         if self._paused:
-            self._kept += data  # one piece at most: the TCP transport does not read either
+            self._kept += data  # of one reading at most: the TCP transport does not read either
             return
         if len(data) <= RECORD:
             self._incoming.write(data)
-            self._step()
+            if self._up:
+                self._read()
+            elif not self._closing:
+                self._shake()
             return
         for at in range(0, len(data), RECORD):  # `_incoming` never grows to more
-            if self._paused:
-                self._kept = data[at:]  # type: ignore[unreachable]  # mypy does not see what `_step` does
-                return
-            self._incoming.write(data[at : at + RECORD])
-            self._step()
-
-    def _step(self) -> None:
-        if self._up:
-            self._read()
-        elif not self._closing:
-            self._shake()
+            self.data_received(data[at : at + RECORD])
 
     def _shake(self) -> None:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._pass_on()
-        except ssl.SSLError as error:
-            self._fail(error)
+        except ssl.SSLError:
+            self._fail()
         else:
             self._pass_on()
             self._up = True
-            self._above = _above(self._tls)
             self._app.connection_made(self)
-            if not self.hands.done():
-                self.hands.set_result(None)
             self._read()  # what came in one piece with the end of the handshake
 
     def _read(self) -> None:
@@ -161,8 +160,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             except ssl.SSLWantReadError:
                 self._pass_on()
                 return
-            except ssl.SSLError as error:  # not of this client, or altered on the way
-                self._fail(error)
+            except ssl.SSLError:  # not of this client, or altered on the way
+                self._fail()
                 return
             if self._ahead.pending:  # the client wants new keys
                 self._pass_on()
@@ -182,14 +181,13 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._app.eof_received()
             self.close()
 
-    def _fail(self, error: ssl.SSLError) -> None:
+    def _fail(self) -> None:
         self._pass_on()  # an alert says why
         self._closing = True
-        if not self.hands.done():
-            self.hands.set_exception(error)
-            self._tcp.close()
-        else:
+        if self._up:
             self._tcp.abort()
+        else:
+            self._tcp.close()
 
     def eof_received(self) -> None:
         """TCP's end without TLS's: whether all has come is not known, and nothing more goes out."""
@@ -201,10 +199,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._up:
-            self._app.connection_lost(exc)
-        elif not self.hands.done():
-            self.hands.set_exception(exc or ConnectionResetError("gone before the end of the handshake"))
+        self._app.connection_lost(exc)
         self._waiting.clear()
         self._waits = 0
         self._app = _NOBODY
@@ -292,7 +287,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def unconfirmed(self, acknowledged: int) -> int:
         """Bytes that were written here and that the client has not got, to a record; `acknowledged` is its kernel's."""
         sealed = max(0, self.sealed - acknowledged)
-        return self._waits + max(0, sealed - -(-sealed // (RECORD + self._above)) * self._above)
+        above = _above(self._tls)
+        return self._waits + max(0, sealed - -(-sealed // (RECORD + above)) * above)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Of what lies in the TCP transport; nothing waits here unless that is full."""
@@ -324,8 +320,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - asyncio's
         """As TLS transports of asyncio have it, and what the TCP transport says."""
-        own = {"ssl_object": self._tls, "sslcontext": self._tls.context}
-        return own[name] if name in own else self._tcp.get_extra_info(name, default)
+        if name == "ssl_object":
+            return self._tls
+        if name == "sslcontext":
+            return self._tls.context
+        return self._tcp.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Whose the connection is from now on."""
@@ -349,16 +348,18 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             return
         self._closing = True
         if not self._up:
-            self._tcp.abort()
+            self.abort()
             return
-        self.resume_reading()  # what comes is dropped, and its end is waited for
-        if not self._full:
-            self._say_goodbye()
+        if self._paused:
+            self.resume_reading()  # what comes is dropped, and its end is waited for
+        if not self._full and self._say_goodbye() and self.sealed <= ROOM:
+            return  # nobody is waited for
         if not self._lost and self._timer is None:
             self._left = self._unsent()
             self._timer = self._loop.call_later(GOODBYE if not self._left else TAIL, self._give_up)
 
-    def _say_goodbye(self) -> None:
+    def _say_goodbye(self) -> bool:
+        """Whether the client's has come, too: TCP ends when ours has left."""
         self._bye = True
         try:
             while self._incoming.pending or self._tls.pending():  # or it is an error that something came after the end
@@ -366,12 +367,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._tls.unwrap()
         except ssl.SSLWantReadError:
             self._pass_on()  # the client's has not come yet
+            return False
         except ssl.SSLError:
-            self._pass_on()
-            self._tcp.close()
-        else:
-            self._pass_on()
-            self._tcp.close()
+            pass
+        self._pass_on()
+        self._tcp.close()
+        return True
 
     def _unsent(self) -> int:
         sock = self._tcp.get_extra_info("socket")

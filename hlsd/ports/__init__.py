@@ -5,7 +5,7 @@ for is a `MediaRun`, and who wants its segments is a `SegmentSink`; delivery kno
 and the streams stand behind these; `app` hands them in.
 """
 
-from hlsd.ports.admission import ABSENT, REJECTED, Denial, Gate, Grant, PlayRequest, earlier
+from hlsd.ports.admission import ABSENT, REJECTED, VOD, Denial, Gate, Grant, PlayRequest, earlier
 from hlsd.ports.directory import Directory, OnDemand, StreamSummary
 from hlsd.ports.entrance import Ending, Entrance, Entry, O, Outputs
 from hlsd.ports.outputs import (
@@ -33,6 +33,7 @@ __all__ = [
     "MEDIA",
     "MORE",
     "REJECTED",
+    "VOD",
     "WORDS",
     "Admission",
     "Denial",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from hlsd.ports.publishing import PublishRequest
+
+VOD: Final = "vod"
+"""The protocol of who watches a recording: whether its stream is on air is nothing to such a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class PlayRequest:
     app: str
     name: str
     protocol: str
-    """"hls", "flv", "wsflv", "rtmp"."""
+    """"hls", "flv", "wsflv", "rtmp", "vod"."""
     ip: str
     port: int = 0
     query: Mapping[str, str] = field(default_factory=dict, repr=False)

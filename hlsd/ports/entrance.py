@@ -62,6 +62,13 @@ class Entrance(Protocol):
         """
         ...
 
+    async def glance(self, request: PlayRequest, outputs: Outputs[O]) -> O | Denial:
+        """What a viewer would watch who wants no more than to see a picture of it now.
+
+        As `look`, but bans hold and whoever has a say in `prePlay` is asked: what is shown is what they guard.
+        """
+        ...
+
     def refuse(self, request: PlayRequest, denial: Denial) -> Denial:
         """Counts a viewer who is turned away before it comes to the door: a protocol's own bounds. Gives `denial`."""
         ...

@@ -94,6 +94,10 @@ class Publication(Protocol):
         """Says by name what the publisher sends that is not carried while the rest is; empty: all of it is."""
         ...
 
+    def tracks_left_out(self, names: tuple[str, ...]) -> None:
+        """Says which tracks beyond the first of a kind are sent and not carried, by kind, id and codec: all so far."""
+        ...
+
     def converted(self, codecs: tuple[str, ...]) -> None:
         """Says by name what the publisher sends that is turned into what is carried; empty: all comes as it is."""
         ...

@@ -44,6 +44,10 @@ class Service:
         """What wants the HLS segments of each stream."""
         return ()
 
+    def impaired(self) -> Sequence[str]:
+        """What it does not do for now, in words for `/readyz`; viewers may come all the same."""
+        return ()
+
     def figures(self) -> Sequence[Reporter]:
         """Who reports its figures."""
         return ()

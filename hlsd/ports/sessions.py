@@ -56,6 +56,10 @@ class Sessions(Protocol):
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""
         ...
 
+    async def vouch(self, request: PlayRequest, grant: Grant) -> str | Denial:
+        """The stream of the app that an authorised viewer may see, though no session is opened (bans, prePlay)."""
+        ...
+
     async def open(self, request: PlayRequest, grant: Grant) -> ViewerSession | Denial:
         """A new session for an authorised viewer of a stream that is there (limits, prePlay).
 
@@ -75,6 +79,11 @@ class Sessions(Protocol):
         """Whether the stream of a session, which is not here, may still come: it is of before a restart."""
         ...
 
-    def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> ViewerSession | Denial:
-        """The session that `sid` names, if it may ask for what is below `/{app}/{name}/~{sid}/`."""
+    def admit(  # noqa: PLR0913, PLR0917 - what a request says
+        self, sid: str, app: str, name: str, ip: str, agent: str, protocol: str = "hls"
+    ) -> ViewerSession | Denial:
+        """The session that `sid` names, if it may ask for what is below `/{app}/{name}/~{sid}/`.
+
+        `protocol` is what one is made of whose id is of before a restart.
+        """
         ...

@@ -51,6 +51,15 @@ class SoundConverter(Protocol):
         """
         ...
 
+    def aside(self) -> None:
+        """What follows is AAC that goes as it is, until `take` is called again."""
+        ...
+
+    @property
+    def record(self) -> bytes:
+        """The AudioSpecificConfig of what comes out; empty before the first sound."""
+        ...
+
     def close(self) -> None:
         """The publisher has left: what is under way comes out at once, or not at all."""
         ...
@@ -59,8 +68,8 @@ class SoundConverter(Protocol):
 class SoundDesk(Protocol):
     """Who converts (`hlsd.sound`)."""
 
-    def converter(self, sink: SoundSink, teller: SoundTeller) -> SoundConverter:
-        """A converter for one publication."""
+    def converter(self, sink: SoundSink, teller: SoundTeller, channels: int = 0) -> SoundConverter:
+        """A converter for one publication; `channels` of the AAC: 1, 2, or 0 where the first sound decides."""
         ...
 
     def warm(self) -> None:

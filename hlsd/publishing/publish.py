@@ -20,7 +20,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.publishing.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger, dated
+from hlsd.publishing.sound_tagger import SoundTagger, is_tagged, tagger_of
+from hlsd.publishing.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger, codec_name, dated
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -31,7 +32,7 @@ LEAD: Final = Fraction(1)
 """Where the file's first presentation time stands, seconds."""
 
 SET_DATA_FRAME: Final = b"\x02\x00\x0d@setDataFrame"
-_NAMES: Final = {"h264": "H.264", "hevc": "H.265", "aac": "AAC"}
+_NAMES: Final = {"h264": "H.264", "hevc": "H.265", "av1": "AV1", "aac": "AAC"}
 
 
 class Sent(NamedTuple):
@@ -46,17 +47,22 @@ class Sent(NamedTuple):
 class Source:
     """A file's tags in order of decoding, once or for ever. `tracks` names what is sent."""
 
-    def __init__(self, path: Path, *, loop: bool = False) -> None:
-        """Opens the file; raises MediaError, with the reason in words, if it cannot be published as it is."""
+    def __init__(self, path: Path, *, loop: bool = False, any_sound: bool = False) -> None:
+        """Opens the file; raises MediaError, with the reason in words, if it cannot be published as it is.
+
+        `any_sound`: whom it goes to makes AAC of other sound.
+        """
+        self._any_sound = any_sound
         self._path = path
         self._loop = loop
-        self._taggers: dict[int, Tagger] = {}
+        self._taggers: dict[int, Tagger | SoundTagger] = {}
         with self._open() as container:
             chosen = self._choose(container)
-            self.tracks = ", ".join(_NAMES[stream.codec_context.name] for stream in chosen)
+            self.tracks = ", ".join(_NAMES.get(name := codec_name(stream), name) for stream in chosen)
             self._indexes = [stream.index for stream in chosen]
+            video = next((stream for stream in chosen if stream.type == "video"), None)
             for stream in chosen:
-                self._taggers[stream.index] = Tagger.copying(stream)
+                self._taggers[stream.index] = tagger_of(stream, video)
 
     def _open(self) -> InputContainer:
         try:
@@ -68,10 +74,10 @@ class Source:
     def _choose(self, container: InputContainer) -> list[VideoStream | AudioStream]:
         chosen: list[VideoStream | AudioStream] = []
         for stream in (*container.streams.video[:1], *container.streams.audio[:1]):
-            name = stream.codec_context.name if stream.codec_context else "unknown"
-            if name not in CODECS:
+            name = codec_name(stream)
+            if name not in CODECS and not (self._any_sound and is_tagged(name)):
                 raise MediaError(
-                    f"{self._path}: its {stream.type} is {name}; H.264, H.265 and AAC can be published. "
+                    f"{self._path}: its {stream.type} is {name}; H.264, H.265, AV1 and AAC can be published. "
                     "Nothing is re-encoded here: ffmpeg can do that"
                 )
             chosen.append(cast("VideoStream | AudioStream", stream))

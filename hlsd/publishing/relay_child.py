@@ -12,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import resource
 import socket
 import ssl
 import sys
@@ -26,9 +25,11 @@ from typing import Any, BinaryIO, Final, cast
 import av
 
 from hlsd.base import masking
+from hlsd.base.confinement import confine
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.media import flv
-from hlsd.publishing.tagger import CODECS, Tag, Tagger, dated
+from hlsd.publishing.sound_tagger import is_tagged, tagger_of
+from hlsd.publishing.tagger import Tag, codec_name, dated
 from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
 from hlsd.relay.handover import DATA, HEADER
@@ -45,6 +46,8 @@ JUMP: Final = 5.0
 """Seconds by which media time may leap before the pace begins anew."""
 _READ: Final = 64 * 1024
 _ORDER: Final = 64 * 1024
+_FILES: Final = 256
+"""That libav may have open: connections, and the segments of a playlist."""
 _WHITELIST: Final = {
     "rtsp": "rtsp,rtp,tcp,udp",
     "rtsps": "rtsp,rtsps,rtp,tcp,tls,udp",
@@ -260,11 +263,14 @@ def _bracketed(ip: str) -> str:
 def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`
     """The tags of the first video and the first audio track that are carried. Raises MediaError if there is neither."""
     found = [*container.streams.video[:1], *container.streams.audio[:1]]
-    names = [stream.codec_context.name if stream.codec_context else "unknown" for stream in found]
-    chosen = [stream for stream, name in zip(found, names, strict=True) if name in CODECS]
+    names = [codec_name(stream) for stream in found]
+    chosen = [stream for stream, name in zip(found, names, strict=True) if is_tagged(name)]
     if not chosen:
-        raise MediaError(f"it has {', '.join(names) or 'no media'}; H.264, H.265 and AAC are carried")
-    taggers = {stream.index: Tagger.copying(stream) for stream in chosen}
+        raise MediaError(
+            f"it has {', '.join(names) or 'no media'}; H.264, H.265, AV1, AAC and what becomes it are carried"
+        )
+    video = next((stream for stream in chosen if stream.type == "video"), None)
+    taggers = {stream.index: tagger_of(stream, video) for stream in chosen}
     for packet in dated(container.demux(chosen)):
         yield from taggers[packet.stream_index].tags(packet)
 
@@ -273,7 +279,7 @@ def _media(order: dict[str, Any]) -> Iterator[Tag]:
     if order["kind"] == "file":
         from hlsd.publishing.publish import Source  # noqa: PLC0415 - brings a terminal's libraries, which only this kind pays for
 
-        yield from Source(Path(read_address(order["url"]).path), loop=True).tags()
+        yield from Source(Path(read_address(order["url"]).path), loop=True, any_sound=True).tags()
         return
     if order["kind"] == "hls":
         for form, stretch in stretches(sys.stdin.buffer):
@@ -302,14 +308,6 @@ def run(order: dict[str, Any], out: BinaryIO) -> None:
         out.flush()
 
 
-def confine(memory: int) -> None:
-    """Takes from this process what it does not need: memory beyond `memory` bytes, files to write, core dumps."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-
-
 def _end_with(stream: BinaryIO) -> None:
     while stream.read(1024):
         pass
@@ -319,7 +317,7 @@ def _end_with(stream: BinaryIO) -> None:
 def main() -> int:
     """One order; 0 if the source came to its end."""
     order = json.loads(sys.stdin.buffer.readline(_ORDER))
-    confine(int(order["memory"]))
+    confine(int(order["memory"]), _FILES)
     if order["kind"] != "hls":  # whose reader sees the end of the input by itself
         # Raw, or the thread would hold the lock of a buffer that the interpreter wants at its end
         raw = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))

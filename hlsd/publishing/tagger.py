@@ -1,8 +1,8 @@
 """Turns the packets of one track into FLV tags, which are the bodies of RTMP messages.
 
 libavformat's own FLV muxer writes them, so that what `hlsd demo` and `hlsd publish` send is made by other code than
-what receives it: AVC and HEVC (enhanced RTMP `hvc1`) with their sequence headers, AAC with its configuration. One muxer
-for each track: a shared one would hold each video frame until the next audio frame is there.
+what receives it: AVC, HEVC and AV1 (enhanced RTMP `hvc1`, `av01`) with their sequence headers, AAC with its
+configuration. One muxer for each track: a shared one would hold each video frame until the next audio frame is there.
 
 FLV 10.1 annex E: file header 9 bytes, then PreviousTagSize (4) and tags of 11 + n bytes; times in milliseconds.
 """
@@ -21,13 +21,21 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 AUDIO: Final = 8
 VIDEO: Final = 9
 SCRIPT: Final = 18
-CODECS: Final = ("h264", "hevc", "aac")
+CODECS: Final = ("h264", "hevc", "av1", "aac")
 """What a track may be, in libavcodec's names."""
+
+
+def codec_name(stream: Stream) -> str:
+    """How libavcodec calls what a demuxed stream is coded in, whatever decoder is at hand for it (`libdav1d`)."""
+    context = stream.codec_context
+    return context.codec.canonical_name if context is not None else "unknown"
+
 
 UNDATED_LIMIT: Final = 64
 """Packets of a track that may wait for a decoding time."""
@@ -73,7 +81,8 @@ class Tagger:
     def copying(cls, template: VideoStream | AudioStream) -> Tagger:
         """A tagger for packets of a demuxed stream."""
         tagger = cls()
-        tagger.container.add_stream_from_template(template)
+        # Without `opaque` PyAV looks for an encoder of the decoder's name, and there is none called libdav1d.
+        tagger.container.add_stream_from_template(template, opaque=codec_name(template) == "av1")
         return tagger
 
     def tags(self, packet: Packet[Any]) -> list[Tag]:

@@ -12,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
+from hlsd.base.children import ENVIRONMENT, kill, last_words
 from hlsd.base.errors import MediaError
 from hlsd.media.flv import FileReader
 from hlsd.relay.address import Address, Kind
@@ -26,10 +25,7 @@ from hlsd.relay.plan import Plan
 from hlsd.relay.sources import READ, SourceFeed, SourceOpening
 
 MODULE: Final = "hlsd.publishing.relay_child"
-_WORDS: Final = 4096
-"""Bytes of its complaints that are kept."""
 HandOver = Callable[[asyncio.StreamWriter], Awaitable[None]]
-_PATH: Final = Path(__file__).resolve().parents[2]
 
 
 async def pull_child(  # noqa: PLR0913, PLR0917 - what a source is
@@ -65,14 +61,13 @@ async def pull_child(  # noqa: PLR0913, PLR0917 - what a source is
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # Nothing of this process's environment: it holds secrets.
-        env={"PATH": os.defpath, "PYTHONPATH": str(_PATH), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+        env=ENVIRONMENT,
         start_new_session=True,  # a terminal's Ctrl-C is for the server to act on
     )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    words = asyncio.create_task(_last_words(process.stderr))
+    words = asyncio.create_task(last_words(process.stderr))
     giving: asyncio.Task[None] | None = None
     try:
         process.stdin.write(json.dumps(order).encode() + b"\n")
@@ -95,7 +90,7 @@ async def pull_child(  # noqa: PLR0913, PLR0917 - what a source is
         words.cancel()
         if giving is not None:
             giving.cancel()
-        await _kill(process)
+        await kill(process)
         if giving is not None:
             await asyncio.gather(giving, return_exceptions=True)
 
@@ -111,26 +106,3 @@ async def _given(hand_over: HandOver, process: asyncio.subprocess.Process) -> No
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         raise
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """Ends the process and waits until it is gone; also when the relay itself is being cancelled."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    waiting = asyncio.ensure_future(process.wait())
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        await waiting  # SIGKILL: it is a matter of milliseconds
-        raise
-
-
-async def _last_words(stream: asyncio.StreamReader) -> str:
-    """The last line of the process's complaints; reads all of them, keeps little."""
-    kept = b""
-    while received := await stream.read(READ):
-        kept = (kept + received)[-_WORDS:]
-    lines = kept.decode(errors="replace").strip().splitlines()
-    return lines[-1][:256] if lines else ""

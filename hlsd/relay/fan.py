@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hlsd.base.faults import Faults
 from hlsd.media import flv
-from hlsd.media.codecs import VideoCodec
+from hlsd.media.codecs import SAMPLE_ENTRY, VideoCodec
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 from hlsd.relay.push import SET_DATA_FRAME, Push, PushedTag
 from hlsd.relay.template import TemplateSubject
@@ -106,7 +106,7 @@ def _described(tracks: Tracks) -> dict[str, float | bool | str]:
         facts |= {
             "width": float(tracks.video.width),
             "height": float(tracks.video.height),
-            "videocodecid": 7.0 if tracks.video.codec == "h264" else "hvc1",
+            "videocodecid": 7.0 if tracks.video.codec == "h264" else SAMPLE_ENTRY[tracks.video.codec],
         }
     if tracks.audio is not None:
         facts |= {

@@ -36,8 +36,10 @@ _BEFORE: Final = frozenset((
     _KEY, _MAP, "#EXTINF", "#EXT-X-BYTERANGE", "#EXT-X-DISCONTINUITY", "#EXT-X-GAP", "#EXT-X-STREAM-INF"
 ))  # fmt: skip
 """Tags that stand before the line they belong to: of each the last one counts."""
-NOT_CARRIED: Final = ("av01", "vp08", "vp09", "dvh1", "dvhe", "dva1", "mjpg")
+NOT_CARRIED: Final = ("vp08", "vp09", "dvh1", "dvhe", "dva1", "mjpg")
 """Beginnings of CODECS whose pictures are not carried."""
+LAST_CHOICE: Final = "av01"
+"""AV1 is carried, but where there is another variant more viewers can see that one."""
 
 
 class ByteSpan(NamedTuple):
@@ -125,8 +127,9 @@ def choose(variants: Sequence[UpstreamVariant], most: int) -> UpstreamVariant:
     One with sound and picture in the same segments goes before all that have them apart, which would lose one of them.
     """
     fit = [one for one in variants if not any(c.strip().startswith(NOT_CARRIED) for c in one.codecs.split(","))]
+    fit = [one for one in fit if LAST_CHOICE not in one.codecs] or fit
     if not fit:
-        raise MediaError("no variant that is carried: H.264, H.265 and AAC are")
+        raise MediaError("no variant that is carried: H.264, H.265, AV1 and AAC are")
     whole = [one for one in fit if not one.parted] or fit
     bounded = [one for one in whole if one.bandwidth <= most]
     return max(bounded, key=lambda one: one.bandwidth) if bounded else min(whole, key=lambda one: one.bandwidth)

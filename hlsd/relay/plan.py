@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from hlsd.base.match import Match
 from hlsd.relay.address import Format
-from hlsd.relay.match import Match
 from hlsd.relay.settings import RelayRule
 from hlsd.relay.template import UNSIGNED, Signing, TemplateSubject, carried
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from hlsd.base import masking, stream_name
 from hlsd.base.clock import Clock
 from hlsd.base.errors import HlsdError
+from hlsd.base.match import Match
 from hlsd.events import new_id
 from hlsd.relay.address import kind_of, read_address
 from hlsd.relay.dial import Dial, SourceError
 from hlsd.relay.guard import Forbidden, HostList
-from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push

@@ -24,6 +24,7 @@ from hlsd.ingest.intake import Intake
 from hlsd.net.congestion import Congestion
 from hlsd.ports import (
     ABSENT,
+    VOD,
     Admission,
     Denial,
     Feed,
@@ -350,7 +351,7 @@ class RelayService(Service):
         """Ends the pulls on demand that nobody has watched for their idle time."""
         for viewer in self._viewers():
             pull = self.pulls.get((viewer.app, viewer.name))
-            if pull is not None:
+            if pull is not None and viewer.protocol != VOD:
                 watching = viewer.held or viewer.protocol != "hls"
                 pull.seen(now if watching else viewer.last)
         guard = self.faults.guard("relay_sweep")

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from hlsd.base import masking
 from hlsd.base.log import MASK
+from hlsd.base.match import Match
 from hlsd.base.quantities import MIB, Duration, Size
 from hlsd.net.congestion import AUTO, CongestionName
 from hlsd.relay.address import Format
 from hlsd.relay.guard import HostList
-from hlsd.relay.match import Match
 from hlsd.relay.presets import preset_urls
 from hlsd.relay.signs import Scheme
 from hlsd.relay.template import Signing, Template

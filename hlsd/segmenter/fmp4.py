@@ -21,6 +21,7 @@ from av.error import FFmpegError
 
 from hlsd.base.errors import MediaError
 from hlsd.media import flv
+from hlsd.media.codecs import SAMPLE_ENTRY
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _NOT_SYNC: Final = 0x01010000
 
 # trun flags: data offset, then for each sample duration, size, flags, composition offset.
 _TRUN_VIDEO: Final = 0x000001 | 0x000100 | 0x000200 | 0x000400 | 0x000800
+_TRUN_AV1: Final = _TRUN_VIDEO & ~0x000800
+"""AV1 in ISO files §2.4: "composition offsets in movie fragments SHALL NOT be used"."""
 _TRUN_AUDIO: Final = 0x000001 | 0x000100 | 0x000200
 _TFHD_DEFAULT_BASE_IS_MOOF: Final = 0x020000
 _TFHD_DEFAULT_FLAGS: Final = 0x000020
@@ -47,21 +50,28 @@ _BRIDGED: Final = TICKS // 2
 _DATA_OFFSET: Final = 8 + 20 + 20 + 12 + 4
 
 _VIDEO_SAMPLE: Final = struct.Struct(">IIIi")
+_AV1_SAMPLE: Final = struct.Struct(">III")
 _AUDIO_SAMPLE: Final = struct.Struct(">II")
 
 
 class Fmp4Muxer:
-    """fMP4 with `hvc1` or `avc1` and `mp4a`, or one of them."""
+    """fMP4 with `avc1`, `hvc1` or `av01` and `mp4a`, or one of them.
+
+    `origin`: the tick that is time 0 in what it writes; `sequence`: the number of the last fragment before.
+    """
 
     extension = ".m4s"
 
-    def __init__(self, tracks: Tracks) -> None:
+    def __init__(self, tracks: Tracks, *, origin: int = 0, sequence: int = 0) -> None:
         self._tracks = tracks
         self.content_type = "video/mp4" if tracks.video else "audio/mp4"
         self._init = _initialisation_section(tracks)
-        self._sequence = 0
+        self._origin = origin
+        self.sequence = sequence
+        """Of the last fragment."""
         self._video_id = 1
         self._audio_id = 2 if tracks.video else 1
+        self._in_order = tracks.video is not None and tracks.video.codec == "av1"
         self._audio_time: int | None = None
         self._video_time: int | None = None
 
@@ -80,13 +90,13 @@ class Fmp4Muxer:
             raise MediaError(f"a time or size does not fit into its box: {error}") from error
 
     def _chunk(self, cut: Cut) -> bytes:
-        self._sequence += 1
+        self.sequence += 1
         fragments: list[tuple[bytes, list[bytes]]] = []
         if cut.video:
             fragments.append(self._video_fragment(cut.video))
         if cut.audio:
             fragments.append(self._audio_fragment(cut.audio))
-        header = _full_box(b"mfhd", 0, 0, struct.pack(">I", self._sequence))
+        header = _full_box(b"mfhd", 0, 0, struct.pack(">I", self.sequence))
         # The data offsets are known once the moof's size is, which does not depend on their values.
         moof_size = 8 + len(header) + sum(len(traf) for traf, _ in fragments)
         offset = moof_size + 8
@@ -119,14 +129,18 @@ class Fmp4Muxer:
             # Its predecessor went out before it was known how long it would stand: this one is decoded where that one
             # ends, and shown when it is to be shown.
             first = expected
-        at = first
+        at, in_order = first, self._in_order
         for unit, duration in samples:
             flags = _SYNC if unit.key and unit.clean else _NOT_SYNC  # a CRA leads pictures that need the past (HE03)
             end = unit.dts + duration
-            rows.append(_VIDEO_SAMPLE.pack(end - at, len(unit.payload), flags, unit.pts - at))
+            if in_order:
+                rows.append(_AV1_SAMPLE.pack(end - at, len(unit.payload), flags))
+            else:
+                rows.append(_VIDEO_SAMPLE.pack(end - at, len(unit.payload), flags, unit.pts - at))
             at = end
         self._video_time = at
-        traf = _track_fragment(self._video_id, first, _NOT_SYNC, _trun(1, _TRUN_VIDEO, rows))
+        run = _TRUN_AV1 if in_order else _TRUN_VIDEO
+        traf = _track_fragment(self._video_id, first - self._origin, _NOT_SYNC, _trun(1, run, rows))
         return traf, [sample.unit.payload for sample in samples]
 
     def _audio_fragment(self, samples: tuple[Sample, ...]) -> tuple[bytes, list[bytes]]:
@@ -135,7 +149,7 @@ class Fmp4Muxer:
         rate, frame = track.sample_rate, track.frame_samples
         time = self._audio_time
         if time is None:
-            time = _to_samples(samples[0].unit.dts, rate)
+            time = _to_samples(samples[0].unit.dts - self._origin, rate)
         first = time
         rows: list[bytes] = []
         for unit, ticks in samples:
@@ -143,7 +157,7 @@ class Fmp4Muxer:
             # round, samples do not.
             duration = frame
             if abs(ticks * rate - frame * TICKS) > TICKS:
-                duration = max(1, _to_samples(unit.dts + ticks, rate) - time)
+                duration = max(1, _to_samples(unit.dts - self._origin + ticks, rate) - time)
             rows.append(_AUDIO_SAMPLE.pack(duration, len(unit.payload)))
             time += duration
         self._audio_time = time
@@ -189,7 +203,7 @@ def _initialisation_section(tracks: Tracks) -> bytes:
                 stream = container.add_stream_from_template(template, opaque=True)
                 if isinstance(stream, av.VideoStream):
                     assert tracks.video is not None
-                    stream.codec_context.codec_tag = "hvc1" if tracks.video.codec == "h265" else "avc1"
+                    stream.codec_context.codec_tag = SAMPLE_ENTRY[tracks.video.codec]
                     stream.codec_context.width = tracks.video.width
                     stream.codec_context.height = tracks.video.height
                     stream.time_base = Fraction(1, TICKS)
@@ -225,7 +239,7 @@ def _with_colour(section: bytes, video: VideoTrack) -> bytes:
     if video.aside.light:
         boxes += _box(b"clli", video.aside.light)
     out, around = bytearray(section), []
-    at, entry = 0, b"hvc1" if video.codec == "h265" else b"avc1"
+    at, entry = 0, SAMPLE_ENTRY[video.codec].encode()
     for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", entry):
         while section[at + 4 : at + 8] != name:
             at += int.from_bytes(section[at : at + 4], "big")

@@ -45,8 +45,8 @@ class Muxer(Protocol):
 
 
 def muxer_for(tracks: Tracks, container: Literal["auto", "fmp4"]) -> Muxer:
-    """MPEG-TS for H.264 and for audio alone, fMP4 for H.265, and for AAC that ADTS cannot name."""
-    if container == "fmp4" or (tracks.video is not None and tracks.video.codec == "h265"):
+    """MPEG-TS for H.264 and for audio alone, fMP4 for H.265, AV1, and for AAC that ADTS cannot name."""
+    if container == "fmp4" or (tracks.video is not None and tracks.video.codec != "h264"):
         return Fmp4Muxer(tracks)
     if tracks.audio is not None and not tracks.audio.ordinary:
         return Fmp4Muxer(tracks)

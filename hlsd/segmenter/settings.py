@@ -58,7 +58,8 @@ class HlsSettings(BaseModel):
     )
     container: Literal["auto", "fmp4"] = Field(
         "auto",
-        description='"auto": MPEG-TS for H.264, fMP4 for H.265. "fmp4": fMP4 for both; very old players lose H.264.',
+        description='"auto": MPEG-TS for H.264, fMP4 for H.265 and AV1. "fmp4": fMP4 for all; very old players '
+        "lose H.264.",
     )
     any_sound: bool = Field(
         False,

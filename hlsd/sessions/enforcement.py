@@ -6,6 +6,7 @@ or a stream that has ended is looked for some at a time, so that a hundred thous
 
 from __future__ import annotations
 
+from hlsd.ports import VOD
 from hlsd.sessions.directory import Revocation
 from hlsd.sessions.lifecycle import Lifecycle
 from hlsd.sessions.search import Search
@@ -65,6 +66,8 @@ class Enforcement:
 
         Who was given the end of the playlist asks no more: there is no need to wait for him as long as for others.
         """
+        if session.protocol == VOD and why != "kicked":
+            return
         gone = self._stream is not None and self._stream(session.app, session.name) is None
         if why == "kicked" or gone:
             session.until = self._clock.monotonic()

@@ -47,6 +47,19 @@ class ViewerEntrance:
             return ABSENT
         return output
 
+    async def glance(self, request: PlayRequest, outputs: Outputs[O]) -> O | Denial:
+        """What a viewer would watch, for who is to see a picture of it and nothing more."""
+        authorised = await self._authorised(request)
+        if isinstance(authorised, Denial):
+            return authorised
+        request, grant = authorised
+        if outputs.find(request.app, request.name) is None:  # before anybody is asked, as for those who enter
+            return ABSENT
+        name = await self._sessions.vouch(request, grant)
+        if isinstance(name, Denial):
+            return name
+        return outputs.find(request.app, name) or ABSENT
+
     def refuse(self, request: PlayRequest, denial: Denial) -> Denial:
         """Counts a viewer who is not let in."""
         self._stats.app(request.app).refused[denial.reason] += 1

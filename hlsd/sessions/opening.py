@@ -62,6 +62,21 @@ class SessionOpening:
         self._table.opened_by(request, session)
         return session
 
+    async def vouch(self, request: PlayRequest, grant: Grant) -> str | Denial:
+        """The name of the stream that an authorised viewer may see: who may not open a session for what it is may not.
+
+        Nobody takes a place, so nobody is refused for want of one; and nobody is asked who has no say.
+        """
+        seen = self._directory.foresee(self._claims.wanted(request, grant))
+        if isinstance(seen, Denial) and seen.reason == BANNED.reason:
+            return seen
+        if not self._events.asks:
+            return request.name
+        session = await self._asked(request, grant)
+        if isinstance(session, Denial):
+            return session
+        return REJECTED if session.refused else session.name
+
     async def replace(self, sid: str, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A session for a player that goes on asking with `sid`, which is not accepted: one for all that it asks."""
         key = (sid.encode("latin-1", "replace"), request.ip, request.user_agent)

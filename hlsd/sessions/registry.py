@@ -142,6 +142,10 @@ class Registry:
         """Whether the viewer may watch."""
         return await self.gate.play(request)
 
+    async def vouch(self, request: PlayRequest, grant: Grant) -> str | Denial:
+        """The name of the stream that an authorised viewer may see, or why none; there is no session of it."""
+        return await self._opening.vouch(request, grant)
+
     async def open(self, request: PlayRequest, grant: Grant) -> Session | Denial:
         """A new session for an authorised viewer, or why not; the same one for a player that opens twice.
 
@@ -153,7 +157,9 @@ class Registry:
         """A session for a player that goes on asking with `sid`, which is not accepted: one for all that it asks."""
         return await self._opening.replace(sid, request, grant)
 
-    def admit(self, sid: str, app: str, name: str, ip: str, agent: str) -> Session | Denial:
+    def admit(  # noqa: PLR0913, PLR0917 - what a request says
+        self, sid: str, app: str, name: str, ip: str, agent: str, protocol: str = "hls"
+    ) -> Session | Denial:
         """The session `sid` of `/{app}/{name}`: the open one, a resumed or an adopted one; or why not.
 
         `ip` is where the request comes from; empty where that is checked already.
@@ -166,7 +172,7 @@ class Registry:
             if ip != session.ip and ip:
                 return self._returning.moved(session, ip) or session
             return session
-        return self._returning.back(key, PlayRequest(app, name, "hls", ip, user_agent=agent))
+        return self._returning.back(key, PlayRequest(app, name, protocol, ip, user_agent=agent))
 
     def awaits(self, viewer: Viewer) -> bool:
         """Whether the stream of a session, which is not here, may still come: the server began again a moment ago."""

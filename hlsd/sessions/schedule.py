@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hlsd.base.wheel import Wheel
+from hlsd.ports import VOD
 from hlsd.sessions.session import Session
 
+VOD_IDLE = 60.0
+"""Seconds after which nobody watches a recording any more who asks for nothing; who goes on later is resumed."""
 SLICE = 200
 """Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
 _TICKS = 4.0
@@ -45,13 +48,17 @@ class Schedule:
     """
 
     def __init__(self, now: float, idle: Callable[[str, str], float], interval: float) -> None:
-        self.idle = idle
+        self._idle = idle
         self._interval = interval
         self._wheel: Wheel[Session] = Wheel(now * _TICKS, _Filed())
 
+    def idle(self, session: Session) -> float:
+        """Seconds for which the session may be silent: a player of a recording asks for minutes at a time."""
+        return VOD_IDLE if session.protocol == VOD else self._idle(session.app, session.name)
+
     def file(self, session: Session) -> None:
         """Has it looked at when something may be due."""
-        at = min(session.last + self.idle(session.app, session.name), session.until, session.renew_at)
+        at = min(session.last + self.idle(session), session.until, session.renew_at)
         if self._interval:
             at = min(at, session.updated + self._interval)
         self._wheel.put(session, at * _TICKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from hlsd.ports import VOD
 from hlsd.sessions.enforcement import Enforcement
 from hlsd.sessions.leases import Leases
 from hlsd.sessions.lifecycle import SILENT, Lifecycle
@@ -76,7 +77,7 @@ class Sweep:
         elif session.held or session.flows:
             over = now + 1.0
         else:
-            over = session.last + self._schedule.idle(session.app, session.name)
+            over = session.last + self._schedule.idle(session)
             if over <= now:
                 self._lifecycle.close(session, self._shown("idle" if self._stands(session) else "stream_end"))
                 return None
@@ -96,7 +97,7 @@ class Sweep:
 
     def _stands(self, session: Session) -> bool:
         """Whether its stream goes on."""
-        if self._stream is None:
+        if self._stream is None or session.protocol == VOD:
             return True
         live = self._stream(session.app, session.name)
         return live is not None and not live.ended and not live.gone

@@ -22,8 +22,8 @@ LEAP: Final = RATE
 those who see the pictures."""
 SURE: Final = 16
 """Packets in a row that must be late by a frame before one is put in."""
-PATIENCE: Final = 48
-"""Stamps in a row that must be early by a frame before one is left out: bundles are early for a few."""
+PATIENCE: Final = RATE
+"""Samples for which stamps must be early by a frame before one is left out: senders that bundle are early for a few."""
 SURPLUS: Final = 3
 """Stamps in a row that must be early by more than a gap before all of it is left out: a damaged packet can decode to
 more than it lasted."""
@@ -44,11 +44,12 @@ _AS_IT_IS: Final = ClockStep()
 class SoundClock:
     """The clock of one stream's sound. `written`: the position behind what has been added; None before the first."""
 
-    __slots__ = ("_early", "_excess", "_last", "_late", "written")
+    __slots__ = ("_anew", "_early", "_excess", "_last", "_late", "written")
 
     def __init__(self) -> None:
         self.written: int | None = None
         self._last = 0
+        self._anew = False
         self._late = self._early = self._excess = 0
 
     def judge(self, ms: int) -> ClockStep:
@@ -58,15 +59,24 @@ class SoundClock:
         self._last = at
         if written is None or at < last - GAP or at - written > LEAP or written - at > LEAP:
             self.written = at
-            self._late = self._early = self._excess = 0
+            self._late = self._excess = 0
+            self._early = at
             return ClockStep(anchor=True)
         off = at - written
+        if self._anew:
+            self._anew = False
+            self._late = self._excess = 0
+            self._early = at
+            self.written = max(at, written)
+            return ClockStep(silence=max(0, off), surplus=max(0, -off))
         if off > GAP:
-            self._late = self._early = self._excess = 0
+            self._late = self._excess = 0
+            self._early = at
             self.written = at
             return ClockStep(silence=off)
         if off > FRAME:
-            self._early = self._excess = 0
+            self._excess = 0
+            self._early = at
             self._late += 1
             if self._late < SURE:
                 return _AS_IT_IS
@@ -76,19 +86,25 @@ class SoundClock:
         self._late = 0
         if at == last:
             return _AS_IT_IS  # of a bundle the first one tells
-        return self._surplus(-off)
+        return self._surplus(at, -off)
 
-    def _surplus(self, early: int) -> ClockStep:
+    def _surplus(self, at: int, early: int) -> ClockStep:
         """What to leave out where there are `early` more samples than time."""
         self._excess = self._excess + 1 if early > GAP else 0
-        self._early = self._early + 1 if early > FRAME else 0
+        if early <= FRAME:
+            self._early = at
         if self._excess >= SURPLUS:
-            self._excess = self._early = 0
+            self._excess = 0
+            self._early = at
             return ClockStep(surplus=early)
-        if self._early >= PATIENCE:
-            self._early = 0
+        if at - self._early >= PATIENCE:
+            self._early = at
             return ClockStep(surplus=FRAME, drift=True)
         return _AS_IT_IS
+
+    def renew(self) -> None:
+        """Another codec follows: its samples are counted from its own first time."""
+        self._anew = self.written is not None
 
     def add(self, samples: int) -> None:
         """So many samples were added."""

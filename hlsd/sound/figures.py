@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hlsd.base.figures import Counts, Figure, Histogram, Reporter, Spec
+from hlsd.media.sounds import SOUNDS
 
 DELAY: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 """Bounds for how long packets are in the process, seconds."""
@@ -16,9 +17,7 @@ UP = Spec("hlsd_sound_up", "gauge", "1 while the sound process runs; it does whi
 PACKETS = Spec("hlsd_sound_packets", "counter", "Packets of sound handed over to be converted, by codec.", ("codec",))
 ERRORS = Spec("hlsd_sound_errors", "counter", "Packets of which no sound came, by reason.", ("reason",))
 SILENCE = Spec("hlsd_sound_silence_seconds", "counter", "Silence put in where sound was missing.")
-RESTARTS = Spec(
-    "hlsd_sound_restarts", "counter", "Ends of the sound process while it was needed, by reason.", ("reason",)
-)
+RESTARTS = Spec("hlsd_sound_restarts", "counter", "Times the sound process died or hung.", ("reason",))
 CPU = Spec("hlsd_sound_cpu_seconds", "counter", "Processor time of the sound process, start included.")
 WAIT = Spec("hlsd_sound_wait_seconds", "histogram", "From handing a packet over to what came of it.")
 
@@ -29,7 +28,7 @@ class SoundStats:
     def __init__(self) -> None:
         self.streams = 0
         self.up = 0
-        self.packets: Counter[str] = Counter()
+        self.packets: Counter[str] = Counter(dict.fromkeys(SOUNDS, 0))
         self.errors: Counter[str] = Counter(bad=0, busy=0, large=0, full=0)
         self.silence = 0
         """Samples of 48 kHz."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 from collections import deque
 from pathlib import Path
@@ -18,35 +19,46 @@ from typing import Final, Protocol, cast
 
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.base.children import ENVIRONMENT, PIPES, WORDS
 from hlsd.base.clock import Clock
 from hlsd.base.errors import ProtocolError
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, keep
 from hlsd.sound.figures import SoundStats
-from hlsd.sound.wire import ANSWER, READY, Answer, MessageReader, read_answer
+from hlsd.sound.wire import ANSWER, READY, Answer, read_answer, reader
 
 MODULE: Final = "hlsd.sound.worker"
-STREAM_BYTES: Final = 512 << 10
-"""Bytes of one stream's that may be under way."""
+STREAM_BYTES: Final = 256 << 10
+"""Bytes of one stream's that may be under way: what is sent while the process begins, and no more than others can wait
+behind."""
 ALL_BYTES: Final = 8 << 20
 """And of all streams'."""
 HANG: Final = 5.0
-"""Seconds for which a packet may be under way before the process is taken to hang."""
-START: Final = 20.0
-"""Seconds that it may take to begin."""
+"""Seconds for which a packet may be under way, or the beginning take, before the process is taken to hang."""
+STARVED: Final = 30.0
+"""And where it only waits for a processor: to begin again would cost it more than it has."""
+SPINS: Final = 3.0
+"""Seconds of the processor meanwhile, from which on it does not wait for one."""
 LOOK: Final = 0.5
 IDLE: Final = 60.0
 """Seconds without a stream after which it is ended: it takes 40 MB."""
+REST: Final = 10.0
+"""Seconds without a packet after which a stream has no place any more; it gets one with its next."""
 STABLE: Final = 10.0
 """Seconds after which the next start is at once again."""
 PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a new start, by how many ended before they were stable."""
-_WORDS: Final = 4096
-_PATH: Final = Path(__file__).resolve().parents[2]
 
 
 class SoundListener(Protocol):
     """Who hears what comes of a stream's packets."""
+
+    heard_at: float
+    """When a packet was last handed over."""
+
+    def rest(self) -> None:
+        """Nothing has come for long: it leaves, and may come back."""
+        ...
 
     def answered(self, told: Answer) -> None:
         """What came of the packet handed over first of those not answered yet."""
@@ -62,10 +74,13 @@ class _Life(asyncio.SubprocessProtocol):
 
     def __init__(self, house: SoundProcess) -> None:
         self._house = house
-        self._reader = MessageReader()
+        self._reader = reader()
         self.over = asyncio.Event()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.words = b""
+        self.deaf = False
+        """Whether it can be asked nothing any more."""
+        self._killed = False
         self.transport: asyncio.SubprocessTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,7 +91,7 @@ class _Life(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It says something."""
         if fd != 1:
-            self.words = (self.words + data)[-_WORDS:]
+            self.words = (self.words + data)[-WORDS:]
             return
         try:
             for kind, stream, body in self._reader.feed(data):
@@ -87,8 +102,7 @@ class _Life(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """It has closed a pipe."""
-        if fd == 1:
-            self.kill()  # who cannot answer is no use
+        self.deaf |= fd != 2  # most likely it has ended; else it is ended: who cannot answer is no use
 
     def process_exited(self) -> None:
         """It has ended."""
@@ -109,9 +123,19 @@ class _Life(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """Ends it."""
-        if self.transport is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.transport.kill()
+        if self.transport is not None and not self._killed and not self.over.is_set():
+            self._killed = True  # a second time would take its status from whoever waits for it
+            if pid := self.transport.get_pid():  # without one it would be our own group
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)  # what it has begun goes too
+            # Its end is that of its pipes; somebody else may hold one.
+            asyncio.get_running_loop().call_later(PIPES, self.transport.close)
+
+
+def processor_time(pid: int) -> tuple[str, float]:
+    """State and seconds of the processor of a process (proc(5)). Raises OSError if there is none."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class SoundProcess:
@@ -174,23 +198,22 @@ class SoundProcess:
         self._stats.streams = len(self._listeners)
         self._idle_since = self._clock.monotonic()
 
-    def say(self, octets: bytes) -> None:
-        """Hands over what is not answered."""
+    def _say(self, octets: bytes) -> None:
         if self._life is None or self._life.transport is None:
             self._early.append(octets)
         else:
             self._life.write(octets)
 
-    def ask(self, stream: int, octets: bytes) -> bool:
-        """Hands over what is answered; False if there is no room for it."""
+    def ask(self, stream: int, octets: bytes, *, last: bool = False) -> bool:
+        """Hands over what is answered; False if there is no room for it. There always is for the `last` of a stream."""
         size = len(octets)
         own = self._bytes_of.get(stream, 0)
-        if own + size > STREAM_BYTES or self._bytes + size > ALL_BYTES:
+        if not last and (own + size > STREAM_BYTES or self._bytes + size > ALL_BYTES):
             return False
         self._bytes_of[stream] = own + size
         self._bytes += size
         self._under_way.append((stream, size, self._clock.monotonic()))
-        self.say(octets)
+        self._say(octets)
         return True
 
     async def stop(self) -> None:
@@ -267,8 +290,7 @@ class SoundProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                # Nothing of this process's environment: it holds secrets.
-                env={"PATH": os.defpath, "PYTHONPATH": str(_PATH), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                env=ENVIRONMENT,
                 start_new_session=True,  # a terminal's Ctrl-C is for the server to act on
             )
             while not life.over.is_set():
@@ -287,15 +309,28 @@ class SoundProcess:
 
     def _look(self, life: _Life, began: float) -> None:
         now = self._clock.monotonic()
+        # Not only who is mute: who was taken over or sent away is not called any more, and cannot say so.
+        for listener in [one for one in self._listeners.values() if now - one.heard_at >= REST]:
+            with self._faults.guard("sound"):
+                listener.rest()
         if not self._listeners and not self._under_way and now - self._idle_since >= IDLE:
             self._closing = True
             life.kill()
-        elif not self.ready:
-            self._hung = now - began >= START
-        elif self._under_way:
-            self._hung = now - max(self._ready_at, self._under_way[0][2]) >= HANG
+        elif life.deaf:
+            life.kill()
+        elif self._under_way or not self.ready:
+            since = max(self._ready_at, self._under_way[0][2]) if self.ready else began
+            self._hung = now - since >= HANG and self._hangs(now - since)
         if self._hung:
             life.kill()
+
+    def _hangs(self, waited: float) -> bool:
+        """Whether it does not answer because of itself, and not because others take all of the machine."""
+        try:
+            state, taken = processor_time(self.pid)
+        except (OSError, ValueError, IndexError):
+            return False  # it is gone, as its watcher will say
+        return state != "R" or taken - self._stats.cpu / 1e9 >= SPINS or waited >= STARVED
 
     def _tell(self, life: _Life, status: int | None) -> None:
         self._stats.restarts["hung" if self._hung else "died"] += 1

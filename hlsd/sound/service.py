@@ -25,10 +25,10 @@ class SoundService(Service):
         """Where sound is decoded."""
         self._clock = clock
 
-    def converter(self, sink: SoundSink, teller: SoundTeller) -> SoundConverter:
-        """A converter for one publication."""
+    def converter(self, sink: SoundSink, teller: SoundTeller, channels: int = 0) -> SoundConverter:
+        """As `hlsd.ports.SoundDesk`."""
         return Converter(
-            self.process, sink, teller, self._clock, self.stats, self.settings.audio_bitrate, self._has_room
+            self.process, sink, teller, self._clock, self.stats, self.settings.audio_bitrate, self._has_room, channels
         )
 
     def warm(self) -> None:

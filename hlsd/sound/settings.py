@@ -24,11 +24,11 @@ class TranscodeSettings(BaseModel):
         description="Of the AAC in stereo, bits per second; mono gets half of it.",
     )
     audio_streams: int = Field(
-        default=200,
+        default=60,
         ge=1,
         le=10_000,
-        description="Streams whose sound is converted at once; of further ones the sound is left out. A core has room "
-        "for 50 to 150, by codec; each takes about 1 MiB.",
+        description="Streams whose sound is converted at once; of further ones the sound is left out. They share one "
+        "core, which has room for 40 to 100, by codec and machine; each takes about 1 MiB.",
     )
     audio_memory: Size = Field(
         default=512 * MIB,

@@ -25,9 +25,13 @@ _MOST: Final = 2 * RATE
 
 
 class Transcoder:
-    """One stream's. `channels` of the AAC: 1, 2, or 0 where the first sound decides; `bitrate` is that of stereo."""
+    """One stream's. `channels` of the AAC: 1, 2, or 0 where the first sound decides; `bitrate` is that of stereo.
 
-    def __init__(self, channels: int, bitrate: int) -> None:
+    `step`: a position at which a frame would begin, for a stream that has been heard before.
+    """
+
+    def __init__(self, channels: int, bitrate: int, step: int | None = None) -> None:
+        self._step = step
         self.channels = channels
         self.silence = 0
         """Samples of silence that the last packet was given."""
@@ -38,21 +42,33 @@ class Transcoder:
         self._decoder: SoundDecoder | None = None
         self._encoder: SoundEncoder | None = None
         self._finder: RateFinder | None = None
+        self._next: SoundFormat | None = None
+        """What follows is of this form: its decoder is made with its first packet, and charged to it."""
         self._lasted = FRAME
         """Samples of the last packet that was decoded."""
+        self._surplus = 0
+        """Samples that are to be left out."""
+        self._made: list[Frame] = []
+        """Frames that nobody has asked for yet."""
 
-    def open(self, form: SoundFormat) -> list[Frame]:
-        """Packets of `form` follow; the frames that what was still inside completes."""
-        self.silence = self.flags = 0
-        made = self._rest()
+    def open(self, form: SoundFormat) -> None:
+        """Packets of `form` follow."""
+        self._next = form
+
+    def _turn(self) -> None:
+        form, self._next = self._next, None
+        if form is None:
+            return
+        self._made += self._rest()
+        self._clock.renew()
         self._finder = RateFinder(form) if form.codec in RATE_UNKNOWN else None
         if self._finder is None:
             self._begin(form)
-        return made
 
     def take(self, ms: int, packet: bytes) -> list[Frame]:
         """The frames that the packet of time `ms` completes."""
         self.silence = self.flags = 0
+        self._turn()
         if self._finder is not None:
             found = self._finder.take(ms, packet)
             if found is None:
@@ -60,19 +76,24 @@ class Transcoder:
             form, waiting = found
             self._finder = None
             self._begin(form)
-            return [frame for at, early in waiting for frame in self._take(at, early)]
-        return self._take(ms, packet)
+            return self._all([frame for at, early in waiting for frame in self._take(at, early)])
+        return self._all(self._take(ms, packet))
 
     def lose(self, ms: int) -> list[Frame]:
         """As `take`, for a packet that is not looked at: silence stands for it."""
         self.silence = self.flags = 0
-        return self._place(ms, None)
+        return self._all(self._place(ms, None))
 
     def end(self) -> list[Frame]:
         """All that is left: nothing follows."""
         self.silence = self.flags = 0
         made = self._rest()
-        return made + (self._encoder.end() if self._encoder is not None else [])
+        return self._all(made + (self._encoder.end() if self._encoder is not None else []))
+
+    def _all(self, made: list[Frame]) -> list[Frame]:
+        """These frames behind those that were made before."""
+        waiting, self._made = self._made, []
+        return waiting + made
 
     def _begin(self, form: SoundFormat) -> None:
         try:
@@ -107,26 +128,36 @@ class Transcoder:
         made: list[Frame] = []
         if place.anchor:
             assert clock.written is not None
-            made += encoder.anchor(clock.written)
+            made += self._anchor(encoder, clock.written)
+        self._surplus = place.surplus or self._surplus
         if place.silence:
             made += encoder.silence(place.silence)
             self.silence += place.silence
         if place.drift:
             self.flags |= DRIFT
         if planes is None:
-            samples = max(0, self._lasted - place.surplus)
+            samples = max(0, self._lasted - self._surplus)
+            self._surplus -= self._lasted - samples
             self.silence += samples
             made += encoder.silence(samples)
         else:
             samples = len(planes[0]) // 4
             self._lasted = min(samples, _LONGEST)
-            start, end = min(place.surplus, samples), min(samples, _MOST)
+            start, end = min(self._surplus, samples), min(samples, _MOST)
+            self._surplus -= start
             if start or end < samples:
                 planes = [plane[4 * start : 4 * end] for plane in planes]
                 samples = max(0, end - start)
             made += encoder.add(planes)
         clock.add(samples)
         return made
+
+    def _anchor(self, encoder: SoundEncoder, at: int) -> list[Frame]:
+        """Begins at that position; in step with the frames that others have made up to here, if there are some."""
+        self._surplus = 0
+        behind = (at - self._step) % FRAME if self._step is not None else 0
+        self._step = None
+        return encoder.anchor(at - behind) + encoder.silence(behind)
 
     def _rest(self) -> list[Frame]:
         """What a decoder that is not needed any more still has."""

@@ -11,6 +11,7 @@ import struct
 from typing import Final, NamedTuple
 
 from hlsd.base.errors import ProtocolError
+from hlsd.base.messages import MessageReader
 from hlsd.media.sounds import SoundFormat
 
 OPEN: Final = 1
@@ -66,20 +67,31 @@ def message(kind: int, stream: int, body: bytes = b"") -> bytes:
     return _HEAD.pack(kind, stream, len(body)) + body
 
 
-def opening(stream: int, form: SoundFormat, channels: int, bitrate: int) -> bytes:
-    """OPEN: `channels` of the AAC, 0 where the first sound decides; `bitrate` of stereo."""
-    head = json.dumps(
-        {"codec": form.codec, "rate": form.rate, "channels": form.channels, "out": channels, "bitrate": bitrate}
-    ).encode()
-    return message(OPEN, stream, len(head).to_bytes(2, "big") + head + form.config)
+class SoundOrder(NamedTuple):
+    """What OPEN says: what comes in, and of the AAC its channels and the bit rate of stereo.
+
+    `channels`: 0 where the first sound decides. `step`: a position at which a frame would begin; None: the first
+    packet decides.
+    """
+
+    form: SoundFormat
+    channels: int
+    bitrate: int
+    step: int | None = None
 
 
-def read_opening(body: bytes) -> tuple[SoundFormat, int, int]:
-    """What `opening` says: the form, the channels of the AAC, the bit rate of stereo."""
+def opening(stream: int, told: SoundOrder) -> bytes:
+    """OPEN."""
+    codec, config, rate, channels = told.form
+    head = json.dumps([codec, rate, channels, *told[1:]]).encode()
+    return message(OPEN, stream, len(head).to_bytes(2, "big") + head + config)
+
+
+def read_opening(body: bytes) -> SoundOrder:
+    """What `opening` says."""
     size = int.from_bytes(body[:2], "big")
-    told = json.loads(body[2 : 2 + size])
-    form = SoundFormat(told["codec"], body[2 + size :], told["rate"], told["channels"])
-    return form, told["out"], told["bitrate"]
+    codec, rate, channels, *rest = json.loads(body[2 : 2 + size])
+    return SoundOrder(SoundFormat(codec, body[2 + size :], rate, channels), *rest)
 
 
 def packet(stream: int, time: int, payload: bytes) -> bytes:
@@ -119,28 +131,6 @@ def read_answer(body: bytes) -> Answer:
     return Answer(flags, channels, silence, cpu, frames)
 
 
-class MessageReader:
-    """Reads messages as they come; holds no more than one. Raises ProtocolError."""
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, octets: bytes) -> list[tuple[int, int, bytes]]:
-        """Kind, stream and body of the messages that `octets` complete."""
-        buffer = self._buffer
-        buffer += octets
-        found: list[tuple[int, int, bytes]] = []
-        place = 0
-        while len(buffer) - place >= _HEAD.size:
-            kind, stream, size = _HEAD.unpack_from(buffer, place)
-            if size > MESSAGE_LIMIT:
-                raise ProtocolError(f"a message larger than {MESSAGE_LIMIT} bytes")
-            end = place + _HEAD.size + size
-            if end > len(buffer):
-                break
-            found.append((kind, stream, bytes(buffer[place + _HEAD.size : end])))
-            place = end
-        del buffer[:place]
-        return found
+def reader() -> MessageReader:
+    """Of messages as they come: kind, stream and body."""
+    return MessageReader(_HEAD, MESSAGE_LIMIT)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 import time
 from typing import Final
 
+from hlsd.base.confinement import confine
 from hlsd.base.errors import HlsdError
 from hlsd.media.sounds import SOUNDS
 from hlsd.sound.transcoder import Transcoder
@@ -25,44 +25,49 @@ from hlsd.sound.wire import (
     READY,
     UNABLE,
     Answer,
-    MessageReader,
     answer,
     message,
     read_opening,
     read_packet,
+    reader,
 )
 
 _READ: Final = 64 << 10
-SHARE: Final = 250_000_000
-"""Nanoseconds of the processor that a stream may take in a second: the dearest codec takes a tenth of it."""
-_SECOND: Final = 1_000_000_000
+SHARE: Final = 0.25
+"""Of the processor that a stream may take for long: the dearest codec takes a tenth of it."""
+BURST: Final = 2_000_000_000
+"""Nanoseconds of it that a stream may take at once: more than a minute of sound, for who sends faster than it plays."""
 
 
-class _Share:
-    """What one stream has taken of the second under way, by the clock."""
+class CpuAllowance:
+    """What one stream may take of the processor; times in nanoseconds."""
 
-    __slots__ = ("_second", "_taken")
+    __slots__ = ("_at", "_left")
 
     def __init__(self) -> None:
-        self._second = self._taken = 0
+        self._left = float(BURST)
+        self._at = 0
 
-    def used(self, now: int) -> bool:
-        """Whether it has had all of it; nanoseconds."""
-        second = now // _SECOND
-        if second != self._second:
-            self._second, self._taken = second, 0
-        return self._taken >= SHARE
+    def spent(self, now: int) -> bool:
+        """Whether nothing is left."""
+        self._left = min(BURST, self._left + SHARE * (now - self._at))
+        self._at = now
+        return self._left <= 0
+
+    def owes(self) -> bool:
+        """Whether more was taken than is made up for soon: silence costs its encoding, and a stamp can ask for much."""
+        return self._left <= -BURST / 4
 
     def take(self, spent: int) -> None:
         """So much was taken."""
-        self._taken += spent
+        self._left -= spent
 
 
 class Worker:
     """All streams of the process. Sans-IO: messages in, messages out."""
 
     def __init__(self) -> None:
-        self._streams: dict[int, tuple[Transcoder, _Share]] = {}
+        self._streams: dict[int, tuple[Transcoder, CpuAllowance]] = {}
 
     def handle(self, kind: int, stream: int, body: bytes) -> bytes:
         """What a message is answered with; nothing for OPEN."""
@@ -80,12 +85,12 @@ class Worker:
         return answer(stream, made)
 
     def _open(self, stream: int, body: bytes) -> None:
-        form, channels, bitrate = read_opening(body)
+        form, channels, bitrate, step = read_opening(body)
         if form.codec not in SOUNDS:
             return
         found = self._streams.get(stream)
         if found is None:
-            found = self._streams[stream] = Transcoder(channels, bitrate), _Share()
+            found = self._streams[stream] = Transcoder(channels, bitrate, step), CpuAllowance()
         found[0].open(form)
 
     def _convert(self, kind: int, stream: int, body: bytes) -> Answer | None:
@@ -100,7 +105,9 @@ class Worker:
             frames = transcoder.end()
         elif kind == PACKET:
             ms, packet = read_packet(body)
-            if share.used(time.monotonic_ns()):
+            if share.spent(time.monotonic_ns()):
+                if share.owes():  # not even silence: the next packet that is taken brings it, or a new anchor
+                    return Answer(OVER_BUDGET, transcoder.channels, 0, before, [])
                 flags = OVER_BUDGET
                 frames = transcoder.lose(ms)
             else:
@@ -112,20 +119,12 @@ class Worker:
         return Answer(flags | transcoder.flags, transcoder.channels, transcoder.silence, after, frames)
 
 
-def confine(memory: int) -> None:
-    """Takes from this process what it does not need: memory beyond `memory` bytes, files, core dumps, children."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-
-
 def run(source: int, target: int) -> None:
     """Serves until the input ends; files by their descriptors."""
-    worker, reader = Worker(), MessageReader()
+    worker, messages = Worker(), reader()
     _write(target, message(READY, 0))
     while received := os.read(source, _READ):
-        for kind, stream, body in reader.feed(received):
+        for kind, stream, body in messages.feed(received):
             if made := worker.handle(kind, stream, body):
                 _write(target, made)
 

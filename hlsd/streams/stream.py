@@ -68,6 +68,8 @@ class Stream:
         """Monotonic time of the last change of state."""
         self.stats = StreamStats()
         self.tracks: Tracks | None = None
+        self.newest_key: AccessUnit | None = None
+        """The newest key picture of the track that `tracks` has: kept for who wants a still picture of it."""
         self.dropped: tuple[str, ...] = ()
         """What its publisher sends that is not carried, by name of the codec."""
         self.converted: tuple[str, ...] = ()
@@ -94,6 +96,8 @@ class Stream:
     def held(self) -> int:
         """Bytes of media that wait for something or are kept for viewers, those in the live window not counted."""
         kept = sum([outlet.hoarder.held for outlet in self.outlets.values() if outlet.hoarder is not None])
+        key = self.newest_key
+        kept += len(key.payload) if key is not None else 0
         return kept + (self.claim.request.held() if self.claim is not None else 0)
 
     def attach(self, name: str, output: Output) -> None:
@@ -178,6 +182,7 @@ class Stream:
         """Nobody will publish into this run any more."""
         self.release(now)
         self._move(StreamState.ENDED, now)
+        self.newest_key = None
         for outlet in list(self.outlets.values()):
             outlet.revive()
         failing = set(map(id, self._resting()))
@@ -220,6 +225,8 @@ class Claim:
         self.last_heard = now
         """Monotonic time of the last byte, as of the hub's last look."""
         self.last_dts = origin
+        self.other_tracks: tuple[str, ...] = ()
+        """What the publisher sends beyond the first track of a kind."""
         self._origin = origin
         self._ended = ended
         self._heard_bytes = 0
@@ -240,6 +247,8 @@ class Claim:
         if stream is None:
             return
         first = stream.tracks is None
+        if stream.tracks is None or stream.tracks.video != tracks.video:
+            stream.newest_key = None
         stream.tracks = tracks
         stream.tell(lambda output: output.tracks(tracks))
         if first:
@@ -259,6 +268,7 @@ class Claim:
                 if stats.last_key >= 0 and dts > stats.last_key:
                     stats.keyframe_interval = (dts - stats.last_key) / TICKS
                 stats.last_key = dts
+                stream.newest_key = unit
         else:
             stats.audio_frames += 1
         stats.last_unit = arrived
@@ -298,6 +308,12 @@ class Claim:
         stream.dropped = codecs
         if codecs:
             self.remark("track left out: its codec is not carried", {"codec": ", ".join(codecs)})
+
+    def tracks_left_out(self, names: tuple[str, ...]) -> None:
+        """Which tracks beyond the first of a kind are not carried: for the API, and the first ones for the log."""
+        if not self.other_tracks:
+            self.remark("track left out: one picture and one sound are carried", {"track": ", ".join(names[:8])})
+        self.other_tracks = names
 
     def converted(self, codecs: tuple[str, ...]) -> None:
         """What of the publisher's is turned into what is carried, by name: for events and the API."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -186,7 +185,7 @@ def rules() -> list[tuple[str, str]]:
 
 def test_rules_ask_for_what_there_is() -> None:
     found = rules()
-    assert len(found) == 23
+    assert len(found) == 26
     recorded = {name for name, _ in found if ":" in name}
     for _, ask in found:
         check(ask)
@@ -209,18 +208,3 @@ def test_every_metric_stands_in_the_docs() -> None:
         name = f"{spec.name}_total" if spec.kind == "counter" else spec.name
         assert f"`{name}`" in page, name
         assert spec.words.rstrip(".") in page, name
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("check", "config", "prometheus.yml"),
-        ("check", "rules", "hlsd.rules.yml"),
-        ("test", "rules", "hlsd.rules.test.yml"),
-    ],
-    ids=" ".join,
-)
-def test_promtool_finds_nothing_wrong(command: tuple[str, ...]) -> None:
-    done = subprocess.run(["promtool", *command], cwd=RULES, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -11,6 +11,7 @@ import pytest
 from hlsd.api.problems import Code
 from hlsd.config import sections
 from hlsd.events import Action
+from hlsd.record.settings import RecordRule
 from hlsd.relay.settings import RelayRule
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -59,6 +60,7 @@ def test_every_setting_that_a_document_names_exists(document: Path) -> None:
         ("docs/api.md", [code.value for code in Code]),
         ("docs/events.md", [action.value for action in Action]),
         ("docs/relay.md", list(RelayRule.model_fields)),
+        ("docs/recording.md", list(RecordRule.model_fields)),
     ],
 )
 def test_every_word_that_users_meet_is_explained(document: str, words: list[str]) -> None:

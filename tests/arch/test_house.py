@@ -6,9 +6,11 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
-HLSD = Path(__file__).resolve().parents[2] / "hlsd"
+from tests.support.sources import CHECKOUT, parsed, paths, read
+
+HLSD = CHECKOUT / "hlsd"
 MOST = 400
-SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(HLSD.rglob("*.py"))}
+SOURCES = {path: read(path) for path in paths()}
 
 
 def module(path: Path) -> str:
@@ -16,10 +18,10 @@ def module(path: Path) -> str:
     return ".".join(path.relative_to(HLSD.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported(text: str) -> set[str]:
+def imported(path: Path) -> set[str]:
     """Whatever a module names in an import, modules and their members alike."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -35,8 +37,8 @@ def test_no_file_has_more_than_four_hundred_lines() -> None:
 def test_no_two_classes_have_one_name() -> None:
     """Whoever reads one in a traceback or a signature must not have to ask which."""
     where: dict[str, list[str]] = defaultdict(list)
-    for path, text in SOURCES.items():
-        for node in ast.parse(text).body:
+    for path in SOURCES:
+        for node in parsed(path).body:
             if isinstance(node, ast.ClassDef):
                 where[node.name].append(module(path))
     assert {name: there for name, there in where.items() if len(there) > 1} == {}
@@ -44,5 +46,5 @@ def test_no_two_classes_have_one_name() -> None:
 
 def test_no_two_modules_import_one_another() -> None:
     """Not for types either: what needs the other to be read is one noun, or the wrong cut."""
-    names = {module(path): imported(text) for path, text in SOURCES.items() if path.name != "__init__.py"}
+    names = {module(path): imported(path) for path in SOURCES if path.name != "__init__.py"}
     assert [(one, two) for one in names for two in names if one < two and two in names[one] and one in names[two]] == []

@@ -72,4 +72,5 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         "sound/decoder.py",  # a process of its own for all sound, as the two that follow
         "sound/encoder.py",
         "sound/transcoder.py",
+        "snapshots/painter.py",  # a process of its own for the node
     }

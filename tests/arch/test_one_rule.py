@@ -6,11 +6,11 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.sources import CHECKOUT, parsed, paths, read
+
 NAMES = ("cam", "a.b_c-d~e", "7", "x" * 128)
 NO_NAMES = ("", "a b", "a/b", "a!b", "a:b", "a%b", "é")
 PATHS = tuple(f"live/{name}" for name in NAMES)
@@ -19,8 +19,8 @@ NO_PATHS = (*NAMES, "live/a b", "live/a!b", "live/a:b", "live/é")
 
 def constants(folder: str = "hlsd") -> Iterator[tuple[str, str | bytes]]:
     """Every text in the code, and where it stands."""
-    for path in sorted((CHECKOUT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in paths(folder):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
                 yield f"{path.relative_to(CHECKOUT)}:{node.lineno}", node.value
 
@@ -70,8 +70,8 @@ def test_which_apps_are_the_servers_own_stands_once() -> None:
     """One list that lacks an entry gives a stream's address to a page, or the other way round."""
     found = [
         path.relative_to(CHECKOUT).as_posix()
-        for path in sorted((CHECKOUT / "hlsd").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path in paths()
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Set | ast.Tuple | ast.List)
         and {"_", "api"} <= {item.value for item in node.elts if isinstance(item, ast.Constant)}
     ]
@@ -82,8 +82,8 @@ def test_proxies_are_read_once() -> None:
     """Five readers of one setting were five chances to trust another peer."""
     readers = {
         path.relative_to(CHECKOUT / "hlsd").as_posix()
-        for path in sorted((CHECKOUT / "hlsd").rglob("*.py"))
-        if re.search(r"Proxies\(.+\)", path.read_text(encoding="utf-8").replace("Proxies()", ""))
+        for path in paths()
+        if re.search(r"Proxies\(.+\)", read(path).replace("Proxies()", ""))
     }
     assert readers <= {"delivery/settings.py"}
 
@@ -93,10 +93,8 @@ def test_a_refusal_that_two_rooms_give_is_one_value(reason: str) -> None:
     """`Denial(404, "not found", "absent")` stood three times: one with other words tells a stranger who refused it."""
     made = [
         path.relative_to(CHECKOUT).as_posix()
-        for path in sorted((CHECKOUT / "hlsd").rglob("*.py"))
-        for _ in re.findall(
-            rf'Denial\((?:404, "not found"|403, "not allowed"), "{reason}"\)', path.read_text(encoding="utf-8")
-        )
+        for path in paths()
+        for _ in re.findall(rf'Denial\((?:404, "not found"|403, "not allowed"), "{reason}"\)', read(path))
     ]
     assert made == ["hlsd/ports/admission.py"]
 
@@ -107,6 +105,6 @@ def test_nobody_but_the_operators_client_speaks_http_to_the_operator() -> None:
         path.relative_to(CHECKOUT / "hlsd").as_posix()
         for folder in ("auth", "notify", "operator")
         for path in (CHECKOUT / "hlsd" / folder).glob("*.py")
-        if "AsyncClient(" in path.read_text(encoding="utf-8") or "hmac.digest" in path.read_text(encoding="utf-8")
+        if "AsyncClient(" in read(path) or "hmac.digest" in read(path)
     }
     assert users == {"operator/client.py", "operator/signature.py", "auth/gate.py"}  # the gate: names of tokens

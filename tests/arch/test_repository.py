@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.support.sources import CHECKOUT, parsed
+
 # Written in halves, so that this file does not name what it looks for.
 _INDEX_HOSTS = re.compile(
     "|".join(
@@ -61,7 +62,7 @@ owners_of_packages = cache(packages_distributions)
 def names_imported(path: Path) -> frozenset[str]:
     """The packages that a module names in import statements."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -102,6 +103,17 @@ def test_a_lock_holds_all_that_is_imported(lock: str, folders: tuple[str, ...]) 
         if not {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners.get(package, ["?"])} & there
     }
     assert not missing
+
+
+def test_no_two_files_of_one_run_have_one_name() -> None:
+    """Pytest imports them by it: whichever comes second is an error, and only where both are collected."""
+    waiting = {"interop", "fault"}  # a run of their own: scripts/test.sh
+    names: dict[tuple[bool, str], list[str]] = {}
+    for path in committed():
+        parts = path.relative_to(CHECKOUT).parts
+        if parts[0] == "tests" and path.name.startswith("test_") and path.suffix == ".py":
+            names.setdefault((parts[1] in waiting, path.name), []).append("/".join(parts))
+    assert [both for both in names.values() if len(both) > 1] == []
 
 
 def test_pytest_loads_the_plugins_that_are_named_and_no_others(request: pytest.FixtureRequest) -> None:

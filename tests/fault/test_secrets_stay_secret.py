@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from hlsd.ingest.rtmp_push import PushError, RtmpPush
+from hlsd.media.flv import file_header
 from tests.support.backend import Says, Service
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
@@ -166,6 +167,17 @@ async def publishes(port: int, place: str) -> None:
         await RtmpPush.connect(url, within=20)
 
 
+async def posts(http: httpx.AsyncClient, place: str) -> str:
+    """A publisher by HTTP who is not let in; what it is answered."""
+    query = f"key={secret('http-key')}&token={secret('http-token')}&sign={secret('http-sign')}"
+    bearer = {"authorization": f"Bearer {secret('http-bearer')}", "referer": f"https://x/?t={secret('http-page')}"}
+    answer = await http.post(f"/{place}.flv?{query}", content=file_header(video=True, audio=True), headers=bearer)
+    assert answer.status_code in {400, 403, 409}, answer.text
+    junk = await http.post(f"/{place}.flv?{query}", content=b"no FLV", headers=bearer)
+    assert junk.status_code == 400
+    return answer.text + junk.text
+
+
 def sent_with(word: str, found: dict[str, str]) -> set[str]:
     return {where for where, text in found.items() if word in text}
 
@@ -185,6 +197,8 @@ async def test_no_secret_is_in_anything_that_is_shown(tmp_path: Path) -> None:
                 found = await visits(http, {"authorization": f"Bearer {secret('api-admin')}"}, dead)
                 for place in ("keyed/cam", "keyed/other", "back/cam", "live/film"):
                     await publishes(server.rtmp_port, place)
+                for place in (f"keyed/{secret('http-name')}", "keyed/other", "back/cam", "live/film"):
+                    found[f"POST {len(found)}"] = await posts(http, place)
                 await eventually(lambda: server.logs().count("relay target not reached") >= 2)
                 await eventually(lambda: any(b"relayStart" in question.body for question in hook.questions))
                 found |= await shown_by(http, {"authorization": f"Bearer {secret('api-read')}"})

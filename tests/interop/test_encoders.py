@@ -15,7 +15,7 @@ from tests.support.server import HlsdServer
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
 CASES = [(name, codec) for name, encoder in ENCODERS.items() for codec in sorted(encoder.codecs)]
-FILMS = {"h264": Film(seconds=8), "h265": Film(seconds=8, codec="h265")}
+FILMS = {"h264": Film(seconds=8), "h265": Film(seconds=8, codec="h265"), "av1": Film(seconds=8, codec="av1")}
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(180)]
 FILMS = {
     "h264": Film(seconds=12, rate=30, gop=30),
     "h265": Film(seconds=12, rate=30, gop=30, codec="h265"),
+    "av1": Film(seconds=12, rate=30, gop=30, codec="av1"),
 }
 SECONDS = 7.0
 ON_THE_PAGE = 12.0
@@ -38,6 +39,7 @@ def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl
         HlsdServer(folder, low_latency=True) as running,
         looping(running, films, "h264", folder / "h264.log", FILMS["h264"]),
         looping(running, films, "h265", folder / "h265.log", FILMS["h265"]),
+        looping(running, films, "av1", folder / "av1.log", FILMS["av1"]),
     ):
         for name in FILMS:
             wait_for_playlist(running.hls(name))
@@ -52,6 +54,7 @@ def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl
         ("chromium", "shaka", "h264"),
         ("firefox", "hlsjs", "h264"),
         ("firefox", "hlsjs", "h265"),
+        ("chromium", "hlsjs", "av1"),
         ("webkit", "hlsjs", "h264"),
     ],
 )

@@ -36,6 +36,7 @@ STREAMS = {
     "60": Film(seconds=FILMED, width=192, height=108, rate=60, gop=60),
     "audio-only": Film(seconds=FILMED, codec=None),
     "hevc": Film(seconds=FILMED, codec="h265", width=192, height=108, rate=30, gop=30),
+    "av1": Film(seconds=FILMED, codec="av1", width=192, height=108, rate=30, gop=30),
     "hevc-50": Film(seconds=FILMED, codec="h265", width=192, height=108, rate=50, gop=50),
 }
 RULES = {

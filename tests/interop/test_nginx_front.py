@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import re
 import shutil
-import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,17 +15,21 @@ from pathlib import Path
 import httpx
 import pytest
 import structlog
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.web import WebApp
 from tests.support import browser as browsers
+from tests.support import flv_clients
 from tests.support.eventually import eventually
 from tests.support.footage import Film
-from tests.support.http2client import Http2Client
+from tests.support.http2client import Http2Client, trusting
 from tests.support.playable import MemoryDirectory, MemoryPlayable
 from tests.support.ports import free_port
+from tests.support.services import running
 from tests.support.viewers import viewers
 from tests.support.watched import Watched, watched
 from tests.support.web import web_app
@@ -216,9 +219,7 @@ HANDSHAKE = (
 
 async def websocket(port: int, below: str) -> tuple[bytes, bytes]:
     """The head of the answer to a WebSocket's handshake, and the first bytes behind it."""
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting("http/1.1"))
     try:
         async with asyncio.timeout(10):
             writer.write(HANDSHAKE % below.encode())
@@ -341,3 +342,39 @@ def test_playlists_are_never_locked_or_cached() -> None:
     assert not any(line.startswith("proxy_cache_lock") for line in active)
     general = SHIPPED.read_text().split("location / {")[1].split("}")[0]
     assert "proxy_cache" not in general
+
+
+async def test_publishers_come_through_as_they_send(films: Path, tmp_path: Path) -> None:
+    """POST by ffmpeg over TLS, by curl over HTTP/2, and a WebSocket: nothing waits at nginx for the end of the body."""
+    film = Film(seconds=10, width=320, height=180, rate=30, gop=30).make(films)
+    async with running(tmp_path / "state", {"hls.low_latency": True, "publish.grace": 0}) as server:
+        here = Watched(server)
+        upstream = server.services["http"].port
+        async with nginx(tmp_path, upstream) as port, httpx.AsyncClient() as client:
+
+            async def plays() -> bool:
+                answer = await client.get(f"{here.url()}?flat=1", follow_redirects=True)
+                return answer.status_code == httpx.codes.OK and ".ts" in answer.text
+
+            for name in ("ffmpeg-current", "curl-h2"):
+                if flv_clients.missing(name):
+                    continue
+                where = f"https://127.0.0.1:{port}/live/cam.flv"
+                async with flv_clients.flv_client(name, film, where, tmp_path / f"{name}.log"):
+                    await eventually(lambda: here.told and here.told[-1].action.value == "streamStart", what=name)
+                    await eventually(plays)
+                await eventually(lambda: here.told[-1].action.value == "streamStop", what="its end")
+            told = [event for event in here.told if event.action.value == "donePublish"]
+            assert {event.facts["protocol"] for event in told} == {"flv"}
+            async with connect(
+                f"wss://127.0.0.1:{port}/live/cam.flv",
+                ssl=trusting("http/1.1"),
+                subprotocols=[Subprotocol("publisher")],
+                compression=None,
+                proxy=None,
+            ) as socket:
+                await socket.send(film.read_bytes())
+                await eventually(plays)
+            await eventually(lambda: here.told[-1].action.value == "streamStop")
+            assert here.told[-1].action.value == "streamStop"
+            assert here.told[-2].facts["inbytes"] == film.stat().st_size

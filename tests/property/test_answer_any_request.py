@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ def replies(answers: Answers, request: Request, said: Said | None = None) -> lis
     return found
 
 
+@pytest.mark.thorough
 @given(METHODS, PATHS, QUERIES, HEADERS, st.sampled_from([["*"], ["https://a.example"], []]))
 @settings(max_examples=600, deadline=None)
 def test_any_request_is_answered_in_good_order(
@@ -107,6 +109,7 @@ def test_any_request_is_answered_in_good_order(
             assert b"#EXT" not in bytes(reply.body)
 
 
+@pytest.mark.thorough
 @given(PATHS, QUERIES, HEADERS)
 @settings(max_examples=300, deadline=None)
 def test_head_never_waits_and_makes_no_session(path: bytes, query: bytes, headers: dict[bytes, bytes]) -> None:

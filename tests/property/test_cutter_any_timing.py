@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def _units(kind: Kind, start: int, frames: list[int], keys: list[bool], cleans: 
 _BOOLS = st.lists(st.booleans(), min_size=1, max_size=20)
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None)
 @given(
     video=st.lists(_FRAME, min_size=1, max_size=40),

@@ -20,7 +20,7 @@ from tests.support.seeds import rng
 from tests.support.transports import CountedProtocol, MemoryListener, Pipe, settle, undated
 
 SID = "A" * 28
-CASES = gears.CONVERSATIONS.now()
+CASES = gears.CONVERSATIONS.drawn()
 REQUESTS = CASES * 5 // 4
 """That each of the two tests generates at least."""
 

@@ -23,7 +23,7 @@ from tests.support.transports import _IdsInOrder
 from tests.support.viewers import viewers
 from tests.support.web import web_app
 
-TALKS = gears.CONVERSATIONS.now() * 3 // 10
+TALKS = gears.CONVERSATIONS.drawn() * 3 // 10
 _LINES: list[tuple[bytes, bytes]] = [
     (b"accept-encoding", b"gzip, deflate, br"),
     (b"accept-encoding", b"identity"),

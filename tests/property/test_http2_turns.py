@@ -196,6 +196,7 @@ def longest_of(house: TurnsHouse, seed: int) -> float:
     return longest
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(0)
 def test_no_stranger_makes_a_long_turn(house: TurnsHouse) -> None:
     """Of any mixture of frames, in pieces of any size, read or not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ ONES = b"\xff" * 4
 VALUES: st.SearchStrategy[Value] = st.recursive(_simple, _members, max_leaves=20)
 
 
+@pytest.mark.thorough
 @given(st.lists(VALUES, max_size=4))
 def test_amf0_reads_back_equal(values: list[Value]) -> None:
     read = decode(encode(*values))
@@ -125,6 +127,7 @@ def _without_field(stamp: int) -> tuple[bytes, list[Message]]:
     return wire, [Message(63, 8, stamp, 1, b""), Message(63, 8, 2 * stamp % 2**32, 1, b"")]
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None)
 @example(_without_field(0xFFFFFF), [1], 1)
 @given(conversations(), st.lists(st.integers(1, 400), max_size=40), st.integers(1, 5))

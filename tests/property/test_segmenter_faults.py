@@ -42,6 +42,7 @@ PLACES: list[tuple[type, str]] = [
 SECONDS = 26
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("low_latency", [False, True], ids=["plain", "low latency"])
 @pytest.mark.parametrize("watched", [True, False], ids=["watched", "put off"])
 @pytest.mark.parametrize("seed", range(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def without_map(playlist: str) -> str:
     return re.sub(r"#EXT-X-MAP[^\n]*\n", "", playlist)
 
 
+@pytest.mark.thorough
 @settings(max_examples=12, deadline=None)
 @given(
     steps=st.lists(_STEP, min_size=100, max_size=200), listed=st.integers(3, 30), budget=st.sampled_from([10**9, 1500])

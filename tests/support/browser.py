@@ -65,6 +65,7 @@ def play(
     again: bool = False,
     recover: bool = False,
     until: Path | None = None,
+    seek: float | None = None,
 ) -> dict[str, Any]:
     """Plays `url` for `seconds` and says how it went.
 
@@ -77,7 +78,7 @@ def play(
     `config` is hls.js's, for mode "hlsjs". `again`: the browser has played it before, for three seconds, and what it
     keeps of that (files, compiled scripts) it has. `recover`: hls.js goes on after fatal errors, as its documentation
     has pages do. `until`: it plays until that file is there and the player has then played for three seconds in a row,
-    `seconds` at most; `lasted` of the report says how long that was.
+    `seconds` at most; `lasted` of the report says how long that was. `seek`: in the middle of the play it goes there.
 
     Raises:
         RuntimeError: the browser did not come so far as to report; its words are in the text.
@@ -93,6 +94,8 @@ def play(
         arguments.append("--recover")
     if until is not None:
         arguments += ["--until", str(until)]
+    if seek is not None:
+        arguments += ["--seek", str(seek)]
     program = executable(browser)
     if program is not None and browser != "webkit":
         arguments += ["--executable", program]

@@ -22,6 +22,7 @@ class Collected:
         self.calls: list[Tracks | AccessUnit | str] = []
         self.repairs: Counter[str] = Counter()
         self.dropped: tuple[str, ...] = ()
+        self.other_tracks: list[tuple[str, ...]] = []
         self.turned: tuple[str, ...] = ()
         self.remarks: list[str] = []
 
@@ -42,6 +43,9 @@ class Collected:
 
     def left_out(self, codecs: tuple[str, ...]) -> None:
         self.dropped = codecs
+
+    def tracks_left_out(self, names: tuple[str, ...]) -> None:
+        self.other_tracks.append(names)
 
     def converted(self, codecs: tuple[str, ...]) -> None:
         self.turned = codecs

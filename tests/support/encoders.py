@@ -141,7 +141,7 @@ ENCODERS = {
         ),
         Encoder(
             "ffmpeg-current",
-            frozenset({"h264", "h265"}),
+            frozenset({"h264", "h265", "av1"}),
             lambda path, url, _: _ffmpeg(current_ffmpeg(), path, url),
             lambda: None,
         ),
@@ -159,7 +159,7 @@ ENCODERS = {
         ),
         Encoder(
             "hlsd-publish",
-            frozenset({"h264", "h265"}),
+            frozenset({"h264", "h265", "av1"}),
             lambda path, url, _: [sys.executable, "-m", "hlsd", "publish", str(path), url],
             lambda: None,
         ),

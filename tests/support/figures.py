@@ -24,10 +24,13 @@ from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity, Pair
 from hlsd.notify.figures import NotifyFigures
 from hlsd.ports import MediaRun, PublishRequest
+from hlsd.record.figures import Instant, RecordFigures, RecordStats
 from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.sessions.accounting import Ledger
 from hlsd.sessions.figures import SessionFigures
+from hlsd.snapshots.figures import SnapshotFigures, SnapshotStats
+from hlsd.sound.figures import SoundFigures, SoundStats
 from hlsd.stats import Stats, StreamStats
 from hlsd.streams.figures import StreamFigures
 from hlsd.streams.hub import Hub
@@ -98,8 +101,11 @@ REPORTERS: tuple[type[Reporter], ...] = (
     AuthFigures,
     DeliveryFigures,
     NotifyFigures,
+    RecordFigures,
     RelayFigures,
+    SnapshotFigures,
     RtmpFigures,
+    SoundFigures,
     TlsFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
@@ -123,8 +129,11 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         AuthFigures(stats),
         DeliveryFigures(blocked, Connections(HttpSettings(), 0.0, 1000, stats.faults), stats, tuple),
         NotifyFigures(stats.notify),
+        RecordFigures(RecordStats(), lambda: Instant(Counter(), 0, 0, full=False)),
         RelayFigures(stats.relays),
+        SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),
+        SoundFigures(SoundStats()),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )
     return Reader(

@@ -1,4 +1,4 @@
-"""Makes real H.264, H.265 and AAC in FLV while the tests run, with PyAV's encoders: nothing binary is checked in."""
+"""Makes real H.264, H.265, AV1 and AAC in FLV while tests run, with real encoders; nothing binary is checked in."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from hlsd.media.flv import FileReader
+from tests.support.av1film import as_av1
 
 ENCODERS = {"h264": "libx264", "h265": "libx265"}
 
 
 @functools.lru_cache(maxsize=64)
 def make_flv(
-    codec: Literal["h264", "h265"] | None = "h264",
+    codec: Literal["h264", "h265", "av1"] | None = "h264",
     *,
     audio: bool = True,
     seconds: float = 2.0,
@@ -35,6 +36,11 @@ def make_flv(
 
     `options` are added to the video encoder's. The same arguments give the same bytes object.
     """
+    if codec == "av1":
+        film = make_flv(
+            audio=audio, seconds=seconds, fps=fps, gop=gop, size=size, rate=rate, channels=channels, pix_fmt=pix_fmt
+        )
+        return as_av1(film, gop=gop, pix_fmt=pix_fmt, options=options)
     output = io.BytesIO()
     with av.open(output, "w", format="flv", options={"flvflags": "no_duration_filesize"}) as container:
         picture: av.VideoStream | None = None

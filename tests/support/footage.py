@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 import av
 import numpy as np
+
+from tests.support.av1film import as_av1
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +30,7 @@ class Film:
     compress, for films that must reach a bit rate.
     """
 
-    codec: Literal["h264", "h265"] | None = "h264"
+    codec: Literal["h264", "h265", "av1"] | None = "h264"
     seconds: float = 8
     width: int = 320
     height: int = 180
@@ -54,6 +56,10 @@ class Film:
         return path
 
     def _encode(self, path: Path) -> None:
+        if self.codec == "av1":
+            replace(self, codec="h264")._encode(path)
+            path.write_bytes(as_av1(path.read_bytes(), gop=self.gop))
+            return
         with av.open(str(path), "w", format="flv") as output:
             pictures = None if self.codec is None else self._video(output)
             sounds = self._audio(output) if self.audio else None

@@ -1,17 +1,21 @@
 """How much of a long test `make test` does: the short form, whose every claim is the long one's, in less of it.
 
 `HLSD_LONG=1 make test` does the long form of all; `HLSD_LONG=30` is the same with thirty minutes of soak. Run as a
-program it prints what the short form leaves out.
+program it prints what the short form leaves out. `make test-fast` (HLSD_FAST) draws a fifth of what the short form
+draws; what is quick stays whole.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-_WORD = os.environ.get("HLSD_LONG", "")
-LONG = _WORD not in {"", "0"}
+from tests.support.told import told, yes
+
+_WORD = told("LONG")
+LONG = yes("LONG")
 """Whether this is the long form."""
+FAST = yes("FAST") and not LONG
+"""Whether this is the fast gear."""
 MINUTES = (30 if _WORD == "1" else int(_WORD)) if LONG else 0
 """Of the soak, in the long form."""
 
@@ -28,6 +32,10 @@ class Amount:
         """The number of the form that is run."""
         return int(self.long if LONG else self.short)
 
+    def drawn(self) -> int:
+        """The same of what is drawn by chance, where the fast gear draws less."""
+        return self.now() // 5 if FAST else self.now()
+
 
 REQUESTS = Amount("requests by four transports (property/test_transports_differential)", 600, 5000)
 CONVERSATIONS = Amount("conversations on both roads of HTTP/1.1 (property/test_fastpath_differential)", 1000, 4000)
@@ -38,7 +46,10 @@ KILLS = Amount("kills of an origin behind a viewer at the edge (interop/test_rel
 PLAY = Amount("seconds of the usual viewer: Chromium, hls.js (interop/test_browsers)", 14, 30)
 RULES = Amount("seconds that ten streams are watched rule by rule (interop/test_ll_rules)", 22, 30)
 EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_faults)", 30, 100)
-AMOUNTS = (REQUESTS, CONVERSATIONS, EVENTS, DEMO, SOAK, SOAK_RECONNECTS, KILLS, PLAY, RULES)
+CLICKS = Amount("seconds of a click and a flash each second (interop/test_sound)", 20, 600)
+CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_recording_damage)", 60, 1000)
+PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
+AMOUNTS = (CUTS, REQUESTS, CONVERSATIONS, EVENTS, PICTURES, DEMO, SOAK, SOAK_RECONNECTS, CLICKS, KILLS, PLAY, RULES)
 
 
 def left_out() -> list[str]:

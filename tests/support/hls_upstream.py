@@ -8,7 +8,7 @@ import io
 import re
 import ssl
 from collections.abc import Iterable
-from typing import Self
+from typing import Literal, Self
 
 import av
 
@@ -107,13 +107,14 @@ def media(first: int, names: Iterable[str], *, target: int = 2, ended: bool = Fa
     return "".join(lines) + ("#EXT-X-ENDLIST\n" if ended else "")
 
 
-def muxed(form: str) -> bytes:
+def muxed(form: str, codec: Literal["h264", "av1"] = "h264") -> bytes:
     """A film in a container, as a segment would have it."""
     out = io.BytesIO()
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"} if form == "mp4" else {}
-    film = av.open(io.BytesIO(make_flv(seconds=1.0, fps=25, gop=25)), "r")
+    film = av.open(io.BytesIO(make_flv(codec, seconds=1.0, fps=25, gop=25)), "r")
     with film, av.open(out, "w", format=form, options=options) as container:
-        streams = [container.add_stream_from_template(one) for one in film.streams if one.type in {"video", "audio"}]
+        media = [one for one in film.streams if one.type in {"video", "audio"}]
+        streams = [container.add_stream_from_template(one, opaque=codec == "av1") for one in media]
         for packet in film.demux():
             if packet.dts is None or packet.pts is None:
                 continue

@@ -162,7 +162,15 @@ def _entry_codec(track: IsoTrack) -> str:
     inner = {box.kind: box.body for box in boxes(track.entry_body[78:])}
     if "avcC" in inner:
         return f"{track.entry}.{inner['avcC'][1:4].hex()}"
+    if "av1C" in inner:
+        return av1_codec_string(inner["av1C"])
     return hevc_codec_string(inner["hvcC"], track.entry)
+
+
+def av1_codec_string(record: bytes) -> str:
+    """AV1 in ISO files §5, without the optional part: profile, level and tier, bit depth."""
+    depth = 12 if record[2] & 0x20 else 10 if record[2] & 0x40 else 8
+    return f"av01.{record[1] >> 5}.{record[1] & 31:02}{'H' if record[2] & 0x80 else 'M'}.{depth:02}"
 
 
 def hevc_codec_string(record: bytes, entry: str = "hvc1") -> str:

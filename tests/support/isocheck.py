@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.support.packets import nal_type, split_lengths
+from tests.support.packets import nal_type, split_lengths, split_obus
 from tests.support.playlistcheck import Violation
 
 if TYPE_CHECKING:
@@ -167,10 +167,38 @@ def _check_entry(track: IsoTrack) -> list[Violation]:
         if not {32, 33, 34} <= set(arrays):
             found.append(Violation("HE02", f"hvcC holds NAL unit types {sorted(arrays)}"))
         return found
+    if track.entry == "av01":
+        # §2.3: marker and version, then "at most one Sequence Header OBU", which comes first
+        record = inner.get("av1C", b"")
+        right = record[:1] == b"\x81" and obu_types(record[4:])[:1] == [1] and obu_types(record[4:]).count(1) == 1
+        return [] if right else [Violation("FM07", f"av1C {record.hex()}")]
     avcc = inner.get("avcC", b"")
     if track.entry != "avc1" or len(avcc) < 8 or not avcc[5] & 31:
         return [Violation("FM07", f"{track.entry} with {sorted(inner)}")]
     return []
+
+
+def obu_types(payload: bytes) -> list[int]:
+    """The types of the OBUs in a sample or in configOBUs (AV1 §5.3); ValueError if they do not fill it."""
+    return [kind for kind, _ in split_obus(payload)]
+
+
+def _obus_of(sample: IsoSample) -> tuple[list[int], bool]:
+    """The OBU types of a sample, and whether it is a random access point (AV1 in ISO files §2.4). ValueError."""
+    obus = split_obus(sample.body)
+    types = [kind for kind, _ in obus]
+    if {2, 7, 8, 15} & set(types):
+        msg = f"OBUs that have no place in a sample: {types}"
+        raise ValueError(msg)
+    if sample.composition:
+        msg = f"a composition offset of {sample.composition} in AV1"
+        raise ValueError(msg)
+    first = next((number for number, kind in enumerate(types) if kind in {3, 6}), None)
+    if first is None:
+        msg = f"a temporal unit without a frame: {types}"
+        raise ValueError(msg)
+    # show_existing_frame 0, frame_type KEY_FRAME, show_frame 1
+    return types, 1 in types[:first] and obus[first][1][0] & 0xF0 == 0x10
 
 
 def _hvcc_arrays(record: bytes) -> list[int]:
@@ -333,17 +361,20 @@ def _check_video(track: IsoTrack, samples: list[IsoSample]) -> list[Violation]:
     # A multiple of the frame rate gives every frame the same whole number of ticks.
     if track.timescale % 90_000 and len({sample.duration for sample in samples}) > 1:
         found.append(Violation("FM12", f"video timescale {track.timescale}"))
-    codec = "hevc" if track.entry in {"hvc1", "hev1"} else "h264"
+    codec = {"hvc1": "hevc", "hev1": "hevc", "av01": "av1"}.get(track.entry, "h264")
     for number, sample in enumerate(samples):
         where = f"video sample {number}"
         try:
-            types = [nal_type(codec, nal) for nal in split_lengths(sample.body)]
-        except ValueError as error:
+            if codec == "av1":
+                types, clean = _obus_of(sample)
+            else:
+                types = [nal_type(codec, nal) for nal in split_lengths(sample.body)]
+                clean = bool({5} & set(types)) if codec == "h264" else bool({19, 20} & set(types))
+        except (ValueError, IndexError) as error:
             found.append(Violation("FM08", f"{where}: {error}"))
             continue
         if _PARAMETER_SETS.get(track.entry, set()) & set(types):
             found.append(Violation("FM13", f"{where} holds parameter sets: {types}"))
-        clean = bool({5} & set(types)) if codec == "h264" else bool({19, 20} & set(types))
         if clean and sample.flags != _SYNC:
             found.append(Violation("FM06", f"{where}: flags {sample.flags:#x} on an IDR"))
         if not clean and sample.flags & 0x00010000 == 0:

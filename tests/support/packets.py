@@ -61,12 +61,37 @@ def split_lengths(payload: bytes) -> list[bytes]:
     return nals
 
 
+def split_obus(payload: bytes) -> list[tuple[int, bytes]]:
+    """Type and payload of each OBU with a size field (AV1 §5.3.1); ValueError if they do not fill `payload`."""
+    obus = []
+    at = 0
+    while at < len(payload):
+        header = payload[at]
+        at += 2 if header & 4 else 1
+        size = shift = 0
+        while True:
+            octet = payload[at]
+            at += 1
+            size |= (octet & 127) << shift
+            shift += 7
+            if octet < 128:
+                break
+        if header & 0x82 != 2 or at + size > len(payload):
+            msg = f"an OBU with header {header:#x} of {size} bytes at {at} of {len(payload)}"
+            raise ValueError(msg)
+        obus.append((header >> 3 & 15, payload[at : at + size]))
+        at += size
+    return obus
+
+
 def nal_type(codec: str, nal: bytes) -> int:
     """nal_unit_type of H.264 (§7.3.1) or H.265 (§7.3.1.2)."""
     return nal[0] & 31 if codec == "h264" else nal[0] >> 1 & 63
 
 
 def _normal_video(codec: str, payload: bytes, annex_b: bool) -> bytes:
+    if codec == "av1":  # what a sample must not have: delimiters, repeated headers, padding
+        return b"".join(bytes((kind,)) + obu for kind, obu in split_obus(payload) if kind not in {2, 7, 15})
     nals = split_annex_b(payload) if annex_b else split_lengths(payload)
     kept = [nal for nal in nals if nal_type(codec, nal) not in _CONTAINER_NALS[codec]]
     return b"".join(len(nal).to_bytes(4, "big") + nal.rstrip(b"\0") for nal in kept)
@@ -92,7 +117,7 @@ def read_packets(source: Path | bytes) -> Packets:
             payload = bytes(packet)
             context = packet.stream.codec_context
             if isinstance(context, av.VideoCodecContext):
-                codec = context.name
+                codec = context.codec.canonical_name
                 size = f"{context.width}x{context.height}"
                 payload = _normal_video(codec, payload, transport)
             else:

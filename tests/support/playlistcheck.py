@@ -131,6 +131,7 @@ def check_playlist(text: str, history: Sequence[Snapshot] = (), at: float | None
     return found
 
 
+@lru_cache(maxsize=8192)  # as `_check_tag`
 def _name(line: str) -> str:
     return line[1:].split(":", 1)[0]
 
@@ -234,8 +235,9 @@ def _check_variant(attributes: dict[str, str], groups: dict[str, set[str]]) -> l
     codecs = attributes.get("CODECS", '""').strip('"').split(",")
     if codecs == [""]:
         return [*found, Violation("MV02", "no CODECS")]
-    video = [codec for codec in codecs if codec.startswith(("avc1", "hvc1", "hev1"))]
+    video = [codec for codec in codecs if codec.startswith(("avc1", "hvc1", "hev1", "av01"))]
     forms = r"avc1\.[0-9a-f]{6}|mp4a\.40\.\d+|hvc1\.[ABC]?\d+\.[0-9A-F]+\.[LH]\d+(\.[0-9A-F]{1,2}){0,6}"
+    forms += r"|av01\.[012]\.\d\d[MH]\.(08|10|12)"  # the short form, which every browser takes
     found += [Violation("MV15", codec) for codec in codecs if not re.fullmatch(forms, codec)]
     wanted = (("RESOLUTION", "MV04", r"\d+x\d+"), ("FRAME-RATE", "MV06", r"\d+\.\d{3}"))
     for name, rule, form in wanted:
@@ -265,6 +267,8 @@ def parse_media(text: str) -> MediaPlaylist:  # noqa: PLR0912 - one branch a tag
             name, _, value = line[1:].partition(":")
             playlist.tags.append(name)
             match name:
+                case "EXT-X-PART":  # most lines
+                    pass
                 case "EXT-X-VERSION":
                     playlist.version = int(value)
                 case "EXT-X-TARGETDURATION":

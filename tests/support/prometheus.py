@@ -40,6 +40,10 @@ JUMPY = "jumpy"
 JUMPS = ("-vf", "setpts=PTS+floor(T/4)*3/TB", "-af", "asetpts=PTS+floor(T/4)*3/TB")
 """An encoder whose clock leaps by three seconds every four."""
 
+TALK = "talk"
+MP3 = ("-c:a", "libmp3lame", "-ar", "44100")
+"""An encoder whose sound becomes AAC."""
+
 
 def missing() -> str | None:
     """Why it cannot run here, or None."""
@@ -231,7 +235,7 @@ class CountedServer(HlsdServer):
 
 @contextmanager
 def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tuple[Load, Prometheus]]:
-    """A server with publishers on the air, one more whose clock jumps, and a Prometheus that scrapes it."""
+    """A server with publishers on the air, one whose clock jumps, one of MP3, and a Prometheus that scrapes it."""
     swarm.build()
     cert, key = folder / "cert.pem", folder / "key.pem"
     write_self_signed(cert, key, ["localhost"])
@@ -248,6 +252,8 @@ def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tu
         "HLSD_NOTIFY__TIMEOUT": "20",
         "HLSD_NOTIFY__BACKOFF_FIRST": "0.2",
         "HLSD_NOTIFY__BACKOFF_MAX": "0.5",
+        "HLSD_RECORD__RULES": '[{"match": "live/hall", "rotate": "2s"}]',
+        "HLSD_RECORD__MIN_FREE": "0",
     }
     with ExitStack() as stack:
         receiver = stack.enter_context(Receiver(folder / "receiver"))
@@ -257,6 +263,7 @@ def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tu
         for name in streams:
             stack.enter_context(load.publish(name))
         stack.enter_context(load.publish(JUMPY, *JUMPS))
+        stack.enter_context(load.publish(TALK, *MP3))
         prometheus = stack.enter_context(Prometheus(folder / "prometheus", load.figures.split("/")[2]))
         for name in streams:
             wait_for_playlist(load.url(name))

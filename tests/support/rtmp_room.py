@@ -47,6 +47,9 @@ class NotedPublication:
     def left_out(self, codecs: tuple[str, ...]) -> None:
         """Nothing is left out here."""
 
+    def tracks_left_out(self, names: tuple[str, ...]) -> None:
+        """Nor here."""
+
     def converted(self, codecs: tuple[str, ...]) -> None:
         """Nothing is converted here."""
 

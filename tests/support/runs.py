@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hlsd.media.unit import AccessUnit, Tracks
-from hlsd.ports import Playable
+from hlsd.ports import Playable, Rendering
 from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.settings import HlsSettings
@@ -56,12 +56,14 @@ class Watcher:
         self.live = live
         self.history: list[Snapshot] = []
         self.violations: list[Violation] = []
+        self._seen: Rendering | None = None
 
     def look(self) -> None:
         """Takes a snapshot if there is a new one."""
         rendering = self.live.playlist()
-        if rendering is None:
+        if rendering is None or rendering is self._seen:
             return
+        self._seen = rendering
         now = rendering.body.decode()
         if self.history and self.history[-1].text == now:
             return

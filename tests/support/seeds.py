@@ -10,25 +10,27 @@ import functools
 import os
 import random
 
+from tests.support.told import told, yes
+
 FIXED = 1
 
 
 @functools.cache
 def first_seed() -> int:
     """The seed of this run; the processes of one run agree on it, because it is handed on in the environment."""
-    given = os.environ.get("HLSD_SEED", "")
+    given = told("SEED")
     if given:
         return int(given)
     if not fresh():
         return FIXED
     drawn = random.SystemRandom().randrange(1 << 30)
-    os.environ["HLSD_SEED"] = str(drawn)
+    os.environ["TESTS_SEED"] = str(drawn)
     return drawn
 
 
 def fresh() -> bool:
     """Whether draws are to be new ones."""
-    return os.environ.get("HLSD_FRESH", "") not in {"", "0"}
+    return yes("FRESH")
 
 
 def rng(name: str) -> random.Random:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hlsd.media import aac, flv, h264, h265
-from hlsd.media.codecs import read_video_record
+from hlsd.media import aac, flv
+from hlsd.media.codecs import NORMALISE, read_video_record
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from tests.support.flvmedia import flv_tags
 
@@ -25,8 +25,7 @@ def units_of(film: bytes, *, late_audio: int = 0) -> tuple[Tracks, list[AccessUn
             if packet.packet == flv.CONFIG:
                 video, size = read_video_record(packet.codec, packet.body)
                 continue
-            normalise = h264.normalise if packet.codec == "h264" else h265.normalise
-            payload, _, _ = normalise(packet.body, size)
+            payload, _, _ = NORMALISE[packet.codec](packet.body, size)
             dts = timestamp * 90
             units.append(
                 AccessUnit(

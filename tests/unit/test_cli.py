@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -11,17 +10,19 @@ from pathlib import Path
 import pytest
 
 from hlsd import __version__
-
-
-def hlsd(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HLSD_")}
-    command = [sys.executable, "-m", "hlsd", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=clean | env)
+from tests.support.command import environment, hlsd
 
 
 def test_version() -> None:
-    done = hlsd("--version")
-    assert (done.returncode, done.stdout) == (0, f"hlsd {__version__}\n")
+    """By the interpreter: the others are forks of what has imported it."""
+    command = [sys.executable, "-m", "hlsd"]
+    done = subprocess.run(
+        [*command, "--version"], capture_output=True, text=True, timeout=60, check=False, env=environment()
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"hlsd {__version__}\n", "")
+    wrong = subprocess.run([*command, "served"], capture_output=True, text=True, timeout=60, check=False)
+    assert wrong.returncode == 2
+    assert "served" in wrong.stderr
 
 
 def test_check_prints_values_with_their_origins(tmp_path: Path) -> None:

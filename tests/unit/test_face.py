@@ -13,18 +13,22 @@ import hlsd
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.sessions.session import Session
+from hlsd.snapshots.timed import TakenPicture
 from hlsd.streams.publisher import PublisherEntry
 from tests.support.webhooks import Person
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def views(session: Session, publisher: PublisherEntry, pull: Pull, push: Push) -> list[hlsd.Subject]:
+def views(
+    session: Session, publisher: PublisherEntry, pull: Pull, push: Push, taken: TakenPicture
+) -> list[hlsd.Subject]:
     """For the type checker: what the events bring is what the views promise."""
     viewer: hlsd.Viewer = session
     publication: hlsd.Publisher = publisher
     relays: list[hlsd.Relay] = [pull, push]
-    return [viewer, publication, *relays, Person()]
+    snapshot: hlsd.Snapshot = taken
+    return [viewer, publication, *relays, snapshot, Person()]
 
 
 def test_importing_it_loads_neither_the_server_nor_libav() -> None:

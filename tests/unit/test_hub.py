@@ -237,7 +237,7 @@ async def test_what_waits_before_the_window_and_is_kept_beside_it_counts() -> No
     small.unit(unit)
     assert segmenter_.held == len(unit.payload)
     assert cast.held >= len(unit.payload)
-    assert scene.hub.media_bytes() == segmenter_.held + cast.held
+    assert scene.hub.media_bytes() == segmenter_.held + cast.held + len(unit.payload)  # its newest key picture
     waiting = 17_000_000
     assert await refused(scene, "another") is RefuseCode.LIMIT
     scene.pass_time(1)

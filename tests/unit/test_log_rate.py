@@ -54,6 +54,7 @@ def test_what_was_left_out_is_counted_once() -> None:
     assert rate.untold("a") == 0
 
 
+@pytest.mark.thorough
 def test_it_costs_no_more_memory_than_so_much() -> None:
     """Whatever addresses and kinds there are; old ones make room for new ones."""
     clock = Clock()

@@ -42,12 +42,15 @@ def times(tags: list[Tag], kind: int) -> list[int]:
     return [tag.time for tag in tags if tag.kind == kind]
 
 
-@pytest.mark.parametrize(("name", "video"), [("a.mp4", "libx264"), ("a.ts", "libx264"), ("a.mkv", "libx265")])
+@pytest.mark.parametrize(
+    ("name", "video"), [("a.mp4", "libx264"), ("a.ts", "libx264"), ("a.mkv", "libx265"), ("a.mp4", "libsvtav1")]
+)
 def test_a_file_comes_through_with_every_frame_and_its_headers_first(tmp_path: Path, name: str, video: str) -> None:
     tags = list(Source(footage(tmp_path / name, video)).tags())
     pictures = [tag for tag in tags if tag.kind == VIDEO]
     first = pictures[0].body
-    assert first[:2] == b"\x17\x00" if video == "libx264" else first[:5] == b"\x90hvc1"
+    heads = {"libx264": b"\x17\x00", "libx265": b"\x90hvc1", "libsvtav1": b"\x90av01"}
+    assert first.startswith(heads[video])
     media = [tag for tag in pictures if (tag.body[0] & 15 in (1, 3) if tag.body[0] & 128 else tag.body[1] == 1)]
     assert len(media) == 25
     for kind in (VIDEO, AUDIO):
@@ -75,7 +78,7 @@ def test_picture_or_sound_alone_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("video", "audio", "named"), [("mpeg4", None, "mpeg4"), ("libx264", "libopus", "opus")])
 def test_other_codecs_are_named_in_the_refusal(tmp_path: Path, video: str, audio: str | None, named: str) -> None:
-    with pytest.raises(MediaError, match=rf"is {named}; H.264, H.265 and AAC can be published"):
+    with pytest.raises(MediaError, match=rf"is {named}; H.264, H.265, AV1 and AAC can be published"):
         Source(footage(tmp_path / "x.mkv", video, audio))
 
 

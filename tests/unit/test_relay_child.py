@@ -30,7 +30,7 @@ def run(code: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 def test_its_memory_is_bounded() -> None:
     """A leak in libav must end that process, not the machine."""
-    code = "from hlsd.publishing.relay_child import confine; confine(512 << 20); x = bytearray(600 << 20)"
+    code = "from hlsd.base.confinement import confine; confine(512 << 20); x = bytearray(600 << 20)"
     done = run(code)
     assert done.returncode == 1
     assert b"MemoryError" in done.stderr
@@ -40,7 +40,7 @@ def test_it_can_write_no_files(tmp_path: Path) -> None:
     """It reads what strangers send: it shall leave nothing behind."""
     code = (
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from hlsd.publishing.relay_child import confine; confine(512 << 20)\n"
+        "from hlsd.base.confinement import confine; confine(512 << 20)\n"
         f"open({str(tmp_path / 'x')!r}, 'wb', buffering=0).write(b'x')"
     )
     done = run(code)
@@ -170,6 +170,17 @@ def test_what_the_relay_hands_over_becomes_flv_stretch_by_stretch() -> None:
         times = [tag.timestamp for tag in stretch]
         assert times == sorted(times)
         assert 950 < times[-1] - times[0] < 1000
+
+
+def test_av1_of_another_server_is_handed_on_within_the_same_memory() -> None:
+    """An HLS upstream has it in fMP4; libav looks into it with dav1d, which must not take threads for it."""
+    done = handed_over(record(BEGIN, b"mp4"), record(DATA, muxed("mp4", "av1")), record(END))
+    assert (done.returncode, done.stderr) == (0, b"")
+    tags = [tag.body for tag in FileReader().feed(done.stdout) if tag.type == 9]
+    assert tags[0].startswith(b"\x90av01\x81")
+    frames = [body for body in tags if body[:5] in {b"\x91av01", b"\xa1av01"}]
+    assert len(frames) == 25
+    assert [body[0] for body in frames] == [0x91] + [0xA1] * 24
 
 
 def test_it_ends_quietly_when_its_relay_is_gone_in_the_middle() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from hlsd.base.errors import ProtocolError
 from hlsd.delivery.answer import Reply
-from hlsd.delivery.flv.websocket import CLOSE, PING, PONG, ClientFrames, accept, close_frame, frame
+from hlsd.delivery.flv.websocket import CLOSE, PING, PONG, ClientFrames, accept, close_frame, frame, switching
 from hlsd.delivery.flv.wrappings import FlvWrapping, MessageWrapping
 from hlsd.delivery.http1.takeover import TAKE, Taken
 from hlsd.delivery.play_request import play_request
@@ -68,13 +68,13 @@ class FlvEndpoint:
             return replies.refuse(request, 405, more=[(b"allow", _METHODS)])
         head = [*_FLV, *replies.readable(request)]
         try:
-            target = _target(request)
+            target = target_of(request)
             if target is None:
                 return replies.refuse(request, 404)
             if request.method == "HEAD":
                 denial = await self._audience.look(play_request(request, target, "flv"))
                 return Reply(200, head) if denial is None else replies.deny(request, denial)
-            upgrade = _switch(scope) if _upgrades(scope) else b""
+            upgrade = _switch(scope) if upgrades(scope) else b""
             if not upgrade and _wanted_upgrade(scope):
                 return replies.refuse(request, 426, words=_STRIPPED, more=[(b"upgrade", b"websocket")])
             play = play_request(request, target, "wsflv" if upgrade else "flv")
@@ -116,7 +116,7 @@ async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, asgi: tuple[Scope
             raise
 
 
-def _target(request: Request) -> Target | None:
+def target_of(request: Request) -> Target | None:
     """The stream that the path names. Raises BadRequest."""
     target = parse_path(request.path)
     if target is None or target.kind != "foreign" or not target.name.endswith(SUFFIX):
@@ -132,7 +132,8 @@ def _head(headers: Headers, *, chunked: bool) -> bytes:
     return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
 
 
-def _upgrades(scope: Scope) -> bool:
+def upgrades(scope: Scope) -> bool:
+    """Whether the request asks for a WebSocket."""
     return any(name == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
 
 
@@ -144,21 +145,22 @@ def _wanted_upgrade(scope: Scope) -> bool:
     return any(name == b"sec-websocket-key" for name, _ in scope["headers"])
 
 
+def switching_key(scope: Scope) -> bytes:
+    """What answers the key of an opening handshake (`hlsd.delivery.flv.websocket.accept`). Raises BadRequest."""
+    headers = dict(scope["headers"])
+    token = accept(headers.get(b"sec-websocket-key", b""))
+    if token is None or headers.get(b"sec-websocket-version") != b"13" or TAKE not in scope:
+        raise BadRequest("not a WebSocket handshake of RFC 6455")
+    return token
+
+
 def _switch(scope: Scope) -> bytes:
     """The answer to the opening handshake; of the subprotocols offered, the first is taken: none means anything.
 
     Raises BadRequest.
     """
-    headers = dict(scope["headers"])
-    token = accept(headers.get(b"sec-websocket-key", b""))
-    if token is None or headers.get(b"sec-websocket-version") != b"13" or TAKE not in scope:
-        raise BadRequest("not a WebSocket handshake of RFC 6455")
-    protocol = headers.get(b"sec-websocket-protocol", b"").split(b",")[0].strip()
-    chosen = b"sec-websocket-protocol: %b\r\n" % protocol if protocol else b""
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
-        b"sec-websocket-accept: %b\r\n%b\r\n" % (token, chosen)
-    )
+    offered: bytes = dict(scope["headers"]).get(b"sec-websocket-protocol", b"")
+    return switching(switching_key(scope), offered.split(b",")[0].strip())
 
 
 class BodyTakeover:

@@ -14,6 +14,7 @@ from hlsd.base.faults import Faults
 from hlsd.delivery.flv.backlog import Burst
 from hlsd.delivery.flv.variant import FlvVariant
 from hlsd.media import flv
+from hlsd.media.codecs import SAMPLE_ENTRY
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ SOUND_WAITS: Final = 0.04
 GOP_UNITS: Final = 8192
 """Access units kept for a stream's next viewer, as `flv.gop_bytes`: all are wrapped anew for the first of a form."""
 _TICKS_MS: Final = 90
-_VIDEO_IDS: Final = {"h264": 7.0, "h265": 12.0}
-_HVC1: Final = float(int.from_bytes(b"hvc1", "big"))
+_VIDEO_IDS: Final = {"h264": 7.0} | {
+    codec: float(int.from_bytes(SAMPLE_ENTRY[codec].encode(), "big")) for codec in ("h265", "av1")
+}
+_LEGACY_H265: Final = 12.0
 
 
 def tag_of(unit: AccessUnit, tracks: Tracks, *, legacy: bool) -> flv.OutTag:
@@ -65,7 +68,7 @@ def metadata_tag(tracks: Tracks, time: int, arrived: float, *, legacy: bool) -> 
     if tracks.video is not None:
         video = tracks.video
         values |= {"width": float(video.width), "height": float(video.height)}
-        values["videocodecid"] = _HVC1 if video.codec == "h265" and not legacy else _VIDEO_IDS[video.codec]
+        values["videocodecid"] = _LEGACY_H265 if legacy and video.codec == "h265" else _VIDEO_IDS[video.codec]
         if video.frame_rate:
             values["framerate"] = float(video.frame_rate)
     if tracks.audio is not None:

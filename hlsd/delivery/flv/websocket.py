@@ -37,6 +37,15 @@ def accept(key: bytes) -> bytes | None:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
+def switching(token: bytes, protocol: bytes) -> bytes:
+    """The answer to the opening handshake, with what `accept` gave and the subprotocol that was chosen, if any."""
+    chosen = b"sec-websocket-protocol: %b\r\n" % protocol if protocol else b""
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+        b"sec-websocket-accept: %b\r\n%b\r\n" % (token, chosen)
+    )
+
+
 def frame_head(opcode: int, size: int) -> bytes:
     """The head of an unmasked, unfragmented frame with `size` bytes of payload (§5.2)."""
     first = 0x80 | opcode

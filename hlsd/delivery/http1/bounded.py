@@ -46,6 +46,9 @@ _BAD_HOST = (
 class BoundedProtocol(TakeableProtocol):
     """One connection."""
 
+    lasting = False
+    """The body under way may take as long as it does (`hlsd.delivery.lasting`)."""
+
     def __init__(  # noqa: PLR0913 - uvicorn's own, and what its listener knows of it
         self,
         hot: HotPath,
@@ -232,6 +235,8 @@ class BoundedProtocol(TakeableProtocol):
         if self.begun:
             return self.begun + (min(self.head, 2.0) if self.governing else self.head)
         if self.in_body:
+            if self.lasting:
+                return None
             return min(
                 self.now + settings.body_timeout,
                 self.body_since + min(settings.body_deadline, settings.body_timeout + self.body_bytes / BODY_RATE),
@@ -241,6 +246,10 @@ class BoundedProtocol(TakeableProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             return None
         return self.now + settings.keep_alive
+
+    def lasts(self) -> None:
+        """Whoever answers the request under way looks after its body."""
+        self.lasting = True
 
     def unsent(self) -> int:
         """Bytes that its client has still to take."""

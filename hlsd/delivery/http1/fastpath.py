@@ -22,6 +22,7 @@ from hlsd.delivery.http1.connections import ClientAddress, ListenerTerms
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.plain import GOVERNING, NOTED, READ
 from hlsd.delivery.http1.wire import ReadyBytes
+from hlsd.delivery.lasting import LASTING
 from hlsd.delivery.wait_queue import Outcome, WaitQueue
 from hlsd.net.strict_http import take_host
 from hlsd.ports import ViewerSession
@@ -334,7 +335,9 @@ class FastProtocol(BoundedProtocol):
         for name, value in headers:
             super().on_header(name, value)
         self.scope["hlsd"] = self  # type: ignore[typeddict-unknown-key]
+        self.scope[LASTING] = self.lasts  # type: ignore[typeddict-unknown-key]
         self.in_body = True
+        self.lasting = False
         self.body_since = self.now
         self.body_bytes = 0
         if url[:1] != b"/":

@@ -29,9 +29,10 @@ from hlsd.delivery.http2.hot_stream import HotStream
 from hlsd.delivery.http2.request_form import RequestForms
 from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamRequest
 from hlsd.delivery.http2.stream_requests import StreamRequests
-from hlsd.delivery.http2.unread import Unread
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.runner import Runner
+from hlsd.net.kernel import acknowledged
+from hlsd.net.tls_transport import TlsTransport
 
 TAKE = 256 * 1024
 """Bytes handed to the transport at a time."""
@@ -85,7 +86,6 @@ class Http2Connection(asyncio.Protocol):
         self._behind = False
         self._full = False
         self._lost = False
-        self._unread: Unread
         self._slow: tuple[float, int] | None = None
         self._streams: StreamRequests
         self._since = 0.0
@@ -98,7 +98,6 @@ class Http2Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         # What does not fit the kernel pauses writing; with 0 uvloop's TLS would ask to wait after every write.
         self._transport.set_write_buffer_limits(high=1)
-        self._unread = Unread(self._transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
@@ -135,7 +134,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _refund(self) -> None:
         """What the client did not get of what it was given last is on nobody's account: the newest first."""
-        size = self._unread.size()
+        size = self._unconfirmed()
         for stream, taken in reversed(self._core.cuts):
             lost = min(size, taken)
             size -= lost
@@ -148,6 +147,14 @@ class Http2Connection(asyncio.Protocol):
             size -= lost
             stream.sent -= lost
         self._hot.refund(size)
+
+    def _unconfirmed(self) -> int:
+        """Bytes written that its client did not get; what is not known to be lost counts as received."""
+        transport = self._transport
+        sock = transport.get_extra_info("socket")
+        if sock is None or not isinstance(transport, TlsTransport):
+            return 0
+        return transport.unconfirmed(acknowledged(sock))
 
     def data_received(self, data: bytes) -> None:
         """Octets from the client.
@@ -232,7 +239,7 @@ class Http2Connection(asyncio.Protocol):
             if (now - core.last_progress > pace.stall and core.stuck) or self._crawls(now, pace):
                 self.abort()
                 return
-            for stream in [one for one in core.streams.values() if not one.asked]:
+            for stream in [one for one in core.streams.values() if not (one.asked or one.lasting)]:
                 if now > pace.body_by(stream.since, stream.received):
                     self.reset(stream)
         elif now - max(self._since, core.last_progress) > (
@@ -307,6 +314,16 @@ class Http2Connection(asyncio.Protocol):
         self._core.consumed(stream, size)
         self._soon()
 
+    def lasts(self, stream: Http2Stream) -> None:
+        """The app looks after the request's body, which goes on and on."""
+        self._core.lasts(stream)
+        self._soon()
+
+    def forsaken(self, stream: Http2Stream, size: int) -> None:
+        """The app reads no more of the request's body, of which `size` bytes have come."""
+        self._core.forsaken(stream, size)
+        self._soon()
+
     def reset(self, stream: Http2Stream) -> None:
         """The answer cannot be ended as it was begun."""
         self._core.reset(stream)
@@ -330,7 +347,6 @@ class Http2Connection(asyncio.Protocol):
         takes = 0
         while core.waiting and (octets := core.take(TAKE, now or self._loop.time())):
             transport.write(octets)
-            self._unread.wrote(len(octets))
             takes += 1
             if takes == TAKES:
                 self._soon()

@@ -14,13 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.delivery.http2.budget import BUCKET, CRUMB, FRAME, HOT, LONG_BLOCK, REQUEST, TURN, TooMuch
-from hlsd.delivery.http2.control import ControlSide
 from hlsd.delivery.http2.frames import (
     ACK,
     CONTINUATION,
     DATA,
     DEFAULT_FRAME,
-    DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
     GOAWAY,
@@ -48,6 +46,7 @@ from hlsd.delivery.http2.payloads import (
 )
 from hlsd.delivery.http2.request_form import RequestForm, RequestForms
 from hlsd.delivery.http2.stream import Http2Stream, StreamBody, StreamRequest
+from hlsd.delivery.http2.windows import WindowSide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +78,7 @@ class Hot(Protocol):
         ...
 
 
-class Http2(ControlSide):
+class Http2(WindowSide):
     """One connection, from after TLS until both sides are done."""
 
     def __init__(
@@ -104,8 +103,6 @@ class Http2(ControlSide):
         self._first_frame = True
         self._open_block: tuple[int, int, list[bytes]] | None = None
         self._block_size = 0
-        self._credit = DEFAULT_WINDOW
-        self._owed = 0
         self._say(own_settings(max_streams, max_header))
 
     # -- in
@@ -314,13 +311,15 @@ class Http2(ControlSide):
             self._give_back(size)
             self._wrong(stream, ErrorCode.FLOW_CONTROL_ERROR if stream.credit < 0 else ErrorCode.PROTOCOL_ERROR)
             return
-        if size > len(octets):
-            self._give_back(size - len(octets))
+        if size > len(
+            octets
+        ):  # "the entire DATA frame payload is included in flow control" (§6.1), and nobody reads it
+            self.consumed(stream, size - len(octets))
         if flags & END_STREAM:
             self._end_request(stream, octets)
         elif octets:
             if len(octets) < CRUMB:
-                self._budget.waste(0.5)
+                self._budget.waste(0.1 if stream.lasting else 0.5)  # a frame of sound is one, fifty times a second
             self.events.append(StreamBody(stream, octets, ended=False))
         else:
             self._budget.waste(1.0)
@@ -332,15 +331,6 @@ class Http2(ControlSide):
             return
         stream.asked = True
         self.events.append(StreamBody(stream, octets, ended=True))
-
-    # -- what was received is dealt with
-
-    def consumed(self, stream: Http2Stream, size: int) -> None:
-        """Lets the peer send `size` more bytes of a request's body."""
-        self._give_back(size)
-        if size and not stream.asked and self.streams.get(stream.id) is stream:
-            stream.credit += size
-            self._say(frame(WINDOW_UPDATE, 0, stream.id, size.to_bytes(4, "big")))
 
     def lost(self) -> None:
         """The transport is gone: every stream is over."""
@@ -360,14 +350,6 @@ class Http2(ControlSide):
         self._unread = b""
         for stream in list(self.streams.values()):
             self._over(stream)
-
-    def _give_back(self, size: int) -> None:
-        """Opens the connection's window again, in large steps."""
-        self._owed += size
-        if self._owed >= DEFAULT_WINDOW // 2:
-            self._credit += self._owed
-            self._say(frame(WINDOW_UPDATE, 0, 0, self._owed.to_bytes(4, "big")))
-            self._owed = 0
 
 
 _HANDLERS: Final[dict[int, Callable[[Http2, int, int, bytes], None]]] = {

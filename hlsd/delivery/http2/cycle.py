@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
+
+from hlsd.delivery.lasting import LASTING
 
 if TYPE_CHECKING:
     from hlsd.delivery.http2.stream import Headers, Http2Stream
@@ -47,6 +50,14 @@ class Answering(Protocol):
         """The app has read `size` bytes of the request's body."""
         ...
 
+    def lasts(self, stream: Http2Stream) -> None:
+        """The app looks after the request's body, which goes on and on."""
+        ...
+
+    def forsaken(self, stream: Http2Stream, size: int) -> None:
+        """The app reads no more of the request's body, of which `size` bytes have come."""
+        ...
+
     def reset(self, stream: Http2Stream) -> None:
         """The answer cannot be ended as it was begun."""
         ...
@@ -82,6 +93,8 @@ class Cycle:
     def hang_up(self) -> None:
         """The stream is over."""
         self._gone = True
+        self._connection.forsaken(self._stream, sum(map(len, self._body)))
+        self._body.clear()
         self._news.set()
         self._room.set()
 
@@ -125,6 +138,7 @@ class Cycle:
             "client": (str(client[0]), int(client[1])) if client else None,
             "server": (str(server[0]), int(server[1])) if server else None,
             "state": {},
+            LASTING: partial(self._connection.lasts, stream),
         }
 
     async def _receive(self) -> Message:

@@ -200,7 +200,9 @@ class SendSide:
     @property
     def stuck(self) -> bool:
         """Whether a stream waits for the peer: to open a window, or to end its request."""
-        return any(stream.body or stream.last or not stream.asked for stream in self.streams.values())
+        return any(
+            stream.body or stream.last or not (stream.asked or stream.lasting) for stream in self.streams.values()
+        )
 
     def take(self, limit: int, now: float) -> bytes:
         """What is to be written next: about `limit` bytes; empty if there is nothing that may go out."""

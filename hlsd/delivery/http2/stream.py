@@ -33,6 +33,7 @@ class Http2Stream:
     expected: int = -1  # content-length of the request; -1: not said
     received: int = 0
     since: float = 0.0  # when it was begun
+    lasting: bool = False  # its request's body may take as long as it does (`hlsd.delivery.lasting`)
     judged: bool = False  # answered by the judge's word: `sent` goes on an account
     session: ViewerSession | None = None  # whose request it is
     media: int = 0  # what the answer is: `hlsd.ports.WORDS`, `MEDIA`, `MORE`

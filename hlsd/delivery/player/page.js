@@ -90,7 +90,7 @@ function describe(stream, long) {
 
 function codecName(codec) {
   const kind = codec.trim().split(".")[0];
-  return { avc1: "H.264", hvc1: "H.265", mp4a: "AAC" }[kind] ?? kind;
+  return { avc1: "H.264", hvc1: "H.265", av01: "AV1", mp4a: "AAC" }[kind] ?? kind;
 }
 
 function card(stream) {
@@ -172,7 +172,7 @@ const WORDS = {
   starting: { "": ["Tuning in", ""] },
   blocked: { "": ["Press play", "This browser begins only after a click."] },
   unsupported: {
-    codec: ["This browser cannot decode the stream", "For H.265 try Firefox, Safari or VLC."],
+    codec: ["This browser cannot decode the stream", "For H.265 try Firefox, Safari or VLC; for AV1 Chrome or Firefox, by HLS."],
     "no hls.js": [
       "No way to play HLS here",
       "This browser has no HLS of its own, and hls.js is not installed on the server (npm ci in its folder web).",

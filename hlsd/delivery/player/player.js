@@ -243,6 +243,8 @@ export class LivePlayer extends EventTarget {
     const Hls = await (flv ? loadMpegts(this.mpegtsJs) : loadHls());
     if (take !== this.take) return;
     this.set("starting");
+    // Never with a credential: one that is good for one viewer is for the stream.
+    this.video.poster = /[?&](?!way=)./.test(location.search) ? "" : `${this.root}${this.path}.jpg?width=1280`;
     this.began = performance.now();
     this.firstFrame = null;
     const url = new URL(this.address(), location.href).href;
@@ -279,7 +281,9 @@ export class LivePlayer extends EventTarget {
     hls.on(Hls.Events.LEVEL_LOADED, mine((data) => this.onLevel(data.details)));
     hls.on(Hls.Events.FRAG_BUFFERED, mine((data) => this.onLoaded(data)));
     hls.on(Hls.Events.ERROR, mine((data) => this.onError(Hls, data)));
-    hls.on(Hls.Events.MANIFEST_PARSED, mine(() => this.kick()));
+    // Not before there is a picture where it begins: played at 0, hls.js may leap to what it has before it has sought the
+    // live position, and call that an error.
+    this.video.addEventListener("canplay", mine(() => this.kick()), { once: true });
     hls.loadSource(url);
     hls.attachMedia(this.video);
   }

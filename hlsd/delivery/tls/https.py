@@ -36,6 +36,7 @@ from hlsd.net.identity import Identity
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificates
+from hlsd.net.tls_transport import TlsTransport
 from hlsd.net.uvicorn_fit import fits
 from hlsd.ports import Service
 
@@ -103,7 +104,8 @@ class HttpsServer(Service):
     @property
     def connections(self) -> int:
         """Connections past their handshake."""
-        return len(self.http2.connections) + len(self._state.connections)
+        awaited = self._listener.awaited if self._listener is not None else 0
+        return len(self.http2.connections) + len(self._state.connections) + awaited
 
     @property
     def identities(self) -> Sequence[Identity]:
@@ -133,7 +135,9 @@ class HttpsServer(Service):
         self._config.load()
         self._date()
         self._certificates = certificates
-        self._listener = Listener(sock, self, context, settings.header_timeout, self.handshakes, self._proxies)
+        self._listener = Listener(
+            sock, self, context, settings.header_timeout, self.handshakes, self._proxies, _speaks_first
+        )
         self.port = sock.getsockname()[1]
         self._sweeping = sweep(SWEEP, self._sweep, "https_sweep", self._faults)
         self._log.info(
@@ -146,6 +150,7 @@ class HttpsServer(Service):
         if listener is None:
             return
         listener.close()
+        listener.dismiss()
         for h1 in list(self._state.connections):
             h1.shutdown()  # idle ones close; the others say `Connection: close` with their answer
         self._web.blocked.drain()
@@ -202,15 +207,15 @@ class HttpsServer(Service):
         protocol: asyncio.Protocol
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             protocol = Http2Connection(self.http2, address)
+        elif fits():
+            protocol = PlainTlsProtocol(self._config, self._state, address, self.leave)
         else:
-            protocol = self._http1(address)
+            protocol = FastProtocol(self._web.hot, self._config, self._state, {}, terms=self._terms, address=address)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-
-    def _http1(self, address: ClientAddress) -> asyncio.Protocol:
-        if fits():
-            return PlainTlsProtocol(self._config, self._state, address, self.leave)
-        return FastProtocol(self._web.hot, self._config, self._state, {}, terms=self._terms, address=address)
+        if isinstance(protocol, FastProtocol) and isinstance(transport, TlsTransport) and transport.since:
+            protocol.begun = transport.since  # its time runs since the handshake
+            self._bounds.expect(protocol, protocol.begun + protocol.head)
 
     def _sweep(self) -> None:
         guard = self._faults.guard("https_sweep")
@@ -237,3 +242,10 @@ class HttpsServer(Service):
         if self._certificates is not None and self._listener is not None:
             self._certificates.refresh(self._log, asyncio.get_running_loop().time())
             self._listener.listen_with(self._certificates.listening)
+            self._bounds.timed_out += self._listener.silent
+            self._listener.silent = 0
+
+
+def _speaks_first(tls: ssl.SSLObject) -> bool:
+    """A client of HTTP/1.1: nothing is made for it before. The first frame of HTTP/2 is the server's to send."""
+    return tls.selected_alpn_protocol() != "h2"

@@ -43,14 +43,14 @@ class PlayConnection(ClientConnection):
 
     def _capabilities(self) -> dict[str, Value]:
         # audioCodecs and videoCodecs are what Flash players send: servers look whether H.264 (128) and AAC (1024) are
-        # in it. fourCcList is enhanced RTMP's: "hvc1" asks for H.265 as such.
+        # in it. fourCcList is enhanced RTMP's: "hvc1" asks for H.265 as such, "av01" for AV1.
         return {
             "fpad": False,
             "capabilities": 15.0,
             "audioCodecs": 4071.0,
             "videoCodecs": 252.0,
             "videoFunction": 1.0,
-            "fourCcList": ["hvc1", "avc1", "mp4a"],
+            "fourCcList": ["av01", "hvc1", "avc1", "mp4a"],
         }
 
     def _prepare(self) -> None:

@@ -9,7 +9,7 @@ The answers, and their order, are those that ffmpeg, librtmp (OBS), GStreamer, n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
@@ -22,9 +22,16 @@ from hlsd.ingest.rtmp.handshake import ServerHandshake
 _MAX_STREAMS = 8
 _UNKNOWN_LIMIT = 64 * 1024
 _HANDSHAKE_SIZE = 1 + 2 * 1536
-_VIDEO_FOURCCS = ("avc1", "hvc1")
-_AUDIO_FOURCCS = ("mp4a",)
-_CAN_FORWARD = 4.0
+# Enhanced RTMP v2, FourCcInfoMask and CapsExMask. Pictures and AAC go on as they came, other sound is made AAC of.
+_CAN_DECODE, _CAN_FORWARD = 1.0, 4.0
+_VIDEO_FOURCCS: Final[dict[str, Value]] = dict.fromkeys(("avc1", "hvc1", "av01"), _CAN_FORWARD)
+_AUDIO_FOURCCS: Final[dict[str, Value]] = {
+    "mp4a": _CAN_FORWARD,
+    **dict.fromkeys(("Opus", "ac-3", "ec-3", "fLaC", ".mp3"), _CAN_DECODE),
+}
+_MULTITRACK, _MOD_EX = 2, 4
+_CAPS_EX = float(_MULTITRACK | _MOD_EX)
+"""Both are read; not TimestampNanoOffset (8): an offset is read and left. Nor Reconnect (1): nothing asks for it."""
 
 
 class PublishRequested(NamedTuple):
@@ -283,9 +290,9 @@ class ServerConnection(Connection[ServerEvent]):
         info["objectEncoding"] = 3.0 if asked.get("objectEncoding") == 3.0 else 0.0
         if not asked.keys().isdisjoint({"fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"}):
             info["fourCcList"] = [*_VIDEO_FOURCCS, *_AUDIO_FOURCCS]
-            info["videoFourCcInfoMap"] = dict.fromkeys(_VIDEO_FOURCCS, _CAN_FORWARD)
-            info["audioFourCcInfoMap"] = dict.fromkeys(_AUDIO_FOURCCS, _CAN_FORWARD)
-            info["capsEx"] = 0.0
+            info["videoFourCcInfoMap"] = _VIDEO_FOURCCS
+            info["audioFourCcInfoMap"] = _AUDIO_FOURCCS
+            info["capsEx"] = _CAPS_EX
         self._send_command(COMMAND_CSID, 0, "_result", command.transaction, properties, info)
 
     def _on_publish(self, command: rtmp.Command, msid: int, events: list[ServerEvent | Tag | Closed]) -> None:

@@ -191,8 +191,11 @@ class WebrtcPublisher:
             return None
         self._normaliser = normaliser = Normaliser(publication, now)
         normaliser.expect(picture=self.offer.picture is not None, sound=self.offer.sound is not None, now=now)
-        if self._host.sound is not None and self.offer.sound is not None:
-            self._converter = self._host.sound.converter(normaliser, publication)
+        sound = self.offer.sound
+        if self._host.sound is not None and sound is not None:
+            # Not what the first packet has: Opus may go from one channel to two within its stream (RFC 7587 §4.3).
+            channels = FORMS[sound.payload.name].channels
+            self._converter = self._host.sound.converter(normaliser, publication, channels)
         return normaliser
 
     def _hear(self, normaliser: Normaliser, codec: str, payload: bytes, ms: int, now: float) -> None:

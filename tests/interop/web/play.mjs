@@ -14,6 +14,7 @@
  * With --recover hls.js is told to go on after fatal errors, as its documentation has pages do.
  * With --until the play goes on until FILE is there and the media clock has then run for --steady seconds without a stall;
  * --seconds is then the longest it may take.
+ * With --seek S the player goes to second S of the media in the middle of the play.
  * With --again the page is opened for three seconds first, and what counts is the second time.
  *
  * webkit is WebKitGTK's MiniBrowser by WebKitWebDriver; it needs a display, so Xvfb is started where there is none.
@@ -49,6 +50,7 @@ const CHOICES = {
   recover: { type: "boolean", default: false },
   until: { type: "string" },
   steady: { type: "string", default: "3" },
+  seek: { type: "string" },
   serve: { type: "boolean", default: false },
 };
 
@@ -319,7 +321,12 @@ async function play(options, sharing) {
     await page.goto(bare?.address ?? options.url, { waitUntil: opened.until, timeout: 20000 });
     await page.evaluate(probe);
     const began = performance.now();
-    await (options.until ? recovered(page, options) : new Promise((resolve) => setTimeout(resolve, seconds * 1000)));
+    if (options.seek !== undefined) { // in the middle of the play
+      await new Promise((resolve) => setTimeout(resolve, seconds * 500));
+      await page.evaluate(`document.querySelector("video").currentTime = ${Number(options.seek)}`);
+      options.seconds = seconds / 2;
+    }
+    await (options.until ? recovered(page, options) : new Promise((resolve) => setTimeout(resolve, options.seconds * 1000)));
     const lasted = (performance.now() - began) / 1000;
     if (options.screenshot) await page.screenshot({ path: options.screenshot });
     const result = await page.evaluate(report);

@@ -160,6 +160,7 @@ def test_no_token_with_a_flipped_bit_is_taken(place: int, bit: int) -> None:
     assert code(Access(SETTINGS, {}), ask(authorization="Bearer " + "".join(letters))) is Code.UNAUTHORIZED
 
 
+@pytest.mark.thorough
 @given(st.text(max_size=40))
 def test_no_header_breaks_the_door(header: str) -> None:
     """Whatever stands in it is a refusal, never an error."""

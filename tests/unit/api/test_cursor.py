@@ -44,6 +44,7 @@ _change = st.tuples(
 )
 
 
+@pytest.mark.thorough
 @given(_some, st.integers(1, 20), st.lists(_change, max_size=12))
 def test_who_stays_is_listed_once_whoever_comes_and_goes(
     items: Keys, limit: int, changes: list[tuple[set[int], list[tuple[int, float]]]]

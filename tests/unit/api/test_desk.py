@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hlsd.api.handlers import MAX_WAITING, Handlers
+from hlsd.media.unit import Tracks
 from tests.support.api_services import READER, TOKEN, ApiServices
+from tests.support.frames import VIDEO
 
 
 async def test_a_session_has_the_words_of_the_events() -> None:
@@ -95,6 +98,9 @@ async def test_a_stream_is_told_with_its_publisher_and_its_viewers() -> None:
     held = await services.publish(key="hunter2hunter2")
     held.received(5000)
     held.left_out(("MP3",))
+    assert (await services.get("streams/live/cam"))["publisher"]["tracks_left_out"] == []
+    held.tracks_left_out(("audio 1: mp4a",))
+    held.tracks_left_out(("video 1: avc1", "audio 1: mp4a"))
     await services.view()
     await services.view("other")
     found = await services.get("streams/live/cam")
@@ -107,6 +113,7 @@ async def test_a_stream_is_told_with_its_publisher_and_its_viewers() -> None:
     assert (found["state"], found["sessions"], found["inbytes"]) == ("live", 1, 5000)
     assert found["video"]["width"] > 0
     assert found["dropped"] == ["MP3"]
+    assert found["publisher"]["tracks_left_out"] == ["video 1: avc1", "audio 1: mp4a"]
     assert "hunter2" not in json.dumps(found)
 
 
@@ -207,6 +214,15 @@ async def test_node_media_servers_shapes() -> None:
     dropped = await services.ask("DELETE", "/api/streams/live/cam")
     assert (dropped.status_code, dropped.json(), services.dropped) == (200, "ok", ["kicked"])
     assert (await services.ask("DELETE", "/api/streams/live/cam")).status_code == 404
+
+
+async def test_node_media_servers_names_of_av1() -> None:
+    """AV1 Bitstream & Decoding Process §A.3: level 2 + idx / 4, and the number behind it."""
+    services = ApiServices()
+    held = await services.publish()
+    held.tracks(Tracks(replace(VIDEO, codec="av1", codec_string="av01.0.09M.10"), None))
+    video = (await services.ask("GET", "/api/streams")).json()["live"]["cam"]["publisher"]["video"]
+    assert (video["codec"], video["profile"], video["level"]) == ("AV1", "Main", 4.1)
 
 
 async def test_node_media_servers_list_is_json_however_many_there_are() -> None:

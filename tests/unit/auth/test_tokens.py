@@ -235,6 +235,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @given(st.dictionaries(st.sampled_from(["exp", "nbf", "iss", "aud", "sub", "ip", "hlsd", "max_sessions"]), json_values))
 def test_no_claims_of_a_good_signer_raise(claims: dict[str, Any]) -> None:
     check(tokens.make(claims, LONG), rules=TokenRules(ALL, issuer="a", audience="b"))

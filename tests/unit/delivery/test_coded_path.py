@@ -22,6 +22,7 @@ def coded(text: bytes) -> bytes:
     return found
 
 
+@pytest.mark.thorough
 @given(_ID, _REST, _REST)
 @settings(max_examples=300, deadline=None)
 def test_what_follows_a_prefix_is_read_alike(sid: str, first: str, other: str) -> None:
@@ -35,6 +36,7 @@ def test_what_follows_a_prefix_is_read_alike(sid: str, first: str, other: str) -
             assert one.rest(octets[one.size :]) == rest.encode()
 
 
+@pytest.mark.thorough
 @given(_ID, _REST, st.integers(0, 7))
 @settings(max_examples=300, deadline=None)
 def test_other_octets_are_no_path_of_the_session(sid: str, rest: str, bit: int) -> None:

@@ -238,6 +238,7 @@ async def test_a_hold_ends_by_the_sweep_with_503() -> None:
     assert statuses(client) == [503, 200]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["end", "remove"])
 @both_ways
 async def test_r17_the_end_answers_a_thousand_waiters(how: str) -> None:
@@ -545,6 +546,7 @@ async def test_what_never_left_is_refunded() -> None:
     assert scene.listener.sessions.ledger.total == session.media_bytes
 
 
+@pytest.mark.thorough
 @both_ways
 async def test_a_release_comes_before_what_the_released_ask_next() -> None:
     """Else the last viewer's playlist waits for two requests of everybody before."""

@@ -21,6 +21,7 @@ BLOCKS = st.lists(
 )
 
 
+@pytest.mark.thorough
 @given(blocks=BLOCKS)
 def test_what_another_implementation_writes_is_read(
     blocks: list[tuple[list[tuple[str, str, bool]], bool, int | None]],

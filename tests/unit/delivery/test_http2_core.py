@@ -610,6 +610,7 @@ def test_no_bytes_raise(octets: bytes, piece: int) -> None:
     core.take(9999, 1.0)
 
 
+@pytest.mark.thorough
 @given(
     st.lists(st.tuples(st.integers(0, 10), st.integers(0, 255), st.integers(0, 9), st.binary(max_size=30)), max_size=20)
 )

@@ -371,9 +371,9 @@ async def test_a_new_key_of_tickets_is_listened_with_and_handshakes_are_counted(
     monkeypatch.setattr(tls_module, "ROTATION", 0.0)
     async with serving(tmp_path, {}, {}) as both:
         assert both.https._listener is not None
-        first = both.https._listener._context
+        first = both.https._listener.context
         listening = both.https._listener
-        await eventually(lambda: listening._context is not first)
+        await eventually(lambda: listening.context is not first)
         for _ in range(2):
             client = await Http2Client.connect(both.https.port)
             assert (await client.get("/healthz")).status == 200

@@ -271,9 +271,9 @@ async def test_rtmps_shows_the_certificate_of_the_name_and_changes_its_key_of_ti
             "127.0.0.1", room.server.tls_port, ssl=trust, server_hostname="a.example"
         )
         writer.transport.abort()
-        before = room.server._listeners[-1]._context
+        before = room.server._listeners[-1].context
         room.server._sweep()
-        assert room.server._listeners[-1]._context is not before
+        assert room.server._listeners[-1].context is not before
         url = f"rtmps://localhost:{room.server.tls_port}/live/show"
         push = await RtmpPush.connect(url, ssl=ssl.create_default_context(cafile=str(cert)))
         await push.close()

@@ -318,7 +318,7 @@ def test_parameter_sets_in_tags_of_their_own_are_put_together() -> None:
     ("tags", "name"),
     [
         ([(9, 0, b"\x14\x00\x00\x00\x00")], "VP6"),
-        ([(9, 0, b"\x90av01\x81")], "AV1"),
+        ([(9, 0, b"\x90vp09\x01")], "VP9"),
         ([(8, 0, b"\x2f\x00")], "MP3"),
         ([(8, 0, b"\x90OpusOpusHead")], "Opus"),
         ([(8, 0, b"\xaf\x00\xf8\xe8\x50\x00")], "AAC object type 39"),

@@ -251,6 +251,7 @@ async def test_costly_peer_gets_its_share_and_no_more(log: LogCapture) -> None:
         await push.close()
 
 
+@pytest.mark.thorough
 async def test_peer_that_reads_nothing_is_read_no_more() -> None:
     """Thirty thousand pings a second from a peer that takes no pong must not fill memory."""
     async with rtmp_room(max_effort=10**9) as room:
@@ -445,6 +446,7 @@ async def test_a_sweep_of_one_connection_that_raises_costs_the_others_nothing(mo
         await second.close()
 
 
+@pytest.mark.thorough
 async def test_media_that_costs_much_is_worked_on_in_turns(monkeypatch: pytest.MonkeyPatch, log: LogCapture) -> None:
     """What a message costs its length does not say; whoever sends many that cost much holds up only itself."""
 

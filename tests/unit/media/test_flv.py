@@ -14,6 +14,7 @@ from tests.support.flvmedia import flv_tags, make_flv
 
 HVC1 = b"hvc1".hex()
 AVC1 = b"avc1".hex()
+AV01 = b"av01".hex()
 
 VIDEO_TAGS = {
     # ffmpeg's colour metadata: frame type 5 and yet no command
@@ -31,6 +32,16 @@ VIDEO_TAGS = {
     f"a1 {HVC1} ffffff aa": ("h265", flv.FRAMES, False, -1, "aa"),
     f"a3 {HVC1} aa": ("h265", flv.FRAMES, False, 0, "aa"),
     f"92 {HVC1}": ("h265", flv.END, True, 0, ""),
+    # AV1 as ffmpeg 9 sends it: with the temporal delimiter, without a composition time; colour metadata before it
+    f"90 {AV01} 81000c00 0a0b0200000521e7f66257c802": (
+        *("av1", flv.CONFIG, True, 0),
+        "81000c00 0a0b0200000521e7f66257c802",
+    ),
+    f"91 {AV01} 1200 320110": ("av1", flv.FRAMES, True, 0, "1200 320110"),
+    f"a1 {AV01} 1200 1a01e8": ("av1", flv.FRAMES, False, 0, "1200 1a01e8"),
+    f"a3 {AV01} 1a01e8": ("av1", flv.FRAMES, False, 0, "1a01e8"),
+    f"92 {AV01}": ("av1", flv.END, True, 0, ""),
+    f"d4 {AV01} 020009 636f6c6f72": ("av1", flv.METADATA, False, 0, "020009636f6c6f72"),
     f"90 {AVC1} 0164": ("h264", flv.CONFIG, True, 0, "0164"),
     f"91 {AVC1} 000000 aa": ("h264", flv.FRAMES, True, 0, "aa"),
     # Multitrack: one track, id 0; many tracks; many tracks with many codecs
@@ -48,14 +59,15 @@ SILENT_VIDEO_TAGS = [
     f"96 01 {HVC1} 01 000001 aa",  # OBS: the further tracks
     f"96 13 {HVC1} 01 000002 bbbb",
     f"95 {HVC1} 00",
+    f"95 {AV01} 80",  # MPEG2TSSequenceStart: the record says the same
+    f"90 {AV01}",  # ffmpeg before libaom has said what it makes
     f"96 f1 {HVC1} 00",
 ]
 
 REFUSED_VIDEO_TAGS = {
     "14 00 000000": "VP6",
     "12 00": "H.263",
-    "1d 00 000000": "AV1",
-    f"90 {b'av01'.hex()} 00": "AV1",
+    "1d 00 000000": "AV1 as codec id 13 (enhanced RTMP's av01 is carried)",
     f"90 {b'vp09'.hex()} 00": "VP9",
     f"91 {b'vvc1'.hex()} 000000": "H.266",
 }
@@ -159,6 +171,15 @@ def test_video_tags_survive_a_round_trip(codec: VideoCodec, cts: int) -> None:
         tag = flv.video_frame(codec, key, cts, b"sample")
         assert flv.decode_video(tag) == (codec, flv.FRAMES, key, cts, b"sample")
     assert flv.decode_video(flv.video_config(codec, b"record")) == (codec, flv.CONFIG, True, 0, b"record")
+
+
+def test_av1_survives_a_round_trip_without_a_composition_time() -> None:
+    """Enhanced RTMP v2: CodedFrames has the offset for AVC, HEVC and VVC only."""
+    for key in (True, False):
+        tag = flv.video_frame("av1", key, 0, b"sample")
+        assert tag == (b"\x91" if key else b"\xa1") + b"av01sample"
+        assert flv.decode_video(tag) == ("av1", flv.FRAMES, key, 0, b"sample")
+    assert flv.decode_video(flv.video_config("av1", b"\x81record")) == ("av1", flv.CONFIG, True, 0, b"\x81record")
 
 
 def test_audio_tags_survive_a_round_trip() -> None:

@@ -38,7 +38,7 @@ def test_mastering_display_and_light_level_are_found_in_the_first_picture(codec:
     film = make_hdr("h264" if codec == "h264" else "h265", "smpte2084", mastered=True)
     tracks, (first, *_) = units_of(film)
     assert tracks.video is not None
-    found = hdr.from_sei(first.payload, tracks.video.codec, Aside())
+    found = hdr.from_sei(first.payload, "h264" if codec == "h264" else "h265", Aside())
     assert (found.mastering, found.light) == (MASTERING, LIGHT)
 
 

@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from hlsd.base.clock import SystemClock
 from hlsd.base.figures import Counts, Figure, Reporter
 from hlsd.metrics import bounds
@@ -44,6 +46,7 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_sessions_add_no_series() -> None:
     # Contract §8: "a test opens 100k sessions and asserts the count is unchanged".
     stats = Stats()
@@ -72,6 +75,7 @@ def test_a_hundred_thousand_sessions_add_no_series() -> None:
     assert value(after, "hlsd_session_sent_bytes_total", app="live", stream="cam", protocol="hls") == 10_000_000
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_random_names_stay_within_the_bound() -> None:
     # Names of streams and apps are strangers' words: publishers that come and go, viewers that ask for anything.
     chance = random.Random(7)

@@ -173,7 +173,7 @@ async def test_a_flood_is_worked_on_in_turns_and_everybody_gets_one(tmp_path: Pa
         turn = 0
         worked: Counter[int] = Counter()
 
-        class Counting(house.bounds.measured):  # type: ignore[misc, name-defined]
+        class Counting(house.bounds.counted):  # type: ignore[misc, name-defined]
             """Notes in which turn it was."""
 
             calls = 0
@@ -227,7 +227,7 @@ async def test_a_newcomer_has_his_turn_before_the_rest_of_a_crowd(tmp_path: Path
 async def test_who_has_used_up_the_time_waits_for_more(tmp_path: Path) -> None:
     """Processor time that TLS took is what is shared out; it comes back by the clock."""
     async with housed(tmp_path) as house:
-        house.bounds.took(0.3)
+        house.bounds.took(1.0)
         shaking = asyncio.create_task(house.shake())
         await eventually(lambda: house.bounds.waiting == 1)
         assert house.bounds.under_way == 0
@@ -324,17 +324,16 @@ def _readable(sock: socket.socket, seconds: float = 0.0) -> bool:
 def test_an_allowance_comes_back_with_time_and_is_saved_up_to_a_bound() -> None:
     """A debt is paid by waiting."""
     work = Allowance(0.25, 0.05, 100.0)
-    assert work.left(100.0)
-    work.take(0.3)
-    assert not work.left(100.0)
+    assert work.spend(0.0, 100.0)
+    assert not work.spend(0.3, 100.0)
     assert work.pause() == pytest.approx(1.0)
-    assert not work.left(100.9)
-    assert work.left(101.1)
-    assert work.left(10_000.0)
-    work.take(0.06)
-    assert not work.left(10_000.0)
+    assert not work.spend(0.0, 100.9)
+    assert work.spend(0.0, 101.1)
+    assert work.spend(0.0, 10_000.0)
+    assert not work.spend(0.06, 10_000.0)
 
 
+@pytest.mark.thorough
 def test_a_crowd_knows_its_largest_group_and_whose_turn_it_is() -> None:
     """Beside a model that counts everything anew at each step."""
     draw = random.Random(7)
@@ -356,7 +355,7 @@ def test_a_crowd_knows_its_largest_group_and_whose_turn_it_is() -> None:
         assert sizes[crowd.largest] == max(sizes.values(), default=0)
         for number in range(3):
             at = [member for member, (_, stage) in model.items() if stage == number]
-            assert crowd.count(number) == len(at)
+            assert crowd.counts[number] == len(at)
             oldest = {group: next((m for m in at if model[m][0] == group), None) for group in sizes}
             assert {group: crowd.oldest(group, number) for group in sizes} == oldest
     crowd = Crowd(1)

@@ -15,13 +15,14 @@ from typing import Any
 import structlog
 
 from hlsd.base.faults import Faults
+from hlsd.base.match import Match
 from hlsd.events import Action, Bus, Event
+from hlsd.events.facts import record_facts, snapshot_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
 from hlsd.notify.payloads import form_of
 from hlsd.ports import Grant, PlayRequest, PublishRequest
-from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
@@ -113,6 +114,43 @@ async def relays() -> list[Event]:
     return told
 
 
+def snapshots() -> list[Event]:
+    """A timed picture."""
+    facts = snapshot_facts(
+        app="live",
+        name="a",
+        stream_id="1m7yzee2r",
+        file="live/a-221320.jpg",
+        width=640,
+        height=360,
+        size=18_432,
+        taken=1_700_000_000.0,
+    )
+    return [Event(Action.SNAPSHOT_DONE, "of-a-rule-and-stream", 1, AT, facts)]
+
+
+def recordings() -> list[Event]:
+    """The file of a recording: opened, done, and one that the disk ended."""
+    told: Any = {
+        "app": "live",
+        "name": "a",
+        "stream_id": "1m7yzee2r",
+        "rule": "all",
+        "codec": "avc1.64001f,mp4a.40.2",
+        "file": "live/a/2023/11/14/221320.000_0011223344556677.mp4",
+        "url": "/live/a/r/0011223344556677.m3u8",
+        "since": 1_700_000_000.0,
+    }
+    ended: Any = told | {"at": 1_700_000_060.25, "duration": 60.04, "size": 18_432_000}
+    return [
+        Event(Action.RECORD_START, "a-file", 1, AT, record_facts(**told)),
+        Event(Action.RECORD_DONE, "a-file", 2, AT, record_facts(**ended, reason="rotated")),
+        Event(
+            Action.RECORD_LOST, "another", 1, AT, record_facts(**ended, reason="disk", detail="No space left on device")
+        ),
+    ]
+
+
 def lines(events: list[Event]) -> list[str]:
     """Each event in each shape, one JSON object a line."""
     found = []
@@ -142,7 +180,7 @@ def lines(events: list[Event]) -> list[str]:
 
 
 async def everything() -> list[str]:
-    return lines([*viewers(), *await publishers(), *await relays()])
+    return lines([*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings()])
 
 
 async def test_every_event_goes_out_as_it_always_did() -> None:

@@ -152,6 +152,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @given(
     st.integers(100, 599),
     st.text(max_size=60),

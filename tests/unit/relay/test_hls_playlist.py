@@ -53,7 +53,19 @@ def test_where_sound_is_apart_a_variant_with_both_is_chosen() -> None:
     assert choose(found, 100).url.endswith("low.m3u8")
     assert choose(found[:1], 100).parted
     with pytest.raises(MediaError, match="no variant"):
-        choose([found[0]._replace(codecs="av01.0.05M.08")], 100)
+        choose([found[0]._replace(codecs="vp09.00.10.08")], 100)
+
+
+def test_av1_is_chosen_where_there_is_nothing_else() -> None:
+    """Every viewer of a relay has to decode what one of the upstream's players may pass over."""
+    found = read_playlist(
+        b'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9,CODECS="av01.0.05M.08,mp4a.40.2"\nav1.m3u8\n'
+        b'#EXT-X-STREAM-INF:BANDWIDTH=3,CODECS="avc1.64001f,mp4a.40.2"\navc.m3u8\n',
+        URL,
+    )
+    assert isinstance(found, list)
+    assert choose(found, 100).url.endswith("avc.m3u8")
+    assert choose(found[:1], 100).url.endswith("av1.m3u8")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hlsd.base.clock import SystemClock
+from hlsd.base.match import Match
 from hlsd.events import Bus
 from hlsd.media.unit import AccessUnit, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.relay.backoff import Backoff
 from hlsd.relay.dial import Dial
 from hlsd.relay.fan import Fan
-from hlsd.relay.match import Match
 from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.push import Push, PushedTag
 from hlsd.relay.template import TemplateSubject
@@ -145,6 +145,18 @@ def test_tags_are_made_as_rtmp_wants_them() -> None:
     fan.tracks(Tracks(VIDEO, AUDIO))
     fan.unit(unit(1, key=True, size=2))
     assert waiting(one)[-1] == PushedTag(9, 40, b"\x17\x01\x00\x00\x28\0\0", True)
+
+
+def test_av1_goes_on_as_enhanced_rtmp() -> None:
+    """By its FourCC, without a composition time; whoever pulls or is pushed to reads the same as from the encoder."""
+    fan, one = Fan(SUBJECT, lambda _: None), push()
+    fan.add(one)
+    fan.tracks(Tracks(VideoTrack("av1", b"\x81record", (b"\x0a",), 320, 180, "av01.0.00M.08"), None))
+    fan.unit(AccessUnit(Kind.VIDEO, 3600, 3600, True, True, b"obus", 0.0))
+    assert b"videocodecid\x02\x00\x04av01" in one._opening[0].body
+    assert one._opening[1].body == b"\x90av01\x81record"
+    (tag,) = waiting(one)
+    assert (tag.time, tag.body) == (40, b"\x91av01obus")
 
 
 def test_pauses_double_with_jitter_up_to_the_longest() -> None:

@@ -315,6 +315,7 @@ def test_memory_is_bounded_while_the_picture_has_stalled() -> None:
         assert cutter.open_bytes < 40_000
 
 
+@pytest.mark.thorough
 def test_cutting_for_an_hour_leaves_nothing_behind() -> None:
     """Nothing in the cutter grows with time."""
     cutter = Cutter(ONLY_VIDEO, limits())

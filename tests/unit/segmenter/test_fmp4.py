@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 import av
@@ -202,12 +203,67 @@ def test_the_records_stand_in_the_initialisation_section() -> None:
         assert struct.pack(">II", 320 << 16, 180 << 16) in sizes
 
 
+@pytest.mark.parametrize("sound", [True, False])
+def test_av1_keeps_the_rules_of_its_binding_and_decodes_to_the_last_frame(sound: bool) -> None:
+    """AV1 in ISO files §2: `av01` with `av1C`, no delimiter, no composition offset, sync samples that are ones."""
+    film = make_flv("av1", audio=sound, seconds=5.0, gop=30)
+    tracks, units = units_of(film)
+    init, segments = mux(units, tracks)
+    assert len(segments) == 3
+    assert judge(init, segments) == []
+    assert decode(init, segments) == (150, sum(unit.kind is Kind.AUDIO for unit in units))
+    picture = read_tracks(init)[1]
+    assert tracks.video is not None
+    assert picture.entry == "av01"
+    assert {box.kind: box.body for box in boxes(picture.entry_body, 78)}["av1C"] == tracks.video.record
+    assert b"av01" in init[: int.from_bytes(init[:4], "big")]  # a compatible brand (§2.1)
+    for segment in segments:
+        for traf in (box for moof in find(segment, "moof") for box in boxes(moof) if box.kind == "traf"):
+            (run,) = (box.body for box in boxes(traf.body) if box.kind == "trun")
+            assert not run[2] & 0x08, "a composition offset in a track run"
+
+
+def test_the_strict_judge_sees_what_is_wrong_with_av1() -> None:
+    """A judge that cannot fail is none."""
+    tracks, units = units_of(make_flv("av1", audio=False, seconds=2.5, gop=30))
+
+    def rules(change: Callable[[AccessUnit], AccessUnit]) -> set[str]:
+        return {one.rule for one in judge(*mux([change(unit) for unit in units], tracks))}
+
+    assert rules(lambda unit: unit) == set()
+    assert rules(lambda unit: unit._replace(payload=b"\x12\x00" + unit.payload)) == {"FM08"}
+    assert rules(lambda unit: unit._replace(payload=unit.payload[:-1])) == {"FM08"}
+    assert rules(
+        lambda unit: unit._replace(payload=unit.payload[2 + unit.payload[1] :] if unit.key else unit.payload)
+    ) == {"FM06"}
+    init, _ = mux(units, tracks)
+    assert {one.rule for one in check_init(init.replace(b"\x81\x00\x0c\x00\x0a", b"\x81\x00\x0c\x00\x12"))} == {"FM07"}
+
+
 def test_sequence_numbers_rise_with_each_part() -> None:
     """FM05."""
     cuts, _ = cut_all(audio(3.0), limits(), Tracks(None, AUDIO))
     muxer = Fmp4Muxer(Tracks(None, AUDIO))
     numbers = [int.from_bytes(find(muxer.part(cut), "moof", "mfhd")[0][4:8], "big") for cut in cuts]
     assert numbers == list(range(1, len(cuts) + 1))
+
+
+def test_the_sample_entry_of_av1_says_what_colour_the_picture_is() -> None:
+    """HE05, as for the others: once, whatever libavformat finds out by itself."""
+    options = (("vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"),)
+    film = make_flv("av1", audio=False, seconds=1.0, fps=25, gop=25, options=options, pix_fmt="yuv420p10le")
+    tracks, units = units_of(film)
+    assert tracks.video is not None
+    assert (tracks.video.video_range, tracks.video.codec_string[-2:]) == ("PQ", "10")
+    init, segments = mux(units, Tracks(replace(tracks.video, aside=Aside(mastering=MASTERING, light=LIGHT)), None))
+    assert judge(init, segments) == []
+    (found,) = read_tracks(init).values()
+    inside = [box.kind for box in boxes(found.entry_body, 78)]
+    assert sorted(set(inside) & {"colr", "mdcv", "clli"}) == sorted(kind for kind in inside if kind[0] in "cm")
+    assert {box.kind: box.body for box in boxes(found.entry_body, 78)}["colr"] == b"nclx" + bytes.fromhex(
+        "0009 0010 0009 00"
+    )
+    assert decode(init, segments) == (25, 0)
 
 
 @pytest.mark.parametrize(("codec", "entry"), [("h264", "avc1"), ("h265", "hvc1")])

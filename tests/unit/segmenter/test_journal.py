@@ -36,6 +36,7 @@ def test_a_second_run_in_the_same_second_goes_on_above(tmp_path: Path) -> None:
         assert numbers.first("/live/a", WALL, 2.0) > first + 699
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(
     runs=st.lists(
@@ -67,6 +68,7 @@ def test_numbers_never_fall_over_kills_and_clocks_set_back(
     numbers.close()
 
 
+@pytest.mark.thorough
 @settings(max_examples=30, deadline=None)
 @given(runs=st.lists(st.tuples(st.integers(300, 900), st.floats(2.0, 4.0)), min_size=1, max_size=8))
 def test_numbers_never_fall_when_the_file_is_deleted(
@@ -128,6 +130,7 @@ def test_what_was_left_is_good_for_a_moment_only(tmp_path: Path, pause: float) -
     numbers.close()
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None)
 @given(
     runs=st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["kill", "stop", "again"])), min_size=2, max_size=10)

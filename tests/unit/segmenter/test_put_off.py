@@ -47,6 +47,7 @@ def test_a_late_viewer_gets_the_bytes_that_an_early_one_got(codec: Codec) -> Non
     assert late.window.bytes == early.window.bytes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_what_left_the_window_unseen_leaves_no_hole_in_what_is_seen(codec: Codec) -> None:
     # TS04 and FM04 hold for what is served: sizes of all segments agree with those of a stream that was always watched.
@@ -74,6 +75,7 @@ def test_a_viewer_who_waits_for_the_first_playlist_breaks_no_order(codec: Codec)
     assert bodies(segmenter) == bodies(run(codec, 7, 0))
 
 
+@pytest.mark.thorough
 def test_what_is_put_off_is_bounded_by_the_window() -> None:
     # A camera that nobody watches for a year.
     segmenter = run("h264", 40, None)

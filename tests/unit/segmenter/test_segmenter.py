@@ -543,6 +543,7 @@ def test_finished_segments_and_overflow_are_reported() -> None:
     assert target.window.bytes < 4 * 1024 * 1024 + 3 * 60 * 42_000
 
 
+@pytest.mark.thorough
 def test_ten_minutes_leave_no_more_behind_than_one() -> None:
     """Bounded everything: objects and bytes of a stream do not grow with its age, nor with reconnects."""
     target = segmenter()

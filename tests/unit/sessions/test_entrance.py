@@ -135,6 +135,29 @@ def test_what_is_not_here_or_over_is_made_to_come(there: Watched | None) -> None
     assert scene.asked == ["may cam", "find cam", "obtain cam", "find cam", "ready cam", "find cam"]
 
 
+def test_who_wants_a_picture_is_judged_as_a_viewer_and_is_none() -> None:
+    """Nothing is looked for who may not, nobody is counted, and whoever has a say in prePlay has it here."""
+    there = Watched()
+    scene = Scene(outputs={"cam": there}, comes={"far": Watched()})
+
+    def glance(name: str) -> Watched | Denial:
+        return at_once(scene.entrance.glance(PlayRequest("live", name, "snapshot", "192.0.2.1"), scene))
+
+    assert glance("cam") is there
+    assert glance("far") is ABSENT, "a picture makes nothing come"
+    assert scene.asked == ["may cam", "find cam", "find cam", "may far", "find far"]
+    scene.sessions.bus.on("prePlay", lambda viewer: viewer.reject())
+    denied = glance("cam")
+    assert isinstance(denied, Denial)
+    assert denied.status == 403
+    assert glance("none") is ABSENT, "nobody is asked about what is not there"
+    scene.verdict = Denial(403, "no")
+    scene.asked.clear()
+    assert glance("cam") is scene.verdict
+    assert scene.asked == ["may cam"]
+    assert (scene.refused(), len(scene.sessions)) == ({}, 0)
+
+
 def test_what_has_ended_and_cannot_begin_anew_is_watched_to_its_end() -> None:
     scene = Scene(outputs={"cam": Watched(ended=True)})
     entry = scene.enter()

@@ -143,6 +143,7 @@ async def test_the_removal_of_a_stream_ends_its_viewers_and_nothing_begins_again
     assert not back.over
 
 
+@pytest.mark.thorough
 async def test_all_viewers_of_an_ended_stream_are_found_in_slices(scene: Scene) -> None:
     """Ten thousand are looked for without a stall of the event loop."""
     made = [await scene.watch(ip=f"10.0.{n >> 8}.{n & 255}") for n in range(SEARCHED + 7)]
@@ -214,6 +215,7 @@ async def test_updates_are_told_while_it_plays() -> None:
     assert scene.actions() == ["prePlay", "postPlay", "updatePlay", "updatePlay", "updatePlay"]
 
 
+@pytest.mark.thorough
 async def test_ten_thousand_leave_at_once_and_the_loop_goes_on(scene: Scene) -> None:
     """R14: each stop in time, and nobody else waits for them: so many in one turn, which is some milliseconds."""
     for number in range(10_000):

@@ -59,10 +59,12 @@ async def _grown(scene: Scene, grant: Grant | None = None) -> float:
     return max(open_, past) / COUNT
 
 
+@pytest.mark.thorough
 async def test_a_viewer_who_never_plays_costs_less_than_two_kilobytes_whatever_it_sends() -> None:
     assert await _grown(Scene(resume_window=20)) < BOUND
 
 
+@pytest.mark.thorough
 async def test_what_is_kept_to_ask_again_is_bounded_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a credential is asked for it is kept; beyond the bound the newest go without being asked about again."""
     monkeypatch.setattr(memory, "MAX_KEPT", 100_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hlsd.ports import Denial, Grant, PlayRequest
 from hlsd.sessions.refusals import FULL, NOT_OURS
 from hlsd.sessions.registry import Registry
@@ -100,6 +102,7 @@ def test_a_session_ends_when_nobody_asks_and_not_while_a_request_is_held() -> No
     assert len(sessions) == 0
 
 
+@pytest.mark.thorough
 def test_ten_thousand_leavers_are_gone_within_a_second_of_their_time() -> None:
     """R14: one sweep, no timers; an account for each."""
     clock = Hands()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from hlsd.delivery.flv.output import GOP_UNITS
@@ -45,7 +47,7 @@ def keys(units: list[AccessUnit]) -> list[int]:
     return [n for n, unit in enumerate(units) if unit.kind is Kind.VIDEO and unit.key]
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
 @pytest.mark.parametrize("wrapping", [ENHANCED, LEGACY])
 async def test_every_frame_arrives_as_it_was(codec: str, wrapping: FlvWrapping) -> None:
     # Bytes, times and order: the way out adds nothing and loses nothing.
@@ -65,7 +67,12 @@ async def test_every_frame_arrives_as_it_was(codec: str, wrapping: FlvWrapping) 
     got = [(t.timestamp, p.cts, p.key) for t, p in frames if p is not None and p.packet == flv.FRAMES]
     assert got == [(u.dts // 90, u.pts // 90 - u.dts // 90, u.key) for u in units[first:] if u.kind is Kind.VIDEO]
     body = next(t.body for t in tags(watcher.sent) if t.type == flv.VIDEO)
-    assert body[:5] == (b"\x17\0\0\0\0" if codec == "h264" else b"\x1c\0\0\0\0" if wrapping.legacy else b"\x90hvc1")
+    enhanced = {"h264": b"\x17\0\0\0\0", "h265": b"\x90hvc1", "av1": b"\x90av01"}
+    legacy = enhanced | {"h265": b"\x1c\0\0\0\0"}  # there is none of AV1
+    assert body[:5] == (legacy if wrapping.legacy else enhanced)[codec]
+    described = next(t.body for t in tags(watcher.sent) if t.type == flv.SCRIPT)
+    numbers = {"h264": 7, "h265": 12 if wrapping.legacy else 0x68766331, "av1": 0x61763031}
+    assert b"videocodecid\x00" + struct.pack(">d", numbers[codec]) in described
     assert watcher.charged == len(watcher.sent)
 
 

@@ -233,7 +233,15 @@ def test_object_encoding_is_echoed_and_four_ccs_only_told_to_those_who_tell_thei
     assert "fourCcList" not in plain[3]
     ((_, enhanced),) = Talk().connect(fourCcList=["*"])
     assert isinstance(enhanced[3], dict)
-    assert enhanced[3]["fourCcList"] == ["avc1", "hvc1", "mp4a"]
+    info = enhanced[3]
+    sounds = {"Opus": 1.0, "ac-3": 1.0, "ec-3": 1.0, "fLaC": 1.0, ".mp3": 1.0}  # CanDecode; the rest CanForward
+    assert info["videoFourCcInfoMap"] == {"avc1": 4.0, "hvc1": 4.0, "av01": 4.0}
+    assert info["audioFourCcInfoMap"] == {"mp4a": 4.0, **sounds}
+    assert info["fourCcList"] == ["avc1", "hvc1", "av01", "mp4a", *sounds]
+    assert info["capsEx"] == 6.0  # multitrack and ModEx are read
+    ((_, capable),) = Talk().connect(capsEx=15.0)
+    assert isinstance(capable[3], dict)
+    assert capable[3]["capsEx"] == 6.0
 
 
 def test_fc_publish_is_answered_with_on_fc_publish_once_admitted() -> None:
@@ -246,6 +254,7 @@ def test_fc_publish_is_answered_with_on_fc_publish_once_admitted() -> None:
     assert [answer[0] for _, answer in talk.accept()] == ["onFCPublish", "onStatus"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("step", [0, 1, 1448])
 def test_all_in_one_breath_is_legal(step: int) -> None:
     """Nothing says that a client must wait; a large key frame behind publish must not meet a stranger's limits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsd.relay.match import Match
+from hlsd.base.match import Match
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""Is the service that lets publishers in by HTTP-FLV and WebSocket-FLV.
+
+It listens nowhere itself: they come by the HTTP ports, at the address that the same stream is played from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.routing import Match, Route
+
+from hlsd.base.upkeep import end, sweep
+from hlsd.delivery.flv_publish.endpoint import FlvPublishEndpoint, publishes
+from hlsd.delivery.flv_publish.message_body import LINGER
+from hlsd.ports import Service
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from hlsd.base.faults import Faults
+    from hlsd.delivery.judge import Judge
+    from hlsd.ports.flv_body import BodyPublishers
+
+SWEEP = 1.0
+"""Seconds between two looks at deadlines."""
+
+
+class FlvPublishService(Service):
+    """`publishers` publish what comes; `judge` knows whose a request is. Not `on`, everybody is refused."""
+
+    def __init__(self, publishers: BodyPublishers, judge: Judge, faults: Faults, *, on: bool) -> None:
+        self._publishers = publishers
+        self._endpoint = FlvPublishEndpoint(publishers, judge, on=on)
+        self._faults = faults
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to look after deadlines."""
+        self._sweeping = sweep(SWEEP, self._publishers.sweep, "flv_publish_sweep", self._faults)
+
+    async def stop(self, deadline: float) -> None:
+        """Waits for those whom the hub has sent away."""
+        await self._publishers.gone(min(deadline, LINGER))
+        await end(self._sweeping)
+        self._sweeping = None
+
+    def routes(self) -> tuple[Route, ...]:
+        """Those of publishers alone: who plays the same address goes on to its viewers' route."""
+        return (_PublishRoute("/{app}/{name}.flv", self._endpoint),)
+
+
+class _PublishRoute(Route):
+    """A route that takes publishers only."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the request is one."""
+        return super().matches(scope) if publishes(scope) else (Match.NONE, {})

@@ -1,0 +1,199 @@
+"""Holds the recordings that are being played: what each file has in it, read once, and read on while it grows.
+
+Law: files are read by threads of their own, never in the event loop. Bounded: `MOST` files, of which the one unused for
+longest goes; sixteen bytes and a little more for each second of each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from hlsd.base.errors import HlsdError
+from hlsd.record.boxes import BadBox
+from hlsd.record.excerpt import Excerpt, chosen, excerpt
+from hlsd.record.index import DONE, Row
+from hlsd.record.repair import BREATH, reader
+from hlsd.record.shape import Layout, open_layout, walk
+from hlsd.record.store import RecordingStore
+from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
+
+T = TypeVar("T")
+MOST: Final = 64
+READERS: Final = 4
+CUTS: Final = 8
+"""Parts of recordings that are waited for at once, one of them being cut: each takes a look at every fragment of it."""
+FRESH: Final = 1.0
+"""Seconds for which what was read of a file that grows is good."""
+
+
+class Crowded(HlsdError):
+    """More want a part of a recording than can be served."""
+
+
+class OpenRecording:
+    """One recording, as far as it has been read. What it says is of one instant; `size` are its whole fragments."""
+
+    def __init__(self, row: Row, fd: int) -> None:
+        self.row = row
+        self.fd = fd
+        self.whole = row.state == DONE
+        self.size = 0
+        self.etag = ""
+        self.layout: Layout | None = None
+        self.spans: list[SegmentSpan] = []
+        self.text = b""
+        self.zipped = b""
+        self.read_at = 0.0
+        self.users = 0
+        self.dropped = False
+        self.deleted = False
+        """Whoever reads it is cut off at the next piece, or its bytes would stay on the disk."""
+        self._cut: tuple[int, int, Excerpt] | None = None
+
+    def load(self) -> None:
+        """Reads what there is of the file; blocks. Raises BadBox, OSError."""
+        read, size = reader(self.fd), os.fstat(self.fd).st_size
+        self.read_at = time.monotonic()
+        if self.row.format == "mp4":
+            if self.layout is None:
+                self.layout = open_layout(read)
+            layout = self.layout
+            for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
+                layout.fragments.append(fragment)
+                if not count % BREATH:
+                    time.sleep(0)
+            self.size = size if self.whole else layout.end
+            self.spans = spans(layout.fragments, whole=self.whole)
+            self.text = playlist(self.spans, self.row.id, whole=self.whole).encode()
+            self.zipped = gzip.compress(self.text, 1, mtime=0)
+        else:
+            self.size = size
+        self.etag = f'"{self.row.id}"' if self.whole else f'"{self.row.id}-{self.size:x}"'
+
+    def excerpt(self, begin: float | None, end: float | None) -> Excerpt | None:
+        """A part of it; None where there is nothing; blocks. Raises BadBox."""
+        if self.layout is None:
+            return None
+        first, last = chosen(self.layout.fragments, begin, end)
+        if last <= first:
+            return None
+        kept = self._cut
+        if kept is None or kept[:2] != (first, last):  # a download asks for range after range of one
+            kept = self._cut = first, last, excerpt(reader(self.fd), self.layout, first, last)
+        return kept[2]
+
+
+class OpenRecordings:
+    """The recordings of one server that are read."""
+
+    def __init__(self, store: RecordingStore) -> None:
+        self._store = store
+        self._volumes: OrderedDict[str, OpenRecording] = OrderedDict()
+        self._loading: dict[str, asyncio.Future[OpenRecording | None]] = {}
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-playback")
+        self._cutting = asyncio.Semaphore(1)
+        self._cuts = 0
+
+    async def do(self, what: Callable[[], T]) -> T:
+        """Reads something."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+
+    async def cut(self, recording: OpenRecording, begin: float | None, end: float | None) -> Excerpt | None:
+        """A part of a recording; None where there is nothing. Raises BadBox; Crowded if many wait already."""
+        if self._cuts >= CUTS:
+            raise Crowded("many parts of recordings are being cut")
+        self._cuts += 1
+        try:
+            async with self._cutting:
+                return await self.do(lambda: recording.excerpt(begin, end))
+        finally:
+            self._cuts -= 1
+
+    async def get(self, ident: str, app: str, name: str) -> OpenRecording | None:
+        """A recording of that stream; None if there is none that can be read. Leave it by `put_back`."""
+        loading = self._loading.get(ident)
+        if loading is None:
+            loading = self._loading[ident] = asyncio.ensure_future(self._get(ident))
+            loading.add_done_callback(lambda _: self._loading.pop(ident, None))
+        recording = await asyncio.shield(loading)
+        if recording is None or recording.row.app != app or recording.row.name != name:
+            return None
+        recording.users += 1
+        return recording
+
+    def put_back(self, recording: OpenRecording) -> None:
+        """It is not read any more by who got it."""
+        recording.users -= 1
+        self._close(recording)
+
+    def drop(self, ident: str) -> None:
+        """It was deleted."""
+        recording = self._volumes.get(ident)
+        if recording is not None:
+            recording.deleted = True
+            self._let_go(ident)
+
+    def _let_go(self, ident: str) -> None:
+        """Who reads it may go on, nobody else begins."""
+        recording = self._volumes.pop(ident, None)
+        if recording is not None:
+            recording.dropped = True
+            self._close(recording)
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        for ident in list(self._volumes):
+            self._let_go(ident)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _close(self, recording: OpenRecording) -> None:
+        if recording.dropped and recording.users <= 0 and recording.fd >= 0:
+            os.close(recording.fd)
+            recording.fd = -1
+
+    async def _get(self, ident: str) -> OpenRecording | None:
+        known = self._volumes.get(ident)
+        if known is not None:
+            self._volumes.move_to_end(ident)
+        take = self._store.takes.get(ident)
+        if known is not None and (known.whole or (take is not None and time.monotonic() - known.read_at < FRESH)):
+            return known
+        row = self._store.row(take) if take is not None else None
+        if row is None:
+            row = await self._store.index.ask(lambda table: table.get(ident))
+        if row is None or row.state not in {DONE, "open"}:
+            return None
+        if known is not None and row.state != DONE:
+            await self.do(known.load)
+            return known
+        if known is not None:
+            self._let_go(ident)
+        recording = await self.do(lambda: self._opened(row))
+        if recording is not None:
+            # Nothing is awaited between this and the next line: who deletes takes it out of the index, then from here.
+            if take is None and await self._store.index.ask(lambda table: table.get(ident)) is None:
+                os.close(recording.fd)  # it was deleted meanwhile
+                return None
+            self._volumes[ident] = recording
+            while len(self._volumes) > MOST:
+                self._let_go(next(iter(self._volumes)))
+        return recording
+
+    def _opened(self, row: Row) -> OpenRecording | None:
+        try:
+            recording = OpenRecording(row, self._store.folder.open(row.path, part=True))
+        except OSError:
+            return None
+        try:
+            recording.load()
+        except (BadBox, OSError):
+            os.close(recording.fd)
+            return None
+        return recording

@@ -1,0 +1,392 @@
+"""Answers `/{app}/{stream}/r/{id}.m3u8`, `.mp4` and what lies below them: recordings, to viewers with sessions.
+
+The way in is the entrance, as for live: authorised, opened, counted; then the viewer is led to a path with its session,
+`/{app}/{stream}/~{sid}/r/…`, where everything else is. Files are read piece by piece by threads, and a piece is read
+when the one before has been taken. Only GET makes a session; HEAD says what GET would get.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final, cast
+
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from hlsd.base.clock import Clock
+from hlsd.delivery.answer import Reply
+from hlsd.delivery.cors import Headers
+from hlsd.delivery.judge import Judge
+from hlsd.delivery.play_request import play_request
+from hlsd.delivery.replies import MEDIA_CACHE
+from hlsd.delivery.request import (
+    BadRequest,
+    Request,
+    Span,
+    Target,
+    arguments,
+    etag_matches,
+    is_prefetch,
+    parse_path,
+    parse_range,
+)
+from hlsd.delivery.web import COUNTED, Carrier, read_request
+from hlsd.ports import (
+    ABSENT,
+    MEDIA,
+    MORE,
+    VOD,
+    Denial,
+    Entrance,
+    Media,
+    PlayRequest,
+    Rendering,
+    Sessions,
+    ViewerSession,
+)
+from hlsd.record.boxes import BadBox
+from hlsd.record.excerpt import Excerpt
+from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
+from hlsd.record.vod_playlist import FIRST
+
+PIECE: Final = 256 * 1024
+"""Bytes that are read and sent at a time."""
+_METHODS: Final = b"GET, HEAD, OPTIONS"
+_SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
+_TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
+_ANEW: Final = ("unknown", "split")
+"""Why a session is not accepted though its viewer may be let in anew."""
+
+
+class Visit:
+    """What a viewer of a recording comes for (`hlsd.ports.Outputs`, and the output too)."""
+
+    ended = False
+    name = ""
+    """Of the stream that it was let in to, which whoever authorises may have renamed."""
+
+    def __init__(self, open_recordings: OpenRecordings, ident: str) -> None:
+        self._open_recordings = open_recordings
+        self._ident = ident
+
+    def find(self, app: str, name: str) -> Visit:  # noqa: ARG002 - whether it is of that stream is asked for by `ready`
+        """It is never obtained from elsewhere: it is here, or it is not."""
+        self.name = name
+        return self
+
+    async def ready(self, request: PlayRequest, output: Visit) -> Denial | None:  # noqa: ARG002
+        """Whether there is such a recording of the stream that the viewer may watch."""
+        recording = await self._open_recordings.get(self._ident, request.app, request.name)
+        if recording is None:
+            return ABSENT
+        self._open_recordings.put_back(recording)
+        return None
+
+
+class RecordRequest:
+    """One request on its way: what it is, and how what is sent is charged."""
+
+    def __init__(self, request: Request, target: Target, scope: Scope, sessions: Sessions) -> None:
+        self.request = request
+        self.target = target
+        self.ident, _, self.ending = target.resource.partition("/")[0].rpartition(".")
+        self.below = target.resource.partition("/")[2]
+        if self.below:
+            self.ident, self.ending = target.resource.partition("/")[0], ""
+        carrier = cast("Carrier | None", scope.get("hlsd"))
+        self.charge: Callable[[ViewerSession | None, int, int], None] = (
+            carrier.charge if carrier is not None else sessions.charge
+        )
+
+
+class RecordEndpoint:
+    """The endpoint of all of them."""
+
+    def __init__(
+        self, open_recordings: OpenRecordings, judge: Judge, entrance: Entrance, sessions: Sessions, clock: Clock
+    ) -> None:
+        self._open_recordings = open_recordings
+        self._judge = judge
+        self._replies = judge.replies
+        self._entrance = entrance
+        self._sessions = sessions
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        request = read_request(scope)
+        self._judge.locate(request)
+        scope[COUNTED] = True
+        try:
+            target = parse_path(request.path)
+            if target is None or target.run != "r":
+                reply: Reply | None = self._replies.refuse(request, 404)
+            elif request.method == "OPTIONS":
+                reply = self._replies.preflight(request)
+            elif request.method not in {"GET", "HEAD"}:
+                reply = self._replies.refuse(request, 405, more=[(b"allow", _METHODS)])
+            else:
+                one = RecordRequest(request, target, scope, self._sessions)
+                reply = await (self._inside(one, receive, send) if target.sid else self._enter(one, target.sid))
+        except BadRequest as error:
+            reply = self._replies.refuse(request, 400, words=str(error))
+        except Crowded as error:
+            reply = self._replies.refuse(request, 503, words=str(error))
+        if reply is not None:
+            await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+            await send({"type": "http.response.body", "body": reply.body})
+            carrier = cast("Carrier | None", scope.get("hlsd"))
+            charge = carrier.charge if carrier is not None else self._sessions.charge
+            charge(request.session, len(reply.body), reply.media)
+
+    # -- the way in
+
+    async def _enter(self, one: RecordRequest, instead: str) -> Reply:
+        """Lets a viewer in, and leads it to where its session is."""
+        request, target = one.request, one.target
+        if one.below:
+            return self._replies.refuse(request, 404)
+        play = play_request(request, target, VOD)
+        times = _times(request)  # before there is a session
+        if request.method == "HEAD":
+            return await self._look(one, play)
+        if is_prefetch(request.headers):
+            return self._replies.refuse(request, 503, words="not to be fetched ahead")
+        entry = await self._entrance.enter(play, Visit(self._open_recordings, one.ident), instead=instead)
+        if isinstance(entry, Denial):
+            return self._replies.deny(request, entry)
+        session = request.session = entry.session
+        session.in_bytes += request.size
+        session.last = self._clock.monotonic()
+        return self._replies.redirect(request, f"{session.prefix.decode()}r/{target.resource}{times}")
+
+    async def _look(self, one: RecordRequest, play: PlayRequest) -> Reply:
+        """What GET would get, whoever asks may look at it: no session, and no body."""
+        request, target = one.request, one.target
+        found = await self._entrance.glance(play, Visit(self._open_recordings, one.ident))
+        if isinstance(found, Denial):
+            return self._replies.deny(request, found)
+        recording = await self._open_recordings.get(one.ident, target.app, found.name)
+        if recording is None:
+            return self._replies.refuse(request, 404)
+        try:
+            return await self._whole(one, recording) or self._replies.refuse(request, 404)
+        finally:
+            self._open_recordings.put_back(recording)
+
+    # -- with a session
+
+    async def _inside(self, one: RecordRequest, receive: Receive, send: Send) -> Reply | None:
+        request, target = one.request, one.target
+        agent = request.headers.get(b"user-agent", b"").decode("latin-1")
+        viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent, VOD)
+        if isinstance(viewer, Denial):
+            if viewer.reason in _ANEW and request.method == "GET" and not one.below:
+                return await self._enter(one, target.sid)
+            return self._replies.deny(request, viewer)
+        request.session = viewer
+        viewer.requests += 1
+        viewer.in_bytes += request.size
+        viewer.last = self._clock.monotonic()
+        recording = await self._open_recordings.get(one.ident, target.app, target.name)
+        if recording is None:
+            return self._replies.refuse(request, 404, cache=b"max-age=1")
+        try:
+            if one.below:
+                return await self._piece(one, recording, receive, send)
+            if one.ending == "m3u8" or request.method == "HEAD":
+                return await self._whole(one, recording)
+            return await self._send_file(one, recording, receive, send)
+        finally:
+            self._open_recordings.put_back(recording)
+
+    async def _whole(self, one: RecordRequest, recording: OpenRecording) -> Reply | None:
+        """The playlist; of a file what HEAD says of it."""
+        request = one.request
+        if one.ending == "m3u8":
+            if recording.layout is None:
+                return self._replies.refuse(request, 404)
+            tag = f'"{recording.row.id}-{"v" if recording.whole else "e"}{len(recording.spans)}"'
+            rendering = Rendering(recording.text, recording.zipped, tag)
+            cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
+            return self._replies.playlist(request, rendering, cache=cache)
+        if one.ending != recording.row.format:
+            return self._replies.refuse(request, 404)
+        _, part = await self._excerpt(one, recording)
+        headers = self._file_headers(one, recording, part)
+        size = len(part.front) + part.size if part is not None else recording.size
+        return Reply(200, [*headers, (b"content-length", b"%d" % size)])
+
+    async def _piece(self, one: RecordRequest, recording: OpenRecording, receive: Receive, send: Send) -> Reply | None:
+        """The initialisation section, or a segment."""
+        request, layout = one.request, recording.layout
+        if layout is None:
+            return self._replies.refuse(request, 404)
+        if one.below == "i.mp4":
+            tag = f'"{recording.row.id}-i"'
+            return self._replies.resource(request, Media(layout.init, "video/mp4", tag, init=True))
+        number = one.below.removeprefix("s").removesuffix(".m4s")
+        if f"s{number}.m4s" != one.below or not number.isascii() or not number.isdigit() or len(number) > 9:
+            return self._replies.refuse(request, 404)
+        if not FIRST <= int(number) < FIRST + len(recording.spans):
+            return self._replies.refuse(request, 404, cache=b"max-age=1")
+        span = recording.spans[int(number) - FIRST]
+        # Of one object all who want it live share the bytes; here each would hold its own, so they are sent in pieces.
+        headers: Headers = [
+            (b"content-type", b"video/mp4"),
+            (b"etag", f'"{recording.row.id}-{number}"'.encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"cache-control", MEDIA_CACHE),
+            *self._replies.readable(request),
+        ]
+        return await self._send_span(one, recording, headers, Excerpt(b"", span.offset, span.size), (receive, send))
+
+    # -- files
+
+    async def _excerpt(self, one: RecordRequest, recording: OpenRecording) -> tuple[bool, Excerpt | None]:
+        """What `?from=&to=` cuts out. Raises BadRequest."""
+        asked = arguments(one.request.query)
+        begin, end = _seconds(asked, "from"), _seconds(asked, "to")
+        if begin is None and end is None:
+            return False, None
+        if recording.layout is None:
+            raise BadRequest("only MP4 can be cut")
+        try:
+            part = await self._open_recordings.cut(recording, begin, end)
+        except BadBox:
+            part = None
+        if part is None:
+            raise BadRequest("there is nothing between from and to")
+        return True, part
+
+    def _file_headers(self, one: RecordRequest, recording: OpenRecording, part: Excerpt | None) -> Headers:
+        row = recording.row
+        tag = recording.etag if part is None else f'{recording.etag[:-1]}-{part.offset:x}-{part.size:x}"'
+        name = row.path.rpartition("/")[2]
+        return [
+            (b"content-type", _TYPES[row.format].encode()),
+            (b"content-disposition", f'inline; filename="{name}"'.encode()),
+            (b"etag", tag.encode()),
+            (b"last-modified", formatdate(row.ended or row.started_ms / 1000, usegmt=True).encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"cache-control", b"private, max-age=3600" if recording.whole else b"private, no-cache"),
+            *self._replies.readable(one.request),
+        ]
+
+    async def _send_file(
+        self, one: RecordRequest, recording: OpenRecording, receive: Receive, send: Send
+    ) -> Reply | None:
+        """Sends the file, or a part of it; None once it is sent."""
+        request = one.request
+        if one.ending != recording.row.format:
+            return self._replies.refuse(request, 404)
+        _, part = await self._excerpt(one, recording)
+        headers = self._file_headers(one, recording, part)
+        whole = part if part is not None else Excerpt(b"", 0, recording.size)
+        return await self._send_span(one, recording, headers, whole, (receive, send))
+
+    async def _send_span(
+        self, one: RecordRequest, recording: OpenRecording, headers: Headers, part: Excerpt, asgi: tuple[Receive, Send]
+    ) -> Reply | None:
+        """Sends what lies somewhere in the file, or the range of it that is asked for; None once it is sent."""
+        request, (receive, send) = one.request, asgi
+        tag = dict(headers)[b"etag"].decode()
+        front, offset, rest = part
+        size = len(front) + rest
+        if etag_matches(request.headers.get(b"if-none-match"), tag):
+            return Reply(304, headers)
+        if request.method == "HEAD":
+            return Reply(200, [*headers, (b"content-length", b"%d" % size)])
+        condition = request.headers.get(b"if-range")
+        wanted: Span | str = "whole"
+        if condition is None or condition.strip() == tag.encode():
+            wanted = parse_range(request.headers.get(b"range"), size)
+        if wanted == "outside":
+            return self._replies.refuse(request, 416, more=[(b"content-range", b"bytes */%d" % size)])
+        span = wanted if isinstance(wanted, Span) else Span(0, size)
+        status = 206 if isinstance(wanted, Span) else 200
+        if status == 206:
+            headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
+        headers.append((b"content-length", b"%d" % (span.stop - span.start)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        sending = _Sending(one, recording, self._open_recordings, self._clock)
+        await sending.run(front, offset, span, receive, send)
+        return None
+
+
+class _Sending:
+    """The body of one file: read by a thread, sent when the piece before has gone."""
+
+    def __init__(
+        self, one: RecordRequest, recording: OpenRecording, open_recordings: OpenRecordings, clock: Clock
+    ) -> None:
+        self._one = one
+        self._recording = recording
+        self._open_recordings = open_recordings
+        self._clock = clock
+
+    async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
+        """From the first byte to the last, or until the client hangs up."""
+        session = self._one.request.session
+        gone = asyncio.ensure_future(_hung_up(receive))
+        if session is not None:
+            session.flows += 1
+        at, media = span.start, MEDIA
+        try:
+            while at < span.stop and not gone.done():
+                if self._recording.deleted or (session is not None and session.over):
+                    return  # it was sent away, or its bytes would stay on the disk
+                piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
+                if not piece:
+                    return  # shorter than it was: the connection is cut, and the client asks for the rest
+                at += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": at < span.stop})
+                self._one.charge(session, len(piece), media)
+                media = MORE
+                if session is not None:
+                    session.last = self._clock.monotonic()
+        finally:
+            if session is not None:
+                session.flows -= 1
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+
+    async def _read(self, front: bytes, offset: int, at: int, size: int) -> bytes:
+        if at < len(front):
+            return front[at : at + size]
+        fd, place = self._recording.fd, offset + at - len(front)
+        return await self._open_recordings.do(lambda: os.pread(fd, size, place))
+
+
+def playback_routes(endpoint: RecordEndpoint) -> list[Route]:
+    """Where it answers."""
+    return [
+        Route("/{app}/{name}/r/{file}", endpoint),
+        Route("/{app}/{name}/{sid}/r/{file}", endpoint),
+        Route("/{app}/{name}/{sid}/r/{record}/{file}", endpoint),
+    ]
+
+
+def _times(request: Request) -> str:
+    """`?from=&to=` as they were asked for: nothing else of the query is needed once there is a session."""
+    asked = arguments(request.query)
+    kept = [f"{name}={asked[name]}" for name in ("from", "to") if _seconds(asked, name) is not None]
+    return f"?{'&'.join(kept)}" if kept else ""
+
+
+def _seconds(asked: dict[str, str], name: str) -> float | None:
+    text = asked.get(name, "")
+    if not text:
+        return None
+    if not _SECONDS.fullmatch(text):
+        raise BadRequest(f"{name} should be a number of seconds")
+    return float(text)
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

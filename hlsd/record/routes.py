@@ -1,0 +1,190 @@
+"""Speaks HTTP for recordings: `/api/v1/streams/{app}/{stream}/record` and `/api/v1/records[/{id}]`.
+
+`operations(recordings)` are mounted by whoever guards the API: nothing here asks for a key. Bodies are JSON of at most
+64 kB. Answers are the envelope `{success, data, message}`, errors have `code` too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from hlsd.base import stream_name
+from hlsd.base.quantities import Duration
+from hlsd.record.recordings import Recordings, RecordRefused
+
+BODY_LIMIT: Final = 64 * 1024
+_HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+MOST: Final = 1000
+
+
+class Start(BaseModel):
+    """What a recording is begun with. `max_duration`: seconds of media after which it ends, 0 for none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_duration: Duration = Field(default=0.0, ge=0, le=366 * 86_400)
+    path: str = Field(default="", max_length=512)
+
+
+class Filter(BaseModel):
+    """Of a list: `from` and `to` in ms of the epoch, recordings with anything between them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stream: str = Field(default="", max_length=300)
+    since: int = Field(default=0, ge=0, le=2**53, alias="from")
+    until: int = Field(default=0, ge=0, le=2**53, alias="to")
+    limit: int = Field(default=100, ge=1, le=MOST)
+    cursor: str = Field(default="", max_length=200)
+
+
+def operations(recordings: Recordings) -> list[Route]:  # noqa: C901 - small handlers
+    """The routes."""
+
+    async def start(request: Request) -> Response:
+        try:
+            asked = await _start(request)
+            view = recordings.start(*_stream(request), max_duration=asked.max_duration, path=asked.path)
+        except RecordRefused as error:
+            return _refused(error)
+        return _done(view.model_dump(), status=201)
+
+    async def status(request: Request) -> Response:
+        view = recordings.status(*_stream(request))
+        if view is None:
+            return _refused(RecordRefused(404, "not_recording", "the API does not have this stream recorded"))
+        return _done(view.model_dump())
+
+    async def stop(request: Request) -> Response:
+        try:
+            view = await recordings.finish(*_stream(request))
+        except RecordRefused as error:
+            return _refused(error)
+        return _done(view.model_dump())
+
+    async def listing(request: Request) -> Response:
+        try:
+            asked = _filter(request)
+            app, name = _path(asked.stream)
+            views, more = await recordings.page(
+                app=app, name=name, since=asked.since, until=asked.until, after=_after(asked.cursor), most=asked.limit
+            )
+        except RecordRefused as error:
+            return _refused(error)
+        return _done({"items": [view.model_dump() for view in views], "cursor": _cursor(more)})
+
+    async def one(request: Request) -> Response:
+        view = await recordings.get(request.path_params["record_id"])
+        if view is None:
+            return _refused(RecordRefused(404, "no_such_record", "there is no recording of that id"))
+        return _done(view.model_dump())
+
+    async def file(request: Request) -> Response:
+        path = await recordings.file(request.path_params["record_id"])
+        if path is None:
+            return _refused(RecordRefused(404, "no_such_record", "there is no finished recording of that id"))
+        return FileResponse(path, headers=_HEADERS, filename=path.name)
+
+    async def remove(request: Request) -> Response:
+        try:
+            await recordings.remove(request.path_params["record_id"])
+        except RecordRefused as error:
+            return _refused(error)
+        return _done(None)
+
+    async def repair(_: Request) -> Response:
+        return _done(recordings.begin_repair().model_dump(), status=202)
+
+    async def repairing(_: Request) -> Response:
+        return _done(recordings.repair.model_dump())
+
+    of_stream = "/api/v1/streams/{app}/{stream}/record"
+    return [
+        Route(of_stream, start, methods=["POST"]),
+        Route(of_stream, status, methods=["GET"]),
+        Route(of_stream, stop, methods=["DELETE"]),
+        Route("/api/v1/records", listing, methods=["GET"]),
+        Route("/api/v1/records/repair", repair, methods=["POST"]),
+        Route("/api/v1/records/repair", repairing, methods=["GET"]),
+        Route("/api/v1/records/{record_id}", one, methods=["GET"]),
+        Route("/api/v1/records/{record_id}/file", file, methods=["GET"]),
+        Route("/api/v1/records/{record_id}", remove, methods=["DELETE"]),
+    ]
+
+
+def _stream(request: Request) -> tuple[str, str]:
+    return request.path_params["app"], request.path_params["stream"]
+
+
+async def _start(request: Request) -> Start:
+    octets = b""
+    async for chunk in request.stream():
+        octets += chunk
+        if len(octets) > BODY_LIMIT:
+            raise RecordRefused(413, "too_large", "the body is larger than 64 kB")
+    try:
+        return Start.model_validate(json.loads(octets) if octets.strip() else {})
+    except ValidationError as error:
+        raise _bad("bad_body", error) from None
+    except (ValueError, RecursionError):
+        raise RecordRefused(400, "bad_body", "the body is not JSON") from None
+
+
+def _filter(request: Request) -> Filter:
+    given = request.query_params.multi_items()
+    if len(dict(given)) < len(given):
+        raise RecordRefused(400, "bad_parameter", "a parameter is given twice")
+    try:
+        return Filter.model_validate(dict(given))
+    except ValidationError as error:
+        raise _bad("bad_parameter", error) from None
+
+
+def _bad(code: str, error: ValidationError) -> RecordRefused:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "it"
+    return RecordRefused(400, code, f"{where[:64]}: {first['msg']}")
+
+
+def _path(stream: str) -> tuple[str | None, str | None]:
+    """App and name of a filter; an app alone is one too."""
+    if not stream:
+        return None, None
+    app, slash, name = stream.strip("/").partition("/")
+    if not stream_name.is_name(app) or (slash and not stream_name.is_name(name)):
+        raise RecordRefused(400, "bad_parameter", "stream should be app/stream, or an app")
+    return app, name or None
+
+
+def _cursor(key: tuple[int, str] | None) -> str | None:
+    if key is None:
+        return None
+    return base64.urlsafe_b64encode(f"{key[0]}.{key[1]}".encode()).rstrip(b"=").decode()
+
+
+def _after(cursor: str) -> tuple[int, str] | None:
+    if not cursor:
+        return None
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+        started, _, ident = text.partition(".")
+        return int(started), ident
+    except (binascii.Error, ValueError):
+        raise RecordRefused(400, "bad_cursor", "the cursor is not one that this list gave out") from None
+
+
+def _done(data: Any, *, status: int = 200) -> Response:  # noqa: ANN401 - JSON
+    return JSONResponse({"success": True, "data": data, "message": ""}, status, _HEADERS)
+
+
+def _refused(error: RecordRefused) -> Response:
+    body = {"success": False, "data": None, "message": str(error), "code": error.code}
+    return JSONResponse(body, error.status, _HEADERS)

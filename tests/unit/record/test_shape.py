@@ -1,0 +1,147 @@
+"""The shape of a recording's file, byte for byte, and that finishing moves none of it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from hlsd.media.unit import TICKS, Tracks
+from hlsd.record.boxes import BadBox, child, children, head, track_runs
+from hlsd.record.shape import FREE, About, hiding, mark, open_layout, opening, scan
+from tests.support.footage import Film
+from tests.support.frames import BOTH, VIDEO, audio, interleaved, video, video_at
+from tests.support.packets import compare, read_packets
+from tests.support.recording import finished, reading, recorded
+from tests.support.units import units_of
+
+FILMS = [
+    Film(seconds=5, width=160, height=96, b_frames=2),
+    Film(seconds=5, width=160, height=96, b_frames=2, codec="h265"),
+    Film(seconds=5, width=160, height=96, audio=False),
+    Film(seconds=5, codec=None),
+]
+
+
+def names(octets: bytes, start: int = 0, end: int | None = None) -> list[str]:
+    return [name.decode() for name, _, _ in children(octets, start, end)]
+
+
+def table(moov: bytes, track: int, name: bytes) -> str:
+    """The content of a sample table, in hex; `track` counts from 0."""
+    traks = [(at, end) for found, at, end in children(moov, 8) if found == b"trak"]
+    at, end = traks[track]
+    for step in (b"mdia", b"minf", b"stbl"):
+        at, end = child(moov, step, at, end)
+    at, end = child(moov, name, at, end)
+    return moov[at:end].hex()
+
+
+def test_the_boxes_of_ours_are_these_bytes() -> None:
+    assert FREE.hex() == "0000001066726565" + "00" * 8
+    assert hiding(28, 1000).hex() == "000000016d646174" + f"{972:016x}"
+    assert mark(1_700_000_000.25, 180_000, seam=True).hex() == (
+        "00000042" "656d7367" "01000000" "00015f90" "000000000002bf20" "00000000" "00000000"
+        + b"urn:hlsd:record:mark\0seam\0".hex() + f"{1_700_000_000_250:016x}"
+    )  # fmt: skip
+
+
+def test_the_tables_of_a_finished_file_are_these_bytes() -> None:
+    # Three pictures, the second shown last, and five frames of sound at 48 kHz.
+    pictures = video_at([0, 3600, 7200], keys=(0,), size=40, offset=3600)
+    pictures[1] = pictures[1]._replace(pts=pictures[1].pts + 3600)
+    (file,) = recorded(BOTH, interleaved(pictures, audio(0.12, size=20)))
+    whole, found = finished(file)
+    assert names(whole) == ["ftyp", "mdat", "moov"]
+    size = head(whole[28:44])
+    assert size is not None
+    assert (size.header, 28 + size.size) == (16, len(file)), "a 64-bit header hides all that was written"
+    moov = whole[len(file) :]
+    assert table(moov, 0, b"stts") == "00000000000000010000000300000e10"
+    assert table(moov, 0, b"ctts") == "01000000000000030000000100000e100000000100001c200000000100000e10"
+    assert table(moov, 0, b"stss") == "000000000000000100000001"
+    assert table(moov, 0, b"stsc") == "0000000000000001000000010000000300000001"
+    assert table(moov, 0, b"stsz") == "000000000000000000000003" + "00000028" * 3
+    at = file.index(pictures[0].payload)
+    assert table(moov, 0, b"co64") == "0000000000000001" + f"{at:016x}"
+    assert table(moov, 1, b"stts") == "00000000000000010000000500000400"
+    assert table(moov, 1, b"co64") == "0000000000000001" + f"{at + 120:016x}"
+    traks = [(at, end) for name, at, end in children(moov, 8) if name == b"trak"]
+    edits = []
+    for trak in traks:
+        at, end = child(moov, b"elst", *child(moov, b"edts", *trak))
+        edits.append([struct.unpack_from(">QqI", moov, at + 8 + 20 * row) for row in range((end - at - 8) // 20)])
+    # The movie begins with the sound; the picture, decoded at the same time, is shown 40 ms later.
+    assert edits == [[(3600, -1, 1 << 16), (10800, 3600, 1 << 16)], [(9600, 0, 1 << 16)]]
+    at, end = child(moov, b"mvhd", 8)
+    assert moov[at] == 1
+    assert struct.unpack_from(">IQ", moov, at + 20) == (TICKS, 14400)
+    assert found.duration == pytest.approx(0.16)
+    assert found.cut == 0
+
+
+@pytest.mark.parametrize("film", FILMS, ids=lambda film: f"{film.codec}-{film.b_frames}-{film.audio}")
+def test_packets_are_the_same_before_and_after_finishing(films: Path, film: Film) -> None:
+    path = film.make(films)
+    tracks, units = units_of(path.read_bytes())
+    (file,) = recorded(tracks, units)
+    whole, found = finished(file)
+    assert whole[44 : len(file)] == file[44:], "not a byte of media is moved"
+    before, after = read_packets(file), read_packets(whole)
+    assert before.video == after.video
+    assert before.audio == after.audio
+    assert [fault for fault in compare(read_packets(path), after) if "sound moved" not in fault] == []
+    assert len(after.video) == sum(unit.kind == 0 for unit in units)
+    again, said = finished(whole)
+    assert again == whole
+    assert said.already
+    assert said.duration == pytest.approx(found.duration, abs=0.1)
+
+
+def test_either_state_between_the_two_writes_can_be_played(films: Path) -> None:
+    tracks, units = units_of(FILMS[0].make(films).read_bytes())
+    (file,) = recorded(tracks, units)
+    whole, _ = finished(file)
+    appended = file + whole[len(file) :]
+    assert read_packets(appended) == read_packets(file)
+    assert finished(appended)[0] == whole, "and is finished to the same"
+
+
+def test_a_scan_finds_each_fragment_its_time_and_what_the_file_is_of() -> None:
+    units = interleaved(video(25, 4), audio(4))
+    (file,) = recorded(BOTH, units)
+    found = scan(reading(file), len(file))
+    assert found.end == len(file)
+    assert found.about is not None
+    assert found.about[1:4] == ("live", "cam", "run1")
+    assert found.about.wall == pytest.approx(units[0].arrived)
+    assert [(one.start / TICKS, one.key) for one in found.fragments] == [
+        (0.0, True), (1.04, False), (2.0, True), (3.04, False),
+    ]  # fmt: skip
+    assert found.fragments[0].mark is not None
+    assert not found.fragments[0].mark.seam
+    whole, _ = finished(file)
+    assert scan(reading(whole), len(whole)).fragments == found.fragments
+
+
+def test_what_is_no_recording_is_refused() -> None:
+    for octets in (b"", b"\x00" * 100, b"\x00\x00\x00\x08ftyp", FREE * 3):
+        with pytest.raises(BadBox):
+            open_layout(reading(octets))
+    with pytest.raises(BadBox):
+        opening(FREE, About("a", "b", "c", "d", 0.0))
+
+
+def test_a_moof_that_lies_about_its_samples_is_refused() -> None:
+    (file,) = recorded(Tracks(VIDEO), video(25, 1))
+    at = file.index(b"moof") - 4  # behind the mark
+    size = int.from_bytes(file[at : at + 4], "big")
+    moof = bytearray(file[at : at + size])
+    assert len(track_runs(bytes(moof))[0].sizes) == 25
+    count = moof.index(b"trun") + 8
+    moof[count : count + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(BadBox):
+        track_runs(bytes(moof))
+    with pytest.raises(BadBox):
+        track_runs(bytes(moof[:-1]))
