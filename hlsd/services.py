@@ -145,7 +145,8 @@ def _whip(services: Services) -> Service:
     http, faults = settings.http, node.stats.faults
     room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port)
     links = [server.link for server in settings.webrtc.ice_servers]
-    return WhipService(room, node.judge, links, settings.https.port if settings.https.secure else 0)
+    https_port = settings.https.port if settings.https.secure else 0
+    return WhipService(room, node.judge, node.sessions.of_stream, links, https_port)
 
 
 def _flv_publish(services: Services) -> Service:

@@ -62,6 +62,11 @@ def find_hls_js(configured: str) -> Path | None:
     return _find(configured, *_HLS_JS_PLACES)
 
 
+def find_publisher(name: str = PUBLISHER_JS[0]) -> Path | None:
+    """Where a file of the publisher's library is; None if it was not built."""
+    return _find("", f"web/publish/dist/{name}")
+
+
 def _find(configured: str, *places: str) -> Path | None:
     if configured:
         path = Path(configured)
@@ -100,7 +105,7 @@ class Pages:
         if mpegts_js is not None:
             self._files["mpegts.js"] = _load(mpegts_js)
         for name in PUBLISHER_JS:
-            if (library := _find("", f"web/publish/dist/{name}")) is not None:
+            if (library := find_publisher(name)) is not None:
                 self._files[name] = _load(library)
         self._rtmp_port = rtmp_port
         self._proxies = settings.proxies

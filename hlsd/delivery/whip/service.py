@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.routing import Route
 
+from hlsd.delivery.whip.audience import PublisherAudience
 from hlsd.delivery.whip.endpoint import WhipEndpoint
 from hlsd.delivery.whip.page import PublishPage
 from hlsd.ports import Service
@@ -41,14 +42,20 @@ class WhipReceiver(WhipDesk, Protocol):
 class WhipService(Service):
     """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
-    `https_port`: where a browser gives its camera to the page; 0: nowhere.
+    `viewers(path)`: how many watch. `https_port`: where a browser gives its camera to the page; 0: nowhere.
     """
 
     def __init__(
-        self, receiver: WhipReceiver, judge: Judge, ice_servers: Sequence[str] = (), https_port: int = 0
+        self,
+        receiver: WhipReceiver,
+        judge: Judge,
+        viewers: Callable[[str], int],
+        ice_servers: Sequence[str] = (),
+        https_port: int = 0,
     ) -> None:
         self._receiver = receiver
         self._page = PublishPage(judge, https_port)
+        self._audience = PublisherAudience(judge, receiver.whose, viewers)
         self._endpoint = WhipEndpoint(receiver, judge, ice_servers)
 
     @property
@@ -68,6 +75,7 @@ class WhipService(Service):
         """The endpoint of a stream, the sessions that it opens, and the page."""
         return (
             Route("/{app}/{name}/publish", self._page),
+            Route("/{app}/{name}/publish/{ident}", self._audience),
             Route("/{app}/{name}/whip", self._endpoint),
             Route("/{app}/{name}/whip/{ident}", self._endpoint),
         )

@@ -79,7 +79,8 @@ class WebrtcPublisher:
         self.began = host.clock.monotonic()
         self._host = host
         self._over = over
-        self._name = ""
+        self.name = ""
+        """The stream's public name, once it is let in."""
         self._words = ""
         self._publication: Publication | None = None
         self._normaliser: Normaliser | None = None
@@ -113,7 +114,7 @@ class WebrtcPublisher:
     def begin(self, publication: Publication) -> None:
         """It is let in."""
         self._publication = publication
-        self._name = publication.name
+        self.name = publication.name
 
     def meet(self, peer: Peer) -> None:
         """Who speaks with its browser."""
@@ -227,7 +228,7 @@ class WebrtcPublisher:
             normaliser.close()
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
-        self._host.log.warning(event, app=self.app, name=self._name, ip=self.ip, protocol="whip", **facts)
+        self._host.log.warning(event, app=self.app, name=self.name, ip=self.ip, protocol="whip", **facts)
 
     def _now(self) -> float:
         return self._host.clock.monotonic()

@@ -72,6 +72,10 @@ export class Chunks implements Transport {
     this.socket = new PublishSocket(settings, reports, () => this.renew());
   }
 
+  get session(): string {
+    return this.socket.id;
+  }
+
   async start(stream: MediaStream): Promise<void> {
     this.stream = stream;
     try {

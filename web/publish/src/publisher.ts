@@ -17,6 +17,10 @@ export class HlsdPublisher extends Emitter {
   state: State = "idle";
   /** By which way it publishes, once it does. */
   transport: TransportName | null = null;
+  /** The id of the session at the server, secret; "" where there is none. `GET {stream}/publish/{id}` says how many watch. */
+  get session(): string {
+    return this.way?.session ?? "";
+  }
   private settings: Settings;
   private way: Transport | null = null;
   private starting: Promise<void> | null = null;
@@ -197,6 +201,7 @@ export class HlsdPublisher extends Emitter {
     this.move("live");
     this.emit("live", { transport });
     clearInterval(this.clock);
+    void this.way?.sample().catch(() => undefined); // what the first rate is counted from
     this.clock = setInterval(() => void this.measure(), 1000);
   }
 

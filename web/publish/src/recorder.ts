@@ -43,6 +43,10 @@ export class Recorder implements Transport {
     this.socket = new PublishSocket(settings, reports, () => this.record());
   }
 
+  get session(): string {
+    return this.socket.id;
+  }
+
   async start(stream: MediaStream): Promise<void> {
     this.stream = stream;
     try {

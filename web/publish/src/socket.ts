@@ -25,9 +25,10 @@ export class PublishSocket {
   lag: number | null = null;
   /** Bytes given to the network. */
   sent = 0;
+  /** The server's, of this publication; secret. */
+  id = "";
   private socket: WebSocket | null = null;
   private unacked = new Unacked();
-  private id = "";
   private over = false;
   private ending = false;
   private mending = false;

@@ -18,6 +18,8 @@ export interface Reports {
 
 export interface Transport {
   readonly name: TransportName;
+  /** The server's id of the session, "" while there is none. */
+  readonly session: string;
   /** Resolves when the server has let us in and media flows. */
   start(stream: MediaStream): Promise<void>;
   pause(): Promise<void>;

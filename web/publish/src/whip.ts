@@ -22,7 +22,7 @@ export function hasWebrtcH264(): boolean {
 export class Whip implements Transport {
   readonly name = "whip";
   private peer: RTCPeerConnection | null = null;
-  private session = "";
+  private address = "";
   private tag = "";
   private answer = "";
   private stream: MediaStream | null = null;
@@ -38,6 +38,10 @@ export class Whip implements Transport {
     private settings: Settings,
     private reports: Reports,
   ) {}
+
+  get session(): string {
+    return this.address.split("/").pop() ?? "";
+  }
 
   async start(stream: MediaStream): Promise<void> {
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
@@ -92,7 +96,7 @@ export class Whip implements Transport {
 
   leave(): void {
     // The name is free again at once; without this word it would be after some seconds.
-    if (this.session) void fetch(this.session, { method: "DELETE", keepalive: true }).catch(() => undefined);
+    if (this.address) void fetch(this.address, { method: "DELETE", keepalive: true }).catch(() => undefined);
   }
 
   async sample(): Promise<Omit<Stats, "transport">> {
@@ -146,7 +150,7 @@ export class Whip implements Transport {
     const reply = await this.fetch(whip + (query ? `?${query}` : ""), { method: "POST", headers, body: sdp });
     const text = await reply.text();
     if (reply.status !== 201) throw errorOfStatus(reply.status, text, reply.headers.get("retry-after"));
-    this.session = new URL(reply.headers.get("location") ?? "", whip).href;
+    this.address = new URL(reply.headers.get("location") ?? "", whip).href;
     this.tag = reply.headers.get("etag") ?? "";
     this.answer = text;
     if (this.over) {
@@ -205,7 +209,7 @@ export class Whip implements Transport {
       const mine = credentials(offer.sdp ?? "");
       if (!mine) throw new Error("an offer without credentials");
       const headers = { "content-type": "application/trickle-ice-sdpfrag", "if-match": "*" };
-      const reply = await this.fetch(this.session, { method: "PATCH", headers, body: fragment(mine) });
+      const reply = await this.fetch(this.address, { method: "PATCH", headers, body: fragment(mine) });
       const theirs = credentials(await reply.text());
       if (reply.status !== 200 || !theirs) throw new PublishError("CONNECTION_FAILED", "the session is gone", false, { status: reply.status });
       this.tag = reply.headers.get("etag") ?? this.tag;
@@ -228,9 +232,9 @@ export class Whip implements Transport {
 
   /** What is left to be told the server: the address of the session. */
   private close(): string {
-    const { session, peer } = this;
+    const { address, peer } = this;
     this.over = true;
-    this.session = "";
+    this.address = "";
     this.peer = null;
     clearTimeout(this.timer);
     globalThis.removeEventListener?.("online", this.moved);
@@ -238,7 +242,7 @@ export class Whip implements Transport {
     peer?.removeEventListener("connectionstatechange", this.changed);
     peer?.close();
     this.silence?.stop();
-    return session;
+    return address;
   }
 }
 
