@@ -79,7 +79,7 @@ def test_who_has_the_name_keeps_it_and_the_other_is_told(tmp_path: Path) -> None
 
 
 def test_who_may_not_publish_is_told_and_a_token_lets_in(tmp_path: Path) -> None:
-    env = {"HLSD_AUTH__PUBLISH": "true", "HLSD_AUTH__JWT__SECRET": SECRET}
+    env = {"HLSD_AUTH__PUBLISH": "true", "HLSD_AUTH__JWT_SECRETS": SECRET}
     with HlsdServer(tmp_path, target=1, env=env) as server:
         with BrowserPublisher(base(server), "live/cam") as page:
             assert page.do("start")["error"]["name"] == "NOT_ALLOWED"

@@ -183,7 +183,7 @@ export class PublishSocket {
     if (this.ending || this.over) return;
     if (this.waiting) {
       this.waiting.reject(new PublishError("CONNECTION_FAILED", "the server refused the connection", false, { code }));
-    } else if (code === 1006 || code === 1005) {
+    } else if (code === 1006 || code === 1005 || code === COMING_BACK) {
       void this.mend();
     } else {
       // 1001: it stops, and another one may be there soon.
