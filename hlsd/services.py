@@ -144,9 +144,10 @@ def _whip(services: Services) -> Service:
     sound = node.sound if settings.transcode.audio else None
     http, faults = settings.http, node.stats.faults
     room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port)
-    links = [server.link for server in settings.webrtc.ice_servers]
+    servers = settings.webrtc.ice_servers
+    known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
-    return WhipService(room, node.judge, node.sessions.of_stream, links, https_port)
+    return WhipService(room, node.judge, node.sessions.of_stream, known, open_to_all, https_port)
 
 
 def _flv_publish(services: Services) -> Service:

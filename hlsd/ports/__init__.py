@@ -22,7 +22,7 @@ from hlsd.ports.outputs import (
     SinkSegment,
 )
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
-from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
 from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
@@ -46,6 +46,7 @@ __all__ = [
     "Grant",
     "Keeping",
     "Lateness",
+    "LineState",
     "LiveStream",
     "Media",
     "MediaRun",

@@ -10,9 +10,13 @@ from hlsd.ports.admission import PlayRequest
 
 @dataclass(frozen=True, slots=True)
 class WhipAnswer:
-    """A session is open: its secret `ident`, the answer or fragment, and the `tag` of its ICE session."""
+    """A session is open: its secret `ident`, the answer or fragment, and the `tag` of its ICE session.
+
+    `name` is the stream's: what was asked for may have been its key.
+    """
 
     ident: str
+    name: str
     body: str
     tag: str
 
@@ -32,6 +36,11 @@ class WhipRefusal:
 
 class WhipDesk(Protocol):
     """Who receives."""
+
+    @property
+    def closed(self) -> str:
+        """Why nobody can come in; empty: who may can."""
+        ...
 
     async def enter(self, asked: PlayRequest, offer: bytes, local: str) -> WhipAnswer | WhipRefusal:
         """Lets a publisher in who sends `offer`; `local` is the address of ours at which it asked."""

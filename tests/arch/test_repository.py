@@ -86,6 +86,7 @@ def locked(name: str) -> set[str]:
     return {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines if "==" in line}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("lock", "folders"),
     [

@@ -1,5 +1,6 @@
 /* Publishes this browser's camera, screen and microphone to the stream that the address names.
  *
+ * What the address names may be the stream's key: nothing is shown of it but what the server says the stream is called.
  * How it gets there is the publisher's library's business (web/publish, served as /_/publish.js), or publish-plain.js's
  * where that was not built. Names and messages reach the page by textContent only.
  */
@@ -92,8 +93,12 @@ function show() {
   say("mute").setAttribute("aria-pressed", String(muted && !say("mute").disabled));
 }
 
-/* Browsers give a camera to pages of https and of this machine only. */
-function insecure() {
+/* Browsers give a camera to pages of https and of this machine only; and the plain script knows WebRTC alone. */
+function useless() {
+  if (about.closed && !say("plain").hidden) {
+    veil("This server takes nothing from this page", about.closed);
+    return true;
+  }
   if (window.isSecureContext && navigator.mediaDevices) return false;
   veil("The camera needs https", "Browsers give camera and microphone only to pages that come by https.");
   if (about.httpsPort && about.httpsPort !== "0") {
@@ -200,7 +205,9 @@ async function go() {
 }
 
 function trouble(error) {
-  if (error.fatal) note(`${TROUBLES[error.name] ?? ""} (${error.message})`);
+  if (!error.fatal) return;
+  const there = error.name === "CONNECTION_FAILED" && error.details?.status; // it answers, and has no such way in
+  note(`${there ? "This server takes nothing from this browser." : (TROUBLES[error.name] ?? "")} (${error.message})`);
 }
 
 async function changed() {
@@ -232,6 +239,8 @@ function link(path) {
   if (say("watch").textContent === place) return;
   say("watch").textContent = say("watch").href = place;
   say("name").textContent = decodeURIComponent(path.slice(1));
+  say("watch-line").hidden = false;
+  say("watch-later").hidden = true;
   draw(place);
 }
 
@@ -260,7 +269,7 @@ async function copy() {
 say("quality").replaceChildren(...QUALITIES.map(({ name, bitrate }, at) => new Option(`${name} · ${bitrate / 1e6} Mbit/s`, at)));
 say("quality").value = 1;
 say("plain").hidden = "BrowserToRtmpClient" in library; // which only the library has
-link(`/${app}/${stream}`);
+say("name").textContent = decodeURIComponent(app); // what stands behind it may be the stream's key
 show();
 say("go").addEventListener("click", go);
 say("pause").addEventListener("click", () => (state() === "paused" ? publisher.resume() : publisher.pause()));
@@ -270,7 +279,7 @@ say("copy").addEventListener("click", copy);
 devices.addEventListener("unshared", unshare);
 for (const id of ["camera", "microphone", "quality"]) say(id).addEventListener("change", () => open());
 addEventListener("beforeunload", (event) => onAir() && event.preventDefault());
-if (!insecure()) {
+if (!useless()) {
   say("screen").hidden = !navigator.mediaDevices.getDisplayMedia;
   navigator.mediaDevices.addEventListener?.("devicechange", list);
   setInterval(() => (say("level").value = devices.level()), 100);

@@ -1,7 +1,8 @@
 """Answers `/{app}/{stream}/whip` and `/{app}/{stream}/whip/{id}`: WHIP, RFC 9725.
 
-An ASGI endpoint, so that HTTP/1.1, TLS and HTTP/2 are alike. Law: a refusal names what would have been taken; nothing
-here is answered to a page that `http.allow_origin` does not list; the id of a session is its key and stands in no log.
+An ASGI endpoint, so that HTTP/1.1, TLS and HTTP/2 are alike. Law: a refusal names what would have been taken; a page of
+another host may publish only if `http.allow_origin` names it, and `*` names nobody; the id of a session is its key and
+stands in no log; passwords of TURN servers are told to publishers only.
 """
 
 from __future__ import annotations
@@ -45,12 +46,15 @@ _TITLES: Final = {
 
 
 class WhipEndpoint:
-    """The endpoint; `desk` receives. `ice_servers` are values of Link headers."""
+    """The endpoint; `desk` receives. `ice_servers` are values of Link headers, `open_servers` those for everybody."""
 
-    def __init__(self, desk: WhipDesk, judge: Judge, ice_servers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, desk: WhipDesk, judge: Judge, ice_servers: Sequence[str] = (), open_servers: Sequence[str] = ()
+    ) -> None:
         self._desk = desk
         self._judge = judge
         self._links: Headers = [(b"link", link.encode()) for link in ice_servers]
+        self._open_links: Headers = [(b"link", link.encode()) for link in open_servers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -65,7 +69,7 @@ class WhipEndpoint:
             target = parse_path(request.path) if is_ours(request.path) else None
             if target is None or target.kind != "foreign":
                 return self._refuse(request, 404, "there is nothing here")
-            if not self._judge.replies.may_read(request):
+            if not self._judge.replies.may_send(request):
                 return self._refuse(request, 403, "this page may not publish here")
             if request.method == "OPTIONS":
                 return self._options(request, scope)
@@ -94,7 +98,8 @@ class WhipEndpoint:
         if isinstance(verdict, WhipRefusal):
             bare = verdict.reason == "denied" and not asked.bearer and not asked.query
             return self._denied(request, verdict, bare=bare)
-        location = f"{request.prefix}/{target.app}/{target.name}/whip/{verdict.ident}"
+        # By its name, for what was asked for may have been its key: addresses are shown, and handed on.
+        location = f"{request.prefix}/{target.app}/{verdict.name}/whip/{verdict.ident}"
         return self._reply(request, 201, [(b"location", location.encode()), *self._links], verdict, _SDP)
 
     async def _session(self, request: Request, target: Target, scope: Scope, receive: Receive) -> Reply:
@@ -130,7 +135,7 @@ class WhipEndpoint:
             (b"access-control-allow-headers", b"Authorization, Content-Type, If-Match"),
             (b"access-control-max-age", b"600"),
         ]
-        return self._reply(request, 204, more if preflight else [*more, *self._links])
+        return self._reply(request, 204, more if preflight else [*more, *self._open_links])
 
     def _reply(
         self, request: Request, status: int, more: Headers, verdict: WhipAnswer | None = None, kind: bytes = b""

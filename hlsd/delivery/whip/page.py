@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from hlsd.delivery.judge import Judge
+    from hlsd.ports.whip import WhipDesk
 
 _POLICY = (
     b"default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -31,8 +32,9 @@ _HEADERS = [
 class PublishPage:
     """An ASGI endpoint; `https_port` is where the page is to be had by https, 0: nowhere."""
 
-    def __init__(self, judge: Judge, https_port: int) -> None:
+    def __init__(self, judge: Judge, desk: WhipDesk, https_port: int) -> None:
         self._judge = judge
+        self._desk = desk
         text = (PLAYER / "publish.html").read_text(encoding="utf-8")
         # Without it the page has a script of its own, and says what is missing.
         library = "{{prefix}}/_/publish.js" if find_publisher() is not None else ""
@@ -56,6 +58,7 @@ class PublishPage:
         elif known:
             # Of a request only a trusted proxy's plain path comes into it; names of streams are the script's.
             text = self._text.replace("{{prefix}}", html.escape(request.prefix))
+            text = text.replace("{{closed}}", html.escape(self._desk.closed))
             status, body, headers = 200, text.encode(), _HEADERS
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -42,7 +42,8 @@ class WhipReceiver(WhipDesk, Protocol):
 class WhipService(Service):
     """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
-    `viewers(path)`: how many watch. `https_port`: where a browser gives its camera to the page; 0: nowhere.
+    `viewers(path)`: how many watch. `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser
+    gives its camera to the page; 0: nowhere.
     """
 
     def __init__(
@@ -51,12 +52,13 @@ class WhipService(Service):
         judge: Judge,
         viewers: Callable[[str], int],
         ice_servers: Sequence[str] = (),
+        open_servers: Sequence[str] = (),
         https_port: int = 0,
     ) -> None:
         self._receiver = receiver
-        self._page = PublishPage(judge, https_port)
+        self._page = PublishPage(judge, receiver, https_port)
         self._audience = PublisherAudience(judge, receiver.whose, viewers)
-        self._endpoint = WhipEndpoint(receiver, judge, ice_servers)
+        self._endpoint = WhipEndpoint(receiver, judge, ice_servers, open_servers)
 
     @property
     def udp_port(self) -> int:

@@ -24,6 +24,8 @@ MTU: Final = 1200
 """Bytes of a datagram that every path carries."""
 LIMIT: Final = 64 << 10
 """Bytes that a peer may send before its handshake is over: a ClientHello of today has 1.5 KiB."""
+DTLS_1_2: Final = 0xFEFD
+"""The least version that is spoken: the one before it is deprecated (RFC 8996)."""
 _RECORD: Final = 13
 _HASHES: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "sha-1": hashes.SHA1,
@@ -69,6 +71,7 @@ class DtlsIdentity:
         self.fingerprint = "sha-256 " + certificate.fingerprint(hashes.SHA256()).hex(":").upper()
         """As an answer has it."""
         self.context = context = SSL.Context(SSL.DTLS_METHOD)
+        context.set_min_proto_version(DTLS_1_2)
         context.use_certificate(certificate)
         context.use_privatekey(key)
         _ask_for_any_certificate(context)
@@ -138,7 +141,8 @@ class DtlsHandshake:
                 connection.do_handshake()
                 self._check()
                 self.keys = self._export()
-            connection.recv(4096)  # nobody has anything to say by it but that it goes
+            while True:  # all records of the datagram: what is left would wait here, and grow
+                connection.recv(4096)  # nobody has anything to say by it but that it goes
         except SSL.WantReadError:
             pass
         except SSL.ZeroReturnError:

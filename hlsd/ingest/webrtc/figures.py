@@ -14,20 +14,29 @@ if TYPE_CHECKING:
 HANDSHAKE: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Bounds for how long it takes until a publisher is connected, seconds."""
 RESULTS: Final = ("received", "recovered", "lost", "late", "bad", "limited", "stray")
+REFUSALS: Final = ("bad_offer", "unacceptable", "pending", "full", "denied", "busy", "limit")
+"""Those that are there from the start; the other words of `hlsd.ports.whip.WhipRefusal` when they happen."""
+_LEFT: Final = frozenset(("closed", "shutdown", "replaced", "kicked"))
+"""Ends that somebody wanted, and so say nothing of the line."""
 
 SESSIONS = Spec("hlsd_webrtc_sessions", "gauge", "Publishers by WebRTC now, those included who are not connected yet.")
 CONNECTED = Spec("hlsd_webrtc_handshake_seconds", "histogram", "From a publisher's POST to the end of its handshake.")
 PACKETS = Spec(
     "hlsd_webrtc_packets",
     "counter",
-    "Packets of publishers: received, of these recovered (asked for again) and late; lost, bad (no proof of whose), "
-    "limited (above max_bitrate), stray (of an address that nobody knows).",
+    "Packets of publishers, by what became of them.",
     ("result",),
 )
 REQUESTS = Spec(
     "hlsd_webrtc_keyframe_requests", "counter", "Key pictures that publishers were asked for, by cause.", ("cause",)
 )
 REFUSED = Spec("hlsd_webrtc_refused", "counter", "Publishers that WebRTC did not let in, by reason.", ("reason",))
+UNCONNECTED = Spec(
+    "hlsd_webrtc_unconnected",
+    "counter",
+    "Publishers that were let in and whose media never came, by how far they got.",
+    ("stage",),
+)
 PICTURES = Spec("hlsd_webrtc_pictures_lost", "counter", "Pictures of which a part was lost for good.")
 
 
@@ -38,7 +47,8 @@ class WebrtcStats:
         self.handshake = Histogram(HANDSHAKE)
         self.packets: Counter[str] = Counter(dict.fromkeys(RESULTS, 0))
         self.requests: Counter[str] = Counter(loss=0, interval=0, start=0)
-        self.refused: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
+        self.unconnected: Counter[str] = Counter(no_address=0, handshake=0)
         self.pictures = 0
 
     def add(self, peer: Peer) -> None:
@@ -47,6 +57,12 @@ class WebrtcStats:
             self.packets[result] += count
         self.requests.update(peer.asked)
         self.pictures += peer.picture.depacketiser.lost if peer.picture is not None else 0
+
+    def end(self, peer: Peer) -> None:
+        """One is over."""
+        self.add(peer)
+        if not peer.connected and peer.ended not in _LEFT:
+            self.unconnected["handshake" if peer.address is not None else "no_address"] += 1
 
 
 def packets_of(peer: Peer) -> Iterator[tuple[str, int]]:
@@ -64,7 +80,7 @@ def packets_of(peer: Peer) -> Iterator[tuple[str, int]]:
 class WebrtcFigures(Reporter):
     """The figures; `peers()` are those at work."""
 
-    SPECS = (SESSIONS, CONNECTED, PACKETS, REQUESTS, REFUSED, PICTURES)
+    SPECS = (SESSIONS, CONNECTED, PACKETS, REQUESTS, REFUSED, UNCONNECTED, PICTURES)
 
     def __init__(self, stats: WebrtcStats, peers: Callable[[], list[Peer]]) -> None:
         self._stats = stats
@@ -87,4 +103,6 @@ class WebrtcFigures(Reporter):
                 yield spec, (label,), before[label] + current[label]
         for reason, count in stats.refused.items():
             yield REFUSED, (reason,), count
+        for stage, count in stats.unconnected.items():
+            yield UNCONNECTED, (stage,), count
         yield PICTURES, (), stats.pictures + total.pictures

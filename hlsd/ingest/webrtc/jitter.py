@@ -1,7 +1,8 @@
 """Puts the packets of one source into order, asks for those that are missing, and gives up on them in time. Pure.
 
 Law: what comes out rises by one, but for a `hole` that is told where packets were given up; nothing waits for longer
-than `patience`, no more than `PACKETS` packets and `BYTES` bytes of them. Times are monotonic seconds.
+than `patience`, no more than `PACKETS` packets and `BYTES` bytes of them, for no more than `MISSING` others. Times are
+monotonic seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ PACKETS: Final = 2048
 """Packets that wait behind a missing one."""
 BYTES: Final = 4 << 20
 """Bytes of them."""
+MISSING: Final = 2048
+"""Packets that are waited for: each is something to remember, and a sender may number its packets as it likes."""
 LEAP: Final = 1000
-"""Numbers that a source may leap: beyond it is another source under the same name."""
+"""Numbers that a source may leap: beyond it is another source under the same name, or no packet that came again."""
 FIRST_ASKED: Final = 0.010
 """Seconds after which a packet that is missing is asked for: until then it may only have been overtaken."""
 ASKED_AGAIN: Final = 0.050
@@ -79,19 +82,17 @@ class ReorderBuffer:
             self._next = packet.sequence + 0x10000
             self._highest = self._next - 1
         number = self._highest + ((packet.sequence - self._highest + 0x8000 & 0xFFFF) - 0x8000)
-        if number > self._highest + LEAP and not again:
-            return self._begin_anew(packet, number)
+        ahead = number - self._highest
+        if not again and (ahead > LEAP or (ahead < -LEAP and number < self._next)):
+            return self._begin_anew(packet, max(number, self._highest + LEAP))
         missing = self._missing.pop(number, None)
-        if number < self._next or number in self._waiting:
-            if not again and number < self._highest - LEAP:  # a source that begins anew under its name
-                return self._begin_anew(packet, self._highest + LEAP)
+        if number < self._next or number in self._waiting or ahead > LEAP:
             self.counts.late += 1
             return []
         if missing is not None and missing.asked:
             self.counts.recovered += 1
             self.round_trip += (min(now - missing.asked, 1.0) - self.round_trip) / 8
-        for absent in range(self._highest + 1, number):
-            self._missing[absent] = _Missing(now)
+        out = self._miss(number, now)
         self._highest = max(self._highest, number)
         if number == self._next and not self._waiting:  # as nearly always
             self._next = number + 1
@@ -99,7 +100,7 @@ class ReorderBuffer:
             return [Ordered(packet, hole)]
         self._waiting[number] = packet
         self.held += len(packet.payload)
-        out = self._ready()
+        out += self._ready()
         while len(self._waiting) > PACKETS or self.held > BYTES:
             out += self._skip()
         return out
@@ -128,6 +129,16 @@ class ReorderBuffer:
                     break
         return wanted
 
+    def _miss(self, number: int, now: float) -> list[Ordered]:
+        """Notes what should have come before `number`; returns what is in order by it, where there are too many."""
+        out: list[Ordered] = []
+        gap = number - self._highest - 1
+        while self._waiting and len(self._missing) + gap > MISSING:
+            out += self._skip()
+        for absent in range(self._highest + 1, number):
+            self._missing[absent] = _Missing(now)
+        return out
+
     def _ready(self) -> list[Ordered]:
         out: list[Ordered] = []
         while (packet := self._waiting.pop(self._next, None)) is not None:
@@ -139,9 +150,10 @@ class ReorderBuffer:
 
     def _skip(self) -> list[Ordered]:
         """Goes on behind what is missing."""
-        after = min(self._waiting)
-        for number in range(self._next, after):
-            self._missing.pop(number, None)
+        after = self._next
+        while after not in self._waiting:
+            self._missing.pop(after, None)
+            after += 1
         self.counts.lost += after - self._next
         self._next = after
         self._hole = True

@@ -2,8 +2,9 @@
 
 Datagrams come in with the address they came from; what is to be sent is handed to `send`. Law (RFC 8445, 5764, 7983):
 nothing is sent to an address that has not shown in a binding request that it knows our password, nothing that comes
-from another one is looked at, and DTLS goes with the pair that was nominated. Times are monotonic seconds. Raises
-nothing for what a peer sends: the session ends, and `ended` says why.
+from another one is looked at, and DTLS goes with the pair that was nominated. Nor is more sent than has come: whoever
+writes another one's address on what it sends has us send no more there than it does itself. Times are monotonic
+seconds. Raises nothing for what a peer sends: the session ends, and `ended` says why.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
 from hlsd.ingest.webrtc.receiver import PictureReceiver, Receiver, SoundReceiver
 from hlsd.ingest.webrtc.sdp import Offer
 from hlsd.ingest.webrtc.srtp import Protection
+from hlsd.ingest.webrtc.token_bucket import TokenBucket
 from hlsd.ingest.webrtc.twcc import TransportFeedback
 from hlsd.media.codecs import VideoCodec
 
@@ -35,6 +37,12 @@ REPORT: Final = 1.0
 """Seconds between two receiver's reports."""
 QUIET: Final = 1.0
 """Seconds after which a picture of which nothing comes is asked for no key picture."""
+CONTROL: Final = 500
+"""Datagrams a second that are no media: binding requests, DTLS, RTCP. Browsers send some ten."""
+GRANT: Final = 4096
+"""Bytes that may be sent before anything has come: about what the offer had, and enough for a handshake."""
+CREDIT: Final = 64 << 10
+"""Bytes that may be sent for what came before."""
 _HEAD: Final = 28
 """Bytes of IP and UDP before each datagram."""
 
@@ -73,11 +81,12 @@ class PeerLimits:
 
 @dataclass(slots=True)
 class PeerCounts:
-    """Datagrams that came, by what became of them; those of receivers are theirs."""
+    """Datagrams that came, by what became of them; those of receivers are theirs. `unsent`: what did not go out."""
 
     received: int = 0
     bad: int = 0
     limited: int = 0
+    unsent: int = 0
 
 
 class Peer:
@@ -113,7 +122,9 @@ class Peer:
         self._sink = sink
         self._send = send
         self._ssrc = ssrc
-        self._since = self._heard = self._now = now
+        self.heard = now
+        """When anything came last that is the session's."""
+        self._since = self._now = now
         self._handshake = DtlsHandshake(identity, client=self.client, expected=offer.fingerprints)
         self._found = 0.0  # when the first address was validated
         self._begun = not self.client
@@ -135,9 +146,10 @@ class Peer:
             name = offer.sound.payload.name
             self.sound = SoundReceiver(offer.sound, lambda payload, ms: sink.sound(name, payload, ms))
             self._by_payload[offer.sound.payload.number] = self.sound
-        self._bytes = float(limits.bitrate // 8)
-        self._packets = float(limits.packets)
-        self._filled = now
+        self._bytes = TokenBucket(limits.bitrate / 8, now)
+        self._packets = TokenBucket(limits.packets, now)
+        self._control = TokenBucket(CONTROL, now)
+        self._credit = GRANT
 
     @property
     def held(self) -> int:
@@ -148,13 +160,25 @@ class Peer:
 
     # -- what comes
 
-    def validated(self, address: Address, now: float, *, nominated: bool) -> None:
-        """`address` has shown that it knows our password; `nominated`: media is to go by it (RFC 8445 §8.1.1)."""
+    def admits(self, now: float) -> bool:
+        """Whether there is room for one more datagram that is no media."""
+        if self._control.has(1, now):
+            self._control.take()
+            return True
+        self.counts.limited += 1
+        return False
+
+    def validated(self, address: Address, now: float, *, nominated: bool, size: int = 0) -> None:
+        """`address` has shown that it knows our password; `nominated`: media is to go by it (RFC 8445 §8.1.1).
+
+        `size`: by how many bytes that was longer than its answer.
+        """
+        self._credit = min(CREDIT, self._credit + size)
         if address not in self.addresses and len(self.addresses) >= ADDRESSES:
             oldest = min((one for one in self.addresses if one != self.address), key=lambda one: self.addresses[one])
             del self.addresses[oldest]
         self.addresses[address] = now
-        self._heard = now
+        self.heard = now
         if nominated or self.address is None:
             self.address = address
         self._found = self._found or now
@@ -164,17 +188,23 @@ class Peer:
         if address not in self.addresses or self.ended or len(datagram) < 2:
             return
         self._now = now
+        self._credit = min(CREDIT, self._credit + len(datagram) + _HEAD)
         try:
             if is_dtls(datagram):
-                self._take_handshake(datagram, now)
-            elif 128 <= datagram[0] <= 191 and self._protection is not None:
+                if self.admits(now):
+                    self._take_handshake(datagram, now)
+            elif not 128 <= datagram[0] <= 191 or self._protection is None:
+                return
+            elif not rtp.is_rtcp(datagram):
                 self._take_media(datagram, now)
+            elif self.admits(now):
+                self._take_control(datagram, now)
         except ProtocolError as error:
             self.end("error:protocol", str(error))
 
     def _take_handshake(self, datagram: bytes, now: float) -> None:
         handshake = self._handshake
-        self._heard = now
+        self.heard = now
         self._reply(handshake.receive(datagram))
         if handshake.keys is not None and self._protection is None:
             self._protection = Protection(handshake.keys)
@@ -187,15 +217,6 @@ class Peer:
     def _take_media(self, datagram: bytes, now: float) -> None:
         protection = self._protection
         assert protection is not None
-        if rtp.is_rtcp(datagram):
-            compound = protection.control(datagram)
-            if compound is None:
-                self.counts.bad += 1
-                return
-            self._heard = now
-            self._sink.received(len(datagram) + _HEAD)
-            self._take_control(compound, now)
-            return
         size = len(datagram) + _HEAD
         if not self._allowed(size, now):
             self.counts.limited += 1
@@ -204,7 +225,7 @@ class Peer:
         if octets is None:
             self.counts.bad += 1
             return
-        self._heard = now
+        self.heard = now
         self.counts.received += 1
         self._sink.received(size)
         try:
@@ -222,7 +243,15 @@ class Peer:
             if again is not None and receiver.ssrc:
                 receiver.push(again, now, again=True)
 
-    def _take_control(self, compound: bytes, now: float) -> None:
+    def _take_control(self, datagram: bytes, now: float) -> None:
+        protection = self._protection
+        assert protection is not None
+        compound = protection.control(datagram)
+        if compound is None:
+            self.counts.bad += 1
+            return
+        self.heard = now
+        self._sink.received(len(datagram) + _HEAD)
         for told in rtcp.read(compound):
             receiver = next((one for one in self._by_payload.values() if one.reception and one.ssrc == told.ssrc), None)
             if receiver is None or receiver.reception is None:
@@ -241,15 +270,11 @@ class Peer:
             self._sink.unsteady()
 
     def _allowed(self, size: int, now: float) -> bool:
-        """Whether its bounds have room for a packet: a second's worth may come at once."""
-        limits, passed = self._limits, now - self._filled
-        self._filled = now
-        self._bytes = min(limits.bitrate / 8, self._bytes + passed * limits.bitrate / 8)
-        self._packets = min(limits.packets, self._packets + passed * limits.packets)
-        if self._bytes < size or self._packets < 1:
+        """Whether its bounds have room for a packet of media."""
+        if not (self._bytes.has(size, now) and self._packets.has(1, now)):
             return False
-        self._bytes -= size
-        self._packets -= 1
+        self._bytes.take(size)
+        self._packets.take()
         return True
 
     # -- what goes
@@ -269,7 +294,7 @@ class Peer:
         except ProtocolError as error:
             self.end("error:protocol", str(error))
             return
-        if now - self._heard >= self._limits.silence:
+        if now - self.heard >= self._limits.silence:
             self.end("idle", f"nothing came for {self._limits.silence:g} s")
             return
         for receiver in self._by_payload.values():
@@ -320,9 +345,14 @@ class Peer:
         self._reply(self._handshake.close())
 
     def _reply(self, datagrams: list[bytes]) -> None:
-        if self.address is not None:
-            for datagram in datagrams:
-                self._send(datagram, self.address)
+        if self.address is None:
+            return
+        for datagram in datagrams:
+            if (size := len(datagram) + _HEAD) > self._credit:
+                self.counts.unsent += 1
+                continue
+            self._credit -= size
+            self._send(datagram, self.address)
 
     def _missing(self) -> str:
         """What never came, for who looks for the reason: nearly always an address, or a firewall."""

@@ -15,6 +15,7 @@ from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.share import Share
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
+from hlsd.ports import LineState
 
 if TYPE_CHECKING:
     from hlsd.base.clock import Clock
@@ -76,16 +77,17 @@ class WebrtcPublisher:
         """The address of ours at which it asked."""
         self.offered: list[str] = []
         """Where it was told to send to."""
+        self.share = Share()
+        """What it costs; a second's part used up, its datagrams are dropped."""
+        self.name = ""
+        """The stream's, once it is let in."""
         self.began = host.clock.monotonic()
         self._host = host
         self._over = over
-        self.name = ""
-        """The stream's public name, once it is let in."""
         self._words = ""
         self._publication: Publication | None = None
         self._normaliser: Normaliser | None = None
         self._converter: SoundConverter | None = None
-        self._share = Share()
         self._remarks = Remarks(self._remark)
         self._shown = 0  # the time of the last picture, ms
 
@@ -95,9 +97,12 @@ class WebrtcPublisher:
         """The publication is gone already and must not be touched again."""
         self.dropped = True
         self._publication = None
-        self._release()
-        if self.peer is not None:
-            self.peer.end(reason, self._words)
+        guard = self._host.faults.guard("webrtc_publisher")
+        with guard:
+            self._release()
+        with guard:
+            if self.peer is not None:
+                self.peer.end(reason, self._words)
         self._over(self)
 
     def hear(self, words: str) -> None:
@@ -109,6 +114,16 @@ class WebrtcPublisher:
         peer, normaliser = self.peer, self._normaliser
         return (peer.held if peer is not None else 0) + (normaliser.held if normaliser is not None else 0)
 
+    def line(self) -> LineState | None:
+        """How its packets come through."""
+        peer = self.peer
+        if peer is None:
+            return None
+        tracks = [one for one in (peer.picture, peer.sound) if one is not None]
+        lost = sum(one.counts.lost for one in tracks)
+        trip = max((one.order.round_trip for one in tracks if one.counts.recovered), default=0.0)
+        return LineState(bool(peer.connected), lost / max(1, lost + peer.counts.received), trip)
+
     # -- as its room sees it
 
     def begin(self, publication: Publication) -> None:
@@ -116,13 +131,20 @@ class WebrtcPublisher:
         self._publication = publication
         self.name = publication.name
 
+    def hold_back(self) -> None:
+        """Something of it is dropped, as its part of this second is used up."""
+        if self.peer is not None:
+            self.peer.counts.limited += 1
+        words = "publisher held back: what it sends costs more than its part of the processor"
+        self._remarks.note(words, self._now())
+
     def meet(self, peer: Peer) -> None:
         """Who speaks with its browser."""
         self.peer = peer
 
     def second(self, now: float) -> None:
         """Once a second: patience, and a new second's share of the processor."""
-        self._share.second()
+        self.share.second()
         normaliser, peer = self._normaliser, self.peer
         if normaliser is None or peer is None:
             return
@@ -133,8 +155,9 @@ class WebrtcPublisher:
     def end(self, reason: str, why: str = "") -> None:
         """Ends the publication, if there is one; nothing happens if it is over."""
         publication, self._publication = self._publication, None
-        if self.peer is not None:
-            self.peer.end(reason, why)
+        with self._host.faults.guard("webrtc_publisher"):  # whatever it is, the name must be free again
+            if self.peer is not None:
+                self.peer.end(reason, why)
         if publication is None:
             return
         if why:
@@ -152,10 +175,10 @@ class WebrtcPublisher:
 
     def picture(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> bool:
         """Takes a picture; not when its part of this second is used up."""
-        share, clock = self._share, self._host.clock
+        clock = self._host.clock
         now = clock.monotonic()
-        if share.exhausted:
-            self._remarks.note("publisher held back: what it sends costs more than its part of the processor", now)
+        if self.share.exhausted:
+            self.hold_back()
             return False
         normaliser = self._normaliser or self._open(now)
         if picture.slices:
@@ -163,9 +186,7 @@ class WebrtcPublisher:
                 self._remarks.note("pictures come out of order: RTP has no decoding times, switch B-frames off", now)
             self._shown = ms
         if normaliser is not None:
-            share.start()
             self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))
-            share.stop()
         return True
 
     def sound(self, codec: str, payload: bytes, ms: int) -> None:

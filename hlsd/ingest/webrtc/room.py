@@ -1,8 +1,8 @@
 """Is the UDP port of WebRTC and all sessions on it: every datagram finds its session here, or is forgotten.
 
 One port for all: a binding request names its session by our half of its user name, and its address stands for that
-session from then on. Law: what belongs to no session costs a look into a table and is not answered. Sessions, those
-that are not connected yet, and addresses of each have bounds.
+session from then on (`peer_table`). Law: what belongs to no session costs a look into a table and is not answered.
+Sessions, those that are not connected yet, addresses of each, and each one's part of the processor have bounds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hlsd.base.household import household
 from hlsd.ingest.webrtc import sdp, stun
 from hlsd.ingest.webrtc.addresses import reachable, sorted_out
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
+from hlsd.ingest.webrtc.peer_table import PeerTable
 from hlsd.ingest.webrtc.publisher import PublisherHost, WebrtcPublisher
 from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer, fragment
 from hlsd.ingest.webrtc.udp_port import UdpPort
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from hlsd.base.faults import Faults
     from hlsd.base.logger import Log
     from hlsd.ingest.webrtc.dtls import DtlsIdentity
-    from hlsd.ingest.webrtc.peer import Address, Peer
+    from hlsd.ingest.webrtc.peer import Peer
     from hlsd.ingest.webrtc.settings import WebrtcSettings
     from hlsd.ports import Admission, PlayRequest, SoundDesk
 
@@ -37,10 +38,9 @@ TURN: Final = 0.02
 KNOWN: Final = 60.0
 """Seconds that a session's end is remembered, for who ends it twice."""
 KNOWN_MOST: Final = 1000
-_MISSING: Final = "WebRTC is off: its packages are missing (pip install 'hlsd[webrtc]'); WHIP is refused"
+_MISSING: Final = "packages are missing: pip install 'hlsd[webrtc]' lets browsers, OBS and ffmpeg publish by WHIP"
 _OTHER: Final = WhipRefusal("tag", "not the ICE session that is under way")
 _FAULT: Final = WhipRefusal("error:internal", "something went wrong here")
-_OFF: Final = WhipRefusal("off", "nobody publishes by WebRTC here")
 
 
 def is_installed() -> bool:
@@ -63,6 +63,8 @@ class WebrtcRoom:
         number: int,
     ) -> None:
         self.stats = WebrtcStats()
+        self.closed = "not started yet"
+        """Why nobody can come in; empty: who may can."""
         self._settings = settings
         self._bind = settings.bind or bind
         self._number = settings.port or number
@@ -76,8 +78,7 @@ class WebrtcRoom:
         self._identity: DtlsIdentity | None = None
         self._publishers: dict[str, WebrtcPublisher] = {}
         self._entering: Counter[str] = Counter()
-        self._by_fragment: dict[str, tuple[WebrtcPublisher, bytes]] = {}
-        self._by_address: dict[Address, WebrtcPublisher] = {}
+        self._table = PeerTable()
         self._ended: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0.0
@@ -92,14 +93,17 @@ class WebrtcRoom:
     async def start(self) -> None:
         """Listens. Raises OSError when it cannot."""
         if not self._settings.enabled:
+            self.closed = "webrtc.enabled is false"
             return
         if not is_installed():
-            self._log.warning(_MISSING)
+            self.closed = _MISSING
+            self._log.warning("WebRTC is off", reason=_MISSING)
             return
         self._hosts, bad = sorted_out(self._settings.hosts)
         for host in bad:
             self._log.warning("webrtc.hosts: not an IP address, left out", host=host)
         self._udp.open(self._bind, self._number)
+        self.closed = ""
         self._log.info("webrtc listening", bind=self._bind, port=self.port)
 
     async def stop(self, deadline: float) -> None:  # noqa: ARG002 - nobody has to be waited for
@@ -109,6 +113,7 @@ class WebrtcRoom:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.closed = "the server stops"
         self._udp.close()
 
     def figures(self) -> tuple[WebrtcFigures, ...]:
@@ -147,20 +152,12 @@ class WebrtcRoom:
         offer = publisher.offer
         if ufrag == offer.ufrag:
             # More candidates: "the ETag … MUST match" (RFC 9725 §4.3.1), where it is said at all.
-            return (
-                WhipRefusal("tag", "not the ICE session that is under way") if tag not in ("", publisher.tag) else None
-            )
+            return _OTHER if tag not in ("", publisher.tag) else None
         if tag not in ("", "*", publisher.tag):
-            return WhipRefusal("tag", "not the ICE session that is under way")
+            return _OTHER
         offer.ufrag, offer.password = ufrag, password
-        # "the ICE agent MUST … keep on sending media using the previously validated pair" (RFC 8445 §9): what holds
-        # holds until a request with the new fragment has come.
-        for old in [
-            one for one, (whose, _) in self._by_fragment.items() if whose is publisher and one != publisher.tag
-        ]:
-            del self._by_fragment[old]
         terms = self._terms(publisher, local="", peer=publisher.ip)
-        return WhipAnswer(ident, fragment(offer, terms), publisher.tag)
+        return WhipAnswer(ident, publisher.name, fragment(offer, terms), publisher.tag)
 
     def leave(self, app: str, ident: str) -> bool:
         """Ends a session."""
@@ -179,7 +176,7 @@ class WebrtcRoom:
     def _has_room(self, place: str) -> WhipRefusal | None:
         settings = self._settings
         if not self.port:
-            return _OFF
+            return self._off()
         pending = [one for one in self._publishers.values() if one.peer is None or not one.peer.connected]
         if len(self._publishers) + self._entering.total() >= settings.max_sessions:
             return WhipRefusal("full", "no session is left")
@@ -187,6 +184,9 @@ class WebrtcRoom:
         if same >= settings.max_handshakes_per_ip:
             return WhipRefusal("pending", "too many of this address are not connected yet")
         return None
+
+    def _off(self) -> WhipRefusal:
+        return WhipRefusal("off", f"nobody publishes by WebRTC here: {self.closed}")
 
     def _refuse(self, refusal: WhipRefusal) -> WhipRefusal:
         self.stats.refused[refusal.reason] += 1
@@ -198,7 +198,8 @@ class WebrtcRoom:
         except sdp.BadOffer as error:
             return self._refuse(WhipRefusal("bad_offer", str(error)))
         except sdp.Unacceptable as error:
-            self._log.warning("publisher refused", app=asked.app, ip=asked.ip, protocol="whip", reason=str(error))
+            # Strangers do not fill the log of warnings: nobody was asked yet whether it may.
+            self._log.info("publisher refused", app=asked.app, ip=asked.ip, protocol="whip", reason=str(error))
             return self._refuse(WhipRefusal("unacceptable", str(error)))
         ident = secrets.token_hex(16)
         publisher = WebrtcPublisher(self._host, ident, asked.app, asked.ip, offer, self._forget)
@@ -215,7 +216,7 @@ class WebrtcRoom:
             return self._refuse(WhipRefusal("busy", "another publisher took the name"))
         if not self.port:
             verdict.end("shutdown")
-            return self._refuse(_OFF)
+            return self._refuse(self._off())
         publisher.begin(verdict)
         try:
             publisher.meet(self._peer(publisher))
@@ -227,7 +228,7 @@ class WebrtcRoom:
             return self._refuse(_FAULT)
         if self._timer is None:
             self._wait()
-        return WhipAnswer(ident, text, publisher.tag)
+        return WhipAnswer(ident, publisher.name, text, publisher.tag)
 
     def _peer(self, publisher: WebrtcPublisher) -> Peer:
         # Loaded now: most servers never need what they weigh.
@@ -254,7 +255,7 @@ class WebrtcRoom:
         assert publisher.peer is not None
         ufrag, password = secrets.token_hex(4), secrets.token_hex(16)
         publisher.tag = ufrag
-        self._by_fragment[ufrag] = publisher, password.encode()
+        self._table.expect(publisher, ufrag, password)
         hosts = reachable(self._hosts, self._bind, local or publisher.local, peer)
         publisher.local = local or publisher.local
         publisher.offered = [f"{host} {self.port}/udp" for host in hosts]
@@ -274,17 +275,22 @@ class WebrtcRoom:
         if stun.is_stun(datagram):
             self._bind_address(datagram, address, now)
             return
-        publisher = self._by_address.get(address)
+        publisher = self._table.at(address)
         if publisher is None or publisher.peer is None:
             self.stats.packets["stray"] += 1
             return
-        peer = publisher.peer
+        peer, share = publisher.peer, publisher.share
+        if share.exhausted:
+            publisher.hold_back()
+            return
         connected = peer.connected
+        share.start()
         try:
             peer.receive(datagram, address, now)
         except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
             self._faults.task("webrtc", error)
             publisher.end("error:internal")
+        share.stop()
         if peer.connected and not connected:
             self.stats.handshake.observe(now - publisher.began)
         if peer.ended:
@@ -293,22 +299,24 @@ class WebrtcRoom:
     def _bind_address(self, datagram: bytes, address: Any, now: float) -> None:  # noqa: ANN401 - as the socket has it
         """A binding request: only who knows the password is answered, and known from then on."""
         request = stun.read_request(datagram)
-        known = self._by_fragment.get(request.local) if request is not None else None
+        known = self._table.named(request.local) if request is not None else None
         if request is None or known is None or not stun.proves(request, known[1]):
             self.stats.packets["stray"] += 1
             return
         publisher, password = known
         peer = publisher.peer
-        if peer is None or peer.ended:
+        if peer is None or peer.ended or not peer.admits(now):
             return
-        if request.local == publisher.tag and len(self._by_fragment) > len(self._publishers):
-            self._forget_fragments(publisher, publisher.tag)
-        self._udp.send(stun.success(request, (str(address[0]), address[1]), password), address)
+        told = stun.success(request, (str(address[0]), address[1]), password)
+        # ICE has requests with PRIORITY, the role and FINGERPRINT in them: they are longer than what answers them.
+        if len(told) > len(datagram) or not self._table.proved(publisher, request.local, address, now):
+            self.stats.packets["stray"] += 1
+            return
+        self._udp.send(told, address)
         before = set(peer.addresses)
-        peer.validated(address, now, nominated=request.use_candidate)
-        self._by_address[address] = publisher
+        peer.validated(address, now, nominated=request.use_candidate, size=len(datagram) - len(told))
         for gone in before - set(peer.addresses):
-            self._by_address.pop(gone, None)
+            self._table.left(publisher, gone)
 
     # -- time
 
@@ -326,8 +334,10 @@ class WebrtcRoom:
             peer = publisher.peer
             if peer is None:
                 continue
+            publisher.share.start()
             try:
                 peer.tick(now)
+                publisher.share.stop()
                 if second:
                     publisher.second(now)
             except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
@@ -345,20 +355,12 @@ class WebrtcRoom:
         """Nothing of a session that is over stays, but that there was one."""
         if self._publishers.pop(publisher.ident, None) is None:
             return
-        self._forget_fragments(publisher, "")
-        peer = publisher.peer
-        if peer is not None:
-            for address in peer.addresses:
-                if self._by_address.get(address) is publisher:
-                    del self._by_address[address]
-            self.stats.add(peer)
+        self._table.forget(publisher)
+        if publisher.peer is not None:
+            self.stats.end(publisher.peer)
         self._ended[publisher.ident] = self._clock.monotonic() + KNOWN, publisher.app
         while len(self._ended) > KNOWN_MOST:
             self._ended.popitem(last=False)
-
-    def _forget_fragments(self, publisher: WebrtcPublisher, but: str) -> None:
-        for one in [one for one, (whose, _) in self._by_fragment.items() if whose is publisher and one != but]:
-            del self._by_fragment[one]
 
 
 def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishRequest:
@@ -371,6 +373,7 @@ def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishR
         drop=publisher.drop,
         tell=publisher.hear,
         held=publisher.held,
+        line=publisher.line,
         query=asked.query,
         user_agent=asked.user_agent,
         referer=asked.referer,

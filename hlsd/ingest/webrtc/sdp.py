@@ -15,7 +15,8 @@ from hlsd.base.errors import ProtocolError
 
 LIMIT: Final = 64 << 10
 """Bytes of an offer."""
-LINES: Final = 4000
+LINES: Final = 1500
+"""Of an offer; Chromium's of everything it knows has 400."""
 SECTIONS: Final = 8
 TRANSPORT_WIDE: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 """The header extension that numbers packets, whoever sends them."""
@@ -25,9 +26,10 @@ _PASSWORD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")
 _TOKEN: Final = re.compile(r"[!-~]{1,64}")
 _STATIC: Final = {0: ("PCMU", 8000), 8: ("PCMA", 8000)}
-_SOUNDS: Final = ("OPUS", "PCMU", "PCMA")
-"""Sound that is taken, the best first."""
-_PICTURES: Final = ("H264", "H265")
+_SOUNDS: Final = {"OPUS": 48_000, "PCMU": 8000, "PCMA": 8000}
+"""Sound that is taken, the best first, with the only rate that each has (RFC 7587 §4.1, 3551 §6)."""
+_PICTURES: Final = {"H264": 90_000, "H265": 90_000}
+"""Likewise (RFC 6184 §8.2.1, 7798 §7.2.1)."""
 
 Setup = Literal["active", "passive", "actpass"]
 _SETUPS: Final[tuple[Setup, ...]] = ("active", "passive", "actpass")
@@ -69,6 +71,8 @@ class Section:
     mid: str = ""
     direction: str = "sendrecv"
     payloads: dict[int, PayloadType] = field(default_factory=dict)
+    feedback: list[str] = field(default_factory=list)
+    """Such as is of all of them."""
     extensions: dict[str, int] = field(default_factory=dict)
     mux: bool = False
     reduced: bool = False
@@ -239,9 +243,10 @@ def _attribute(section: Section, name: str, rest: str) -> None:  # noqa: C901, P
             payload.fmtp = payload_fmtp.strip()[:1024]
     elif name == "rtcp-fb":
         number, _, what = rest.partition(" ")
-        for payload in section.payloads.values():
-            if number in ("*", str(payload.number)) and len(payload.feedback) < 32:
-                payload.feedback.append(what.strip()[:64])
+        known = None if number == "*" else section.payloads.get(_number(number))
+        feedback = section.feedback if number == "*" else known.feedback if known is not None else None
+        if feedback is not None and len(feedback) < 32:
+            feedback.append(what.strip()[:64])
     elif name == "extmap":
         number, _, uri = rest.partition(" ")
         if len(section.extensions) < 64:
@@ -274,7 +279,7 @@ def _number(text: str, most: int = 127) -> int:
     return int(text)
 
 
-def _choose(sending: list[Section], kind: str, wanted: tuple[str, ...]) -> Chosen | None:
+def _choose(sending: list[Section], kind: str, wanted: dict[str, int]) -> Chosen | None:
     """The one section of a kind, with the best format of it."""
     sections = [section for section in sending if section.kind == kind]
     if not sections:
@@ -283,11 +288,12 @@ def _choose(sending: list[Section], kind: str, wanted: tuple[str, ...]) -> Chose
     if len(sections) > 1:
         raise Unacceptable(f"the offer has more than one {word}")
     (section,) = sections
-    for name in wanted:
-        fitting = [payload for payload in section.payloads.values() if payload.name == name]
+    for name, rate in wanted.items():
+        fitting = [one for one in section.payloads.values() if (one.name, one.rate) == (name, rate)]
         # Mode 1 lets a picture be cut into packets; mode 0 has its encoder cut it into slices of one.
         fitting.sort(key=lambda payload: name == "H264" and payload.parameters.get("packetization-mode") != "1")
         for payload in fitting:
+            payload.feedback += [what for what in section.feedback if what not in payload.feedback]
             return Chosen(section, payload, _rtx(section, payload.number))
     helpers = ("RTX", "RED", "ULPFEC", "FLEXFEC-03", "CN", "TELEPHONE-EVENT", "")
     offered = dict.fromkeys(payload.name for payload in section.payloads.values() if payload.name not in helpers)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from hlsd.base.quantities import Duration
 
@@ -17,12 +19,20 @@ class IceServer(BaseModel):
         description="As in turn:turn.example.org:3478?transport=udp.",
     )
     username: str = Field(default="", pattern=r'^[^"\\\x00-\x1f\x7f]*$', description="For TURN.")
-    credential: str = Field(default="", pattern=r'^[^"\\\x00-\x1f\x7f]*$', description="Its password, for TURN.")
+    credential: SecretStr = Field(default=SecretStr(""), description="Its password, for TURN.")
+
+    @field_validator("credential")
+    @classmethod
+    def _quotable(cls, value: SecretStr) -> SecretStr:
+        if re.search(r'["\\\x00-\x1f\x7f]', value.get_secret_value()):
+            raise ValueError("must not hold quotation marks, backslashes and control characters")
+        return value
 
     @property
     def link(self) -> str:
         """As the value of a Link header (RFC 9725 §4.6)."""
-        known = f'; username="{self.username}"; credential="{self.credential}"; credential-type="password"'
+        credential = self.credential.get_secret_value()
+        known = f'; username="{self.username}"; credential="{credential}"; credential-type="password"'
         return f'<{self.url}>; rel="ice-server"{known if self.username else ""}'
 
 
@@ -95,5 +105,5 @@ class WebrtcSettings(BaseModel):
     ice_servers: list[IceServer] = Field(
         default=[],
         description="STUN and TURN servers named to publishers, { url, username, credential } each: for those whose "
-        "firewall lets no UDP out. hlsd itself needs none.",
+        "firewall lets no UDP out; username and credential only to those who are let in. hlsd itself needs none.",
     )

@@ -10,7 +10,8 @@ import struct
 from typing import Final
 
 KEPT: Final = 4096
-"""Packets that wait to be reported: a second's worth of the fastest session."""
+"""Numbers from the first that is to be reported to the last: a second's worth. So a sender that numbers its packets far
+apart gets ten reports at once, and not one for each packet."""
 PER_REPORT: Final = 400
 """Numbers in one report, so that it fits a datagram."""
 _TICK: Final = 0.000_25
@@ -32,11 +33,11 @@ class TransportFeedback:
             self._highest = self._next = extended = number
         else:
             extended = self._highest + ((number - self._highest + 0x8000 & 0xFFFF) - 0x8000)
-            if extended > self._highest + KEPT:
+            if extended >= self._next + KEPT:
                 self._came.clear()
                 self._next = extended
             self._highest = max(self._highest, extended)
-        if extended >= self._next and len(self._came) < KEPT:
+        if extended >= self._next:
             self._came.setdefault(extended, now)
 
     def report(self) -> bytes | None:

@@ -65,6 +65,7 @@ def encoded(
     return [[unit for unit in nal.split_start_codes(bytes(packet)) if unit] for packet in packets]
 
 
+@pytest.mark.thorough
 async def test_pitfall_01_a_session_s_address_is_an_absolute_path_and_always_there(tmp_path: Path) -> None:
     async with running(tmp_path, MUTE) as server:
         for path in ("/live/cam/whip", "/live/cam2/whip?token=x"):
@@ -86,6 +87,7 @@ def test_pitfall_02_a_tab_that_is_closed_without_a_word_frees_its_name() -> None
     assert line.peer.ended == "closed"
 
 
+@pytest.mark.thorough
 async def test_pitfall_03_whoever_takes_a_stale_name_passes_the_gate(tmp_path: Path) -> None:
     keys = {"auth.publish": True, "auth.keys": {"cam": "k3y"}, "publish.stale_after": 0}
     async with running(tmp_path, MUTE | keys) as server:
@@ -96,6 +98,7 @@ async def test_pitfall_03_whoever_takes_a_stale_name_passes_the_gate(tmp_path: P
         assert sessions(server) != [publisher]
 
 
+@pytest.mark.thorough
 async def test_pitfall_04_the_id_that_ends_a_session_is_secret_and_cookies_are_not_asked_for(tmp_path: Path) -> None:
     with capture_logs() as lines:
         async with running(tmp_path, MUTE) as server:
@@ -111,6 +114,7 @@ async def test_pitfall_04_the_id_that_ends_a_session_is_secret_and_cookies_are_n
     assert not [line for line in lines for ident in idents if ident in repr(line)]
 
 
+@pytest.mark.thorough
 async def test_pitfall_05_behind_nat_the_answer_has_the_address_that_was_set_and_the_log_says_what_never_came(
     tmp_path: Path,
 ) -> None:
@@ -280,6 +284,7 @@ def test_pitfall_14_stereo_is_asked_for() -> None:
         assert wanted in line
 
 
+@pytest.mark.thorough
 async def test_pitfall_15_a_microphone_that_sends_seldom_gives_sound_without_a_hole(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         call = WhipCall(server)
@@ -316,6 +321,7 @@ class _Spy:
         return getattr(self._publication, name)
 
 
+@pytest.mark.thorough
 async def test_pitfall_16_what_counts_is_what_is_sent_not_what_the_offer_says_of_it(tmp_path: Path) -> None:
     async with running(tmp_path, MUTE) as server:
         call = WhipCall(server, sound=False)
@@ -366,6 +372,7 @@ def test_pitfall_18_and_19_are_the_page_s() -> None:
     assert "requestAnimationFrame" not in text
 
 
+@pytest.mark.thorough
 async def test_pitfall_20_a_token_that_the_client_loses_after_its_post_is_not_missed(tmp_path: Path) -> None:
     async with running(tmp_path, MUTE | {"auth.publish": True, "auth.keys": {"cam": "k3y"}}) as server:
         reply = await post(server, offer(), "/live/k3y/whip?lost=token")

@@ -67,6 +67,14 @@ def test_credentials_may_stand_before_all_sections() -> None:
     assert read.fingerprints == (("sha-256", ":".join(["AB"] * 32)),)
 
 
+def test_feedback_may_stand_for_all_formats_of_a_section_and_has_a_bound() -> None:
+    every = b"a=rtcp-fb:* nack\r\na=rtcp-fb:* nack pli\r\n" + b"a=rtcp-fb:* x\r\n" * 100
+    chosen = read_offer(offer(feedback=("goog-remb",)).replace(b"a=mid:0\r\n", b"a=mid:0\r\n" + every)).picture
+    assert chosen is not None
+    assert chosen.payload.feedback[:3] == ["goog-remb", "nack", "nack pli"]
+    assert len(chosen.section.feedback) == 32  # and is not looked through for each of 128 formats
+
+
 def test_h265_is_taken_where_there_is_no_h264() -> None:
     chosen = read_offer(offer(video="H265/90000", fmtp="level-id=93")).picture
     assert chosen is not None
@@ -87,13 +95,15 @@ def test_g711_needs_no_rtpmap(name: str, number: int) -> None:
     [
         (offer(video="VP8/90000"), "VP8"),
         (offer(audio="G722/8000"), "G722"),
+        (offer(video="H264/0"), "H264"),  # a clock of other ticks than the format has is none that can be read
+        (offer(audio="opus/8000/2"), "OPUS"),
         (offer().replace(b"a=group:BUNDLE 0 1", b"a=group:BUNDLE 0"), "BUNDLE"),
         (offer().replace(b"a=sendonly", b"a=recvonly"), "neither picture nor sound"),
         (offer().replace(b"a=rtcp-mux\r\n", b""), "rtcp-mux"),
         (offer().replace(b"a=group", b"a=ice-lite\r\na=group"), "ICE lite"),
         (offer() + offer()[offer().index(b"m=video") :].replace(b"a=mid:0", b"a=mid:2"), "more than one"),
     ],
-    ids=["vp8", "g722", "no-bundle", "recvonly", "no-mux", "lite", "two-videos"],
+    ids=["vp8", "g722", "h264-at-0", "opus-at-8000", "no-bundle", "recvonly", "no-mux", "lite", "two-videos"],
 )
 def test_what_is_not_taken_is_named(body: bytes, words: str) -> None:
     with pytest.raises(Unacceptable, match=words):

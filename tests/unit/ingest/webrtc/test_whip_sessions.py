@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import html
+import json
 import socket
 import time
 from pathlib import Path
@@ -11,13 +14,16 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from hlsd.api.masking import shown as masked
 from hlsd.app import Server
 from hlsd.auth import sign, tokens
+from hlsd.ingest.webrtc import peer_table, stun
 from tests.support.eventually import eventually
 from tests.support.services import composed, running
 from tests.support.webrtc_sender import Sender, access_unit, offer
 from tests.support.whip_call import SDP, WhipCall, ask, base, post, sessions, udp_port
 
+pytestmark = pytest.mark.thorough  # each starts a server
 SECRET = "a-secret-of-this-test-only-0123456789"
 MUTE = {"transcode.audio": False}
 """For what needs no sound: its process takes a while to begin."""
@@ -93,25 +99,36 @@ async def test_what_is_asked_wrongly_is_answered_so_that_one_can_mend_it(tmp_pat
 
 async def test_a_page_asks_whether_it_may_and_where_it_finds_ice_servers(tmp_path: Path) -> None:
     turn = {"url": "turn:turn.example.org?transport=udp", "username": "me", "credential": "secret"}
-    async with running(tmp_path, MUTE | {"webrtc.ice_servers": [turn, {"url": "stun:stun.example.org"}]}) as server:
-        origin = {"origin": "https://www.example.org"}
+    origin = {"origin": "https://www.example.org"}
+    servers = {"webrtc.ice_servers": [turn, {"url": "stun:stun.example.org"}]}
+    async with running(tmp_path, MUTE | servers | {"http.allow_origin": [origin["origin"]]}) as server:
         asked = origin | {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
         preflight = await ask(server, "OPTIONS", "/live/cam/whip", headers=asked)
         assert preflight.status_code == 204
-        assert preflight.headers["access-control-allow-origin"] == "*"
+        assert preflight.headers["access-control-allow-origin"] == origin["origin"]
         assert preflight.headers["access-control-allow-methods"] == "POST, PATCH, DELETE, OPTIONS"
         assert preflight.headers["access-control-allow-headers"] == "Authorization, Content-Type, If-Match"
         assert "access-control-allow-credentials" not in preflight.headers
         assert "link" not in preflight.headers
         links = (await ask(server, "OPTIONS", "/live/cam/whip", headers=origin)).headers.get_list("link")
-        assert links == [
+        # Anybody may ask that: whoever got a TURN password for it could use that server for ever.
+        assert links == ['<stun:stun.example.org>; rel="ice-server"']
+        assert (await post(server, offer())).headers.get_list("link") == [
             f'<{turn["url"]}>; rel="ice-server"; username="me"; credential="secret"; credential-type="password"',
-            '<stun:stun.example.org>; rel="ice-server"',
+            *links,
         ]
-        assert (await post(server, offer(), headers=origin)).headers.get_list("link") == links
+        shown = repr(server.node.settings.webrtc)
+        assert "turn.example.org" in shown
+        assert "secret" not in shown
+        assert "secret" not in json.dumps(masked(server.node.settings)["webrtc"])
 
 
 async def test_pages_that_are_not_listed_may_not_publish(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE | {"http.allow_origin": ["*"]}) as server:  # says who may play
+        for origin in ("https://evil.example", "null"):
+            assert (await post(server, offer(), headers={"origin": origin})).status_code == 403
+        ours = {"origin": base(server)}
+        assert (await post(server, offer(), headers=ours)).status_code == 201
     async with running(tmp_path, MUTE | {"http.allow_origin": ["https://www.example.org"]}) as server:
         assert (await post(server, offer(), headers={"origin": "https://evil.example"})).status_code == 403
         good = await post(server, offer(), headers={"origin": "https://www.example.org"})
@@ -144,7 +161,9 @@ async def test_who_may_publish_by_rtmp_may_by_whip_and_nobody_else(tmp_path: Pat
             assert reply.status_code == 201, (path, reply.text)
             # The credential is for the POST: clients lose it afterwards.
             (publisher,) = sessions(server)
-            assert publisher._name == "cam"
+            assert publisher.name == "cam"
+            # Where the path had the stream's key, the address of the session has its name: pages show it.
+            assert reply.headers["location"].startswith("/live/cam/whip/")
             fragment = {"content-type": "application/trickle-ice-sdpfrag"}
             body = FRAGMENT.format("abcd").encode()
             patched = await ask(server, "PATCH", reply.headers["location"], content=body, headers=fragment)
@@ -268,8 +287,86 @@ async def test_strangers_get_nothing_from_the_port(tmp_path: Path) -> None:
                 stranger.recv(2048)
         room = server.services["whip"]._receiver  # type: ignore[attr-defined]
         assert room.stats.packets["stray"] >= 600
-        assert len(room._by_address) == 1
+        assert len(room._table) == 1
         call.close()
+
+
+async def test_a_request_shorter_than_its_answer_gets_none(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE) as server:
+        call = WhipCall(server)
+        await call.open()
+        ufrag, password = call.sender.remote
+        user = (stun.USERNAME, f"{ufrag}:x".encode())
+        short = stun.sealed(stun.REQUEST, bytes(12), (user,), password.encode())[:-8]  # without FINGERPRINT
+        short = short[:2] + (len(short) - 20).to_bytes(2, "big") + short[4:-24]
+        short += b"\x00\x08\x00\x14" + hmac.digest(password.encode(), short, "sha1")
+        assert stun.proves(stun.read_request(short), password.encode())  # type: ignore[arg-type]
+        call.send([short])
+        room = server.services["whip"]._receiver  # type: ignore[attr-defined]
+        await eventually(lambda: room.stats.packets["stray"] == 1)
+        assert call.sender.heard["stun"] == 0
+        await call.connect()
+        call.close()
+
+
+async def test_an_address_at_which_somebody_is_heard_is_not_taken_from_it(tmp_path: Path) -> None:
+    async with running(tmp_path, MUTE) as server:
+        one, other = (WhipCall(server, path=f"/live/c{number}/whip", sound=False) for number in range(2))
+        await one.open()
+        await one.connect()
+        await other.open()
+        publisher, attacker = sessions(server)
+        room = server.services["whip"]._receiver  # type: ignore[attr-defined]
+        # What somebody sends who has a session of his own, and writes the address of another one on it.
+        one.send([other.sender.binding()])
+        await eventually(lambda: room.stats.packets["stray"] == 1)
+        assert attacker.peer.address is None
+        one.film(40)
+        await eventually(lambda: publisher.peer.counts.received >= 40)
+        await eventually(lambda: live(server, "c0"))
+        # Who has been silent there for a while has left it.
+        publisher.peer.heard -= peer_table.HELD + 1
+        one.send([other.sender.binding()])
+        await eventually(lambda: attacker.peer.address is not None)
+        for call in (one, other):
+            call.close()
+
+
+async def test_who_costs_more_than_its_part_of_the_processor_is_held_back(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        async with running(tmp_path, QUICK) as server:
+            call = WhipCall(server, sound=False)
+            await call.open()
+            await call.connect()
+            (publisher,) = sessions(server)
+            publisher.share.spent = 1.0
+            call.film(5)
+            await eventually(lambda: publisher.peer.counts.limited >= 5)
+            assert publisher.peer.counts.received == 0
+            await eventually(lambda: publisher.share.spent < 1.0, what="the next second")
+            call.film(5, key_each=1)
+            await eventually(lambda: publisher.peer.counts.received >= 5)
+            call.close()
+    assert sum("held back" in line["event"] for line in lines) == 1
+
+
+async def test_whatever_fails_at_the_end_of_a_session_its_name_is_free(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK) as server:
+        for ends in ("delete", "kick"):
+            reply = await post(server, offer())
+            assert reply.status_code == 201
+            (publisher,) = sessions(server)
+
+            def broken(*_: object) -> None:
+                raise ZeroDivisionError
+
+            publisher.peer.end = broken
+            if ends == "delete":
+                assert (await ask(server, "DELETE", reply.headers["location"])).status_code == 200
+            else:
+                assert server.node.hub.kick("live", "cam")
+            assert sessions(server) == []
+        assert server.stats.faults.tasks["webrtc_publisher"] == 2
 
 
 async def test_without_its_packages_the_log_names_the_extra_and_whip_is_refused(
@@ -281,7 +378,10 @@ async def test_without_its_packages_the_log_names_the_extra_and_whip_is_refused(
             assert udp_port(server) == 0
             reply = await post(server, offer())
             assert reply.status_code == 501
-    assert any("hlsd[webrtc]" in line["event"] for line in lines)
+            assert "hlsd[webrtc]" in reply.json()["detail"]
+            page = await ask(server, "GET", "/live/cam/publish")
+            assert "hlsd[webrtc]" in html.unescape(page.text)
+    assert any("hlsd[webrtc]" in line.get("reason", "") for line in lines)
 
 
 async def test_it_can_be_off(tmp_path: Path) -> None:
@@ -298,13 +398,14 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 
 async def test_metrics_tell_of_it(tmp_path: Path) -> None:
-    async with running(tmp_path, QUICK | {"metrics.enabled": True}) as server:
+    async with running(tmp_path, QUICK | {"metrics.enabled": True, "webrtc.handshake_timeout": 2}) as server:
         call = WhipCall(server, Sender(answers=False))
         await call.open()
         await call.connect()
         call.film(10)
         await eventually(lambda: sessions(server)[0].peer.counts.received >= 10)
         await post(server, b"hello")
+        await post(server, offer(), "/live/never/whip")
         token = {"authorization": f"Bearer {server.node.local_token.value}"}
 
         async def figures() -> dict[str, float]:
@@ -314,15 +415,46 @@ async def test_metrics_tell_of_it(tmp_path: Path) -> None:
             return {name: float(value) for name, _, value in rows}
 
         told = await figures()
-        assert told["hlsd_webrtc_sessions"] == 1
+        assert told["hlsd_webrtc_sessions"] == 2
         assert told["hlsd_webrtc_handshake_seconds_count"] == 1
         assert told['hlsd_webrtc_refused_total{reason="bad_offer"}'] == 1
         received = told['hlsd_webrtc_packets_total{result="received"}']
         assert received >= 10
         await call.delete()
+        await eventually(lambda: not sessions(server), what="the end of what never connected")
         after = await figures()
         assert after["hlsd_webrtc_sessions"] == 0
+        assert after['hlsd_webrtc_unconnected_total{stage="no_address"}'] == 1
+        assert after['hlsd_webrtc_unconnected_total{stage="handshake"}'] == 0
         assert after['hlsd_webrtc_packets_total{result="received"}'] >= received
+        call.close()
+
+
+async def test_the_api_lists_who_publishes_and_how_it_comes_through(tmp_path: Path) -> None:
+    async with running(tmp_path, QUICK) as server:
+        token = {"authorization": f"Bearer {server.node.local_token.value}"}
+
+        async def listed(rest: str = "") -> httpx.Response:
+            return await ask(server, "GET", f"/api/v1/publishers{rest}", headers=token)
+
+        assert (await listed()).json()["data"]["items"] == []
+        call = WhipCall(server, sound=False)
+        await call.open()
+        (row,) = (await listed()).json()["data"]["items"]
+        assert (row["path"], row["protocol"], row["status"], row["codecs"]) == ("/live/cam", "whip", "created", "")
+        assert row["line"] == {"connected": False, "loss": 0.0, "round_trip_ms": 0.0}
+        await call.connect()
+        call.film(60)
+        await eventually(lambda: live(server))
+        one = (await listed(f"/{row['id']}")).json()["data"]
+        assert (one["status"], one["codecs"], one["line"]["connected"]) == ("running", "avc1.42c00d", True)
+        assert one["video_frames"] > 0
+        assert one["inbytes"] > 1000
+        assert abs(one["last_frame"] / 1000 - time.time()) < 60
+        assert (await listed("?app=other")).json()["data"]["items"] == []
+        await call.delete()
+        gone = await listed(f"/{row['id']}")
+        assert (gone.status_code, gone.json()["code"]) == (404, "no_such_publisher")
         call.close()
 
 
@@ -350,6 +482,7 @@ async def test_a_person_is_led_to_the_page_and_the_page_knows_where_it_stands(tm
         assert 'src="/tv/_/publish-page.js"' in page.text
         assert "{{" not in page.text
         assert "zebra" not in page.text
+        assert 'data-closed=""' in page.text
         files = [line.partition('"/tv')[2].partition('"')[0] for line in page.text.splitlines() if '"/tv/_/' in line]
         for file in files:
             assert (await ask(server, "GET", file)).status_code == 200, file
