@@ -46,7 +46,7 @@ class WhipService(Service):
     gives its camera to the page; 0: nowhere.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
         receiver: WhipReceiver,
         judge: Judge,
