@@ -52,6 +52,14 @@ def test_start_pause_resume_stop_and_their_events(tmp_path: Path) -> None:
         page.do("devices 2")
         before = len(page.events("stats"))
         page.wait(lambda: any(one["width"] == 640 for one in page.events("stats")[before:]), "the other camera's size")
+        # A network that changes: ICE begins anew, and the session goes on.
+        page.do("offline")
+        page.do("online")
+        page.wait(lambda: "ICE has begun anew" in page.events("ffmpegOutput"), "ICE that begins anew")
+        before = len(page.events("stats"))
+        page.wait(
+            lambda: any(one["bitrate"] > 50_000 for one in page.events("stats")[before + 1 :]), "media that goes on"
+        )
         page.do("stop")
         page.do("stop")
         assert page.states() == ["connecting", "live", "paused", "live", "paused", "live", "ended"]

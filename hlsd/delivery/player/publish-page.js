@@ -49,6 +49,7 @@ let awake = null;
 let facts = {};
 let viewers = null;
 let asked = 0;
+let muted = false; // also while there is no microphone: another one must not open by itself
 const state = () => publisher?.state ?? "idle";
 const onAir = () => !["idle", "ended"].includes(state());
 
@@ -88,9 +89,8 @@ function show() {
         viewers === null ? "" : `${viewers} watching`,
       ].filter(Boolean).join(" · ")
     : "";
-  const muted = devices.stream?.getAudioTracks().every((track) => !track.enabled) ?? false;
   say("mute").disabled = !devices.stream?.getAudioTracks().length;
-  say("mute").setAttribute("aria-pressed", String(muted && !say("mute").disabled));
+  say("mute").setAttribute("aria-pressed", String(muted));
 }
 
 /* Browsers give a camera to pages of https and of this machine only; and the plain script knows WebRTC alone. */
@@ -149,7 +149,7 @@ async function taken() {
   say("screen").setAttribute("aria-pressed", String(shared));
   say("screen").textContent = shared ? "Back to the camera" : "Share the screen instead";
   veil(media.getVideoTracks().length ? "" : media.getAudioTracks().length ? "Sound only" : "Nothing is chosen");
-  mute(say("mute").getAttribute("aria-pressed") === "true");
+  mute(muted);
   await list();
   if (onAir()) await publisher.replace(media);
   show();
@@ -174,6 +174,7 @@ async function unshare() {
 }
 
 function mute(on) {
+  muted = on;
   for (const track of devices.stream?.getAudioTracks() ?? []) track.enabled = !on;
   show();
 }
@@ -273,7 +274,7 @@ say("name").textContent = decodeURIComponent(app); // what stands behind it may 
 show();
 say("go").addEventListener("click", go);
 say("pause").addEventListener("click", () => (state() === "paused" ? publisher.resume() : publisher.pause()));
-say("mute").addEventListener("click", () => mute(say("mute").getAttribute("aria-pressed") !== "true"));
+say("mute").addEventListener("click", () => mute(!muted));
 say("screen").addEventListener("click", share);
 say("copy").addEventListener("click", copy);
 devices.addEventListener("unshared", unshare);
@@ -284,4 +285,4 @@ if (!useless()) {
   navigator.mediaDevices.addEventListener?.("devicechange", list);
   setInterval(() => (say("level").value = devices.level()), 100);
   open(true);
-}
+} else say("controls").hidden = say("mute").hidden = true; // there is nothing to choose from

@@ -9,6 +9,8 @@ import { Rate, track, within, type Reports, type Transport } from "./transport.j
 const PATIENCE = 10_000; // ms for the POST, and again for the connection
 const INTERRUPTED = 2_500; // ms without an answer to ICE before it is begun anew
 const HOPELESS = 8_000; // ms after that before the connection is given up
+const AGAIN = 1_000; // ms until the server is asked again, when it could not be
+const PATIENT = 15_000; // ms for which it is asked: then it has forgotten the session
 
 /** Whether this browser sends H.264 by WebRTC. Firefox does with a plug-in that it may not have. */
 export function hasWebrtcH264(): boolean {
@@ -31,6 +33,8 @@ export class Whip implements Transport {
   private paused = false;
   private over = false;
   private restarting = false;
+  /** Since when the server cannot be asked to begin ICE anew; 0: it can. */
+  private unheard = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private rate = new Rate();
 
@@ -201,7 +205,8 @@ export class Whip implements Transport {
   /** Another network has other addresses: ICE begins anew, media goes on. */
   private async restart(): Promise<void> {
     const { peer } = this;
-    if (!peer || this.restarting || this.over) return;
+    // Without a network there is nobody to ask; "online" comes here again.
+    if (!peer || this.restarting || this.over || globalThis.navigator?.onLine === false) return;
     this.restarting = true;
     try {
       const offer = await peer.createOffer({ iceRestart: true });
@@ -215,10 +220,15 @@ export class Whip implements Transport {
       this.tag = reply.headers.get("etag") ?? this.tag;
       this.answer = renewed(this.answer, theirs);
       await peer.setRemoteDescription({ type: "answer", sdp: withStartBitrate(this.answer, this.settings.video) });
+      this.unheard = 0;
+      this.reports.line("ICE has begun anew");
       clearTimeout(this.timer);
       this.timer = setTimeout(() => peer.connectionState !== "connected" && this.lose("the connection was lost"), HOPELESS);
     } catch (error) {
-      this.lose(error instanceof Error ? error.message : String(error));
+      const answered = !(error instanceof PublishError) || error.details.status !== undefined;
+      this.unheard ||= performance.now();
+      if (answered || performance.now() - this.unheard > PATIENT) this.lose(error instanceof Error ? error.message : String(error));
+      else this.timer = setTimeout(this.moved, AGAIN);
     } finally {
       this.restarting = false;
     }
