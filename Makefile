@@ -70,10 +70,10 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@touch $@
 
 .PHONY: web-modules
-web-modules:
-	@scripts/npm.sh web "the page will use the browser's native HLS"
-	@scripts/npm.sh web/publish "the page that publishes does so by its plain script, which knows WebRTC alone"
-	@scripts/publish_library.sh
+web-modules: $(VENV)/.venv
+	@scripts/npm.sh web "the page will use the browser's native HLS" $(VENV)
+	@scripts/npm.sh web/publish "the page that publishes does so by its plain script, which knows WebRTC alone" $(VENV)
+	@scripts/publish_library.sh $(VENV)
 
 test-setup:
 	@scripts/apt.sh tests/apt-packages.txt

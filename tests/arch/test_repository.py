@@ -29,7 +29,7 @@ _INDEX_HOSTS = re.compile(
     )
 )
 _MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|home|root)/" + r"[a-z]")
-_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
+_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt", "requirements-node.txt")
 
 
 @cache
