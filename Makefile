@@ -48,7 +48,7 @@ lock:            ## resolve the dependencies anew (needs uv)
 	@scripts/lock.sh
 
 clean:           ## remove everything that can be made again
-	rm -rf $(VENV) web/node_modules tests/interop/web/node_modules build dist .coverage
+	rm -rf $(VENV) web/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -72,6 +72,8 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 .PHONY: web-modules
 web-modules: $(VENV)/.venv
 	@scripts/npm.sh web "the page will use the browser's native HLS" $(VENV)
+	@scripts/npm.sh web/publish "the page that publishes does so by its plain script, which knows WebRTC alone" $(VENV)
+	@scripts/publish_library.sh $(VENV)
 
 test-setup:
 	@scripts/apt.sh tests/apt-packages.txt

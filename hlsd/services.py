@@ -153,7 +153,7 @@ def _whip(services: Services) -> Service:
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
-    return WhipService(room, node.judge, known, open_to_all, https_port)
+    return WhipService(room, node.judge, node.sessions.of_stream, known, open_to_all, https_port)
 
 
 def _flv_publish(services: Services) -> Service:

@@ -39,6 +39,8 @@ _DIST = "web/node_modules/hls.js/dist"
 _HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
 """The light one first: it lacks what our streams never have (DRM, subtitles, other sound tracks), and a third of it."""
 _MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
+PUBLISHER_JS = ("publish.js", "publish.umd.js")
+"""The publisher's library: built by `make run`, where there is npm. Pages of other sites may import it."""
 
 
 class File(NamedTuple):
@@ -58,6 +60,11 @@ class File(NamedTuple):
 def find_hls_js(configured: str) -> Path | None:
     """Where hls.js is: the configured file, or below the project's `web/`; None if it is not installed."""
     return _find(configured, *_HLS_JS_PLACES)
+
+
+def find_publisher(name: str = PUBLISHER_JS[0]) -> Path | None:
+    """Where a file of the publisher's library is; None if it was not built."""
+    return _find("", f"web/publish/dist/{name}")
 
 
 def _find(configured: str, *places: str) -> Path | None:
@@ -99,6 +106,9 @@ class Pages:
         mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)
         if mpegts_js is not None:
             self._files["mpegts.js"] = _load(mpegts_js)
+        for name in PUBLISHER_JS:
+            if (library := find_publisher(name)) is not None:
+                self._files[name] = _load(library)
         self._rtmp_port = rtmp_port
         self._proxies = settings.proxies
         self._shells = lru_cache(maxsize=32)(self._render)
@@ -151,7 +161,10 @@ class Pages:
         if file is None:
             return await self.missing(request)
         kept = request.query_params.get("v") == file.version
-        return self._send(request, file, "public, max-age=31536000, immutable" if kept else "no-cache")
+        answer = self._send(request, file, "public, max-age=31536000, immutable" if kept else "no-cache")
+        if request.path_params["name"] in PUBLISHER_JS:
+            answer.headers["access-control-allow-origin"] = "*"  # a module is fetched with CORS
+        return answer
 
     async def streams(self, request: Request) -> Response:  # noqa: ARG002
         """`/streams.json`: the live streams, and this server's clock, by which the page tells the latency."""

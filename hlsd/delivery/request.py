@@ -162,7 +162,7 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("multivariant", app, name)
         case [app, name, "whip" | "publish"]:
             return Target("foreign", app, name)
-        case [app, name, "whip", ident]:
+        case [app, name, "whip" | "publish", ident]:
             return Target("foreign", app, name, resource=ident)
         case [app, name, sid, "index.m3u8"] if sid[0] == "~":
             return Target("playlist", app, name, sid=sid[1:])

@@ -56,3 +56,7 @@ class WhipDesk(Protocol):
     def leave(self, app: str, ident: str) -> bool:
         """Ends a session; whether there is one, or was a moment ago."""
         ...
+
+    def whose(self, app: str, ident: str) -> str:
+        """The public name of the stream that a session publishes; "" where there is none."""
+        ...

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.support import browser as browsers
+from tests.support import browser_publisher
 from tests.support.encoders import current_ffmpeg
 from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
@@ -216,10 +217,16 @@ def test_chromium_with_vp8_alone_is_refused_with_its_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.browser
-def test_the_page_publishes_by_one_button_and_stops_by_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["--page", "--plain"])
+def test_the_page_publishes_by_one_button_and_stops_by_it(tmp_path: Path, how: str) -> None:
+    """With the library and, where nobody could build it, by its plain script."""
+    if how == "--page" and (why := browser_publisher.missing()):
+        pytest.skip(why)
     with HlsdServer(tmp_path, target=1, env={"HLSD_PUBLISH__GRACE": "0"}) as server:
         base = f"http://127.0.0.1:{server.http_port}"
-        report = chromium("publish.mjs", base, "live/me", "--page")
+        report = chromium("publish.mjs", base, "live/me", how)
+        assert report["lacks"] == (how == "--plain")
+        assert report["name"] == "live/me"
         assert report["live"] == "live"
         assert "1280×720" in report["facts"]
         assert report["watch"] == f"{base}/live/me"

@@ -1,39 +1,57 @@
-/* Publishes this browser's camera or screen, and microphone, by WHIP (RFC 9725), to the stream that the address names.
+/* Publishes this browser's camera, screen and microphone to the stream that the address names.
  *
  * What the address names may be the stream's key: nothing is shown of it but what the server says the stream is called.
- * The camera's track goes to the encoder as it is: no canvas and no timer of the page's is in the way, so a tab in the
- * background goes on. What the query of the page holds (sign, jwt, token) goes with the POST; the session's own address
- * needs none. While the person wants to be live a lost connection is begun anew.
+ * How it gets there is the publisher's library's business (web/publish, served as /_/publish.js), or publish-plain.js's
+ * where that was not built. Names and messages reach the page by textContent only.
  */
+
+import { Devices } from "./publish-devices.js";
+import { qr } from "./publish-qr.js";
 
 const say = (id) => document.getElementById(id);
 const about = document.querySelector("meta[name=hlsd]").dataset;
-const parts = location.pathname.split("/").filter(Boolean);
-const [app, stream] = parts.slice(-3, -1);
-const endpoint = `${about.prefix}/${app}/${stream}/whip`;
-const AGAIN = 2000; // ms between two tries
-const PATIENCE = 6000; // ms that a connection may be interrupted
-const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
-const SCREEN = "screen"; // what stands for it among the cameras
+const plain = () => import("./publish-plain.js");
+const library = about.library ? await import(about.library).catch(plain) : await plain();
+const [app, stream] = location.pathname.split("/").filter(Boolean).slice(-3, -1);
+const address = `${location.origin}${about.prefix}/${app}/${stream}`;
+const QUALITIES = [
+  { name: "High · 1080p", width: 1920, height: 1080, bitrate: 4_500_000 },
+  { name: "Good · 720p", width: 1280, height: 720, bitrate: 2_500_000 },
+  { name: "Small · 480p", width: 854, height: 480, bitrate: 1_200_000 },
+  { name: "Least · 360p", width: 640, height: 360, bitrate: 600_000 },
+];
+const FRAMERATE = 30;
+const ASKED = 5000; // ms between two questions of how many watch
 
-let media = null;
-let peer = null;
-let session = "";
-let wanted = false;
-let retry = 0;
-let before = { bytes: 0, at: 0 };
+/* What each state is called, and what it means for whoever looks at the page. */
+const STATES = {
+  idle: ["off air", "Nobody sees you yet."],
+  connecting: ["connecting", "Going on air…"],
+  live: ["live", "You are on air."],
+  paused: ["paused", "Viewers wait until you go on."],
+  reconnecting: ["reconnecting", "The connection was lost. It is being made again; you need not do anything."],
+  ended: ["off air", "You are off air."],
+};
+const TROUBLES = {
+  NOT_ALLOWED: "You may not publish here. The link may have expired, or lack a part.",
+  NAME_IN_USE: "Somebody else is on air under this name. Wait until they stop, or take another name.",
+  UNSUPPORTED_CODEC: "This browser cannot send what the server takes. Try Chrome, Edge or Safari.",
+  CONNECTION_FAILED: "The server cannot be reached. Look whether you are online, then try again.",
+  LIMIT: "The server has no room for another broadcast now. Try again later.",
+  BAD_MEDIA: "The server could not make sense of what this browser sent.",
+  ENDED: "The server ended the broadcast.",
+  INVALID_PARAMETERS: "There is nothing to send: choose a camera or a microphone.",
+};
 
-say("name").textContent = app;
-
-/* The session's address has the stream's own name. */
-function named(address) {
-  const [, name] = address.slice(about.prefix.length).split("/").filter(Boolean);
-  const watch = new URL(`${about.prefix}/${app}/${name}`, location.href).href;
-  say("name").textContent = `${app}/${decodeURIComponent(name)}`;
-  say("watch").textContent = watch;
-  say("watch").href = watch;
-  say("watch-line").hidden = false;
-}
+const devices = new Devices();
+let publisher = null;
+let awake = null;
+let facts = {};
+let viewers = null;
+let asked = 0;
+let muted = false; // also while there is no microphone: another one must not open by itself
+const state = () => publisher?.state ?? "idle";
+const onAir = () => !["idle", "ended"].includes(state());
 
 /* What stands over the preview; nothing where both are empty. */
 function veil(text, hint = "") {
@@ -47,27 +65,45 @@ function note(text) {
   say("note").hidden = !text;
 }
 
-function state(name) {
-  const live = name === "live";
-  say("badge").textContent = name;
-  say("badge").classList.toggle("live", live);
-  say("go").textContent = wanted ? "Stop" : "Go live";
-  say("go").classList.toggle("on", wanted);
-  if (!live) say("facts").textContent = "";
+function show() {
+  const [name, words] = STATES[state()];
+  const on = onAir();
+  if (say("badge").textContent !== name) say("badge").textContent = name;
+  say("badge").classList.toggle("live", name === "live");
+  if (say("words").textContent !== words) say("words").textContent = words;
+  say("go").textContent = on ? "Stop" : "Go live";
+  say("go").classList.toggle("on", on);
+  say("go").disabled = !on && !devices.stream?.getTracks().length;
+  say("pause").hidden = !["live", "paused"].includes(state());
+  say("pause").textContent = state() === "paused" ? "Go on" : "Pause";
+  say("quality").disabled = on;
+  say("quality-hint").hidden = !on;
+  const live = state() === "live" || state() === "paused";
+  const { width, height, framerate, bitrate, lag } = facts;
+  say("facts").textContent = live
+    ? [
+        width ? `${width}×${height}` : "",
+        framerate ? `${Math.round(framerate)} fps` : "",
+        bitrate ? `${(bitrate / 1e6).toFixed(1)} Mbit/s` : "",
+        lag === null || lag === undefined ? "" : `lag ${Math.round(lag)} ms`,
+        viewers === null ? "" : `${viewers} watching`,
+      ].filter(Boolean).join(" · ")
+    : "";
+  say("mute").disabled = !devices.stream?.getAudioTracks().length;
+  say("mute").setAttribute("aria-pressed", String(muted));
 }
 
-/* Browsers give a camera to pages of https and of this machine only; and a server may take nothing by WebRTC. */
+/* Browsers give a camera to pages of https and of this machine only; and the plain script knows WebRTC alone. */
 function useless() {
-  if (about.closed) {
-    veil("This server takes nothing from a browser", about.closed);
+  if (about.closed && !say("plain").hidden) {
+    veil("This server takes nothing from this page", about.closed);
     return true;
   }
   if (window.isSecureContext && navigator.mediaDevices) return false;
   veil("The camera needs https", "Browsers give camera and microphone only to pages that come by https.");
   if (about.httpsPort && about.httpsPort !== "0") {
-    const address = `https://${location.hostname}:${about.httpsPort}${location.pathname}${location.search}`;
     const link = document.createElement("a");
-    link.href = address;
+    link.href = `https://${location.hostname}:${about.httpsPort}${location.pathname}${location.search}`;
     link.textContent = "Open this page by https";
     link.className = "chip";
     say("veil").append(link);
@@ -78,169 +114,175 @@ function useless() {
 }
 
 async function list() {
-  const devices = await navigator.mediaDevices.enumerateDevices();
   for (const [id, kind, word] of [["camera", "videoinput", "Camera"], ["microphone", "audioinput", "Microphone"]]) {
-    const track = media?.getTracks().find((one) => one.kind === kind.slice(0, 5));
-    const settings = track?.getSettings() ?? {};
-    const shares = id === "camera" && navigator.mediaDevices.getDisplayMedia ? [new Option("Screen or window", SCREEN)] : [];
-    say(id).replaceChildren(
-      ...devices.filter((one) => one.kind === kind).map((one, number) => new Option(one.label || `${word} ${number + 1}`, one.deviceId)),
-      ...shares,
-      new Option(`No ${word.toLowerCase()}`, ""),
-    );
-    say(id).value = settings.displaySurface ? SCREEN : settings.deviceId ?? "";
+    const { devices: all, current } = await devices.choices(kind);
+    const none = id === "camera" ? "No picture" : "No microphone";
+    const options = all.map((one, number) => new Option(one.label || `${word} ${number + 1}`, one.deviceId));
+    say(id).replaceChildren(...options, new Option(none, ""));
+    say(id).value = all.some((one) => one.deviceId === current) ? current : "";
+    if (id === "camera") say(id).disabled = devices.shared;
   }
 }
 
 /* Takes the devices that are chosen; the first time, whichever the browser likes. */
 async function open(first = false) {
-  const pick = (id, more) => (first ? more : say(id).value ? { ...more, deviceId: { exact: say(id).value } } : false);
-  const screen = !first && say("camera").value === SCREEN;
-  const asked = { video: !screen && pick("camera", VIDEO), audio: pick("microphone", {}) };
+  const { width, height } = QUALITIES[say("quality").value];
   try {
-    const shown = screen ? await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 30 } } }) : null;
-    const fresh = asked.video || asked.audio ? await navigator.mediaDevices.getUserMedia(asked) : new MediaStream();
-    shown?.getVideoTracks().forEach((track) => fresh.addTrack(track));
-    media?.getTracks().forEach((track) => track.stop());
-    media = fresh;
+    const chosen = first ? {} : { camera: say("camera").value, microphone: say("microphone").value };
+    await devices.open({ ...chosen, width, height, framerate: FRAMERATE });
   } catch (error) {
-    if (media) await list(); // what there was goes on, and is what the lists say again
-    else veil(error.name === "NotAllowedError" ? "Camera and microphone are not allowed" : "No camera or microphone", error.message);
+    const denied = error.name === "NotAllowedError";
+    const busy = error.name === "NotReadableError";
+    veil(
+      denied ? "Camera and microphone are not allowed" : busy ? "The camera is in use" : "No camera or microphone",
+      denied ? "Allow them in the browser's address bar, then load the page anew." : busy ? "Close the program that has it, or choose another one." : error.message,
+    );
+    return show();
+  }
+  await taken();
+}
+
+async function taken() {
+  const { stream: media, shared } = devices;
+  say("preview").srcObject = media;
+  say("preview").classList.toggle("mirrored", !shared);
+  say("screen").setAttribute("aria-pressed", String(shared));
+  say("screen").textContent = shared ? "Back to the camera" : "Share the screen instead";
+  veil(media.getVideoTracks().length ? "" : media.getAudioTracks().length ? "Sound only" : "Nothing is chosen");
+  mute(muted);
+  await list();
+  if (onAir()) await publisher.replace(media);
+  show();
+}
+
+async function share() {
+  if (devices.shared) return unshare();
+  try {
+    await devices.share(FRAMERATE);
+  } catch (error) {
+    if (error.name !== "NotAllowedError") note(`The screen cannot be shared: ${error.message}`);
     return;
   }
-  say("preview").srcObject = media;
-  say("preview").classList.toggle("plain", screen);
-  say("go").disabled = media.getTracks().length === 0;
-  const pictures = media.getVideoTracks().length > 0;
-  say("preview").parentElement.classList.toggle("audio", !pictures);
-  veil(pictures ? "" : "Sound only");
-  await list();
-  for (const sender of peer?.getSenders() ?? []) {
-    const kind = sender.kind ?? sender.track?.kind;
-    await sender.replaceTrack(media.getTracks().find((track) => track.kind === kind) ?? null);
-  }
-  const sent = (peer?.getSenders() ?? []).map((sender) => sender.kind);
-  if (peer && media.getTracks().some((track) => !sent.includes(track.kind))) note("What was not sent from the start is sent after Stop and Go live.");
+  await taken();
 }
 
-function prefer(transceiver) {
-  const codecs = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
-  const taken = codecs.filter((codec) => /H264|H265/i.test(codec.mimeType));
-  if (taken.length === 0) throw new Error("This browser sends no H.264 by WebRTC.");
-  const h264 = taken.filter((codec) => /H264/i.test(codec.mimeType));
-  const helpers = codecs.filter((codec) => /rtx/i.test(codec.mimeType));
-  transceiver.setCodecPreferences?.([...(h264.length ? h264 : taken), ...helpers]);
+async function unshare() {
+  devices.shared = false;
+  const cameras = say("camera").options;
+  say("camera").value = cameras[0]?.value ?? "";
+  await open();
 }
 
-async function begin() {
-  clearTimeout(retry);
-  if (!wanted) return;
-  state("connecting");
-  const mine = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-  peer = mine;
-  mine.addEventListener("connectionstatechange", () => changed(mine));
-  try {
-    for (const track of media.getTracks()) {
-      const transceiver = mine.addTransceiver(track, { direction: "sendonly", streams: [media] });
-      transceiver.sender.kind = track.kind;
-      if (track.kind === "video") {
-        prefer(transceiver);
-        track.contentHint = "motion";
-      }
-    }
-    await mine.setLocalDescription(await mine.createOffer());
-    const reply = await fetch(endpoint + location.search, {
-      method: "POST",
-      headers: { "content-type": "application/sdp" },
-      body: mine.localDescription.sdp,
-    });
-    if (mine !== peer) {
-      // Stopped meanwhile: the session that has come of it is nobody's.
-      if (reply.status === 201) await fetch(reply.headers.get("location"), { method: "DELETE", keepalive: true });
-      return;
-    }
-    if (reply.status !== 201) {
-      const problem = await reply.json().catch(() => ({}));
-      const again = [409, 429, 503].includes(reply.status);
-      note(`${problem.title ?? reply.status}: ${problem.detail ?? ""}`);
-      await end(again);
-      return;
-    }
-    session = reply.headers.get("location");
-    named(session);
-    await mine.setRemoteDescription({ type: "answer", sdp: await reply.text() });
-    // A picture that changes its size is a new beginning for every player.
-    for (const sender of mine.getSenders().filter((one) => one.track?.kind === "video")) {
-      const parameters = sender.getParameters();
-      parameters.degradationPreference = "maintain-resolution";
-      await sender.setParameters(parameters).catch(() => {});
-    }
-  } catch (error) {
-    if (mine === peer) {
-      note(error.message);
-      await end(error instanceof TypeError);
-    }
-  }
+function mute(on) {
+  muted = on;
+  for (const track of devices.stream?.getAudioTracks() ?? []) track.enabled = !on;
+  show();
 }
 
-function changed(mine) {
-  if (mine !== peer) return;
-  if (mine.connectionState === "connected") {
-    note("");
-    state("live");
-  } else if (mine.connectionState === "disconnected") {
-    state("interrupted");
-    setTimeout(() => mine === peer && mine.connectionState !== "connected" && end(true), PATIENCE);
-  } else if (mine.connectionState === "failed" || mine.connectionState === "closed") {
-    end(true);
-  }
-}
-
-/* Ends the session; `again`: a new one is begun while one is wanted. */
-async function end(again) {
-  const [gone, address] = [peer, session];
-  peer = null;
-  session = "";
-  before = { bytes: 0, at: 0 };
-  clearTimeout(retry);
-  gone?.close();
-  if (address) await fetch(address, { method: "DELETE", keepalive: true }).catch(() => {});
-  if (again && wanted) {
-    state("reconnecting");
-    retry = setTimeout(begin, AGAIN);
-  } else {
-    wanted = false;
-    state("off air");
-  }
-}
-
-async function measure() {
-  if (peer?.connectionState !== "connected") return;
-  const stats = [...(await peer.getStats()).values()];
-  const pair = stats.find((one) => one.type === "candidate-pair" && one.nominated && one.currentRoundTripTime !== undefined);
-  const trip = pair ? ` · ${Math.round(pair.currentRoundTripTime * 1000)} ms away` : "";
-  const pictures = stats.some((one) => one.type === "outbound-rtp" && one.kind === "video");
-  for (const one of stats) {
-    if (one.type !== "outbound-rtp" || (pictures && one.kind !== "video")) continue;
-    const seconds = (one.timestamp - before.at) / 1000;
-    const rate = ((one.bytesSent - before.bytes) * 8) / seconds / 1e6;
-    const size = one.frameWidth ? `${one.frameWidth}×${one.frameHeight} · ${Math.round(one.framesPerSecond ?? 0)} fps · ` : "";
-    if (before.at && rate >= 0) say("facts").textContent = `${size}${rate.toFixed(rate < 1 ? 2 : 1)} Mbit/s${trip}`;
-    before = { bytes: one.bytesSent, at: one.timestamp };
-  }
-}
-
-say("go").addEventListener("click", () => {
-  wanted = !wanted;
+async function go() {
   note("");
-  if (wanted) begin();
-  else end(false);
-});
-for (const id of ["camera", "microphone"]) say(id).addEventListener("change", () => open());
-addEventListener("pagehide", () => session && fetch(session, { method: "DELETE", keepalive: true }));
-state("off air");
-if (!useless()) {
-  navigator.mediaDevices.addEventListener?.("devicechange", list);
-  setInterval(measure, 1000);
-  open(true);
+  if (onAir()) return publisher.stop();
+  const options = {
+    url: address,
+    query: location.search,
+    transport: new URLSearchParams(location.search).get("transport") ?? "auto",
+    framerate: FRAMERATE,
+    videoBitsPerSecond: QUALITIES[say("quality").value].bitrate,
+  };
+  try {
+    publisher = new library.HlsdPublisher(devices.stream, options);
+  } catch (error) {
+    return trouble(error);
+  }
+  facts = {};
+  viewers = null;
+  publisher.on("state", changed).on("error", trouble);
+  publisher.on("stats", (stats) => {
+    facts = stats;
+    show();
+    void audience();
+  });
+  await publisher.start().catch(() => {}); // the event has told it
 }
+
+function trouble(error) {
+  if (!error.fatal) return;
+  const there = error.name === "CONNECTION_FAILED" && error.details?.status; // it answers, and has no such way in
+  note(`${there ? "This server takes nothing from this browser." : (TROUBLES[error.name] ?? "")} (${error.message})`);
+}
+
+async function changed() {
+  show();
+  if (state() === "live") note("");
+  // A phone that goes to sleep takes its camera along.
+  if (onAir() && !awake) awake = await navigator.wakeLock?.request("screen").catch(() => null);
+  else if (!onAir()) {
+    void awake?.release();
+    awake = null;
+  }
+}
+
+/* How many watch: the session's own resource says so. */
+async function audience() {
+  const { session } = publisher;
+  if (!session || performance.now() - asked < ASKED) return;
+  asked = performance.now();
+  const reply = await fetch(`${address}/publish/${session}`).catch(() => null);
+  const told = reply?.ok ? await reply.json() : {};
+  viewers = told.viewers ?? null;
+  // What stands in the address may be the stream's key, which is not for viewers.
+  if (told.path) link(told.path.split("/").map(encodeURIComponent).join("/"));
+}
+
+/* Where to watch, `/{app}/{stream}`. */
+function link(path) {
+  const place = `${location.origin}${about.prefix}${path}`;
+  if (say("watch").textContent === place) return;
+  say("watch").textContent = say("watch").href = place;
+  say("name").textContent = decodeURIComponent(path.slice(1));
+  say("watch-line").hidden = false;
+  say("watch-later").hidden = true;
+  draw(place);
+}
+
+function draw(place) {
+  const rows = qr(place);
+  say("qr").hidden = !rows;
+  if (!rows) return;
+  const canvas = say("qr");
+  const [cell, edge] = [4, 4];
+  canvas.width = canvas.height = (rows.length + 2 * edge) * cell;
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = "#000";
+  rows.forEach((row, y) => row.forEach((dark, x) => dark && context.fillRect((x + edge) * cell, (y + edge) * cell, cell, cell)));
+}
+
+async function copy() {
+  const text = say("watch").textContent;
+  const done = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  if (!done) getSelection().selectAllChildren(say("watch"));
+  say("copy").textContent = done ? "Copied" : "Selected: copy it";
+  setTimeout(() => (say("copy").textContent = "Copy link"), 1500);
+}
+
+say("quality").replaceChildren(...QUALITIES.map(({ name, bitrate }, at) => new Option(`${name} · ${bitrate / 1e6} Mbit/s`, at)));
+say("quality").value = 1;
+say("plain").hidden = "BrowserToRtmpClient" in library; // which only the library has
+say("name").textContent = decodeURIComponent(app); // what stands behind it may be the stream's key
+show();
+say("go").addEventListener("click", go);
+say("pause").addEventListener("click", () => (state() === "paused" ? publisher.resume() : publisher.pause()));
+say("mute").addEventListener("click", () => mute(!muted));
+say("screen").addEventListener("click", share);
+say("copy").addEventListener("click", copy);
+devices.addEventListener("unshared", unshare);
+for (const id of ["camera", "microphone", "quality"]) say(id).addEventListener("change", () => open());
+addEventListener("beforeunload", (event) => onAir() && event.preventDefault());
+if (!useless()) {
+  say("screen").hidden = !navigator.mediaDevices.getDisplayMedia;
+  navigator.mediaDevices.addEventListener?.("devicechange", list);
+  setInterval(() => (say("level").value = devices.level()), 100);
+  open(true);
+} else say("controls").hidden = say("mute").hidden = true; // there is nothing to choose from

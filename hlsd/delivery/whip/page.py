@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from hlsd.delivery.pages import PLAYER
+from hlsd.delivery.pages import PLAYER, find_publisher
 from hlsd.delivery.request import BadRequest, is_ours, parse_path
 from hlsd.delivery.web import read_request
 
@@ -36,7 +36,9 @@ class PublishPage:
         self._judge = judge
         self._desk = desk
         text = (PLAYER / "publish.html").read_text(encoding="utf-8")
-        self._text = text.replace("{{https_port}}", str(https_port))
+        # Without it the page has a script of its own, and says what is missing.
+        library = "{{prefix}}/_/publish.js" if find_publisher() is not None else ""
+        self._text = text.replace("{{https_port}}", str(https_port)).replace("{{library}}", library)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
         """One request."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.routing import Route
 
+from hlsd.delivery.whip.audience import PublisherAudience
 from hlsd.delivery.whip.endpoint import WhipEndpoint
 from hlsd.delivery.whip.page import PublishPage
 from hlsd.ports import Service
@@ -41,20 +42,22 @@ class WhipReceiver(WhipDesk, Protocol):
 class WhipService(Service):
     """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
-    `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser gives its camera to the page; 0:
-    nowhere.
+    `viewers(path)`: how many watch. `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser
+    gives its camera to the page; 0: nowhere.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
         receiver: WhipReceiver,
         judge: Judge,
+        viewers: Callable[[str], int],
         ice_servers: Sequence[str] = (),
         open_servers: Sequence[str] = (),
         https_port: int = 0,
     ) -> None:
         self._receiver = receiver
         self._page = PublishPage(judge, receiver, https_port)
+        self._audience = PublisherAudience(judge, receiver.whose, viewers)
         self._endpoint = WhipEndpoint(receiver, judge, ice_servers, open_servers)
 
     @property
@@ -74,6 +77,7 @@ class WhipService(Service):
         """The endpoint of a stream, the sessions that it opens, and the page."""
         return (
             Route("/{app}/{name}/publish", self._page),
+            Route("/{app}/{name}/publish/{ident}", self._audience),
             Route("/{app}/{name}/whip", self._endpoint),
             Route("/{app}/{name}/whip/{ident}", self._endpoint),
         )

@@ -168,6 +168,11 @@ class WebrtcRoom:
         until, whose = self._ended.get(ident, (0.0, ""))
         return whose == app and self._clock.monotonic() < until
 
+    def whose(self, app: str, ident: str) -> str:
+        """The public name of what a session publishes."""
+        publisher = self._publishers.get(ident)
+        return publisher.name if publisher is not None and publisher.app == app else ""
+
     def _has_room(self, place: str) -> WhipRefusal | None:
         settings = self._settings
         if not self.port:

@@ -7,7 +7,8 @@
  * The offer is made as a page of anybody would: H.264 alone (or VP8 alone), what the browser gathers of candidates.
  * --restart: after half the time ICE is begun anew by PATCH. --kill: the browser is closed without a word.
  *
- * --page: the page of ours is opened, its button pressed, and pressed again; the report is then what it said.
+ * --page: the page of ours is opened, its button pressed, and pressed again; the report is then what it said. --plain: the
+ * same where the library is not there.
  *
  * The report: `status` and `headers` of the POST, `answer`, `connected` (ms from the POST), `stats` at the end (of
  * outbound video: frames, keys, size, nack, pli, retransmitted), `deleted` (status), `restarted` (status of PATCH).
@@ -32,6 +33,7 @@ const { values: options, positionals } = parseArgs({
     restart: { type: "boolean", default: false },
     kill: { type: "boolean", default: false },
     page: { type: "boolean", default: false },
+    plain: { type: "boolean", default: false },
   },
 });
 const [base, path] = positionals;
@@ -49,7 +51,7 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 try {
   const page = context.pages()[0] ?? (await context.newPage());
-  const report = options.page ? await press(page) : await script(page);
+  const report = options.page || options.plain ? await press(page) : await script(page);
   if (options.kill) context.browser()?.close();
   console.log(JSON.stringify(report));
 } finally {
@@ -66,14 +68,23 @@ async function script(page) {
 async function press(page) {
   const errors = [];
   page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (line) => line.type() === "error" && errors.push(line.text()));
+  // Chromium complains of the file that is not there, which is what --plain is about.
+  page.on("console", (line) => line.type() === "error" && !options.plain && errors.push(line.text()));
+  if (options.plain) await page.route("**/_/publish.js", (route) => route.fulfill({ status: 404, body: "" }));
   await page.goto(`${base}/${path}/publish`);
   const shows = (text) => page.waitForFunction((wanted) => document.getElementById("badge").textContent === wanted, text);
   await page.waitForSelector("#go:not([disabled])");
   await page.click("#go");
   await shows("live");
-  await page.waitForFunction(() => document.getElementById("facts").textContent);
-  const report = { live: await page.textContent("#badge"), facts: await page.textContent("#facts"), watch: await page.textContent("#watch"), errors };
+  await page.waitForFunction(() => document.getElementById("facts").textContent && document.getElementById("watch").textContent);
+  const said = async (id) => page.textContent(`#${id}`);
+  const report = { live: await said("badge"), facts: await said("facts"), watch: await said("watch"), errors };
+  report.lacks = await page.isVisible("#plain");
+  report.name = await said("name");
+  await page.click("#pause");
+  await shows("paused");
+  await page.click("#pause");
+  await shows("live");
   await page.click("#go");
   await shows("off air");
   return { ...report, stopped: await page.textContent("#badge") };

@@ -56,8 +56,13 @@ async def test_a_publisher_is_on_air_and_its_delete_ends_it(tmp_path: Path) -> N
         (publisher,) = sessions(server)
         assert publisher.peer.counts.bad == 0
         assert (await ask(server, "DELETE", f"/other/cam/whip/{publisher.ident}")).status_code == 404
+        told = await ask(server, "GET", f"/live/anything/publish/{publisher.ident}")
+        assert (told.status_code, told.json()) == (200, {"path": "/live/cam", "viewers": 0})
+        assert (await ask(server, "GET", f"/other/cam/publish/{publisher.ident}")).status_code == 404
+        assert (await ask(server, "POST", f"/live/cam/publish/{publisher.ident}")).status_code == 405
         assert [(await call.delete()).status_code for _ in range(2)] == [200, 200]
         assert sessions(server) == []
+        assert (await ask(server, "GET", f"/live/cam/publish/{publisher.ident}")).status_code == 404
         await eventually(lambda: call.sender.shake.closed)
         await eventually(lambda: not live(server))
         assert (await ask(server, "DELETE", "/live/cam/whip/" + "0" * 32)).status_code == 404
