@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from hlsd.media.date_range import DateRange
-    from hlsd.segmenter.window import Segment
 
 MOST: Final = 128
 
@@ -36,13 +35,9 @@ class ListedRanges:
     def __len__(self) -> int:
         return len(self._placed)
 
-    def add(self, told: DateRange, open_segment: Segment | None, last_msn: int) -> None:
-        """One more, at the end of what is listed."""
-        if open_segment is not None:
-            place = PlacedRange(open_segment.msn, len(open_segment.parts), told)
-        else:
-            place = PlacedRange(last_msn + 1, 0, told)
-        self._placed.append(place)
+    def add(self, told: DateRange, msn: int, part: int = 0) -> None:
+        """One more, at the end of what is listed: segment `msn` and its part of that number come next."""
+        self._placed.append(PlacedRange(msn, part, told))
         del self._placed[:-MOST]
 
     def expire(self, begins: float) -> None:

@@ -203,7 +203,11 @@ class Segmenter:
 
     def date_range(self, told: DateRange) -> None:
         """Another date range for the playlists (`hlsd.ports.RangeTaker`)."""
-        self.window.ranges.add(told, self.window.open, self.window.last_msn)
+        window, segment = self.window, self.window.open
+        if segment is not None:
+            window.ranges.add(told, segment.msn, len(segment.parts))
+        else:
+            window.ranges.add(told, window.last_msn + 1)
         self.live.changed()
 
     def _list(self, cuts: list[Cut], arrived: float) -> None:

@@ -80,12 +80,12 @@ def test_a_delta_update_has_every_range() -> None:
 
 def test_a_break_that_nobody_ended_stays_and_one_that_ended_goes_with_its_end() -> None:
     ranges = ListedRanges()
-    ranges.add(told("open", 0), None, 1)
-    ranges.add(told("planned", 0, planned=10), None, 1)
-    ranges.add(told("longer", 0, planned=10), None, 1)
-    ranges.add(DateRange("longer", WALL, duration=30, splice="SCTE35-IN", section=b"\xfc"), None, 2)
-    ranges.add(told("shorter", 0, planned=50), None, 1)
-    ranges.add(DateRange("shorter", WALL, duration=5, splice="SCTE35-IN", section=b"\xfc"), None, 2)
+    ranges.add(told("open", 0), 2)
+    ranges.add(told("planned", 0, planned=10), 2)
+    ranges.add(told("longer", 0, planned=10), 2)
+    ranges.add(DateRange("longer", WALL, duration=30, splice="SCTE35-IN", section=b"\xfc"), 3)
+    ranges.add(told("shorter", 0, planned=50), 2)
+    ranges.add(DateRange("shorter", WALL, duration=5, splice="SCTE35-IN", section=b"\xfc"), 3)
     ranges.expire(WALL + 11)
     assert [line.split('"')[1] for line in ranges.tail(0)] == ["open", "longer", "longer"]
     ranges.expire(WALL + 31)
@@ -95,7 +95,7 @@ def test_a_break_that_nobody_ended_stays_and_one_that_ended_goes_with_its_end() 
 def test_ranges_are_bounded() -> None:
     ranges = ListedRanges()
     for number in range(3 * MOST):
-        ranges.add(told(f"ad{number}", 0), None, 1)
+        ranges.add(told(f"ad{number}", 0), 2)
     assert len(ranges) == MOST
     assert ranges.tail(0)[-1].startswith(f'{TAG}ID="ad{3 * MOST - 1}"')
 
