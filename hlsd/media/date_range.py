@@ -73,7 +73,7 @@ class DateRange:
 
 def is_line(line: str) -> bool:
     """Whether it may stand in a playlist as the line of a date range."""
-    return line.startswith(TAG) and len(line) <= LONGEST and line.isprintable()
+    return line.startswith(TAG) and len(line) <= LONGEST and is_quoted(line.replace('"', ""))
 
 
 def date_of(seconds: float) -> str:

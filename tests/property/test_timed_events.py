@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import TICKS
-from tests.support.events import emsg_events, event, ts_events
+from tests.support.events import Read, emsg_events, event, ts_events
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.runs import segmenter, text
 from tests.support.tscheck import TsTrail, check_ts
@@ -27,18 +28,18 @@ UNITS = interleaved(video(25, LENGTH, 1.0), audio(LENGTH))
 def test_each_event_is_said_once_in_order_where_it_belongs(events: list[tuple[int, int, int]], container: str) -> None:
     target = segmenter(container=container, list=20)
     target.tracks(BOTH)
-    told = []
+    told: list[TimedEvent] = []
     for at, unit in enumerate(UNITS):
         for number, (when, off, size) in enumerate(events):
             if when == at:
-                one = event(max(0, unit.dts + off), f"{number}-" + "x" * size, number + 1)
-                told.append(one)
-                target.event(one)
+                told.append(event(max(0, unit.dts + off), f"{number}-" + "x" * size, number + 1))
+                target.event(told[-1])
         target.unit(unit)
     target.end()
     text(target.live)  # somebody asks: now it is muxed
     read = emsg_events if container == "fmp4" else ts_events
-    found, at, trail = [], 0, TsTrail()
+    found: list[Read] = []
+    at, trail = 0, TsTrail()
     for segment in target.window.segments:
         assert segment.body is not None
         for part in segment.parts:

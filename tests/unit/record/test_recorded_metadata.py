@@ -29,7 +29,7 @@ BREAK = DateRange("ad", WALL + 7.0, planned=3.0, splice="SCTE35-OUT", section=b"
 def said(units: list[AccessUnit] = UNITS, *, seam: bool = False, **changes: object) -> list[bytes]:
     """The files of a stream in which something is said; `seam`: its publisher leaves in the middle."""
     store = MemoryStore()
-    made = recorder(store, **changes)
+    made = recorder(store, lambda: None, **changes)
     made.tracks(BOTH)
     for unit in units:
         seconds = unit.dts / TICKS

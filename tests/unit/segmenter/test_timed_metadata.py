@@ -139,7 +139,7 @@ def test_switched_off_there_is_no_track_and_no_event() -> None:
 def test_ffmpeg_reads_the_track_as_timed_id3() -> None:
     muxer = TsMuxer(BOTH, metadata=True)
     body = b"".join([muxer.part(cut) for cut in with_event(90_000)])
-    with av.open(io.BytesIO(body), format="mpegts") as container:
+    with av.open(io.BytesIO(body), "r", format="mpegts") as container:
         (stream,) = container.streams.data
         packets = [packet for packet in container.demux(stream) if packet.size]
         assert [(packet.pts, bytes(packet)) for packet in packets] == [(990_000, event(0, "hello").tag)]

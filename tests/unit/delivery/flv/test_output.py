@@ -380,8 +380,8 @@ async def test_data_messages_go_through_as_they_are(wrapping: Wrapping) -> None:
         script, frame = tags(sent)[-2:]
         assert (script.type, script.body, script.timestamp) == (flv.SCRIPT, told.script, frame.timestamp)
     elif isinstance(wrapping, ChunkWrapping):
-        script = drain(Dechunker(max_message=1 << 20, max_pending=1 << 21), bytes(sent[before[0] :]))[0]
-        assert (script.type_id, script.body) == (flv.SCRIPT, told.script)
+        message = drain(Dechunker(max_message=1 << 20, max_pending=1 << 21), bytes(sent[before[0] :]))[0]
+        assert (message.type_id, message.body) == (flv.SCRIPT, told.script)
 
 
 async def test_data_messages_without_frames_are_bounded() -> None:
