@@ -6,7 +6,7 @@ they have no marks, and nothing is done to them when they end.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -36,8 +36,10 @@ class FileMuxer(Protocol):
         """What a new file begins with. Raises MediaError."""
         ...
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool, ranges: Collection[DateRange] = ()) -> bytes:
-        """The bytes of a cut; `wall` is noted, if it is given. Empty for nothing. Raises MediaError.
+    def fragment(
+        self, cut: Cut, wall: float | None, *, seam: bool, ranges: Collection[DateRange] = ()
+    ) -> Sequence[bytes]:
+        """The bytes of a cut, in pieces; `wall` is noted, if it is given. Empty for nothing. Raises MediaError.
 
         `ranges`: date ranges to be told of in it.
         """
@@ -63,14 +65,16 @@ class Mp4FileMuxer:
         except BadBox as error:
             raise MediaError(str(error)) from None
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool, ranges: Collection[DateRange] = ()) -> bytes:
+    def fragment(
+        self, cut: Cut, wall: float | None, *, seam: bool, ranges: Collection[DateRange] = ()
+    ) -> Sequence[bytes]:
         """A moof and an mdat, with marks before them if there is something to be said."""
-        octets = self._muxer.part(cut)
-        if not octets or (wall is None and not ranges):
-            return octets
+        pieces = self._muxer.pieces(cut)
+        if not pieces or (wall is None and not ranges):
+            return pieces
         at = max(0, cut.start - self._origin)
-        said = b"".join([told_range(one.line, at) for one in ranges])
-        return (mark(wall, at, seam=seam) if wall is not None else b"") + said + octets
+        said = [told_range(one.line, at) for one in ranges]
+        return [*([mark(wall, at, seam=seam)] if wall is not None else []), *said, *pieces]
 
 
 class TsFileMuxer:
@@ -93,9 +97,10 @@ class TsFileMuxer:
         *,
         seam: bool,  # noqa: ARG002 - likewise
         ranges: Collection[DateRange] = (),  # noqa: ARG002 - likewise
-    ) -> bytes:
+    ) -> Sequence[bytes]:
         """Packets."""
-        return self._muxer.part(rebased(cut, self._origin))
+        octets = self._muxer.part(rebased(cut, self._origin))
+        return (octets,) if octets else ()
 
 
 class FlvFileMuxer:
@@ -119,7 +124,7 @@ class FlvFileMuxer:
         *,
         seam: bool,  # noqa: ARG002 - likewise
         ranges: Collection[DateRange] = (),  # noqa: ARG002 - likewise
-    ) -> bytes:
+    ) -> Sequence[bytes]:
         """Tags; before the first ones those that say how they are decoded."""
         tracks = self._tracks
         units = sorted([sample.unit for sample in (*cut.video, *cut.audio)], key=lambda unit: (unit.dts, unit.kind))
@@ -140,7 +145,7 @@ class FlvFileMuxer:
                 shift = (unit.pts - self._origin) // _TICKS_MS - time
                 head = flv.video_head(tracks.video.codec, unit.key, shift)
                 tags.append(flv.file_tag(flv.VIDEO, time, head + unit.payload))
-        return b"".join(tags)
+        return tags
 
 
 def rebased(cut: Cut, origin: int) -> Cut:

@@ -1,4 +1,4 @@
-"""Answers `/{app}/{stream}/r/{id}.m3u8`, `.mp4` and what lies below them: recordings, to viewers with sessions.
+"""Answers `/{app}/{stream}/r/{id}.m3u8`, `.mp4`, `.vtt` and what lies below them: recordings, to viewers with sessions.
 
 The way in is the entrance, as for live: authorised, opened, counted; then the viewer is led to a path with its session,
 `/{app}/{stream}/~{sid}/r/…`, where everything else is. Files are read piece by piece by threads, and a piece is read
@@ -7,10 +7,7 @@ when the one before has been taken. Only GET makes a session; HEAD says what GET
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, cast
 
@@ -37,8 +34,6 @@ from hlsd.delivery.request import (
 from hlsd.delivery.web import COUNTED, Carrier, read_request
 from hlsd.ports import (
     ABSENT,
-    MEDIA,
-    MORE,
     VOD,
     Denial,
     Entrance,
@@ -46,18 +41,20 @@ from hlsd.ports import (
     PlayRequest,
     Rendering,
     Sessions,
-    ViewerSession,
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
+from hlsd.record.file_body import Charge, FileBody
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
+from hlsd.record.sprites import Sprites
+from hlsd.record.thumbnail_answers import ThumbnailAnswers
+from hlsd.record.thumbnails import sheet_name
 from hlsd.record.vod_playlist import FIRST
 
-PIECE: Final = 256 * 1024
-"""Bytes that are read and sent at a time."""
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
 _TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
+_TEXTS: Final = frozenset({"m3u8", "vtt"})
 _ANEW: Final = ("unknown", "split")
 """Why a session is not accepted though its viewer may be let in anew."""
 
@@ -98,18 +95,23 @@ class RecordRequest:
         if self.below:
             self.ident, self.ending = target.resource.partition("/")[0], ""
         carrier = cast("Carrier | None", scope.get("hlsd"))
-        self.charge: Callable[[ViewerSession | None, int, int], None] = (
-            carrier.charge if carrier is not None else sessions.charge
-        )
+        self.charge: Charge = carrier.charge if carrier is not None else sessions.charge
 
 
 class RecordEndpoint:
     """The endpoint of all of them."""
 
-    def __init__(
-        self, open_recordings: OpenRecordings, judge: Judge, entrance: Entrance, sessions: Sessions, clock: Clock
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
+        self,
+        open_recordings: OpenRecordings,
+        sprites: Sprites,
+        judge: Judge,
+        entrance: Entrance,
+        sessions: Sessions,
+        clock: Clock,
     ) -> None:
         self._open_recordings = open_recordings
+        self._thumbnails = ThumbnailAnswers(sprites, judge.replies)
         self._judge = judge
         self._replies = judge.replies
         self._entrance = entrance
@@ -198,7 +200,7 @@ class RecordEndpoint:
         try:
             if one.below:
                 return await self._piece(one, recording, receive, send)
-            if one.ending == "m3u8" or request.method == "HEAD":
+            if one.ending in _TEXTS or request.method == "HEAD":
                 return await self._whole(one, recording)
             return await self._send_file(one, recording, receive, send)
         finally:
@@ -214,6 +216,8 @@ class RecordEndpoint:
             rendering = Rendering(recording.text, recording.zipped, tag)
             cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
             return self._replies.playlist(request, rendering, cache=cache)
+        if one.ending == "vtt":
+            return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
         _, part = await self._excerpt(one, recording)
@@ -229,6 +233,9 @@ class RecordEndpoint:
         if one.below == "i.mp4":
             tag = f'"{recording.row.id}-i"'
             return self._replies.resource(request, Media(layout.init, "video/mp4", tag, init=True))
+        sheet = sheet_name(one.below)
+        if sheet is not None:
+            return await self._thumbnails.sheet(request, recording, sheet)
         number = one.below.removeprefix("s").removesuffix(".m4s")
         if f"s{number}.m4s" != one.below or not number.isascii() or not number.isdigit() or len(number) > 9:
             return self._replies.refuse(request, 404)
@@ -282,6 +289,8 @@ class RecordEndpoint:
     ) -> Reply | None:
         """Sends the file, or a part of it; None once it is sent."""
         request = one.request
+        if one.ending == "vtt":
+            return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
         _, part = await self._excerpt(one, recording)
@@ -313,53 +322,9 @@ class RecordEndpoint:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
         headers.append((b"content-length", b"%d" % (span.stop - span.start)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        sending = _Sending(one, recording, self._open_recordings, self._clock)
+        sending = FileBody(request.session, one.charge, recording, self._open_recordings, self._clock)
         await sending.run(front, offset, span, receive, send)
         return None
-
-
-class _Sending:
-    """The body of one file: read by a thread, sent when the piece before has gone."""
-
-    def __init__(
-        self, one: RecordRequest, recording: OpenRecording, open_recordings: OpenRecordings, clock: Clock
-    ) -> None:
-        self._one = one
-        self._recording = recording
-        self._open_recordings = open_recordings
-        self._clock = clock
-
-    async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
-        """From the first byte to the last, or until the client hangs up."""
-        session = self._one.request.session
-        gone = asyncio.ensure_future(_hung_up(receive))
-        if session is not None:
-            session.flows += 1
-        at, media = span.start, MEDIA
-        try:
-            while at < span.stop and not gone.done():
-                if self._recording.deleted or (session is not None and session.over):
-                    return  # it was sent away, or its bytes would stay on the disk
-                piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
-                if not piece:
-                    return  # shorter than it was: the connection is cut, and the client asks for the rest
-                at += len(piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": at < span.stop})
-                self._one.charge(session, len(piece), media)
-                media = MORE
-                if session is not None:
-                    session.last = self._clock.monotonic()
-        finally:
-            if session is not None:
-                session.flows -= 1
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
-
-    async def _read(self, front: bytes, offset: int, at: int, size: int) -> bytes:
-        if at < len(front):
-            return front[at : at + size]
-        fd, place = self._recording.fd, offset + at - len(front)
-        return await self._open_recordings.do(lambda: os.pread(fd, size, place))
 
 
 def playback_routes(endpoint: RecordEndpoint) -> list[Route]:
@@ -385,8 +350,3 @@ def _seconds(asked: dict[str, str], name: str) -> float | None:
     if not _SECONDS.fullmatch(text):
         raise BadRequest(f"{name} should be a number of seconds")
     return float(text)
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -12,6 +12,7 @@ from hlsd.media.flv import SCRIPT, FileReader
 from hlsd.media.unit import TICKS, AccessUnit
 from hlsd.record.boxes import full_box
 from hlsd.record.excerpt import chosen, excerpt
+from hlsd.record.fragments import Fragment, Fragments
 from hlsd.record.repair import Empty
 from hlsd.record.shape import scan, told_range
 from hlsd.record.vod_playlist import playlist, spans
@@ -177,3 +178,20 @@ def test_a_line_of_a_foreign_file_goes_into_no_playlist_unless_it_is_one() -> No
     layout = scan(reading(octets), len(octets))
     assert layout.fragments[0].ranges == (f'{TAG}ID="a"',)
     assert len(layout.fragments) == len(scan(reading(file), len(file)).fragments)
+
+
+def test_the_index_of_a_finished_file_has_the_date_ranges_or_is_none() -> None:
+    """Of which nothing is believed that does not fill it."""
+    found = Fragments(
+        [
+            Fragment(100, 50, 0, 90_000, key=True, ranges=(f'{TAG}ID="a"', f'{TAG}ID="b"')),
+            Fragment(150, 50, 90_000, 180_000, key=True),
+        ]
+    )
+    content = found.box()[8:]
+    assert Fragments.read(content, 100, 200) == found
+    assert Fragments.read(content[:-1], 100, 200) is None
+    assert Fragments.read(content + b"\0", 100, 200) is None
+    assert Fragments.read(content.replace(b"#EXT-X-D", b"#EXT-X-K"), 100, 200) is None
+    plain = Fragments([Fragment(100, 50, 0, 90_000, key=True)]).box()
+    assert plain[8 + 28 : 8 + 32] == bytes(4), "as files have it that know of none"

@@ -1,0 +1,75 @@
+"""Sends what lies in a recording's file, piece by piece: read by a thread when the piece before has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import Receive, Send
+
+from hlsd.base.clock import Clock
+from hlsd.delivery.request import Span
+from hlsd.ports import MEDIA, MORE, ViewerSession
+from hlsd.record.open_recordings import OpenRecording, OpenRecordings
+
+PIECE: Final = 256 * 1024
+"""Bytes that are read and sent at a time."""
+Charge = Callable[[ViewerSession | None, int, int], None]
+"""So many bytes were handed over to a session."""
+
+
+class FileBody:
+    """The body of one file: read by a thread, sent when the piece before has gone."""
+
+    def __init__(
+        self,
+        session: ViewerSession | None,
+        charge: Charge,
+        recording: OpenRecording,
+        open_recordings: OpenRecordings,
+        clock: Clock,
+    ) -> None:
+        self._session = session
+        self._charge = charge
+        self._recording = recording
+        self._open_recordings = open_recordings
+        self._clock = clock
+
+    async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
+        """From the first byte to the last, or until the client hangs up."""
+        session = self._session
+        gone = asyncio.ensure_future(_hung_up(receive))
+        if session is not None:
+            session.flows += 1
+        at, media = span.start, MEDIA
+        try:
+            while at < span.stop and not gone.done():
+                if self._recording.deleted or (session is not None and session.over):
+                    return  # it was sent away, or its bytes would stay on the disk
+                piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
+                if not piece:
+                    return  # shorter than it was: the connection is cut, and the client asks for the rest
+                at += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": at < span.stop})
+                self._charge(session, len(piece), media)
+                media = MORE
+                if session is not None:
+                    session.last = self._clock.monotonic()
+        finally:
+            if session is not None:
+                session.flows -= 1
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+
+    async def _read(self, front: bytes, offset: int, at: int, size: int) -> bytes:
+        if at < len(front):
+            return front[at : at + size]
+        fd, place = self._recording.fd, offset + at - len(front)
+        return await self._open_recordings.do(lambda: os.pread(fd, size, place))
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
