@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hlsd.media.unit import Tracks
+    from hlsd.segmenter.listed_ranges import ListedRanges
     from hlsd.segmenter.window import Part, Segment, Window
 
 
@@ -61,7 +62,9 @@ def low_latency_for(part: float, frame: float, target_duration: int) -> LowLaten
     return LowLatency(target, round(3 * target + 0.001, 3), 6.0 * target_duration)
 
 
-def media_playlist(window: Window, version: int, low_latency: LowLatency | None, *, skip: bool = False) -> str:
+def media_playlist(  # noqa: C901 - who tells of no date range asks for none, at each place where one may be
+    window: Window, version: int, low_latency: LowLatency | None, *, skip: bool = False
+) -> str:
     """The media playlist of this instant; with `skip` as a delta update where one is due (DD10)."""
     lines = _head(window, version, low_latency)
     segments, ranges = window.segments, window.ranges
@@ -74,22 +77,27 @@ def media_playlist(window: Window, version: int, low_latency: LowLatency | None,
         segments = segments[skipped:]
     # CAN-SKIP-DATERANGES (rfc8216bis §4.4.3.8) is not offered: a delta update skips segments only, and has every date
     # range, so that none is ever recently removed without its being seen.
-    lines += ranges.head(segments[0].msn if segments else window.last_msn)
+    if ranges:
+        lines += ranges.head(segments[0].msn if segments else window.last_msn)
     parts_from = _first_with_parts(window) if low_latency is not None else None
     for segment in segments:
-        lines += ranges.before(segment.msn, parts=low_latency is not None)
+        if ranges:
+            lines += ranges.before(segment.msn, parts=low_latency is not None)
         init = _open_segment(lines, segment, init)
-        shown = segment.parts if parts_from is not None and segment.msn >= parts_from else ()
-        lines += _parts(shown, ranges.inside(segment.msn) if low_latency is not None else ())
+        if parts_from is not None and segment.msn >= parts_from:
+            lines += _parts(segment, ranges)
+        elif ranges and low_latency is not None:
+            lines += [line for _, line in ranges.inside(segment.msn)]
         if segment.gap:
             lines.append("#EXT-X-GAP")
         lines.append(f"#EXTINF:{_seconds(segment.duration)},")
         lines.append(segment.uri)
     if low_latency is not None and not window.ended:
         if window.open is not None:
-            lines += ranges.before(window.open.msn, parts=True)
+            if ranges:
+                lines += ranges.before(window.open.msn, parts=True)
             _open_segment(lines, window.open, init)
-            lines += _parts(window.open.parts, ranges.inside(window.open.msn))
+            lines += _parts(window.open, ranges)
         lines += ranges.tail(window.last_msn + 1)
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.hint}"')
     else:
@@ -173,8 +181,10 @@ def _open_segment(lines: list[str], segment: Segment, init: str | None) -> str |
     return segment.init
 
 
-def _parts(parts: Sequence[Part], told: Sequence[tuple[int, str]]) -> list[str]:
+def _parts(segment: Segment, ranges: ListedRanges) -> list[str]:
     """The parts of a segment with the date ranges that came between them."""
+    parts = segment.parts
+    told = ranges.inside(segment.msn) if ranges else ()
     if not told:
         return [_part(part) for part in parts]
     lines = []
