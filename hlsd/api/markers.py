@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue
 
 from hlsd.api.models import Body, NoQuery
 from hlsd.api.operations import Call
@@ -34,6 +34,14 @@ MOST_DEPTH: Final = 16
 FAR: Final = 86_400.0
 """Seconds from now at which a date range may begin."""
 _SPLICING: Final[dict[str, Splicing]] = {"out": "SCTE35-OUT", "in": "SCTE35-IN", "cmd": "SCTE35-CMD"}
+
+
+def _whole(value: object) -> object:
+    """JSON knows no integers: 1.0 is one (JSON Schema, "integer")."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Moment = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_whole)]
 Seconds = Annotated[float, Field(ge=0, le=FAR)]
 
 
@@ -56,7 +64,7 @@ class MarkerBody(Body):
     id: str | None = Field(
         None, min_length=1, max_length=128, description="Of the break; made from the splice if missing."
     )
-    start: int | None = Field(None, ge=0, le=2**53, description="When it begins, ms of the epoch; now if missing.")
+    start: Moment | None = Field(None, description="When it begins, ms of the epoch; now if missing.")
     duration: Seconds | None = Field(None, description="How long it was, seconds.")
     planned_duration: Seconds | None = Field(None, description="How long it is to be, seconds.")
     kind: str | None = Field(None, alias="class", min_length=1, max_length=256, description="CLASS of the date range.")

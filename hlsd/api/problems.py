@@ -29,6 +29,7 @@ class Code(enum.StrEnum):
     NO_SUCH_ROUTE = "no_such_route"
     NO_SUCH_STREAM = "no_such_stream"
     NO_SUCH_SESSION = "no_such_session"
+    NO_SUCH_PUBLISHER = "no_such_publisher"
     NO_SUCH_MARKER = "no_such_marker"
     MARKER_EXISTS = "marker_exists"
     NOT_PUBLISHING = "not_publishing"
@@ -54,6 +55,7 @@ _STATUS: Mapping[Code, int] = {
     Code.NO_SUCH_ROUTE: 404,
     Code.NO_SUCH_STREAM: 404,
     Code.NO_SUCH_SESSION: 404,
+    Code.NO_SUCH_PUBLISHER: 404,
     Code.NO_SUCH_MARKER: 404,
     Code.MARKER_EXISTS: 409,
     Code.NOT_PUBLISHING: 409,
