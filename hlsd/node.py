@@ -26,6 +26,7 @@ from hlsd.base.figures import Reporter
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action
 from hlsd.ingest.intake import Intake
+from hlsd.ingest.script_events import EventLimits
 from hlsd.metrics.node import NodeFigures
 from hlsd.notify.figures import NotifyFigures
 from hlsd.notify.notify import Notify
@@ -182,7 +183,8 @@ class Node:
 
     def intake(self, publication: Publication, now: float) -> Intake:
         """What takes a publisher's tags."""
-        return Intake(publication, now, sound=self.sound if self.settings.transcode.audio else None)
+        publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
+        return Intake(publication, now, sound=sound, events=EventLimits(publish.max_events, publish.max_event_bytes))
 
     def on_air(self) -> list[Stream]:
         """The streams that somebody publishes."""

@@ -51,6 +51,8 @@ class StreamStats:
     video_frames: int = 0
     audio_frames: int = 0
     repairs: Counter[str] = field(default_factory=Counter)
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Timed metadata, by who said it (`publisher`, `api`) and what became of it (`ok`, or why it was dropped)."""
     last_unit: float = 0.0
     bitrate: float = 0.0
     """Smoothed over a few seconds."""

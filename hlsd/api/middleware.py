@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hlsd.api.access import SAFE, Access, Credential
 from hlsd.api.handlers import ApiContext, Handlers
+from hlsd.api.markers import Markers
 from hlsd.api.nms import NmsHandlers
 from hlsd.api.openapi import document
 from hlsd.api.operations import NO_STORE, Operation
@@ -47,6 +48,21 @@ def operations(premises: ApiContext) -> list[Operation]:
             "Sends the publisher of a stream away.",
             desk.kick_publisher,
             [Code.NO_SUCH_STREAM, Code.NOT_PUBLISHING],
+            parts=_STREAM,
+        ),
+        Operation(
+            "POST",
+            f"{v1}/streams/{{app}}/{{stream}}/marker",
+            "Says something at this instant of a stream: timed metadata, or a date range of SCTE-35.",
+            Markers(desk.find_stream, premises.clock).marker,
+            [
+                Code.BAD_BODY,
+                Code.TOO_LARGE,
+                Code.NO_SUCH_STREAM,
+                Code.NO_SUCH_MARKER,
+                Code.NOT_PUBLISHING,
+                Code.MARKER_EXISTS,
+            ],
             parts=_STREAM,
         ),
         Operation("GET", f"{v1}/publishers", "Who publishes, by stream.", who.publishers, [Code.BAD_CURSOR]),

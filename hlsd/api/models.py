@@ -51,6 +51,12 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
+class Body(BaseModel):
+    """The body of a request, JSON; what is not known is refused, and nothing is taken for something else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
 class NoQuery(Query):
     """No parameters."""
 

@@ -29,6 +29,8 @@ def document(operations: Iterable[Operation], more: Iterable[BaseRoute] = ()) ->
     inputs: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
         (index, "serialization", TypeAdapter(operation.result)) for index, operation in enumerate(listed)
     ]
+    bodies = {index: taken for index, operation in enumerate(listed) if (taken := operation.body) is not None}
+    inputs += [(index, "validation", TypeAdapter(taken)) for index, taken in bodies.items()]
     results, shared = TypeAdapter.json_schemas(inputs, ref_template=_REF)
     schemas: Schema = dict(shared.get("$defs", {}))
     _, problem = models_json_schema([(Problem, "serialization")], ref_template=_REF)
@@ -37,6 +39,9 @@ def document(operations: Iterable[Operation], more: Iterable[BaseRoute] = ()) ->
     paths: Schema = {}
     for index, operation in enumerate(listed):
         described = _operation(operation, _renamed(results[index, "serialization"]))
+        if index in bodies:
+            body = {"application/json": {"schema": _renamed(results[index, "validation"])}}
+            described["requestBody"] = {"required": True, "content": body}
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     for route in more:
         if isinstance(route, DescribedRoute):

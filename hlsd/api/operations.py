@@ -2,7 +2,7 @@
 
 What an operation takes and gives stands in the annotations of its handler, `async def f(call, query: Q) -> R`, and
 nowhere else: the query string is read by Q, the answer is checked against R, and the document shows the schemas of
-both. So it cannot say what the code does not do.
+both. So it cannot say what the code does not do. One that takes a body has it as a third one, `body: B`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from hlsd.api.access import Caller
-from hlsd.api.models import Envelope, NoQuery, Query
+from hlsd.api.models import Body, Envelope, NoQuery, Query
 from hlsd.api.problems import ApiError, Code
 
 R = TypeVar("R")
+BODY_LIMIT = 64 * 1024
+"""Bytes of a request's body."""
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -34,7 +36,7 @@ class Call:
     peer: str
 
 
-Handler = Callable[[Call, Any], Awaitable[Any]]
+Handler = Callable[..., Awaitable[Any]]
 
 
 class Streamed(Generic[R]):
@@ -82,15 +84,24 @@ class Operation:
             found = get_args(found)[0]
         return found if self.plain else Envelope[found]  # type: ignore[valid-type]
 
+    @property
+    def body(self) -> type[Body] | None:
+        """What the body of a request is read by; None where there is none."""
+        found = get_type_hints(self.handler).get("body")
+        assert found is None or issubclass(found, Body)
+        return found
+
     def route(self) -> Route:
         """The route that carries it out."""
-        query, name = self.query, self.handler.__name__
+        query, taken, name = self.query, self.body, self.handler.__name__
         adapter: TypeAdapter[Any] = TypeAdapter(self.result)
 
         async def answer(request: Request) -> Response:
             found = read_query(query, request.query_params.multi_items())
             peer = request.client.host if request.client else ""
-            result = await self.handler(Call(request.state.caller, request.path_params, peer), found)
+            call = Call(request.state.caller, request.path_params, peer)
+            more = () if taken is None else (await read_body(taken, request),)
+            result = await self.handler(call, found, *more)
             if isinstance(result, Streamed):
                 return StreamingResponse(result.pieces, media_type="application/json", headers=NO_STORE)
             if not self.plain:
@@ -99,6 +110,22 @@ class Operation:
             return Response(body, media_type="application/json", headers=NO_STORE)
 
         return Route(self.path, answer, methods=[self.method], name=name)
+
+
+async def read_body(model: type[Body], request: Request) -> Body:
+    """The body of a request. Raises ApiError that names the first thing that is wrong."""
+    octets = b""
+    async for piece in request.stream():
+        octets += piece
+        if len(octets) > BODY_LIMIT:
+            raise ApiError(Code.TOO_LARGE, f"the body is larger than {BODY_LIMIT // 1024} kB")
+    try:
+        return model.model_validate_json(octets)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join([str(part)[:64] for part in first["loc"][:4]]) or "the body"
+        words = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        raise ApiError(Code.BAD_BODY, f"{where}: {words[:300]}") from None
 
 
 def read_query(model: type[Query], given: Sequence[tuple[str, str]]) -> Query:

@@ -21,6 +21,8 @@ class Code(enum.StrEnum):
 
     BAD_PARAMETER = "bad_parameter"
     BAD_CURSOR = "bad_cursor"
+    BAD_BODY = "bad_body"
+    TOO_LARGE = "too_large"
     UNAUTHORIZED = "unauthorized"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     FOREIGN_ORIGIN = "foreign_origin"
@@ -28,6 +30,8 @@ class Code(enum.StrEnum):
     NO_SUCH_STREAM = "no_such_stream"
     NO_SUCH_SESSION = "no_such_session"
     NO_SUCH_PUBLISHER = "no_such_publisher"
+    NO_SUCH_MARKER = "no_such_marker"
+    MARKER_EXISTS = "marker_exists"
     NOT_PUBLISHING = "not_publishing"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_MANY_FAILURES = "too_many_failures"
@@ -43,6 +47,8 @@ class Code(enum.StrEnum):
 _STATUS: Mapping[Code, int] = {
     Code.BAD_PARAMETER: 400,
     Code.BAD_CURSOR: 400,
+    Code.BAD_BODY: 400,
+    Code.TOO_LARGE: 413,
     Code.UNAUTHORIZED: 401,
     Code.INSUFFICIENT_SCOPE: 403,
     Code.FOREIGN_ORIGIN: 403,
@@ -50,6 +56,8 @@ _STATUS: Mapping[Code, int] = {
     Code.NO_SUCH_STREAM: 404,
     Code.NO_SUCH_SESSION: 404,
     Code.NO_SUCH_PUBLISHER: 404,
+    Code.NO_SUCH_MARKER: 404,
+    Code.MARKER_EXISTS: 409,
     Code.NOT_PUBLISHING: 409,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.TOO_MANY_FAILURES: 429,

@@ -14,6 +14,7 @@ from hlsd.base.errors import MediaError
 from hlsd.ingest.colour_info import read_colour_info
 from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.other_tracks import OtherTracks
+from hlsd.ingest.script_events import EventLimits, ScriptEvents
 from hlsd.ingest.tag_sound import TagSound
 from hlsd.media import flv
 from hlsd.media.unit import Kind
@@ -24,9 +25,16 @@ class Intake:
     """One publisher's tags from the first to the last. `sound` takes what of it is not AAC, where it is given."""
 
     def __init__(
-        self, publication: Publication, now: float, *, patience: float = 2.0, sound: SoundDesk | None = None
+        self,
+        publication: Publication,
+        now: float,
+        *,
+        patience: float = 2.0,
+        sound: SoundDesk | None = None,
+        events: EventLimits | None = None,
     ) -> None:
-        self.normaliser = Normaliser(publication, now, patience=patience)
+        self.normaliser = Normaliser(publication, now, patience=patience, began=self._begin)
+        self._events = ScriptEvents(publication, events or EventLimits(), self.normaliser.timeline.at)
         self._sound = TagSound(sound, self.normaliser, publication) if sound is not None else None
         self._video = self.normaliser.video
         self._audio: Callable[[Literal["aac"], int, bytes, float, float], None] = self.normaliser.audio
@@ -69,6 +77,7 @@ class Intake:
                 self._take_audio(timestamp, body, now, wall)
         elif type_id == flv.SCRIPT:
             self._take_metadata(body, now)
+            self._events.take(timestamp, body, now)
 
     def _take_video(self, timestamp: int, body: bytes, now: float, wall: float) -> None:
         normaliser = self.normaliser
@@ -111,6 +120,9 @@ class Intake:
             normaliser.audio_config("aac", packet.body, now)
         else:
             normaliser.tick(now)
+
+    def _begin(self) -> None:
+        self._events.begin()
 
     def _take_metadata(self, body: bytes, now: float) -> None:
         """Takes from onMetaData which tracks to expect, and only that."""

@@ -17,7 +17,7 @@ epoch. No clock reads, no IO.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
 
@@ -44,14 +44,17 @@ _make = tuple.__new__  # an AccessUnit without the detour by its own __new__, wh
 
 
 class Normaliser:
-    """One publisher's media from its first message to its last."""
+    """One publisher's media from its first message to its last. `began()`: what was held at first has gone out."""
 
-    def __init__(self, publication: Publication, now: float, *, patience: float = 2.0) -> None:
+    def __init__(
+        self, publication: Publication, now: float, *, patience: float = 2.0, began: Callable[[], object] = int
+    ) -> None:
         self._publication = publication
         self._unit = publication.unit
         self.repaired = publication.repaired
         """Counts what was dropped or mended."""
-        self._timeline = Timeline(publication.origin, jump=self.jumped, repaired=publication.repaired)
+        self._began = began
+        self.timeline = Timeline(publication.origin, jump=self.jumped, repaired=publication.repaired)
         self._remarks = Remarks(publication.remark)
         self.opening: Opening | None = Opening(now, patience)
         """What is held until the stream begins; None from then on."""
@@ -107,7 +110,7 @@ class Normaliser:
             and data[self._first] >= 0x80
         ):
             self._pictures.whole_at = timestamp
-            dts, pts = self._timeline.video(timestamp, cts, now)
+            dts, pts = self.timeline.video(timestamp, cts, now)
             self._unit(_make(AccessUnit, (_VIDEO, dts, pts, False, False, data, wall)))
         else:
             self._take(codec, timestamp, cts, data, key, now, wall, 0)
@@ -115,10 +118,7 @@ class Normaliser:
     def video_units(  # noqa: PLR0913, PLR0917 - as `video`
         self, codec: VideoCodec, timestamp: int, cts: int, units: Sequence[bytes], key: bool, now: float, wall: float
     ) -> None:
-        """As `video`, for NAL units without lengths: RTP has them so, a byte stream by `nal.split_start_codes`.
-
-        Empty ones are left out.
-        """
+        """As `video`, for NAL units without lengths (RTP, `nal.split_start_codes`); empty ones are left out."""
         self._video_seen = now
         self._take(codec, timestamp, cts, nal.join([unit for unit in units if unit]), key, now, wall, 4)
 
@@ -144,7 +144,7 @@ class Normaliser:
             frame = self._first_look(codec, timestamp, frame, now, wall)
             if not frame:
                 return
-        dts = self._timeline.audio(timestamp, now)
+        dts = self.timeline.audio(timestamp, now)
         if self._seam and (self._tracks.video is None or self._is_picture_gone(now)):
             self._jump()
         if self._sound.track is not self._tracks.audio:
@@ -192,7 +192,7 @@ class Normaliser:
         if not self._closed:
             now = self._pictures.close()
             if self.opening is not None and len(self.opening):
-                self._start(now)
+                self._start(self.opening, now)
         self._closed = True
         self._plain = self._sounds = ""
 
@@ -257,7 +257,7 @@ class Normaliser:
             if self._admit(flags):
                 self.opening.hold(Held(_VIDEO, timestamp, cts, flags, payload, now, wall, pictures.track), now)
             return
-        dts, pts = self._timeline.video(timestamp, cts, now)
+        dts, pts = self.timeline.video(timestamp, cts, now)
         if gate.need_key or flags & _KEY_OR_RASL:
             if key and self._seam:
                 gate.need_key = True  # decoding starts here for who crosses the seam: without RASL pictures, that is
@@ -324,7 +324,7 @@ class Normaliser:
             self._publication.left_out(())
         if old is not None and track.decodes_as(old):
             return old
-        self._timeline.sound(track.sample_rate, track.frame_samples)
+        self.timeline.sound(track.sample_rate, track.frame_samples)
         if opening is not None:
             opening.forget(_AUDIO)
             self._audio_heard = False
@@ -343,12 +343,10 @@ class Normaliser:
             if now - foreign[1] >= patience:
                 raise foreign[0]
         if opening.due(now, sound=self._audio_heard or foreign is not None):
-            self._start(now)
+            self._start(opening, now)
 
-    def _start(self, now: float) -> None:
+    def _start(self, opening: Opening, now: float) -> None:
         """Announces what has come, and hands over what was held."""
-        opening = self.opening
-        assert opening is not None
         self._pictures.begin()
         if (short := opening.short_of(sound=self._audio_heard)) is not None:
             self._remarks.note(short[0], now, **short[1])
@@ -360,14 +358,14 @@ class Normaliser:
         self._tracks = Tracks(next((unit.track for unit in held if unit.kind is _VIDEO), None), sound)
         self._publication.tracks(self._tracks)
         awaits_key, self._gate.need_key = self._gate.need_key, True
-        self._timeline.begin([unit.timestamp for unit in held])
+        self.timeline.begin([unit.timestamp for unit in held])
         for kind, timestamp, cts, flags, payload, came, arrived, track in held:
             if kind is _AUDIO:
-                dts = self._timeline.audio(timestamp, came)
+                dts = self.timeline.audio(timestamp, came)
                 if dts is not None:
                     self._unit(AccessUnit(_AUDIO, dts, dts, True, True, payload, arrived))
                 continue
-            dts, pts = self._timeline.video(timestamp, cts, came)
+            dts, pts = self.timeline.video(timestamp, cts, came)
             if self._admit(flags):
                 key = flags & nal.KEY != 0
                 if key and track is not self._tracks.video:
@@ -375,6 +373,7 @@ class Normaliser:
                     self._publication.tracks(self._tracks)
                 self._unit(AccessUnit(_VIDEO, dts, pts, key, key and self._gate.clean, payload, arrived))
         self._gate.need_key = self._gate.need_key or awaits_key
+        self._began()
 
     def _announce(self) -> None:
         audio = self._sound.track if self._audio_heard else None

@@ -134,6 +134,19 @@ class PublishSettings(BaseModel):
         description="Whether /{app}/{stream}.flv takes publishers too, on the HTTP and HTTPS ports: by POST, PUT and "
         "WebSocket, under the same rules as RTMP, with rtmp.publish_timeout and rtmp.idle_timeout.",
     )
+    max_events: float = Field(
+        default=20.0,
+        ge=0,
+        le=1000,
+        description="Timed metadata that is carried of one publisher, messages a second: onTextData, onCuePoint and "
+        "other data messages. What is beyond is dropped and counted. 0: none is carried.",
+    )
+    max_event_bytes: Size = Field(
+        default=16 * 1024,
+        ge=256,
+        le=32 * 1024,
+        description="Largest such message that is carried, bytes, as it comes and as JSON.",
+    )
     update_interval: Duration = Field(
         default=60.0,
         ge=0,

@@ -153,6 +153,24 @@ class Timeline:
         clock.last = dts
         return dts
 
+    def at(self, timestamp: int) -> int | None:
+        """Where that is what the source says at `timestamp` ms, and is no frame; None before the first frame.
+
+        It moves no clock. Who stamps such messages by another clock than its frames (nought, the time of day) means
+        now: the newest frame.
+        """
+        clock = self._video if self._video.started else self._audio
+        if not clock.started:
+            return None
+        known = [(clock.wire, clock.ticks)]
+        if clock.trial is not None:
+            known.append((clock.trial.wire, clock.trial.ticks))
+        steps = [(unwrapped(timestamp - wire), ticks) for wire, ticks in known]
+        step, ticks = min(steps, key=lambda one: abs(one[0]))
+        if abs(step) > SKEW_MS:
+            return max([one.last for one in (self._video, self._audio) if one.started])
+        return max(self._origin, ticks + step * TICKS_PER_MS)
+
     def _composition(self, clock: SourceClock, cts: int) -> int:
         """A composition offset that is negative or long: as it is, or 0 if it is damage."""
         if not -COMPOSITION_LIMIT_MS <= cts <= COMPOSITION_LIMIT_MS:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol, runtime_checkable
 
+from hlsd.media.date_range import DateRange
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Tracks
 from hlsd.ports.playable import Playable
 from hlsd.ports.publishing import PublishRequest
@@ -35,6 +37,24 @@ class Output(Protocol):
 
     def end(self) -> None:
         """The stream is over: nothing will follow."""
+        ...
+
+
+@runtime_checkable
+class EventTaker(Protocol):
+    """An output that carries timed metadata; one that is no such is not told of any."""
+
+    def event(self, event: TimedEvent) -> None:
+        """Something is to be said at an instant, mostly that of the newest unit; its time may lie behind or ahead."""
+        ...
+
+
+@runtime_checkable
+class RangeTaker(Protocol):
+    """An output that tells of stretches of the wall clock; one that is no such is not told of any."""
+
+    def date_range(self, told: DateRange) -> None:
+        """One more, or more of one that was told of."""
         ...
 
 

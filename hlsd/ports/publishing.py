@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Tracks
 
 
@@ -91,6 +92,14 @@ class Publication(Protocol):
 
     def unit(self, unit: AccessUnit) -> None:
         """Hands over the next access unit, in order of arrival; dts rises within each track."""
+        ...
+
+    def event(self, event: TimedEvent) -> None:
+        """Hands over what the publisher says at an instant; in order of arrival, times may go back."""
+        ...
+
+    def event_lost(self, reason: str) -> None:
+        """Counts such a thing that was dropped (`reason`: "large", "often", "unreadable")."""
         ...
 
     def jump(self) -> None:

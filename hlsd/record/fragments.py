@@ -16,6 +16,7 @@ from itertools import islice
 from operator import lt
 from typing import Final, NamedTuple, overload
 
+from hlsd.media.date_range import is_line
 from hlsd.record.boxes import box
 
 INDEX: Final = uuid.UUID("c4f1a3d2-6a3e-5f0b-9a57-686c73640003").bytes
@@ -27,8 +28,11 @@ MOST: Final = 1 << 20
 """Fragments that are read from a box: twelve days of them."""
 _KEY: Final = 1
 _FLAGS: Final = 8  # bits below an offset
-_HEAD: Final = struct.Struct(">16sIII4xQ")
+_HEAD: Final = struct.Struct(">16sIIIIQ")
 _MARK: Final = struct.Struct(">IIQ")
+_LINE: Final = struct.Struct(">II")
+MOST_LINES: Final = 4096
+"""Date ranges that are read from a box."""
 
 
 class Mark(NamedTuple):
@@ -48,24 +52,28 @@ class Fragment(NamedTuple):
     key: bool
     """It begins with a picture that needs no other."""
     mark: Mark | None = None
+    ranges: tuple[str, ...] = ()
+    """Lines of EXT-X-DATERANGE that were told of in it."""
 
 
 class Fragments(Sequence[Fragment]):
     """The fragments of one file, in order."""
 
-    __slots__ = ("_ends", "_marks", "_places", "_times")
+    __slots__ = ("_ends", "_marks", "_places", "_ranges", "_times")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what stands in a box
         self,
         found: Iterable[Fragment] = (),
         places: array[int] | None = None,
         times: array[int] | None = None,
         marks: dict[int, Mark] | None = None,
         ends: int = 0,
+        ranges: dict[int, tuple[str, ...]] | None = None,
     ) -> None:
         self._places = array("Q") if places is None else places  # offset, and whether it begins with a key picture
         self._times = array("Q") if times is None else times  # beginning, and how long it lasts
         self._marks: dict[int, Mark] = {} if marks is None else marks
+        self._ranges: dict[int, tuple[str, ...]] = {} if ranges is None else ranges
         self._ends = ends  # where the last one ends in the file
         for one in found:
             self.append(one)
@@ -74,6 +82,8 @@ class Fragments(Sequence[Fragment]):
         """The next one, which stands behind the last; begins before `FURTHEST` and lasts less than `LONGEST`."""
         if one.mark is not None:
             self._marks[len(self._places)] = one.mark
+        if one.ranges:
+            self._ranges[len(self._places)] = one.ranges
         self._places.append(one.offset << _FLAGS | one.key)
         self._times.append(one.start << 24 | (one.end - one.start))
         self._ends = one.offset + one.size
@@ -113,16 +123,17 @@ class Fragments(Sequence[Fragment]):
         place, time = places[at], self._times[at]
         offset, start = place >> _FLAGS, time >> 24
         stop = places[at + 1] >> _FLAGS if at + 1 < len(places) else self._ends
-        return Fragment(
-            offset, stop - offset, start, start + (time & 0xFFFFFF), bool(place & _KEY), self._marks.get(at)
-        )
+        end, key = start + (time & 0xFFFFFF), bool(place & _KEY)
+        return Fragment(offset, stop - offset, start, end, key, self._marks.get(at), self._ranges.get(at, ()))
 
     # -- as it stands in a file
 
     def box(self) -> bytes:
         """The box that tells of all of them."""
         said = [_MARK.pack(at, mark.seam, round(mark.wall * 1000)) for at, mark in self._marks.items()]
-        head = _HEAD.pack(INDEX, 0, len(self), len(said), self._ends)
+        lines = [(at, line.encode()) for at, told in self._ranges.items() for line in told][:MOST_LINES]
+        head = _HEAD.pack(INDEX, 0, len(self), len(said), len(lines), self._ends)
+        said += [_LINE.pack(at, len(line)) + line for at, line in lines]
         return box(b"uuid", head, wire(self._places), wire(self._times), *said)
 
     @classmethod
@@ -130,17 +141,20 @@ class Fragments(Sequence[Fragment]):
         """Those that a box's content tells of, if they fill a file from `begin` to `end`; None if it is none."""
         if len(content) < _HEAD.size:
             return None
-        kind, version, count, marks, ends = _HEAD.unpack_from(content)
+        kind, version, count, marks, lines, ends = _HEAD.unpack_from(content)
         times, behind = _HEAD.size + count * 8, _HEAD.size + count * 16
-        if (kind, version, ends, len(content)) != (INDEX, 0, end, behind + marks * _MARK.size) or not 0 < count <= MOST:
+        if (kind, version, ends) != (INDEX, 0, end) or not 0 < count <= MOST or lines > MOST_LINES:
+            return None
+        ranges = _lines(content[behind + marks * _MARK.size :], lines)
+        if ranges is None or len(content) < behind + marks * _MARK.size:
             return None
         places = _read(content[_HEAD.size : times])
         rising = all(map(lt, places, islice(places, 1, None)))
         if not rising or places[0] >> _FLAGS != begin or places[-1] >> _FLAGS >= end:
             return None
-        rows = _MARK.iter_unpack(content[behind:])
+        rows = _MARK.iter_unpack(content[behind : behind + marks * _MARK.size])
         said = {number: Mark(wall / 1000, bool(seam)) for number, seam, wall in rows}
-        return cls((), places, _read(content[times:behind]), said, end)
+        return cls((), places, _read(content[times:behind]), said, end, ranges)
 
 
 def wire(values: array[int]) -> bytes:
@@ -149,6 +163,22 @@ def wire(values: array[int]) -> bytes:
         values = array(values.typecode, values)
         values.byteswap()
     return values.tobytes()
+
+
+def _lines(octets: bytes, count: int) -> dict[int, tuple[str, ...]] | None:
+    """The date ranges of a box by fragment, so many, which fill it; None if they do not."""
+    found: dict[int, tuple[str, ...]] = {}
+    at = 0
+    for _ in range(count):
+        if at + _LINE.size > len(octets):
+            return None
+        number, size = _LINE.unpack_from(octets, at)
+        line = octets[at + _LINE.size : at + _LINE.size + size].decode("utf-8", "replace")
+        at += _LINE.size + size
+        if not is_line(line):
+            return None
+        found[number] = (*found.get(number, ()), line)
+    return found if at == len(octets) else None
 
 
 def _read(octets: bytes) -> array[int]:

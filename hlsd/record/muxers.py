@@ -6,15 +6,16 @@ they have no marks, and nothing is done to them when they end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
 from hlsd.base.errors import MediaError
 from hlsd.media import flv
+from hlsd.media.date_range import DateRange
 from hlsd.media.unit import Kind, Tracks
 from hlsd.record.boxes import BadBox
-from hlsd.record.shape import About, mark, opening
+from hlsd.record.shape import About, mark, opening, told_range
 from hlsd.segmenter.cut import Cut, Sample
 from hlsd.segmenter.fmp4 import Fmp4Muxer
 from hlsd.segmenter.mpegts import TsMuxer
@@ -35,8 +36,13 @@ class FileMuxer(Protocol):
         """What a new file begins with. Raises MediaError."""
         ...
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:
-        """The bytes of a cut, in pieces; `wall` is noted, if it is given. Empty for nothing. Raises MediaError."""
+    def fragment(
+        self, cut: Cut, wall: float | None, *, seam: bool, ranges: Collection[DateRange] = ()
+    ) -> Sequence[bytes]:
+        """The bytes of a cut, in pieces; `wall` is noted, if it is given. Empty for nothing. Raises MediaError.
+
+        `ranges`: date ranges to be told of in it.
+        """
         ...
 
 
@@ -59,12 +65,16 @@ class Mp4FileMuxer:
         except BadBox as error:
             raise MediaError(str(error)) from None
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:
-        """A moof and an mdat, with a mark before them if there is something to be said."""
+    def fragment(
+        self, cut: Cut, wall: float | None, *, seam: bool, ranges: Collection[DateRange] = ()
+    ) -> Sequence[bytes]:
+        """A moof and an mdat, with marks before them if there is something to be said."""
         pieces = self._muxer.pieces(cut)
-        if wall is None or not pieces:
+        if not pieces or (wall is None and not ranges):
             return pieces
-        return mark(wall, max(0, cut.start - self._origin), seam=seam), *pieces
+        at = max(0, cut.start - self._origin)
+        said = [told_range(one.line, at) for one in ranges]
+        return [*([mark(wall, at, seam=seam)] if wall is not None else []), *said, *pieces]
 
 
 class TsFileMuxer:
@@ -73,14 +83,21 @@ class TsFileMuxer:
     sequence = 0
 
     def __init__(self, tracks: Tracks, *, origin: int) -> None:
-        self._muxer = TsMuxer(tracks)
+        self._muxer = TsMuxer(tracks, metadata=True)
         self._origin = origin
 
     def opening(self, about: About) -> bytes:  # noqa: ARG002 - there is no place for it
         """Nothing."""
         return b""
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:  # noqa: ARG002 - likewise
+    def fragment(
+        self,
+        cut: Cut,
+        wall: float | None,  # noqa: ARG002 - there is no place for it
+        *,
+        seam: bool,  # noqa: ARG002 - likewise
+        ranges: Collection[DateRange] = (),  # noqa: ARG002 - likewise
+    ) -> Sequence[bytes]:
         """Packets."""
         octets = self._muxer.part(rebased(cut, self._origin))
         return (octets,) if octets else ()
@@ -100,7 +117,14 @@ class FlvFileMuxer:
         """The header of the file."""
         return flv.file_header(video=self._tracks.video is not None, audio=self._tracks.audio is not None)
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:  # noqa: ARG002 - likewise
+    def fragment(
+        self,
+        cut: Cut,
+        wall: float | None,  # noqa: ARG002 - there is no place for it
+        *,
+        seam: bool,  # noqa: ARG002 - likewise
+        ranges: Collection[DateRange] = (),  # noqa: ARG002 - likewise
+    ) -> Sequence[bytes]:
         """Tags; before the first ones those that say how they are decoded."""
         tracks = self._tracks
         units = sorted([sample.unit for sample in (*cut.video, *cut.audio)], key=lambda unit: (unit.dts, unit.kind))
@@ -112,6 +136,7 @@ class FlvFileMuxer:
                 tags.append(flv.file_tag(flv.VIDEO, at, flv.video_config(tracks.video.codec, tracks.video.record)))
             if tracks.audio is not None:
                 tags.append(flv.file_tag(flv.AUDIO, at, flv.audio_config(tracks.audio.record)))
+        tags += [flv.file_tag(flv.SCRIPT, at, event.script) for event in cut.events if event.script]
         for unit in units:
             time = (unit.dts - self._origin) // _TICKS_MS
             if unit.kind is Kind.AUDIO:
@@ -131,7 +156,9 @@ def rebased(cut: Cut, origin: int) -> Cut:
             [Sample(one._replace(dts=one.dts - origin, pts=one.pts - origin), lasts) for one, lasts in samples]
         )
 
-    return replace(cut, video=moved(cut.video), audio=moved(cut.audio), start=cut.start - origin)
+    events = tuple([event._replace(pts=event.pts - origin) for event in cut.events])
+    start = cut.start - origin
+    return replace(cut, video=moved(cut.video), audio=moved(cut.audio), start=start, events=events)
 
 
 def file_muxer(form: str, tracks: Tracks, *, origin: int, sequence: int) -> FileMuxer:

@@ -9,11 +9,14 @@ really was stands in marks. What finds no room in the writer's queue is left out
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from hlsd.base.errors import MediaError
 from hlsd.media.codecs import codecs_attribute
+from hlsd.media.date_range import DateRange
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.record.muxers import FileMuxer, file_muxer
 from hlsd.record.shape import About
@@ -22,11 +25,14 @@ from hlsd.record.template import FileTemplate
 from hlsd.segmenter.alignment import LATE, Alignment
 from hlsd.segmenter.cut import Cut, CutLimits
 from hlsd.segmenter.cutter import Cutter
+from hlsd.segmenter.pending_events import PendingEvents
 
 FRAGMENT: Final = TICKS * 105 // 100
 """Ticks of a fragment at most, which is what a crash costs: a second, and room for a key frame each 30 of 29.97."""
 HOLE: Final = 10 * TICKS
 """Ticks in which nothing came of any track, from which on it is left out: nobody wants to watch nothing."""
+RANGES: Final = 64
+"""Date ranges between two fragments."""
 PAIR: Final = 60 * TICKS
 """Ticks after which the wall clock is noted again, where there is no seam."""
 
@@ -98,6 +104,8 @@ class Recorder:
         self._cutter: Cutter | None = None
         self._alignment: Alignment | None = None
         self._muxer: FileMuxer | None = None
+        self._events = PendingEvents()
+        self._ranges: deque[DateRange] = deque(maxlen=RANGES)  # for the next fragment
         self._needs_key = True
         self._easy = False  # what comes in order can go to the cutter as it is
         self._seam = False  # the next fragment does not continue the one before
@@ -152,6 +160,16 @@ class Recorder:
             self._push(unit)
         self._easy = self._cutter is not None and (alignment is None or alignment.steady)
 
+    def event(self, event: TimedEvent) -> None:
+        """Something is to be said at an instant (`hlsd.ports.EventTaker`)."""
+        if self._cutter is not None:
+            self._events.put(event)
+
+    def date_range(self, told: DateRange) -> None:
+        """Another date range (`hlsd.ports.RangeTaker`): it goes into the file before the next fragment."""
+        if self.take is not None:
+            self._ranges.append(told)
+
     def jump(self) -> None:
         """What follows is not what came before."""
         self._finish_timeline()
@@ -203,6 +221,7 @@ class Recorder:
     def held(self) -> int:
         """Bytes of media that are in no fragment yet."""
         waiting = self._alignment.held if self._alignment is not None else 0
+        waiting += self._events.bytes
         return waiting + (self._cutter.open_bytes if self._cutter is not None else 0)
 
     # -- timelines
@@ -242,6 +261,8 @@ class Recorder:
         samples = cut.video or cut.audio
         if not samples or self._tracks is None:
             return
+        if self._events:
+            (cut,) = self._events.onto((cut,))
         for sample in samples:
             self._skew = min(self._skew, sample.unit.arrived - sample.unit.dts / TICKS)
         fresh = cut.opens and samples[0].unit.key  # a CRA too: there are streams without an IDR but the first
@@ -270,7 +291,7 @@ class Recorder:
         wall = self._skew + cut.start / TICKS
         seam, noted = self._seam, self._seam or self._paired < 0 or cut.start - self._paired >= PAIR
         try:
-            pieces = muxer.fragment(cut, wall if noted else None, seam=seam)
+            pieces = muxer.fragment(cut, wall if noted else None, seam=seam, ranges=self._ranges)
         except MediaError:
             pieces = ()
         size = sum(map(len, pieces))
@@ -278,6 +299,7 @@ class Recorder:
             self._store.gap(take, size)
             self._muxer, self._seam = None, True
             return
+        self._ranges.clear()
         self._sequence = muxer.sequence
         if noted:
             self._paired = cut.start

@@ -7,8 +7,9 @@ Law: no byte of media is ever moved. Finishing appends the full `moov`, and then
 header of an `mdat` that hides everything up to it: before, between and after these two writes the file can be played.
 A mark is an `emsg` box (ISO/IEC 23009-1 §5.10.3.3) before a fragment: by which clock its first picture was there, and
 whether it does not continue what stands before it. An event of a scheme that a player does not know it passes over, and
-CMAF lets nothing else of ours stand there. What a file is of stands in a `uuid` box of its moov. Pure: `read(offset,
-size)` gives bytes of the file, fewer where it ends.
+CMAF lets nothing else of ours stand there. Timed metadata (ID3) stands there too, and date ranges, which the playlist
+is to tell of. What a file is of stands in a `uuid` box of its moov. Pure: `read(offset, size)` gives bytes of the file,
+fewer where it ends.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from hlsd.media.date_range import LONGEST as LONGEST_LINE
+from hlsd.media.date_range import is_line
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import (
     HEADER,
@@ -41,12 +44,13 @@ MAX_HEADER: Final = 1 << 20
 ABOUT: Final = uuid.UUID("c4f1a3d2-6a3e-5f0b-9a57-686c73640002").bytes
 FREE: Final = box(b"free", bytes(8))
 _SCHEME: Final = b"urn:hlsd:record:mark\0"
+_RANGES: Final = b"urn:hlsd:record:daterange\0\0"
 _SEAM: Final = b"seam\0"
 _CLOCK: Final = b"clock\0"
 _BEFORE: Final = frozenset({b"emsg", b"prft", b"styp", b"sidx", b"uuid"})
 """What may stand before a moof."""
-_MAX_BEFORE: Final = 64 * 1024
-"""Bytes of all of these."""
+_MAX_BEFORE: Final = 4 << 20
+"""Bytes of all of these: of events there is one MiB at most, and one of date ranges."""
 _LOOK: Final = 4096
 """Bytes that are read where a fragment should be: its mark, its moof, and what the mdat begins with."""
 _MAX_BOXES: Final = 64
@@ -105,6 +109,12 @@ def mark(wall: float, at: int, *, seam: bool) -> bytes:
     return full_box(b"emsg", 1, 0, when, _SCHEME, _SEAM if seam else _CLOCK, said)
 
 
+def told_range(line: str, at: int) -> bytes:
+    """What stands before a fragment that begins at that tick of the file, for a date range: its line in playlists."""
+    when = struct.pack(">IQII", TICKS, at, 0, 0)
+    return full_box(b"emsg", 1, 0, when, _RANGES, line.encode())
+
+
 def hiding(room: int, moov_at: int) -> bytes:
     """What overwrites `free`: the header of an mdat that ends where the full moov begins."""
     return struct.pack(">I4sQ", 1, b"mdat", moov_at - room)
@@ -143,13 +153,14 @@ def walk(  # noqa: C901 - each way in which it is none
     at = layout.end
     limit = min(limit, _hidden_end(read, layout, limit))
     while True:
-        begin, found_mark = at, None
+        begin, found_mark, ranges = at, None, list[str]()
         octets = read(at, _LOOK)
         while octets[4:8] in _BEFORE:
             found = head(octets[:HEADER])
             if found is None or at + found.size - begin > _MAX_BEFORE:
                 return
             found_mark = _mark(octets[: found.size]) or found_mark
+            ranges += _line(read, at, octets, found.size)
             at += found.size
             octets = octets[found.size :] if len(octets) > found.size + HEADER else read(at, _LOOK)
         if octets[4:8] != b"moof":
@@ -181,7 +192,7 @@ def walk(  # noqa: C901 - each way in which it is none
         if first >= FURTHEST or last - first >= LONGEST:
             return
         key = lead.track == track and bool(lead.flags) and is_sync(lead.flags[0])
-        yield Fragment(begin, stop - begin, first, last, key, found_mark), runs
+        yield Fragment(begin, stop - begin, first, last, key, found_mark, tuple(ranges)), runs
         layout.end = at = stop
 
 
@@ -241,6 +252,15 @@ def _mark(octets: bytes) -> Mark | None:
     if len(octets) != at + 8:
         return None
     return Mark(int.from_bytes(octets[at:], "big") / 1000, seam)
+
+
+def _line(read: Read, at: int, octets: bytes, size: int) -> list[str]:
+    """A date range's line; none where it is no such thing: what is read here goes into a playlist as it is."""
+    if octets[32 : 32 + len(_RANGES)] != _RANGES or size > LONGEST_LINE + 128:
+        return []
+    octets = read(at, size)
+    line = octets[32 + len(_RANGES) :].decode("utf-8", "replace")
+    return [line] if octets[4:9] == b"emsg\1" and is_line(line) else []
 
 
 def _about(moov: bytes) -> About | None:

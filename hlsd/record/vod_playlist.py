@@ -38,6 +38,8 @@ class SegmentSpan(NamedTuple):
     seam: bool
     wall: float | None
     key: bool
+    ranges: tuple[str, ...] = ()
+    """Lines of date ranges that were told of in it."""
 
 
 _PIECE: Final = re.compile(r"s([0-9]{1,9})-([0-9]{1,9})\.m4s", re.ASCII)
@@ -93,6 +95,7 @@ def _span(run: Sequence[Fragment], until: int | None) -> SegmentSpan:
         seam,
         wall,
         first.key,
+        tuple([line for fragment in run for line in fragment.ranges]),
     )
 
 
@@ -106,6 +109,7 @@ def playlist(found: Sequence[SegmentSpan], name: str, *, whole: bool) -> str:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
     lines.append(f'#EXT-X-MAP:URI="{name}/i.mp4"')
     for number, one in enumerate(found):
+        lines += one.ranges
         if one.seam and number:
             lines.append("#EXT-X-DISCONTINUITY")
         if one.wall is not None and (one.seam or not number):

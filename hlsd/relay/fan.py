@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from hlsd.base.faults import Faults
 from hlsd.media import flv
 from hlsd.media.codecs import SAMPLE_ENTRY, VideoCodec
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 from hlsd.relay.push import SET_DATA_FRAME, Push, PushedTag
 from hlsd.relay.template import TemplateSubject
+
+METADATA: Final = b"\x02\x00\x0aonMetaData"
 
 
 class Fan:
@@ -72,6 +76,13 @@ class Fan:
                     push.reset()
             else:
                 return
+
+    def event(self, event: TimedEvent) -> None:
+        """Something is to be said at an instant (`hlsd.ports.EventTaker`): it goes on as the publisher said it."""
+        if event.script:
+            head = SET_DATA_FRAME if event.script.startswith(METADATA) else b""
+            for push in self.pushes:
+                push.say(head + event.script)
 
     def reset(self) -> None:
         """Something here has raised (`Mendable`): targets stay connected, and wait for a key frame."""

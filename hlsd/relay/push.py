@@ -25,6 +25,7 @@ from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
 from hlsd.events.facts import relay_facts
 from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
+from hlsd.media.flv import SCRIPT
 from hlsd.net.congestion import Congestion
 from hlsd.relay.address import read_address
 from hlsd.relay.backoff import STABLE, Backoff
@@ -123,6 +124,11 @@ class Push(Relayed):
                 return
             self._need_key = False
         self._add((tag,))
+
+    def say(self, body: bytes) -> None:
+        """A data message, with the time of the newest frame; nothing where it goes on with a key frame."""
+        if not self._need_key:
+            self.put(PushedTag(SCRIPT, self._time, body, False))
 
     def _full(self, tag: PushedTag) -> bool:
         queue = self._queue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import AccessUnit
 
 
@@ -24,7 +25,8 @@ class Cut:
 
     `start` and `duration` in ticks on the leading track's decode timeline; `independent`: its first video sample is an
     IDR (audio only: always); `opens` and `closes`: it is the first or the last part of its segment; `forced`: the
-    segment it opens begins at an ordinary frame because no IDR came in time.
+    segment it opens begins at an ordinary frame because no IDR came in time; `events`: what is to be said in its span,
+    in order.
     """
 
     video: tuple[Sample, ...]
@@ -35,6 +37,7 @@ class Cut:
     opens: bool
     closes: bool
     forced: bool = False
+    events: tuple[TimedEvent, ...] = ()
 
 
 @dataclass(slots=True)

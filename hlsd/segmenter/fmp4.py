@@ -2,7 +2,8 @@
 
 The media boxes are ours because libavformat cannot flush a fragment: it waits for the next frame of each track, and a
 part must be whole the moment the cutter closes it. One part is one `moof` with a track fragment for each track and one
-`mdat`, nothing else: no `styp` or `sidx` that stands in only one of segment and part (LL12).
+`mdat`, behind an `emsg` for each event, and nothing else: no `styp` or `sidx` that stands in only one of segment and
+part (LL12).
 
 Law: "tfdt = previous tfdt + sum of durations, per track, across parts and segments, exactly" (FM04), version 1 (FM09);
 data offsets are relative to the moof (FM03); sequence numbers rise (FM05). Video runs on 90 kHz, audio on its sample
@@ -27,6 +28,7 @@ from hlsd.media.unit import TICKS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import Tracks, VideoTrack
     from hlsd.segmenter.cut import Cut, Sample
 
@@ -50,6 +52,9 @@ _BRIDGED: Final = TICKS // 2
 
 # Where a traf of ours holds its trun's data offset: traf header, tfhd, tfdt, then the trun's own header and count.
 _DATA_OFFSET: Final = 8 + 20 + 20 + 12 + 4
+
+ID3_SCHEME: Final = b"https://aomedia.org/emsg/ID3\0\0"
+"""scheme_id_uri, and no value."""
 
 _VIDEO_SAMPLE: Final = struct.Struct(">IIIi")
 _AV1_SAMPLE: Final = struct.Struct(">III")
@@ -88,7 +93,7 @@ class Fmp4Muxer:
         return self._init
 
     def part(self, cut: Cut) -> bytes:
-        """One moof and one mdat with the cut's samples; empty for a gap."""
+        """One moof and one mdat with the cut's samples, its events before them; empty for a gap."""
         return b"".join(self.pieces(cut))
 
     def pieces(self, cut: Cut) -> Sequence[bytes]:
@@ -96,6 +101,8 @@ class Fmp4Muxer:
         if not cut.video and not cut.audio:
             return ()
         try:
+            if cut.events:
+                return [*[emsg(event, self._origin) for event in cut.events], *self._chunk(cut)]
             return self._chunk(cut)
         except struct.error as error:
             raise MediaError(f"a time or size does not fit into its box: {error}") from error
@@ -182,6 +189,12 @@ class Fmp4Muxer:
         self._audio_time = time
         traf = _track_fragment(self._audio_id, first, _SYNC, _trun(0, _TRUN_AUDIO, rows))
         return traf, [sample.unit.payload for sample in samples]
+
+
+def emsg(event: TimedEvent, origin: int) -> bytes:
+    """An event before the moof in whose span it is: ID3 by the AOM's scheme, version 1, of no duration (FFFFFFFF)."""
+    when = struct.pack(">IQII", TICKS, event.pts - origin, 0xFFFFFFFF, event.number & 0xFFFFFFFF)
+    return _full_box(b"emsg", 1, 0, b"".join((when, ID3_SCHEME, event.tag)))
 
 
 def _to_samples(ticks: int, rate: int) -> int:

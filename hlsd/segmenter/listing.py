@@ -109,9 +109,10 @@ class Listing:
         """A timeline begins. Raises MediaError if there is no muxer for its tracks."""
         self._tracks = tracks
         # An EXT-X-MAP stays in force to the end of the playlist, so MPEG-TS cannot follow fMP4 (MP18).
-        muxer = muxer_for(tracks, "fmp4" if self._inits else self._settings.container)
+        metadata = self._settings.timed_metadata
+        muxer = muxer_for(tracks, "fmp4" if self._inits else self._settings.container, metadata=metadata)
         form = "fmp4" if muxer.init is not None else self._settings.container
-        self._writer = Writer(muxer, self._log, self.faults, lambda: muxer_for(tracks, form))
+        self._writer = Writer(muxer, self._log, self.faults, lambda: muxer_for(tracks, form, metadata=metadata))
         self._cutter = cutter
         window = self.window
         window.extension = muxer.extension

@@ -25,6 +25,7 @@ from av.error import FFmpegError
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import adts_header, adts_prefix
 from hlsd.media.unit import TICKS, Kind
+from hlsd.segmenter.ts_metadata import EventPackets, announced
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -41,6 +42,7 @@ _TIME_BASE: Final = Fraction(1, TICKS)
 _NEVER: Final = "1000000"  # seconds: tables and clock references that libavformat shall not repeat
 _VIDEO_PID: Final = 0x100
 _AUDIO_PID: Final = 0x101
+_METADATA_PID: Final = 0x102
 _PMT_PID: Final = 0x1000
 _AUD: Final = b"\x00\x00\x00\x01\x09\xf0"
 _START_CODE: Final = b"\x00\x00\x00\x01"
@@ -50,16 +52,19 @@ _LONGEST_HOLE: Final = 10 * TICKS
 
 
 class TsMuxer:
-    """MPEG-TS with H.264 and AAC in ADTS, or one of them."""
+    """MPEG-TS with H.264 and AAC in ADTS, or one of them; `metadata`: and with a track for ID3."""
 
     extension = ".ts"
     content_type = "video/mp2t"
     init = None
 
-    def __init__(self, tracks: Tracks) -> None:
+    def __init__(self, tracks: Tracks, *, metadata: bool = False) -> None:
         if tracks.video is not None and tracks.video.codec != "h264":
             raise MediaError(f"MPEG-TS carries H.264 only, not {tracks.video.codec}")
         self._pat, self._pmt = _tables(tracks)
+        self._events: EventPackets | None = None
+        if metadata:
+            self._pmt, self._events = announced(self._pmt, _METADATA_PID), EventPackets(_METADATA_PID, START)
         self._tables_written = 0
         self._parameter_sets = self._adts = b""
         self._renewals: deque[tuple[int, bytes]] = deque()  # parameter sets to come, and after which time
@@ -79,6 +84,9 @@ class TsMuxer:
         counter = self._tables_written & 0x0F
         out: list[bytes | bytearray] = [_with_counter(self._pat, counter), _with_counter(self._pmt, counter)]
         self._tables_written += 1
+        if cut.events and self._events is not None:
+            for event in cut.events:
+                self._events.write(event, out)
         opens = True
         try:
             for units in _by_decode_time(cut.video, cut.audio):

@@ -44,10 +44,13 @@ class Muxer(Protocol):
         ...
 
 
-def muxer_for(tracks: Tracks, container: Literal["auto", "fmp4"]) -> Muxer:
-    """MPEG-TS for H.264 and for audio alone, fMP4 for H.265, AV1, and for AAC that ADTS cannot name."""
+def muxer_for(tracks: Tracks, container: Literal["auto", "fmp4"], *, metadata: bool = False) -> Muxer:
+    """MPEG-TS for H.264 and for audio alone, fMP4 for H.265, AV1, and for AAC that ADTS cannot name.
+
+    `metadata`: whether there may be events in its cuts.
+    """
     if container == "fmp4" or (tracks.video is not None and tracks.video.codec != "h264"):
         return Fmp4Muxer(tracks)
     if tracks.audio is not None and not tracks.audio.ordinary:
         return Fmp4Muxer(tracks)
-    return TsMuxer(tracks)
+    return TsMuxer(tracks, metadata=metadata)

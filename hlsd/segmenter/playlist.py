@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hlsd.media.unit import Tracks
+    from hlsd.segmenter.listed_ranges import ListedRanges
     from hlsd.segmenter.window import Part, Segment, Window
 
 
@@ -61,8 +62,54 @@ def low_latency_for(part: float, frame: float, target_duration: int) -> LowLaten
     return LowLatency(target, round(3 * target + 0.001, 3), 6.0 * target_duration)
 
 
-def media_playlist(window: Window, version: int, low_latency: LowLatency | None, *, skip: bool = False) -> str:
+def media_playlist(  # noqa: C901 - who tells of no date range asks for none, at each place where one may be
+    window: Window, version: int, low_latency: LowLatency | None, *, skip: bool = False
+) -> str:
     """The media playlist of this instant; with `skip` as a delta update where one is due (DD10)."""
+    lines = _head(window, version, low_latency)
+    segments, ranges = window.segments, window.ranges
+    skips = skip and low_latency is not None and not window.ended  # EN01: "directives ignored" behind ENDLIST
+    skipped = _skippable(window, low_latency.can_skip_until) if skips and low_latency is not None else 0
+    init: str | None = None
+    if skipped:
+        lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
+        init = segments[skipped - 1].init
+        segments = segments[skipped:]
+    # CAN-SKIP-DATERANGES (rfc8216bis §4.4.3.8) is not offered: a delta update skips segments only, and has every date
+    # range, so that none is ever recently removed without its being seen.
+    if ranges:
+        lines += ranges.head(segments[0].msn if segments else window.last_msn)
+    parts_from = _first_with_parts(window) if low_latency is not None else None
+    for segment in segments:
+        if ranges:
+            lines += ranges.before(segment.msn, parts=low_latency is not None)
+        init = _open_segment(lines, segment, init)
+        if parts_from is not None and segment.msn >= parts_from:
+            lines += _parts(segment, ranges)
+        elif ranges and low_latency is not None:
+            lines += [line for _, line in ranges.inside(segment.msn)]
+        if segment.gap:
+            lines.append("#EXT-X-GAP")
+        lines.append(f"#EXTINF:{_seconds(segment.duration)},")
+        lines.append(segment.uri)
+    if low_latency is not None and not window.ended:
+        if window.open is not None:
+            if ranges:
+                lines += ranges.before(window.open.msn, parts=True)
+            _open_segment(lines, window.open, init)
+            lines += _parts(window.open, ranges)
+        lines += ranges.tail(window.last_msn + 1)
+        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.hint}"')
+    else:
+        lines += ranges.tail(segments[-1].msn + 1 if segments else window.last_msn)
+    if window.ended:
+        lines.append("#EXT-X-ENDLIST")
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _head(window: Window, version: int, low_latency: LowLatency | None) -> list[str]:
+    """What is said of the whole playlist."""
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{9 if low_latency else version}"]
     lines.append(f"#EXT-X-TARGETDURATION:{window.target_duration}")
     if low_latency is not None:
@@ -74,32 +121,7 @@ def media_playlist(window: Window, version: int, low_latency: LowLatency | None,
     lines.append(f"#EXT-X-MEDIA-SEQUENCE:{window.media_sequence}")
     # MP17: always there, since any live playlist can come to carry an EXT-X-DISCONTINUITY.
     lines.append(f"#EXT-X-DISCONTINUITY-SEQUENCE:{window.discontinuity_sequence}")
-    segments = window.segments
-    skips = skip and low_latency is not None and not window.ended  # EN01: "directives ignored" behind ENDLIST
-    skipped = _skippable(window, low_latency.can_skip_until) if skips and low_latency is not None else 0
-    init: str | None = None
-    if skipped:
-        lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
-        init = segments[skipped - 1].init
-        segments = segments[skipped:]
-    parts_from = _first_with_parts(window) if low_latency is not None else None
-    for segment in segments:
-        init = _open_segment(lines, segment, init)
-        if parts_from is not None and segment.msn >= parts_from:
-            lines += [_part(part) for part in segment.parts]
-        if segment.gap:
-            lines.append("#EXT-X-GAP")
-        lines.append(f"#EXTINF:{_seconds(segment.duration)},")
-        lines.append(segment.uri)
-    if low_latency is not None and not window.ended:
-        if window.open is not None:
-            init = _open_segment(lines, window.open, init)
-            lines += [_part(part) for part in window.open.parts]
-        lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.hint}"')
-    if window.ended:
-        lines.append("#EXT-X-ENDLIST")
-    lines.append("")
-    return "\n".join(lines)
+    return lines
 
 
 def multivariant_playlist(variants: Sequence[Variant], *, version: int, independent: bool) -> str:
@@ -157,6 +179,19 @@ def _open_segment(lines: list[str], segment: Segment, init: str | None) -> str |
     date = datetime.fromtimestamp(segment.date, UTC)
     lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z")
     return segment.init
+
+
+def _parts(segment: Segment, ranges: ListedRanges) -> list[str]:
+    """The parts of a segment with the date ranges that came between them."""
+    parts = segment.parts
+    told = ranges.inside(segment.msn) if ranges else ()
+    if not told:
+        return [_part(part) for part in parts]
+    lines = []
+    for number, part in enumerate(parts):
+        lines += [line for at, line in told if at == number]
+        lines.append(_part(part))
+    return lines + [line for at, line in told if at >= len(parts)]
 
 
 def _part(part: Part) -> str:

@@ -19,6 +19,7 @@ from hlsd.ports import MAIN
 from hlsd.segmenter.alignment import LATE, Alignment
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.listing import Listing
+from hlsd.segmenter.pending_events import PendingEvents
 from hlsd.stats import AppStats
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from hlsd.media.date_range import DateRange
+    from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.cutter import Cutter
@@ -73,6 +76,7 @@ class Segmenter:
         self._cutter: Cutter | None = None
         self._needs_key = False
         self._holes = Holes()
+        self._events = PendingEvents()
         self._alignment: Alignment | None = None
         # Whether the next unit has nothing in its way if it follows the one before: known from the last that was looked
         # at in full. Whoever ends or begins a timeline takes it back.
@@ -98,6 +102,7 @@ class Segmenter:
     def held(self) -> int:
         """Bytes of media that are in no part yet."""
         waiting = self._alignment.held if self._alignment is not None else 0
+        waiting += self._events.bytes
         return waiting + (self._cutter.open_bytes if self._cutter is not None else 0)
 
     def tracks(self, tracks: Tracks) -> None:
@@ -191,9 +196,25 @@ class Segmenter:
             self._list(cuts, unit.arrived)
         self._see()
 
+    def event(self, event: TimedEvent) -> None:
+        """Something is to be said at an instant (`hlsd.ports.EventTaker`)."""
+        if self._settings.timed_metadata and self._cutter is not None:
+            self._events.put(event)
+
+    def date_range(self, told: DateRange) -> None:
+        """Another date range for the playlists (`hlsd.ports.RangeTaker`)."""
+        window, segment = self.window, self.window.open
+        if segment is not None:
+            window.ranges.add(told, segment.msn, len(segment.parts))
+        else:
+            window.ranges.add(told, window.last_msn + 1)
+        self.live.changed()
+
     def _list(self, cuts: list[Cut], arrived: float) -> None:
         """Lists what was cut at a unit that came `arrived`."""
         listing = self.listing
+        if self._events:
+            cuts = self._events.onto(cuts, self._holes.left_out)
         listing.take(cuts)
         listing.note_delay(cuts, arrived, self._holes.left_out)
         if listing.lost:
@@ -320,4 +341,5 @@ class Segmenter:
         cutter, self._cutter = self._cutter, None
         self._easy = False
         if cutter is not None:
-            self.listing.close(cutter.flush())
+            cuts = cutter.flush()
+            self.listing.close(self._events.onto(cuts, self._holes.left_out) if self._events else cuts)

@@ -61,6 +61,12 @@ class HlsSettings(BaseModel):
         description='"auto": MPEG-TS for H.264, fMP4 for H.265 and AV1. "fmp4": fMP4 for all; very old players '
         "lose H.264.",
     )
+    timed_metadata: bool = Field(
+        True,
+        description="Carry timed metadata (onTextData, onCuePoint and what is marked by the API) as ID3: in MPEG-TS on "
+        "a track of its own, which is announced from the beginning, in fMP4 as emsg. Off: HLS has none, and no such "
+        "track; EXT-X-DATERANGE, recordings, FLV and RTMP are not concerned.",
+    )
     any_sound: bool = Field(
         False,
         description="Carry AAC that Chromium cannot play, as fMP4: layouts that only a program config element names "

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hlsd.media.unit import TICKS
+from hlsd.segmenter.listed_ranges import ListedRanges
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -106,6 +107,8 @@ class Window:
         """The number of the part that comes next: the hinted one."""
         self.inits: dict[str, bytes] = {}
         """Initialisation sections by name."""
+        self.ranges = ListedRanges()
+        """What EXT-X-DATERANGE tells of."""
         self.bytes = 0
         """Media held, bytes."""
         self.ended = False
@@ -209,6 +212,8 @@ class Window:
         self.segments.append(segment)
         self.open = None
         self._slide()
+        if self.ranges:
+            self.ranges.expire(self.segments[0].date)
         return segment
 
     def forget_parts(self, segment: Segment) -> None:

@@ -28,6 +28,12 @@ REPAIRS = Spec(
     "Repairs of the publisher's timestamps, by kind.",
     ("app", "kind", "stream"),
 )
+EVENTS = Spec(
+    "hlsd_timed_metadata",
+    "counter",
+    "Timed metadata, by who said it and what became of it.",
+    ("app", "result", "source", "stream"),
+)
 LAST_MEDIA = Spec(
     "hlsd_stream_last_media_timestamp_seconds",
     "gauge",
@@ -51,6 +57,7 @@ class StreamFigures(Reporter):
         FRAMES,
         KEYFRAMES,
         REPAIRS,
+        EVENTS,
         LAST_MEDIA,
         PUBLISHES,
         TAKEOVERS,
@@ -99,3 +106,5 @@ class StreamFigures(Reporter):
             yield INFO, (codecs_attribute(tracks), container, way), 1
         for kind, count in stats.repairs.items():
             yield REPAIRS, (kind,), count
+        for (source, result), count in stats.events.items():
+            yield EVENTS, (result, source), count

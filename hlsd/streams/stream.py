@@ -9,13 +9,13 @@ the publisher nor the other outputs (`hlsd.streams.outlet`).
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
-from hlsd.ports import Keeping
+from hlsd.ports import EventTaker, Keeping, RangeTaker
 from hlsd.stats import StreamStats
 from hlsd.streams.outlet import Outlet
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from hlsd.media.date_range import DateRange
+    from hlsd.media.timed_event import TimedEvent
     from hlsd.ports import MediaRun, Output, PublishRequest
 
+RANGES: Final = 256
+"""Date ranges that a stream remembers."""
 _VIDEO = Kind.VIDEO
 _SMOOTHING = 0.3
 """Weight of the newest second in the smoothed bit rate."""
@@ -68,6 +72,10 @@ class Stream:
         """Monotonic time of the last change of state."""
         self.stats = StreamStats()
         self.tracks: Tracks | None = None
+        self.events = 0
+        """Timed metadata so far: the number of the newest."""
+        self.ranges: dict[str, DateRange] = {}
+        """Date ranges that were told of, by id, the newest `RANGES`: what is said of one once must not change."""
         self.newest_key: AccessUnit | None = None
         """The newest key picture of the track that `tracks` has: kept for who wants a still picture of it."""
         self.dropped: tuple[str, ...] = ()
@@ -154,6 +162,21 @@ class Stream:
                 self.failed(output, error)
             else:
                 return
+
+    def event(self, event: TimedEvent, source: str) -> None:
+        """Tells those outputs of it that carry such; `source` is who says it, for the figures."""
+        self.stats.events[source, "ok"] += 1
+        self.events += 1
+        event = event._replace(number=self.events)
+        self.tell(lambda output: output.event(event) if isinstance(output, EventTaker) else None)
+
+    def date_range(self, told: DateRange) -> None:
+        """Tells those outputs of it that have playlists."""
+        self.stats.events["api", "ok"] += 1
+        self.ranges[told.id] = told
+        if len(self.ranges) > RANGES:
+            del self.ranges[next(iter(self.ranges))]
+        self.tell(lambda output: output.date_range(told) if isinstance(output, RangeTaker) else None)
 
     def publish(self, request: PublishRequest, now: float, ended: Callable[[Claim, str], None]) -> Claim:
         """Takes a publisher in; the one before it must have been let go. `ended` is told when it leaves."""
@@ -283,6 +306,16 @@ class Claim:
                 stream.failed(output, error)
             else:
                 return
+
+    def event(self, event: TimedEvent) -> None:
+        """The publisher has something to say at an instant."""
+        if self.stream is not None:
+            self.stream.event(event, "publisher")
+
+    def event_lost(self, reason: str) -> None:
+        """Something that it said was dropped."""
+        if self.stream is not None:
+            self.stream.stats.events["publisher", reason] += 1
 
     def jump(self) -> None:
         """What follows is a discontinuity."""

@@ -13,7 +13,7 @@ RULES = (CHECKOUT / "docs" / "hls-rules.md").read_text(encoding="utf-8")
 OURS = re.compile(r"[Cc]ontract\s+§(\d(?:\.\d)?)(?:, rules? (\d+))?")
 STANDARD = re.compile(
     r"RFC ?\d{4}|rfc\d{4}|draft-|H\.26[45]|1449\d|13818|ISO/IEC|FLV 10\.1|AMF0|RTMP 1\.0|E-RTMP|[Ee]nhanced RTMP|"
-    r"AV1 Bitstream|AV1 (?:Codec|in) ISO|"
+    r"AV1 Bitstream|AV1 (?:Codec|in) ISO|ID3 (?:tag version )?2\.4|SCTE 35|"
     r"CTA-5004|sqlite\.org|WebSocket|HTTP Live Streaming|hls-rules|OpenMetrics|[Cc]ontract"
 )
 """What a bare § may belong to: it is named somewhere before it in its file."""

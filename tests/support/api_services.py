@@ -80,6 +80,7 @@ class ApiServices:
         peer: str = "192.0.2.1",
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str | float] | None = None,
+        body: bytes | None = None,
         **more: float,
     ) -> httpx.Response:
         """One request, from an address elsewhere unless `peer` says otherwise."""
@@ -87,7 +88,11 @@ class ApiServices:
         transport = httpx.ASGITransport(self.app, client=(peer, 50_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
             return await client.request(
-                method, path, params={**(query or {}), **more} or None, headers={**bearer, **(headers or {})}
+                method,
+                path,
+                params={**(query or {}), **more} or None,
+                headers={**bearer, **(headers or {})},
+                content=body,
             )
 
     async def get(self, path: str, **query: str | float) -> Any:

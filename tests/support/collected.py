@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from hlsd.ingest.intake import Intake
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 
 ORIGIN = 450_000
@@ -21,6 +22,8 @@ class Collected:
     def __init__(self) -> None:
         self.calls: list[Tracks | AccessUnit | str] = []
         self.repairs: Counter[str] = Counter()
+        self.events: list[TimedEvent] = []
+        self.lost: Counter[str] = Counter()
         self.dropped: tuple[str, ...] = ()
         self.other_tracks: list[tuple[str, ...]] = []
         self.turned: tuple[str, ...] = ()
@@ -31,6 +34,12 @@ class Collected:
 
     def unit(self, unit: AccessUnit) -> None:
         self.calls.append(unit)
+
+    def event(self, event: TimedEvent) -> None:
+        self.events.append(event)
+
+    def event_lost(self, reason: str) -> None:
+        self.lost[reason] += 1
 
     def jump(self) -> None:
         self.calls.append("jump")

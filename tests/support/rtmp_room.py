@@ -16,6 +16,7 @@ from hlsd.ports import PublishRequest, Refuse
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.ports import Publication
 
@@ -34,6 +35,12 @@ class NotedPublication:
 
     def unit(self, unit: AccessUnit) -> None:
         """Nothing is parsed here."""
+
+    def event(self, event: TimedEvent) -> None:
+        """Nothing is said here."""
+
+    def event_lost(self, reason: str) -> None:
+        """Nothing is dropped here."""
 
     def jump(self) -> None:
         """Nothing jumps here."""

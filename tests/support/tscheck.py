@@ -11,7 +11,7 @@ from tests.support.packets import nal_type, split_annex_b
 from tests.support.playlistcheck import Violation
 
 _PACKET = 188
-_H264, _AAC, _H265 = 0x1B, 0x0F, 0x24
+_H264, _AAC, _H265, _METADATA = 0x1B, 0x0F, 0x24, 0x15
 _WRAP = 1 << 33
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
@@ -115,7 +115,8 @@ def check_ts(body: bytes, trail: TsTrail | None = None) -> list[Violation]:
     video = next((pid for pid, kind in streams.items() if kind in {_H264, _H265}), None)
     audio = next((pid for pid, kind in streams.items() if kind == _AAC), None)
     elementary = {pid: _read_pes(packets, pid, found) for pid in streams}
-    found += [Violation("TS11", f"PID {pid} is announced and empty") for pid in streams if not elementary[pid]]
+    empty = [pid for pid, kind in streams.items() if kind != _METADATA and not elementary[pid]]
+    found += [Violation("TS11", f"PID {pid} is announced and empty") for pid in empty]
     clock = video if video is not None else audio
     if clock is not None:
         found += _check_pcr(packets, clock, elementary[clock], trail)
@@ -183,7 +184,7 @@ def _read_tables(packets: list[TsPacket]) -> tuple[dict[int, int], list[Violatio
     while at + 5 <= len(pmt) - 4:
         streams[int.from_bytes(pmt[at + 1 : at + 3], "big") & 0x1FFF] = pmt[at]
         at += 5 + (int.from_bytes(pmt[at + 3 : at + 5], "big") & 0xFFF)
-    unknown = {kind for kind in streams.values() if kind not in {_H264, _AAC, _H265}}
+    unknown = {kind for kind in streams.values() if kind not in {_H264, _AAC, _H265, _METADATA}}
     if unknown:
         found.append(Violation("TS05", f"stream types {unknown}"))
     return streams, found

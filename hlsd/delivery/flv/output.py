@@ -15,6 +15,7 @@ from hlsd.delivery.flv.backlog import Burst
 from hlsd.delivery.flv.variant import FlvVariant
 from hlsd.media import flv
 from hlsd.media.codecs import SAMPLE_ENTRY
+from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ SOUND_WAITS: Final = 0.04
 """Seconds that sound waits for the next picture, to go out with it: half the writes, and they are played together."""
 GOP_UNITS: Final = 8192
 """Access units kept for a stream's next viewer, as `flv.gop_bytes`: all are wrapped anew for the first of a form."""
+EVENTS_MOST: Final = 64
+"""Events that wait for the next unit, in each form."""
 _TICKS_MS: Final = 90
 _VIDEO_IDS: Final = {"h264": 7.0} | {
     codec: float(int.from_bytes(SAMPLE_ENTRY[codec].encode(), "big")) for codec in ("h265", "av1")
 }
 _LEGACY_H265: Final = 12.0
+_Pending = AccessUnit | Tracks | TimedEvent
 
 
 def tag_of(unit: AccessUnit, tracks: Tracks, *, legacy: bool) -> flv.OutTag:
@@ -95,7 +99,7 @@ class FlvOutput:
         self._gop: list[AccessUnit] = []
         self._gop_bytes = 0
         self._caching = False
-        self._pending: list[AccessUnit | Tracks] = []
+        self._pending: list[_Pending] = []
         self._timer: asyncio.Handle | None = None
         self._patient = False
         """What is pending is sound, which waits for the next picture."""
@@ -186,6 +190,14 @@ class FlvOutput:
             if self._timer is None or (self._patient and unit.kind is Kind.VIDEO):
                 self._schedule(unit.kind)
 
+    def event(self, event: TimedEvent) -> None:
+        """Something is to be said at an instant (`hlsd.ports.EventTaker`): it goes out before the next unit.
+
+        And has the time of that one: of FLV players none puts tags in order.
+        """
+        if self._variants and event.script and len(self._pending) < GOP_UNITS:
+            self._pending.append(event)
+
     def jump(self) -> None:
         """What follows is not what came before: nobody begins with that."""
         self._drop_gop()
@@ -273,7 +285,7 @@ class FlvOutput:
             else:
                 return
 
-    def _fill(self, variant: FlvVariant, pending: Sequence[AccessUnit | Tracks]) -> None:
+    def _fill(self, variant: FlvVariant, pending: Sequence[_Pending]) -> None:
         """Adds `pending` to a variant, in bursts that begin with key frames where there are any."""
         legacy = variant.wrapping.legacy
         if variant.broken:
@@ -283,10 +295,9 @@ class FlvOutput:
         arrived = 0.0
         tracks = variant.tracks
         for item in pending:
-            if isinstance(item, Tracks):
-                if tracks is not None:
-                    variant.news = config_tags(_changed(tracks, item), 0, legacy=legacy)
-                tracks = variant.tracks = item
+            if not isinstance(item, AccessUnit):
+                _add_news(variant, item, tracks)
+                tracks = variant.tracks
                 continue
             if tracks is None or (item.kind is Kind.VIDEO and tracks.video is None):
                 continue
@@ -304,11 +315,25 @@ class FlvOutput:
             variant.add(Burst(variant.wrapping.wrap(tags), tags[0].time, begins, arrived))
 
 
-def _whole(variant: FlvVariant, pending: Sequence[AccessUnit | Tracks]) -> Sequence[AccessUnit | Tracks]:
+def _add_news(variant: FlvVariant, item: Tracks | TimedEvent, tracks: Tracks | None) -> None:
+    """Something that is no unit: it goes out before the next one."""
+    if isinstance(item, TimedEvent):
+        if len(variant.news) < EVENTS_MOST:
+            variant.news.append(flv.OutTag(flv.SCRIPT, 0, item.script, b""))
+        return
+    if tracks is not None:
+        said = [one for one in variant.news if one.type == flv.SCRIPT]
+        variant.news = said + config_tags(_changed(tracks, item), 0, legacy=variant.wrapping.legacy)
+    variant.tracks = item
+
+
+def _whole(variant: FlvVariant, pending: Sequence[_Pending]) -> Sequence[_Pending]:
     """What of `pending` a variant with a broken backlog can go on with: from a key frame on, behind all headers."""
     for number, item in enumerate(pending):
         if isinstance(item, Tracks):
             variant.tracks = item
+        elif isinstance(item, TimedEvent):
+            continue
         elif variant.tracks is not None and item.key and (item.kind is Kind.VIDEO or variant.tracks.video is None):
             variant.broken = False
             variant.news = config_tags(variant.tracks, 0, legacy=variant.wrapping.legacy)

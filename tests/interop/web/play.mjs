@@ -81,6 +81,8 @@ if (asked.get("mode") === "native") {
   const player = window.shakaPlayer = new shaka.Player();
   const note = (e) => errors.push({ type: "shaka", details: "code " + e.code + " " + (e.data ?? []).slice(0, 2).join(" "), fatal: e.severity === 2, at: performance.now() / 1000 });
   player.addEventListener("error", (event) => note(event.detail));
+  const told = window.told = [];
+  player.addEventListener("metadata", (event) => told.length < 500 && told.push({ pts: event.startTime, type: event.metadataType, text: String(event.payload?.data ?? "") }));
   player.configure({ streaming: { lowLatencyMode: true }, ...JSON.parse(asked.get("config")) });
   player.attach(video).then(() => player.load(asked.get("url"))).catch(note);
 } else if (asked.get("mode") === "mpegts") {
@@ -95,6 +97,8 @@ if (asked.get("mode") === "native") {
     if (e.fatal && e.type === Hls.ErrorTypes.NETWORK_ERROR) setTimeout(() => hls.startLoad(), 250);
     if (e.fatal && e.type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
   });
+  const told = window.told = [], text = new TextDecoder();
+  hls.on(Hls.Events.FRAG_PARSING_METADATA, (_, e) => e.samples.forEach((one) => told.length < 500 && told.push({ pts: one.pts, sn: e.frag.sn, text: text.decode(one.data) })));
   hls.loadSource(asked.get("url"));
   hls.attachMedia(video);
 }
@@ -190,13 +194,20 @@ function report() {
   const quality = video.getVideoPlaybackQuality();
   if (watch.still !== null && watch.last.now - watch.still >= 0.3) watch.stalls.push({ at: watch.still, duration: watch.last.now - watch.still, open: true });
   const own = window.hlsd?.stats();
+  const details = (window.hls ?? window.hlsd?.hls)?.levels?.[0]?.details;
+  const cues = Array.from(video.textTracks).flatMap((track) => Array.from(track.cues ?? []).slice(-200).map((cue) => ({ track: track.label, start: cue.startTime, ...(cue.value && { key: cue.value.key, info: cue.value.info, data: String(cue.value.data) }) })));
+  const timed = {
+    told: window.told ?? [], cues,
+    fragments: (details?.fragments ?? []).map((one) => ({ sn: one.sn, start: one.start, date: one.programDateTime })),
+    ranges: Object.values(details?.dateRanges ?? {}).map((one) => ({ id: one.id, start: one.startDate?.getTime(), attributes: { ...one.attr } })),
+  };
   const errors = own ? own.errors.map((error) => ({ ...error, at: error.at / 1000 })) : window.faults;
   return {
     first_frame: watch.firstFrame, loaded: performance.getEntriesByType("navigation")[0].loadEventEnd / 1000, played: watch.played, jumps: watch.jumps, stalls: watch.stalls, samples: watch.samples, errors,
     decoded: quality.totalVideoFrames, dropped: quality.droppedVideoFrames, width: video.videoWidth, height: video.videoHeight,
     time: video.currentTime, ready: video.readyState, ranges: Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
     ended: video.ended, media_error: video.error ? `${video.error.code} ${video.error.message}` : null,
-    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined, ...said() } : null,
+    hls_js: window.Hls?.version ?? window.shaka?.Player.version ?? null, user_agent: navigator.userAgent, page: own ? { ...own, errors: undefined, ...said() } : null, timed,
   };
 }
 

@@ -21,6 +21,7 @@ from hlsd.relay.plan import FixedUrl, Plan
 from hlsd.relay.push import Push, PushedTag
 from hlsd.relay.template import TemplateSubject
 from hlsd.stats import RelayStats
+from tests.support.events import data, event
 
 VIDEO = VideoTrack("h264", b"avcC", (b"sps", b"pps"), 320, 180, "avc1.42c00c")
 AUDIO = AudioTrack("aac", b"\x11\x90", 48_000, 2, 2, "mp4a.40.2")
@@ -169,3 +170,24 @@ def test_pauses_double_with_jitter_up_to_the_longest() -> None:
     assert [Backoff(1.0, 30.0).pause(0.5) for _ in range(2)] == [0.75, 0.75]
     backoff.failures = 10**6
     assert backoff.pause(1.0) == 8.0
+
+
+def test_data_messages_go_on_to_targets_with_the_time_of_the_newest_frame() -> None:
+    """And onMetaData as encoders send it; a target that waits for a key frame gets none."""
+    one = push()
+    fan = Fan(SUBJECT, lambda _: None)
+    fan.tracks(Tracks(VIDEO, AUDIO))
+    fan.add(one)
+    fan.event(event(0, "too early"))
+    assert waiting(one) == []
+    one.active = True
+    fan.unit(unit(100, key=True))
+    told = event(5, "x")
+    fan.event(told)
+    fan.event(told._replace(script=data("onMetaData", {})))
+    fan.event(told._replace(script=b""))
+    assert [(tag.kind, tag.time, tag.body) for tag in waiting(one)[-2:]] == [
+        (18, 4000, told.script),
+        (18, 4000, data("@setDataFrame", "onMetaData", {})),
+    ]
+    assert len(waiting(one)) == 3

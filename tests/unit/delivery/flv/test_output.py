@@ -6,13 +6,15 @@ import struct
 
 import pytest
 
-from hlsd.delivery.flv.output import GOP_UNITS
+from hlsd.audience import Wrapping
+from hlsd.delivery.flv.output import EVENTS_MOST, GOP_UNITS
 from hlsd.delivery.flv.wrappings import FlvWrapping, MessageWrapping
 from hlsd.ingest.rtmp.chunk import Dechunker
 from hlsd.ingest.rtmp.wrapping import ChunkWrapping
 from hlsd.media import flv
 from hlsd.media.flv import FileReader, FileTag
 from hlsd.media.unit import AccessUnit, Kind, Tracks
+from tests.support.events import event
 from tests.support.flvmedia import make_flv
 from tests.support.rtmp_wire import drain
 from tests.support.units import units_of
@@ -354,3 +356,47 @@ async def test_a_gop_of_crumbs_is_not_kept() -> None:
     assert len(output._gop) == GOP_UNITS
     feed.push([crumb])
     assert not output._gop
+
+
+@pytest.mark.parametrize("wrapping", [ENHANCED, MessageWrapping(legacy=False), ChunkWrapping(128, 1, legacy=False)])
+async def test_data_messages_go_through_as_they_are(wrapping: Wrapping) -> None:
+    # Before the next frame, with its time, to each viewer once; a viewer who comes later is told nothing old.
+    tracks, units = film()
+    feed = Feed()
+    output = output_of(feed)
+    feed.tracks(tracks)
+    watchers = [Watcher().watch(output, wrapping) for _ in range(2)]
+    feed.push(units[:60])
+    await turns()
+    before = [len(watcher.sent) for watcher in watchers]
+    told = event(units[60].pts, "hello")
+    output.event(told)
+    output.event(told._replace(script=b""))  # said by the API, and nothing for FLV
+    feed.push(units[60:61])
+    await turns()
+    for watcher, size in zip(watchers, before, strict=True):
+        assert bytes(watcher.sent[size:]).count(told.script) == 1
+    sent = watchers[0].sent
+    if wrapping is ENHANCED:
+        script, frame = tags(sent)[-2:]
+        assert (script.type, script.body, script.timestamp) == (flv.SCRIPT, told.script, frame.timestamp)
+    elif isinstance(wrapping, ChunkWrapping):
+        message = drain(Dechunker(max_message=1 << 20, max_pending=1 << 21), bytes(sent[before[0] :]))[0]
+        assert (message.type_id, message.body) == (flv.SCRIPT, told.script)
+
+
+async def test_data_messages_without_frames_are_bounded() -> None:
+    # A publisher that stands still and goes on talking.
+    tracks, units = film()
+    feed = Feed()
+    output = output_of(feed)
+    feed.tracks(tracks)
+    watcher = Watcher().watch(output, ENHANCED)
+    feed.push(units[:60])
+    await turns()
+    for number in range(3 * GOP_UNITS):
+        output.event(event(number, "x"))
+    assert len(output._pending) <= GOP_UNITS
+    feed.push(units[60:61])
+    await turns()
+    assert sum(tag.type == flv.SCRIPT for tag in tags(watcher.sent)) <= EVENTS_MOST + 1
