@@ -7,8 +7,6 @@ when the one before has been taken. Only GET makes a session; HEAD says what GET
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 from collections.abc import Callable
 from email.utils import formatdate
@@ -37,8 +35,6 @@ from hlsd.delivery.request import (
 from hlsd.delivery.web import COUNTED, Carrier, read_request
 from hlsd.ports import (
     ABSENT,
-    MEDIA,
-    MORE,
     VOD,
     Denial,
     Entrance,
@@ -51,10 +47,10 @@ from hlsd.ports import (
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
+from hlsd.record.remote.bucket import StoreFault
+from hlsd.record.sending import FileSending
 from hlsd.record.vod_playlist import FIRST
 
-PIECE: Final = 256 * 1024
-"""Bytes that are read and sent at a time."""
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
 _TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
@@ -80,7 +76,10 @@ class Visit:
 
     async def ready(self, request: PlayRequest, output: Visit) -> Denial | None:  # noqa: ARG002
         """Whether there is such a recording of the stream that the viewer may watch."""
-        recording = await self._open_recordings.get(self._ident, request.app, request.name)
+        try:
+            recording = await self._open_recordings.get(self._ident, request.app, request.name)
+        except StoreFault as error:
+            return Denial(503, str(error), "store")
         if recording is None:
             return ABSENT
         self._open_recordings.put_back(recording)
@@ -136,6 +135,8 @@ class RecordEndpoint:
             reply = self._replies.refuse(request, 400, words=str(error))
         except Crowded as error:
             reply = self._replies.refuse(request, 503, words=str(error))
+        except StoreFault as error:
+            reply = self._replies.refuse(request, error.status, words=str(error))
         if reply is not None:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
@@ -295,8 +296,7 @@ class RecordEndpoint:
         """Sends what lies somewhere in the file, or the range of it that is asked for; None once it is sent."""
         request, (receive, send) = one.request, asgi
         tag = dict(headers)[b"etag"].decode()
-        front, offset, rest = part
-        size = len(front) + rest
+        size = len(part.front) + part.size
         if etag_matches(request.headers.get(b"if-none-match"), tag):
             return Reply(304, headers)
         if request.method == "HEAD":
@@ -312,54 +312,11 @@ class RecordEndpoint:
         if status == 206:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
         headers.append((b"content-length", b"%d" % (span.stop - span.start)))
+        sending = FileSending(self._open_recordings, recording, part, span, request.session, one.charge, self._clock)
+        await sending.begin()
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        sending = _Sending(one, recording, self._open_recordings, self._clock)
-        await sending.run(front, offset, span, receive, send)
+        await sending.run(receive, send)
         return None
-
-
-class _Sending:
-    """The body of one file: read by a thread, sent when the piece before has gone."""
-
-    def __init__(
-        self, one: RecordRequest, recording: OpenRecording, open_recordings: OpenRecordings, clock: Clock
-    ) -> None:
-        self._one = one
-        self._recording = recording
-        self._open_recordings = open_recordings
-        self._clock = clock
-
-    async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
-        """From the first byte to the last, or until the client hangs up."""
-        session = self._one.request.session
-        gone = asyncio.ensure_future(_hung_up(receive))
-        if session is not None:
-            session.flows += 1
-        at, media = span.start, MEDIA
-        try:
-            while at < span.stop and not gone.done():
-                if self._recording.deleted or (session is not None and session.over):
-                    return  # it was sent away, or its bytes would stay on the disk
-                piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
-                if not piece:
-                    return  # shorter than it was: the connection is cut, and the client asks for the rest
-                at += len(piece)
-                await send({"type": "http.response.body", "body": piece, "more_body": at < span.stop})
-                self._one.charge(session, len(piece), media)
-                media = MORE
-                if session is not None:
-                    session.last = self._clock.monotonic()
-        finally:
-            if session is not None:
-                session.flows -= 1
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
-
-    async def _read(self, front: bytes, offset: int, at: int, size: int) -> bytes:
-        if at < len(front):
-            return front[at : at + size]
-        fd, place = self._recording.fd, offset + at - len(front)
-        return await self._open_recordings.do(lambda: os.pread(fd, size, place))
 
 
 def playback_routes(endpoint: RecordEndpoint) -> list[Route]:
@@ -385,8 +342,3 @@ def _seconds(asked: dict[str, str], name: str) -> float | None:
     if not _SECONDS.fullmatch(text):
         raise BadRequest(f"{name} should be a number of seconds")
     return float(text)
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
