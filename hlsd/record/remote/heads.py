@@ -56,7 +56,7 @@ def read_heads(packed: bytes) -> Read:
             for at, octets in (*kept, *latest):
                 if at <= offset < at + len(octets):
                     return octets[offset - at : offset - at + size]
-            if (offset < latest[0][0] and latest[0] not in kept) or not latest:
+            if not latest or (offset < latest[0][0] and latest[0] not in kept):
                 return b""
             following = next(entries, None)
             if following is None:
@@ -72,21 +72,25 @@ def _entry(offset: int, octets: bytes) -> bytes:
 
 def _entries(packed: bytes) -> Iterator[tuple[int, bytes]]:
     unpack = zlib.decompressobj(31)
-    rest, at = b"", 0
-    while True:
-        while len(rest) >= _ENTRY.size:
-            offset, size = _ENTRY.unpack_from(rest)
-            if size > _MOST:
-                raise BadBox("no index of a recording")
-            if len(rest) < _ENTRY.size + size:
-                break
-            yield offset, rest[_ENTRY.size : _ENTRY.size + size]
-            rest = rest[_ENTRY.size + size :]
-        if unpack.eof or (at >= len(packed) and not unpack.unconsumed_tail):
-            return
+    rest, source = b"", memoryview(packed)
+    while not unpack.eof:
+        piece = unpack.unconsumed_tail or source[:_PIECE]
+        if not piece:
+            raise BadBox("the index of a recording ends too early")
+        if not unpack.unconsumed_tail:
+            source = source[_PIECE:]
         try:
-            source = unpack.unconsumed_tail or packed[at : at + _PIECE]
-            at += 0 if unpack.unconsumed_tail else _PIECE
-            rest += unpack.decompress(source, _PIECE)
+            rest += unpack.decompress(piece, _PIECE)
         except zlib.error as error:
             raise BadBox(f"no index of a recording: {error}") from None
+        at = 0
+        while len(rest) - at >= _ENTRY.size:
+            offset, size = _ENTRY.unpack_from(rest, at)
+            if size > _MOST:
+                raise BadBox("no index of a recording")
+            end = at + _ENTRY.size + size
+            if len(rest) < end:
+                break
+            yield offset, rest[at + _ENTRY.size : end]
+            at = end
+        rest = rest[at:]
