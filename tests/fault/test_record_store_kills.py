@@ -24,7 +24,7 @@ from tests.support.seeds import rng
 from tests.support.server import HlsdServer
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.skipif(bool(why_not()), reason=why_not())]
-LARGE = 24 << 20
+LARGE = 18 << 20
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +65,15 @@ def test_killed_at_any_moment_of_an_upload_it_uploads_once_and_whole_and_never_l
     chance = rng("record store kills")
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
-    made = recordings(state, 4)
+    made = recordings(state, 3)
     env = {
         "HLSD_RECORD__STORE": store.address("kills"),
         "HLSD_RECORD__STORE_KEY": KEY,
         "HLSD_RECORD__STORE_SECRET": SECRET,
         "HLSD_RECORD__KEEP_LOCAL": "0",
         "HLSD_RECORD__MIN_FREE": "0",
-        # 100 MB in some seconds, so that there is something to be killed in
-        "HLSD_RECORD__UPLOAD_RATE": "12MiB",
+        # some seconds for what there is, so that there is something to be killed in
+        "HLSD_RECORD__UPLOAD_RATE": "8MiB",
     }
 
     def whole() -> None:

@@ -14,10 +14,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import httpx
 
 from tests.support.ports import free_port
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 KEY = "AKIDOFTESTS"
 SECRET = "wJalrXUtnFEMI-K7MDENG-secret-of-tests"
@@ -99,9 +103,21 @@ class ObjectStore:
     def objects(self, prefix: str) -> dict[str, bytes]:
         """All that it has below a prefix."""
         import obstore
+
+        store = self._client(prefix)
+        names = [one["path"] for some in obstore.list(store) for one in some]
+        return {name: bytes(obstore.get(store, name).bytes()) for name in names}
+
+    def put(self, prefix: str, name: str, octets: bytes) -> None:
+        """Puts something there behind the server's back."""
+        import obstore
+
+        obstore.put(self._client(prefix), name, octets)
+
+    def _client(self, prefix: str) -> S3Store:
         from obstore.store import S3Store
 
-        store = S3Store(
+        return S3Store(
             BUCKET,
             prefix=prefix,
             config={
@@ -112,8 +128,6 @@ class ObjectStore:
             },
             client_options={"allow_http": True},
         )
-        names = [one["path"] for some in obstore.list(store) for one in some]
-        return {name: bytes(obstore.get(store, name).bytes()) for name in names}
 
 
 @contextlib.contextmanager
