@@ -70,8 +70,8 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@touch $@
 
 .PHONY: web-modules
-web-modules:
-	@scripts/npm.sh web "the page will use the browser's native HLS"
+web-modules: $(VENV)/.venv
+	@scripts/npm.sh web "the page will use the browser's native HLS" $(VENV)
 
 test-setup:
 	@scripts/apt.sh tests/apt-packages.txt

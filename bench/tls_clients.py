@@ -52,7 +52,8 @@ def hands(port: int, count: int, *, resume: bool) -> None:
     print(json.dumps({"resumed": resumed}))
 
 
-def _headers(stream: int, path: str) -> bytes:
+def headers(stream: int, path: str) -> bytes:
+    """A frame of HEADERS that asks for a path, and is all of the request (RFC 9113 §6.2)."""
     block = b"\x82\x87\x04" + _string(path.encode()) + b"\x01" + _string(b"localhost")
     return len(block).to_bytes(3, "big") + b"\1\5" + stream.to_bytes(4, "big") + block
 
@@ -72,9 +73,9 @@ def waiters(port: int, path: str, count: int) -> None:
         one = connect(port, kinds[number % 2])
         segment, reload = path + "r1/s.ts", path + "index.m3u8?_HLS_msn=103&_HLS_part=0"
         if number % 2:
-            one.sendall(PREFACE + _headers(1, segment))
+            one.sendall(PREFACE + headers(1, segment))
             _until_end_of_stream(one)
-            one.sendall(_headers(3, reload))
+            one.sendall(headers(3, reload))
         else:
             ask = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
             one.sendall(ask.format(segment).encode())

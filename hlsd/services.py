@@ -179,6 +179,9 @@ def _record(services: Services) -> Service:
         entrance=node.entrance,
         sessions=node.sessions,
         judge=node.judge,
+        pictures=lambda: (
+            snapshot.spare if isinstance(snapshot := services.by_name["snapshot"], SnapshotService) else None
+        ),
     )
 
 

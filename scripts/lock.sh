@@ -10,4 +10,5 @@ compile() {
 }
 compile pyproject.toml --extra h2 --extra store -o requirements.txt
 compile pyproject.toml --extra h2 --extra store --group dev -c requirements.txt -o requirements-dev.txt
+compile --group node -o requirements-node.txt
 compile --group build -c requirements-dev.txt -o requirements-build.txt

@@ -76,18 +76,30 @@ def drives_browsers(path: Path) -> bool:
     return "pytest.mark.browser" in path.read_text()
 
 
-class OneBrowserAtATime(LoadFileScheduling):  # type: ignore[misc]
-    """A file stays in one process, and all files with browsers stay in one."""
+BROWSERS = int(told("BROWSERS") or 1)
+"""Processes that drive browsers at a time."""
+
+
+class FewBrowsersAtATime(LoadFileScheduling):  # type: ignore[misc]
+    """A file stays in one process, and files with browsers stay in `BROWSERS` of them: each has a browser for all."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "browsers" if drives_browsers(self.config.rootpath / file) else file
+        file = self.config.rootpath / nodeid.partition("::")[0]
+        if not drives_browsers(file):
+            return nodeid.partition("::")[0]
+        return f"browsers {browser_files(file.parent).index(file) % BROWSERS}"
+
+
+@cache
+def browser_files(folder: Path) -> list[Path]:
+    """The files of a folder that do."""
+    return [file for file in sorted(folder.glob("test_*.py")) if drives_browsers(file)]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowserAtATime | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FewBrowsersAtATime | None:
     """Ours for `--dist loadfile`. (`loadgroup` of xdist 3.8 has no effect with pytest 9.2.)."""
-    return OneBrowserAtATime(config, log) if config.getoption("dist") == "loadfile" else None
+    return FewBrowsersAtATime(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

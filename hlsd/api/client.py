@@ -8,16 +8,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from hlsd.api.models import MAX_LIMIT, MAX_WAIT
 from hlsd.api.settings import ApiSettings
 from hlsd.base.errors import HlsdError
+from hlsd.base.lazily import lazily
 from hlsd.delivery.settings import HttpSettings
 from hlsd.net.answers import ASKED, BadAnswer, bounded_sync
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazily("httpx")
 
 TIMEOUT = 10.0
 """Seconds for an answer."""

@@ -48,7 +48,7 @@ Cursor = Annotated[
 class Query(BaseModel):
     """Parameters of a request; what is not known is refused, so that a misspelt filter never means "all"."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class NoQuery(Query):
@@ -226,7 +226,7 @@ class Kicked(BaseModel):
 class EventView(BaseModel):
     """Something that happened: the payload of a webhook, and its number."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     number: int = Field(description="Rises by one from event to event; a gap is what was no longer kept.")
     action: str

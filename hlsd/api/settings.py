@@ -22,7 +22,7 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 class ApiToken(BaseModel):
     """One of `api.tokens`: exactly one of `token`, `token_env` and `hash`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
@@ -50,7 +50,7 @@ class ApiToken(BaseModel):
 class ApiSettings(BaseModel):
     """Section `api`: the operator's way in, /api on every HTTP port."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     enabled: bool = Field(default=True, description="Whether /api answers at all.")
     token: SecretStr | None = Field(

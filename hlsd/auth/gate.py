@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
-from jwt import PyJWK
 
 from hlsd.auth import keys as stream_keys
 from hlsd.auth import sign, tokens
@@ -27,6 +26,9 @@ from hlsd.net.proxies import Proxies
 from hlsd.operator.answer import METHOD
 from hlsd.ports import Denial, Grant, PlayRequest, PublishRequest, earlier
 from hlsd.stats import Stats
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
 
 Action = Literal["play", "publish"]
 

@@ -11,14 +11,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx
 import structlog
-from jwt import PyJWK
 
-from hlsd.auth.tokens import public_keys
+from hlsd.base.lazily import lazily
 from hlsd.net.answers import bounded
+
+if TYPE_CHECKING:
+    import httpx
+    from jwt import PyJWK
+
+    from hlsd.auth import token_signatures
+else:
+    httpx = lazily("httpx")
+    token_signatures = lazily("hlsd.auth.token_signatures")
 
 SOONEST: Final = 30.0
 MAX_BYTES: Final = 256 * 1024
@@ -88,7 +95,7 @@ class KeySet:
         self.fetches += 1
         try:
             document = await self._document()
-            keys = public_keys(document, self._algorithms)
+            keys = token_signatures.public_keys(document, self._algorithms)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             # the class alone: a message of httpx may hold the URL with what the operator put into it
             self._log.warning("jwks not read", reason=type(error).__name__, kept=len(self.keys))

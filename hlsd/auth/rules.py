@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import structlog
 
+from hlsd.auth import tokens
 from hlsd.auth.addresses import Networks
+from hlsd.auth.algorithms import ASYMMETRIC
 from hlsd.auth.backend import Backend, CallbackEndpoint
 from hlsd.auth.jwks import KeySet
 from hlsd.auth.keys import StreamKeys
 from hlsd.auth.pages import AllowedPages
 from hlsd.auth.settings import AuthRules, AuthSettings
-from hlsd.auth.tokens import ASYMMETRIC, TokenRules
+from hlsd.auth.tokens import TokenRules
 from hlsd.base.clock import Clock
 from hlsd.events import new_id
 from hlsd.operator.client import OperatorClient
@@ -78,6 +80,10 @@ class Rulebook:
 
     def _read(self, settings: AuthRules) -> Rules:
         algorithms = frozenset(settings.jwt_algorithms)
+        if settings.jwt_secrets or settings.jwt_jwks:
+            tokens.load()
+        if settings.jwt_jwks or settings.callback_url:
+            self._client.http()  # now, and not while the first viewer waits for it
         allowed = Networks(settings.allow_ips)
         return Rules(
             settings=settings,

@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from hlsd.auth.addresses import read_network
+from hlsd.auth.algorithms import ASYMMETRIC, SYMMETRIC
 from hlsd.auth.pages import read_host, read_origin
-from hlsd.auth.tokens import ASYMMETRIC, SYMMETRIC
 from hlsd.base.quantities import Duration
 from hlsd.base.stream_name import LETTERS, is_name
 from hlsd.operator.silence import OnError
@@ -28,7 +28,7 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 class AuthRules(BaseModel):
     """Who may play and publish, for one app or for all."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     play: bool = Field(
         default=False, description="Whether viewers need to be let in by the methods below; off: everybody may watch."

@@ -16,21 +16,22 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-from jwt import PyJWK, PyJWS
-from jwt.algorithms import HMACAlgorithm
-from jwt.exceptions import PyJWTError
+from typing import TYPE_CHECKING, Any, Final
 
 from hlsd.auth.addresses import Networks
+from hlsd.auth.algorithms import SYMMETRIC
 from hlsd.auth.paths import covers
 from hlsd.auth.verdict import Fault, Pass
+from hlsd.base.lazily import lazily
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+    from hlsd.auth import token_signatures
+else:
+    token_signatures = lazily("hlsd.auth.token_signatures")
 
 METHOD: Final = "jwt"
-SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
-ASYMMETRIC: Final = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-)
 MAX_TOKEN: Final = 8192
 MAX_PERMISSIONS: Final = 100
 MAX_USER: Final = 128
@@ -39,22 +40,6 @@ _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re
 
 _SAME_ACTION: Final = {"read": "play", "playback": "play"}
 """MediaMTX's words for ours."""
-
-
-class _Hmac(HMACAlgorithm):
-    def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002 - the operator was told at the start
-        return None
-
-
-def _signatures() -> PyJWS:
-    jws = PyJWS(algorithms=sorted(SYMMETRIC | ASYMMETRIC))
-    for name, kind in (("HS256", _Hmac.SHA256), ("HS384", _Hmac.SHA384), ("HS512", _Hmac.SHA512)):
-        jws.unregister_algorithm(name)
-        jws.register_algorithm(name, _Hmac(kind))
-    return jws
-
-
-_JWS: Final = _signatures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +73,15 @@ class Head:
 
 def make(claims: Mapping[str, Any], secret: str) -> str:
     """A token of those claims, signed with a shared secret (HS256)."""
-    return _JWS.encode(json.dumps(claims, separators=(",", ":")).encode(), secret, "HS256")
+    return token_signatures.signed(json.dumps(claims, separators=(",", ":")).encode(), secret)
 
 
 def read_head(token: str) -> Head | None:
     """The head of a token; None if it is none. Nothing of it is proven."""
     if len(token) > MAX_TOKEN or not _SHAPE.fullmatch(token) or not _is_canonical(token.rpartition(".")[2]):
         return None
-    try:
-        head = _JWS.get_unverified_header(token)
-    except (PyJWTError, ValueError, RecursionError):
+    head = token_signatures.unproven_head(token)
+    if head is None:
         return None
     algorithm, kid = head.get("alg"), head.get("kid", "")
     if not isinstance(algorithm, str) or not isinstance(kid, str):
@@ -155,12 +139,15 @@ def _verified(token: str, head: Head, keys: Keys) -> bytes | None:
     public = [key for key in keys.public if _fits(key, head)]
     candidates: list[PyJWK | str] = [*keys.secrets] if head.algorithm in SYMMETRIC else [*public]
     for candidate in candidates:
-        try:
-            payload: bytes = _JWS.decode_complete(token, candidate, [head.algorithm])["payload"]
-        except (PyJWTError, ValueError, TypeError, RecursionError):
-            continue
-        return payload
+        payload = token_signatures.payload(token, candidate, head.algorithm)
+        if payload is not None:
+            return payload
     return None
+
+
+def load() -> None:
+    """Loads what signatures are checked with, which takes a tenth of a second: not at the first token."""
+    token_signatures.JWS  # noqa: B018 - the first look loads it
 
 
 def _number(value: object) -> float | None:
@@ -243,28 +230,3 @@ def _pass(claims: Mapping[str, Any], credential: str) -> Pass | Fault:
         expires=float(claims["exp"]),
         credential=credential,
     )
-
-
-def public_keys(document: bytes, algorithms: Sequence[str] | frozenset[str]) -> tuple[PyJWK, ...]:
-    """The keys of a JWK set (RFC 7517 §5) that may check signatures with one of `algorithms`.
-
-    Shared secrets (`oct`) in it are left out, as is what cannot be understood. Raises ValueError if it is no JWK set.
-    """
-    try:
-        found = json.loads(document)
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    entries = found.get("keys") if isinstance(found, dict) else None
-    if not isinstance(entries, list):
-        raise ValueError("is not a JWK set")  # noqa: TRY004 - the document's fault, not a caller's
-    keys = []
-    for entry in entries[:MAX_PERMISSIONS]:
-        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("kty") == "oct":
-            continue
-        try:
-            key = PyJWK(entry)
-        except Exception:  # noqa: BLE001, S112 - a key that cannot be understood is none; its kinds of error are many
-            continue
-        if key.algorithm_name in ASYMMETRIC and key.algorithm_name in algorithms:
-            keys.append(key)
-    return tuple(keys)

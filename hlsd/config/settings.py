@@ -27,7 +27,7 @@ from hlsd.sound.settings import TranscodeSettings
 class ServerSettings(BaseModel):
     """The process as a whole: section `[server]`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: str = Field(
         "",
@@ -58,7 +58,7 @@ class ServerSettings(BaseModel):
 class LimitsSettings(BaseModel):
     """What the whole node may take on: section `[limits]`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     max_streams: int = Field(
         500, ge=1, le=100_000, description="Streams at once. Publishers beyond it are refused with the reason."

@@ -99,9 +99,8 @@ class Pages:
             self._files["mpegts.js"] = _load(mpegts_js)
         self._rtmp_port = rtmp_port
         self._proxies = settings.proxies
-        self._shell = self._render("")
-        self._shells = lru_cache(maxsize=16)(self._render)
-        """The shell below each prefix."""
+        self._shells = lru_cache(maxsize=32)(self._render)
+        """The shells below each prefix."""
         self._headers = {
             "content-security-policy": (
                 "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -112,9 +111,9 @@ class Pages:
             "referrer-policy": "no-referrer",
         }
 
-    def _render(self, prefix: str) -> File:
-        """The shell with the versions of its files; of a request only a trusted proxy's plain path comes into it."""
-        text = (PLAYER / "page.html").read_text(encoding="utf-8").replace("{{prefix}}", prefix)
+    def _render(self, prefix: str, shell: str = "page.html") -> File:
+        """A shell with the versions of its files; of a request only a trusted proxy's plain path comes into it."""
+        text = (PLAYER / shell).read_text(encoding="utf-8").replace("{{prefix}}", prefix)
         for name, file in self._files.items():
             text = text.replace(f"/_/{name}?v=", f"/_/{name}?v={file.version}")
         hls_js = self._files.get("hls.js")
@@ -136,9 +135,13 @@ class Pages:
         if request.url.path.endswith("/") and request.url.path != "/":
             bare = request.url.replace(scheme="", netloc="", path=prefix + request.url.path.rstrip("/"))
             return RedirectResponse(str(bare), 302, headers={"cache-control": "no-store"})  # its signature stays
-        answer = self._send(request, self._shells(prefix) if prefix else self._shell, "no-cache")
+        answer = self._send(request, self._shells(prefix), "no-cache")
         answer.headers["vary"] = "Accept, Accept-Encoding"  # players are led to the playlist from the same address
         return answer
+
+    async def recordings(self, request: Request) -> Response:
+        """`/{app}/{stream}/r`: the page of a stream's recordings; what there is, its script asks."""
+        return self._send(request, self._shells(self._prefix(request), "recordings.html"), "no-cache")
 
     async def file(self, request: Request) -> Response:
         """A file of the pages: `/_/{name}`."""

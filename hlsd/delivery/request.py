@@ -49,6 +49,8 @@ WANTED_HEADERS = frozenset(
 RESERVED_SUFFIXES = (".flv", ".jpg", ".webp")
 """Endings of `/{app}/{name}` that belong to other services."""
 
+RECORD_LISTS = ("list.json", "days.json")
+"""What tells of a stream's recordings, below `r`."""
 _RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")
 """What stands behind `r/` in the path of a recording: its id (`hlsd.record.take.new_take_id`), and an ending."""
 _DIGITS = re.compile(r"[0-9]{1,17}")
@@ -133,7 +135,9 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
         parts.pop()
     _check_names(parts)
     match parts:
-        case [app, name, "r", file] if _RECORD.fullmatch(file):
+        case [app, name, "r"] if not page:
+            return Target("foreign", app, name, run="r")
+        case [app, name, "r", file] if file in RECORD_LISTS or _RECORD.fullmatch(file):
             return Target("foreign", app, name, run="r", resource=file)
         case [app, name, sid, "r", file] if sid[0] == "~" and _RECORD.fullmatch(file):
             return Target("foreign", app, name, sid=sid[1:], run="r", resource=file)

@@ -19,7 +19,7 @@ from hlsd.net.proxies import Proxies, path_prefix
 class HttpSettings(BaseModel):
     """Section `http`: where players and browsers come in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     bind: str = Field(
         default="0.0.0.0",  # noqa: S104 - a public server

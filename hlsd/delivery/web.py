@@ -116,6 +116,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             Route("/streams.json", pages.streams),
             Route("/_/{name}", pages.file),
             Route("/{app}/{name}", pages.page),
+            Route("/{app}/{name}/r", pages.recordings),
             Route("/{app}/{name}/", pages.page),
         ],
         middleware=[Middleware(StreamMiddleware, judge=judge, runner=runner, sessions=sessions)],

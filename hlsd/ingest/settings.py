@@ -15,7 +15,7 @@ from hlsd.net.settings import CERTIFICATES, CERTIFICATES_DIR, CertificateFiles, 
 class RtmpSettings(BaseModel):
     """RTMP: where it listens and what a connection may take."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     enabled: bool = Field(default=True, description="Whether to listen for RTMP at all.")
     bind: str = Field(
@@ -116,7 +116,7 @@ class RtmpSettings(BaseModel):
 class PublishSettings(BaseModel):
     """Who may take a stream's name from whom, and how long a stream waits for its publisher."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     takeover: Literal["stale", "always", "never"] = Field(
         default="stale",

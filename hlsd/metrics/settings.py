@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 class MetricsSettings(BaseModel):
     """Section `metrics`: where figures are read, and how many series they may be."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     enabled: bool = Field(default=True, description="Whether figures for Prometheus are served at all.")
     path: str = Field(

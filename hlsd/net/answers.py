@@ -7,9 +7,11 @@ megabytes in the hands of whoever is asked. Reading stops at the limit, not behi
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
+
 
 ASKED: Final = {"Accept-Encoding": "identity"}
 _PIECE: Final = 16 * 1024

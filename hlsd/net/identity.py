@@ -10,17 +10,15 @@ import errno
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+if TYPE_CHECKING:
+    from cryptography import x509
 
 MAX_FILE: Final = 1024 * 1024
 """Octets of a certificate's file, chain included, or of a key's."""
 MAX_PAIRS: Final = 1000
 """Pairs of one port; 21 KiB of memory each."""
-_KINDS: Final = (("ecdsa", ec.EllipticCurvePublicKey), ("rsa", rsa.RSAPublicKey))
 _ENDINGS: Final = (".pem", ".crt")
 _CERTBOT: Final = ("fullchain.pem", "privkey.pem")
 _Stat = tuple[int, int, int]
@@ -59,6 +57,11 @@ class Pair:
         Raises:
             OSError: it cannot be read.
         """
+        # Only who has a certificate needs it: ten megabytes.
+        from cryptography import x509  # noqa: PLC0415
+        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+
         try:
             with self.cert.open("rb") as file:
                 found = x509.load_pem_x509_certificate(file.read(MAX_FILE))
@@ -67,7 +70,8 @@ class Pair:
             raise OSError(error.errno, f"cannot read {self.cert}: {error.strerror}") from error
         except ValueError as error:
             raise self._refused(error, "no certificate that can be read") from error
-        kind = next((kind for kind, of in _KINDS if isinstance(found.public_key(), of)), "other")
+        kinds = (("ecdsa", ec.EllipticCurvePublicKey), ("rsa", rsa.RSAPublicKey))
+        kind = next((kind for kind, of in kinds if isinstance(found.public_key(), of)), "other")
         return Identity(self, names, kind, found.not_valid_after_utc.timestamp(), found.fingerprint(hashes.SHA256()))
 
     def _refused(self, error: Exception, reason: str) -> OSError:
@@ -95,6 +99,8 @@ class Identity:
 
 
 def _names(found: x509.Certificate) -> tuple[str, ...]:
+    from cryptography import x509  # noqa: PLC0415 - as above
+
     try:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

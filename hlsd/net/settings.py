@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class CertificateFiles(BaseModel):
     """One certificate and its key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     cert: str = Field(min_length=1, description="File of the certificate, PEM, with the chain behind it.")
     key: str = Field(min_length=1, description="File of its private key, PEM, not encrypted.")

@@ -10,9 +10,8 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import httpx
 import structlog
 
 from hlsd.base.clock import Clock
@@ -28,6 +27,9 @@ from hlsd.notify.settings import NotifySettings
 from hlsd.notify.sync_webhook import SyncWebhook
 from hlsd.notify.webhook_client import WebhookClient
 from hlsd.stats import NotifyStats
+
+if TYPE_CHECKING:
+    import httpx
 
 FILE: Final = "hlsd.sqlite"
 FAREWELL: Final = 2.0

@@ -22,7 +22,7 @@ def _listed(value: object) -> object:
 class NotifySettings(BaseModel):
     """Section `notify`: who is told what happens to viewers, publishers and streams."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: Annotated[list[str], BeforeValidator(_listed)] = Field(
         default_factory=list,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
-
-import httpx
+from typing import TYPE_CHECKING, Literal
 
 from hlsd.base.clock import Clock
 from hlsd.operator.client import HttpQuestion, HttpReply, NoAnswer, OperatorClient
 from hlsd.stats import NotifyStats
+
+if TYPE_CHECKING:
+    import httpx
 
 Phase = Literal["sync", "queued"]
 
@@ -27,6 +28,7 @@ class WebhookClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._client = OperatorClient(clock, transport=transport)
+        self._client.http()  # loaded now, and not while the first event waits
         self._stats = stats
         self._timeout = timeout
         self._secret = secret

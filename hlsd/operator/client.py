@@ -12,16 +12,20 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
-
-import httpx
 
 from hlsd import __version__
 from hlsd.base import masking
 from hlsd.base.clock import Clock
+from hlsd.base.lazily import lazily
 from hlsd.net.answers import ASKED, bounded, dropped
 from hlsd.operator.signature import HEADER, sign
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = lazily("httpx")
 
 MAX_ANSWER: Final = 64 << 10
 """Bytes of an answer."""

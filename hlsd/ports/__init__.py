@@ -21,6 +21,7 @@ from hlsd.ports.outputs import (
     SinkPart,
     SinkSegment,
 )
+from hlsd.ports.pictures import KeyPicture, PictureMaker
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
@@ -45,6 +46,7 @@ __all__ = [
     "Gate",
     "Grant",
     "Keeping",
+    "KeyPicture",
     "Lateness",
     "LiveStream",
     "Media",
@@ -54,6 +56,7 @@ __all__ = [
     "Output",
     "OutputFactory",
     "Outputs",
+    "PictureMaker",
     "PlayRequest",
     "Playable",
     "Publication",

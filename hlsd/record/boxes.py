@@ -26,6 +26,15 @@ _DURATION: Final = 0x100
 _SIZE: Final = 0x200
 _FLAGS: Final = 0x400
 _OFFSET: Final = 0x800
+_NONE: Final = array("i")
+
+# A moof of ours: its header and mfhd, then trafs that each begin with these boxes and end with a row for each sample.
+_FIRST_TRAF: Final = 8 + 16
+_MFHD: Final = struct.pack(">I4s", 16, b"mfhd")
+_TRAF: Final = struct.Struct(">I4s I4sIII I4sIQ I4sIIi")
+_NAMES: Final = (b"traf", b"tfhd", b"tfdt", b"trun")
+_WIDTHS: Final = {0x01000F01: 4, 0x00000301: 2, 0x01000701: 3}
+"""How many words a row has, by version and flags of the trun: pictures, sound, pictures that are shown in order."""
 
 
 class BadBox(HlsdError):
@@ -43,7 +52,8 @@ class BoxHead(NamedTuple):
 class TrackRun(NamedTuple):
     """What one traf says: samples of one track in decode order, in the track's own ticks.
 
-    `offset`: of the first sample's bytes, from the first byte of the moof. `shifts`: from decoding to presentation.
+    `offset`: of the first sample's bytes, from the first byte of the moof. `shifts`: from decoding to presentation;
+    empty where all are shown as they are decoded.
     """
 
     track: int
@@ -104,17 +114,50 @@ def full_box(name: bytes, version: int, flags: int, *content: bytes) -> bytes:
     return box(name, struct.pack(">I", version << 24 | flags), *content)
 
 
-def track_runs(moof: bytes) -> list[TrackRun]:
-    """What a whole moof box says, header included. Raises BadBox."""
+def track_runs(moof: bytes, base: int = 0) -> list[TrackRun]:
+    """What a whole moof box says, header included; `base` is added to all offsets. Raises BadBox."""
     try:
         found = head(moof[:HEADER])
         if found is None or found.name != b"moof" or found.size != len(moof):
             raise BadBox("no moof")
-        return [
-            _run(moof, start, end) for name, start, end in children(moof, found.header, found.size) if name == b"traf"
-        ]
+        ours = _ours(moof, base)
+        if ours:
+            return ours
+        boxes = children(moof, found.header, found.size)
+        runs = [_run(moof, start, end) for name, start, end in boxes if name == b"traf"]
+        return [run._replace(offset=base + run.offset) for run in runs]
     except struct.error as error:
         raise BadBox(f"a box is too short: {error}") from None
+
+
+def _ours(moof: bytes, base: int) -> list[TrackRun]:
+    """The same of a moof exactly as our muxer writes it, without a look at each box; empty for any other."""
+    at, end, found = _FIRST_TRAF, len(moof), []
+    if moof[8:16] != _MFHD:
+        return []
+    while at < end:
+        if end - at < _TRAF.size:
+            return []
+        size, traf, tfhd_size, tfhd, head_flags, track, flags, tfdt_size, tfdt, version, decode, run_size, trun, kind, count, offset = _TRAF.unpack_from(moof, at)  # fmt: skip # noqa: E501
+        width = _WIDTHS.get(kind, 0)
+        rows = 4 * width * count
+        if (
+            (traf, tfhd, tfdt, trun) != _NAMES
+            or (tfhd_size, head_flags, tfdt_size, version) != (20, 0x020020, 20, 1 << 24)
+            or not (width and track)
+            or run_size != rows + 20
+            or size != rows + _TRAF.size
+            or size > end - at
+        ):
+            return []
+        table = array("I", moof[at + _TRAF.size : at + size])
+        if sys.byteorder == "little":
+            table.byteswap()
+        each = table[2::width] if width > 2 else array("I", [flags]) * count
+        shifts = array("i", table[3::width].tobytes()) if width > 3 else _NONE
+        found.append(TrackRun(track, decode, base + offset, table[::width], table[1::width], each, shifts))
+        at += size
+    return found
 
 
 def _run(moof: bytes, start: int, end: int) -> TrackRun:
@@ -168,7 +211,7 @@ def _samples(trun: bytes, track: int, decode: int, defaults: tuple[int, int, int
     columns = {bit: table[number::width] for number, bit in enumerate(present)}
     given = zip((_DURATION, _SIZE, _FLAGS), defaults, strict=True)
     same = [columns.get(bit) or array("I", [value]) * count for bit, value in given]
-    shifts = array("i", columns[_OFFSET].tobytes()) if _OFFSET in columns else array("i", [0]) * count
+    shifts = array("i", columns[_OFFSET].tobytes()) if _OFFSET in columns else _NONE
     if first >= 0 and count:
         same[2][0] = first
     return TrackRun(track, decode, offset, same[0], same[1], same[2], shifts)

@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox, head
+from hlsd.record.fragments import Fragment, Fragments
 from hlsd.record.moov import Movie
 from hlsd.record.repair import BREATH
-from hlsd.record.shape import Fragment, Layout, Read, walk
+from hlsd.record.shape import Layout, Read, walk
 
 EPOCH: Final = 100_000_000.0
 """Seconds from which on a time is one of the clock, since 1970; below it is one of the recording."""
@@ -68,13 +69,12 @@ def chosen(fragments: Sequence[Fragment], begin: float | None, end: float | None
 
 def excerpt(read: Read, layout: Layout, first: int, last: int) -> Excerpt:
     """The fragments `first` up to `last` as a file. Raises BadBox if the file is not what it was."""
-    fragments = layout.fragments[first:last]
-    if not fragments:
+    if not first < last <= len(layout.fragments):
         raise BadBox("nothing is in it")
-    offset = fragments[0].offset
-    size = fragments[-1].offset + fragments[-1].size - offset
+    offset, final = layout.fragments[first].offset, layout.fragments[last - 1]
+    size = final.offset + final.size - offset
     movie = Movie(layout.init)
-    here = replace(layout, end=offset, fragments=[])
+    here = replace(layout, end=offset, fragments=Fragments())
     for count, (_, runs) in enumerate(walk(read, here, offset + size), 1):
         movie.add(runs)
         if not count % BREATH:

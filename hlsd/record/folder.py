@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,9 @@ from hlsd.record.shape import About, open_layout
 from hlsd.record.take import EXTENSIONS, PART
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+BESIDE: Final = ".d"
+"""What the folder of a recording is called, behind the file's name."""
+_MOST_BESIDE: Final = 4 << 20
 _FILE: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -70,8 +74,11 @@ class RecordFolder:
                     raise
                 return os.open(name + PART, os.O_RDONLY | _FILE, dir_fd=folder)
 
-    def remove(self, path: str) -> bool:
-        """Removes a file, finished or not, and the folders above it that are empty then; whether it was there."""
+    def remove(self, path: str, *, beside: bool = True) -> bool:
+        """Removes a file, finished or not, and the folders above it that are empty then; whether it was there.
+
+        `beside`: also what lies beside it.
+        """
         gone = False
         try:
             with self._folder(path) as (folder, name):
@@ -79,6 +86,8 @@ class RecordFolder:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(each, dir_fd=folder)
                         gone = True
+                if beside:
+                    self._remove_beside(folder, name)
         except FileNotFoundError:
             return False
         above = Path(path).parent
@@ -89,6 +98,54 @@ class RecordFolder:
                 break
             above = above.parent
         return gone
+
+    # -- what lies beside a file, in a folder of its own that goes with it
+
+    def read_beside(self, path: str, name: str) -> bytes | None:
+        """A small file beside a recording; None if it is not there."""
+        try:
+            with self._folder(f"{path}{BESIDE}/{name}") as (folder, last):
+                fd = os.open(last, os.O_RDONLY | _FILE, dir_fd=folder)
+        except OSError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return file.read(_MOST_BESIDE)
+
+    def write_beside(self, path: str, name: str, octets: bytes) -> bool:
+        """Keeps one, whole or not at all, if the recording is there; whether it did."""
+        try:
+            with self._folder(path) as (folder, last):
+                os.close(os.open(last, os.O_RDONLY | _FILE, dir_fd=folder))
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(last + BESIDE, 0o700, dir_fd=folder)
+            with self._folder(f"{path}{BESIDE}/{name}") as (folder, last):
+                fresh = f"{last}.{secrets.token_hex(4)}{PART}"
+                fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE, 0o600, dir_fd=folder)
+                try:
+                    with os.fdopen(fd, "wb") as file:
+                        file.write(octets)
+                    os.rename(fresh, last, src_dir_fd=folder, dst_dir_fd=folder)
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        os.unlink(fresh, dir_fd=folder)
+                    raise
+        except OSError:  # it is made anew
+            return False
+        return True
+
+    def _remove_beside(self, folder: int, name: str) -> None:
+        try:
+            below = os.open(name + BESIDE, _DIRECTORY, dir_fd=folder)
+        except OSError:
+            return
+        try:
+            for each in [entry.name for entry in os.scandir(below)]:
+                with contextlib.suppress(OSError):
+                    os.unlink(each, dir_fd=below)
+        finally:
+            os.close(below)
+        with contextlib.suppress(OSError):
+            os.rmdir(name + BESIDE, dir_fd=folder)
 
     def there(self, path: str) -> bool:
         """Whether the file is there, finished or not; one that cannot be looked at may be."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -134,6 +135,20 @@ class Table:
             values += after
         condition = f"WHERE {' AND '.join(where)} " if where else ""
         return list(self._rows(f"{condition}ORDER BY started, id LIMIT ?", *values, most))
+
+    def counted(self, app: str, name: str, bounds: Sequence[int]) -> list[tuple[int, int]]:
+        """Of one stream, how many begin between each two of these times (ms) in order, and their length in ms."""
+        query = (
+            "SELECT count(*), coalesce(sum(duration), 0) FROM recordings "
+            "WHERE app = ? AND name = ? AND started >= ? AND started < ? AND state != 'broken'"
+        )
+        return [self._file.execute(query, (app, name, *two)).fetchone() for two in pairwise(bounds)]
+
+    def reach(self, app: str, name: str) -> tuple[int, int]:
+        """When the first and the last recording of a stream begin, ms of the epoch; 0 if there are none."""
+        words = "SELECT {}(started) FROM recordings WHERE app = ? AND name = ?"
+        first, last = (self._file.execute(words.format(which), (app, name)).fetchone()[0] for which in ("min", "max"))
+        return first or 0, last or 0
 
     def totals(self) -> tuple[int, int]:
         """How many finished ones there are, and their bytes."""

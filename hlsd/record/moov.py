@@ -3,21 +3,22 @@
 Law: all boxes with times are of version 1 and all chunk offsets have 64 bits, so that no file is too long or too large.
 How long a sample lasts is the distance of decode times (`tfdt`), never a sum, so that nothing adds up in a day. The
 edit list says when each track is first *shown*: by its decode time a picture with frames that are decoded ahead of
-others (B-frames) would stand before its sound. Tables are kept as runs; memory is four bytes a sample.
+others (B-frames) would stand before its sound. Tables are kept as runs (`run_table`); memory is four bytes a
+sample, and eight more for each whose duration or shift is not that of the one before.
 Sources: ISO/IEC 14496-12 §8.2.2, §8.3.2, §8.4.2, §8.6, §8.7. Pure.
 """
 
 from __future__ import annotations
 
 import struct
-import sys
 from array import array
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Final
 
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox, TrackRun, box, child, children, full_box, is_sync
+from hlsd.record.fragments import wire
+from hlsd.record.run_table import RunTable
 from hlsd.record.shape import track_of
 
 LONGEST: Final = (1 << 32) - 1
@@ -38,37 +39,37 @@ class Track:
         self.length = 0
         """Ticks so far: where the next sample begins by those before it."""
         self._held = 0  # the last sample's duration: it is known once the next one's time is
-        self._times: list[list[int]] = []  # count, duration
-        self._shifts: list[list[int]] = []  # count, shift
+        self._durations = RunTable("I")
+        self._shifts = RunTable("i")
         self._sizes = array("I")
         self._keys = array("I")
         self._chunks = array("Q")
         self._per_chunk: list[tuple[int, int]] = []  # first chunk, samples
-        self._shifted = False
 
     def add(self, run: TrackRun) -> None:
         """The samples of one fragment, `run.offset` in bytes of the file."""
-        if not run.sizes:
+        sizes, durations, shifts = run.sizes, run.durations, run.shifts
+        if not sizes:
             return
+        before, count = len(self._sizes), len(sizes)
         if self.first is None:
-            self.first, self.lead = run.decode, run.shifts[0]
+            self.first, self.lead = run.decode, shifts[0] if shifts else 0
         else:
             # As long as until here, whatever it was thought to be; never nothing: what that adds is taken off later.
-            begins = run.decode - self.first
-            self._time(max(1, min(LONGEST, begins - self.length)))
-        count = len(self._sizes)
-        known = run.durations[:-1]
-        self.length += sum(known)
-        _extend(self._times, known)
-        self._held = run.durations[-1]
-        _extend(self._shifts, run.shifts)
-        self._shifted = self._shifted or any(run.shifts)
+            self._time(max(1, min(LONGEST, run.decode - self.first - self.length)))
+        self._held = durations.pop()
+        self.length += sum(durations)
+        self._durations.extend(durations)
+        if shifts or self._shifts:
+            if not self._shifts:
+                self._shifts.repeat(0, before)
+            self._shifts.extend(shifts or array("i", [0]) * count)
         if self.pictures:
-            self._keys.extend(count + 1 + at for at in _keys(run.flags))
-        self._sizes.extend(run.sizes)
+            self._keys.extend([before + 1 + at for at in _keys(run.flags)])
+        self._sizes.extend(sizes)
         self._chunks.append(run.offset)
-        if not self._per_chunk or self._per_chunk[-1][1] != len(run.sizes):
-            self._per_chunk.append((len(self._chunks), len(run.sizes)))
+        if not self._per_chunk or self._per_chunk[-1][1] != count:
+            self._per_chunk.append((len(self._chunks), count))
 
     def close(self) -> None:
         """Nothing more comes: the last sample lasts as long as it said."""
@@ -112,15 +113,15 @@ class Track:
     def _tables(self) -> list[bytes]:
         count = len(self._chunks)
         runs = [struct.pack(">III", first, samples, 1) for first, samples in self._per_chunk]
-        found = [_runs(b"stts", 0, self._times, "I")]
-        if self._shifted:
-            found.append(_runs(b"ctts", 1, self._shifts, "i"))
+        found = [full_box(b"stts", 0, 0, *self._durations.wire())]
+        if self._shifts.any:
+            found.append(full_box(b"ctts", 1, 0, *self._shifts.wire()))
         if self.pictures:
-            found.append(full_box(b"stss", 0, 0, struct.pack(">I", len(self._keys)), _wire(self._keys)))
+            found.append(full_box(b"stss", 0, 0, struct.pack(">I", len(self._keys)), wire(self._keys)))
         found += [
             full_box(b"stsc", 0, 0, struct.pack(">I", len(runs)), *runs),
-            full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(self._sizes)), _wire(self._sizes)),
-            full_box(b"co64", 0, 0, struct.pack(">I", count), _wire(self._chunks)),
+            full_box(b"stsz", 0, 0, struct.pack(">II", 0, len(self._sizes)), wire(self._sizes)),
+            full_box(b"co64", 0, 0, struct.pack(">I", count), wire(self._chunks)),
         ]
         return found
 
@@ -130,7 +131,7 @@ class Track:
 
     def _time(self, duration: int) -> None:
         self.length += duration
-        _extend(self._times, array("Q", [duration]))
+        self._durations.append(duration)
 
 
 class Movie:
@@ -170,8 +171,8 @@ class Movie:
             for track in self.tracks.values():
                 track.close()
 
-    def moov(self) -> bytes:
-        """The full moov."""
+    def moov(self, *more: bytes) -> bytes:
+        """The full moov, with `more` boxes at its end."""
         self.close()
         there = self._there()
         if not there:
@@ -182,7 +183,7 @@ class Movie:
         tail += bytes(24) + struct.pack(">I", max(self.tracks) + 1)
         mvhd = full_box(b"mvhd", 1, 0, struct.pack(">QQIQ", 0, 0, TICKS, duration), tail)
         kept = [self._init[at - 8 : end] for name, at, end in children(self._init, *self._moov) if name == b"uuid"]
-        return box(b"moov", mvhd, *[track.box(origin) for track in there], *kept)
+        return box(b"moov", mvhd, *[track.box(origin) for track in there], *kept, *more)
 
     def moved(self, by: int) -> None:
         """All media stands that much later in the file."""
@@ -193,37 +194,9 @@ class Movie:
         return [track for track in self.tracks.values() if track.first is not None]
 
 
-def _extend(runs: list[list[int]], values: array[int]) -> None:
-    """Adds values to a table of runs (count, value). Nearly always all are the same, or no two in a row are."""
-    if not values:
-        return
-    first, count = values[0], len(values)
-    if values.count(first) == count:
-        found = [[count, first]]
-    else:
-        found = [[sum(1 for _ in group), value] for value, group in groupby(values)]
-    if runs and runs[-1][1] == found[0][1]:
-        runs[-1][0] += found[0][0]
-        del found[0]
-    runs += found
-
-
 def _keys(flags: array[int]) -> list[int]:
     """Which samples need no other; nearly always it is the first alone, or none."""
     rest = flags[1:]
     if not rest or (rest.count(rest[0]) == len(rest) and not is_sync(rest[0])):
         return [0] if is_sync(flags[0]) else []
     return [at for at, one in enumerate(flags) if is_sync(one)]
-
-
-def _runs(name: bytes, version: int, runs: list[list[int]], kind: str) -> bytes:
-    row = struct.Struct(f">I{kind}")
-    return full_box(name, version, 0, struct.pack(">I", len(runs)), *[row.pack(*run) for run in runs])
-
-
-def _wire(values: array[int]) -> bytes:
-    """Big-endian, as files have it."""
-    if sys.byteorder == "little":
-        values = array(values.typecode, values)
-        values.byteswap()
-    return values.tobytes()

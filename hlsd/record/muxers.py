@@ -6,6 +6,7 @@ they have no marks, and nothing is done to them when they end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -34,8 +35,8 @@ class FileMuxer(Protocol):
         """What a new file begins with. Raises MediaError."""
         ...
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> bytes:
-        """The bytes of a cut; `wall` is noted, if it is given. Empty for nothing. Raises MediaError."""
+    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:
+        """The bytes of a cut, in pieces; `wall` is noted, if it is given. Empty for nothing. Raises MediaError."""
         ...
 
 
@@ -58,12 +59,12 @@ class Mp4FileMuxer:
         except BadBox as error:
             raise MediaError(str(error)) from None
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> bytes:
+    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:
         """A moof and an mdat, with a mark before them if there is something to be said."""
-        octets = self._muxer.part(cut)
-        if wall is None or not octets:
-            return octets
-        return mark(wall, max(0, cut.start - self._origin), seam=seam) + octets
+        pieces = self._muxer.pieces(cut)
+        if wall is None or not pieces:
+            return pieces
+        return mark(wall, max(0, cut.start - self._origin), seam=seam), *pieces
 
 
 class TsFileMuxer:
@@ -79,9 +80,10 @@ class TsFileMuxer:
         """Nothing."""
         return b""
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> bytes:  # noqa: ARG002 - likewise
+    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:  # noqa: ARG002 - likewise
         """Packets."""
-        return self._muxer.part(rebased(cut, self._origin))
+        octets = self._muxer.part(rebased(cut, self._origin))
+        return (octets,) if octets else ()
 
 
 class FlvFileMuxer:
@@ -98,7 +100,7 @@ class FlvFileMuxer:
         """The header of the file."""
         return flv.file_header(video=self._tracks.video is not None, audio=self._tracks.audio is not None)
 
-    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> bytes:  # noqa: ARG002 - likewise
+    def fragment(self, cut: Cut, wall: float | None, *, seam: bool) -> Sequence[bytes]:  # noqa: ARG002 - likewise
         """Tags; before the first ones those that say how they are decoded."""
         tracks = self._tracks
         units = sorted([sample.unit for sample in (*cut.video, *cut.audio)], key=lambda unit: (unit.dts, unit.kind))
@@ -118,7 +120,7 @@ class FlvFileMuxer:
                 shift = (unit.pts - self._origin) // _TICKS_MS - time
                 head = flv.video_head(tracks.video.codec, unit.key, shift)
                 tags.append(flv.file_tag(flv.VIDEO, time, head + unit.payload))
-        return b"".join(tags)
+        return tags
 
 
 def rebased(cut: Cut, origin: int) -> Cut:

@@ -21,7 +21,7 @@ from hlsd.record.excerpt import Excerpt, chosen, excerpt
 from hlsd.record.index import DONE, Row
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.repair import BREATH, reader
-from hlsd.record.shape import Layout, Read, open_layout, walk
+from hlsd.record.shape import Layout, Read, open_layout, use_index, walk
 from hlsd.record.store import RecordingStore
 from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
 
@@ -87,10 +87,11 @@ class OpenRecording:
             if self.layout is None:
                 self.layout = open_layout(read)
             layout = self.layout
-            for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
-                layout.fragments.append(fragment)
-                if not count % BREATH:
-                    time.sleep(0)
+            if layout.fragments or not use_index(read, layout, size):
+                for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
+                    layout.fragments.append(fragment)
+                    if not count % BREATH:
+                        time.sleep(0)
             self.size = size if self.whole else layout.end
             self.spans = spans(layout.fragments, whole=self.whole)
             self.text = playlist(self.spans, self.row.id, whole=self.whole).encode()

@@ -1,4 +1,4 @@
-"""Answers `/{app}/{stream}/r/{id}.m3u8`, `.mp4` and what lies below them: recordings, to viewers with sessions.
+"""Answers `/{app}/{stream}/r/{id}.m3u8`, `.mp4`, `.vtt` and what lies below them: recordings, to viewers with sessions.
 
 The way in is the entrance, as for live: authorised, opened, counted; then the viewer is led to a path with its session,
 `/{app}/{stream}/~{sid}/r/…`, where everything else is. Files are read piece by piece by threads, and a piece is read
@@ -8,7 +8,6 @@ when the one before has been taken. Only GET makes a session; HEAD says what GET
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, cast
 
@@ -42,18 +41,21 @@ from hlsd.ports import (
     PlayRequest,
     Rendering,
     Sessions,
-    ViewerSession,
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
+from hlsd.record.file_body import Charge, FileBody
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
-from hlsd.record.sending import FileSending
+from hlsd.record.sprites import Sprites
+from hlsd.record.thumbnail_answers import ThumbnailAnswers
+from hlsd.record.thumbnails import sheet_name
 from hlsd.record.vod_playlist import FIRST
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
 _TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
+_TEXTS: Final = frozenset({"m3u8", "vtt"})
 _ANEW: Final = ("unknown", "split")
 """Why a session is not accepted though its viewer may be let in anew."""
 
@@ -97,18 +99,23 @@ class RecordRequest:
         if self.below:
             self.ident, self.ending = target.resource.partition("/")[0], ""
         carrier = cast("Carrier | None", scope.get("hlsd"))
-        self.charge: Callable[[ViewerSession | None, int, int], None] = (
-            carrier.charge if carrier is not None else sessions.charge
-        )
+        self.charge: Charge = carrier.charge if carrier is not None else sessions.charge
 
 
 class RecordEndpoint:
     """The endpoint of all of them."""
 
-    def __init__(
-        self, open_recordings: OpenRecordings, judge: Judge, entrance: Entrance, sessions: Sessions, clock: Clock
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
+        self,
+        open_recordings: OpenRecordings,
+        sprites: Sprites,
+        judge: Judge,
+        entrance: Entrance,
+        sessions: Sessions,
+        clock: Clock,
     ) -> None:
         self._open_recordings = open_recordings
+        self._thumbnails = ThumbnailAnswers(sprites, judge.replies)
         self._judge = judge
         self._replies = judge.replies
         self._entrance = entrance
@@ -199,7 +206,7 @@ class RecordEndpoint:
         try:
             if one.below:
                 return await self._piece(one, recording, receive, send)
-            if one.ending == "m3u8" or request.method == "HEAD":
+            if one.ending in _TEXTS or request.method == "HEAD":
                 return await self._whole(one, recording)
             return await self._send_file(one, recording, receive, send)
         finally:
@@ -215,6 +222,8 @@ class RecordEndpoint:
             rendering = Rendering(recording.text, recording.zipped, tag)
             cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
             return self._replies.playlist(request, rendering, cache=cache)
+        if one.ending == "vtt":
+            return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
         _, part = await self._excerpt(one, recording)
@@ -230,6 +239,9 @@ class RecordEndpoint:
         if one.below == "i.mp4":
             tag = f'"{recording.row.id}-i"'
             return self._replies.resource(request, Media(layout.init, "video/mp4", tag, init=True))
+        sheet = sheet_name(one.below)
+        if sheet is not None:
+            return await self._thumbnails.sheet(request, recording, sheet)
         number = one.below.removeprefix("s").removesuffix(".m4s")
         if f"s{number}.m4s" != one.below or not number.isascii() or not number.isdigit() or len(number) > 9:
             return self._replies.refuse(request, 404)
@@ -283,6 +295,8 @@ class RecordEndpoint:
     ) -> Reply | None:
         """Sends the file, or a part of it; None once it is sent."""
         request = one.request
+        if one.ending == "vtt":
+            return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
         _, part = await self._excerpt(one, recording)
@@ -312,10 +326,10 @@ class RecordEndpoint:
         if status == 206:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
         headers.append((b"content-length", b"%d" % (span.stop - span.start)))
-        sending = FileSending(self._open_recordings, recording, part, span, request.session, one.charge, self._clock)
-        await sending.begin()
+        sending = FileBody(request.session, one.charge, recording, self._open_recordings, self._clock)
+        await sending.begin(part.front, part.offset, span)
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await sending.run(receive, send)
+        await sending.run(part.front, part.offset, span, receive, send)
         return None
 
 

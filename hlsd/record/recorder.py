@@ -9,7 +9,7 @@ really was stands in marks. What finds no room in the writer's queue is left out
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from hlsd.base.errors import MediaError
@@ -54,8 +54,8 @@ class RecordingSink(Protocol):
         """A new file with its first bytes; False if there is no room."""
         ...
 
-    def append(self, take: Take, octets: bytes) -> bool:
-        """The next fragment; False if there is no room."""
+    def append(self, take: Take, pieces: Sequence[bytes], size: int) -> bool:
+        """The next fragment, `size` bytes in all; False if there is no room."""
         ...
 
     def end(self, take: Take, reason: Reason) -> None:
@@ -270,11 +270,12 @@ class Recorder:
         wall = self._skew + cut.start / TICKS
         seam, noted = self._seam, self._seam or self._paired < 0 or cut.start - self._paired >= PAIR
         try:
-            octets = muxer.fragment(cut, wall if noted else None, seam=seam)
+            pieces = muxer.fragment(cut, wall if noted else None, seam=seam)
         except MediaError:
-            octets = b""
-        if not octets or not self._store.append(take, octets):
-            self._store.gap(take, len(octets))
+            pieces = ()
+        size = sum(map(len, pieces))
+        if not size or not self._store.append(take, pieces, size):
+            self._store.gap(take, size)
             self._muxer, self._seam = None, True
             return
         self._sequence = muxer.sequence
@@ -283,7 +284,7 @@ class Recorder:
         take.seams += seam
         self._seam = False
         self._at = max(self._at, _last(cut) - self._origin)
-        take.sent += len(octets)
+        take.sent += size
         seconds = self._at / TICKS
         self.recorded += seconds - take.seconds
         take.seconds = seconds

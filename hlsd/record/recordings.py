@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -182,6 +183,10 @@ class Recordings:
         more = (rows[most - 1].started_ms, rows[most - 1].id) if len(rows) > most else None
         copies = await self._copies([row.id for row in rows[:most]])
         return [self._view(row, copies.get(row.id)) for row in rows[:most]], more
+
+    async def calendar(self, app: str, name: str, bounds: Sequence[int]) -> tuple[list[tuple[int, int]], int, int]:
+        """Of a stream: how many begin between each two times and their length; when the first and the last one do."""
+        return await self._index.ask(lambda table: (table.counted(app, name, bounds), *table.reach(app, name)))
 
     async def get(self, ident: str) -> RecordView | None:
         """One."""

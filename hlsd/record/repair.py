@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
@@ -20,6 +20,10 @@ BREATH: Final = 8
 """Fragments after which others run."""
 PIECE: Final = 1 << 20
 """Bytes of a moov that are written at a time."""
+
+
+_VECTORS: Final = 1024
+"""Pieces that the kernel takes at once."""
 
 
 class Finished(NamedTuple):
@@ -55,18 +59,17 @@ def finish(fd: int, progress: Callable[[int, int], None] = lambda _done, _all: N
     if layout.finished and is_whole(read, layout, size):
         return Finished(_duration(read, size, progress), size, 0, layout.about, already=True)
     movie = Movie(layout.init)
-    count = 0
-    for _, runs in walk(read, layout, size):
+    for count, (fragment, runs) in enumerate(walk(read, layout, size), 1):
         movie.add(runs)
-        count += 1
+        layout.fragments.append(fragment)
         if not count % BREATH:
             time.sleep(0)
             progress(layout.end, size)
-    if not count:
+    if not layout.fragments:
         raise Empty
     if size > layout.end:
         os.ftruncate(fd, layout.end)
-    moov = movie.moov()
+    moov = movie.moov(layout.fragments.box())
     try:
         write_all(fd, moov, layout.end)
         os.fsync(fd)
@@ -88,6 +91,13 @@ def write_all(fd: int, octets: bytes, at: int) -> None:
         if not wrote:
             raise OSError(28, "nothing was written")
         done += wrote
+
+
+def write_pieces(fd: int, pieces: Sequence[bytes], size: int, at: int) -> None:
+    """Writes all of them, `size` bytes, one behind the other, without copying them together. Raises OSError."""
+    done = os.pwritev(fd, pieces, at) if 1 < len(pieces) <= _VECTORS else 0
+    if done < size:  # a disk that takes less than all says why when it is asked again
+        write_all(fd, b"".join(pieces)[done:], at + done)
 
 
 def is_whole(read: Read, layout: Layout, size: int) -> bool:

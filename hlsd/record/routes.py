@@ -29,7 +29,7 @@ MOST: Final = 1000
 class Start(BaseModel):
     """What a recording is begun with. `max_duration`: seconds of media after which it ends, 0 for none."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     max_duration: Duration = Field(default=0.0, ge=0, le=366 * 86_400)
     path: str = Field(default="", max_length=512)
@@ -38,7 +38,7 @@ class Start(BaseModel):
 class Filter(BaseModel):
     """Of a list: `from` and `to` in ms of the epoch, recordings with anything between them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     stream: str = Field(default="", max_length=300)
     since: int = Field(default=0, ge=0, le=2**53, alias="from")
@@ -76,11 +76,11 @@ def operations(recordings: Recordings) -> list[Route]:  # noqa: C901 - small han
             asked = _filter(request)
             app, name = _path(asked.stream)
             views, more = await recordings.page(
-                app=app, name=name, since=asked.since, until=asked.until, after=_after(asked.cursor), most=asked.limit
+                app=app, name=name, since=asked.since, until=asked.until, after=after_of(asked.cursor), most=asked.limit
             )
         except RecordRefused as error:
             return _refused(error)
-        return _done({"items": [view.model_dump() for view in views], "cursor": _cursor(more)})
+        return _done({"items": [view.model_dump() for view in views], "cursor": cursor_of(more)})
 
     async def one(request: Request) -> Response:
         view = await recordings.get(request.path_params["record_id"])
@@ -169,13 +169,15 @@ def _path(stream: str) -> tuple[str | None, str | None]:
     return app, name or None
 
 
-def _cursor(key: tuple[int, str] | None) -> str | None:
+def cursor_of(key: tuple[int, str] | None) -> str | None:
+    """What stands for the last one of a list, if there are more."""
     if key is None:
         return None
     return base64.urlsafe_b64encode(f"{key[0]}.{key[1]}".encode()).rstrip(b"=").decode()
 
 
-def _after(cursor: str) -> tuple[int, str] | None:
+def after_of(cursor: str) -> tuple[int, str] | None:
+    """What `cursor_of` says. Raises RecordRefused."""
     if not cursor:
         return None
     try:

@@ -21,7 +21,8 @@ from hlsd.base.match import Match
 from hlsd.base.upkeep import end, sweep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Bus
-from hlsd.ports import Entrance, LiveStream, OutputFactory, PublishRequest, Service, Sessions
+from hlsd.ports import Entrance, LiveStream, OutputFactory, PictureMaker, PublishRequest, Service, Sessions
+from hlsd.record.browsing import BrowseEndpoint, browse_routes
 from hlsd.record.figures import Instant, RecordFigures
 from hlsd.record.index import RecordIndex
 from hlsd.record.open_recordings import OpenRecordings
@@ -33,6 +34,7 @@ from hlsd.record.remote.stats import StoreFigures
 from hlsd.record.retention import RetentionLimits, condemned
 from hlsd.record.routes import operations
 from hlsd.record.settings import RecordRule, RecordSettings
+from hlsd.record.sprites import Sprites
 from hlsd.record.store import RecordingStore
 from hlsd.record.tasks import RecordTask, stored_tasks
 from hlsd.record.template import FileTemplate
@@ -56,7 +58,10 @@ API_RULE: Final = "api"
 
 
 class RecordService(Service):
-    """The recordings of one server. `on_air()` are the streams that somebody publishes."""
+    """The recordings of one server.
+
+    `on_air()` are the streams that somebody publishes; `pictures()` is whoever makes pictures, if anybody does.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a room is given
         self,
@@ -71,6 +76,7 @@ class RecordService(Service):
         entrance: Entrance,
         sessions: Sessions,
         judge: Judge,
+        pictures: Callable[[], PictureMaker | None] = lambda: None,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -94,7 +100,9 @@ class RecordService(Service):
         self.open_recordings = OpenRecordings(self.store, self.offload.far if self.offload is not None else None)
         self.recordings = Recordings(self)
         """What the API asks."""
-        self._endpoint = RecordEndpoint(self.open_recordings, judge, entrance, sessions, clock)
+        self.sprites = Sprites(self.open_recordings, self.store.folder, pictures, lambda: self.store.writer.full)
+        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock)
+        self._browse = BrowseEndpoint(self.recordings, judge, entrance, clock)
         self._turn = 0
         self._stuck: set[str] = set()
         """Recordings that the disk does not let go of, until the next start."""
@@ -126,6 +134,7 @@ class RecordService(Service):
         await end(self._sweeping)
         self._sweeping = None
         await self.recordings.stop()
+        await self.sprites.stop()
         guard = self._faults.guard("record_stop")
         for recorder in list(self.recorders.values()):
             with guard:
@@ -143,7 +152,7 @@ class RecordService(Service):
 
     def routes(self) -> Sequence[BaseRoute]:
         """Playback."""
-        return playback_routes(self._endpoint)
+        return [*browse_routes(self._browse), *playback_routes(self._endpoint)]
 
     def operations(self) -> list[Route]:
         """What the API can do with recordings."""

@@ -18,7 +18,7 @@ Format = Literal["mp4", "ts", "flv"]
 class RecordRule(BaseModel):
     """One rule: a table `[[record]]` (or `[[record.rules]]`) of the file. What it does not say, [record] says."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     match: str = "*"
     when: Literal["always", "api"] = "always"
@@ -39,7 +39,7 @@ class RecordRule(BaseModel):
 class RecordSettings(BaseModel):
     """Recordings of streams. The rules are tables: see docs/recording.md."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     ROWS: ClassVar[str] = "rules"
     """The key that an array of tables `[[record]]` fills."""
 

@@ -33,6 +33,7 @@ from hlsd.record.boxes import (
     is_sync,
     track_runs,
 )
+from hlsd.record.fragments import FURTHEST, LONGEST, Fragment, Fragments, Mark
 
 Read = Callable[[int, int], bytes]
 MAX_HEADER: Final = 1 << 20
@@ -46,13 +47,10 @@ _BEFORE: Final = frozenset({b"emsg", b"prft", b"styp", b"sidx", b"uuid"})
 """What may stand before a moof."""
 _MAX_BEFORE: Final = 64 * 1024
 """Bytes of all of these."""
-
-
-class Mark(NamedTuple):
-    """What stands before a fragment: `wall` is when its first picture was there, seconds since the epoch."""
-
-    wall: float
-    seam: bool
+_LOOK: Final = 4096
+"""Bytes that are read where a fragment should be: its mark, its moof, and what the mdat begins with."""
+_MAX_BOXES: Final = 64
+"""In a full moov."""
 
 
 class About(NamedTuple):
@@ -64,19 +62,6 @@ class About(NamedTuple):
     stream_id: str
     wall: float
     """Of the first picture, seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """One moof with its mdat, and the mark before it if there is one. Ticks of 90 kHz on the leading track."""
-
-    offset: int
-    size: int
-    start: int
-    end: int
-    key: bool
-    """It begins with a picture that needs no other."""
-    mark: Mark | None = None
 
 
 @dataclass(slots=True)
@@ -94,7 +79,7 @@ class Layout:
     """Id and timescale of the track that leads: pictures, or sound where there are none."""
     end: int
     finished: bool = False
-    fragments: list[Fragment] = field(default_factory=list)
+    fragments: Fragments = field(default_factory=Fragments)
 
 
 def opening(init: bytes, about: About) -> bytes:
@@ -146,55 +131,95 @@ def open_layout(read: Read) -> Layout:
     return layout
 
 
-def walk(read: Read, layout: Layout, limit: int) -> Iterator[tuple[Fragment, list[TrackRun]]]:
+def walk(  # noqa: C901 - each way in which it is none
+    read: Read, layout: Layout, limit: int
+) -> Iterator[tuple[Fragment, list[TrackRun]]]:
     """The whole fragments from `layout.end` on, up to byte `limit`; `layout.end` goes along. Ends at what is none."""
     track, scale = layout.leading
     at = layout.end
     limit = min(limit, _hidden_end(read, layout, limit))
     while True:
         begin, found_mark = at, None
-        octets = read(at, 4096)
-        found = head(octets[:HEADER])
-        while found is not None and found.name in _BEFORE and at + found.size - begin <= _MAX_BEFORE:
+        octets = read(at, _LOOK)
+        while octets[4:8] in _BEFORE:
+            found = head(octets[:HEADER])
+            if found is None or at + found.size - begin > _MAX_BEFORE:
+                return
             found_mark = _mark(octets[: found.size]) or found_mark
             at += found.size
-            octets = octets[found.size :] if len(octets) > found.size + HEADER else read(at, 4096)
-            found = head(octets[:HEADER])
-        if found is None or found.name != b"moof" or found.size > MAX_MOOF or at + found.size > limit:
+            octets = octets[found.size :] if len(octets) > found.size + HEADER else read(at, _LOOK)
+        if octets[4:8] != b"moof":
             return
-        moof = octets[: found.size] if found.size <= len(octets) else read(at, found.size)
-        data = head(octets[found.size : found.size + HEADER] or b"") or head(read(at + found.size, HEADER))
-        if len(moof) < found.size or data is None or data.name != b"mdat":
+        size = int.from_bytes(octets[:4], "big")
+        if size > MAX_MOOF or at + size > limit:
             return
-        stop = at + found.size + data.size
+        if size + HEADER > len(octets):
+            octets = read(at, size + HEADER)
+        data = head(octets[size : size + HEADER])
+        if data is None or data.name != b"mdat":
+            return
+        stop = at + size + data.size
         if stop > limit:
             return
         try:
-            runs = track_runs(moof)
+            runs = track_runs(octets[:size], at)
         except BadBox:
             return
-        inside = range(found.size + data.header, found.size + data.size + 1)
-        if not runs or any(run.offset not in inside or run.offset + sum(run.sizes) not in inside for run in runs):
+        if not _lie_within(runs, at + size + data.header, stop):
             return
         # Where it is, is told from its moof; what is read of it begins with its mark.
-        lead = next((run for run in runs if run.track == track), runs[0])
-        rate = scale if lead.track == track else 0
-        first = lead.decode * TICKS // (rate or TICKS)
-        last = lead.end * TICKS // (rate or TICKS)
+        lead = runs[0]
+        if lead.track != track:
+            lead = next((run for run in runs if run.track == track), lead)
+        rate = scale if lead.track == track else TICKS
+        first = lead.decode * TICKS // rate
+        last = lead.end * TICKS // rate
+        if first >= FURTHEST or last - first >= LONGEST:
+            return
         key = lead.track == track and bool(lead.flags) and is_sync(lead.flags[0])
-        yield (
-            Fragment(begin, stop - begin, first, last, key, found_mark),
-            [run._replace(offset=run.offset + at) for run in runs],
-        )
+        yield Fragment(begin, stop - begin, first, last, key, found_mark), runs
         layout.end = at = stop
+
+
+def _lie_within(runs: list[TrackRun], start: int, stop: int) -> bool:
+    """Whether there are samples, and all between these bytes."""
+    for run in runs:
+        if run.offset < start or run.offset + sum(run.sizes) > stop:
+            return False
+    return bool(runs)
 
 
 def scan(read: Read, size: int) -> Layout:
     """A whole file's layout, `size` bytes. Raises BadBox where it is not one of ours."""
     layout = open_layout(read)
-    for fragment, _ in walk(read, layout, size):
-        layout.fragments.append(fragment)
+    if not use_index(read, layout, size):
+        for fragment, _ in walk(read, layout, size):
+            layout.fragments.append(fragment)
     return layout
+
+
+def use_index(read: Read, layout: Layout, size: int) -> bool:
+    """Takes the fragments of a finished file from the index at its end; False if it has none that fits it."""
+    found = _index(read, layout, size) if layout.finished else None
+    if found is not None:
+        layout.fragments, layout.end = found, found.end
+    return found is not None
+
+
+def _index(read: Read, layout: Layout, size: int) -> Fragments | None:
+    begin = _hidden_end(read, layout, size)
+    moov = head(read(begin, HEADER))
+    if moov is None or begin + moov.size > size:
+        return None
+    at, end = begin + moov.header, begin + moov.size
+    for _ in range(_MAX_BOXES):
+        found = head(read(at, HEADER))
+        if found is None or at + found.size > end:
+            return None
+        if found.name == b"uuid" and at + found.size == end:
+            return Fragments.read(read(at + found.header, found.size - found.header), layout.end, begin)
+        at += found.size
+    return None
 
 
 def _hidden_end(read: Read, layout: Layout, limit: int) -> int:

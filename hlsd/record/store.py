@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,11 +162,11 @@ class RecordingStore:
         self.index.tell(lambda table: table.put(row))
         return True
 
-    def append(self, take: Take, octets: bytes) -> bool:
+    def append(self, take: Take, pieces: Sequence[bytes], size: int) -> bool:
         """The next fragment of one."""
-        if not self.writer.append(take, octets):
+        if not self.writer.append(take, pieces, size):
             return False
-        self.stats.rule(take.rule).bytes += len(octets)
+        self.stats.rule(take.rule).bytes += size
         return True
 
     def end(self, take: Take, reason: Reason) -> None:

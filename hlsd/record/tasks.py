@@ -12,7 +12,7 @@ from hlsd.base.stored_tasks import StoredTask, StoredTasks
 class RecordTask(StoredTask):
     """A wish to record a stream until somebody says that it is enough. Times in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     app: str = Field(max_length=128)
     name: str = Field(max_length=128)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
-from hlsd.record.shape import Fragment
+from hlsd.record.fragments import Fragment
 
 SHORTEST: Final = 6 * TICKS
 LARGEST: Final = 32 << 20

@@ -14,14 +14,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from hlsd.record.repair import write_all
+from hlsd.record.repair import write_all, write_pieces
 from hlsd.record.take import PART, Take
 
 LOOK: Final = 5.0
@@ -63,7 +63,7 @@ class RecordWriter:
         self._min_free = min_free
         self._most = most
         self._told = told
-        self._queue: queue.SimpleQueue[tuple[str, Take | None, bytes]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[str, Take | None, Sequence[bytes], int]] = queue.SimpleQueue()
         self._put = 0
         self._taken = 0
         self._files: dict[str, _File] = {}
@@ -85,19 +85,19 @@ class RecordWriter:
 
     def begin(self, take: Take, octets: bytes) -> bool:
         """Makes the file of a take, with these first bytes; False if there is no room in the queue."""
-        return self._offer("begin", take, octets)
+        return self._offer("begin", take, (octets,), len(octets))
 
-    def append(self, take: Take, octets: bytes) -> bool:
-        """One whole fragment; False if there is no room in the queue."""
-        return self._offer("append", take, octets)
+    def append(self, take: Take, pieces: Sequence[bytes], size: int) -> bool:
+        """One whole fragment, `size` bytes in all; False if there is no room in the queue."""
+        return self._offer("append", take, pieces, size)
 
     def end(self, take: Take) -> None:
         """Nothing more comes of the take."""
-        self._queue.put(("end", take, b""))
+        self._queue.put(("end", take, (), 0))
 
     def stop(self) -> None:
         """Writes what is queued, and ends the thread; does not wait for it (`join`)."""
-        self._queue.put(("stop", None, b""))
+        self._queue.put(("stop", None, (), 0))
 
     def join(self, seconds: float) -> bool:
         """Waits for the thread: not in the loop. Whether it has ended."""
@@ -106,12 +106,12 @@ class RecordWriter:
             return not self._thread.is_alive()
         return True
 
-    def _offer(self, what: str, take: Take, octets: bytes) -> bool:
-        if self.waiting + len(octets) > self._most:
+    def _offer(self, what: str, take: Take, pieces: Sequence[bytes], size: int) -> bool:
+        if self.waiting + size > self._most:
             return False
-        self._put += len(octets)
+        self._put += size
         self.behind = max(self.behind, self.waiting)
-        self._queue.put((what, take, octets))
+        self._queue.put((what, take, pieces, size))
         return True
 
     # -- in the thread
@@ -119,23 +119,23 @@ class RecordWriter:
     def _run(self) -> None:
         while True:
             try:
-                what, take, octets = self._queue.get(timeout=1.0 if self._files else LOOK)
+                what, take, pieces, size = self._queue.get(timeout=1.0 if self._files else LOOK)
             except queue.Empty:
                 self._look()
                 continue
             if take is None:
                 break
             try:
-                self._do(what, take, octets)
+                self._do(what, take, pieces, size)
             except Exception as error:  # noqa: BLE001 - a fault here must not end the recordings of all streams
                 self._log.exception("record writer failed", take=take.id)
                 self._fail(take, str(error) or type(error).__name__)
-            self._taken += len(octets)
+            self._taken += size
             self._look()
         for file in list(self._files.values()):
             self._close(file)
 
-    def _do(self, what: str, take: Take, octets: bytes) -> None:
+    def _do(self, what: str, take: Take, pieces: Sequence[bytes], size: int) -> None:
         if take.error:
             if what == "end":
                 self._done(take)
@@ -143,10 +143,10 @@ class RecordWriter:
         file = self._files.get(take.id)
         try:
             if what == "begin":
-                self._open(take, octets)
+                self._open(take, pieces[0])
             elif what == "append" and file is not None:
-                write_all(file.fd, octets, file.end)
-                file.end += len(octets)
+                write_pieces(file.fd, pieces, size, file.end)
+                file.end += size
                 file.dirty = True
                 take.bytes, take.last_write = file.end, time.time()
                 if self._sync and time.monotonic() - file.synced >= self._sync - 0.5:

@@ -13,8 +13,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.padding import PKCS7
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.base.errors import MediaError
@@ -254,6 +252,9 @@ class HlsSource:
 
 
 def _plain(body: bytes, key: bytes, iv: bytes) -> bytes:
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415 - few need it
+    from cryptography.hazmat.primitives.padding import PKCS7  # noqa: PLC0415
+
     decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
     unpadder = PKCS7(128).unpadder()
     try:

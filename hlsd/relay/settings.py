@@ -25,7 +25,7 @@ Backoff = Annotated[list[Duration], Field(min_length=2, max_length=2)]
 class RelayRule(BaseModel):
     """One rule: a table `[[relay]]` (or `[[relay.rules]]`) of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     mode: Literal["pull", "push", "static"]
     name: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,64}$")
@@ -121,7 +121,7 @@ class RelayRule(BaseModel):
 class RelaySettings(BaseModel):
     """Streams that come from other servers and go on to them. The rules are tables: see docs/relay.md."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     ROWS: ClassVar[str] = "rules"
     """The key that an array of tables `[[relay]]` fills."""
 

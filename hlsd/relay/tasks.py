@@ -17,7 +17,7 @@ from hlsd.relay.address import Format
 class Task(StoredTask):
     """One task. `url` and `urls` hold secrets: show them masked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     mode: Literal["pull", "static", "push"]
     app: str = Field(max_length=128)

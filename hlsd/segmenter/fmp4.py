@@ -25,6 +25,8 @@ from hlsd.media.codecs import SAMPLE_ENTRY
 from hlsd.media.unit import TICKS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hlsd.media.unit import Tracks, VideoTrack
     from hlsd.segmenter.cut import Cut, Sample
 
@@ -72,6 +74,11 @@ class Fmp4Muxer:
         self._video_id = 1
         self._audio_id = 2 if tracks.video else 1
         self._in_order = tracks.video is not None and tracks.video.codec == "av1"
+        self._steady = (1, 0)
+        if tracks.audio is not None:
+            # A frame lasts as many samples as it has wherever the source has no hole: ticks round, samples do not.
+            rate, whole = tracks.audio.sample_rate, tracks.audio.frame_samples * TICKS
+            self._steady = -((TICKS - whole) // rate), (whole + TICKS) // rate
         self._audio_time: int | None = None
         self._video_time: int | None = None
 
@@ -82,14 +89,18 @@ class Fmp4Muxer:
 
     def part(self, cut: Cut) -> bytes:
         """One moof and one mdat with the cut's samples; empty for a gap."""
+        return b"".join(self.pieces(cut))
+
+    def pieces(self, cut: Cut) -> Sequence[bytes]:
+        """The same in pieces, so that whoever writes them somewhere need not copy all media once more."""
         if not cut.video and not cut.audio:
-            return b""
+            return ()
         try:
             return self._chunk(cut)
         except struct.error as error:
             raise MediaError(f"a time or size does not fit into its box: {error}") from error
 
-    def _chunk(self, cut: Cut) -> bytes:
+    def _chunk(self, cut: Cut) -> Sequence[bytes]:
         self.sequence += 1
         fragments: list[tuple[bytes, list[bytes]]] = []
         if cut.video:
@@ -107,7 +118,7 @@ class Fmp4Muxer:
             payload += samples
             offset += sum(map(len, samples))
         moof = _box(b"moof", header, *trafs)
-        return b"".join((moof, struct.pack(">I", 8 + sum(map(len, payload))), b"mdat", *payload))
+        return moof, struct.pack(">I4s", 8 + sum(map(len, payload)), b"mdat"), *payload
 
     def renew(self, tracks: Tracks, after: int) -> bool:  # noqa: ARG002 - as of every muxer
         """They stand in the initialisation section (FM13)."""
@@ -151,6 +162,14 @@ class Fmp4Muxer:
         if time is None:
             time = _to_samples(samples[0].unit.dts - self._origin, rate)
         first = time
+        lasts = [ticks for _, ticks in samples]
+        if self._steady[0] <= min(lasts) and max(lasts) <= self._steady[1]:  # as nearly always
+            payloads = [unit.payload for unit, _ in samples]
+            words = [frame] * (2 * len(samples))
+            words[1::2] = map(len, payloads)
+            self._audio_time = time + frame * len(samples)
+            table = struct.pack(f">{len(words)}I", *words)
+            return _track_fragment(self._audio_id, first, _SYNC, _trun(0, _TRUN_AUDIO, [table], len(samples))), payloads
         rows: list[bytes] = []
         for unit, ticks in samples:
             # The end of a frame in samples, from the clock, but a whole frame wherever the source has no hole: ticks
@@ -177,8 +196,9 @@ def _full_box(name: bytes, version: int, flags: int, content: bytes) -> bytes:
     return struct.pack(">I4sI", 12 + len(content), name, version << 24 | flags) + content
 
 
-def _trun(version: int, flags: int, rows: list[bytes]) -> bytes:
-    return _full_box(b"trun", version, flags, struct.pack(">Ii", len(rows), 0) + b"".join(rows))
+def _trun(version: int, flags: int, rows: list[bytes], count: int = 0) -> bytes:
+    """`rows` of one sample each, or of `count` in all."""
+    return _full_box(b"trun", version, flags, struct.pack(">Ii", count or len(rows), 0) + b"".join(rows))
 
 
 def _track_fragment(track_id: int, decode_time: int, default_flags: int, trun: bytes) -> bytes:

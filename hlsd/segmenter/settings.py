@@ -14,7 +14,7 @@ LEAST_STREAM_BYTES: Final = 4 * 1024 * 1024
 class HlsSettings(BaseModel):
     """Section `[hls]`: seconds, counts and bytes of the live window."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     time: Duration = Field(
         2.0,

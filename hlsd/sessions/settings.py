@@ -12,7 +12,7 @@ from hlsd.base.quantities import Duration
 class SessionSettings(BaseModel):
     """Section `sessions`: who watches."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     secret: SecretStr | None = Field(
         default=None,

@@ -25,3 +25,8 @@ class CpuBudget:
         self._left = min(self._most, self._left + self._share * max(0.0, now - self._at))
         self._at = now
         return max(0.0, -self._left / self._share)
+
+    def spare(self, now: float) -> float:
+        """Seconds until half of what may be saved up is there: what may wait leaves that to what may not."""
+        self.wait(now)
+        return max(0.0, (self._most / 2 - self._left) / self._share)

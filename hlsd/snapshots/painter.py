@@ -6,6 +6,7 @@ HDR is mapped to what an ordinary screen shows. Nothing is made larger than it c
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from typing import Final, cast
 
@@ -15,7 +16,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from hlsd.base.errors import HlsdError, MediaError
-from hlsd.snapshots.wire import Job, Still, StillVariant
+from hlsd.snapshots.wire import PLANES, Job, Still, StillVariant
 
 _DECODERS: Final = {"h264": "h264", "h265": "hevc", "av1": "libdav1d"}
 _HD: Final = 720
@@ -49,6 +50,10 @@ class NoPicture(HlsdError):
 def paint(asked: Job) -> list[Still]:
     """The pictures. Raises NoPicture."""
     try:
+        if asked.codec == PLANES:
+            frame = _frame_of(asked)
+            width, height = frame.width, frame.height
+            return [Still(one, width, height, _encoded(frame, one)) for one in asked.variants]
         frame, aspect = _decoded(asked)
         return [_painted(frame, aspect, variant, asked.video_range) for variant in asked.variants]
     except (av.FFmpegError, MediaError, ValueError, MemoryError) as error:
@@ -74,18 +79,55 @@ def _decoded(asked: Job) -> tuple[av.VideoFrame, Fraction]:
 
 def _painted(frame: av.VideoFrame, aspect: Fraction, variant: StillVariant, video_range: str) -> Still:
     shown = frame.width * aspect  # pixels that are not square become so
-    width = max(2, min(variant.width, round(shown)) // 2 * 2)
+    most = variant.width
+    if variant.form == PLANES:  # as much of it as fits: what is high is narrow
+        most = min(most, round(shown * (most * 9 // 16) / frame.height))
+    width = max(2, min(most, round(shown)) // 2 * 2)
     height = min(_TALLEST, max(2, round(frame.height * width / shown / 2) * 2))
-    full = ColorRange.JPEG if variant.form == "jpg" else ColorRange.MPEG
+    full = ColorRange.MPEG if variant.form == "webp" else ColorRange.JPEG
     if video_range == "SDR":
         small = _scaled(frame, width, height, "yuv420p", _matrix(frame), full)
     else:
         light = _scaled(frame, width, height, "gbrp12le", Colorspace.BT2020, ColorRange.JPEG)
         small = _scaled(_mapped(light, video_range), width, height, "yuv420p", Colorspace.ITU601, full)
+    if variant.form == PLANES:
+        return Still(variant, variant.width, variant.width * 9 // 16, _planes(small, variant.width))
     small.color_range = full
     small.pict_type = av.video.frame.PictureType.NONE
     small.pts = 0
     return Still(variant, width, height, _encoded(small, variant))
+
+
+def _planes(frame: av.VideoFrame, width: int) -> bytes:
+    """The picture's planes in the middle of black, `width` wide and 9/16 of that high."""
+    height, made = width * 9 // 16, []
+    for plane, part in zip(frame.planes, (1, 2, 2), strict=True):
+        wide, high = width // part, height // part
+        there, lines, step = frame.width // part, min(frame.height // part, high), plane.line_size
+        canvas = bytearray((b"\x80" if part == 2 else b"\0") * (wide * high))
+        rows, left, top = memoryview(plane), (wide - there) // 2, (high - lines) // 2
+        for line in range(lines):
+            at = (top + line) * wide + left
+            canvas[at : at + there] = rows[line * step : line * step + there]
+        made.append(bytes(canvas))
+    return b"".join(made)
+
+
+def _frame_of(asked: Job) -> av.VideoFrame:
+    """The picture that planes are."""
+    width, height = struct.unpack(">HH", asked.record)
+    if width % 2 or height % 2 or len(asked.unit) != width * height * 3 // 2:
+        raise NoPicture("not the planes of such a picture")
+    frame = av.VideoFrame(width, height, "yuv420p")
+    at, unit = 0, asked.unit
+    for plane, part in zip(frame.planes, (1, 2, 2), strict=True):
+        wide, high, step = width // part, height // part, plane.line_size
+        rows = b"".join([unit[at + line * wide : at + (line + 1) * wide].ljust(step, b"\0") for line in range(high)])
+        plane.update(rows.ljust(plane.buffer_size, b"\0"))
+        at += wide * high
+    frame.color_range = ColorRange.JPEG
+    frame.pts = 0
+    return frame
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace:

@@ -12,6 +12,7 @@ from hlsd.events import Action
 from hlsd.ports import Service
 from hlsd.snapshots.endpoint import SnapshotEndpoint
 from hlsd.snapshots.figures import SnapshotFigures, SnapshotStats
+from hlsd.snapshots.spare import SpareTime
 from hlsd.snapshots.studio import Studio
 from hlsd.snapshots.timed import TimedPictures
 
@@ -52,6 +53,8 @@ class SnapshotService(Service):
         self.stats = SnapshotStats()
         self.studio = Studio(settings, find, clock, log, self.stats, faults)
         """Where pictures are made."""
+        self.spare = SpareTime(self.studio)
+        """For pictures of what is not live."""
         self._timed = TimedPictures(
             settings.rules, state / settings.folder, self.studio, on_air, clock, bus, log, self.stats, faults
         )

@@ -17,7 +17,7 @@ WIDEST = 1920
 class SnapshotRule(BaseModel):
     """Timed pictures of some streams: a table `[[snapshot]]` (or `[[snapshot.rules]]`) of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     match: str = "*"
     every: Duration = Field(default=10.0, ge=1, le=86_400)
@@ -40,7 +40,7 @@ class SnapshotRule(BaseModel):
 class SnapshotSettings(BaseModel):
     """Still pictures of live streams, decoded in a process of their own that begins when one is first asked for."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     ROWS: ClassVar[str] = "rules"
     """The key that an array of tables `[[snapshot]]` fills."""
 

@@ -8,6 +8,8 @@ child, and others wait behind it. All that is kept is bounded and goes with thos
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,7 +23,7 @@ from hlsd.snapshots.child import ChildLost, DecodeChild
 from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.portrait import Busy, Portrait, Shot, Sitter, key_of
 from hlsd.snapshots.settings import SnapshotSettings
-from hlsd.snapshots.wire import UNIT_LIMIT, Job, StillVariant
+from hlsd.snapshots.wire import UNIT_LIMIT, Job, JobOutcome, StillVariant
 
 GAP: Final = 1.0
 """Seconds between two jobs of one stream."""
@@ -36,6 +38,8 @@ MOST_QUEUED: Final = 256
 """Streams that wait for their turn: seconds of work."""
 IDLE: Final = 60.0
 """Seconds after which pictures that nobody asked for are let go, and the child is ended: it takes 60 MB."""
+MOST_SPARE: Final = 16
+"""Jobs that wait for time to spare."""
 MOST_KEPT: Final = 64 << 20
 """Bytes of pictures that are kept."""
 SWEEP: Final = 1.0
@@ -62,7 +66,9 @@ class Studio:
         self.budget = CpuBudget(settings.cpu, clock.monotonic())
         self.child = DecodeChild(settings.memory, stats, log, self.budget.spend)
         self._portraits: dict[tuple[str, str], Portrait] = {}
-        self._queue: asyncio.Queue[Portrait | None] = asyncio.Queue()  # each once; None: the child may rest
+        self._queue: asyncio.Queue[Portrait | None] = asyncio.Queue()  # each once; None: something else is to be done
+        self._spare: deque[tuple[Job, asyncio.Future[JobOutcome | None]]] = deque()
+        self._rest = False  # the child may
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 
@@ -82,6 +88,10 @@ class Studio:
         for portrait in self._portraits.values():
             portrait.settle(_STOPPED)
         self._portraits.clear()
+        for _, waiting in self._spare:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._spare.clear()
         await self.child.end()
 
     # -- as the entrance sees it (`hlsd.ports.Outputs`)
@@ -157,9 +167,11 @@ class Studio:
 
     async def _work(self) -> None:
         while True:
-            portrait = await self._queue.get()
+            portrait = await self._next()
             if portrait is None:
-                await self.child.end()
+                if self._rest:
+                    self._rest = False
+                    await self.child.end()
                 continue
             portrait.queued = False
             if portrait.ended:
@@ -169,6 +181,37 @@ class Studio:
             except BaseException:
                 portrait.settle(_STOPPED)
                 raise
+
+    async def _next(self) -> Portrait | None:
+        """Whose turn it is; while nobody's is, and half of the saved-up budget is there, what may wait is done."""
+        while self._spare and self._queue.empty():
+            owed = self.budget.spare(self._clock.monotonic())
+            if owed > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(owed):
+                        return await self._queue.get()
+                continue
+            job, waiting = self._spare.popleft()
+            if waiting.cancelled():
+                continue
+            said: JobOutcome | None = None
+            try:
+                said = await self.child.ask(job)
+            except ChildLost:
+                self._stats.errors["lost"] += 1
+            finally:
+                if not waiting.done():
+                    waiting.set_result(said)
+        return await self._queue.get()
+
+    async def spare(self, job: Job) -> JobOutcome | None:
+        """Does a job when there is time to spare; None if it came to nothing, or too many wait."""
+        if self._stopped or len(self._spare) >= MOST_SPARE or len(job.unit) > UNIT_LIMIT:
+            return None
+        waiting: asyncio.Future[JobOutcome | None] = asyncio.get_running_loop().create_future()
+        self._spare.append((job, waiting))
+        self._queue.put_nowait(None)
+        return await waiting
 
     async def _make(self, portrait: Portrait) -> None:
         """One job: all that is wanted of the stream now."""
@@ -233,6 +276,7 @@ class Studio:
             barred += portrait.barred > now and not portrait.ended
         self._stats.barred = barred
         if self.child.idle >= IDLE and not self._queue.qsize():
+            self._rest = True
             self._queue.put_nowait(None)
 
     def _drop(self, portrait: Portrait) -> None:

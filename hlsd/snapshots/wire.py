@@ -12,7 +12,10 @@ from typing import Any, Final, Literal, NamedTuple
 from hlsd.base.errors import ProtocolError
 from hlsd.base.messages import MessageReader
 
-Format = Literal["jpg", "webp"]
+Format = Literal["jpg", "webp", "planes"]
+"""The last one is the three planes of 4:2:0 as they are, `width` wide and 9/16 of that high."""
+PLANES: Final = "planes"
+"""As a codec: the unit is such planes, and the record says how wide and high (two numbers of 16 bits)."""
 
 READY: Final = 1
 """From the child: it has begun; the body is the processor time that took."""
@@ -117,7 +120,7 @@ def read_done(body: bytes) -> JobOutcome:
         pictures: list[Still] = []
         place = 0
         for width, form, real_width, real_height, size in made:
-            if form not in {"jpg", "webp"} or not 0 <= size <= len(rest) - place:
+            if form not in {"jpg", "webp", PLANES} or not 0 <= size <= len(rest) - place:
                 raise ProtocolError("a picture that is cut off")
             body = rest[place : place + size]
             pictures.append(Still(StillVariant(int(width), form), int(real_width), int(real_height), body))

@@ -13,19 +13,16 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 
 from hlsd.base.errors import MediaError
-from hlsd.sound.clock import RATE
+from hlsd.sound.resampler import Resampler
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.audio.resampler import AudioResampler
 
     from hlsd.media.sounds import SoundFormat
 
 _NAMELESS: Final = frozenset({"pcm_alaw", "pcm_mulaw", "pcm_s16le", "pcm_u8", "adpcm_swf", "nellymoser", "speex"})
 """Codecs whose packets do not say their rate and channels."""
 _STREAMINFO: Final = 34
-_SAMPLE: Final = 4
-"""Bytes of a sample as floating point."""
 
 
 def decoder(form: SoundFormat) -> AudioCodecContext:
@@ -66,8 +63,7 @@ class SoundDecoder:
         self.channels = channels
         """Of what comes out; 0: nothing has been decoded yet."""
         self._context = decoder(form)
-        self._resampler: AudioResampler | None = None
-        self._heard: tuple[int, str, str] = (0, "", "")
+        self._resampler: Resampler | None = None
 
     def decode(self, packet: bytes) -> list[list[bytes]]:
         """The samples that the packet makes: for each piece one plane of 32-bit floats for each channel."""
@@ -77,26 +73,15 @@ class SoundDecoder:
         """What is still inside: nothing more will come."""
         found = [planes for frame in self._context.decode(None) for planes in self._fitted(frame)]
         if self._resampler is not None:
-            found += [_planes(frame) for frame in self._resampler.resample(None)]
+            found += self._resampler.rest()
         self._resampler = None
         return found
 
     def _fitted(self, frame: AudioFrame) -> Iterator[list[bytes]]:
-        heard = frame.sample_rate, frame.layout.name, frame.format.name
         resampler = self._resampler
-        if resampler is None or heard != self._heard:
+        if resampler is None or (frame.sample_rate, frame.layout.name, frame.format.name) != resampler.like:
             if resampler is not None:  # its last samples are of before
-                for late in resampler.resample(None):
-                    yield _planes(late)
+                yield from resampler.rest()
             self.channels = self.channels or min(2, frame.layout.nb_channels)
-            layout = "mono" if self.channels == 1 else "stereo"
-            resampler = self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=RATE)
-            self._heard = heard
-        frame.pts = None  # samples are counted here
-        for fitted in resampler.resample(frame):
-            yield _planes(fitted)
-
-
-def _planes(frame: AudioFrame) -> list[bytes]:
-    size = frame.samples * _SAMPLE
-    return [bytes(plane)[:size] for plane in frame.planes]
+            resampler = self._resampler = Resampler(frame, "mono" if self.channels == 1 else "stereo")
+        yield from resampler.add(frame)

@@ -10,7 +10,7 @@ from hlsd.base.quantities import MIB, Size
 class TranscodeSettings(BaseModel):
     """What is decoded and encoded anew: sound, of every kind but AAC."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     audio: bool = Field(
         default=True,

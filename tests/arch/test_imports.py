@@ -69,8 +69,9 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         "publishing/publish.py",
         "publishing/relay_child.py",  # a process of its own for each source
         "publishing/tagger.py",
-        "sound/decoder.py",  # a process of its own for all sound, as the two that follow
+        "sound/decoder.py",  # a process of its own for all sound, as the three that follow
         "sound/encoder.py",
+        "sound/resampler.py",
         "sound/transcoder.py",
         "snapshots/painter.py",  # a process of its own for the node
     }

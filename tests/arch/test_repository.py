@@ -29,7 +29,7 @@ _INDEX_HOSTS = re.compile(
     )
 )
 _MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|home|root)/" + r"[a-z]")
-_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt")
+_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt", "requirements-node.txt")
 
 
 @cache
@@ -86,6 +86,7 @@ def locked(name: str) -> set[str]:
     return {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines if "==" in line}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("lock", "folders"),
     [

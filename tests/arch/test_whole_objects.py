@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 
+import pytest
+
 from tests.support.sources import CHECKOUT, parsed, paths, read
 
 HLSD = CHECKOUT / "hlsd"
@@ -237,6 +239,7 @@ class Seen:
     assert broken({"a.py": OWNER, "b.py": good}) == set()
 
 
+@pytest.mark.thorough
 def test_what_an_object_works_with_it_has_from_its_construction_on() -> None:
     """A callback that is set later is lost to the second who sets it."""
     assert broken_here() - set(STATE) == set()

@@ -251,6 +251,7 @@ FLOODS: dict[str, Callable[[int], bytes]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_is_told_to_calm_down(house: TurnsHouse, name: str) -> None:
     """Over a hundred open streams, as fast as it comes: ended within 20,000 frames, and never a long turn before."""

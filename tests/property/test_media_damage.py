@@ -83,6 +83,7 @@ _obus = st.lists(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(obus=_obus, damage=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=2))
 def test_any_temporal_unit_is_a_sample_of_av1_or_a_media_error(
@@ -110,6 +111,7 @@ def test_any_temporal_unit_is_a_sample_of_av1_or_a_media_error(
                 assert av1.read_record(track.record) == (track, 4)
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(
     modifiers=st.lists(st.tuples(st.integers(0, 15), st.binary(min_size=1, max_size=300)), max_size=9),

@@ -69,6 +69,7 @@ def test_bytes_that_are_anything_end_the_file_there_and_raise_nothing_else(at: i
     assert found.end <= len(damaged)
 
 
+@pytest.mark.thorough
 @given(st.integers(0, 1 << 20))
 def test_a_full_moov_that_is_not_whole_is_written_anew(at: int) -> None:
     file, _ = _file()
@@ -77,6 +78,7 @@ def test_a_full_moov_that_is_not_whole_is_written_anew(at: int) -> None:
     assert finished(cut)[0] == whole
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_what_is_repaired_is_demuxed_to_its_whole_fragments(films: Path, codec: Literal["h264", "h265"]) -> None:
     # B-frames of a true encoder; what libavformat makes of the repaired file is what it makes of the whole one so far.

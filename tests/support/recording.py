@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,12 @@ class MemoryStore:
         self.files.append(bytearray(octets))
         return True
 
-    def append(self, take: Take, octets: bytes) -> bool:
+    def append(self, take: Take, pieces: Sequence[bytes], size: int) -> bool:
         if self.full:
             return False
         assert take is self.takes[-1], "a file that has ended gets nothing more"
+        octets = b"".join(pieces)
+        assert len(octets) == size
         self.files[-1] += octets
         return True
 

@@ -1,4 +1,4 @@
-"""What a run of the tests is told in the environment: HLSD_LONG, HLSD_SEED, HLSD_FRESH, HLSD_FAST.
+"""What a run of the tests is told in the environment: HLSD_LONG, HLSD_SEED, HLSD_FRESH, HLSD_FAST, HLSD_BROWSERS.
 
 hlsd refuses variables of its prefix that it does not know, in its commands and in the servers of tests: so what is told
 is kept under another name, which the other processes of the run inherit.

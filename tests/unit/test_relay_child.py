@@ -48,6 +48,7 @@ def test_it_can_write_no_files(tmp_path: Path) -> None:
     assert b"OSError" in done.stderr
 
 
+@pytest.mark.thorough
 def test_it_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     """A server that was killed must leave no readers: their input ends with it. What came until then is whole tags."""
     film = tmp_path / "film.flv"
@@ -172,6 +173,7 @@ def test_what_the_relay_hands_over_becomes_flv_stretch_by_stretch() -> None:
         assert 950 < times[-1] - times[0] < 1000
 
 
+@pytest.mark.thorough
 def test_av1_of_another_server_is_handed_on_within_the_same_memory() -> None:
     """An HLS upstream has it in fMP4; libav looks into it with dav1d, which must not take threads for it."""
     done = handed_over(record(BEGIN, b"mp4"), record(DATA, muxed("mp4", "av1")), record(END))
@@ -189,6 +191,7 @@ def test_it_ends_quietly_when_its_relay_is_gone_in_the_middle() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "body",
     [

@@ -142,6 +142,7 @@ async def test_a_service_that_cannot_be_made_leaves_nothing_open(
         server.hub.sweep()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("asked", ["outputs", "sinks", "routes", "operations", "figures"])
 async def test_a_service_that_raises_when_it_is_asked_costs_its_own_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
@@ -194,6 +195,7 @@ async def test_a_journal_that_raises_keeps_nobody_off_the_air(server: Server, mo
     assert stream.run.first_msn > 100_000_000, "by the clock"
 
 
+@pytest.mark.thorough
 async def test_readyz_says_what_is_off_and_refuses_only_where_that_is_all(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

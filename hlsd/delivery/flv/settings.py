@@ -12,7 +12,7 @@ from hlsd.base.quantities import MIB, Duration, Size
 class FlvSettings(BaseModel):
     """Section `flv`: playing by HTTP-FLV, WebSocket-FLV and RTMP."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     http: bool = Field(default=True, description="Whether /{app}/{stream}.flv plays by HTTP and HTTPS.")
     websocket: bool = Field(default=True, description="Whether the same address plays by WebSocket (ws and wss).")

@@ -120,6 +120,7 @@ function tune(path) {
   copyable("url-vlc", `vlc ${url}.m3u8`);
   copyable("url-flv", `${url}.flv`);
   copyable("url-rtmp", `rtmp://${location.hostname}${meta.rtmpPort === "1935" ? "" : `:${meta.rtmpPort}`}${path}`);
+  $("recordings").href = `${root}${path}/r${location.search}`;
   start(path);
 }
 

@@ -17,7 +17,7 @@ from hlsd.net.settings import CERTIFICATES, CERTIFICATES_DIR, CertificateFiles, 
 class HttpsSettings(BaseModel):
     """Section `https`: the same answers as `http` over TLS, by HTTP/2 where the client can."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     bind: str = Field(default="0.0.0.0", description="Address to listen on; :: for IPv6 and IPv4.")  # noqa: S104
     port: int = Field(default=8443, ge=0, le=65535, description="TCP port for HTTPS; 0 takes a free one.")

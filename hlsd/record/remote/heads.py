@@ -50,13 +50,16 @@ def read_heads(packed: bytes) -> Read:
     entries = _entries(packed)
     kept = [entry for entry in (next(entries, None), next(entries, None)) if entry is not None]
     latest = kept[-1:]
+    far = (
+        kept[1][0] if len(kept) > 1 else 0
+    )  # what begins there is behind all fragments: who asks for it goes no further
 
     def read(offset: int, size: int) -> bytes:
         while True:
             for at, octets in (*kept, *latest):
                 if at <= offset < at + len(octets):
                     return octets[offset - at : offset - at + size]
-            if not latest or (offset < latest[0][0] and latest[0] not in kept):
+            if not latest or (far and offset >= far) or (offset < latest[0][0] and latest[0] not in kept):
                 return b""
             following = next(entries, None)
             if following is None:

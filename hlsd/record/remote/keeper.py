@@ -102,7 +102,7 @@ class StoreKeeper:
             await self._index.ask(lambda table: table.copies.again(ident))
             return True
         try:
-            await self._do(lambda: self._folder.remove(copy.key))
+            await self._do(lambda: self._folder.remove(copy.key, beside=False))
         except OSError as error:
             self._log.warning("local file not removed", file=copy.key, reason=error.strerror or str(error))
             self._pass_over(ident)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import jwt
+import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
@@ -368,6 +369,7 @@ async def test_decisions_are_counted_by_app_method_and_result() -> None:
     await door.close()
 
 
+@pytest.mark.thorough
 @given(
     st.sampled_from(["sign", "jwt", "token"]),
     st.text(max_size=100) | st.sampled_from([signed(), token(), signed("/live/door"), f"{NOW + 60}-{'0' * 32}"]),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from hlsd.auth import tokens
+from hlsd.auth import token_signatures, tokens
 from hlsd.auth.tokens import Keys, TokenRules
 from hlsd.auth.verdict import Fault, Pass
 
@@ -174,7 +174,7 @@ JWKS = json.dumps(
         ]
     }
 ).encode()  # fmt: skip
-PUBLIC = Keys((), tokens.public_keys(JWKS, ALL))
+PUBLIC = Keys((), token_signatures.public_keys(JWKS, ALL))
 PRIVATE = {"RS256": RSA, "ES256": EC, "EdDSA": ED}
 
 
@@ -183,7 +183,7 @@ def test_a_key_set_gives_the_keys_that_can_be_used_and_no_shared_secret() -> Non
     assert sorted(str(key.key_id) for key in PUBLIC.public) == ["d", "e", "r"]
     for document in (b"", b"[]", b"{}", b'{"keys": 1}', b"[" * 100_000, b"\xff"):
         with pytest.raises(ValueError, match=r".+"):
-            tokens.public_keys(document, ALL)
+            token_signatures.public_keys(document, ALL)
 
 
 @pytest.mark.parametrize(("algorithm", "kid"), [("RS256", "r"), ("ES256", "e"), ("EdDSA", "d")])
@@ -205,7 +205,7 @@ def test_a_public_key_is_no_shared_secret() -> None:
     )  # fmt: skip
     claims = {"exp": NOW + 60, "hlsd": PLAY}
     for secret in (pem.decode(), JWKS.decode(), json.dumps(jwk("RS256", "r"))):
-        forged = tokens._JWS
+        forged = token_signatures.JWS
         for kid in ("r", "o", ""):
             try:
                 token = forged.encode(json.dumps(claims).encode(), secret, "HS256", headers={"kid": kid})

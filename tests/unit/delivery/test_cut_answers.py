@@ -117,6 +117,7 @@ def request(alpn: str, *, ranged: bool) -> bytes:
     return client.data_to_send()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ranged", [False, True], ids=["fast path", "ASGI"])
 @pytest.mark.parametrize("alpn", ["", "http/1.1", "h2"])
 @pytest.mark.parametrize("size", [1, 3_000_000])

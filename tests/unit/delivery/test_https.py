@@ -193,6 +193,7 @@ OWN = {"connection", "transfer-encoding", "keep-alive", ":status", "date"}
 """What one version of HTTP has and the other has not; Date by its presence."""
 
 
+@pytest.mark.thorough
 async def test_all_transports_answer_alike(both: Both, client: Http2Client) -> None:
     """Issue: same process, same state, same answers as port 8000; all in one test, since each server costs a while."""
     different = []
@@ -342,6 +343,7 @@ async def test_http1_is_there_for_who_asks_for_it(both: Both) -> None:
         writer.close()
 
 
+@pytest.mark.thorough
 async def test_a_new_certificate_is_taken_up_and_a_broken_one_not(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     """Renewed every few weeks, without a restart and without losing a viewer."""
 
@@ -383,6 +385,7 @@ async def test_a_new_key_of_tickets_is_listened_with_and_handshakes_are_counted(
         await eventually(lambda: both.https.handshakes.under_way == 0)
 
 
+@pytest.mark.thorough
 async def test_names_of_a_folder_are_served_and_a_new_one_is_found(tmp_path: Path) -> None:
     """Without a restart, and with HTTP/2 chosen for each."""
     live = tmp_path / "live"
@@ -454,6 +457,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(https_module, "SWEEP", 0.02)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("fast")
 async def test_who_asks_nothing_is_let_go(tmp_path: Path) -> None:
     """A header deadline: silent after TLS, silent after the preface, half a header over HTTP/1.1."""
@@ -547,6 +551,7 @@ async def _silent(both: Both, said: bytes) -> tuple[asyncio.StreamReader, asynci
     return reader, writer
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02", b"GET / HTTP/1.1\r\n\r\n"])
 @pytest.mark.parametrize("end", ["time", "client", "server"])
 async def test_a_handshake_that_never_ends_holds_a_place_and_frees_it(tmp_path: Path, said: bytes, end: str) -> None:

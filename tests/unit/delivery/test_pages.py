@@ -151,7 +151,7 @@ def test_hls_js_is_fetched_beside_the_page_s_own_scripts(tmp_path: Path) -> None
     file = tmp_path / "hls.min.js"
     file.write_text("x")
     pages = Pages(MemoryDirectory(), HttpSettings(hls_js=str(file)), SystemClock(), 1935)
-    shell = pages._shell.body.decode()
+    shell = pages._shells("").body.decode()
     address = re.search(r'data-hls-js="([^"]+)"', shell)
     assert address is not None
     assert f'<script id="hls-js" src="{address[1]}" async></script>' in shell
@@ -163,5 +163,5 @@ def test_hls_js_is_fetched_beside_the_page_s_own_scripts(tmp_path: Path) -> None
 def test_without_hls_js_the_page_says_so(tmp_path: Path) -> None:
     """The script reads an empty address and falls back on the browser's own HLS."""
     pages = Pages(MemoryDirectory(), HttpSettings(hls_js=str(tmp_path / "none.js")), SystemClock(), 1935)
-    assert b'data-hls-js=""' in pages._shell.body
-    assert b'hls-js" src' not in pages._shell.body
+    assert b'data-hls-js=""' in pages._shells("").body
+    assert b'hls-js" src' not in pages._shells("").body

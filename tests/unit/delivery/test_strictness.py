@@ -105,6 +105,7 @@ async def _says(port: int, words: bytes, tls: bool = True) -> bytes:
     return said
 
 
+@pytest.mark.thorough
 async def test_https_refuses_and_answers_alike(both: Both) -> None:
     """HTTP/1.1 over TLS is another protocol class."""
     for head in BAD_HEADS.values():

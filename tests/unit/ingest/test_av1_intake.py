@@ -42,6 +42,7 @@ def decoded(collected: Collected) -> list[av.VideoFrame]:
     return [*shown, *decoder.decode(None)]
 
 
+@pytest.mark.thorough
 def test_every_picture_of_av1_decodes_and_none_is_missing() -> None:
     tags = film()
     collected = take(tags)
@@ -91,6 +92,7 @@ def test_headers_that_are_repeated_are_no_change_and_a_new_size_is_one() -> None
     assert collected.of(Kind.VIDEO)[30].key
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("other", ["h264", "h265"])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_publisher_may_turn_from_and_to_av1(other: Literal["h264", "h265"], first: bool) -> None:

@@ -166,6 +166,7 @@ def test_holding_is_bounded() -> None:
     assert len(collected.units) == HELD_UNITS
 
 
+@pytest.mark.thorough
 def test_late_video_joins_at_its_first_key_picture() -> None:
     """TL04: a later track is a new announcement, and its units begin with a key picture."""
     tags = flv_tags(make_flv("h264", seconds=6, gop=30))
@@ -209,6 +210,7 @@ def test_repeated_sequence_headers_are_no_change() -> None:
     assert len(take(repeated).announced) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("headers", [True, False])
 def test_new_picture_size_begins_with_a_key_picture(codec: Codec, headers: bool) -> None:

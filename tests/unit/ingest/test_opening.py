@@ -25,6 +25,7 @@ def from_a_camera(late: float, *, header: bool = True, metadata: bool = False, s
     return [(flv.SCRIPT, 0, METADATA), *tags] if metadata else tags
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("late", [0.5, 5.0, 8.0, 11.0])
 @pytest.mark.parametrize(("header", "metadata"), [(True, False), (False, True), (True, True)])
 def test_a_picture_that_was_announced_is_waited_for(late: float, header: bool, metadata: bool) -> None:

@@ -56,6 +56,7 @@ def pictures(body: bytes) -> int:
         return sum(not frame.is_corrupt for frame in container.decode(video=0))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cycle", [32, 3])
 @pytest.mark.parametrize("watched", [True, False])
 def test_ids_that_rise_at_each_idr_are_one_track_in_mpeg_ts(cycle: int, watched: bool) -> None:
@@ -72,6 +73,7 @@ def test_ids_that_rise_at_each_idr_are_one_track_in_mpeg_ts(cycle: int, watched:
         assert tracks.video.codec_string == "avc1.42c00d"
 
 
+@pytest.mark.thorough
 def test_ids_that_rise_at_each_idr_play_in_fmp4() -> None:
     """Its parameter sets stand in the initialisation section: a discontinuity each, until the cycle is through."""
     collected = take(renumbered(6.0, cycle=3, gop=15))

@@ -159,6 +159,7 @@ async def test_a_port_that_is_taken_is_named() -> None:
         await second.stop()
 
 
+@pytest.mark.thorough
 async def test_a_stalled_loop_is_seen() -> None:
     lag = Histogram(LAG)
     meter = LagMeter(lag)

@@ -221,6 +221,7 @@ class Broken(Reporter):
         raise ZeroDivisionError
 
 
+@pytest.mark.thorough
 def test_a_reporter_that_raises_costs_its_own_figures_and_not_the_scrape() -> None:
     stats = Stats()
     stats.admit("live")

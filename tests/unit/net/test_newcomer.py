@@ -209,6 +209,7 @@ async def test_a_connection_that_cannot_be_hosted_leaves_its_place(tmp_path: Pat
         writer.transport.abort()
 
 
+@pytest.mark.thorough
 async def test_a_handshake_costs_few_calls_and_no_task(tmp_path: Path) -> None:
     """Counted, not timed: a call of Python costs some microseconds in a process that does many things."""
     calls = 0

@@ -34,6 +34,7 @@ def refreshed(some: Certificates, now: float = 1.0) -> list[str]:
     return [line["event"] for line in lines]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
 def test_a_client_is_shown_the_certificate_of_the_name_it_asks_for(tmp_path: Path, version: ssl.TLSVersion) -> None:
     """Exact before wildcard; a wildcard stands for one label (RFC 9525 §6.3); else the first."""
@@ -203,6 +204,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.thorough
 def test_processes_share_the_key_of_a_context_that_was_made_before_they_were_forked(tmp_path: Path) -> None:
     """The only way to share one that Python's `ssl` leaves (docs/http2.md)."""
     checkout = Path(__file__).resolve().parents[3]

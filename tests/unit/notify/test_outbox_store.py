@@ -140,6 +140,7 @@ def test_queues_of_urls_that_are_gone_are_forgotten_in_time(tmp_path: Path) -> N
     store.close()
 
 
+@pytest.mark.thorough
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "send", "fail", "wait"])), max_size=60))
 def test_no_history_breaks_the_order_of_an_owner(history: list[tuple[str, str]]) -> None:

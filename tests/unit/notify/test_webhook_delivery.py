@@ -113,6 +113,7 @@ async def test_a_refused_client_is_closed_and_other_refusals_are_final_only_if_t
         assert here.stats.events["donePlay", "retried"] == 5
 
 
+@pytest.mark.thorough
 async def test_an_outage_is_waited_out_and_then_the_queue_goes_out_in_order(tmp_path: Path, world: World) -> None:
     """R9: nothing is lost, and a receiver that is down gets one request at a time.
 

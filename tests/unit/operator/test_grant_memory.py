@@ -37,6 +37,7 @@ def test_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [known.find(b"%d" % number, 5.0) is not None for number in range(5)] == [True, False, False, True, True]
 
 
+@pytest.mark.thorough
 @given(
     st.tuples(st.text(max_size=3), st.text(max_size=3), st.dictionaries(st.text(max_size=2), st.text(max_size=2))),
     st.tuples(st.text(max_size=3), st.text(max_size=3), st.dictionaries(st.text(max_size=2), st.text(max_size=2))),

@@ -117,11 +117,10 @@ def test_what_was_listed_stays_while_the_file_grows(layout: Layout) -> None:
 
 
 def test_a_segment_without_key_pictures_ends_all_the_same(layout: Layout) -> None:
-    from dataclasses import replace
 
-    fragments = [replace(one, key=not number, mark=None) for number, one in enumerate(layout.fragments)]
+    fragments = [one._replace(key=not number, mark=None) for number, one in enumerate(layout.fragments)]
     found = spans(fragments, whole=True)
     assert len(found) == 2
     assert "INDEPENDENT" not in playlist(found, "abc", whole=True)
-    large = [replace(one, size=LARGEST // 2) for one in fragments]
+    large = [one._replace(size=LARGEST // 2) for one in fragments]
     assert len(spans(large, whole=True)) == len(large) // 2

@@ -21,6 +21,9 @@ ID = "1a22ce222d2a7b3b"
         ("/live/cam/~s/r/1.ts", Target("media", "live", "cam", sid="s", run="r", resource="1.ts")),
         ("/live/cam/~s/r/r1/1.ts", Target("media", "live", "cam", sid="s", run="r1", resource="1.ts", rendition="r")),
         ("/live/cam/r/index.m3u8", None),
+        ("/live/cam/r", Target("foreign", "live", "cam", run="r")),
+        ("/live/cam/r/list.json", Target("foreign", "live", "cam", run="r", resource="list.json")),
+        ("/live/cam/r/other.json", None),
     ],
 )
 def test_a_recording_is_what_has_the_id_of_one(path: str, target: Target | None) -> None:

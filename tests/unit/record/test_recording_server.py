@@ -63,6 +63,7 @@ async def published(server: Server, units: list[AccessUnit] = UNITS) -> None:
     gone(server, claim)
 
 
+@pytest.mark.thorough
 async def test_a_stream_that_a_rule_names_becomes_a_file_that_events_the_api_and_figures_tell_of(
     films: Path, tmp_path: Path
 ) -> None:
@@ -248,6 +249,7 @@ async def test_a_wish_that_cannot_be_is_refused_with_words(tmp_path: Path, body:
         assert said["message"]
 
 
+@pytest.mark.thorough
 async def test_what_the_api_wants_outlives_a_restart_and_ends_after_its_time(tmp_path: Path) -> None:
     path = "/streams/live/cam/record"
     async with recording_server(tmp_path, record__rules=[]) as (_, operator):
@@ -261,6 +263,7 @@ async def test_what_the_api_wants_outlives_a_restart_and_ends_after_its_time(tmp
         await operator.ask("GET", path, 404)
 
 
+@pytest.mark.thorough
 async def test_lists_are_of_a_stream_of_a_time_and_in_pages(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=2) as (server, operator):
         await published(server)
@@ -294,6 +297,7 @@ async def test_a_publisher_that_comes_back_in_time_goes_on_in_the_same_file(tmp_
         assert text.count("#EXT-X-DISCONTINUITY\n") == 1
 
 
+@pytest.mark.thorough
 async def test_a_restart_in_good_order_finishes_what_is_open(tmp_path: Path) -> None:
     async with recording_server(tmp_path) as (server, operator):
         feed(await publish(server, BOTH), UNITS)
@@ -305,6 +309,7 @@ async def test_a_restart_in_good_order_finishes_what_is_open(tmp_path: Path) -> 
         assert len(read_packets(tmp_path / "records" / row["file"]).video) == 500
 
 
+@pytest.mark.thorough
 async def test_what_a_crash_left_is_repaired_at_the_start_and_told(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=6) as (server, operator):
         await published(server)
@@ -327,6 +332,7 @@ async def test_what_a_crash_left_is_repaired_at_the_start_and_told(tmp_path: Pat
             assert (told[0]["action"], told[0]["repaired"]) == ("recordDone", True)
 
 
+@pytest.mark.thorough
 async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=6) as (server, operator):
         await published(server)
@@ -354,6 +360,7 @@ async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
         assert len(await operator.records()) == 2
 
 
+@pytest.mark.thorough
 async def test_the_oldest_files_go_when_there_are_too_many_bytes(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=2, record__keep_bytes=120_000) as (server, operator):
         await published(server)
@@ -370,6 +377,7 @@ async def test_the_oldest_files_go_when_there_are_too_many_bytes(tmp_path: Path)
         )
 
 
+@pytest.mark.thorough
 async def test_too_little_free_ends_recordings_and_says_so_and_streams_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,6 +488,7 @@ async def test_times_that_are_none_open_no_session_and_break_no_header(tmp_path:
         assert (await operator.ask("GET", "/sessions"))["items"] == []
 
 
+@pytest.mark.thorough
 async def test_parts_are_cut_one_after_the_other_and_a_crowd_is_told_so(tmp_path: Path) -> None:
     """Each looks at all fragments of its file: fifty at once were fifty threads' work."""
     async with recording_server(tmp_path) as (server, operator):
@@ -539,6 +548,7 @@ async def test_a_clock_that_leaps_ahead_makes_nothing_old(tmp_path: Path, monkey
         assert await operator.records() == []
 
 
+@pytest.mark.thorough
 async def test_av1_is_recorded_and_played(tmp_path: Path) -> None:
     tracks, units = units_of(make_flv("av1", seconds=8.0, fps=25, gop=50, size=(160, 96)))
     pictures = [unit for unit in units if unit.kind is Kind.VIDEO]

@@ -81,6 +81,7 @@ def test_the_tables_of_a_finished_file_are_these_bytes() -> None:
     assert found.cut == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("film", FILMS, ids=lambda film: f"{film.codec}-{film.b_frames}-{film.audio}")
 def test_packets_are_the_same_before_and_after_finishing(films: Path, film: Film) -> None:
     path = film.make(films)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,10 @@ def writer(tmp_path: Path, heard: Heard) -> Iterator[RecordWriter]:
     assert made.join(10.0)
 
 
+def put(writer: RecordWriter, one: Take, *pieces: bytes) -> bool:
+    return writer.append(one, pieces, sum(map(len, pieces)))
+
+
 def done(writer: RecordWriter, heard: Heard, one: Take) -> None:
     writer.end(one)
     eventually_here(lambda: (one.id, "closed") in heard.said)
@@ -55,13 +59,40 @@ def test_it_writes_in_order_under_a_name_that_says_it_is_not_finished(
 ) -> None:
     one = take(1)
     assert writer.begin(one, b"head")
-    assert writer.append(one, b"1")
-    assert writer.append(one, b"2")
+    assert put(writer, one, b"1")
+    assert put(writer, one, b"2")
     done(writer, heard, one)
     assert (tmp_path / "live/cam/t1.mp4.part").read_bytes() == b"head12"
     assert heard.said == [("t1", "opened"), ("t1", "closed")]
     assert one.bytes == 6
     assert one.last_write > 0
+
+
+def test_the_pieces_of_a_fragment_are_written_in_order_also_where_the_disk_takes_less_at_a_time(
+    writer: RecordWriter, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwritev
+    calls: list[int] = []
+
+    def short(fd: int, pieces: Sequence[bytes], at: int) -> int:
+        calls.append(len(pieces))
+        return real(fd, [b"".join(pieces)[:5]], at)
+
+    one = take(1)
+    assert writer.begin(one, b"0")
+    assert put(writer, one, b"12", b"", b"345")
+    assert put(writer, one, *[b"x"] * 2000)  # more than the kernel takes at once
+    writer.end(one)
+    done(writer, heard, one)
+    assert (tmp_path / (one.file + ".part")).read_bytes() == b"012345" + b"x" * 2000
+    monkeypatch.setattr(os, "pwritev", short)
+    two = take(2)
+    assert writer.begin(two, b"0")
+    assert put(writer, two, b"1234", b"5678", b"9")
+    writer.end(two)
+    done(writer, heard, two)
+    assert (tmp_path / (two.file + ".part")).read_bytes() == b"0123456789"
+    assert calls == [3]
 
 
 def test_what_waits_is_bounded_over_all_recordings(
@@ -74,13 +105,13 @@ def test_what_waits_is_bounded_over_all_recordings(
     writer.start()
     one, other = take(1), take(2)
     assert writer.begin(one, b"head")
-    taken = sum(writer.append(one, PIECE) for _ in range(20))
+    taken = sum(put(writer, one, PIECE) for _ in range(20))
     assert taken == 9
     assert not writer.begin(other, PIECE), "the bound is one for all"
     assert writer.waiting <= 10_000
     gate.set()
     eventually_here(lambda: writer.waiting == 0)
-    assert writer.append(one, PIECE)
+    assert put(writer, one, PIECE)
     done(writer, heard, one)
     writer.stop()
     assert writer.join(10.0)
@@ -95,12 +126,12 @@ def test_a_write_that_fails_in_the_middle_leaves_whole_fragments_and_other_files
     bad, good = take(1), take(2)
     for one in (bad, good):
         assert writer.begin(one, b"head")
-        assert writer.append(one, b"whole")
+        assert put(writer, one, b"whole")
     eventually_here(lambda: good.bytes == 9)
     monkeypatch.setattr(os, "pwrite", failing(os.pwrite, error, at=b"broken"))
-    assert writer.append(bad, b"broken fragment")
-    assert writer.append(bad, b"after it")
-    assert writer.append(good, b" more")
+    assert put(writer, bad, b"broken fragment")
+    assert put(writer, bad, b"after it")
+    assert put(writer, good, b" more")
     done(writer, heard, bad)
     done(writer, heard, good)
     assert (tmp_path / "live/cam/t1.mp4.part").read_bytes() == b"headwhole"

@@ -115,6 +115,7 @@ def test_of_a_long_live_playlist_the_end_is_read_with_what_was_said_at_the_begin
     assert found.pieces[0].part.span == ByteSpan(0, 10)
 
 
+@pytest.mark.thorough
 def test_no_damage_is_more_than_a_refusal() -> None:
     """A stranger's text must not raise what nobody expects, or take long: the event loop reads it."""
     random = rng("playlists")

@@ -56,6 +56,7 @@ def decode(init: bytes, segments: list[bytes]) -> tuple[int, int]:
     return pictures, sounds
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("bframes", [0, 2])
 @pytest.mark.parametrize("sound", [True, False])
@@ -71,6 +72,7 @@ def test_real_media_keeps_every_rule_and_decodes_to_the_last_frame(codec: str, b
     assert entry["vide"] == ("avc1" if codec == "h264" else "hvc1")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("rate", "channels"), [(48_000, 2), (44_100, 2), (48_000, 1), (32_000, 2)])
 def test_sound_runs_on_its_own_rate_without_drift(rate: int, channels: int) -> None:
     """FM04, FM12: every frame is 1024 samples, so tfdt goes on exactly for ever; 90 kHz would round each."""
@@ -203,6 +205,7 @@ def test_the_records_stand_in_the_initialisation_section() -> None:
         assert struct.pack(">II", 320 << 16, 180 << 16) in sizes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sound", [True, False])
 def test_av1_keeps_the_rules_of_its_binding_and_decodes_to_the_last_frame(sound: bool) -> None:
     """AV1 in ISO files §2: `av01` with `av1C`, no delimiter, no composition offset, sync samples that are ones."""
@@ -223,6 +226,7 @@ def test_av1_keeps_the_rules_of_its_binding_and_decodes_to_the_last_frame(sound:
             assert not run[2] & 0x08, "a composition offset in a track run"
 
 
+@pytest.mark.thorough
 def test_the_strict_judge_sees_what_is_wrong_with_av1() -> None:
     """A judge that cannot fail is none."""
     tracks, units = units_of(make_flv("av1", audio=False, seconds=2.5, gop=30))
@@ -248,6 +252,7 @@ def test_sequence_numbers_rise_with_each_part() -> None:
     assert numbers == list(range(1, len(cuts) + 1))
 
 
+@pytest.mark.thorough
 def test_the_sample_entry_of_av1_says_what_colour_the_picture_is() -> None:
     """HE05, as for the others: once, whatever libavformat finds out by itself."""
     options = (("vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"),)

@@ -53,6 +53,7 @@ class Waiter:
         assert self._live.expects(*hint.split("/"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("leaves", [False, True])
 def test_the_part_that_was_hinted_comes_when_the_container_changes(*, leaves: bool) -> None:
     """LL16, DD14: H.264 turns H.265 in one run, or with a publisher who comes back in its grace, while it is held.

@@ -282,6 +282,7 @@ def test_960_sample_frames_are_muxed() -> None:
     assert mux(units, Tracks(None, track))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("packets", [n for n in range(1, 1_400) if 0 < n * PACKET % 32_768 < PACKET])
 def test_pictures_of_every_size_leave_whole_packets(packets: int) -> None:
     """Libavformat hands its bytes over in pieces of 32,768: the last one of a picture may be shorter than a packet."""

@@ -38,6 +38,7 @@ def bodies(segmenter: Segmenter) -> list[bytes | None]:
     return [segment.body for segment in (*window.removed, *window.segments)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_late_viewer_gets_the_bytes_that_an_early_one_got(codec: Codec) -> None:
     # Nothing has left the window yet, so that not even a counter may differ (LL12).
@@ -87,6 +88,7 @@ def test_what_is_put_off_is_bounded_by_the_window() -> None:
     assert not segmenter.listing.put_off
 
 
+@pytest.mark.thorough
 def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
     # The viewer of the night shift: the middle of the stream was written for nobody.
     tracks, units = units_of(make_flv("h264", seconds=30, gop=15, size=(96, 64)))
@@ -103,6 +105,7 @@ def test_a_stream_that_is_left_is_put_off_again_and_taken_up_again() -> None:
     assert all(bodies(segmenter))
 
 
+@pytest.mark.thorough
 def test_what_is_denser_than_any_camera_is_written_as_it_comes() -> None:
     """Else who asks first would have everybody wait while a hundred thousand crumbs are muxed."""
     tracks, units = units_of(make_flv("h264", seconds=8, gop=15, size=(96, 64)))

@@ -91,6 +91,7 @@ def test_a_later_gop_beyond_the_target_duration_is_cut_and_counted() -> None:
     assert b"INDEPENDENT-SEGMENTS" not in second
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 @pytest.mark.parametrize("container", ["auto", "fmp4"])
 def test_what_is_listed_decodes_and_parts_are_the_segment(codec: str, container: str) -> None:
@@ -186,6 +187,7 @@ def test_a_jump_of_the_clock_is_a_discontinuity() -> None:
     assert [segment.discontinuity for segment in listed(target).segments].count(True) == 1
 
 
+@pytest.mark.thorough
 def test_changed_tracks_bring_their_own_initialisation_section() -> None:
     """TL04, MP18: another SPS is a new init URI behind a discontinuity; the same tracks again are not."""
     one, units = units_of(make_flv("h265", seconds=3.0, size=(160, 96)))
@@ -209,6 +211,7 @@ def test_changed_tracks_bring_their_own_initialisation_section() -> None:
     assert body(target, f"{RUN}/i0.mp4") == body(target, f"{RUN}/i2.mp4") != body(target, f"{RUN}/i1.mp4")
 
 
+@pytest.mark.thorough
 def test_mpeg_ts_never_follows_an_initialisation_section() -> None:
     """MP18: EXT-X-MAP stays in force to the end of the playlist, so H.264 after H.265 goes on as fMP4."""
     hevc, units = units_of(make_flv("h265", seconds=5.0))
@@ -381,6 +384,7 @@ def test_a_slide_show_lists_gap_parts_and_keeps_its_promises() -> None:
             assert (target.live.media(*part.uri.split("/")) is None) == part.gap
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("hole", [0.3, 0.5, 0.7, 0.95, 3.0])
 @pytest.mark.parametrize("at", [0.5, 7.1, 7.25])
 @pytest.mark.parametrize("part", [0.2, 0.334, 1.0])
@@ -406,6 +410,7 @@ def shown(target: Segmenter) -> list[int]:
     return [int(mark, 16) for mark in re.findall(rb"\x00\x00\x01[\x65\x41]\x88([0-9a-f]{8})", bodies)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("watched", [True, False])
 @pytest.mark.parametrize("hole", [0.4, 0.8, 2.0, 4.9])
 @pytest.mark.parametrize("sound", [True, False])
@@ -434,6 +439,7 @@ def test_what_arrives_behind_a_hole_is_shown_at_once(hole: float, sound: bool, w
     assert shown(target) == list(range(len(pictures)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fps", [0.3, 0.5, 1, 2, 2.5, 5])
 @pytest.mark.parametrize("sound", [True, False])
 @pytest.mark.parametrize("before", [True, False])
@@ -464,6 +470,7 @@ def test_pictures_a_second_apart_without_sound_are_plain_hls() -> None:
     assert not target.live.low_latency
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("container", ["auto", "fmp4"])
 @pytest.mark.parametrize("gone", [Kind.VIDEO, Kind.AUDIO])
 @pytest.mark.parametrize("seconds", [0.3, 3.0, 13.0])

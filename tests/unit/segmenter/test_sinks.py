@@ -72,6 +72,7 @@ def ask(target: Segmenter) -> None:
     target.live.playlist()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_the_parts_are_the_segment_byte_for_byte_though_nobody_watches(codec: Literal["h264", "h265"]) -> None:
     """LL12; "nothing is muxed for nobody" has an end where a sink wants media."""
@@ -116,6 +117,7 @@ def test_who_wants_no_media_costs_no_muxing() -> None:
     assert len([what for what, _ in sink.calls if what == "closed"]) >= 4
 
 
+@pytest.mark.thorough
 def test_a_sink_that_comes_amid_a_stream_that_nobody_watches_begins_with_the_next_segment_and_loses_no_byte() -> None:
     """What was put off is written before it: a muxer takes its parts in order."""
     tracks, units = units_of(make_flv("h264", seconds=12, gop=15, size=(96, 64)))

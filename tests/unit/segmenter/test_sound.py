@@ -107,6 +107,7 @@ def test_sound_that_ends_chromium_is_left_out_beside_a_picture(record: bytes, wh
     assert b"mp4a" in (target.live.multivariant("v") or b"")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("picture", "any_sound"), [(True, True), (False, False)])
 def test_such_sound_is_carried_alone_or_where_the_operator_says_so(*, picture: bool, any_sound: bool) -> None:
     """Firefox, ffmpeg and VLC play it: sound alone has no picture to lose."""

@@ -11,6 +11,7 @@ from hlsd.snapshots.wire import Format, StillVariant
 from tests.support.stills import Codec, far, grey_hdr, job, pixels, quarters
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265"])
 def test_a_1080p_key_picture_becomes_jpeg_and_webp_of_the_right_size_and_colours(codec: Codec) -> None:
     """One decode for all that is asked for; a width beyond the stream's is the stream's."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import pytest
 
 from hlsd.app import Server
 from hlsd.media.unit import Tracks
@@ -37,6 +38,7 @@ def snapshots(server: Server) -> SnapshotService:
     return cast("SnapshotService", server.services["snapshot"])
 
 
+@pytest.mark.thorough
 async def test_a_live_stream_has_a_picture_and_nobody_is_counted_for_it(tmp_path: Path) -> None:
     async with running(tmp_path) as server, asking(server) as client:
         sending = await Sending.to(server.hub)
@@ -101,6 +103,7 @@ async def test_when_no_processor_time_is_left_the_answer_says_when_to_ask_again(
         assert 15 <= int(answer.headers["retry-after"]) <= 20
 
 
+@pytest.mark.thorough
 async def test_who_may_not_watch_sees_no_picture(tmp_path: Path) -> None:
     """By the rules, and by who has a say in prePlay; what is for one viewer is for no shared cache."""
     rules = {"auth.play": True, "auth.secrets": ["a secret of this test"]}
@@ -147,6 +150,7 @@ async def test_who_is_banned_sees_no_picture(tmp_path: Path) -> None:
         assert (answer.status_code, answer.headers["hlsd-refused"]) == (403, "banned")
 
 
+@pytest.mark.thorough
 async def test_the_operator_is_shown_where_it_is_and_what_it_costs(tmp_path: Path) -> None:
     off = {"snapshot.on_demand": False}
     for more, address in (({}, "/live/cam.jpg"), (off, "")):

@@ -18,13 +18,15 @@ import structlog
 from hlsd.base.clock import SystemClock
 from hlsd.base.faults import Faults
 from hlsd.media.unit import AccessUnit, Tracks
+from hlsd.ports import KeyPicture
 from hlsd.snapshots import child as child_module
 from hlsd.snapshots import studio as studio_module
 from hlsd.snapshots import worker
 from hlsd.snapshots.figures import SnapshotStats
 from hlsd.snapshots.portrait import Busy, Portrait, Shot
 from hlsd.snapshots.settings import SnapshotSettings
-from hlsd.snapshots.studio import Studio
+from hlsd.snapshots.spare import SpareTime
+from hlsd.snapshots.studio import MOST_SPARE, Studio
 from hlsd.snapshots.wire import UNIT_LIMIT, StillVariant
 from tests.support.eventually import eventually
 from tests.support.frames import AUDIO
@@ -280,3 +282,38 @@ async def test_whoever_waits_when_the_server_stops_is_told() -> None:
 
 def _turned() -> tuple[tuple[int, int, int], ...]:
     return QUARTERS[1:] + QUARTERS[:1]
+
+
+async def test_what_may_wait_is_done_when_no_live_picture_is_wanted_and_leaves_half_of_the_budget(quick: None) -> None:
+    async with scene() as it:
+        spare = SpareTime(it.studio)
+        track, unit = quarters(size=SMALL)
+        key = KeyPicture(track.codec, "SDR", track.record, unit.payload)
+        planes = await spare.tile(key, 160)
+        assert planes is not None
+        assert len(planes) == 160 * 90 * 3 // 2
+        sheet = await spare.sheet(planes, 160, 90)
+        assert sheet is not None
+        assert pixels(sheet).shape[:2] == (90, 160)
+        assert far(pixels(sheet)) < 24, "the same areas, small"
+        assert await spare.tile(key._replace(unit=b"\0\0\0\1x"), 160) is None
+        it.studio.budget.spend(it.studio.budget._left - 0.3)
+        late = asyncio.ensure_future(spare.tile(key, 160))
+        await it.shot()
+        assert not late.done(), "a live picture is made, what may wait waits"
+        it.studio.budget.spend(-2.0)
+        it.streams["cam"].key(turn=1)
+        await it.shot(StillVariant(320, "jpg"))
+        assert await late == planes
+
+
+async def test_no_more_than_so_many_wait_and_all_are_told_at_the_end() -> None:
+    async with scene() as it:
+        it.studio.budget.spend(100.0)
+        track, unit = quarters(size=SMALL)
+        key = KeyPicture(track.codec, "SDR", track.record, unit.payload)
+        spare = SpareTime(it.studio)
+        waiting = [asyncio.ensure_future(spare.tile(key, 160)) for _ in range(MOST_SPARE)]
+        await asyncio.sleep(0)
+        assert await spare.tile(key, 160) is None
+    assert await asyncio.gather(*waiting) == [None] * MOST_SPARE

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 SECONDS = 6
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("head", [True, False])
 async def test_opus_without_a_fourcc_is_heard(films: Path, head: bool) -> None:
     """Sound format 13: raw packets, with an OpusHead before them or without."""
@@ -29,6 +30,7 @@ async def test_opus_without_a_fourcc_is_heard(films: Path, head: bool) -> None:
     assert max(map(abs, heard.apart())) <= 0.010
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("codec", "count"), [("nellymoser-22", 4), ("nellymoser-8", 2)])
 async def test_several_frames_in_a_tag_are_all_heard(films: Path, codec: str, count: int) -> None:
     tags = bundled(ClickFilm(codec, SECONDS).tags(films), count)
@@ -38,6 +40,7 @@ async def test_several_frames_in_a_tag_are_all_heard(films: Path, codec: str, co
     assert max(map(abs, heard.apart())) <= 0.010
 
 
+@pytest.mark.thorough
 async def test_speex_as_flash_marks_it_is_the_same(films: Path) -> None:
     """`B2` in place of `B6`: the rate bits say nothing."""
     tags = [(k, t, b"\xb2" + b[1:] if k == flv.AUDIO else b) for k, t, b in ClickFilm("speex", SECONDS).tags(films)]
@@ -47,6 +50,7 @@ async def test_speex_as_flash_marks_it_is_the_same(films: Path) -> None:
     assert max(map(abs, heard.apart())) <= 0.025
 
 
+@pytest.mark.thorough
 async def test_flac_is_heard_with_its_mark_and_without_any_configuration(films: Path) -> None:
     """The specification has `fLaC` and a block header before STREAMINFO, libavformat writes STREAMINFO alone."""
     tags = ClickFilm("flac", SECONDS).tags(films)
@@ -60,6 +64,7 @@ async def test_flac_is_heard_with_its_mark_and_without_any_configuration(films: 
             assert max(map(abs, heard.apart())) <= 0.010
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["g711a", "g711a-16", "g711u-44-stereo"])
 async def test_the_rate_of_g711_is_found_where_nobody_tells_it(films: Path, codec: str) -> None:
     """Its tags say 44.1 kHz, and there need not be metadata."""
@@ -118,6 +123,7 @@ def _configures(body: bytes) -> bool:
     return body[0] in (0x90, 0x94) or (body[0] == 0xAF and body[1] == 0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("one", "other"), [("speex", "mp3"), ("opus", "g711u-44-stereo"), ("mp3", "ac-3")])
 async def test_a_change_of_the_codec_is_no_discontinuity(films: Path, one: str, other: str) -> None:
     tags = _spliced(ClickFilm(one, SECONDS).tags(films), ClickFilm(other, SECONDS).tags(films), 3_500)
@@ -131,6 +137,7 @@ async def test_a_change_of_the_codec_is_no_discontinuity(films: Path, one: str, 
     assert max(map(abs, apart)) <= 0.025
 
 
+@pytest.mark.thorough
 async def test_aac_after_another_codec_is_what_viewers_were_told_of(films: Path) -> None:
     """AAC of another rate would be another track, and a discontinuity."""
     film = flv_tags(make_flv("h264", seconds=SECONDS, rate=44_100))
@@ -147,6 +154,7 @@ async def test_aac_after_another_codec_is_what_viewers_were_told_of(films: Path)
     assert last.dts / 90_000 - 5 > SECONDS - 0.3
 
 
+@pytest.mark.thorough
 async def test_aac_that_is_just_what_came_out_goes_straight_again(films: Path) -> None:
     """48 kHz stereo after Opus: nothing is decoded that need not be, and nobody is told of another track."""
     opus, film = ClickFilm("opus", SECONDS).tags(films), flv_tags(make_flv("h264", seconds=SECONDS))

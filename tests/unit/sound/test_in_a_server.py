@@ -16,6 +16,7 @@ from tests.support.services import running
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
+@pytest.mark.thorough
 async def test_what_was_converted_is_told_and_a_publisher_that_is_sent_away_leaves_nothing(
     films: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from hlsd.sound.clock import FRAME
 from hlsd.sound.converter import Converter
 from hlsd.sound.figures import SoundStats
 from hlsd.sound.process import STREAM_BYTES, SoundProcess
+from hlsd.sound.settings import TranscodeSettings
 from hlsd.sound.worker import BURST, SHARE, CpuAllowance, Worker
 from tests.support.collected import Collected
 from tests.support.seeds import first_seed
@@ -63,6 +64,33 @@ def test_it_ends_with_its_input() -> None:
     assert kinds == [wire.READY] + [wire.ANSWER] * 50
 
 
+def test_streams_have_no_threads_of_their_own() -> None:
+    """Libav would begin some for each core in each filter graph, and each takes 8 MiB of the address space."""
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    worker = Worker()
+    for stream, form in enumerate(
+        (ALAW, SoundFormat("pcm_s16le", b"", 44_100, 2), SoundFormat("pcm_u8", b"", 48_000, 1))
+    ):
+        octets = wire.opening(stream, ORDER._replace(form=form))
+        octets += b"".join(wire.packet(stream, 20 * n, b"\x55" * 1_764) for n in range(20))
+        assert any(told.frames for told in ask(worker, octets))
+    assert len(list(Path("/proc/self/task").iterdir())) == threads
+
+
+@pytest.mark.thorough
+def test_it_has_room_for_as_many_streams_as_are_let_in() -> None:
+    settings = TranscodeSettings()
+    command = [sys.executable, "-m", "hlsd.sound.worker", str(settings.audio_memory)]
+    streams = range(1, settings.audio_streams + 1)
+    octets = b"".join(wire.opening(stream, ORDER._replace(channels=2)) for stream in streams)
+    octets += b"".join(wire.packet(stream, 20 * n, b"\x55" * 160) for n in range(10) for stream in streams)
+    done = subprocess.run(command, input=octets, capture_output=True, check=False, timeout=120, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr[-300:]
+    heard = [wire.read_answer(body) for kind, _, body in wire.reader().feed(done.stdout) if kind == wire.ANSWER]
+    assert len(heard) == 10 * len(streams)
+    assert sum(bool(told.frames) for told in heard[-5 * len(streams) :]) > len(streams)
+
+
 def test_every_packet_is_answered_and_frames_follow_each_other() -> None:
     worker = Worker()
     octets = b"".join(wire.packet(7, 20 * n, b"\xd5" * 160) for n in range(100)) + wire.message(wire.CLOSE, 7)
@@ -75,6 +103,7 @@ def test_every_packet_is_answered_and_frames_follow_each_other() -> None:
     assert after.flags == wire.UNABLE, "the stream is over"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", SOUNDS)
 def test_nothing_that_is_sent_makes_it_raise(codec: str) -> None:
     """Packets, configurations and times of random bytes; what comes out of it is bounded."""

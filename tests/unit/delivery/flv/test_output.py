@@ -47,6 +47,7 @@ def keys(units: list[AccessUnit]) -> list[int]:
     return [n for n, unit in enumerate(units) if unit.kind is Kind.VIDEO and unit.key]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
 @pytest.mark.parametrize("wrapping", [ENHANCED, LEGACY])
 async def test_every_frame_arrives_as_it_was(codec: str, wrapping: FlvWrapping) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import httpx
+import pytest
 
 from hlsd.ports import Refuse, RefuseCode
 from tests.support.eventually import eventually
@@ -80,6 +81,7 @@ async def test_an_http2_connection_can_be_used_again_and_its_window_does_not_gro
         h2.cut()
 
 
+@pytest.mark.thorough
 async def test_padding_is_given_back_to_a_body_that_lasts(tmp_path: Path) -> None:
     # "The entire DATA frame payload is included in flow control, including the Pad Length and Padding fields" (RFC 9113
     # §6.1).

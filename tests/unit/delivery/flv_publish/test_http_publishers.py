@@ -80,6 +80,7 @@ async def test_a_body_of_known_length_and_a_bearer() -> None:
         assert room.tags == list(range(20))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

@@ -36,6 +36,7 @@ def all_of(octets: bytes, cuts: list[int]) -> tuple[bytes, list[tuple[int, bytes
     return file, said
 
 
+@pytest.mark.thorough
 @given(
     st.lists(
         st.tuples(

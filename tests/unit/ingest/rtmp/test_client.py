@@ -56,6 +56,7 @@ def _shuttle(client: ClientConnection, server: ServerConnection, step: int) -> t
             heard[0].extend(client.receive_data(down[at : at + step], 0.0))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("step", [1, 1000, 10**6])
 def test_our_own_server_takes_it(step: int) -> None:
     """Both roles, byte by byte: what one writes the other reads."""

@@ -1,4 +1,4 @@
-"""Is the body of one file on its way to a viewer: read piece by piece, and a piece when the one before has gone."""
+"""Sends what lies in a recording's file, piece by piece: read by a thread when the piece before has gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from starlette.types import Receive, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.request import Span
 from hlsd.ports import MEDIA, MORE, ViewerSession
-from hlsd.record.excerpt import Excerpt
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
 
@@ -20,38 +19,35 @@ PIECE: Final = 256 * 1024
 FAR_PIECE: Final = 1 << 20
 """The same of what is in the store: each is a request."""
 Charge = Callable[[ViewerSession | None, int, int], None]
+"""So many bytes were handed over to a session."""
 
 
-class FileSending:
-    """What lies somewhere in a file: `part`, and `span` of that. `charge` counts what was sent to the session."""
+class FileBody:
+    """The body of one file: read by a thread, sent when the piece before has gone."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it is of
+    def __init__(
         self,
-        open_recordings: OpenRecordings,
-        recording: OpenRecording,
-        part: Excerpt,
-        span: Span,
         session: ViewerSession | None,
         charge: Charge,
+        recording: OpenRecording,
+        open_recordings: OpenRecordings,
         clock: Clock,
     ) -> None:
-        self._open_recordings = open_recordings
-        self._recording = recording
-        self._front, self._offset, _ = part
-        self._span = span
         self._session = session
         self._charge = charge
+        self._recording = recording
+        self._open_recordings = open_recordings
         self._clock = clock
         self._first = b""
 
-    async def begin(self) -> None:
-        """Reads the first piece, so that a store that fails is told by a status. Raises StoreFault."""
-        if self._recording.key:
-            self._first = await self._read(self._span.start)
+    async def begin(self, front: bytes, offset: int, span: Span) -> None:
+        """Reads the first piece of what is in the store, so that its failure can be told. Raises StoreFault."""
+        if self._recording.key and span.start < span.stop:
+            self._first = await self._read(front, offset, span.start, span.stop - span.start)
 
-    async def run(self, receive: Receive, send: Send) -> None:
+    async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
         """From the first byte to the last, or until the client hangs up."""
-        session, span = self._session, self._span
+        session = self._session
         gone = asyncio.ensure_future(_hung_up(receive))
         if session is not None:
             session.flows += 1
@@ -60,7 +56,7 @@ class FileSending:
             while at < span.stop and not gone.done():
                 if self._recording.deleted or (session is not None and session.over):
                     return  # it was sent away, or its bytes would stay on the disk
-                piece, self._first = self._first or await self._read(at), b""
+                piece, self._first = self._first or await self._read(front, offset, at, span.stop - at), b""
                 if not piece:
                     return  # shorter than it was: the connection is cut, and the client asks for the rest
                 at += len(piece)
@@ -70,18 +66,18 @@ class FileSending:
                 if session is not None:
                     session.last = self._clock.monotonic()
         except StoreFault:
-            return  # the same: it is told in the log, once
+            return  # cut as well; the log has it once
         finally:
             if session is not None:
                 session.flows -= 1
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
 
-    async def _read(self, at: int) -> bytes:
-        size = min(FAR_PIECE if self._recording.key else PIECE, self._span.stop - at)
-        if at < len(self._front):
-            return self._front[at : at + size]
-        return await self._open_recordings.read(self._recording, self._offset + at - len(self._front), size)
+    async def _read(self, front: bytes, offset: int, at: int, left: int) -> bytes:
+        size = min(left, FAR_PIECE if self._recording.key else PIECE)
+        if at < len(front):
+            return front[at : at + size]
+        return await self._open_recordings.read(self._recording, offset + at - len(front), size)
 
 
 async def _hung_up(receive: Receive) -> None:
