@@ -34,9 +34,10 @@ def write_heads(read: Read, size: int) -> bytes:
     pack = zlib.compressobj(6, zlib.DEFLATED, 31)
     found = [pack.compress(_entry(0, read(0, layout.end)))]
     hidden = head(read(layout.room, HEADER))
-    if layout.finished and hidden is not None:
-        at = layout.room + hidden.size
-        found.append(pack.compress(_entry(at, read(at, HEADER))))  # by it a reader sees that it is finished
+    if not layout.finished or hidden is None:
+        raise BadBox("it is not finished")
+    at = layout.room + hidden.size
+    found.append(pack.compress(_entry(at, read(at, HEADER))))  # by it a reader sees that it is finished
     for count, (fragment, runs) in enumerate(walk(read, layout, size), 1):
         media = min(run.offset for run in runs)
         found.append(pack.compress(_entry(fragment.offset, read(fragment.offset, media - fragment.offset))))
@@ -50,9 +51,7 @@ def read_heads(packed: bytes) -> Read:
     entries = _entries(packed)
     kept = [entry for entry in (next(entries, None), next(entries, None)) if entry is not None]
     latest = kept[-1:]
-    far = (
-        kept[1][0] if len(kept) > 1 else 0
-    )  # what begins there is behind all fragments: who asks for it goes no further
+    far = kept[1][0] if len(kept) > 1 else 0  # behind all fragments: who asks for that must not pass them by
 
     def read(offset: int, size: int) -> bytes:
         while True:

@@ -244,7 +244,7 @@ async def test_while_the_store_is_away_recordings_stay_and_it_is_told_without_se
 async def test_viewers_of_a_store_that_fails_are_told_so_and_nobody_else_waits(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hlsd.record.remote.far.PATIENCE", 1.0)
+    monkeypatch.setattr("hlsd.record.remote.far.PATIENCE", 4.0)
     async with faulty(store.port, 1, 0.0) as proxy:
         settings = kept_in(store.address("viewers", proxy.port))
         async with recording_server(tmp_path, **settings) as (server, operator):
@@ -260,12 +260,13 @@ async def test_viewers_of_a_store_that_fails_are_told_so_and_nobody_else_waits(
             service_of(server).open_recordings.leave(row["id"])  # as if many others had been played since
             assert (await operator.web.get(row["url"])).status_code == 503, "who comes now is not let in"
             proxy._share, proxy.hanging = 0.0, True
+            await published(server)
+            (here,) = [one for one in await operator.done(2) if one["where"] == "local"]
             held_up = [asyncio.create_task(operator.web.get(f"{segment}?{n}")) for n in range(40)]
             await eventually(lambda: service_of(server).offload.far._waiting >= 1)  # type: ignore[union-attr]
-            await published(server)
-            rows = [one for one in await operator.done(2) if one["where"] == "local"]
-            answer = await asyncio.wait_for(operator.web.get(rows[0]["url"]), 1.0)
+            answer = await operator.web.get(here["url"])
             assert answer.status_code == 200, "of a recording on the disk"
+            assert not any(one.done() for one in held_up), "and that did not wait for the others"
             assert {(await one).status_code for one in held_up} == {503}
             proxy.hanging = False
             assert (await operator.web.get(segment)).content == good
