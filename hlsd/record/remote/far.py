@@ -24,6 +24,8 @@ T = TypeVar("T")
 MOST: Final = 32
 CROWD: Final = 128
 PATIENCE: Final = 10.0
+LOADS: Final = 4
+"""Indexes that are fetched at once: each may be of a day."""
 _PIECE: Final = 4 << 20
 
 
@@ -36,6 +38,7 @@ class FarRecordings:
         self._stats = stats
         self._health = StoreHealth("recordings cannot be read from the store", log)
         self._slots = asyncio.Semaphore(MOST)
+        self._loads = asyncio.Semaphore(LOADS)
         self._waiting = 0
 
     async def find(self, row: Row) -> tuple[str, Read] | None:
@@ -47,13 +50,21 @@ class FarRecordings:
 
     async def index(self, key: str) -> Read:
         """The index of an MP4. Raises StoreFault."""
-        found = await self._ask(lambda: self._bucket.look(key + SUFFIX))
-        if found is None or not 0 < found.size <= LARGEST:
-            raise StoreFault("the index of the recording is not in the store")
-        packed, at = bytearray(), 0
-        while at < found.size:
-            packed += await self.read(key + SUFFIX, at, min(_PIECE, found.size - at))
-            at = len(packed)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._loads.acquire()
+        except TimeoutError:
+            raise StoreFault("many wait for the store of recordings", late=True) from None
+        try:
+            found = await self._ask(lambda: self._bucket.look(key + SUFFIX))
+            if found is None or not 0 < found.size <= LARGEST:
+                raise StoreFault("the index of the recording is not in the store")
+            packed, at = bytearray(), 0
+            while at < found.size:
+                packed += await self.read(key + SUFFIX, at, min(_PIECE, found.size - at))
+                at = len(packed)
+        finally:
+            self._loads.release()
         return read_heads(bytes(packed))
 
     async def read(self, key: str, offset: int, size: int) -> bytes:
