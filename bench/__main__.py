@@ -6,7 +6,21 @@ import argparse
 import sys
 
 from bench import handshakes
-from bench.pages import fanout, flv, hotpath, https, ingest, latency, loss, metrics, players, relay, sessions, sound
+from bench.pages import (
+    fanout,
+    flv,
+    hotpath,
+    https,
+    ingest,
+    latency,
+    loss,
+    metrics,
+    players,
+    record,
+    relay,
+    sessions,
+    sound,
+)
 
 PAGES = {
     page.NAME: page
@@ -21,6 +35,7 @@ PAGES = {
         metrics,
         flv,
         relay,
+        record,
         players,
         loss,
         sound,

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
@@ -69,6 +70,7 @@ rtmp {{
       hls_path {root}/hls;
       hls_fragment 2s;
       hls_playlist_length 12s;
+      {more}
     }}
   }}
 }}
@@ -98,6 +100,8 @@ class Nginx:
     """nginx with libnginx-mod-rtmp: one worker, HLS segments of 2 s into memory."""
 
     name: ClassVar[str] = "nginx-rtmp"
+    more: str = ""
+    """Further directives of its application."""
 
     def __init__(self, core: int | None = 0) -> None:
         self._core = core
@@ -121,7 +125,9 @@ class Nginx:
         (self.root / "hls").chmod(0o777)  # the worker runs as another user when nginx is started by root
         conf = self.root / "nginx.conf"
         conf.write_text(
-            _NGINX_CONF.format(module=module, root=self.root, rtmp_port=self.rtmp_port, http_port=self.http_port)
+            _NGINX_CONF.format(
+                module=module, root=self.root, rtmp_port=self.rtmp_port, http_port=self.http_port, more=self.more
+            )
         )
         program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin") or "nginx"
         command = [program, "-e", str(self.root / "error.log"), "-p", str(self.root), "-c", str(conf)]
@@ -161,10 +167,12 @@ class Hlsd:
     """This checkout's server: 2 s segments, six listed, without parts, which nginx-rtmp does not make either."""
 
     name: ClassVar[str] = "hlsd"
+    env: ClassVar[Mapping[str, str]] = {}
+    """Settings beyond the ordinary ones."""
 
     def __init__(self, core: int | None = 0) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="hlsd-bench-"))
-        self._server = HlsdServer(self._root, prefix=_pinned(core))
+        self._server = HlsdServer(self._root, prefix=_pinned(core), env=self.env)
 
     @staticmethod
     def missing() -> str | None:
@@ -190,6 +198,16 @@ class Hlsd:
     def rtmp(self, name: str) -> str:
         """Where a publisher goes."""
         return self._server.rtmp(name)
+
+    @property
+    def base(self) -> str:
+        """Where it answers HTTP."""
+        return f"http://127.0.0.1:{self._server.http_port}"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """Headers by which its API knows a program of this machine."""
+        return self._server.bearer
 
     def hls(self, name: str) -> str:
         """The multivariant playlist of a stream."""

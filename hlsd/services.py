@@ -23,9 +23,11 @@ from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
+from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.flv_publisher import FlvPublishers
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
@@ -137,6 +139,17 @@ def _rtmp(services: Services) -> Service:
     )
 
 
+def _whip(services: Services) -> Service:
+    node, settings = services.node, services.node.settings
+    sound = node.sound if settings.transcode.audio else None
+    http, faults = settings.http, node.stats.faults
+    room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port)
+    servers = settings.webrtc.ice_servers
+    known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
+    https_port = settings.https.port if settings.https.secure else 0
+    return WhipService(room, node.judge, known, open_to_all, https_port)
+
+
 def _flv_publish(services: Services) -> Service:
     node, rtmp = services.node, services.node.settings.rtmp
     faults = node.stats.faults
@@ -238,6 +251,7 @@ def _http(services: Services) -> Service:
 SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("record", _record),
     ("rtmp", _rtmp),
+    ("whip", _whip),
     ("flv_publish", _flv_publish),
     ("metrics", _metrics),
     ("relay", _relay),

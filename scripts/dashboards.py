@@ -325,6 +325,40 @@ OVERVIEW = Board(
                 ),
             ),
         ),
+        "WebRTC": (
+            Panel(
+                "Publishers by WebRTC",
+                "Now; those refused a second, and those let in whose media never came.",
+                (
+                    (total("hlsd_webrtc_sessions", NODE, "instance"), "{{instance}}"),
+                    (rate("hlsd_webrtc_unconnected_total", NODE, "stage"), "never came: {{stage}}/s"),
+                    (rate("hlsd_webrtc_refused_total", NODE, "reason"), "refused: {{reason}}/s"),
+                ),
+                width=6,
+            ),
+            heat(
+                "Time to connect",
+                "From a publisher's POST to the end of its handshake.",
+                "hlsd_webrtc_handshake_seconds",
+                NODE,
+                width=6,
+            ),
+            Panel(
+                "Packets of WebRTC",
+                "A second, by what became of them; recovered ones were asked for again.",
+                ((rate("hlsd_webrtc_packets_total", NODE, "result"), "{{result}}"),),
+                width=6,
+            ),
+            Panel(
+                "Pictures lost on the way, and asked for",
+                "Pictures a second of which a part was lost for good, and requests for key pictures, by cause.",
+                (
+                    (rate("hlsd_webrtc_pictures_lost_total", NODE, "instance"), "{{instance}} lost"),
+                    (rate("hlsd_webrtc_keyframe_requests_total", NODE, "cause"), "key picture: {{cause}}"),
+                ),
+                width=6,
+            ),
+        ),
         "Recordings": (
             Panel(
                 "Recordings under way",

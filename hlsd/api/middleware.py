@@ -22,6 +22,7 @@ from hlsd.api.nms import NmsHandlers
 from hlsd.api.openapi import document
 from hlsd.api.operations import NO_STORE, Operation
 from hlsd.api.problems import PROBLEM_TYPE, ApiError, Code
+from hlsd.api.publishers import PublisherHandlers
 from hlsd.base.logger import Log
 
 _STREAM = {"app": "The app.", "stream": "The stream's name."}
@@ -31,6 +32,7 @@ _SESSION = {"id": "As in events and in the list."}
 def operations(premises: ApiContext) -> list[Operation]:
     """What the API can do."""
     desk = Handlers(premises)
+    who = PublisherHandlers(premises.hub)
     nms = NmsHandlers(premises)
     v1, old = "/api/v1", "Node-Media-Server"
     return [
@@ -46,6 +48,15 @@ def operations(premises: ApiContext) -> list[Operation]:
             desk.kick_publisher,
             [Code.NO_SUCH_STREAM, Code.NOT_PUBLISHING],
             parts=_STREAM,
+        ),
+        Operation("GET", f"{v1}/publishers", "Who publishes, by stream.", who.publishers, [Code.BAD_CURSOR]),
+        Operation(
+            "GET",
+            f"{v1}/publishers/{{id}}",
+            "One publisher.",
+            who.publisher,
+            [Code.NO_SUCH_PUBLISHER],
+            parts={"id": "As in events and in the list."},
         ),
         Operation("GET", f"{v1}/sessions", "The viewers, the oldest first.", desk.sessions, [Code.BAD_CURSOR]),
         Operation("GET", f"{v1}/sessions/{{id}}", "One viewer.", desk.session, [Code.NO_SUCH_SESSION], parts=_SESSION),
@@ -89,7 +100,7 @@ def create_api(premises: ApiContext, access: Access, log: Log, *, more: Sequence
     The door lets a caller with the scope `read` ask with GET and HEAD, and wants `write` for every other method.
     """
     done = operations(premises)
-    described = document(done)
+    described = document(done, more)
 
     async def openapi(request: Request) -> Response:  # noqa: ARG001 - Starlette's shape
         return JSONResponse(described, headers=NO_STORE)

@@ -63,6 +63,14 @@ class StreamsQuery(Query):
     cursor: Cursor = None
 
 
+class PublishersQuery(Query):
+    """Of the list of publishers."""
+
+    app: Name | None = Field(None, description="Publishers of this app only.")
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
 class SessionsQuery(Query):
     """Of the list of sessions."""
 
@@ -144,6 +152,42 @@ class PublisherView(BaseModel):
     createtime: int = Field(description="Since when, ms of the epoch.")
     duration_ms: int
     tracks_left_out: list[str] = Field(description='Beyond the first of a kind: "audio 1: mp4a" (enhanced RTMP).')
+
+
+class LineView(BaseModel):
+    """How a publisher's media comes through."""
+
+    connected: bool
+    loss: float = Field(description="Share of its packets that were lost for good, 0 to 1, since it began.")
+    round_trip_ms: float = Field(description="From asking for a packet to its coming; 0 while none was asked for.")
+
+
+class PublisherRow(BaseModel):
+    """A publisher. Who has left is in no list: events tell of it (`donePublish`)."""
+
+    id: str = Field(description="As in events.")
+    app: str
+    name: str
+    path: str = Field(description="`/{app}/{name}`")
+    ip: str = Field(description="Address and port, as in events.")
+    protocol: str
+    user_id: str
+    user_agent: str
+    createtime: int = Field(description="Since when, ms of the epoch.")
+    status: Literal["created", "running"] = Field(description="created: let in, and nothing of its media has come yet.")
+    codecs: str = Field(description="As in CODECS (RFC 6381): what viewers get.")
+    inbytes: int = Field(description="Bytes received from it.")
+    video_frames: int = Field(description="Of its stream's run, those of publishers before it included.")
+    audio_frames: int = Field(description="Likewise.")
+    last_frame: int = Field(description="When its last frame came, ms of the epoch; 0: none has.")
+    line: LineView | None = Field(description="By WebRTC; null for what comes by TCP, which loses nothing.")
+
+
+class PublisherList(BaseModel):
+    """A page of publishers, by app and name of their streams."""
+
+    items: list[PublisherRow]
+    cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
 class StreamView(BaseModel):

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
+from starlette.routing import BaseRoute
 
 from hlsd import __version__
 from hlsd.api.operations import Operation
 from hlsd.api.problems import PROBLEM_TYPE, Code, Problem
+from hlsd.ports.described import DescribedRoute
 
 _REF = "#/components/schemas/{model}"
 _PART = re.compile(r"\{([a-z_]+)\}")
@@ -21,8 +23,8 @@ _ALWAYS = (Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.TOO_MANY_FAILURES)
 Schema = dict[str, Any]
 
 
-def document(operations: Iterable[Operation]) -> Schema:
-    """The document, ready for JSON."""
+def document(operations: Iterable[Operation], more: Iterable[BaseRoute] = ()) -> Schema:
+    """The document, ready for JSON; `more` are other services', of which those are in it that say what they do."""
     listed = list(operations)
     inputs: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
         (index, "serialization", TypeAdapter(operation.result)) for index, operation in enumerate(listed)
@@ -36,6 +38,12 @@ def document(operations: Iterable[Operation]) -> Schema:
     for index, operation in enumerate(listed):
         described = _operation(operation, _renamed(results[index, "serialization"]))
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    for route in more:
+        if isinstance(route, DescribedRoute):
+            door = [*_ALWAYS, *([] if route.method == "get" else [Code.FOREIGN_ORIGIN])]
+            said = {**route.described, "responses": {**_problems(door), **route.described["responses"]}}
+            paths.setdefault(route.path, {})[route.method] = said
+            schemas.update(route.schemas)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -27,6 +27,7 @@ class Code(enum.StrEnum):
     NO_SUCH_ROUTE = "no_such_route"
     NO_SUCH_STREAM = "no_such_stream"
     NO_SUCH_SESSION = "no_such_session"
+    NO_SUCH_PUBLISHER = "no_such_publisher"
     NOT_PUBLISHING = "not_publishing"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_MANY_FAILURES = "too_many_failures"
@@ -48,6 +49,7 @@ _STATUS: Mapping[Code, int] = {
     Code.NO_SUCH_ROUTE: 404,
     Code.NO_SUCH_STREAM: 404,
     Code.NO_SUCH_SESSION: 404,
+    Code.NO_SUCH_PUBLISHER: 404,
     Code.NOT_PUBLISHING: 409,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.TOO_MANY_FAILURES: 429,

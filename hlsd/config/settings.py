@@ -14,6 +14,7 @@ from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
 from hlsd.record.settings import RecordSettings
@@ -79,6 +80,7 @@ class Settings(BaseModel):
     server: ServerSettings = Field(default_factory=ServerSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
+    webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)

@@ -154,6 +154,10 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("page", app, name)
         case [app, name, "index.m3u8" | "master.m3u8"]:
             return Target("multivariant", app, name)
+        case [app, name, "whip" | "publish"]:
+            return Target("foreign", app, name)
+        case [app, name, "whip", ident]:
+            return Target("foreign", app, name, resource=ident)
         case [app, name, sid, "index.m3u8"] if sid[0] == "~":
             return Target("playlist", app, name, sid=sid[1:])
         case [app, name, sid, rendition, "index.m3u8"] if sid[0] == "~":

@@ -23,7 +23,7 @@ from hlsd.ports.outputs import (
 )
 from hlsd.ports.pictures import KeyPicture, PictureMaker
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
-from hlsd.ports.publishing import Admission, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
 from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
@@ -48,6 +48,7 @@ __all__ = [
     "Keeping",
     "KeyPicture",
     "Lateness",
+    "LineState",
     "LiveStream",
     "Media",
     "MediaRun",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hlsd.media.unit import AccessUnit, Tracks
 
@@ -18,6 +18,17 @@ class RefuseCode(enum.StrEnum):
     DENIED = "denied"
     LIMIT = "limit"
     DRAINING = "draining"
+
+
+class LineState(NamedTuple):
+    """How a publisher's media comes through, where packets can be lost.
+
+    `loss`: share of its packets, 0 to 1, since it began. `round_trip`: seconds; 0 where it is not known.
+    """
+
+    connected: bool
+    loss: float
+    round_trip: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,8 @@ class PublishRequest:
     """The token of `Authorization: Bearer`, where the way in is HTTP."""
     held: Callable[[], int] = lambda: 0
     """Bytes of its media that are in memory and have not been handed over yet."""
+    line: Callable[[], LineState | None] = lambda: None
+    """How its media comes through; None where TCP carries it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
 
 from hlsd.base import stream_name
 from hlsd.base.quantities import Duration
+from hlsd.ports.described import DescribedRoute
+from hlsd.record.described import described, schemas
 from hlsd.record.recordings import Recordings, RecordRefused
 from hlsd.record.remote.download import download
 
@@ -47,7 +48,7 @@ class Filter(BaseModel):
     cursor: str = Field(default="", max_length=200)
 
 
-def operations(recordings: Recordings) -> list[Route]:  # noqa: C901 - small handlers
+def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - small handlers
     """The routes."""
 
     async def start(request: Request) -> Response:
@@ -111,17 +112,21 @@ def operations(recordings: Recordings) -> list[Route]:  # noqa: C901 - small han
     async def repairing(_: Request) -> Response:
         return _done(recordings.repair.model_dump())
 
-    of_stream = "/api/v1/streams/{app}/{stream}/record"
+    of_stream, one_record = "/api/v1/streams/{app}/{stream}/record", "/api/v1/records/{record_id}"
+    named = schemas()
     return [
-        Route(of_stream, start, methods=["POST"]),
-        Route(of_stream, status, methods=["GET"]),
-        Route(of_stream, stop, methods=["DELETE"]),
-        Route("/api/v1/records", listing, methods=["GET"]),
-        Route("/api/v1/records/repair", repair, methods=["POST"]),
-        Route("/api/v1/records/repair", repairing, methods=["GET"]),
-        Route("/api/v1/records/{record_id}", one, methods=["GET"]),
-        Route("/api/v1/records/{record_id}/file", file, methods=["GET"]),
-        Route("/api/v1/records/{record_id}", remove, methods=["DELETE"]),
+        DescribedRoute(method, path, does, described(does.__name__, method), named)
+        for method, path, does in (
+            ("POST", of_stream, start),
+            ("GET", of_stream, status),
+            ("DELETE", of_stream, stop),
+            ("GET", "/api/v1/records", listing),
+            ("POST", "/api/v1/records/repair", repair),
+            ("GET", "/api/v1/records/repair", repairing),
+            ("GET", one_record, one),
+            ("GET", f"{one_record}/file", file),
+            ("DELETE", one_record, remove),
+        )
     ]
 
 

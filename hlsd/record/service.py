@@ -154,7 +154,7 @@ class RecordService(Service):
         """Playback."""
         return [*browse_routes(self._browse), *playback_routes(self._endpoint)]
 
-    def operations(self) -> list[Route]:
+    def operations(self) -> Sequence[Route]:
         """What the API can do with recordings."""
         return operations(self.recordings)
 

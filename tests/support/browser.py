@@ -17,6 +17,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -51,6 +52,20 @@ def missing(browser: Browser = "chromium") -> str | None:
         if not (folder / "node_modules").is_dir():
             return f"run npm ci in {folder.relative_to(ROOT)}"
     return None
+
+
+@cache
+def cannot(browser: Browser, kind: str) -> str | None:
+    """Why a browser does not decode media of that type, in words for a skip; None if it says that it does.
+
+    Only Chromium is asked (`MediaSource.isTypeSupported`): it depends on how it was built, and where it runs.
+    """
+    program = executable(browser)
+    if browser != "chromium" or program is None:
+        return None
+    command = ["node", str(WEB / "types.mjs"), program, kind]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return None if json.loads(done.stdout) == [True] else f"this {browser} says that it takes no {kind}"
 
 
 def play(

@@ -16,6 +16,7 @@ from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ingest.figures import RtmpFigures
+from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.media.unit import Tracks
 from hlsd.metrics.node import NodeFigures
 from hlsd.metrics.reading import SPECS, Reader
@@ -109,6 +110,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     RtmpFigures,
     SoundFigures,
     TlsFigures,
+    WebrtcFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
 """Every family that a server shows."""
@@ -137,6 +139,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),
         SoundFigures(SoundStats()),
+        WebrtcFigures(WebrtcStats(), list),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )
     return Reader(

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from hlsd.delivery.request import Span, parse_range
 from hlsd.record.open_recordings import Far
 from hlsd.record.remote.bucket import StoreFault
+from hlsd.record.remote.upload import KINDS
 
 PIECE = 1 << 20
 """Bytes that are asked for at a time."""
@@ -44,4 +45,5 @@ async def download(request: Request, far: Far, key: str, size: int, headers: dic
             yield piece
 
     status = 206 if isinstance(wanted, Span) else 200
-    return StreamingResponse(rest(), status, {**headers, **more}, "application/octet-stream")
+    kind = KINDS.get(key.rpartition(".")[2], "application/octet-stream")
+    return StreamingResponse(rest(), status, {**headers, **more}, kind)

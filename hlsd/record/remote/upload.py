@@ -24,7 +24,7 @@ from hlsd.record.remote.heads import SUFFIX
 T = TypeVar("T")
 PIECE: Final = 1 << 20
 """Bytes that are read and sent at a time."""
-_KINDS: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
+KINDS: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
 _MD5: Final = re.compile(r"[0-9a-f]{32}(?:-[0-9]{1,5})?", re.ASCII)
 
 
@@ -74,7 +74,7 @@ class Upload:
             if digest.heads:  # first, so that whoever sees the file in the store finds its index too
                 index = digest_of(digest.heads)
                 await self._bring(copy.key + SUFFIX, index, "application/gzip", lambda: _small(digest.heads))
-            etag = await self._bring(copy.key, digest, _KINDS[copy.format], lambda: self._pieces(fd, digest.size))
+            etag = await self._bring(copy.key, digest, KINDS[copy.format], lambda: self._pieces(fd, digest.size))
             return digest, etag
         finally:
             self._over = True

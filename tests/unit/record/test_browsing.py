@@ -33,7 +33,7 @@ async def filled(server: Server, rows: list[Row]) -> None:
     await eventually(lambda: not service.recordings.repair.running)
 
     words = f"INSERT INTO recordings VALUES ({','.join('?' * len(Row._fields))})"
-    await service.index.ask(lambda table: table._file.executemany(words, rows))  # noqa: SLF001 - one by one take minutes
+    await service.index.ask(lambda table: table._file.executemany(words, rows))
 
 
 @pytest.mark.thorough

@@ -264,6 +264,19 @@ async def test_what_the_api_wants_outlives_a_restart_and_ends_after_its_time(tmp
 
 
 @pytest.mark.thorough
+async def test_the_document_of_the_api_has_every_operation_of_recordings(tmp_path: Path) -> None:
+    async with recording_server(tmp_path) as (server, operator):
+        document = (await operator.api.get("/openapi.json")).json()
+        routes = {(route.path, method) for route in service_of(server).operations() for method in route.methods or ()}
+        said = {(path, method.upper()) for path, one in document["paths"].items() for method in one}
+        assert {one for one in routes if one[1] != "HEAD"} <= said
+        assert {"Record", "RecordWish", "RecordRepair", "RecordProblem"} <= set(document["components"]["schemas"])
+        shown = document["components"]["schemas"]["Record"]["properties"]
+        await published(server)
+        (row,) = await operator.done()
+        assert set(row) == set(shown), "and says what it answers"
+
+
 async def test_lists_are_of_a_stream_of_a_time_and_in_pages(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=2) as (server, operator):
         await published(server)

@@ -149,7 +149,7 @@ async def test_a_sheet_is_made_when_it_is_asked_for_kept_and_removed_with_its_re
         assert {answer.status_code for answer in answers} == {200}
         assert answers[0].headers["hlsd-tiles"] == "5/5"
         assert "immutable" in answers[0].headers["cache-control"]
-        frame = next(av.open(io.BytesIO(answers[0].content)).decode(video=0))
+        frame = next(av.open(io.BytesIO(answers[0].content), "r").decode(video=0))
         assert (frame.width, frame.height) == SIZE
         grey = frame.to_ndarray(format="gray")
         bright = [grey[10:80, 10 + WIDTH * at : 150 + WIDTH * at].mean() for at in range(6)]

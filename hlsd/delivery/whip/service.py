@@ -1,0 +1,83 @@
+"""Is the service that lets publishers in by WHIP: offers come by the HTTP ports, media by a UDP port of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.routing import Route
+
+from hlsd.delivery.whip.endpoint import WhipEndpoint
+from hlsd.delivery.whip.page import PublishPage
+from hlsd.ports import Service
+from hlsd.ports.whip import WhipDesk
+
+if TYPE_CHECKING:
+    from hlsd.base.figures import Reporter
+    from hlsd.delivery.judge import Judge
+
+
+class WhipReceiver(WhipDesk, Protocol):
+    """Who receives: the desk, with its port."""
+
+    @property
+    def port(self) -> int:
+        """Where media comes, once started; 0: nowhere."""
+        ...
+
+    async def start(self) -> None:
+        """Listens. Raises OSError when it cannot."""
+        ...
+
+    async def stop(self, deadline: float) -> None:
+        """Ends every session."""
+        ...
+
+    def figures(self) -> Sequence[Reporter]:
+        """Who reports its figures."""
+        ...
+
+
+class WhipService(Service):
+    """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
+
+    `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser gives its camera to the page; 0:
+    nowhere.
+    """
+
+    def __init__(
+        self,
+        receiver: WhipReceiver,
+        judge: Judge,
+        ice_servers: Sequence[str] = (),
+        open_servers: Sequence[str] = (),
+        https_port: int = 0,
+    ) -> None:
+        self._receiver = receiver
+        self._page = PublishPage(judge, receiver, https_port)
+        self._endpoint = WhipEndpoint(receiver, judge, ice_servers, open_servers)
+
+    @property
+    def udp_port(self) -> int:
+        """Where media comes, once started; 0: nowhere."""
+        return self._receiver.port
+
+    async def start(self) -> None:
+        """Opens the UDP port. Raises OSError when it cannot."""
+        await self._receiver.start()
+
+    async def stop(self, deadline: float) -> None:
+        """Ends every session."""
+        await self._receiver.stop(deadline)
+
+    def routes(self) -> tuple[Route, ...]:
+        """The endpoint of a stream, the sessions that it opens, and the page."""
+        return (
+            Route("/{app}/{name}/publish", self._page),
+            Route("/{app}/{name}/whip", self._endpoint),
+            Route("/{app}/{name}/whip/{ident}", self._endpoint),
+        )
+
+    def figures(self) -> Sequence[Reporter]:
+        """What its sessions do."""
+        return self._receiver.figures()

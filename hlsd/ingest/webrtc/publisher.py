@@ -1,0 +1,255 @@
+"""Publishes what one WebRTC peer sends: the door of RTMP (`hlsd.ports.Admission`), and the same `Normaliser` behind it.
+
+Law: a publication is ended exactly once, unless the hub has dropped it: then nothing of it is called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hlsd.base.errors import UnsupportedCodec
+from hlsd.base.remarks import Remarks
+from hlsd.ingest.normaliser import Normaliser
+from hlsd.ingest.share import Share
+from hlsd.media.sounds import SOUNDS, SoundFormat
+from hlsd.media.unit import Kind
+from hlsd.ports import LineState
+
+if TYPE_CHECKING:
+    from hlsd.base.clock import Clock
+    from hlsd.base.faults import Faults
+    from hlsd.base.logger import Log
+    from hlsd.ingest.webrtc.depacketiser import CodedPicture
+    from hlsd.ingest.webrtc.peer import Peer
+    from hlsd.ingest.webrtc.sdp import Offer
+    from hlsd.media.codecs import VideoCodec
+    from hlsd.ports import Publication, SoundConverter, SoundDesk
+
+FORMS: Final = {
+    "OPUS": SoundFormat("opus", b"", 48_000, 2),
+    "PCMU": SoundFormat("pcm_mulaw", b"", 8_000, 1),
+    "PCMA": SoundFormat("pcm_alaw", b"", 8_000, 1),
+}
+"""What the names of an offer mean."""
+
+REORDERED: Final = 1000
+"""Milliseconds that a picture may be before the one that came before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherHost:
+    """What a publisher knows of the server."""
+
+    clock: Clock
+    log: Log
+    faults: Faults
+    sound: SoundDesk | None
+
+
+class WebrtcPublisher:
+    """One session as the hub and its peer see it; `over(self)` is called when it is.
+
+    `peer`, `offer` and the rest are its room's business.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+        self,
+        host: PublisherHost,
+        ident: str,
+        app: str,
+        ip: str,
+        offer: Offer,
+        over: Callable[[WebrtcPublisher], None],
+    ) -> None:
+        self.ident = ident
+        """Whoever knows it may end the session."""
+        self.app = app
+        self.ip = ip
+        self.offer = offer
+        self.peer: Peer | None = None
+        """Once it is let in."""
+        self.tag = ""
+        """The user name fragment of ours in force."""
+        self.dropped = False
+        self.local = ""
+        """The address of ours at which it asked."""
+        self.offered: list[str] = []
+        """Where it was told to send to."""
+        self.share = Share()
+        """What it costs; a second's part used up, its datagrams are dropped."""
+        self.name = ""
+        """The stream's, once it is let in."""
+        self.began = host.clock.monotonic()
+        self._host = host
+        self._over = over
+        self._words = ""
+        self._publication: Publication | None = None
+        self._normaliser: Normaliser | None = None
+        self._converter: SoundConverter | None = None
+        self._remarks = Remarks(self._remark)
+        self._shown = 0  # the time of the last picture, ms
+
+    # -- as the hub sees it
+
+    def drop(self, reason: str) -> None:
+        """The publication is gone already and must not be touched again."""
+        self.dropped = True
+        self._publication = None
+        guard = self._host.faults.guard("webrtc_publisher")
+        with guard:
+            self._release()
+        with guard:
+            if self.peer is not None:
+                self.peer.end(reason, self._words)
+        self._over(self)
+
+    def hear(self, words: str) -> None:
+        """What the hub says before it drops: a peer has no ear for it, the log has."""
+        self._words = words
+
+    def held(self) -> int:
+        """Bytes of its media that wait here."""
+        peer, normaliser = self.peer, self._normaliser
+        return (peer.held if peer is not None else 0) + (normaliser.held if normaliser is not None else 0)
+
+    def line(self) -> LineState | None:
+        """How its packets come through."""
+        peer = self.peer
+        if peer is None:
+            return None
+        tracks = [one for one in (peer.picture, peer.sound) if one is not None]
+        lost = sum(one.counts.lost for one in tracks)
+        trip = max((one.order.round_trip for one in tracks if one.counts.recovered), default=0.0)
+        return LineState(bool(peer.connected), lost / max(1, lost + peer.counts.received), trip)
+
+    # -- as its room sees it
+
+    def begin(self, publication: Publication) -> None:
+        """It is let in."""
+        self._publication = publication
+        self.name = publication.name
+
+    def hold_back(self) -> None:
+        """Something of it is dropped, as its part of this second is used up."""
+        if self.peer is not None:
+            self.peer.counts.limited += 1
+        words = "publisher held back: what it sends costs more than its part of the processor"
+        self._remarks.note(words, self._now())
+
+    def meet(self, peer: Peer) -> None:
+        """Who speaks with its browser."""
+        self.peer = peer
+
+    def second(self, now: float) -> None:
+        """Once a second: patience, and a new second's share of the processor."""
+        self.share.second()
+        normaliser, peer = self._normaliser, self.peer
+        if normaliser is None or peer is None:
+            return
+        self._guarded(lambda: normaliser.tick(now))
+        if peer.picture is not None and peer.picture.keys.unanswered and self._publication is not None:
+            self._remarks.note("publisher does not answer requests for key pictures: its own distance counts", now)
+
+    def end(self, reason: str, why: str = "") -> None:
+        """Ends the publication, if there is one; nothing happens if it is over."""
+        publication, self._publication = self._publication, None
+        with self._host.faults.guard("webrtc_publisher"):  # whatever it is, the name must be free again
+            if self.peer is not None:
+                self.peer.end(reason, why)
+        if publication is None:
+            return
+        if why:
+            peer = self.peer
+            never = peer is not None and not peer.connected
+            lost = {"offered": self.offered, "candidates": self.offer.candidates} if never else {}
+            self._remark("publisher ended", {"reason": why, **lost})
+        with self._host.faults.guard("publication_end"):
+            self._release()
+        with self._host.faults.guard("publication_end"):
+            publication.end(reason)
+        self._over(self)
+
+    # -- as its peer sees it (`hlsd.ingest.webrtc.peer.MediaSink`)
+
+    def picture(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> bool:
+        """Takes a picture; not when its part of this second is used up."""
+        clock = self._host.clock
+        now = clock.monotonic()
+        if self.share.exhausted:
+            self.hold_back()
+            return False
+        normaliser = self._normaliser or self._open(now)
+        if picture.slices:
+            if 0 < (self._shown - ms & 0xFFFFFFFF) < REORDERED:
+                self._remarks.note("pictures come out of order: RTP has no decoding times, switch B-frames off", now)
+            self._shown = ms
+        if normaliser is not None:
+            self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))
+        return True
+
+    def sound(self, codec: str, payload: bytes, ms: int) -> None:
+        """Takes a packet of sound."""
+        now = self._host.clock.monotonic()
+        normaliser = self._normaliser or self._open(now)
+        if normaliser is not None:
+            self._guarded(lambda: self._hear(normaliser, codec, payload, ms, now))
+
+    def received(self, size: int) -> None:
+        """Bytes have come."""
+        if self._publication is not None:
+            self._publication.received(size)
+
+    def unsteady(self) -> None:
+        """Its clocks are nothing to go by."""
+        self._remarks.note("sender reports put picture and sound seconds apart: not followed", self._now())
+
+    # -- how
+
+    def _open(self, now: float) -> Normaliser | None:
+        publication = self._publication
+        if publication is None:
+            return None
+        self._normaliser = normaliser = Normaliser(publication, now)
+        normaliser.expect(picture=self.offer.picture is not None, sound=self.offer.sound is not None, now=now)
+        sound = self.offer.sound
+        if self._host.sound is not None and sound is not None:
+            # Not what the first packet has: Opus may go from one channel to two within its stream (RFC 7587 §4.3).
+            channels = FORMS[sound.payload.name].channels
+            self._converter = self._host.sound.converter(normaliser, publication, channels)
+        return normaliser
+
+    def _hear(self, normaliser: Normaliser, codec: str, payload: bytes, ms: int, now: float) -> None:
+        form = FORMS[codec]
+        if self._converter is None:
+            normaliser.unreadable(Kind.AUDIO, UnsupportedCodec(SOUNDS[form.codec]), now)
+            return
+        try:
+            self._converter.take(form, ms, payload, now)
+        except UnsupportedCodec as error:
+            normaliser.unreadable(Kind.AUDIO, error, now)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """What media may raise ends this publisher and no other."""
+        try:
+            work()
+        except UnsupportedCodec as error:
+            self.end("error:codec", str(error))
+        except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
+            self._host.faults.task("webrtc_publisher", error)
+            self.end("error:internal")
+
+    def _release(self) -> None:
+        converter, normaliser = self._converter, self._normaliser
+        self._converter = self._normaliser = None
+        if converter is not None:
+            converter.close()
+        if normaliser is not None and not self.dropped:
+            normaliser.close()
+
+    def _remark(self, event: str, facts: Mapping[str, object]) -> None:
+        self._host.log.warning(event, app=self.app, name=self.name, ip=self.ip, protocol="whip", **facts)
+
+    def _now(self) -> float:
+        return self._host.clock.monotonic()
