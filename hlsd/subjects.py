@@ -168,7 +168,7 @@ class Relay(Subject, Protocol):
 
 
 class Recording(Subject, Protocol):
-    """A file of a recording: subject of `recordStart`, `recordDone` and `recordLost`."""
+    """A file of a recording: subject of `recordStart`, `recordDone`, `recordLost` and `recordStored`."""
 
     @property
     def file(self) -> str:
@@ -218,7 +218,7 @@ class Snapshot(Subject, Protocol):
 PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
-RecordAction = Literal["recordStart", "recordDone", "recordLost"]
+RecordAction = Literal["recordStart", "recordDone", "recordLost", "recordStored"]
 SnapshotAction = Literal["snapshotDone"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]

@@ -391,6 +391,15 @@ OVERVIEW = Board(
                 ),
                 "bytes",
             ),
+            Panel(
+                "Store of the recordings",
+                "Files that wait for the store, tries that failed and reads for viewers that failed, a second.",
+                (
+                    (f"sum by (instance) (hlsd_record_upload_waiting_files{{{NODE}}})", "waiting {{instance}}"),
+                    (rate("hlsd_record_uploads_total", NODE, "result"), "upload {{result}}/s"),
+                    (rate("hlsd_record_store_reads_total", NODE, "result"), "read {{result}}/s"),
+                ),
+            ),
         ),
     },
 )

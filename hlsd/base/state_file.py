@@ -43,12 +43,16 @@ def private_folder(path: Path) -> None:
 def private_file(path: Path) -> None:
     """Makes the file `path` if it is not there, and leaves it and its -wal and -shm to its owner alone; OSError."""
     private_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # Not by a descriptor: closing one takes away the locks that this process has on the file by others, and the
+        # next program that closes the file deletes what SQLite has not written into it yet
+        # (https://www.sqlite.org/howtocorrupt.html §2.2).
+        if not path.is_file():
+            raise
         with contextlib.suppress(PermissionError):  # another user's, who lets us in
-            os.fchmod(handle, 0o600)
-    finally:
-        os.close(handle)
+            path.chmod(0o600)
     for beside in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError, PermissionError):
             path.with_name(path.name + beside).chmod(0o600)

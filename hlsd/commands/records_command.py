@@ -172,8 +172,18 @@ def _progress() -> Progress:
     )
 
 
+def _where(row: Row) -> str:
+    """Where its file is, and how it comes into the store: `local, 40 % sent`, `local, failed: …`, `both`, `store`."""
+    where, upload = str(row.get("where", "local")), row.get("upload")
+    if upload is None or upload["state"] == "stored":
+        return where
+    if upload["state"] == "uploading":
+        return f"{where}, {100 * upload['sent'] // max(1, upload['bytes'])} % sent"
+    return f"{where}, {upload['state']}{': ' + upload['error'] if upload['error'] else ''}"
+
+
 def _table(rows: list[Row]) -> Table:
-    names = ("id", "stream", "state", "began", "lasts", "size", "why it ended")
+    names = ("id", "stream", "state", "where", "began", "lasts", "size", "why it ended")
     table = table_of(counted(len(rows), "recording"), [(name, name in {"lasts", "size"}) for name in names])
     for row in rows:
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["createtime"] / 1000))
@@ -181,6 +191,7 @@ def _table(rows: list[Row]) -> Table:
             plain(row["id"]),
             plain(row["path"]),
             plain(row["state"]),
+            plain(_where(row)),
             plain(began),
             plain(lasting(row["duration_ms"] / 1000)),
             plain(size(row["bytes"])),

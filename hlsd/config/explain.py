@@ -38,7 +38,7 @@ def explain(section: str, model: type[BaseModel], here: Mapping[str, Given], err
 
 def _said(key: str, value: object) -> object:
     """The value as an error may show it: what should be an address may hold a secret even if it is none."""
-    if not key.endswith(("url", "urls", "jwks")):
+    if not key.endswith(("url", "urls", "jwks", "store")):
         return value
     return [masking.address(str(one)) for one in value] if isinstance(value, list) else masking.address(str(value))
 

@@ -53,6 +53,7 @@ class Action(enum.StrEnum):
     RECORD_START = "recordStart"
     RECORD_DONE = "recordDone"
     RECORD_LOST = "recordLost"
+    RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
 
 

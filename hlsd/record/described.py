@@ -50,6 +50,7 @@ _BODY: Final = {
         },
     },
 }
+_STORE: Final = [(502, "`store`: it is in the store, which fails"), (503, "`store`: the store is late")]
 _LISTED: Final = {
     "type": "object",
     "properties": {
@@ -79,7 +80,7 @@ _OPERATIONS: Final[dict[str, tuple[str, int, Schema, list[Schema], list[tuple[in
     ),
     "listing": ("Recordings, the oldest first.", 200, _LISTED, _LIST, [(400, "`bad_parameter` or `bad_cursor`")]),
     "one": ("A recording.", 200, _RECORD, _ID, [_NO_RECORD]),
-    "file": ("The file of a finished recording, with ranges.", 200, {}, _ID, [_NO_RECORD]),
+    "file": ("The file of a finished recording, with ranges.", 200, {}, _ID, [_NO_RECORD, *_STORE]),
     "remove": (
         "Deletes a recording that is not being written.",
         200,
@@ -90,7 +91,12 @@ _OPERATIONS: Final[dict[str, tuple[str, int, Schema, list[Schema], list[tuple[in
     "repair": ("Looks through all files: finishes, lists, forgets.", 202, _REPAIR, [], []),
     "repairing": ("How far that is.", 200, _REPAIR, [], []),
 }
-_PUBLIC: Final = {"RecordView": "Record", "WishView": "RecordWish", "RepairView": "RecordRepair"}
+_PUBLIC: Final = {
+    "RecordView": "Record",
+    "UploadView": "RecordUpload",
+    "WishView": "RecordWish",
+    "RepairView": "RecordRepair",
+}
 
 
 def schemas() -> dict[str, Schema]:

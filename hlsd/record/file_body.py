@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from typing import Final
 
@@ -13,9 +12,12 @@ from hlsd.base.clock import Clock
 from hlsd.delivery.request import Span
 from hlsd.ports import MEDIA, MORE, ViewerSession
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
+from hlsd.record.remote.bucket import StoreFault
 
 PIECE: Final = 256 * 1024
 """Bytes that are read and sent at a time."""
+FAR_PIECE: Final = 1 << 20
+"""The same of what is in the store: each is a request."""
 Charge = Callable[[ViewerSession | None, int, int], None]
 """So many bytes were handed over to a session."""
 
@@ -36,6 +38,12 @@ class FileBody:
         self._recording = recording
         self._open_recordings = open_recordings
         self._clock = clock
+        self._first = b""
+
+    async def begin(self, front: bytes, offset: int, span: Span) -> None:
+        """Reads the first piece of what is in the store, so that its failure can be told. Raises StoreFault."""
+        if self._recording.key and span.start < span.stop:
+            self._first = await self._read(front, offset, span.start, span.stop - span.start)
 
     async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
         """From the first byte to the last, or until the client hangs up."""
@@ -48,7 +56,7 @@ class FileBody:
             while at < span.stop and not gone.done():
                 if self._recording.deleted or (session is not None and session.over):
                     return  # it was sent away, or its bytes would stay on the disk
-                piece = await self._read(front, offset, at, min(PIECE, span.stop - at))
+                piece, self._first = self._first or await self._read(front, offset, at, span.stop - at), b""
                 if not piece:
                     return  # shorter than it was: the connection is cut, and the client asks for the rest
                 at += len(piece)
@@ -57,17 +65,19 @@ class FileBody:
                 media = MORE
                 if session is not None:
                     session.last = self._clock.monotonic()
+        except StoreFault:
+            return  # cut as well; the log has it once
         finally:
             if session is not None:
                 session.flows -= 1
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
 
-    async def _read(self, front: bytes, offset: int, at: int, size: int) -> bytes:
+    async def _read(self, front: bytes, offset: int, at: int, left: int) -> bytes:
+        size = min(left, FAR_PIECE if self._recording.key else PIECE)
         if at < len(front):
             return front[at : at + size]
-        fd, place = self._recording.fd, offset + at - len(front)
-        return await self._open_recordings.do(lambda: os.pread(fd, size, place))
+        return await self._open_recordings.read(self._recording, offset + at - len(front), size)
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -74,8 +74,11 @@ class RecordFolder:
                     raise
                 return os.open(name + PART, os.O_RDONLY | _FILE, dir_fd=folder)
 
-    def remove(self, path: str) -> bool:
-        """Removes a file, finished or not, and the folders above it that are empty then; whether it was there."""
+    def remove(self, path: str, *, beside: bool = True) -> bool:
+        """Removes a file, finished or not, and the folders above it that are empty then; whether it was there.
+
+        `beside`: also what lies beside it.
+        """
         gone = False
         try:
             with self._folder(path) as (folder, name):
@@ -83,7 +86,8 @@ class RecordFolder:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(each, dir_fd=folder)
                         gone = True
-                self._remove_beside(folder, name)
+                if beside:
+                    self._remove_beside(folder, name)
         except FileNotFoundError:
             return False
         above = Path(path).parent

@@ -19,6 +19,7 @@ import structlog
 
 from hlsd.base.errors import HlsdError
 from hlsd.base.state_file import open_state
+from hlsd.record.remote.copies import CopyTable
 
 T = TypeVar("T")
 _TABLE: Final = (
@@ -72,6 +73,8 @@ class Table:
         """Whether it knows nothing because it is new, or could not be read."""
         self._log = structlog.get_logger()
         self._file = self._open(path)
+        self.copies = CopyTable(self._file)
+        """What is in the store: see there."""
 
     def _open(self, path: Path | None) -> sqlite3.Connection:
         if path is not None:
@@ -79,6 +82,7 @@ class Table:
                 file = open_state(path, _TABLE, patience=5.0)
                 file.execute(_ORDER)
                 file.execute(_BY_STREAM)
+                CopyTable(file).begin()
                 self.fresh = not file.execute("SELECT EXISTS (SELECT 1 FROM recordings)").fetchone()[0]
             except (sqlite3.Error, OSError) as error:
                 self._log.warning("the index of recordings is not kept", path=str(path), reason=str(error))
@@ -87,6 +91,7 @@ class Table:
         self.fresh = True
         file = sqlite3.connect(":memory:")
         file.execute(_TABLE)
+        CopyTable(file).begin()
         return file
 
     def put(self, row: Row) -> None:

@@ -13,14 +13,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from hlsd.base.errors import HlsdError
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt, chosen, excerpt
 from hlsd.record.index import DONE, IndexStopped, Row
+from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.repair import BREATH, reader
-from hlsd.record.shape import Layout, open_layout, use_index, walk
+from hlsd.record.shape import Layout, Read, open_layout, use_index, walk
 from hlsd.record.store import RecordingStore
 from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
 
@@ -37,12 +38,32 @@ class Crowded(HlsdError):
     """More want a part of a recording than can be served."""
 
 
-class OpenRecording:
-    """One recording, as far as it has been read. What it says is of one instant; `size` are its whole fragments."""
+class Far(Protocol):
+    """Reads recordings that are in the store alone. Everything raises StoreFault."""
 
-    def __init__(self, row: Row, fd: int) -> None:
+    async def find(self, row: Row) -> tuple[str, Read] | None:
+        """The name of a recording in the store, and what says what stands where in it; None if it is not there."""
+        ...
+
+    async def index(self, key: str) -> Read:
+        """What says what stands where in it, from its beginning on."""
+        ...
+
+    async def read(self, key: str, offset: int, size: int) -> bytes:
+        """Its bytes."""
+        ...
+
+
+class OpenRecording:
+    """One recording, as far as it has been read. What it says is of one instant; `size` are its whole fragments.
+
+    `fd` is of its file, -1 where that is only in the store, under the name `key`.
+    """
+
+    def __init__(self, row: Row, fd: int, key: str = "") -> None:
         self.row = row
         self.fd = fd
+        self.key = key
         self.whole = row.state == DONE
         self.size = 0
         self.etag = ""
@@ -57,9 +78,10 @@ class OpenRecording:
         """Whoever reads it is cut off at the next piece, or its bytes would stay on the disk."""
         self._cut: tuple[int, int, Excerpt] | None = None
 
-    def load(self) -> None:
-        """Reads what there is of the file; blocks. Raises BadBox, OSError."""
-        read, size = reader(self.fd), os.fstat(self.fd).st_size
+    def load(self, read: Read | None = None) -> None:
+        """Reads what there is of the file, by `read` where it is not here; blocks. Raises BadBox, OSError."""
+        size = self.row.bytes if read is not None else os.fstat(self.fd).st_size
+        read = read if read is not None else reader(self.fd)
         self.read_at = time.monotonic()
         if self.row.format == "mp4":
             if self.layout is None:
@@ -78,8 +100,8 @@ class OpenRecording:
             self.size = size
         self.etag = f'"{self.row.id}"' if self.whole else f'"{self.row.id}-{self.size:x}"'
 
-    def excerpt(self, begin: float | None, end: float | None) -> Excerpt | None:
-        """A part of it; None where there is nothing; blocks. Raises BadBox."""
+    def excerpt(self, begin: float | None, end: float | None, read: Read | None = None) -> Excerpt | None:
+        """A part of it; None where there is nothing; blocks. `read` as in `load`. Raises BadBox."""
         if self.layout is None:
             return None
         first, last = chosen(self.layout.fragments, begin, end)
@@ -87,15 +109,16 @@ class OpenRecording:
             return None
         kept = self._cut
         if kept is None or kept[:2] != (first, last):  # a download asks for range after range of one
-            kept = self._cut = first, last, excerpt(reader(self.fd), self.layout, first, last)
+            kept = self._cut = first, last, excerpt(read or reader(self.fd), self.layout, first, last)
         return kept[2]
 
 
 class OpenRecordings:
     """The recordings of one server that are read."""
 
-    def __init__(self, store: RecordingStore) -> None:
+    def __init__(self, store: RecordingStore, far: Far | None = None) -> None:
         self._store = store
+        self._far = far
         self._volumes: OrderedDict[str, OpenRecording] = OrderedDict()
         self._loading: dict[str, asyncio.Future[OpenRecording | None]] = {}
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="hlsd-playback")
@@ -115,13 +138,24 @@ class OpenRecordings:
             raise Crowded("many parts of recordings are being cut")
         self._cuts += 1
         try:
+            read = await self._far.index(recording.key) if recording.key and self._far is not None else None
             async with self._cutting:
-                return await self.do(lambda: recording.excerpt(begin, end))
+                return await self.do(lambda: recording.excerpt(begin, end, read))
         finally:
             self._cuts -= 1
 
+    async def read(self, recording: OpenRecording, offset: int, size: int) -> bytes:
+        """Bytes of it, fewer where it ends; who waits for the store holds none of the threads. Raises StoreFault."""
+        if recording.key and self._far is not None:
+            return await self._far.read(recording.key, offset, size)
+        fd = recording.fd
+        return await self.do(lambda: os.pread(fd, size, offset))
+
     async def get(self, ident: str, app: str, name: str) -> OpenRecording | None:
-        """A recording of that stream; None if there is none that can be read. Leave it by `put_back`."""
+        """A recording of that stream; None if there is none that can be read. Leave it by `put_back`.
+
+        Raises StoreFault where it is in the store, and the store does not give it.
+        """
         loading = self._loading.get(ident)
         if loading is None:
             loading = self._loading[ident] = asyncio.ensure_future(self._get(ident))
@@ -143,6 +177,10 @@ class OpenRecordings:
         if recording is not None:
             recording.deleted = True
             self._let_go(ident)
+
+    def leave(self, ident: str) -> None:
+        """Its file is not here any more: whoever comes now reads it in the store, and the disk gets its room back."""
+        self._let_go(ident)
 
     def _let_go(self, ident: str) -> None:
         """Who reads it may go on, nobody else begins."""
@@ -180,15 +218,28 @@ class OpenRecordings:
             return known
         if known is not None:
             self._let_go(ident)
-        recording = await self.do(lambda: self._opened(row))
+        recording = await self.do(lambda: self._opened(row)) or await self._in_store(row)
         if recording is not None:
             # Nothing is awaited between this and the next line: who deletes takes it out of the index, then from here.
             if take is None and await self._store.index.ask(lambda table: table.get(ident)) is None:
-                os.close(recording.fd)  # it was deleted meanwhile
+                recording.dropped = True  # it was deleted meanwhile
+                self._close(recording)
                 return None
             self._volumes[ident] = recording
             while len(self._volumes) > MOST:
                 self._let_go(next(iter(self._volumes)))
+        return recording
+
+    async def _in_store(self, row: Row) -> OpenRecording | None:
+        found = await self._far.find(row) if self._far is not None and row.state == DONE else None
+        if found is None:
+            return None
+        key, read = found
+        recording = OpenRecording(row, -1, key)
+        try:
+            await self.do(lambda: recording.load(read))
+        except BadBox as error:
+            raise StoreFault(f"the index of the recording is damaged: {error}") from None
         return recording
 
     def _opened(self, row: Row) -> OpenRecording | None:

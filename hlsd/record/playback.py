@@ -46,6 +46,7 @@ from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
 from hlsd.record.file_body import Charge, FileBody
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
+from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.sprites import Sprites
 from hlsd.record.thumbnail_answers import ThumbnailAnswers
 from hlsd.record.thumbnails import sheet_name
@@ -77,7 +78,10 @@ class Visit:
 
     async def ready(self, request: PlayRequest, output: Visit) -> Denial | None:  # noqa: ARG002
         """Whether there is such a recording of the stream that the viewer may watch."""
-        recording = await self._open_recordings.get(self._ident, request.app, request.name)
+        try:
+            recording = await self._open_recordings.get(self._ident, request.app, request.name)
+        except StoreFault as error:
+            return Denial(503, str(error), "store")
         if recording is None:
             return ABSENT
         self._open_recordings.put_back(recording)
@@ -138,6 +142,8 @@ class RecordEndpoint:
             reply = self._replies.refuse(request, 400, words=str(error))
         except Crowded as error:
             reply = self._replies.refuse(request, 503, words=str(error))
+        except StoreFault as error:
+            reply = self._replies.refuse(request, error.status, words=str(error))
         if reply is not None:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
@@ -309,8 +315,7 @@ class RecordEndpoint:
         """Sends what lies somewhere in the file, or the range of it that is asked for; None once it is sent."""
         request, (receive, send) = one.request, asgi
         tag = dict(headers)[b"etag"].decode()
-        front, offset, rest = part
-        size = len(front) + rest
+        size = len(part.front) + part.size
         if etag_matches(request.headers.get(b"if-none-match"), tag):
             return Reply(304, headers)
         if request.method == "HEAD":
@@ -326,9 +331,10 @@ class RecordEndpoint:
         if status == 206:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
         headers.append((b"content-length", b"%d" % (span.stop - span.start)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
         sending = FileBody(request.session, one.charge, recording, self._open_recordings, self._clock)
-        await sending.run(front, offset, span, receive, send)
+        await sending.begin(part.front, part.offset, span)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await sending.run(part.front, part.offset, span, receive, send)
         return None
 
 

@@ -16,6 +16,9 @@ from hlsd.base.upkeep import end
 from hlsd.events import new_id
 from hlsd.record.index import DONE, OPEN, RecordIndex, Row
 from hlsd.record.recorder import Recorder
+from hlsd.record.remote.copy import STORED, StoredCopy
+from hlsd.record.remote.far import FarRecordings
+from hlsd.record.remote.offload import Offload, Placed, UploadView
 from hlsd.record.store import RecordingStore, url_of
 from hlsd.record.take import Take
 from hlsd.record.tasks import RecordTask
@@ -58,6 +61,10 @@ class RecordView(BaseModel):
     url: str
     last_write: int = 0
     progress: float = 1.0
+    where: str = "local"
+    """"local", "store" or "both"."""
+    upload: UploadView | None = None
+    """Only where there is a store."""
 
 
 class WishView(BaseModel):
@@ -99,6 +106,11 @@ class Host(Protocol):
     @property
     def open_recordings(self) -> Dropping:
         """Where recordings are read from."""
+        ...
+
+    @property
+    def offload(self) -> Offload | None:
+        """The store, if there is one."""
         ...
 
     @property
@@ -169,7 +181,8 @@ class Recordings:
             lambda table: table.page(app=app, name=name, since=since, until=until, after=after, most=most + 1)
         )
         more = (rows[most - 1].started_ms, rows[most - 1].id) if len(rows) > most else None
-        return [self._view(row) for row in rows[:most]], more
+        copies = await self._copies([row.id for row in rows[:most]])
+        return [self._view(row, copies.get(row.id)) for row in rows[:most]], more
 
     async def calendar(self, app: str, name: str, bounds: Sequence[int]) -> tuple[list[tuple[int, int]], int, int]:
         """Of a stream: how many begin between each two times and their length; when the first and the last one do."""
@@ -178,7 +191,13 @@ class Recordings:
     async def get(self, ident: str) -> RecordView | None:
         """One."""
         row = await self._index.ask(lambda table: table.get(ident))
-        return self._view(row) if row is not None else None
+        return self._view(row, (await self._copies([ident])).get(ident)) if row is not None else None
+
+    async def _copies(self, idents: list[str]) -> dict[str, StoredCopy]:
+        """What of some recordings is in the store."""
+        if self._service.offload is None:
+            return {}
+        return await self._index.ask(lambda table: table.copies.of(idents))
 
     async def file(self, ident: str) -> Path | None:
         """The file of a finished one, if it is there."""
@@ -187,6 +206,11 @@ class Recordings:
             return None
         path = self._store.folder.root / row.path
         return path if await self._store.do(path.is_file) else None
+
+    async def stored(self, ident: str) -> tuple[FarRecordings, StoredCopy] | None:
+        """Where the file is that is in the store alone, and how it is read."""
+        offload, copy = self._service.offload, (await self._copies([ident])).get(ident)
+        return (offload.far, copy) if offload is not None and copy is not None and copy.state == STORED else None
 
     async def remove(self, ident: str) -> None:
         """Deletes one that is not being written. Raises RecordRefused."""
@@ -205,6 +229,8 @@ class Recordings:
         except OSError as error:
             self._log.warning("recording not deleted", file=row.path, reason=error.strerror or str(error))
             return False
+        if (offload := self._service.offload) is not None:
+            await offload.uploads.remove(row.id)
         await self._index.ask(lambda table: table.drop(row.id))
         self._store.stats.deleted[by] += 1
         self._service.open_recordings.drop(row.id)
@@ -297,6 +323,8 @@ class Recordings:
                     continue
                 if await store.do(lambda path=path: store.folder.there(path)):  # type: ignore[misc]
                     continue  # it was begun since the folders were looked through
+                if await self._index.ask(lambda table, ident=ident: table.copies.is_stored(ident)):  # type: ignore[misc]
+                    continue
                 await self._index.ask(lambda table, ident=ident: table.drop(ident))  # type: ignore[misc]
                 view.dropped += 1
         except OSError as error:
@@ -334,7 +362,9 @@ class Recordings:
                 return found
             after = (rows[-1].started_ms, rows[-1].id)
 
-    def _view(self, row: Row) -> RecordView:
+    def _view(self, row: Row, copy: StoredCopy | None = None) -> RecordView:
+        offload = self._service.offload
+        placed = offload.placed(row, copy) if offload is not None else Placed("local", None)
         take: Take | None = self._store.takes.get(row.id)
         state = row.state
         if take is not None:
@@ -363,4 +393,6 @@ class Recordings:
             url=url_of(row.app, row.name, row.id, row.format),
             last_write=int(take.last_write * 1000) if take is not None else row.ended_ms,
             progress=take.progress if take is not None else float(state == DONE),
+            where=placed.where,
+            upload=placed.upload,
         )

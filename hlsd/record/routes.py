@@ -20,6 +20,7 @@ from hlsd.base.quantities import Duration
 from hlsd.ports.described import DescribedRoute
 from hlsd.record.described import described, schemas
 from hlsd.record.recordings import Recordings, RecordRefused
+from hlsd.record.remote.download import download
 
 BODY_LIMIT: Final = 64 * 1024
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -89,7 +90,11 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
         return _done(view.model_dump())
 
     async def file(request: Request) -> Response:
-        path = await recordings.file(request.path_params["record_id"])
+        ident = request.path_params["record_id"]
+        path = await recordings.file(ident)
+        if path is None and (found := await recordings.stored(ident)) is not None:
+            far, copy = found
+            return await download(request, far, copy.key, copy.bytes, _HEADERS)
         if path is None:
             return _refused(RecordRefused(404, "no_such_record", "there is no finished recording of that id"))
         return FileResponse(path, headers=_HEADERS, filename=path.name)

@@ -29,6 +29,8 @@ from hlsd.record.open_recordings import OpenRecordings
 from hlsd.record.playback import RecordEndpoint, playback_routes
 from hlsd.record.recorder import Recorder, RecordPlan
 from hlsd.record.recordings import Recordings
+from hlsd.record.remote.offload import Offload
+from hlsd.record.remote.stats import StoreFigures
 from hlsd.record.retention import RetentionLimits, condemned
 from hlsd.record.routes import operations
 from hlsd.record.settings import RecordRule, RecordSettings
@@ -94,7 +96,9 @@ class RecordService(Service):
         self._wanted: dict[tuple[str, str], RecordTask] = {}
         self.recorders: dict[tuple[str, str, str], Recorder] = {}
         """By output, app and name: those of streams that are here."""
-        self.open_recordings = OpenRecordings(self.store)
+        self.offload = Offload(settings, self.index, self.store, self, clock, log, faults) if settings.store else None
+        """The store of finished recordings, if there is one."""
+        self.open_recordings = OpenRecordings(self.store, self.offload.far if self.offload is not None else None)
         self.recordings = Recordings(self)
         """What the API asks."""
         self.sprites = Sprites(self.open_recordings, self.store.folder, pictures, lambda: self.store.writer.full)
@@ -122,6 +126,8 @@ class RecordService(Service):
             self.store.finish(row, repaired=True)
         if fresh:
             self.recordings.begin_repair()
+        if self.offload is not None:
+            self.offload.uploads.start()
         self._sweeping = sweep(SWEEP, self._sweep, "record_sweep", self._faults)
 
     async def stop(self, deadline: float) -> None:
@@ -136,6 +142,9 @@ class RecordService(Service):
                 recorder.stop("shutdown")
         with guard:
             await self.store.stop(deadline)
+        if self.offload is not None:
+            with guard:
+                await self.offload.uploads.stop(deadline)
         self.open_recordings.close()
         with guard:
             await self.index.ask(lambda _: self._tasks.close())
@@ -154,13 +163,15 @@ class RecordService(Service):
         """The two recorders of a stream."""
         return (RecorderFactory(BY_RULE, self.by_rule), RecorderFactory(BY_API, self.by_task))
 
-    def figures(self) -> tuple[RecordFigures, ...]:
-        """Of all rules."""
-        return (RecordFigures(self.store.stats, self._instant),)
+    def figures(self) -> tuple[RecordFigures | StoreFigures, ...]:
+        """Of all rules, and of the store."""
+        of_rules = RecordFigures(self.store.stats, self._instant)
+        return (of_rules,) if self.offload is None else (of_rules, self.offload.figures())
 
     def impaired(self) -> list[str]:
         """What is not recorded for now."""
-        return ["record: disk"] if self.store.writer.full and (self._rules or self._wanted) else []
+        disk = ["record: disk"] if self.store.writer.full and (self._rules or self._wanted) else []
+        return disk if self.offload is None else disk + self.offload.impaired()
 
     # -- recorders
 
@@ -304,6 +315,10 @@ class RecordService(Service):
         """Deletes what is not to be kept any more."""
         guard = self._faults.guard("record_keep")
         with guard:
+            if self.offload is not None:
+                limits = self._in_force()
+                self.store.stats.kept = await self.offload.keep(limits, calm=self._clock.monotonic() < self._calm)
+                return
             count, size = self.store.stats.kept = await self.index.ask(lambda table: table.totals())
             if not count or not self._limits.any:
                 return
@@ -328,6 +343,15 @@ class RecordService(Service):
             self._calm = now + CALM
         self._offset = offset
         return self._limits._replace(age=0.0) if now < self._calm else self._limits
+
+    async def delete(self, ident: str) -> bool:
+        """Deletes a recording for the limits of the store; whether that was done."""
+        row = await self.index.ask(lambda table: table.get(ident))
+        return row is None or await self.recordings.delete(row, "limits")
+
+    def leave(self, ident: str) -> None:
+        """Its file is in the store alone."""
+        self.open_recordings.leave(ident)
 
     def _instant(self) -> Instant:
         writer = self.store.writer

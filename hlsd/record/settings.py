@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from hlsd.base.match import Match
 from hlsd.base.quantities import GIB, MIB, Duration, Size
+from hlsd.record.remote.address import parse_store
 from hlsd.record.template import DEFAULT, LONGEST, FileTemplate
 
 Format = Literal["mp4", "ts", "flv"]
@@ -103,6 +104,38 @@ class RecordSettings(BaseModel):
         "to the next key frame, and counted.",
     )
     max_tasks: int = Field(default=1000, ge=1, le=100_000, description="Recordings that the API may have begun.")
+    store: str = Field(
+        default="",
+        max_length=1024,
+        description="Where finished recordings are uploaded: s3://bucket/prefix?endpoint=https://host&region=…, or "
+        "file:///folder. Verified there, the file here goes after keep_local, and is played from the store. Without "
+        "endpoint it is Amazon's; &style=host puts the bucket's name into the host. Empty: they stay here. Needs "
+        "hlsd[store].",
+    )
+    store_key: SecretStr | None = Field(
+        default=None,
+        description="Access key of the store. Without it the usual AWS_ variables hold: AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, web identity, the machine's role.",
+    )
+    store_secret: SecretStr | None = Field(default=None, description="Secret of store_key; both or none.")
+    keep_local: Duration = Field(
+        default=86_400.0,
+        ge=0,
+        description="How long a file stays here after it was verified in the store, seconds. 0: it goes at once. "
+        "keep_for, keep_bytes and keep_free then are of what is here, and take only what is in the store as well.",
+    )
+    store_keep_for: Duration = Field(
+        default=0.0,
+        ge=0,
+        description="Recordings in the store that ended longer ago are deleted, there and here, seconds. 0: none.",
+    )
+    store_keep_bytes: Size = Field(
+        default=0, ge=0, description="The oldest in the store are deleted while it has more bytes of them. 0: no bound."
+    )
+    uploads: int = Field(default=2, ge=1, le=16, description="Files uploaded at once. Each takes 32 MiB at most.")
+    upload_rate: Size = Field(
+        default=0, ge=0, description="Bytes a second that all uploads together may send. 0: no bound."
+    )
 
     @field_validator("path")
     @classmethod
@@ -110,8 +143,17 @@ class RecordSettings(BaseModel):
         FileTemplate(text)
         return text
 
+    @field_validator("store")
+    @classmethod
+    def _is_a_store(cls, text: str) -> str:
+        if text:
+            parse_store(text)
+        return text
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if (self.store_key is None) != (self.store_secret is None):
+            raise ValueError("store_key and store_secret go together")
         if self.keep_free and self.keep_free < self.min_free:
             raise ValueError("keep_free must not be below min_free: recording would end before anything is deleted")
         names = [rule.name for rule in self.rules if rule.name]

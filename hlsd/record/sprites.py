@@ -137,6 +137,8 @@ class Sprites:
         key = sheet.ident, sheet.name
         if key in self._tasks:
             return
+        if recording.key:
+            raise NoSheet("its file is in the store, and no thumbnails were made before it went")
         maker = self._maker()
         track = picture_track(recording.layout) if recording.layout is not None else None
         if maker is None or track is None:

@@ -300,6 +300,20 @@ class RecordingStore:
         self._log.warning("recording lost", app=take.app, name=take.name, file=take.file, reason=words)
         self._tell(Action.RECORD_LOST, self.row(take), take, reason="disk", detail=words)
 
+    def heard_stored(self, row: Row | None) -> None:
+        """A recording is in the store; from any thread."""
+        loop = self._loop
+        if row is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._tell, Action.RECORD_STORED, row, self._third(row))
+
+    @staticmethod
+    def _third(row: Row) -> Take:
+        """What is told of it now comes after its start and its end."""
+        began, seconds = row.started_ms / 1000, row.duration_ms / 1000
+        take = Take(row.id, row.app, row.name, row.stream_id, row.rule, row.path, row.format, began, row.codecs)
+        take.events, take.bytes, take.seconds = 2, row.bytes, seconds
+        return take
+
     def _tell(  # noqa: PLR0913 - what it tells
         self,
         action: Action,

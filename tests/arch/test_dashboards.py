@@ -185,7 +185,7 @@ def rules() -> list[tuple[str, str]]:
 
 def test_rules_ask_for_what_there_is() -> None:
     found = rules()
-    assert len(found) == 27
+    assert len(found) == 28
     recorded = {name for name, _ in found if ":" in name}
     for _, ask in found:
         check(ask)

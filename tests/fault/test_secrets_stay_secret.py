@@ -83,6 +83,10 @@ url = "rtmp://{secret("push-user")}:{secret("push-word")}@127.0.0.1:{dead}/live2
 urls = ["rtmps://127.0.0.1:{hook}/app/inst/{secret("pushes-key")}"]
 sign = "tencent"
 sign_secret = "{secret("sign-secret")}"
+[record]
+store = "s3://bucket/prefix?endpoint=http://127.0.0.1:{dead}"
+store_key = "{secret("store-key")}"
+store_secret = "{secret("store-secret")}"
 [[relay.rules]]
 mode = "static"
 match = "cams/door"

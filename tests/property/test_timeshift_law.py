@@ -39,7 +39,8 @@ class Recorded:
 
 def drawn(plan: list[tuple[float, list[tuple[float, list[float]]]]]) -> list[Recorded]:
     """The files, in the order in which they begin; one may begin before the one before it has ended."""
-    wall, files = WALL, []
+    wall = WALL
+    files: list[Recorded] = []
     for number, (gap, parts) in enumerate(plan):
         wall = max(wall + gap, files[-1].started + 0.1 if files else wall)
         one = Recorded(f"{number:016x}", wall)

@@ -26,6 +26,7 @@ from hlsd.net.identity import Identity, Pair
 from hlsd.notify.figures import NotifyFigures
 from hlsd.ports import MediaRun, PublishRequest
 from hlsd.record.figures import Instant, RecordFigures, RecordStats
+from hlsd.record.remote.stats import StoreFigures, StoreNow, StoreStats
 from hlsd.relay.figures import RelayFigures
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.sessions.accounting import Ledger
@@ -103,6 +104,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     DeliveryFigures,
     NotifyFigures,
     RecordFigures,
+    StoreFigures,
     RelayFigures,
     SnapshotFigures,
     RtmpFigures,
@@ -132,6 +134,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         DeliveryFigures(blocked, Connections(HttpSettings(), 0.0, 1000, stats.faults), stats, tuple),
         NotifyFigures(stats.notify),
         RecordFigures(RecordStats(), lambda: Instant(Counter(), 0, 0, full=False)),
+        StoreFigures(StoreStats(), lambda: StoreNow(0.0, 0)),
         RelayFigures(stats.relays),
         SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),

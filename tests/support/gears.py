@@ -50,6 +50,7 @@ CLICKS = Amount("seconds of a click and a flash each second (interop/test_sound)
 CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_recording_damage)", 60, 1000)
 TAPES = Amount("tapes of recordings looked at while they grow (property/test_timeshift_law)", 20, 400)
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
+STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
 AMOUNTS = (
     CUTS,
     REQUESTS,
@@ -62,6 +63,7 @@ AMOUNTS = (
     SOAK_RECONNECTS,
     CLICKS,
     KILLS,
+    STORE_KILLS,
     PLAY,
     RULES,
 )

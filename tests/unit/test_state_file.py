@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +65,23 @@ def test_no_file_of_the_state_directory_is_for_others_whoever_makes_it_first(tmp
         assert mode(folder) == 0o700
         for one in opened:
             one.close()
+
+
+def test_what_is_not_yet_in_the_file_outlives_another_program_that_looks_into_it(tmp_path: Path) -> None:
+    """Each part of a server opens the file for itself; none may take the locks of the others away by that."""
+    path = tmp_path / "hlsd.sqlite"
+    first = open_state(path, TABLE, patience=1.0)
+    first.execute("INSERT INTO t VALUES ('before')")
+    first.commit()
+    second = open_state(path, TABLE, patience=1.0)
+    look = f"import sqlite3; f = sqlite3.connect({str(path)!r}); f.execute('SELECT * FROM t').fetchall(); f.close()"
+    subprocess.run([sys.executable, "-c", look], check=True)
+    first.execute("INSERT INTO t VALUES ('after')")
+    first.commit()
+    third = sqlite3.connect(path)
+    assert third.execute("SELECT x FROM t").fetchall() == [("before",), ("after",)]
+    for each in (first, second, third):
+        each.close()
 
 
 def test_what_an_older_version_left_open_is_closed(tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def recordings() -> list[Event]:
         Event(
             Action.RECORD_LOST, "another", 1, AT, record_facts(**ended, reason="disk", detail="No space left on device")
         ),
+        Event(Action.RECORD_STORED, "a-file", 3, AT, record_facts(**ended)),
     ]
 
 
