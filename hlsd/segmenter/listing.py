@@ -88,6 +88,7 @@ class Listing:
         self._init_uri: str | None = None
         self._inits = 0
         self._discontinuity = False
+        self.takes_events = False  # timed metadata
         self._low_latency = settings.low_latency
         self.spans = self._span()
         """The longest stretch without anything that may stay in the media, and what a longer one shrinks to; ticks."""
@@ -108,8 +109,8 @@ class Listing:
     def begin(self, tracks: Tracks, cutter: Cutter) -> None:
         """A timeline begins. Raises MediaError if there is no muxer for its tracks."""
         self._tracks = tracks
-        # An EXT-X-MAP stays in force to the end of the playlist, so MPEG-TS cannot follow fMP4 (MP18).
         metadata = self._settings.timed_metadata
+        # An EXT-X-MAP stays in force to the end of the playlist, so MPEG-TS cannot follow fMP4 (MP18).
         muxer = muxer_for(tracks, "fmp4" if self._inits else self._settings.container, metadata=metadata)
         form = "fmp4" if muxer.init is not None else self._settings.container
         self._writer = Writer(muxer, self._log, self.faults, lambda: muxer_for(tracks, form, metadata=metadata))
@@ -117,6 +118,7 @@ class Listing:
         window = self.window
         window.extension = muxer.extension
         init = muxer.init
+        self.takes_events = metadata or init is not None
         if init is None:
             self._init_uri = None
         elif self._init_uri is None or window.inits.get(self._init_uri.rpartition("/")[2]) != init:

@@ -77,6 +77,7 @@ class Segmenter:
         self._needs_key = False
         self._holes = Holes()
         self._events = PendingEvents()
+        self._untold = False  # whether the log has said that there are events which HLS does not tell
         self._alignment: Alignment | None = None
         # Whether the next unit has nothing in its way if it follows the one before: known from the last that was looked
         # at in full. Whoever ends or begins a timeline takes it back.
@@ -198,8 +199,13 @@ class Segmenter:
 
     def event(self, event: TimedEvent) -> None:
         """Something is to be said at an instant (`hlsd.ports.EventTaker`)."""
-        if self._settings.timed_metadata and self._cutter is not None:
+        if self._cutter is None:
+            return
+        if self.listing.takes_events:
             self._events.put(event)
+        elif not self._untold:
+            self._untold = True
+            self._log.info("timed metadata left out of MPEG-TS", hint="set hls.timed_metadata, or hls.container = fmp4")
 
     def date_range(self, told: DateRange) -> None:
         """Another date range for the playlists (`hlsd.ports.RangeTaker`)."""

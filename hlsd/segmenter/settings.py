@@ -62,10 +62,10 @@ class HlsSettings(BaseModel):
         "lose H.264.",
     )
     timed_metadata: bool = Field(
-        True,
-        description="Carry timed metadata (onTextData, onCuePoint and what is marked by the API) as ID3: in MPEG-TS on "
-        "a track of its own, which is announced from the beginning, in fMP4 as emsg. Off: HLS has none, and no such "
-        "track; EXT-X-DATERANGE, recordings, FLV and RTMP are not concerned.",
+        False,
+        description="Carry timed metadata (onTextData, onCuePoint and what is marked by the API) in MPEG-TS too, as ID3 "
+        "on a track of its own. It is announced in every stream from the beginning, and ffmpeg warns of one in which "
+        "nothing comes. fMP4 has it in any case, as emsg; EXT-X-DATERANGE, recordings, FLV and RTMP as well.",
     )
     any_sound: bool = Field(
         False,

@@ -133,6 +133,7 @@ class ShiftEndpoint:
             viewer = self._sessions.admit(known, target.app, target.name, request.peer, agent, play.protocol)
             if not isinstance(viewer, Denial):
                 self._count(request, viewer)
+                self._sessions.linger(viewer)
                 return await self._entered(request, target, viewer, form, flat=flat)
         return await self._enter(request, target, play, form, flat=flat)
 
@@ -194,8 +195,9 @@ class ShiftEndpoint:
                 return await self._enter(request, target, play, form, flat=True)
             return self._replies.deny(request, viewer)
         self._count(request, viewer)
-        if form is None:
+        if form is None:  # what there is: every page asks for that, of which most watch live
             return self._kept(request, await self._playlists.kept(target.app, target.name))
+        self._sessions.linger(viewer)
         if form.kind == "moment":  # how far behind live that is, must not change from one reload to the next
             return self._replies.redirect(request, f"{viewer.prefix.decode()}d/{form.at(self._clock.wall()).file}")
         skip = query.get("_HLS_skip") in {"YES", "v2"}
@@ -214,7 +216,6 @@ class ShiftEndpoint:
         viewer.requests += 1
         viewer.in_bytes += request.size
         viewer.last = self._clock.monotonic()
-        self._sessions.linger(viewer)
 
     def _kept(self, request: Request, body: bytes) -> Reply:
         headers = [

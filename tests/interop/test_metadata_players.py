@@ -36,6 +36,7 @@ def server(
     folder = tmp_path_factory.mktemp(request.param)
     env = {
         "HLSD_HLS__CONTAINER": request.param,
+        "HLSD_HLS__TIMED_METADATA": "true",
         "HLSD_RECORD__RULES": '[{"match": "live/*"}]',
         "HLSD_RECORD__MIN_FREE": "0",
         "HLSD_PUBLISH__GRACE": "1",

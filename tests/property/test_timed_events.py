@@ -26,7 +26,7 @@ UNITS = interleaved(video(25, LENGTH, 1.0), audio(LENGTH))
     container=st.sampled_from(["auto", "fmp4"]),
 )
 def test_each_event_is_said_once_in_order_where_it_belongs(events: list[tuple[int, int, int]], container: str) -> None:
-    target = segmenter(container=container, list=20)
+    target = segmenter(container=container, list=20, timed_metadata=True)
     target.tracks(BOTH)
     told: list[TimedEvent] = []
     for at, unit in enumerate(UNITS):

@@ -254,6 +254,7 @@ def scene(folder: Path, streams: Sequence[str] = ("cam", "hall")) -> Iterator[tu
         "HLSD_NOTIFY__BACKOFF_MAX": "0.5",
         "HLSD_RECORD__RULES": '[{"match": "live/hall", "rotate": "2s"}]',
         "HLSD_RECORD__MIN_FREE": "0",
+        "HLSD_RECORD__STORE": f"file://{folder}/store",
     }
     with ExitStack() as stack:
         receiver = stack.enter_context(Receiver(folder / "receiver"))

@@ -99,7 +99,7 @@ def test_times_follow_the_origin_of_a_file() -> None:
 @pytest.mark.parametrize("container", ["auto", "fmp4"])
 def test_an_event_is_in_the_part_that_holds_its_time(container: str) -> None:
     """And in the segment, which is the parts joined (LL12)."""
-    target = segmenter(container=container)
+    target = segmenter(container=container, timed_metadata=True)
     target.tracks(BOTH)
     for unit in UNITS:
         if unit.kind == 0 and unit.dts == 108_000:
@@ -147,7 +147,7 @@ def test_ffmpeg_reads_the_track_as_timed_id3() -> None:
 
 def test_what_is_put_off_keeps_its_events() -> None:
     """Nobody asks for three segments and more: the parts are muxed later, with what was to be said in them."""
-    target = segmenter(list=10)
+    target = segmenter(list=10, timed_metadata=True)
     units = interleaved(video(25, 16), audio(16))
     target.tracks(BOTH)
     for unit in units:
@@ -185,7 +185,7 @@ def test_what_waits_is_bounded() -> None:
 
 def test_events_go_on_behind_a_jump() -> None:
     """One whose time is on the next timeline is said there."""
-    target = segmenter()
+    target = segmenter(timed_metadata=True)
     feed(target, UNITS)
     target.event(event(6 * TICKS + 100, "later"))
     target.jump()
