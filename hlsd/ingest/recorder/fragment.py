@@ -10,8 +10,8 @@ from hlsd.ingest.recorder.boxes import MovieTrack, boxes, find, number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SAMPLES: Final = 8192
-"""Samples of a fragment: minutes."""
+SAMPLES: Final = 2048
+"""Samples of a fragment, half a minute: where the movie says how long and how large they are, none has a byte here."""
 _NOT_SYNC: Final = 0x10000
 """sample_is_non_sync_sample (§8.8.3.1)."""
 

@@ -287,7 +287,8 @@ def _track(kind: int, parts: dict[int, bytes]) -> RecordedTrack:
     rate, channels, depth = _float(told.get(_RATE, b"")), *(
         int.from_bytes(told.get(what, b""), "big") for what in (_CHANNELS, _DEPTH)
     )  # fmt: skip
-    form = SoundFormat(_sound(codec, depth), private, rate, channels or 1)
+    # A number may have thousands of digits here; only codecs that do not say their channels themselves go by it.
+    form = SoundFormat(_sound(codec, depth), private, rate, channels if 1 <= channels <= 255 else 1)
     return RecordedTrack(Kind.AUDIO, name, form=form if form.codec else None)
 
 

@@ -56,6 +56,8 @@ class MovieReader:
                 self._drop(gone)
             if len(self._buffer) < self._want or self._skip or not self._step(found):
                 return found
+            if len(found) > PIECES_LIMIT:  # samples need no bytes, and 16 KiB hold hundreds of fragments
+                raise MediaError(f"more than {PIECES_LIMIT} samples in one read")
         raise MediaError(f"more than {PIECES_LIMIT} boxes in one read")
 
     def _step(self, found: list[RecordedItem]) -> bool:
@@ -98,6 +100,8 @@ class MovieReader:
             self._samples = []
             found.append(RecordedTracks(check_tracks([one.track for one in tracks.values()])))
         elif kind == b"moof":
+            if self._samples:
+                raise MediaError("a fragment before the media of the one before it")
             self._samples = self._fragments.read(body, self.position)
         elif kind == b"mdat":
             samples, self._samples = self._samples, []

@@ -285,15 +285,17 @@ class RecorderPublisher:
             share.start()
             if isinstance(said, str):
                 self._listen(said, socket)
-                share.stop()
-                continue
-            publication = self._publication
-            if publication is None:
+            elif (publication := self._publication) is not None:
+                publication.received(len(said))
+                self.taken += len(said)
+                items += self._reader.feed(said)
+            else:
                 return None
-            publication.received(len(said))
-            self.taken += len(said)
-            items += self._reader.feed(said)
+            over = share.used_up()
             share.stop()
+            if over:  # what was read before its turn is up need not have been media
+                await asyncio.sleep(0)
+                share.begin()
 
     async def _hand_over(self, socket: RecorderSocket) -> None:
         """Works on what waits, as much in a turn as others can bear."""

@@ -8,6 +8,7 @@ from hlsd.base.errors import MediaError
 from hlsd.ingest.recorder.matroska import MatroskaReader
 from hlsd.ingest.recorder.pieces import ELEMENT_LIMIT, LargeElement, RecordedTracks
 from hlsd.media.unit import Kind
+from hlsd.sound.wire import SoundOrder, opening
 from tests.support.recordings import (
     block,
     cluster,
@@ -148,3 +149,12 @@ def test_what_is_too_long_is_refused_before_it_is_kept(octets: bytes) -> None:
 def test_crumbs_are_not_taken_apart_without_end() -> None:
     with pytest.raises(MediaError, match="elements in one read"):
         MatroskaReader().feed(HEAD + cluster(0) + b"\xec\x80" * 8000)
+
+
+def test_a_number_of_channels_that_is_none_is_one_channel() -> None:
+    # Of 5,000 digits: what says of what form sound is could not be written, which was a fault of ours.
+    audio = element(0xE1, element(0x9F, b"\xff" * 2000))
+    found = tracks(read_all(MatroskaReader(), head(VIDEO, entry(2, 2, b"A_OPUS", audio))))
+    forms = [one.form for one in found.tracks if one.form is not None]
+    assert [form.channels for form in forms] == [1]
+    assert opening(1, SoundOrder(forms[0], 0, 128_000))

@@ -165,3 +165,34 @@ def test_media_of_nothing_is_skipped_however_long() -> None:
     reader = MovieReader()
     read_all(reader, FTYP + MOOV + u32(1) + b"mdat" + (1 << 40).to_bytes(8, "big") + bytes(100_000))
     assert reader.held == 0
+
+
+def granted(samples: int) -> bytes:
+    """A `moof` of samples of no bytes, of which the movie says all: it has 56 bytes, however many they are."""
+    head = box(b"tfhd", u32(0x020010, 1, 0))
+    run = box(b"trun", u32(0x1, samples, 64))
+    return box(b"moof", box(b"traf", head + run))
+
+
+def test_samples_that_need_no_bytes_are_bounded_by_the_read() -> None:
+    # 16 KiB of these were 2,000,000 pieces, half a minute of the loop and of all publishers on it.
+    reader = MovieReader()
+    reader.feed(FTYP + MOOV)
+    fragment_of_nothing = granted(1000) + box(b"mdat", b"")
+    assert len(reader.feed(fragment_of_nothing)) == 1000
+    with pytest.raises(MediaError, match="samples in one read"):
+        reader.feed(fragment_of_nothing * 200)
+
+
+def test_a_fragment_comes_with_its_media() -> None:
+    reader = MovieReader()
+    reader.feed(FTYP + MOOV)
+    with pytest.raises(MediaError, match="before the media of the one before"):
+        reader.feed(granted(1000) * 200)
+
+
+def test_a_fragment_has_so_many_samples() -> None:
+    reader = MovieReader()
+    reader.feed(FTYP + MOOV)
+    with pytest.raises(MediaError, match="samples in a fragment"):
+        reader.feed(granted(0xFFFFFFFF))
