@@ -255,7 +255,7 @@ async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = 
     asyncio.get_running_loop().set_exception_handler(server.stray)
     with StopSignals() as signals:
         await server.start()
-        ports = {f"{name}_port": service.port for name, service in server.services.items()}
+        ports = {f"{name}_port": service.port for name, service in server.services.items() if service.port}
         log.info("hlsd started", version=__version__, **ports)
         if ready is not None:
             ready(server)

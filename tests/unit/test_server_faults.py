@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,21 @@ async def test_a_service_that_cannot_be_made_leaves_nothing_open(
     assert closed == ["journal"]
     with pytest.raises(NotRunning, match=r"await server\.start\(\)"):
         server.hub.sweep()
+
+
+@pytest.mark.thorough
+async def test_the_log_names_the_ports_that_listen_and_no_others(tmp_path: Path) -> None:
+    """A service without a port of its own is none at port 0: whoever reads the line looks for what is wrong."""
+    ports: dict[str, int] = {}
+
+    def ready(server: Server) -> None:
+        ports.update(rtmp_port=server.services["rtmp"].port, http_port=server.services["http"].port)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with capture_logs() as lines:
+        await app.serve(composed(tmp_path).settings, ready=ready)
+    (started,) = [line for line in lines if line["event"] == "hlsd started"]
+    assert {name: port for name, port in started.items() if name.endswith("_port")} == ports
 
 
 @pytest.mark.thorough

@@ -42,6 +42,11 @@ export class PublishError extends Error {
   }
 }
 
+/** The same error as the one that ends a broadcast: pages show what is fatal, and a transport may have thought of another try. */
+export function last(error: PublishError): PublishError {
+  return error.fatal ? error : new PublishError(error.name, error.message, true, error.details);
+}
+
 const BY_STATUS: Record<number, ErrorName> = {
   400: "BAD_MEDIA",
   401: "NOT_ALLOWED",

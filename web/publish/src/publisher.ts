@@ -2,7 +2,7 @@
 
 import { delay } from "./backoff.js";
 import { Chunks, hasChunks } from "./chunks.js";
-import { asPublishError, PublishError } from "./errors.js";
+import { asPublishError, last, PublishError } from "./errors.js";
 import { Emitter, type State, type TransportName } from "./events.js";
 import { readOptions, type PublishOptions, type Settings } from "./options.js";
 import { hasRecorder, Recorder } from "./recorder.js";
@@ -94,7 +94,7 @@ export class HlsdPublisher extends Emitter {
     try {
       await this.connect(turn);
     } catch (thrown) {
-      const error = asPublishError(thrown);
+      const error = last(asPublishError(thrown));
       if (turn === this.turn) {
         this.emit("error", error);
         await this.end(error.name);
@@ -187,7 +187,7 @@ export class HlsdPublisher extends Emitter {
         if (turn !== this.turn) return;
         const error = asPublishError(thrown);
         if (!mayComeBack(error, Date.now() - began)) {
-          this.emit("error", error);
+          this.emit("error", last(error));
           await this.end(error.name);
           return;
         }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   asPublishError, avcCodec, body, chooseMime, CommonClock, configuration, credentials, delay, Emitter, errorName, errorOfStatus,
-  fragment, mayComeBack, mayGoElsewhere, PublishError, readOptions, record, renewed, Unacked, withStartBitrate,
+  fragment, last, mayComeBack, mayGoElsewhere, PublishError, readOptions, record, renewed, Unacked, withStartBitrate,
 } from "../dist/pure.js";
 
 const read = (options, here = "http://localhost:8000/live/me/publish") => readOptions(options, here, () => {});
@@ -175,4 +175,10 @@ test("a listener that throws harms no other, and `once` is once", (context) => {
   loud.say(1);
   loud.say(2);
   assert.deepEqual(heard, [1]);
+});
+
+test("what ends a broadcast is fatal, whatever the transport thought of another try", () => {
+  const error = last(new PublishError("CONNECTION_FAILED", "away", false, { transport: "whip" }));
+  assert.deepEqual([error.name, error.message, error.fatal, error.details.transport], ["CONNECTION_FAILED", "away", true, "whip"]);
+  assert.equal(last(error), error);
 });
