@@ -37,5 +37,10 @@ if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "python$version-venv" >/dev/null
 fi
 
+if [ -e "$venv" ] && [ ! -e "$venv/.venv" ]; then
+  # It is somebody's own, or was cut off while it was made; a copy is kept, for the first may be missed.
+  mv "$venv" "$venv.$(date +%s)"
+  echo "hlsd: the environment in $venv was not made here; it is kept beside it"
+fi
 rm -rf "$venv"
 "$python" -m venv "$venv"

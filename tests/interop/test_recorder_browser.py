@@ -169,6 +169,7 @@ def of(report: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("mime", "lag"), [(MKV, 0.6), (MP4, 3.0), (CHUNKS, 0.4)], ids=["matroska", "mp4", "webcodecs"])
+@pytest.mark.alone
 async def test_what_chromium_records_is_played(tmp_path: Path, mime: str, lag: float) -> None:
     async with running(tmp_path / "state", LOW) as server:
         here = Watched(server)

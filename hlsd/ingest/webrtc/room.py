@@ -203,8 +203,6 @@ class WebrtcRoom:
             return self._refuse(WhipRefusal("unacceptable", str(error)))
         ident = secrets.token_hex(16)
         publisher = WebrtcPublisher(self._host, ident, asked.app, asked.ip, offer, self._forget)
-        if offer.sound is not None and self._host.sound is not None:
-            self._host.sound.warm()
         try:
             verdict = await self._admission.publish(_publish_request(asked, publisher))
         except Exception as error:  # noqa: BLE001 - an error of ours must end this request and no other
@@ -218,6 +216,8 @@ class WebrtcRoom:
             verdict.end("shutdown")
             return self._refuse(self._off())
         publisher.begin(verdict)
+        if offer.sound is not None and self._host.sound is not None:
+            self._host.sound.warm()
         try:
             publisher.meet(self._peer(publisher))
             self._publishers[ident] = publisher
