@@ -153,7 +153,13 @@ def _whip(services: Services) -> Service:
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
-    return WhipService(room, node.judge, node.sessions.of_stream, known, open_to_all, https_port)
+
+    def whose(app: str, ident: str) -> str:
+        recorder = services.by_name.get("recorder")
+        by_socket = recorder.whose(app, ident) if isinstance(recorder, RecorderService) else ""
+        return room.whose(app, ident) or by_socket
+
+    return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
 
 
 def _flv_publish(services: Services) -> Service:

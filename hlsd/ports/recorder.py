@@ -65,6 +65,10 @@ class RecorderDesk(Protocol):
         """One connection from its first text to its end, of which the page has been told. Cancelled, it is lost."""
         ...
 
+    def whose(self, app: str, ident: str) -> str:
+        """The public name of the stream that a session publishes; "" where there is none."""
+        ...
+
     def sweep(self) -> None:
         """To be called once a second."""
         ...

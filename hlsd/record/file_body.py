@@ -15,9 +15,13 @@ from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
 
 PIECE: Final = 256 * 1024
-"""Bytes that are read and sent at a time."""
+"""Bytes that are read and sent at a time, and held for each who fetches."""
 FAR_PIECE: Final = 1 << 20
 """The same of what is in the store: each is a request."""
+LARGE: Final = 1 << 20
+"""The same of a download: a piece costs a thread's turn, and with larger ones a GB takes a quarter less of the CPU."""
+DOWNLOAD: Final = 4 << 20
+"""Bytes after which it is taken for one: segments are shorter."""
 Charge = Callable[[ViewerSession | None, int, int], None]
 """So many bytes were handed over to a session."""
 
@@ -43,7 +47,7 @@ class FileBody:
     async def begin(self, front: bytes, offset: int, span: Span) -> None:
         """Reads the first piece of what is in the store, so that its failure can be told. Raises StoreFault."""
         if self._recording.key and span.start < span.stop:
-            self._first = await self._read(front, offset, span.start, span.stop - span.start)
+            self._first = await self._read(front, offset, span.start, span)
 
     async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
         """From the first byte to the last, or until the client hangs up."""
@@ -56,7 +60,8 @@ class FileBody:
             while at < span.stop and not gone.done():
                 if self._recording.deleted or (session is not None and session.over):
                     return  # it was sent away, or its bytes would stay on the disk
-                piece, self._first = self._first or await self._read(front, offset, at, span.stop - at), b""
+                piece = self._first or await self._read(front, offset, at, span)
+                self._first = b""
                 if not piece:
                     return  # shorter than it was: the connection is cut, and the client asks for the rest
                 at += len(piece)
@@ -73,11 +78,16 @@ class FileBody:
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
 
-    async def _read(self, front: bytes, offset: int, at: int, left: int) -> bytes:
-        size = min(left, FAR_PIECE if self._recording.key else PIECE)
+    async def _read(self, front: bytes, offset: int, at: int, span: Span) -> bytes:
+        size = min(span.stop - at, FAR_PIECE if self._recording.key else piece_at(at - span.start))
         if at < len(front):
             return front[at : at + size]
         return await self._open_recordings.read(self._recording, offset + at - len(front), size)
+
+
+def piece_at(sent: int) -> int:
+    """How much is read next when so much was sent."""
+    return LARGE if sent >= DOWNLOAD else PIECE
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -85,6 +85,8 @@ def test_a_browser_publishes_pauses_is_cut_off_and_goes_on(tmp_path: Path, trans
         try:
             with BrowserPublisher(f"http://127.0.0.1:{cable.port}", "live/cam", transport=transport) as page:
                 assert "error" not in page.do("start")
+                told = httpx.get(f"http://127.0.0.1:{server.http_port}/live/any/publish/{page.do('session')['value']}")
+                assert told.json() == {"path": "/live/cam", "viewers": 0}
                 eventually_here(lambda: codecs(server).startswith("avc1") and codecs(server).endswith("mp4a.40.2"), 60)
                 page.wait(lambda: any(one["lag"] is not None for one in page.events("stats")), "the server's lag")
                 page.do("pause")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -193,3 +195,23 @@ def test_a_viewer_browses_plays_seeks_and_cuts(server: HlsdServer, width: int, h
     assert len(read_packets(part.content).video) >= 100
     whole = httpx.get(report["download"], timeout=30)
     assert whole.content == file_of(server, rows(server)["h264"]).read_bytes()
+
+
+@pytest.mark.parametrize("codec", FILMS)
+@pytest.mark.parametrize(("ending", "start"), [(".mp4", 11.0), (".m3u8", 0.0)])
+def test_mpv_plays_the_playlist_and_seeks_in_the_file(
+    server: HlsdServer, codec: str, ending: str, start: float
+) -> None:
+    # mpv 0.35 has the HLS demuxer of ffmpeg 5.1, which finds nothing behind a seek in fMP4.
+    program = shutil.which("mpv")
+    if program is None:
+        pytest.skip("mpv is not installed")
+    command = [program, "--no-config", "--vo=null", "--ao=null", "--untimed", f"--start={start}", "--frames=50"]
+    command += ["--term-status-msg=AT ${=time-pos}\n", url_of(server, rows(server)[codec], ending)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-2000:]
+    times = [float(time) for time in re.findall(r"AT ([0-9.]+)", said)]
+    assert times, said[-2000:]
+    assert min(times) == pytest.approx(start, abs=0.2)
+    assert max(times) > start + 1.0

@@ -42,6 +42,10 @@ class RecorderService(Service):
         self._faults = faults
         self._sweeping: asyncio.Task[None] | None = None
 
+    def whose(self, app: str, ident: str) -> str:
+        """The public name of the stream that a session publishes; "" where there is none."""
+        return self._receiver.whose(app, ident)
+
     async def start(self) -> None:
         """Begins to look after deadlines."""
         self._sweeping = sweep(SWEEP, self._receiver.sweep, "recorder_sweep", self._faults)

@@ -42,8 +42,9 @@ class WhipReceiver(WhipDesk, Protocol):
 class WhipService(Service):
     """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
-    `viewers(path)`: how many watch. `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser
-    gives its camera to the page; 0: nowhere.
+    `viewers(path)`: how many watch; `whose(app, ident)`: what the session of a page publishes, by whatever way.
+    `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser gives its camera to the page; 0:
+    nowhere.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
@@ -51,13 +52,14 @@ class WhipService(Service):
         receiver: WhipReceiver,
         judge: Judge,
         viewers: Callable[[str], int],
+        whose: Callable[[str, str], str],
         ice_servers: Sequence[str] = (),
         open_servers: Sequence[str] = (),
         https_port: int = 0,
     ) -> None:
         self._receiver = receiver
         self._page = PublishPage(judge, receiver, https_port)
-        self._audience = PublisherAudience(judge, receiver.whose, viewers)
+        self._audience = PublisherAudience(judge, whose, viewers)
         self._endpoint = WhipEndpoint(receiver, judge, ice_servers, open_servers)
 
     @property

@@ -71,7 +71,8 @@ class RecorderPublisher:
         """Bytes of the recording under way that need not be sent again."""
         self._host = host
         self._gone = over
-        self._name = ""
+        self.name = ""
+        """The stream's public name, once it is let in."""
         """Known once it is let in: what it came with may be its key."""
         self._reader: RecordingReader = ContainerReader()
         self._items: deque[RecordedItem] = deque()
@@ -158,7 +159,7 @@ class RecorderPublisher:
                 self._conclude(PublishEnding(verdict.code.value, verdict.reason))
             elif not self.over.done():  # unless it was let in and thrown out in one breath
                 self._publication = verdict
-                self._name = verdict.name
+                self.name = verdict.name
                 self._heard = host.clock.monotonic()
                 self._media = RecordedMedia(verdict, self._heard, host.sound)
                 self._begin(said)
@@ -386,12 +387,12 @@ class RecorderPublisher:
             return
         self._items.clear()
         self.over.set_result(ending)
-        if ending.reason not in QUIET and self._name:
+        if ending.reason not in QUIET and self.name:
             self._host.log.warning("publisher refused", reason=ending.words, **self._facts())
         self._gone(self)
 
     def _facts(self) -> dict[str, object]:
-        return {"app": self.asked.app, "name": self._name, "ip": self.asked.ip, "protocol": self.asked.protocol}
+        return {"app": self.asked.app, "name": self.name, "ip": self.asked.ip, "protocol": self.asked.protocol}
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self._host.log.warning(event, **self._facts(), **facts)

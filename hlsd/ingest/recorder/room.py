@@ -91,6 +91,11 @@ class RecorderRoom:
             return ending
         return said
 
+    def whose(self, app: str, ident: str) -> str:
+        """As `hlsd.ports.recorder.RecorderDesk`."""
+        publisher = self._publishers.get(ident)
+        return publisher.name if publisher is not None and publisher.asked.app == app else ""
+
     def sweep(self) -> None:
         """As `hlsd.ports.recorder.RecorderDesk`."""
         now = self._host.clock.monotonic()

@@ -68,7 +68,7 @@ for await (const line of createInterface({ input: process.stdin })) {
         const publisher = window.publisher;
         const done = (more) => window.tell({ done: word, at: performance.now(), ...more });
         try {
-          if (word === "state") return done({ value: publisher.state });
+          if (word === "state" || word === "session") return done({ value: publisher[word] });
           if (word === "devices") {
             const more = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 }, audio: argument === "2" });
             await publisher.replace(more);

@@ -221,7 +221,8 @@ async def test_while_the_store_is_away_recordings_stay_and_it_is_told_without_se
 
             async def failed() -> bool:
                 (row,) = await operator.records()
-                return bool(row["upload"]["state"] == "failed" and row["upload"]["tries"] > 1)
+                upload = row["upload"]  # none before its job is there
+                return bool(upload and upload["state"] == "failed" and upload["tries"] > 1)
 
             await eventually(failed)
             (row,) = await operator.records()

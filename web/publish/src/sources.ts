@@ -35,8 +35,7 @@ function processed(track: MediaStreamTrack, take: (value: VideoFrame | AudioData
   })().catch(() => undefined);
   return () => {
     over = true;
-    void reader.cancel().catch(() => undefined);
-    own.stop();
+    own.stop(); // which ends the reading, behind what is still there to be closed
   };
 }
 
