@@ -67,12 +67,11 @@ class RecordFolder:
     def open(self, path: str, *, part: bool = False) -> int:
         """A descriptor to read it by; `part`: it may still be written. Raises OSError."""
         with self._folder(path) as (folder, name):
-            try:
-                return os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
-            except FileNotFoundError:
-                if not part:
-                    raise
-                return os.open(name + PART, os.O_RDONLY | _FILE, dir_fd=folder)
+            for each in (name, name + PART):
+                with contextlib.suppress(FileNotFoundError):
+                    if part or each == name:
+                        return os.open(each, os.O_RDONLY | _FILE, dir_fd=folder)
+            return os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)  # it may have got its name between the two
 
     def remove(self, path: str, *, beside: bool = True) -> bool:
         """Removes a file, finished or not, and the folders above it that are empty then; whether it was there.

@@ -138,11 +138,17 @@ class OpenRecordings:
             raise Crowded("many parts of recordings are being cut")
         self._cuts += 1
         try:
-            read = await self._far.index(recording.key) if recording.key and self._far is not None else None
+            read = await self.reader(recording)
             async with self._cutting:
                 return await self.do(lambda: recording.excerpt(begin, end, read))
         finally:
             self._cuts -= 1
+
+    async def reader(self, recording: OpenRecording) -> Read:
+        """What says what stands where in it, forward from its beginning. Raises StoreFault."""
+        if recording.key and self._far is not None:
+            return await self._far.index(recording.key)
+        return reader(recording.fd)
 
     async def read(self, recording: OpenRecording, offset: int, size: int) -> bytes:
         """Bytes of it, fewer where it ends; who waits for the store holds none of the threads. Raises StoreFault."""
@@ -156,15 +162,20 @@ class OpenRecordings:
 
         Raises StoreFault where it is in the store, and the store does not give it.
         """
-        loading = self._loading.get(ident)
-        if loading is None:
-            loading = self._loading[ident] = asyncio.ensure_future(self._get(ident))
-            loading.add_done_callback(lambda _: self._loading.pop(ident, None))
-        recording = await asyncio.shield(loading)
+        recording = await self._loaded(ident)
+        while recording is not None and recording.dropped and recording.fd < 0 and not recording.key:
+            recording = await self._loaded(ident)  # its file was let go between the two: it is in the store now
         if recording is None or recording.row.app != app or recording.row.name != name:
             return None
         recording.users += 1
         return recording
+
+    async def _loaded(self, ident: str) -> OpenRecording | None:
+        loading = self._loading.get(ident)
+        if loading is None:
+            loading = self._loading[ident] = asyncio.ensure_future(self._get(ident))
+            loading.add_done_callback(lambda _: self._loading.pop(ident, None))
+        return await asyncio.shield(loading)
 
     def put_back(self, recording: OpenRecording) -> None:
         """It is not read any more by who got it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,7 @@ from hlsd.record.remote.download import download
 BODY_LIMIT: Final = 64 * 1024
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 MOST: Final = 1000
+_CURSOR: Final = re.compile(r"([0-9]{1,18})\.(.*)", re.ASCII)  # SQLite's integers have 64 bits
 
 
 class Start(BaseModel):
@@ -187,10 +189,12 @@ def after_of(cursor: str) -> tuple[int, str] | None:
         return None
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
-        started, _, ident = text.partition(".")
-        return int(started), ident
     except (binascii.Error, ValueError):
-        raise RecordRefused(400, "bad_cursor", "the cursor is not one that this list gave out") from None
+        text = ""
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise RecordRefused(400, "bad_cursor", "the cursor is not one that this list gave out")
+    return int(found[1]), found[2]
 
 
 def _done(data: Any, *, status: int = 200) -> Response:  # noqa: ANN401 - JSON

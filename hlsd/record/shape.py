@@ -53,6 +53,8 @@ _MAX_BEFORE: Final = 4 << 20
 """Bytes of all of these: of events there is one MiB at most, and one of date ranges."""
 _LOOK: Final = 4096
 """Bytes that are read where a fragment should be: its mark, its moof, and what the mdat begins with."""
+_TOLD: Final = 128
+"""Bytes that tell what stands before a moof: a whole mark, or the scheme of a date range."""
 _MAX_BOXES: Final = 64
 """In a full moov."""
 
@@ -162,7 +164,7 @@ def walk(  # noqa: C901 - each way in which it is none
             found_mark = _mark(octets[: found.size]) or found_mark
             ranges += _line(read, at, octets, found.size)
             at += found.size
-            octets = octets[found.size :] if len(octets) > found.size + HEADER else read(at, _LOOK)
+            octets = octets[found.size :] if len(octets) >= found.size + _TOLD else read(at, _LOOK)
         if octets[4:8] != b"moof":
             return
         size = int.from_bytes(octets[:4], "big")

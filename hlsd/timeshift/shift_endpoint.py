@@ -32,6 +32,7 @@ from hlsd.delivery.request import (
 from hlsd.delivery.web import COUNTED, Carrier, read_request
 from hlsd.ports import ABSENT, VOD, Denial, Entrance, PlayRequest, Sessions, ViewerSession
 from hlsd.record.index import IndexStopped
+from hlsd.record.remote.bucket import StoreFault
 from hlsd.timeshift.forms import BadForm, Form, read_form, read_window
 from hlsd.timeshift.listing import variant
 from hlsd.timeshift.shifted import NotYet, Shifted, ShiftedPlaylists
@@ -66,6 +67,8 @@ class ShiftVisit:
             self.found = await self._playlists.find(request.app, request.name, self._form)
         except NotYet:
             return NOT_READY
+        except StoreFault as error:
+            return Denial(503, str(error), "store")
         return None if self.found is not None else ABSENT
 
 
@@ -91,6 +94,8 @@ class ShiftEndpoint:
             reply = await self._reply(request)
         except (BadRequest, BadForm) as error:
             reply = self._replies.refuse(request, 400, words=str(error))
+        except StoreFault as error:
+            reply = self._replies.refuse(request, error.status, words=str(error))
         except (IndexStopped, sqlite3.Error):  # the server is about to stop, or its state file cannot be read
             reply = self._replies.unavailable(request)
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})

@@ -67,7 +67,7 @@ class ShiftedPlaylists:
         self._making: dict[Hashable, asyncio.Future[Rendering]] = {}
 
     async def find(self, app: str, name: str, form: Form) -> Shifted | None:
-        """What is listed of a form now; None if there is nothing. Raises NotYet."""
+        """What is listed of a form now; None if there is nothing. Raises NotYet, StoreFault."""
         tape = await self._tapes.get(app, name)
         if tape is None:
             return None

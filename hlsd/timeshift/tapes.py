@@ -12,11 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import structlog
+
 from hlsd.base.clock import Clock
 from hlsd.record.boxes import BadBox
 from hlsd.record.index import DONE, RecordIndex, Row, Table
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
-from hlsd.record.repair import reader
+from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.store import BROKEN, RecordingStore
 from hlsd.timeshift.measure import facts_of, measure
 from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, TapeSegment, first_number, pack, placed, segments_of
@@ -34,6 +36,12 @@ BEFORE: Final = 20
 SPARE_MS: Final = 600_000
 """What is kept in memory beyond the longest window."""
 FRESH: Final = 1.0
+REST: Final = 30.0
+"""Seconds after which a file is asked for again that the store did not give."""
+TRIES: Final = 20
+"""How often: then it is left out, or a file that the store has lost would end the tape for ever."""
+FAULTS: Final = 10_000
+"""Files of which that is remembered."""
 
 
 class Tape:
@@ -48,6 +56,8 @@ class Tape:
         """All that ended later than this is in `files`."""
         self.behind = False
         """There is more that has no number yet."""
+        self.waits = False
+        """For the store, so that it is of no use to look again at once."""
         self.writing = False
         """A file of it is being written, or has yet to get its last segment."""
         self.loaded = False
@@ -98,6 +108,9 @@ class Tapes:
         self._tapes: OrderedDict[tuple[str, str], Tape] = OrderedDict()
         self._loading: dict[tuple[str, str], asyncio.Future[Tape | None]] = {}
         self._files: OrderedDict[str, TapeFile] = OrderedDict()
+        self._faults: dict[str, tuple[int, float]] = {}
+        """Files that the store did not give: how often, and when they are asked for again."""
+        self._log = structlog.get_logger()
 
     async def get(self, app: str, name: str, *, anew: bool = False) -> Tape | None:
         """The tape of a stream as it is now; None if nothing was recorded of it. `anew`: whenever it was looked at."""
@@ -137,7 +150,7 @@ class Tapes:
         asked = (app, name) in self._tapes
         while True:
             tape = await self.get(app, name, anew=True)
-            if tape is None or not tape.behind:
+            if tape is None or tape.waits or not tape.behind:
                 break
 
         def prune(table: Table) -> None:
@@ -207,7 +220,7 @@ class Tapes:
         """Numbers what has ended, and takes up what is being written behind it."""
         newest, opened = look.newest, None
         tape.behind = len(look.rows) == BATCH
-        tape.writing = False
+        tape.writing = tape.waits = False
         writes = tape.open.id if tape.open is not None else ""
         for row in look.rows:
             take = self._store.takes.get(row.id)
@@ -221,21 +234,30 @@ class Tapes:
                 tape.writing, tape.behind = True, False
                 opened = row if row.id == writes else None
                 break
-            newest = await self._number(tape, row, newest)
+            numbered = await self._number(tape, row, newest)
+            if numbered is None:
+                tape.writing = tape.behind = tape.waits = True
+                break
+            newest = numbered
         if opened is None or opened.format != "mp4":
             tape.write_on(None)
             return
         await self._write_on(tape, opened, newest)
 
-    async def _number(self, tape: Tape, row: Row, newest: TapeRow | None) -> TapeRow:
-        """Gives a file that has ended its place on the tape."""
+    async def _number(self, tape: Tape, row: Row, newest: TapeRow | None) -> TapeRow | None:
+        """Gives a file that has ended its place on the tape; None while the store does not give it."""
         segments: list[TapeSegment] = []
         facts = TapeFacts(row.codecs)
         if row.format == "mp4" and row.state != BROKEN:
             try:
                 segments, facts = await self._open_recordings.do(lambda: measure(self._store.folder, row))
             except OSError:  # it is not there, or not to be read
-                segments = []
+                try:
+                    segments, facts = await self._far_measured(tape, row)
+                except StoreFault as fault:
+                    if not self._given_up(row, fault):
+                        return None
+        self._faults.pop(row.id, None)
         end = _end(row, newest)
         file = placed(row.id, end, facts, segments)
         if file is None:
@@ -263,13 +285,43 @@ class Tapes:
             tape.closed.append(file)
         return numbered
 
+    async def _far_measured(self, tape: Tape, row: Row) -> tuple[list[TapeSegment], TapeFacts]:
+        """The same of a file that is in the store alone; nothing of one that is nowhere. Raises StoreFault."""
+        _, again = self._faults.get(row.id, (0, 0.0))
+        if self._clock.monotonic() < again:
+            raise StoreFault("it was asked a moment ago", late=True)
+        try:
+            recording = await self._open_recordings.get(row.id, tape.app, tape.name)
+        except (BadBox, OSError):
+            recording = None
+        if recording is None:
+            return [], TapeFacts(row.codecs)
+        try:
+            return segments_of(recording.spans, row.started_ms / 1000), await self._facts(recording, row)
+        finally:
+            self._open_recordings.put_back(recording)
+
+    def _given_up(self, row: Row, fault: StoreFault) -> bool:
+        """Whether a file that the store does not give is left out of the tape."""
+        tries, again = self._faults.pop(row.id, (0, 0.0))
+        now = self._clock.monotonic()
+        if now >= again:
+            tries, again = tries + 1, now + REST
+        if tries >= TRIES:
+            self._log.warning("a recording is left out of the past of its stream", file=row.path, reason=str(fault))
+            return True
+        while len(self._faults) >= FAULTS:
+            del self._faults[next(iter(self._faults))]
+        self._faults[row.id] = tries, again
+        return False
+
     async def _write_on(self, tape: Tape, row: Row, newest: TapeRow | None) -> None:
         """Takes up what has been written meanwhile."""
         if tape.open is not None and tape.open.id != row.id:
             tape.write_on(None)
         try:
             recording = await self._open_recordings.get(row.id, tape.app, tape.name)
-        except (BadBox, OSError):
+        except (BadBox, OSError, StoreFault):
             recording = None
         if recording is None:
             return
@@ -286,9 +338,9 @@ class Tapes:
             self._open_recordings.put_back(recording)
 
     async def _facts(self, recording: OpenRecording, row: Row) -> TapeFacts:
-        fd = recording.fd
+        read = await self._open_recordings.reader(recording)
         try:
-            return await self._open_recordings.do(lambda: facts_of(reader(fd), row.codecs))
+            return await self._open_recordings.do(lambda: facts_of(read, row.codecs))
         except (BadBox, OSError):
             return TapeFacts(row.codecs)
 

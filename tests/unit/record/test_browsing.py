@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from time import perf_counter
 
@@ -15,6 +16,10 @@ from tests.support.recording import recording_server
 
 HOUR = 3_600_000
 START = 1_700_000_000_000
+
+
+def b64(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
 def row(number: int, **changes: object) -> Row:
@@ -74,7 +79,14 @@ async def test_a_viewer_is_told_what_there_is_and_nothing_of_where_it_lies(tmp_p
         page = await operator.web.get("/live/cam/r")
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert "recordings.js?v=" in page.text
-        for wrong in ("limit=x", "from=-1", "cursor=!", "at=2,1", "at=" + ",".join("1" * 70)):
+        for wrong in (
+            "limit=x",
+            "from=-1",
+            "cursor=!",
+            f"cursor={b64('9' * 30 + '.x')}",
+            "at=2,1",
+            "at=" + ",".join("1" * 70),
+        ):
             which = "days" if wrong.startswith("at") else "list"
             assert (await operator.web.get(f"/live/cam/r/{which}.json?{wrong}")).status_code == 400, wrong
         assert (await operator.web.post("/live/cam/r/list.json")).status_code == 405

@@ -195,3 +195,16 @@ def test_the_index_of_a_finished_file_has_the_date_ranges_or_is_none() -> None:
     assert Fragments.read(content.replace(b"#EXT-X-D", b"#EXT-X-K"), 100, 200) is None
     plain = Fragments([Fragment(100, 50, 0, 90_000, key=True)]).box()
     assert plain[8 + 28 : 8 + 32] == bytes(4), "as files have it that know of none"
+
+
+def test_every_date_range_of_a_fragment_is_told_wherever_it_ends() -> None:
+    """Files are looked at in pieces: what lies across the end of one is read again."""
+    (file,) = recorded(BOTH, UNITS)
+    first = scan(reading(file), len(file)).fragments[0]
+    for length in range(3900, 4140):
+        long = DateRange("long", WALL, attributes={"X-A": "a" * length})
+        lines = [long.line, DateRange("short", WALL).line]
+        told = b"".join(told_range(line, 0) for line in lines)
+        changed = file[: first.offset] + told + file[first.offset :]
+        found = scan(reading(changed[: first.offset + len(told) + first.size]), len(changed))
+        assert list(found.fragments[0].ranges) == lines, length
