@@ -64,8 +64,8 @@ class HlsSettings(BaseModel):
     timed_metadata: bool = Field(
         False,
         description="Carry timed metadata (onTextData, onCuePoint and what is marked by the API) in MPEG-TS too, as "
-        "ID3 on a track of its own. It is announced in every stream from the beginning, and ffmpeg warns of one in which "
-        "nothing comes. fMP4 has it in any case, as emsg; EXT-X-DATERANGE, recordings, FLV and RTMP as well.",
+        "ID3 on a track of its own. It is announced in every stream from the beginning, and ffmpeg warns of one in "
+        "which nothing comes. fMP4 has it in any case, as emsg; EXT-X-DATERANGE, recordings, FLV and RTMP as well.",
     )
     any_sound: bool = Field(
         False,
