@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import re
 import signal
 from functools import partial
@@ -18,6 +17,7 @@ from hlsd.events import Action, Event
 from hlsd.relay.service import RelayService
 from tests.support.eventually import eventually
 from tests.support.relay_peers import FlvOrigin, children, edge
+from tests.support.signals import send
 
 BACKOFF = [0.05, 0.2]
 
@@ -275,7 +275,7 @@ async def test_a_reader_that_crashes_or_hangs_is_started_again(tmp_path: Path, b
         room = relay_of(server)
         await eventually(lambda: any(pull.active for pull in room.pulls.values()), 60)
         (first,) = children() - before
-        os.kill(first, blow)
+        send(first, blow)
         await eventually(lambda: any(pull.active for pull in room.pulls.values()) and children() - before - {first}, 60)
         assert first not in children()
     assert children() <= before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.support.hls_upstream import Upstream, media, muxed
 from tests.support.hlscheck import check_recording
 from tests.support.players import Recording, follow
 from tests.support.relay_peers import FlvOrigin, children, edge
+from tests.support.signals import send
 
 
 def room_of(server: Server) -> RelayService:
@@ -113,7 +113,7 @@ async def test_a_reader_that_is_killed_takes_the_fetches_with_it(tmp_path: Path)
             pull = await first_pull(server)
             await eventually(lambda: pull.active)
             (child,) = children() - before
-            os.kill(child, signal.SIGKILL)
+            send(child, signal.SIGKILL)
             await eventually(lambda: upstream.asked.count("/x.m3u8") >= 2)
             assert len([task for task in asyncio.all_tasks() if task.get_name() == "relay hls"]) <= 1
             await eventually(lambda: pull.active)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from tests.support.eventually import eventually_here
 from tests.support.hlscheck import check_recording
 from tests.support.players import Recording, follow
 from tests.support.server import HlsdServer
+from tests.support.signals import send
 
 pytestmark = [
     pytest.mark.interop,
@@ -104,7 +104,7 @@ def test_a_killed_sound_process_costs_no_picture_and_little_sound(films: Path, t
         with Publishing([*command, server.rtmp("cut")], tmp_path / "cut.log") as encoder:
             done = player.submit(follow, server.hls("cut"), seconds=SECONDS + 40, recording=recording)
             eventually_here(lambda: len(recording.segments) >= 2 or done.done(), 60)
-            os.kill(_child_of(server.process.pid), signal.SIGKILL)
+            send(_child_of(server.process.pid), signal.SIGKILL)
             encoder.wait(SECONDS + 60)
             done.result()
         assert server.logs().count("sound process ended") == 1

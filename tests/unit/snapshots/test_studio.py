@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from hlsd.snapshots.studio import MOST_SPARE, Studio
 from hlsd.snapshots.wire import UNIT_LIMIT, StillVariant
 from tests.support.eventually import eventually
 from tests.support.frames import AUDIO
+from tests.support.signals import send
 from tests.support.stills import QUARTERS, far, pixels, quarters
 
 SMALL = (322, 182)
@@ -185,12 +185,12 @@ async def test_a_child_that_is_killed_at_work_costs_that_job_only(quick: None) -
     async with scene("cam", "other") as it:
         await it.shot()
         pid = it.studio.child.pid
-        os.kill(pid, signal.SIGSTOP)
+        send(pid, signal.SIGSTOP)
         it.streams["cam"].key(turn=1)
         asked = asyncio.gather(it.studio.picture(it.portrait(), StillVariant(320, "jpg")), it.shot(name="other"))
         cam = it.portrait()
         await eventually(lambda: cam.wanted and not cam.queued)  # its job is under way
-        os.kill(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
         lost, other = await asked
         assert isinstance(lost, Busy)
         assert isinstance(other, Shot)
@@ -202,7 +202,7 @@ async def test_a_child_that_is_killed_at_work_costs_that_job_only(quick: None) -
 async def test_a_child_that_hangs_is_ended(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     async with scene() as it:
         await it.shot()
-        os.kill(it.studio.child.pid, signal.SIGSTOP)
+        send(it.studio.child.pid, signal.SIGSTOP)
         monkeypatch.setattr(child_module, "HANG", 0.2)
         it.streams["cam"].key()
         assert isinstance(await it.studio.picture(it.portrait(), StillVariant(320, "jpg")), Busy)

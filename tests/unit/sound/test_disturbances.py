@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from itertools import pairwise
@@ -17,6 +16,7 @@ from tests.support.clicks import ClickFilm, missing
 from tests.support.collected import Collected, Tag
 from tests.support.eventually import eventually
 from tests.support.seeds import first_seed
+from tests.support.signals import send
 from tests.support.sound_room import PATIENCE, SoundRoom, sound_room
 
 pytestmark = [
@@ -121,7 +121,7 @@ async def test_the_process_is_killed_and_pictures_notice_nothing(films: Path) ->
         for codec, publisher in publishers.items():
             await publisher.send(tag for tag in tags[codec] if tag[1] < 4_000)
         await room.settle()
-        os.kill(room.desk.process.pid, signal.SIGKILL)
+        send(room.desk.process.pid, signal.SIGKILL)
         await eventually(lambda: room.desk.process.lives == 1, PATIENCE)
         before = room.desk.stats.silence
         for codec, publisher in publishers.items():
@@ -154,7 +154,7 @@ async def test_a_process_that_hangs_is_ended_and_another_one_begun(films: Path) 
         await publisher.send(tag for tag in tags if tag[1] < 2_000)
         await room.settle()
         stopped = room.desk.process.pid
-        os.kill(stopped, signal.SIGSTOP)
+        send(stopped, signal.SIGSTOP)
         for tag in tags:
             if 2_000 <= tag[1] < 3_000:
                 publisher.intake.tag(*tag, room.clock.monotonic(), room.clock.wall())
@@ -179,10 +179,10 @@ async def test_a_stream_at_whose_packets_the_process_dies_again_and_again_is_lef
             await culprit.send(next(sent) for _ in range(40))
             await _begun(room)
             await room.settle()
-            os.kill(room.desk.process.pid, signal.SIGSTOP)
+            send(room.desk.process.pid, signal.SIGSTOP)
             while not room.desk.process.under_way:
                 culprit.intake.tag(*next(sent), room.clock.monotonic(), room.clock.wall())
-            os.kill(room.desk.process.pid, signal.SIGKILL)
+            send(room.desk.process.pid, signal.SIGKILL)
             await _died(room, life + 1)
         before = room.desk.stats.packets["pcm_alaw"]
         await culprit.send(next(sent) for _ in range(40))
