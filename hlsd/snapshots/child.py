@@ -122,6 +122,7 @@ class DecodeChild:
             raise ChildLost(f"it cannot be started: {error}", blamed=False) from None
         assert process.stderr is not None
         self._process = process
+        self._used = monotonic()  # it is begun for a job: it is not idle while it gets ready
         self._reader = reader()
         self._words = asyncio.create_task(last_words(process.stderr), name="snapshot child words")
         self._cpu = 0.0

@@ -199,6 +199,17 @@ async def test_a_child_that_is_killed_at_work_costs_that_job_only(quick: None) -
         assert far(pixels((await it.shot(StillVariant(320, "jpg"))).picture.body), _turned()) <= 8
 
 
+async def test_a_child_that_gets_ready_is_not_idle(quick: None) -> None:
+    """Whoever looked at it in that second ended it behind its first job."""
+    async with scene() as it:
+        asked = asyncio.create_task(it.shot())
+        await eventually(lambda: it.studio.child.pid)
+        assert not asked.done()
+        assert it.studio.child.idle < 30
+        await asked
+        assert it.studio.child.pid
+
+
 async def test_a_child_that_hangs_is_ended(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     async with scene() as it:
         await it.shot()
