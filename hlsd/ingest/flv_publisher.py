@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
-from hlsd.ingest.share import Share
+from hlsd.ingest.turns import Turns
 from hlsd.media.flv import AUDIO, SCRIPT, VIDEO, FileReader, FileTag, LargeTag
 from hlsd.ports import Refuse
 from hlsd.ports.flv_body import PublishEnding
@@ -88,10 +88,7 @@ class FlvPublisher:
         """What was read and is not worked on yet."""
         self._uncounted = 0
         """Bytes that came before there was a publication."""
-        self._share = Share()
-        self._second = asyncio.Event()
-        """Set when a new second begins."""
-        self._remarks = Remarks(self._remark)
+        self._turns = Turns(Remarks(self._remark), all_of_them.clock)
         self._words = ""
         self._heard = 0.0
         """When the last media came (monotonic)."""
@@ -172,8 +169,7 @@ class FlvPublisher:
 
     def sweep(self, now: float) -> None:
         """Once a second."""
-        self._share.second()
-        self._second.set()
+        self._turns.second()
         host, sink = self._host, self._sink
         if sink is None:
             return
@@ -201,12 +197,12 @@ class FlvPublisher:
 
     async def _work(self, body: FlvBody) -> None:
         """Works on what comes until it ends, or nobody wants it any more. Raises as `read` and `tag` do."""
-        share, reader, tags = self._share, self._reader, self._tags
+        share, reader, tags = self._turns.share, self._reader, self._tags
         while True:
             if tags:
                 await self._hand_over()
             if share.exhausted:
-                await self._wait_for_second()
+                await self._turns.next_second()
             try:
                 octets = await body.read()
             except OSError as error:  # of the connection: any other one is ours
@@ -222,7 +218,7 @@ class FlvPublisher:
 
     async def _hand_over(self) -> None:
         """Works on the tags that wait, as many in a turn as others can bear."""
-        share, tags, clock = self._share, self._tags, self._host.clock
+        share, tags, clock = self._turns.share, self._tags, self._host.clock
         now, wall = clock.monotonic(), clock.wall()
         share.start()
         while tags:
@@ -236,24 +232,9 @@ class FlvPublisher:
                 self._heard = now
                 self._begun = True
             if share.used_up():
-                share.stop()
-                if share.exhausted:
-                    await self._wait_for_second()
-                else:
-                    await asyncio.sleep(0)
+                await self._turns.give_way()
                 now, wall = clock.monotonic(), clock.wall()
-                share.begin()
         share.stop()
-
-    async def _wait_for_second(self) -> None:
-        """Its part of this one is used up. A publisher that is held back by a bound looks like one with a bad line."""
-        self._remarks.note(
-            "publisher held back: what it sends costs more than its part of the processor",
-            self._host.clock.monotonic(),
-            seconds=round(self._share.spent, 2),
-        )
-        self._second.clear()
-        await self._second.wait()
 
     # -- the end
 

@@ -37,7 +37,7 @@ from hlsd.ingest.rtmp.server import (
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
 from hlsd.ingest.rtmp_publisher import IntakeFactory, RtmpPublisher
 from hlsd.ingest.settings import RtmpSettings
-from hlsd.ingest.share import PART, Share
+from hlsd.ingest.share import HELD_BACK, PART, Share
 from hlsd.ports import Admission
 
 LINGER = 3.0
@@ -329,7 +329,7 @@ class RtmpPeer(asyncio.Protocol):
         """A publisher that is held back by a bound of ours looks like one with a bad line."""
         if self.share.exhausted:
             self.remarks.note(
-                "publisher held back: what it sends costs more than its part of the processor",
+                HELD_BACK,
                 self.host.clock.monotonic(),
                 seconds=round(self.share.spent, 2),
             )

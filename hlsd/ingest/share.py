@@ -19,6 +19,8 @@ TURN: Final = 0.01
 """What one source may take before the event loop goes on to others; an ordinary one takes that much in a second."""
 PART: Final = 0.25
 """Of a second, over all its turns; a source that catches up after a stall needs less."""
+HELD_BACK: Final = "publisher held back: what it sends costs more than its part of the processor"
+"""What the log says of a source whose part is used up."""
 TRUSTED: Final = 0.02
 """What a source may take in a second before its time is looked at exactly: three times what an ordinary one takes."""
 

@@ -21,7 +21,7 @@ from hlsd.ingest.recorder.container import ContainerReader
 from hlsd.ingest.recorder.endings import QUIET, TOLD, ending_of
 from hlsd.ingest.recorder.media import RecordedMedia
 from hlsd.ingest.recorder.pieces import RecordedPiece
-from hlsd.ingest.share import Share
+from hlsd.ingest.turns import Turns
 from hlsd.ports import PublishRequest, Refuse
 from hlsd.ports.flv_body import PublishEnding
 from hlsd.ports.recorder import BACK
@@ -72,17 +72,13 @@ class RecorderPublisher:
         self._host = host
         self._gone = over
         self.name = ""
-        """The stream's public name, once it is let in."""
-        """Known once it is let in: what it came with may be its key."""
+        """The stream's public name, known once it is let in: what it came with may be its key."""
         self._reader: RecordingReader = ContainerReader()
         self._items: deque[RecordedItem] = deque()
         """What was read and is not worked on yet."""
         self._media: RecordedMedia | None = None
         self._publication: Publication | None = None
-        self._share = Share()
-        self._second = asyncio.Event()
-        """Set when a new second begins."""
-        self._remarks = Remarks(self._remark)
+        self._turns = Turns(Remarks(self._remark), host.clock)
         self._words = ""
         self._heard = 0.0
         """When the last media came (monotonic)."""
@@ -185,8 +181,7 @@ class RecorderPublisher:
 
     def sweep(self, now: float) -> None:
         """Once a second: what is due, and a new second's share of the processor."""
-        self._share.second()
-        self._second.set()
+        self._turns.second()
         host, media, socket = self._host, self._media, self._socket
         if media is None:
             return
@@ -273,12 +268,12 @@ class RecorderPublisher:
 
     async def _work(self, socket: RecorderSocket) -> PublishEnding | None:
         """Works on what comes. Raises as `read` and `RecordedMedia.take` do."""
-        share, items = self._share, self._items
+        share, items = self._turns.share, self._items
         while True:
             if items:
                 await self._hand_over(socket)
             if share.exhausted:
-                await self._wait_for_second()
+                await self._turns.next_second()
             said = await socket.read()
             if said is None:
                 return None if socket.code == BACK else PublishEnding("closed")
@@ -291,15 +286,13 @@ class RecorderPublisher:
                 items += self._reader.feed(said)
             else:
                 return None
-            over = share.used_up()
+            if share.used_up():  # what was read need not have been media
+                await self._turns.give_way()
             share.stop()
-            if over:  # what was read before its turn is up need not have been media
-                await asyncio.sleep(0)
-                share.begin()
 
     async def _hand_over(self, socket: RecorderSocket) -> None:
         """Works on what waits, as much in a turn as others can bear."""
-        share, items, clock = self._share, self._items, self._host.clock
+        share, items, clock = self._turns.share, self._items, self._host.clock
         now, wall = clock.monotonic(), clock.wall()
         share.start()
         while items:
@@ -315,24 +308,9 @@ class RecorderPublisher:
                     self._told_live = True
                     socket.tell(texts.state("live"))
             if share.used_up():
-                share.stop()
-                if share.exhausted:
-                    await self._wait_for_second()
-                else:
-                    await asyncio.sleep(0)
+                await self._turns.give_way()
                 now, wall = clock.monotonic(), clock.wall()
-                share.begin()
         share.stop()
-
-    async def _wait_for_second(self) -> None:
-        """Its part of this one is used up. A publisher that is held back by a bound looks like one with a bad line."""
-        self._remarks.note(
-            "publisher held back: what it sends costs more than its part of the processor",
-            self._host.clock.monotonic(),
-            seconds=round(self._share.spent, 2),
-        )
-        self._second.clear()
-        await self._second.wait()
 
     # -- what it says
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.normaliser import Normaliser
-from hlsd.ingest.share import Share
+from hlsd.ingest.share import HELD_BACK, Share
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
 from hlsd.ports import LineState
@@ -135,8 +135,7 @@ class WebrtcPublisher:
         """Something of it is dropped, as its part of this second is used up."""
         if self.peer is not None:
             self.peer.counts.limited += 1
-        words = "publisher held back: what it sends costs more than its part of the processor"
-        self._remarks.note(words, self._now())
+        self._remarks.note(HELD_BACK, self._now(), seconds=round(self.share.spent, 2))
 
     def meet(self, peer: Peer) -> None:
         """Who speaks with its browser."""

@@ -6,15 +6,11 @@ import type { Stats } from "./events.js";
 import type { Settings } from "./options.js";
 import { PublishSocket, type Start } from "./socket.js";
 import { pictures, sounds, type Stop } from "./sources.js";
-import { Rate, track, type Reports, type Transport } from "./transport.js";
+import { LEAST, LESS, Rate, track, type Reports, type Transport } from "./transport.js";
 
 const KEYS = 2_000_000; // µs between key pictures
 const BUSY = 4; // pictures that wait for the encoder: more are left out
-const CROWDED = 1 << 20; // bytes that wait
-const BEHIND = 2000; // ms of lag
-const LESS = 0.6;
 const MORE = 1.25;
-const LEAST = 150_000; // bits a second
 
 function encoderConfig(width: number, height: number, framerate: number, bitrate: number): VideoEncoderConfig {
   return {
@@ -248,7 +244,7 @@ export class Chunks implements Transport {
 
   private relieve(): void {
     const now = performance.now();
-    const behind = this.socket.queued > CROWDED || (this.socket.lag ?? 0) > BEHIND;
+    const behind = this.socket.crowded;
     if (behind && now - this.changed > 3000) this.change(this.bitrate * LESS, now);
     else if (!behind && this.bitrate < this.settings.video && now - this.changed > 15_000) this.change(this.bitrate * MORE, now);
   }

@@ -5,15 +5,11 @@ import type { Stats } from "./events.js";
 import { chooseMime } from "./mime.js";
 import type { Settings } from "./options.js";
 import { PublishSocket, type Start } from "./socket.js";
-import { Rate, track, type Reports, type Transport } from "./transport.js";
+import { LEAST, LESS, Rate, track, type Reports, type Transport } from "./transport.js";
 
 const SLICE = 100; // ms of a piece
 const KEYS = 2000; // ms between key pictures
-const CROWDED = 1 << 20; // bytes that wait
-const BEHIND = 2000; // ms of lag
-const LESS = 0.6; // of the bit rate, when the line does not carry it
 const SELDOM = 10_000; // ms between two recorders
-const LEAST = 150_000; // bits a second
 
 export function hasRecorder(picture: boolean, sound: boolean): boolean {
   return (
@@ -175,7 +171,7 @@ export class Recorder implements Transport {
 
   /** A running recorder's bit rate cannot be changed: where the line does not carry it, another one begins with less. */
   private relieve(): void {
-    const behind = this.socket.queued > CROWDED || (this.socket.lag ?? 0) > BEHIND;
+    const behind = this.socket.crowded;
     if (!behind || this.paused || performance.now() - this.began < SELDOM || this.bitrate <= LEAST) return;
     this.bitrate = Math.max(LEAST, Math.round(this.bitrate * LESS));
     this.again();

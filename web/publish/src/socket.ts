@@ -10,6 +10,8 @@ const PATIENCE = 10_000; // ms for a connection and its `ready`
 const AWAY = 30_000; // ms for which a cut is mended here
 const PIECE = 1 << 19; // bytes of a message
 const FULL = 8 << 20; // bytes that wait for the network: nothing is added
+const CROWDED = 1 << 20; // bytes that wait
+const BEHIND = 2000; // ms of lag
 /** Closing code by which the server keeps the publication for us. */
 const COMING_BACK = 4000;
 
@@ -76,6 +78,11 @@ export class PublishSocket {
   /** Bytes that wait for the network. */
   get queued(): number {
     return this.mending ? this.unacked.held : (this.socket?.bufferedAmount ?? 0);
+  }
+
+  /** Whether the line does not carry what is sent. */
+  get crowded(): boolean {
+    return this.queued > CROWDED || (this.lag ?? 0) > BEHIND;
   }
 
   /** Ends the publication in good order; what was sent goes out before. */

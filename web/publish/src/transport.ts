@@ -48,6 +48,9 @@ export async function within<Value>(ms: number, what: Promise<Value>, late: () =
   }
 }
 
+export const LESS = 0.6; // of the bit rate, when the line does not carry it
+export const LEAST = 150_000; // bits a second
+
 /** Bits a second of a count of bytes, from one look at it to the next. */
 export class Rate {
   private bytes = 0;
