@@ -142,3 +142,20 @@ def test_a_server_that_is_gone_and_back_has_its_publisher_again(tmp_path: Path) 
                 assert page.states()[-1] == "ended"
     finally:
         server.process.kill()
+
+
+def test_a_pause_outlives_a_server_that_is_gone_and_back(tmp_path: Path) -> None:
+    server = HlsdServer(tmp_path, target=1).start()
+    try:
+        with BrowserPublisher(base(server), "live/cam") as page:
+            page.do("start")
+            page.do("pause")
+            server.process.kill()
+            server.process.wait()
+            page.wait(lambda: "reconnecting" in page.states(), "a publisher that notices")
+            with HlsdServer(tmp_path, target=1, http_port=server.http_port, rtmp_port=server.rtmp_port):
+                page.wait(lambda: len(page.events("live")) == 2, "a publisher that is back")
+                assert page.states() == ["connecting", "live", "paused", "reconnecting", "paused"]
+                page.do("stop")
+    finally:
+        server.process.kill()
