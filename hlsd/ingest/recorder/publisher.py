@@ -99,7 +99,8 @@ class RecorderPublisher:
         self._publication = None
         media, self._media = self._media, None
         if media is not None:
-            media.release()
+            with self._host.faults.guard("publication_end"):  # whatever it is, its entry must go
+                media.release()
         self._conclude(PublishEnding(reason, self._words or reason))
 
     def hear(self, words: str) -> None:
@@ -258,8 +259,6 @@ class RecorderPublisher:
         """How the publication is to end; None if it is this connection's end only."""
         try:
             return await self._work(socket)
-        except OSError:
-            return None
         except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
             ending = ending_of(error, self._reader.position)
             if ending is None:
@@ -274,7 +273,10 @@ class RecorderPublisher:
                 await self._hand_over(socket)
             if share.exhausted:
                 await self._turns.next_second()
-            said = await socket.read()
+            try:
+                said = await socket.read()
+            except OSError:  # of the connection: any other one is ours
+                return None
             if said is None:
                 return None if socket.code == BACK else PublishEnding("closed")
             share.start()
