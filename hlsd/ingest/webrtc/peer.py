@@ -59,7 +59,7 @@ class MediaSink(Protocol):
         ...
 
     def received(self, size: int) -> None:
-        """Bytes have come that are the session's."""
+        """Bytes of media have come that are the session's: what else it says does not keep its name."""
         ...
 
     def unsteady(self) -> None:
@@ -251,7 +251,6 @@ class Peer:
             self.counts.bad += 1
             return
         self.heard = now
-        self._sink.received(len(datagram) + _HEAD)
         for told in rtcp.read(compound):
             receiver = next((one for one in self._by_payload.values() if one.reception and one.ssrc == told.ssrc), None)
             if receiver is None or receiver.reception is None:

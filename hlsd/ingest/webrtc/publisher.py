@@ -34,6 +34,8 @@ FORMS: Final = {
 }
 """What the names of an offer mean."""
 
+UNUSABLE: Final = 30.0
+"""Seconds, from the handshake on, in which something must be made of the packets that come: more than `KEY_PATIENCE`."""
 REORDERED: Final = 1000
 """Milliseconds that a picture may be before the one that came before it."""
 
@@ -46,6 +48,8 @@ class PublisherHost:
     log: Log
     faults: Faults
     sound: SoundDesk | None
+    first: float
+    """Seconds for the first media, from the handshake on."""
 
 
 class WebrtcPublisher:
@@ -145,7 +149,10 @@ class WebrtcPublisher:
         """Once a second: patience, and a new second's share of the processor."""
         self.share.second()
         normaliser, peer = self._normaliser, self.peer
-        if normaliser is None or peer is None:
+        if peer is None:
+            return
+        if normaliser is None:
+            self._wait_for_media(peer, now)
             return
         self._guarded(lambda: normaliser.tick(now))
         if peer.picture is not None and peer.picture.keys.unanswered and self._publication is not None:
@@ -196,7 +203,7 @@ class WebrtcPublisher:
             self._guarded(lambda: self._hear(normaliser, codec, payload, ms, now))
 
     def received(self, size: int) -> None:
-        """Bytes have come."""
+        """Bytes of media have come."""
         if self._publication is not None:
             self._publication.received(size)
 
@@ -205,6 +212,14 @@ class WebrtcPublisher:
         self._remarks.note("sender reports put picture and sound seconds apart: not followed", self._now())
 
     # -- how
+
+    def _wait_for_media(self, peer: Peer, now: float) -> None:
+        """Ends a session that holds its name with binding requests and reports alone."""
+        first = self._host.first
+        if any(one.heard for one in (peer.picture, peer.sound) if one is not None):
+            first = max(first, UNUSABLE)
+        if peer.connected and now - peer.connected >= first:
+            self.end("idle", f"no media for {first:g} s")
 
     def _open(self, now: float) -> Normaliser | None:
         publication = self._publication

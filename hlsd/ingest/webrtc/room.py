@@ -49,7 +49,10 @@ def is_installed() -> bool:
 
 
 class WebrtcRoom:
-    """The port and its sessions (`hlsd.ports.whip.WhipDesk`). `bind` and `number`: where HTTP listens."""
+    """The port and its sessions (`hlsd.ports.whip.WhipDesk`). `bind` and `number`: where HTTP listens.
+
+    `first`: seconds for the first media of each.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
@@ -61,6 +64,7 @@ class WebrtcRoom:
         sound: SoundDesk | None,
         bind: str,
         number: int,
+        first: float,
     ) -> None:
         self.stats = WebrtcStats()
         self.closed = "not started yet"
@@ -72,7 +76,7 @@ class WebrtcRoom:
         self._clock = clock
         self._log = log
         self._faults = faults
-        self._host = PublisherHost(clock, log, faults, sound)
+        self._host = PublisherHost(clock, log, faults, sound, first)
         self._udp = UdpPort(self._take, clock, faults)
         self._hosts: list[str] = []
         self._identity: DtlsIdentity | None = None

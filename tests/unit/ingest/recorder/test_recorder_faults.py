@@ -82,7 +82,9 @@ class BrokenDesk:
             raise OSError("no process")
 
 
-def room_of(desk: BrokenDesk | None, faults: Faults, verdict: Refuse | None = None) -> tuple[RecorderRoom, UnitAdmission]:
+def room_of(
+    desk: BrokenDesk | None, faults: Faults, verdict: Refuse | None = None
+) -> tuple[RecorderRoom, UnitAdmission]:
     admission = UnitAdmission(verdict)
     host = RecorderHost(admission, SystemClock(), structlog.get_logger(), faults, desk, 15.0, 30.0, 10.0)
     return RecorderRoom(host), admission
