@@ -83,6 +83,8 @@ class ScriptEvents:
         tag = id3.tag(id3.user_text(name, said))
         ticks = self._at(timestamp)
         if ticks is None:
+            if len(self._early) == KEPT:  # the oldest makes room
+                self._lose("early", now)
             self._early.append((timestamp, tag, body))
         else:
             self._publication.event(TimedEvent(ticks, tag, body))
@@ -92,7 +94,9 @@ class ScriptEvents:
         while self._early:
             timestamp, tag, body = self._early.popleft()
             ticks = self._at(timestamp)
-            if ticks is not None:
+            if ticks is None:
+                self._publication.event_lost("early")
+            else:
                 self._publication.event(TimedEvent(ticks, tag, body))
 
     def _is_news(self, body: bytes) -> bool:
