@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from hlsd.ingest.recorder import texts
-from hlsd.ingest.recorder.endings import ending_of
+from hlsd.ingest.recorder.endings import QUIET, ending_of
 from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
 from hlsd.ingest.recorder.publisher import RecorderHost, RecorderPublisher
 from hlsd.ports.flv_body import PublishEnding
@@ -59,6 +59,11 @@ class RecorderRoom:
     async def _serve(self, asked: PlayRequest, socket: RecorderSocket) -> PublishEnding:
         said = await self._start(socket)
         if isinstance(said, PublishEnding):
+            if said.reason not in QUIET:
+                # Strangers do not fill the log of warnings: nobody was asked yet whether it may.
+                self._host.log.info(
+                    "publisher refused", app=asked.app, ip=asked.ip, protocol=asked.protocol, reason=said.words
+                )
             return said
         publisher = self._publishers.get(said.resume) if said.resume else None
         again = publisher is not None and (publisher.asked.app, publisher.asked.name) == (asked.app, asked.name)

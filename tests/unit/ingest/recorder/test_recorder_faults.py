@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from hlsd.base.clock import SystemClock
 from hlsd.base.faults import Faults
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
-from hlsd.ports import PlayRequest, Refuse
+from hlsd.ports import PlayRequest, Refuse, RefuseCode
 from tests.support.recorder_room import UnitAdmission
 from tests.support.recordings import recording
 
@@ -125,3 +127,31 @@ async def test_whom_the_hub_drops_is_gone_though_the_release_of_his_sound_fails(
         assert (await serving).reason == "kicked"
     assert faults.tasks == {"publication_end": 1}
     assert not room.publishers
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('{"type":"pause"}', "the first thing to send is a start"),
+        ('{"type":"start","mime":"text/html"}', "mime is one of"),
+        ('{"type":"start","mime":"video/webm;codecs=vp8"}', "VP8"),
+    ],
+)
+async def test_who_is_refused_at_his_first_text_has_a_line_in_the_log(said: str, why: str) -> None:
+    room, admission = room_of(None, Faults())
+    with capture_logs() as lines:
+        await room.serve(ASKED, Page(said))
+    assert not admission.requests
+    (line,) = lines
+    assert why in line.pop("reason")
+    assert line == {
+        "event": "publisher refused", "log_level": "info", "app": "live", "ip": "192.0.2.1", "protocol": "recorder",
+    }  # fmt: skip
+
+
+async def test_what_the_hub_refuses_and_who_just_leaves_has_none_of_ours() -> None:
+    room, _ = room_of(None, Faults(), Refuse(RefuseCode.DENIED, "no"))
+    with capture_logs() as lines:
+        assert (await room.serve(ASKED, Page(START))).reason == "denied"
+        assert (await room.serve(ASKED, Page(ConnectionResetError("gone")))).reason == "lost"
+    assert lines == []
