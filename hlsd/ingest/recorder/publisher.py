@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
+from hlsd.ingest.publish_endings import QUIET, TOLD
 from hlsd.ingest.recorder import texts
 from hlsd.ingest.recorder.chunks import ChunkReader
 from hlsd.ingest.recorder.container import ContainerReader
-from hlsd.ingest.recorder.endings import QUIET, TOLD, ending_of
+from hlsd.ingest.recorder.endings import ending_of
 from hlsd.ingest.recorder.media import RecordedMedia
 from hlsd.ingest.recorder.pieces import RecordedPiece
 from hlsd.ingest.turns import Turns

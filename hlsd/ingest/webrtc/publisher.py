@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.normaliser import Normaliser
+from hlsd.ingest.picture_order import PictureOrder
 from hlsd.ingest.share import HELD_BACK, Share
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
@@ -35,9 +36,7 @@ FORMS: Final = {
 """What the names of an offer mean."""
 
 UNUSABLE: Final = 30.0
-"""Seconds, from the handshake on, in which something must be made of the packets that come: more than `KEY_PATIENCE`."""
-REORDERED: Final = 1000
-"""Milliseconds that a picture may be before the one that came before it."""
+"""Seconds from the handshake on until something is made of the packets that come: more than `KEY_PATIENCE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class WebrtcPublisher:
         self._normaliser: Normaliser | None = None
         self._converter: SoundConverter | None = None
         self._remarks = Remarks(self._remark)
-        self._shown = 0  # the time of the last picture, ms
+        self._order = PictureOrder(self._remarks, "RTP has no")
 
     # -- as the hub sees it
 
@@ -188,9 +187,7 @@ class WebrtcPublisher:
             return False
         normaliser = self._normaliser or self._open(now)
         if picture.slices:
-            if 0 < (self._shown - ms & 0xFFFFFFFF) < REORDERED:
-                self._remarks.note("pictures come out of order: RTP has no decoding times, switch B-frames off", now)
-            self._shown = ms
+            self._order.look(ms, now)
         if normaliser is not None:
             self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))
         return True

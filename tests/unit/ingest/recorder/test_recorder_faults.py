@@ -1,4 +1,4 @@
-"""A fault of ours ends one page's publication with a count of it, and leaves no entry behind; a refusal is in the log."""
+"""A fault of ours ends one page's publication, is counted, and leaves no entry behind; a refusal is in the log."""
 
 from __future__ import annotations
 
