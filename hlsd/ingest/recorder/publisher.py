@@ -84,7 +84,8 @@ class RecorderPublisher:
         self._heard = 0.0
         """When the last media came (monotonic)."""
         self._told_live = False
-        self._acked: tuple[int, bool] = (0, False)
+        self._acked = -1
+        """What was acknowledged last of this recording."""
         self._away: float | None = None
         """Since when it has no connection."""
         self._paused: float | None = None
@@ -248,11 +249,10 @@ class RecorderPublisher:
             self._host.log.info("publisher is away", **self._facts())
 
     def _acknowledge(self, socket: RecorderSocket, media: RecordedMedia) -> None:
-        """Says what has been taken; once more when nothing comes any more, for the lag."""
-        told = (self.taken, self._paused is not None)
-        if media.begun and not (told == self._acked and self._paused is not None):
+        """Says what has been taken, and the lag; not again in a pause in which nothing comes."""
+        if media.begun and (self._paused is None or self.taken != self._acked):
             socket.tell(texts.ack(self.taken, self.lag))
-        self._acked = told
+            self._acked = self.taken
 
     # -- the work
 
@@ -336,6 +336,7 @@ class RecorderPublisher:
         """A recording begins; what is not whole of the one before is dropped."""
         self._reader = ChunkReader() if said.mime == texts.CHUNKS else ContainerReader()
         self.taken = 0
+        self._acked = -1
         self._resume()
         media, now = self._media, self._host.clock.monotonic()
         if media is not None:

@@ -255,10 +255,8 @@ class Peer:
             receiver = next((one for one in self._by_payload.values() if one.reception and one.ssrc == told.ssrc), None)
             if receiver is None or receiver.reception is None:
                 continue
-            if isinstance(told, rtcp.SenderReport):
-                receiver.clock.report(told)
-                receiver.reception.report(told, now)
-        # A BYE says nothing that matters: it may be of a track only, and who goes sends close_notify or DELETE.
+            receiver.clock.report(told)
+            receiver.reception.report(told, now)
 
     def _hand_on(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> None:
         receiver, sound = self.picture, self.sound

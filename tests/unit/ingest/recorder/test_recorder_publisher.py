@@ -1,8 +1,9 @@
-"""A fault of ours ends one page's publication, is counted, and leaves no entry behind; a refusal is in the log."""
+"""What becomes of one page: faults of ours are counted and leave no entry, refusals are logged, and it is acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,3 +156,19 @@ async def test_what_the_hub_refuses_and_who_just_leaves_has_none_of_ours() -> No
         assert (await room.serve(ASKED, Page(START))).reason == "denied"
         assert (await room.serve(ASKED, Page(ConnectionResetError("gone")))).reason == "lost"
     assert lines == []
+
+
+@pytest.mark.parametrize(("last", "acks"), [((), 2), (('{"type":"pause"}',), 1)])
+async def test_each_second_acknowledges_but_in_a_pause_only_what_is_new(last: tuple[str, ...], acks: int) -> None:
+    room, admission = room_of(None, Faults())
+    octets = reads("chromium.mkv")
+    page = Page(START, *octets, *last)
+    serving = asyncio.create_task(room.serve(ASKED, page))
+    async with asyncio.timeout(10):
+        await page.waits.wait()
+        for _ in range(2):
+            room.sweep()
+        admission.requests[0].drop("kicked")
+        await serving
+    told = [json.loads(text) for text in page.told]
+    assert [one["bytes"] for one in told if one["type"] == "ack"] == [sum(map(len, octets))] * acks
