@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from hlsd.base.remarks import Remarks
+from hlsd.base.token_bucket import TokenBucket
 from hlsd.ingest.rtmp.amf0 import AmfError, Date, Reference, Undefined, Value, Xml, decode
 from hlsd.media import id3
 from hlsd.media.timed_event import TimedEvent
@@ -50,8 +51,7 @@ class ScriptEvents:
         self._at = at
         self._remarks = Remarks(publication.remark)
         self._metadata: int | None = None  # what stands for the last one
-        self._left = limits.per_second
-        self._counted = 0.0
+        self._room = TokenBucket(limits.per_second, 0.0, least=1.0)
         self._early: deque[tuple[int, bytes, bytes]] = deque(maxlen=KEPT)
 
     def take(self, timestamp: int, body: bytes, now: float) -> None:
@@ -68,9 +68,10 @@ class ScriptEvents:
         if len(body) > self._limits.bytes:
             self._lose("large", now)
             return
-        if not self._may(now):
+        if not self._room.has(1, now):
             self._lose("often", now)
             return
+        self._room.take()
         try:
             values = [plain(value) for value in decode(body, 3 + body[2], max_depth=MOST_DEPTH, max_values=MOST_VALUES)]
         except AmfError:
@@ -102,16 +103,6 @@ class ScriptEvents:
     def _is_news(self, body: bytes) -> bool:
         before, self._metadata = self._metadata, hash(body)
         return before is not None and before != self._metadata
-
-    def _may(self, now: float) -> bool:
-        """Whether there is room for one more within the second."""
-        most = max(1.0, self._limits.per_second)
-        self._left = min(most, self._left + (now - self._counted) * self._limits.per_second)
-        self._counted = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
     def _lose(self, reason: str, now: float) -> None:
         self._publication.event_lost(reason)

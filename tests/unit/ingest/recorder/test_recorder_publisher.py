@@ -1,4 +1,4 @@
-"""What becomes of one page: faults of ours are counted and leave no entry, refusals are logged, and it is acknowledged."""
+"""What becomes of a page: faults of ours are counted and leave no entry; refusals are logged; it is acknowledged."""
 
 from __future__ import annotations
 
