@@ -241,15 +241,7 @@ class WebrtcRoom:
 
         if self._identity is None:
             self._identity = DtlsIdentity()
-        settings = self._settings
-        limits = PeerLimits(
-            handshake=settings.handshake_timeout,
-            silence=settings.idle_timeout,
-            bitrate=settings.max_bitrate,
-            packets=max(500, settings.max_bitrate // 2000),
-            patience=settings.loss_wait,
-            key_interval=settings.keyframe_interval,
-        )
+        limits = PeerLimits.of(self._settings)
         now, ssrc = self._clock.monotonic(), secrets.randbits(32)
         return Peer(publisher.offer, self._identity, limits, publisher, self._udp.send, ssrc=ssrc, now=now)
 
