@@ -8,7 +8,6 @@ the stream begins is kept for it, the newest `KEPT`. Times: `timestamp` in ms as
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import deque
@@ -77,7 +76,7 @@ class ScriptEvents:
         except AmfError:
             self._lose("unreadable", now)
             return
-        said = said_as_json(values[0] if len(values) == 1 else values or None)
+        said = id3.as_json(values[0] if len(values) == 1 else values or None)
         if len(said) > self._limits.bytes:  # a control character has six there
             self._lose("large", now)
             return
@@ -110,11 +109,6 @@ class ScriptEvents:
         self._remarks.note(
             "timed metadata dropped", now, reason=reason, max_events=limits.per_second, max_event_bytes=limits.bytes
         )
-
-
-def said_as_json(value: object) -> str:
-    """How a value is said in a TXXX frame: JSON without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def plain(value: Value) -> object:

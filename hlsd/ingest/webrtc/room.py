@@ -206,6 +206,7 @@ class WebrtcRoom:
             self._log.info("publisher refused", app=asked.app, ip=asked.ip, protocol="whip", reason=str(error))
             return self._refuse(WhipRefusal("unacceptable", str(error)))
         ident = secrets.token_hex(16)
+        await self._load()
         publisher = WebrtcPublisher(self._host, ident, asked.app, asked.ip, offer, self._forget)
         try:
             verdict = await self._admission.publish(_publish_request(asked, publisher))
@@ -234,13 +235,16 @@ class WebrtcRoom:
             self._wait()
         return WhipAnswer(ident, publisher.name, text, publisher.tag)
 
-    def _peer(self, publisher: WebrtcPublisher) -> Peer:
-        # Loaded now: most servers never need what they weigh.
-        from hlsd.ingest.webrtc.dtls import DtlsIdentity  # noqa: PLC0415
-        from hlsd.ingest.webrtc.peer import Peer, PeerLimits  # noqa: PLC0415
-
+    async def _load(self) -> None:
+        """What most servers never need, at the first publisher: a tenth of a second, in which viewers do not wait."""
         if self._identity is None:
-            self._identity = DtlsIdentity()
+            identity = await asyncio.to_thread(_loaded)
+            self._identity = self._identity or identity  # another one may have come meanwhile
+
+    def _peer(self, publisher: WebrtcPublisher) -> Peer:
+        from hlsd.ingest.webrtc.peer import Peer, PeerLimits  # noqa: PLC0415 - loaded by `_load`
+
+        assert self._identity is not None
         limits = PeerLimits.of(self._settings)
         now, ssrc = self._clock.monotonic(), secrets.randbits(32)
         return Peer(publisher.offer, self._identity, limits, publisher, self._udp.send, ssrc=ssrc, now=now)
@@ -357,6 +361,13 @@ class WebrtcRoom:
         self._ended[publisher.ident] = self._clock.monotonic() + KNOWN, publisher.app
         while len(self._ended) > KNOWN_MOST:
             self._ended.popitem(last=False)
+
+
+def _loaded() -> DtlsIdentity:
+    from hlsd.ingest.webrtc import peer  # noqa: F401, PLC0415 - with it what it stands on
+    from hlsd.ingest.webrtc.dtls import DtlsIdentity  # noqa: PLC0415
+
+    return DtlsIdentity()
 
 
 def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishRequest:
