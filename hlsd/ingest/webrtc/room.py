@@ -49,7 +49,10 @@ def is_installed() -> bool:
 
 
 class WebrtcRoom:
-    """The port and its sessions (`hlsd.ports.whip.WhipDesk`). `bind` and `number`: where HTTP listens."""
+    """The port and its sessions (`hlsd.ports.whip.WhipDesk`). `bind` and `number`: where HTTP listens.
+
+    `first`: seconds for the first media of each.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
@@ -61,6 +64,7 @@ class WebrtcRoom:
         sound: SoundDesk | None,
         bind: str,
         number: int,
+        first: float,
     ) -> None:
         self.stats = WebrtcStats()
         self.closed = "not started yet"
@@ -72,7 +76,7 @@ class WebrtcRoom:
         self._clock = clock
         self._log = log
         self._faults = faults
-        self._host = PublisherHost(clock, log, faults, sound)
+        self._host = PublisherHost(clock, log, faults, sound, first)
         self._udp = UdpPort(self._take, clock, faults)
         self._hosts: list[str] = []
         self._identity: DtlsIdentity | None = None
@@ -241,15 +245,7 @@ class WebrtcRoom:
         from hlsd.ingest.webrtc.peer import Peer, PeerLimits  # noqa: PLC0415 - loaded by `_load`
 
         assert self._identity is not None
-        settings = self._settings
-        limits = PeerLimits(
-            handshake=settings.handshake_timeout,
-            silence=settings.idle_timeout,
-            bitrate=settings.max_bitrate,
-            packets=max(500, settings.max_bitrate // 2000),
-            patience=settings.loss_wait,
-            key_interval=settings.keyframe_interval,
-        )
+        limits = PeerLimits.of(self._settings)
         now, ssrc = self._clock.monotonic(), secrets.randbits(32)
         return Peer(publisher.offer, self._identity, limits, publisher, self._udp.send, ssrc=ssrc, now=now)
 
