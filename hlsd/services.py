@@ -23,6 +23,7 @@ from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.ts.streams import TsStreams
 from hlsd.delivery.web import WebApp, create_app
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.flv_publisher import FlvPublishers
@@ -30,6 +31,10 @@ from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.script_events import EventLimits
+from hlsd.ingest.srt.publisher import SrtHost
+from hlsd.ingest.srt.room import SrtRoom
+from hlsd.ingest.srt.service import SrtService
 from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
@@ -163,6 +168,17 @@ def _whip(services: Services) -> Service:
     return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
 
 
+def _srt(services: Services) -> Service:
+    node, settings = services.node, services.node.settings
+    sound = node.sound if settings.transcode.audio else None
+    publish, rtmp, faults = settings.publish, settings.rtmp, node.stats.faults
+    events = EventLimits(publish.max_events, publish.max_event_bytes)
+    host = SrtHost(node.clock, node.log, faults, sound, events, rtmp.publish_timeout, rtmp.idle_timeout)
+    streams = TsStreams(node.entrance, node.sessions, faults)
+    room = SrtRoom(settings.srt, node.hub, streams, host, rtmp.bind)
+    return SrtService(room, streams, on=settings.srt.port > 0)
+
+
 def _flv_publish(services: Services) -> Service:
     node, rtmp = services.node, services.node.settings.rtmp
     faults = node.stats.faults
@@ -292,6 +308,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("recorder", _recorder),  # before the page at the same address
     ("rtmp", _rtmp),
     ("whip", _whip),
+    ("srt", _srt),
     ("flv_publish", _flv_publish),
     ("metrics", _metrics),
     ("relay", _relay),

@@ -33,8 +33,9 @@ RENEW: Final = 1 << 24
 """Packets after which we encrypt by another key: a counter must not begin anew with the same one."""
 DROP_LEAST: Final = 1.0
 """Seconds that what was sent is kept at least, whatever the latency (§4.6: "the sender … 1 second")."""
-RESENDS: Final = 4
+RESENDS: Final = 1
 """Packets sent again for each one sent, over a second: what a peer asks for beyond that it does not get."""
+RESENDS_LEAST: Final = 100
 
 
 class LinkTerms(NamedTuple):
@@ -60,6 +61,7 @@ class LinkCounts:
     sent: int = 0
     sent_bytes: int = 0
     resent: int = 0
+    resent_bytes: int = 0
     undecrypted: int = 0
     """Packets for which there was no key, or that came in the clear on a secured connection."""
 
@@ -188,10 +190,11 @@ class Link:
             self._say(packet.DROP_REQUEST, now, body=struct.pack(">II", stretches[0][0], gone))
         for first, last in stretches:
             for sequence, sent in outbound.asked(first, last, now):
-                if self._resent_second > RESENDS * (self._sent_before + self._sent_second) + 100:
+                if self._resent_second > RESENDS * (self._sent_before + self._sent_second) + RESENDS_LEAST:
                     return
                 self._resent_second += 1
                 self.counts.resent += 1
+                self.counts.resent_bytes += len(sent.payload)
                 self._emit(sequence, sent, packet.RESENT)
 
     def _keys(self, control: Control, now: float) -> None:
