@@ -13,6 +13,7 @@ SOUNDS: Final[dict[str, str]] = {
     "adpcm_swf": "ADPCM",
     "eac3": "E-AC-3",
     "flac": "FLAC",
+    "mp2": "MP2",
     "mp3": "MP3",
     "nellymoser": "Nellymoser",
     "opus": "Opus",
