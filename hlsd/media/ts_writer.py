@@ -51,7 +51,7 @@ class TsWriter:
         self._clocked = _VIDEO_PID if video is not None else _AUDIO_PID
         # continuity_counter goes on (§2.4.3.3): a jump of it is a loss to who counts.
         fresh = {0: 0, _PMT_PID: 0, _VIDEO_PID: 0, _AUDIO_PID: 0}
-        self._counters = fresh if before is None else before._counters  # noqa: SLF001 - of the same class
+        self._counters: dict[int, int] = fresh if before is None else before._counters  # noqa: SLF001 - of the same class
         streams = []
         if video is not None:
             streams.append((_STREAM_TYPES[video.codec], _VIDEO_PID))

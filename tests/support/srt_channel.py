@@ -1,4 +1,4 @@
-"""Lets two SRT state machines speak over a line that loses, delays, doubles and reorders, by a seeded draw. No sockets."""
+"""Lets two SRT state machines speak over a line that loses, delays, doubles and reorders, by a seed. No sockets."""
 
 from __future__ import annotations
 

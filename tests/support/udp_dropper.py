@@ -29,9 +29,7 @@ class UdpDropper:
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
-        self._front, _ = await loop.create_datagram_endpoint(
-            lambda: _End(self._inward), local_addr=("127.0.0.1", 0)
-        )
+        self._front, _ = await loop.create_datagram_endpoint(lambda: _End(self._inward), local_addr=("127.0.0.1", 0))
         self.port = self._front.get_extra_info("sockname")[1]
 
     def close(self) -> None:

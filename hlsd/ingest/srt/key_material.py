@@ -138,7 +138,7 @@ class Keys:
         cipher = self._ciphers.get(parity)
         if cipher is None:
             return None
-        cipher.reset_nonce((self._nonce ^ sequence << 16).to_bytes(16, "big"))  # type: ignore[attr-defined]
+        cipher.reset_nonce((self._nonce ^ sequence << 16).to_bytes(16, "big"))
         return cipher.update(payload)
 
     def _derive(self, salt: bytes, length: int) -> bytes:

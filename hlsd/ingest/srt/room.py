@@ -330,7 +330,7 @@ class SrtRoom:
             link = connection.link
             if link is None:
                 continue
-            self._work(connection, lambda link=link: link.tick(now), now)  # type: ignore[misc]
+            self._work(connection, lambda link=link: link.tick(now), now)
             if connection.over:
                 continue
             if connection.player is not None:
