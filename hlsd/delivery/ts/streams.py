@@ -114,7 +114,10 @@ class Ticket:
 
     def charge(self, size: int) -> None:
         """So many bytes have been sent."""
-        self._sessions.charge(self._session, size, self._kind)
+        session = self._session
+        if session is not None and session.over:
+            session = None  # the last pictures of a stream that is over
+        self._sessions.charge(session, size, self._kind)
         self._kind = MORE
 
     def drop(self, reason: str) -> None:

@@ -20,6 +20,10 @@ FLOOR: Final = 500_000.0
 """Bytes a second that anybody is sent to, whatever the stream has: 4 Mbit/s."""
 BURST: Final = 24 * PAYLOAD
 """Bytes that go out at once."""
+STREAM_END: Final = "stream_end"
+SURE: Final = 0.1
+FAREWELL: Final = 2.0
+"""Seconds, beside the latency, that the last pictures of a stream may take."""
 
 
 class SrtPlayer:
@@ -33,14 +37,23 @@ class SrtPlayer:
         self._ended = ended
         self._tokens = float(BURST)
         self._at = clock.monotonic()
+        self._sent_at = self._at
+        self._until = 0.0  # when it is over, if the stream is
 
     def more(self) -> None:
         """There is something to take."""
         self.push(self._clock.monotonic())
 
     def over(self, reason: str) -> None:
-        """The server ends it."""
-        self._ended(reason)
+        """The server ends it.
+
+        libsrt throws away what it still holds back when its peer says goodbye, so who has seen a stream to its end is
+        told so only when that has been played.
+        """
+        if reason != STREAM_END:
+            self._ended(reason)
+        elif not self._until:
+            self._until = self._clock.monotonic() + self._link.terms.send_latency + FAREWELL
 
     def push(self, now: float) -> None:
         """Sends what may go now."""
@@ -62,4 +75,9 @@ class SrtPlayer:
                 tokens -= len(datagram)
         self._tokens = tokens
         if sent:
+            self._sent_at = now
             ticket.charge(sent)
+        elif self._until:
+            played = not len(link.outbound) and now - self._sent_at > link.terms.send_latency + SURE
+            if played or now >= self._until:
+                self._ended(STREAM_END)
