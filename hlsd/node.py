@@ -26,6 +26,7 @@ from hlsd.base.figures import Reporter
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action
 from hlsd.ingest.intake import Intake
+from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.script_events import EventLimits
 from hlsd.metrics.node import NodeFigures
 from hlsd.notify.figures import NotifyFigures
@@ -185,6 +186,11 @@ class Node:
         """What takes a publisher's tags."""
         publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
         return Intake(publication, now, sound=sound, events=EventLimits(publish.max_events, publish.max_event_bytes))
+
+    def mpeg_media(self, publication: Publication, now: float) -> MpegMedia:
+        """What takes what a publisher's MPEG-TS is made of, and its like."""
+        publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
+        return MpegMedia(publication, now, sound, EventLimits(publish.max_events, publish.max_event_bytes))
 
     def on_air(self) -> list[Stream]:
         """The streams that somebody publishes."""

@@ -13,9 +13,11 @@ from hlsd.base.quantities import GIB, MIB, Duration, Size
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.ingest.jt1078.settings import Jt1078Settings
 from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.ingest.srt.settings import SrtSettings
+from hlsd.ingest.ts.settings import TsSettings
 from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
@@ -86,6 +88,8 @@ class Settings(BaseModel):
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     srt: SrtSettings = Field(default_factory=SrtSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    ts: TsSettings = Field(default_factory=TsSettings)
+    jt1078: Jt1078Settings = Field(default_factory=Jt1078Settings)
     recorder: RecorderSettings = Field(default_factory=RecorderSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)

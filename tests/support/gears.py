@@ -52,6 +52,7 @@ TAPES = Amount("tapes of recordings looked at while they grow (property/test_tim
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
 TS_FUZZ = Amount("pieces of transport streams, mutated (property/test_mpegts_damage)", 1000, 1_000_000)
 TS_DAMAGE = Amount("transport streams with damage, each through to its units (property/test_mpegts_damage)", 20, 1000)
+JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
 STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
 AMOUNTS = (
     CUTS,
@@ -66,6 +67,7 @@ AMOUNTS = (
     CLICKS,
     KILLS,
     STORE_KILLS,
+    JT_FUZZ,
     TS_FUZZ,
     TS_DAMAGE,
     PLAY,

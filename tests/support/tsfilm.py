@@ -34,7 +34,10 @@ def make_ts(
     """A film as libavformat muxes it."""
     output = io.BytesIO()
     film = make_flv(codec, seconds=seconds, gop=gop, bframes=bframes)
-    with av.open(io.BytesIO(film)) as source, av.open(output, "w", format=form, options=dict(options)) as container:
+    with (
+        av.open(io.BytesIO(film), "r") as source,
+        av.open(output, "w", format=form, options=dict(options)) as container,
+    ):
         streams = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
             if packet.dts is not None:

@@ -1,4 +1,4 @@
-"""Takes Opus out of PES packets, each packet behind a control header (ETSI TS 103 491 §4). Never raises."""
+"""Takes Opus out of PES packets, each packet behind a control header (ETSI TS 103 491). Never raises."""
 
 from __future__ import annotations
 
