@@ -35,7 +35,6 @@ from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
-from hlsd.ingest.script_events import EventLimits
 from hlsd.ingest.srt.publisher import SrtHost
 from hlsd.ingest.srt.room import SrtRoom
 from hlsd.ingest.srt.service import SrtService
@@ -175,10 +174,8 @@ def _whip(services: Services) -> Service:
 
 def _srt(services: Services) -> Service:
     node, settings = services.node, services.node.settings
-    sound = node.sound if settings.transcode.audio else None
-    publish, rtmp, faults = settings.publish, settings.rtmp, node.stats.faults
-    events = EventLimits(publish.max_events, publish.max_event_bytes)
-    host = SrtHost(node.clock, node.log, faults, sound, events, rtmp.publish_timeout, rtmp.idle_timeout)
+    rtmp, faults = settings.rtmp, node.stats.faults
+    host = SrtHost(node.clock, node.log, faults, node.mpeg_media, rtmp.publish_timeout, rtmp.idle_timeout)
     streams = TsStreams(node.entrance, node.sessions, faults)
     room = SrtRoom(settings.srt, node.hub, streams, host, rtmp.bind)
     return SrtService(room, streams, on=settings.srt.port > 0)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
-from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.mpeg.ts_demuxer import TsDemuxer
 from hlsd.ingest.share import HELD_BACK, Share
 from hlsd.ports import LineState
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from hlsd.base.clock import Clock
     from hlsd.base.faults import Faults
     from hlsd.base.logger import Log
-    from hlsd.ingest.script_events import EventLimits
+    from hlsd.ingest.mpeg.media import MpegMedia
     from hlsd.ingest.srt.link import Link
-    from hlsd.ports import Publication, SoundDesk
+    from hlsd.ports import Publication
 
 NO_TS: Final = 64 * 1024
 """Bytes in which there must be packets of a transport stream."""
@@ -30,13 +29,15 @@ NO_TS: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SrtHost:
-    """What a publisher knows of the server. `first` and `idle`: seconds for the first media, and between two later."""
+    """What a publisher knows of the server. `media` takes what a publication sends.
+
+    `first` and `idle`: seconds for the first media, and between two later.
+    """
 
     clock: Clock
     log: Log
     faults: Faults
-    sound: SoundDesk | None
-    events: EventLimits | None
+    media: Callable[[Publication, float], MpegMedia]
     first: float
     idle: float
 
@@ -107,7 +108,7 @@ class SrtPublisher:
         self.name = publication.name
         self.link = link
         self._heard = now
-        self._media = MpegMedia(publication, now, self._host.sound, self._host.events)
+        self._media = self._host.media(publication, now)
 
     def feed(self, payloads: list[bytes], now: float) -> None:
         """Takes what its connection handed on."""

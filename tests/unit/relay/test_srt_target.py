@@ -14,9 +14,8 @@ def target(query: str) -> SrtTarget:
 
 def test_arguments_are_those_of_libsrt() -> None:
     assert target("streamid=read:live/cam") == SrtTarget("read:live/cam", "", 16, 120)
-    assert target(
-        "streamid=%23!::r=live/cam&passphrase=correct%20horse&pbkeylen=32&latency=400&mode=caller"
-    ) == SrtTarget("#!::r=live/cam", "correct horse", 32, 400)
+    query = "streamid=%23!::r=live/cam&passphrase=correct%20horse&pbkeylen=32&latency=400&mode=caller"
+    assert target(query) == SrtTarget("#!::r=live/cam", "correct horse", 32, 400)
     assert target("") == SrtTarget("", "", 16, 120)
     assert kind_of(read_address("srt://origin.example:10080")) == "srt"
 
