@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hlsd.ingest.srt import packet
 from hlsd.ingest.srt.handshake import WINDOW
-from hlsd.ingest.srt.key_material import LARGEST, Keys
+from hlsd.ingest.srt.key_material import LARGEST, SrtKeys
 from hlsd.ingest.srt.link import Link, LinkTerms
 from hlsd.ingest.srt.packet import SEQUENCE
 from tests.support.srt_channel import Line
@@ -23,7 +23,7 @@ def two(line: Line, latency: float, first: int, *, secret: str = "", renew: int 
     """A sender and a receiver."""
     ours = theirs = None
     if secret:
-        ours, theirs = Keys(secret), Keys(secret)
+        ours, theirs = SrtKeys(secret), SrtKeys(secret)
         assert theirs.take(ours.begin(16))
     sender = Link(LinkTerms(2, first, latency, latency, ours), line.end(1), line.now, renew)
     receiver = Link(LinkTerms(1, first, latency, latency, theirs), line.end(0), line.now)

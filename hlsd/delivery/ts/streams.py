@@ -42,9 +42,9 @@ class TsStreams:
 
     # -- as viewers come
 
-    async def admit(self, request: PlayRequest) -> Ticket | Denial:
+    async def admit(self, request: PlayRequest) -> TsViewerTicket | Denial:
         """Lets a viewer in, or says why not; never raises for what a stranger may send."""
-        ticket = Ticket(self._sessions)
+        ticket = TsViewerTicket(self._sessions)
         entry = await self._entrance.enter(replace(request, drop=ticket.drop), self)
         if isinstance(entry, Denial):
             return entry
@@ -68,7 +68,7 @@ class TsStreams:
         return None if output.playable else UNCARRIED
 
 
-class Ticket:
+class TsViewerTicket:
     """A viewer who was let in (`hlsd.ports.ts_play.TsTicket`)."""
 
     def __init__(self, sessions: Sessions) -> None:

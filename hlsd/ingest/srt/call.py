@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any, Final, cast
 
 from hlsd.base.errors import HlsdError
-from hlsd.ingest.srt.caller import Caller, CallTerms, words_of
+from hlsd.ingest.srt.caller import CallTerms, SrtCaller, words_of
 
 TURN: Final = 0.01
 MOST_WAITING: Final = 4 << 20
@@ -39,7 +39,7 @@ class SrtCall(asyncio.DatagramProtocol):
             stream_id, secrets.randbits(30) | 1, secrets.randbits(30), latency, passphrase, key_length
         )
         self._transport: asyncio.DatagramTransport | None = None
-        self._caller: Caller | None = None
+        self._caller: SrtCaller | None = None
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
@@ -162,7 +162,7 @@ class SrtCall(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asks for a cookie."""
         self._transport = cast("asyncio.DatagramTransport", transport)
-        self._caller = Caller(self._terms, self._transport.sendto, self._clock())
+        self._caller = SrtCaller(self._terms, self._transport.sendto, self._clock())
         self._timer = asyncio.get_running_loop().call_later(TURN, self._turn)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ANN401, ARG002 - as asyncio has it

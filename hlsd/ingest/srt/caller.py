@@ -11,8 +11,15 @@ from typing import Final
 
 from hlsd.ingest.srt import handshake as hs
 from hlsd.ingest.srt import packet
-from hlsd.ingest.srt.handshake import Handshake, Hello, extension_flags, read_handshake, read_hello, write_handshake
-from hlsd.ingest.srt.key_material import Keys
+from hlsd.ingest.srt.handshake import (
+    SrtHandshake,
+    SrtHello,
+    extension_flags,
+    read_handshake,
+    read_hello,
+    write_handshake,
+)
+from hlsd.ingest.srt.key_material import SrtKeys
 from hlsd.ingest.srt.link import Link, LinkTerms
 
 REPEAT: Final = 0.25
@@ -47,7 +54,7 @@ class CallTerms:
     key_length: int = 16
 
 
-class Caller:
+class SrtCaller:
     """One call. `send` gets what goes to the listener."""
 
     def __init__(self, terms: CallTerms, send: Callable[[bytes], None], now: float) -> None:
@@ -59,10 +66,10 @@ class Caller:
         self._send = send
         self._began = now
         self._said_at = now
-        self._keys: Keys | None = None
+        self._keys: SrtKeys | None = None
         self._secret = b""
         self._concluding = False
-        self._said = Handshake(4, 0, 2, terms.sequence, hs.MTU, hs.WINDOW, hs.INDUCTION, terms.socket_id, 0)
+        self._said = SrtHandshake(4, 0, 2, terms.sequence, hs.MTU, hs.WINDOW, hs.INDUCTION, terms.socket_id, 0)
         self._say(now)
 
     def receive(self, datagram: bytes, now: float) -> list[bytes]:
@@ -91,21 +98,21 @@ class Caller:
             self._say(now)
         return []
 
-    def _conclude(self, told: Handshake, now: float) -> None:
+    def _conclude(self, told: SrtHandshake, now: float) -> None:
         terms = self._terms
         if told.version < 5 or told.extension != hs.MAGIC:
             self.refusal = hs.VERSION
             return
         self._concluding = True
-        hello = Hello(hs.OUR_VERSION, hs.FLAGS, terms.latency, terms.latency)
+        hello = SrtHello(hs.OUR_VERSION, hs.FLAGS, terms.latency, terms.latency)
         blocks: tuple[tuple[int, bytes], ...] = ((hs.HS_REQUEST, hs.write_hello(hello)),)
         if terms.passphrase:
-            self._keys = Keys(terms.passphrase)
+            self._keys = SrtKeys(terms.passphrase)
             self._secret = self._keys.begin(terms.key_length)
             blocks += ((hs.KM_REQUEST, self._secret),)
         if terms.stream_id:
             blocks += ((hs.STREAM_ID, hs.write_text(terms.stream_id)),)
-        self._said = Handshake(
+        self._said = SrtHandshake(
             5,
             terms.key_length // 8 if terms.passphrase else 0,
             extension_flags(blocks),
@@ -119,7 +126,7 @@ class Caller:
         )
         self._say(now)
 
-    def _agree(self, told: Handshake, now: float) -> None:
+    def _agree(self, told: SrtHandshake, now: float) -> None:
         hello = read_hello(told.block(hs.HS_ANSWER))
         if hello is None or not told.socket_id:
             self.refusal = hs.ROGUE

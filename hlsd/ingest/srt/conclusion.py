@@ -11,15 +11,15 @@ from typing import Final, NamedTuple
 
 from hlsd.ingest.srt import handshake as hs
 from hlsd.ingest.srt.handshake import (
-    Handshake,
-    Hello,
+    SrtHandshake,
+    SrtHello,
     extension_flags,
     read_hello,
     read_text,
     write_handshake,
     write_hello,
 )
-from hlsd.ingest.srt.key_material import Keys, read_key_material
+from hlsd.ingest.srt.key_material import SrtKeys, read_key_material
 from hlsd.ports import Denial, RefuseCode
 
 BAD_REQUEST: Final = hs.PREDEFINED + 400
@@ -44,13 +44,13 @@ class Wanted(NamedTuple):
     socket_id: int
     sequence: int
     window: int
-    hello: Hello
+    hello: SrtHello
     stream_id: str
     secret: bytes
     """Its key material; empty: it encrypts nothing."""
 
 
-def judge(told: Handshake) -> Wanted | int:
+def judge(told: SrtHandshake) -> Wanted | int:
     """What the caller wants, or the number of why that cannot be."""
     hello = read_hello(told.block(hs.HS_REQUEST))
     if told.version != 5:
@@ -72,7 +72,7 @@ def judge(told: Handshake) -> Wanted | int:
     return Wanted(told.socket_id, told.sequence, told.window, hello, text, told.block(hs.KM_REQUEST) or b"")
 
 
-def secured(wanted: Wanted, passphrase: str) -> Keys | int | None:
+def secured(wanted: Wanted, passphrase: str) -> SrtKeys | int | None:
     """The keys of the connection, None where both sides want none, or the number of why they cannot agree."""
     if bool(wanted.secret) != bool(passphrase):
         return hs.UNSECURE
@@ -80,20 +80,20 @@ def secured(wanted: Wanted, passphrase: str) -> Keys | int | None:
         return None
     if read_key_material(wanted.secret) is None:
         return hs.ROGUE
-    keys = Keys(passphrase)
+    keys = SrtKeys(passphrase)
     return keys if keys.take(wanted.secret) else hs.BAD_SECRET
 
 
-def invited(told: Handshake, cookie: int) -> bytes:
+def invited(told: SrtHandshake, cookie: int) -> bytes:
     """The answer to an induction: as long as that, so that nobody is flooded by way of us."""
     return write_handshake(
         replace(told, version=5, encryption=0, extension=hs.MAGIC, kind=hs.INDUCTION, cookie=cookie, blocks=())
     )
 
 
-def accepted(told: Handshake, wanted: Wanted, socket_id: int, latencies: tuple[int, int]) -> bytes:
+def accepted(told: SrtHandshake, wanted: Wanted, socket_id: int, latencies: tuple[int, int]) -> bytes:
     """The answer to a conclusion; `latencies`: ours as receiver and as sender, ms."""
-    hello = Hello(hs.OUR_VERSION, hs.FLAGS, *latencies)
+    hello = SrtHello(hs.OUR_VERSION, hs.FLAGS, *latencies)
     blocks: tuple[tuple[int, bytes], ...] = ((hs.HS_ANSWER, write_hello(hello)),)
     if wanted.secret:
         blocks += ((hs.KM_ANSWER, wanted.secret),)
@@ -110,7 +110,7 @@ def accepted(told: Handshake, wanted: Wanted, socket_id: int, latencies: tuple[i
     )
 
 
-def refused(told: Handshake, code: int) -> bytes:
+def refused(told: SrtHandshake, code: int) -> bytes:
     """The answer to a conclusion that comes to nothing."""
     return write_handshake(replace(told, version=5, extension=0, kind=hs.REFUSED + code, blocks=()))
 

@@ -49,6 +49,26 @@ class SrtConnection:
         """The wait for its admission."""
         self.over = False
 
+    def waits(self, task: asyncio.Task[None] | None) -> None:
+        """Its admission is under way, or has ended."""
+        self.task = task
+
+    def begins(self, link: Link, answer: bytes) -> None:
+        """It is let in."""
+        self.link, self.answer = link, answer
+
+    def publishes(self, publisher: SrtPublisher) -> None:
+        """What it sends goes there."""
+        self.publisher = publisher
+
+    def plays(self, player: SrtPlayer) -> None:
+        """What it gets comes from there."""
+        self.player = player
+
+    def ends(self) -> None:
+        """It is over."""
+        self.over = True
+
     @property
     def key(self) -> tuple[Any, int]:
         """What tells it from others before it knows our id."""

@@ -61,7 +61,7 @@ PREDEFINED: Final = 1000
 MOST_CODE: Final = 0x7FFFFFFF - REFUSED
 
 
-class Hello(NamedTuple):
+class SrtHello(NamedTuple):
     """HSREQ or HSRSP (§3.2.1.1). `receive` and `send`: the latency that its sender wants in each direction, ms."""
 
     version: int
@@ -71,7 +71,7 @@ class Hello(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
+class SrtHandshake:
     """One handshake. `blocks`: the extensions, by type and bytes."""
 
     version: int
@@ -98,7 +98,7 @@ class Handshake:
         return next((body for each, body in self.blocks if each == kind), None)
 
 
-def read_handshake(body: bytes) -> Handshake | None:
+def read_handshake(body: bytes) -> SrtHandshake | None:
     """The handshake, or None if it is none."""
     if not SIZE <= len(body) <= LARGEST:
         return None
@@ -113,12 +113,12 @@ def read_handshake(body: bytes) -> Handshake | None:
             return None
         blocks.append((name, body[at : at + 4 * words]))
         at += 4 * words
-    return Handshake(
+    return SrtHandshake(
         version, encryption, extension, sequence & SEQUENCE, mtu, window, kind, socket_id, cookie, peer, tuple(blocks)
     )
 
 
-def write_handshake(handshake: Handshake) -> bytes:
+def write_handshake(handshake: SrtHandshake) -> bytes:
     """Its bytes."""
     one = handshake
     fields = (one.version, one.encryption, one.extension, one.sequence, one.mtu, one.window, one.kind, one.socket_id)
@@ -138,14 +138,14 @@ def extension_flags(blocks: tuple[tuple[int, bytes], ...]) -> int:
     return flags
 
 
-def read_hello(body: bytes | None) -> Hello | None:
+def read_hello(body: bytes | None) -> SrtHello | None:
     """What HSREQ or HSRSP says."""
     if body is None or len(body) < 12:
         return None
-    return Hello(*struct.unpack_from(">IIHH", body))
+    return SrtHello(*struct.unpack_from(">IIHH", body))
 
 
-def write_hello(hello: Hello) -> bytes:
+def write_hello(hello: SrtHello) -> bytes:
     """Its bytes."""
     return struct.pack(">IIHH", *hello)
 

@@ -62,7 +62,7 @@ def write_key_material(material: KeyMaterial) -> bytes:
     return head + material.salt + material.wrapped
 
 
-class Keys:
+class SrtKeys:
     """The keys of one connection. `passphrase` is of both sides."""
 
     def __init__(self, passphrase: str) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from hlsd.ingest.srt import packet
 from hlsd.ingest.srt.handshake import WINDOW
 from hlsd.ingest.srt.key_material import LARGEST as LARGEST_KEYS
-from hlsd.ingest.srt.key_material import Keys
+from hlsd.ingest.srt.key_material import SrtKeys
 from hlsd.ingest.srt.packet import SEQUENCE, Control, distance, read_words, write_words
 from hlsd.ingest.srt.receive_buffer import ReceiveBuffer
 from hlsd.ingest.srt.send_buffer import SendBuffer, SentPacket
@@ -47,7 +47,7 @@ class LinkTerms(NamedTuple):
     """The first number in both directions."""
     receive_latency: float
     send_latency: float
-    keys: Keys | None = None
+    keys: SrtKeys | None = None
     """None: nothing is encrypted."""
     window: int = WINDOW
     """Packets that the peer takes without an acknowledgement."""

@@ -29,7 +29,7 @@ NO_TS: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SrtHost:
-    """What a publisher knows of the server. `media` takes what a publication sends.
+    """What a publisher knows of the server. `mpeg_media` takes what a publication sends.
 
     `first` and `idle`: seconds for the first media, and between two later.
     """
@@ -37,7 +37,7 @@ class SrtHost:
     clock: Clock
     log: Log
     faults: Faults
-    media: Callable[[Publication, float], MpegMedia]
+    mpeg_media: Callable[[Publication, float], MpegMedia]
     first: float
     idle: float
 
@@ -108,7 +108,7 @@ class SrtPublisher:
         self.name = publication.name
         self.link = link
         self._heard = now
-        self._media = self._host.media(publication, now)
+        self._media = self._host.mpeg_media(publication, now)
 
     def feed(self, payloads: list[bytes], now: float) -> None:
         """Takes what its connection handed on."""

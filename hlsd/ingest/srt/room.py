@@ -28,14 +28,14 @@ from hlsd.ingest.webrtc.udp_port import UdpPort
 from hlsd.ports import Denial, PlayRequest, PublishRequest, Refuse, RefuseCode
 
 if TYPE_CHECKING:
-    from hlsd.ingest.srt.handshake import Handshake
+    from hlsd.ingest.srt.handshake import SrtHandshake
     from hlsd.ingest.srt.settings import SrtSettings
     from hlsd.ingest.srt.stream_id import StreamTarget
     from hlsd.ports import Admission
     from hlsd.ports.ts_play import TsAudience, TsTicket
 
 TURN: Final = 0.01
-"""Seconds between two looks at what is due, while there are connections (§4.8.1: an ACK each 10 ms)."""
+"""Seconds between two looks at what is due, while there are connections: draft-sharabayko-srt-01 §4.8.1 wants an ACK each 10 ms."""
 REFUSALS_KEPT: Final = 1000
 REFUSALS_WITHIN: Final = 10.0
 """Seconds for which a refusal is remembered, for who did not hear it, and counted by address."""
@@ -151,7 +151,7 @@ class SrtRoom:
         else:
             self.stats.stray += 1
 
-    def _conclude(self, told: Handshake, address: Any, now: float) -> None:  # noqa: ANN401 - as the socket has it
+    def _conclude(self, told: SrtHandshake, address: Any, now: float) -> None:  # noqa: ANN401 - as the socket has it
         key = address, told.socket_id
         known = self._by_key.get(key)
         if known is not None:
@@ -193,7 +193,8 @@ class SrtRoom:
         self._by_ident[connection.ident] = self._by_key[key] = connection
         accept = conclusion.accepted(told, wanted, connection.ident, (receive, send))
         work = self._publish if target.mode == "publish" else self._play
-        connection.task = asyncio.create_task(self._admit(connection, told, work(connection, told, terms, accept)))
+        admission = self._admit(connection, told, work(connection, told, terms, accept))
+        connection.waits(asyncio.create_task(admission))
         if self._timer is None:
             self._wait()
 
@@ -210,7 +211,9 @@ class SrtRoom:
             if ident not in self._by_ident:
                 return ident
 
-    async def _admit(self, connection: SrtConnection, told: Handshake, work: Coroutine[object, object, None]) -> None:
+    async def _admit(
+        self, connection: SrtConnection, told: SrtHandshake, work: Coroutine[object, object, None]
+    ) -> None:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - an error of ours must end this caller and no other
@@ -220,9 +223,9 @@ class SrtRoom:
             else:
                 self._end(connection, "error:internal")
         finally:
-            connection.task = None
+            connection.waits(None)
 
-    async def _publish(self, connection: SrtConnection, told: Handshake, terms: LinkTerms, accept: bytes) -> None:
+    async def _publish(self, connection: SrtConnection, told: SrtHandshake, terms: LinkTerms, accept: bytes) -> None:
         target = connection.target
 
         def gone(reason: str) -> None:
@@ -240,12 +243,12 @@ class SrtRoom:
         if connection.over:
             verdict.end("closed")
             return
-        connection.publisher = publisher
+        connection.publishes(publisher)
         now = self._host.clock.monotonic()
         link = self._accept(connection, terms, accept, now)
         publisher.begin(verdict, link, now)
 
-    async def _play(self, connection: SrtConnection, told: Handshake, terms: LinkTerms, accept: bytes) -> None:
+    async def _play(self, connection: SrtConnection, told: SrtHandshake, terms: LinkTerms, accept: bytes) -> None:
         target = connection.target
         request = PlayRequest(
             app=target.app,
@@ -272,24 +275,25 @@ class SrtRoom:
         clock = self._host.clock
         link = self._accept(connection, terms, accept, clock.monotonic())
         player = SrtPlayer(link, ticket, self._settings.pace, clock, lambda reason: self._end(connection, reason))
-        connection.player = player
+        connection.plays(player)
         ticket.begin(player)
 
     def _accept(self, connection: SrtConnection, terms: LinkTerms, accept: bytes, now: float) -> Link:
         """Tells the caller that it is let in; media may come and go from now on."""
         address = connection.address
-        connection.answer = packet.write_control(packet.HANDSHAKE, connection.peer_id, 0, body=accept)
-        link = connection.link = Link(terms, lambda datagram: self._udp.send(datagram, address), now)
-        self._udp.send(connection.answer, address)
+        answer = packet.write_control(packet.HANDSHAKE, connection.peer_id, 0, body=accept)
+        link = Link(terms, lambda datagram: self._udp.send(datagram, address), now)
+        connection.begins(link, answer)
+        self._udp.send(answer, address)
         return link
 
-    def _turn_away(self, connection: SrtConnection, told: Handshake, code: int, reason: str) -> None:
+    def _turn_away(self, connection: SrtConnection, told: SrtHandshake, code: int, reason: str) -> None:
         """A caller that had a place is not let in."""
         if not connection.over:
             self._forget(connection)
             self._refuse(told, connection.address, code, reason, self._host.clock.monotonic())
 
-    def _refuse(self, told: Handshake, address: Any, code: int, reason: str, now: float) -> None:  # noqa: ANN401
+    def _refuse(self, told: SrtHandshake, address: Any, code: int, reason: str, now: float) -> None:  # noqa: ANN401
         self.stats.refused[reason if reason in self.stats.refused else "other"] += 1
         place = household(plain(str(address[0])))
         answer = self._say(address, told, conclusion.refused(told, code))
@@ -307,7 +311,7 @@ class SrtRoom:
         if not self._refusals[place]:
             del self._refusals[place]
 
-    def _say(self, address: Any, told: Handshake, body: bytes) -> bytes:  # noqa: ANN401 - as the socket has it
+    def _say(self, address: Any, told: SrtHandshake, body: bytes) -> bytes:  # noqa: ANN401 - as the socket has it
         datagram = packet.write_control(packet.HANDSHAKE, told.socket_id, 0, body=body)
         self._udp.send(datagram, address)
         return datagram
@@ -362,7 +366,7 @@ class SrtRoom:
                 connection.player.ticket.close(reason)
 
     def _forget(self, connection: SrtConnection) -> None:
-        connection.over = True
+        connection.ends()
         self._by_ident.pop(connection.ident, None)
         self._by_key.pop(connection.key, None)
 

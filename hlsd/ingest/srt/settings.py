@@ -58,7 +58,7 @@ class SrtSettings(BaseModel):
         default=[],
         max_length=1000,
         description='Streams that come and go encrypted only: { match = "live/*", passphrase_env = "SRT_LIVE" } each; '
-        "the first that matches holds. Of all others nobody may encrypt. The caller chooses AES-128, 192 or 256.",
+        "the first that matches holds. All others go in the clear, and who has a passphrase for one is refused.",
     )
     bare: Literal["publish", "play"] = Field(
         default="publish",

@@ -11,11 +11,10 @@ import pytest
 
 from hlsd.ingest.srt import conclusion, packet
 from hlsd.ingest.srt import handshake as hs
-from hlsd.ingest.srt.caller import Caller, CallTerms, words_of
+from hlsd.ingest.srt.caller import CallTerms, SrtCaller, words_of
 from hlsd.ingest.srt.conclusion import Wanted
 from hlsd.ingest.srt.cookies import PERIOD, Cookies
-from hlsd.ingest.srt.handshake import Handshake, Hello, read_handshake, write_handshake
-from hlsd.ingest.srt.key_material import Keys
+from hlsd.ingest.srt.handshake import SrtHandshake, SrtHello, read_handshake, write_handshake
 from hlsd.ingest.srt.link import Link, LinkTerms
 from hlsd.ports import Denial, RefuseCode
 
@@ -30,7 +29,7 @@ IDS = {
 }
 
 
-def told(client: str, which: str = "conclusion") -> Handshake:
+def told(client: str, which: str = "conclusion") -> SrtHandshake:
     control = packet.read_control(bytes.fromhex(CLIENTS[client][which]))
     assert control is not None
     assert (control.kind, control.to) == (packet.HANDSHAKE, 0)
@@ -61,7 +60,7 @@ def test_what_clients_encrypt_is_a_transport_stream_behind_their_key(client: str
     wanted = conclusion.judge(told(client))
     assert isinstance(wanted, Wanted)
     keys = conclusion.secured(wanted, SECRET)
-    assert isinstance(keys, Keys)
+    assert isinstance(keys, SrtKeys)
     assert keys.length == int(client[-3:]) // 8
     (datagram,) = [bytes.fromhex(text) for text in CLIENTS[client]["data"]]
     link = Link(LinkTerms(wanted.socket_id, wanted.sequence, 0.1, 0.1, keys), lambda _: None, 0.0)
@@ -89,13 +88,13 @@ def test_an_answer_to_an_induction_is_no_longer_than_it() -> None:
     assert (read.version, read.extension, read.cookie) == (5, hs.MAGIC, 0xC00C1E)
 
 
-def without(said: Handshake, kind: int) -> tuple[tuple[int, bytes], ...]:
+def without(said: SrtHandshake, kind: int) -> tuple[tuple[int, bytes], ...]:
     return tuple(block for block in said.blocks if block[0] != kind)
 
 
 def test_what_cannot_be_has_the_number_of_why() -> None:
     said = told("ffmpeg 9 publishes")
-    old, stream = Hello(0x010200, 0x3F, 120, 120), Hello(0x010501, 0x7F, 120, 120)
+    old, stream = SrtHello(0x010200, 0x3F, 120, 120), SrtHello(0x010501, 0x7F, 120, 120)
     others = without(said, hs.HS_REQUEST)
     wrong = {
         hs.VERSION: [
@@ -151,7 +150,7 @@ def test_what_is_no_handshake_is_none(junk: bytes) -> None:
     assert read_handshake(write_handshake(many)) is None
 
 
-def conversation(caller: Caller, sent: list[bytes], passphrase: str, latency: int = 120) -> Wanted:
+def conversation(caller: SrtCaller, sent: list[bytes], passphrase: str, latency: int = 120) -> Wanted:
     """A listener's part, by hand: what the caller concludes with is answered."""
     control = packet.read_control(sent.pop())
     assert control is not None
@@ -178,7 +177,7 @@ def conversation(caller: Caller, sent: list[bytes], passphrase: str, latency: in
 @pytest.mark.parametrize("length", [16, 24, 32])
 def test_a_caller_of_ours_gets_its_link(length: int) -> None:
     sent: list[bytes] = []
-    caller = Caller(CallTerms("publish:live/cam", 5, 1000, 120, SECRET, length), sent.append, 0.0)
+    caller = SrtCaller(CallTerms("publish:live/cam", 5, 1000, 120, SECRET, length), sent.append, 0.0)
     caller.tick(0.2)
     assert len(sent) == 1
     caller.tick(0.3)
@@ -191,7 +190,7 @@ def test_a_caller_of_ours_gets_its_link(length: int) -> None:
 
 def test_a_caller_of_ours_is_told_why_not() -> None:
     sent: list[bytes] = []
-    caller = Caller(CallTerms("publish:live/cam", 5, 1000, 120, "another passphrase"), sent.append, 0.0)
+    caller = SrtCaller(CallTerms("publish:live/cam", 5, 1000, 120, "another passphrase"), sent.append, 0.0)
     conversation(caller, sent, SECRET)
     assert caller.link is None
     assert words_of(caller.refusal) == "refused: incorrect passphrase"
@@ -199,7 +198,7 @@ def test_a_caller_of_ours_is_told_why_not() -> None:
 
 def test_a_caller_never_goes_on_in_the_clear_because_its_listener_says_nothing_of_keys() -> None:
     sent: list[bytes] = []
-    caller = Caller(CallTerms("publish:live/cam", 5, 1000, 120, SECRET), sent.append, 0.0)
+    caller = SrtCaller(CallTerms("publish:live/cam", 5, 1000, 120, SECRET), sent.append, 0.0)
     control = packet.read_control(sent.pop())
     assert control is not None
     induction = read_handshake(control.body)

@@ -1,11 +1,11 @@
-"""Keys: what does not fit is not taken, and a secured link stays one."""
+"""SrtKeys: what does not fit is not taken, and a secured link stays one."""
 
 from __future__ import annotations
 
 import pytest
 
 from hlsd.ingest.srt import packet
-from hlsd.ingest.srt.key_material import BOTH, EVEN, ODD, Keys, read_key_material
+from hlsd.ingest.srt.key_material import BOTH, EVEN, ODD, SrtKeys, read_key_material
 from hlsd.ingest.srt.link import Link, LinkTerms
 
 SECRET = "correct horse"
@@ -13,7 +13,7 @@ SECRET = "correct horse"
 
 @pytest.mark.parametrize("length", [16, 24, 32])
 def test_both_sides_have_one_key(length: int) -> None:
-    ours, theirs = Keys(SECRET), Keys(SECRET)
+    ours, theirs = SrtKeys(SECRET), SrtKeys(SECRET)
     assert theirs.take(ours.begin(length))
     wire = ours.crypt(EVEN, 12345, b"media" * 200)
     assert wire is not None
@@ -24,7 +24,7 @@ def test_both_sides_have_one_key(length: int) -> None:
 
 
 def test_a_renewed_key_is_taken_beside_the_old_one() -> None:
-    ours, theirs = Keys(SECRET), Keys(SECRET)
+    ours, theirs = SrtKeys(SECRET), SrtKeys(SECRET)
     theirs.take(ours.begin(16))
     message = ours.renew()
     found = read_key_material(message)
@@ -41,13 +41,13 @@ def test_a_renewed_key_is_taken_beside_the_old_one() -> None:
 
 
 def test_what_is_no_key_material_is_not_taken_and_leaves_the_keys_alone() -> None:
-    ours, theirs = Keys(SECRET), Keys(SECRET)
+    ours, theirs = SrtKeys(SECRET), SrtKeys(SECRET)
     message = ours.begin(16)
     theirs.take(message)
     wire = ours.crypt(EVEN, 1, b"media")
     assert wire is not None
     bad = [b"", message[:-1], message + b"\0", message * 40, bytes(len(message)), message[:20]]
-    bad.append(Keys("another one").begin(16))
+    bad.append(SrtKeys("another one").begin(16))
     told = [0, 1, 2, 3, 8, 9, *range(14, len(message))]  # the rest says nothing to us
     bad += [message[:at] + bytes([message[at] ^ 0x41]) + message[at + 1 :] for at in told]
     for one in bad:
@@ -57,14 +57,14 @@ def test_what_is_no_key_material_is_not_taken_and_leaves_the_keys_alone() -> Non
 
 
 def test_a_first_message_that_does_not_fit_leaves_no_keys() -> None:
-    keys = Keys(SECRET)
-    assert not keys.take(Keys("another one").begin(16))
+    keys = SrtKeys(SECRET)
+    assert not keys.take(SrtKeys("another one").begin(16))
     assert keys.length == 0
-    assert keys.take(Keys(SECRET).begin(32))
+    assert keys.take(SrtKeys(SECRET).begin(32))
 
 
-def secured() -> tuple[Link, Keys, list[bytes]]:
-    ours, theirs, sent = Keys(SECRET), Keys(SECRET), list[bytes]()
+def secured() -> tuple[Link, SrtKeys, list[bytes]]:
+    ours, theirs, sent = SrtKeys(SECRET), SrtKeys(SECRET), list[bytes]()
     theirs.take(ours.begin(16))
     return Link(LinkTerms(1, 0, 0.1, 0.1, theirs), sent.append, 0.0), ours, sent
 
@@ -91,7 +91,7 @@ def test_keys_that_a_peer_renews_are_answered_and_others_are_not() -> None:
     answer = packet.read_control(sent.pop())
     assert answer is not None
     assert (answer.kind, answer.subtype, answer.body) == (packet.EXTENDED, packet.KM_ANSWER, renewed)
-    for body in (b"", b"\x12" * 2000, Keys("another one").begin(16)):
+    for body in (b"", b"\x12" * 2000, SrtKeys("another one").begin(16)):
         link.receive(packet.write_control(packet.EXTENDED, 1, 0, body=body, subtype=packet.KM_REQUEST), 0.0)
     assert sent == []
     ours.switch()

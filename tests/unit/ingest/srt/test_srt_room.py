@@ -17,7 +17,7 @@ from hlsd.auth import sign
 from hlsd.ingest.srt import handshake as hs
 from hlsd.ingest.srt import packet
 from hlsd.ingest.srt.call import CallError, SrtCall
-from hlsd.ingest.srt.handshake import Handshake, read_handshake, write_handshake
+from hlsd.ingest.srt.handshake import SrtHandshake, read_handshake, write_handshake
 from hlsd.ingest.srt.room import SrtRoom
 from hlsd.ingest.srt.service import SrtService
 from hlsd.ports import LineState
@@ -162,8 +162,8 @@ async def test_nothing_is_kept_of_who_has_no_cookie(tmp_path: Path) -> None:
     async with room_of(tmp_path) as (_, room):
         with Datagrams(room.port) as line:
             for number in range(2000):
-                line.send(Handshake(4, 0, 2, 0, 1500, 8192, hs.INDUCTION, number + 1, 0))
-                line.send(Handshake(5, 0, 1, 0, 1500, 8192, hs.CONCLUSION, number + 1, number))
+                line.send(SrtHandshake(4, 0, 2, 0, 1500, 8192, hs.INDUCTION, number + 1, 0))
+                line.send(SrtHandshake(5, 0, 1, 0, 1500, 8192, hs.CONCLUSION, number + 1, number))
                 if number % 50 == 0:
                     await asyncio.sleep(0)
         with Datagrams(room.port) as line:
@@ -228,10 +228,10 @@ class Datagrams:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def send(self, said: Handshake) -> None:
+    def send(self, said: SrtHandshake) -> None:
         self.sock.send(packet.write_control(packet.HANDSHAKE, 0, 0, body=write_handshake(said)))
 
-    async def ask(self, said: Handshake) -> Handshake:
+    async def ask(self, said: SrtHandshake) -> SrtHandshake:
         self.send(said)
         loop = asyncio.get_running_loop()
         while True:
@@ -241,13 +241,13 @@ class Datagrams:
                 assert found is not None
                 return found
 
-    async def concluded(self, stream_id: str) -> Handshake:
+    async def concluded(self, stream_id: str) -> SrtHandshake:
         """What a caller says once it has its cookie."""
         ident = 900_001
-        invited = await self.ask(Handshake(4, 0, 2, 5, 1500, 8192, hs.INDUCTION, ident, 0))
+        invited = await self.ask(SrtHandshake(4, 0, 2, 5, 1500, 8192, hs.INDUCTION, ident, 0))
         blocks = (
-            (hs.HS_REQUEST, hs.write_hello(hs.Hello(hs.OUR_VERSION, hs.FLAGS, 120, 120))),
+            (hs.HS_REQUEST, hs.write_hello(hs.SrtHello(hs.OUR_VERSION, hs.FLAGS, 120, 120))),
             (hs.STREAM_ID, hs.write_text(stream_id)),
         )
         flags = hs.extension_flags(blocks)
-        return Handshake(5, 0, flags, 5, 1500, 8192, hs.CONCLUSION, ident, invited.cookie, blocks=blocks)
+        return SrtHandshake(5, 0, flags, 5, 1500, 8192, hs.CONCLUSION, ident, invited.cookie, blocks=blocks)
