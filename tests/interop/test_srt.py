@@ -80,6 +80,8 @@ async def test_every_picture_of_a_publisher_arrives(client: str, safe: bool, fil
     if why := missing(client):
         pytest.skip(why)
     app, more = ("safe", f"&passphrase={SECRET}&pbkeylen=32") if safe else ("live", "")
+    if safe and client.startswith("ffmpeg"):
+        more += "&kmrefreshrate=100&kmpreannounce=40"  # another key after each hundred packets
     film = film_of(films, tmp_path)
     async with port_of(tmp_path / "state") as (here, room):
         command = publish(client, film, room.port, f"publish:{app}/cam", more)

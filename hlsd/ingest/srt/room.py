@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from hlsd.ports.ts_play import TsAudience, TsTicket
 
 TURN: Final = 0.01
-"""Seconds between two looks at what is due, while there are connections: draft-sharabayko-srt-01 §4.8.1 wants an ACK each 10 ms."""
+"""Seconds between two looks at what is due, while there are connections.
+
+Full acknowledgements go out each 10 ms (draft-sharabayko-srt-01 §4.8.1).
+"""
 REFUSALS_KEPT: Final = 1000
 REFUSALS_WITHIN: Final = 10.0
 """Seconds for which a refusal is remembered, for who did not hear it, and counted by address."""

@@ -15,6 +15,7 @@ from hlsd.ingest.srt.caller import CallTerms, SrtCaller, words_of
 from hlsd.ingest.srt.conclusion import Wanted
 from hlsd.ingest.srt.cookies import PERIOD, Cookies
 from hlsd.ingest.srt.handshake import SrtHandshake, SrtHello, read_handshake, write_handshake
+from hlsd.ingest.srt.key_material import SrtKeys
 from hlsd.ingest.srt.link import Link, LinkTerms
 from hlsd.ports import Denial, RefuseCode
 
