@@ -191,7 +191,7 @@ async def test_no_secret_is_in_anything_that_is_shown(tmp_path: Path) -> None:
     SECRETS.clear()
     events, dead = tmp_path / "events.jsonl", free_port()
     async with FlvOrigin() as origin, Service(Says(200)) as hook:
-        server = HlsdServer(tmp_path / "server")
+        server = HlsdServer(tmp_path / "server", fresh=True)  # /proc shows its own command line
         server.state.mkdir()
         file = server.state / "hlsd.toml"
         file.write_text(configuration(hook.port, origin.port, dead, events))
