@@ -127,7 +127,7 @@ async def shown_by(http: httpx.AsyncClient, read: dict[str, str]) -> dict[str, s
     found = {path: (await http.get(path, headers=read)).text for path in paths}
     assert "/api/v1/events" in found
     assert "relayStart" in found["/api/v1/events"]
-    for view in (await http.get("/api/v1/relays", headers=read)).json()["data"]:
+    for view in (await http.get("/api/v1/relays", headers=read)).json()["data"]["items"]:
         found[view["id"]] = (await http.get(f"/api/v1/relays/{view['id']}", headers=read)).text
     for view in (await http.get("/api/v1/sessions", headers=read)).json()["data"]["items"]:
         found[view["id"]] = (await http.get(f"/api/v1/sessions/{view['id']}", headers=read)).text
