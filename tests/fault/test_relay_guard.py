@@ -234,7 +234,8 @@ async def test_who_is_listed_page_by_page_is_listed_once(tmp_path: Path) -> None
         for number in range(7):
             task = {"mode": "pull", "app": "live", "name": f"cam{number}", "url": url}
             assert (await http.post("/api/v1/relays", json=task)).status_code == 201
-        found, cursor = [], ""
+        found: list[str] = []
+        cursor: str | None = ""
         while cursor is not None:
             page = (await http.get("/api/v1/relays", params={"limit": 3, "cursor": cursor})).json()["data"]
             assert len(page["items"]) <= 3
