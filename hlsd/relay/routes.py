@@ -28,7 +28,7 @@ MOST: Final = 500
 _PART: Final = rf"^({stream_name.PATTERN})?$"
 
 
-class Filter(BaseModel):
+class RelayFilter(BaseModel):
     """Of a list: of one app, of one stream's name."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
@@ -107,12 +107,12 @@ def task_of(body: dict[str, Any]) -> Task:
         raise _bad("bad_body", error) from None
 
 
-def _filter(request: Request) -> Filter:
+def _filter(request: Request) -> RelayFilter:
     given = request.query_params.multi_items()
     if len(dict(given)) < len(given):
         raise RelayRefused(400, "bad_parameter", "a parameter is given twice")
     try:
-        return Filter.model_validate(dict(given))
+        return RelayFilter.model_validate(dict(given))
     except ValidationError as error:
         raise _bad("bad_parameter", error) from None
 
