@@ -158,8 +158,7 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
                 struck.touch()
                 watch.over = True
             watching.result()
-            listed = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()
-            running = listed["data"]["items"]
+            listed = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()["data"]
             figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics", headers=edge.bearer).text
     keys = (
         "time",
@@ -176,7 +175,7 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
         "latency",
     )
     said = {key: report[key] for key in (*keys, "buffer")} | {"seconds": SECONDS, "kills": KILLS, "still": watch.still}
-    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}), watch.text)  # noqa: T201 - docs/relay.md
+    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": listed["items"]}), watch.text)  # noqa: T201 - docs/relay.md
     assert all(later >= earlier for earlier, later in pairwise(watch.first)), watch.first
     # One for each blow; two where the pull found the origin up and lost it again.
     assert len(watch.marked) >= KILLS + 1, watch.marked
