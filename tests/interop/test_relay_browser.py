@@ -186,6 +186,6 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
     # to three seconds of sound in hand once it has run dry a few times; a loaded machine brings it that late.
     assert max((stall["duration"] for stall in report["stalls"]), default=0) < watch.still + 12, said
     assert report["played"] >= report["lasted"] - report["stall_seconds"] - 6, said
-    assert [(relay["rule"], relay["state"]) for relay in running] == [("origin", "running")]
-    assert str(second.server.rtmp_port) in running[0]["url"], "the failover took over"
+    assert [(relay["rule"], relay["state"]) for relay in listed["items"]] == [("origin", "running")]
+    assert str(second.server.rtmp_port) in listed["items"][0]["url"], "the failover took over"
     assert 'hlsd_relay_up{mode="pull",rule="origin"} 1' in figures
