@@ -19,6 +19,9 @@ demo: $(VENV)/.run web-modules      ## serve, and publish a moving test picture 
 
 setup: $(VENV)/.run web-modules   ## set up what is missing, and no more: for a service
 
+wheel: $(VENV)/.run web-modules   ## build dist/hlsd-….whl and the source archive, with all that the pages load
+	@$(BIN)/python -m hatchling build
+
 test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=no: installs nothing by apt)
 	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)
 
