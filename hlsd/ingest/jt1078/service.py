@@ -94,7 +94,11 @@ class Jt1078Service(Service):
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: JtConnection(self), sock=sock)
         self.port = sock.getsockname()[1]
-        self._udp.open(bind, self.port)
+        try:
+            self._udp.open(bind, self.port)
+        except OSError:
+            self._server.close()
+            raise
         self._sweeping = sweep(SWEEP, self._sweep, "jt1078_sweep", self.host.faults)
         self.host.log.info("jt1078 listening", bind=settings.bind, port=self.port)
 
