@@ -31,6 +31,7 @@ from hlsd.delivery.web import WebApp, create_app
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
 from hlsd.ingest.file_publisher import FilePublishers
+from hlsd.ingest.gb28181.service import Gb28181Service
 from hlsd.ingest.jt1078.service import Jt1078Service
 from hlsd.ingest.packet_publisher import PacketHost
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
@@ -205,7 +206,12 @@ def _ts_udp(services: Services) -> Service:
 
 
 def _jt1078(services: Services) -> Service:
-    return Jt1078Service(services.node.settings.jt1078, _packets(services))
+    node = services.node
+    return Jt1078Service(node.settings.jt1078, _packets(services), node.vehicle_names, node.wishes)
+
+
+def _gb28181(services: Services) -> Service:
+    return Gb28181Service(services.node.settings.gb28181, _packets(services), services.node.bus)
 
 
 def _packets(services: Services) -> PacketHost:
@@ -356,6 +362,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("ts_publish", _ts_publish),
     ("ts_udp", _ts_udp),
     ("jt1078", _jt1078),
+    ("gb28181", _gb28181),
     ("metrics", _metrics),
     ("relay", _relay),
     ("sound", _sound),

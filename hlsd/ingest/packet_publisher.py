@@ -242,3 +242,8 @@ class PacketPublisher:
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self.host.log.warning(event, **self._facts(), **facts)
+
+
+def begins(items: list[MpegItem]) -> bool:
+    """Whether there is anything to publish in these: what is missing alone asks for no name."""
+    return any(not isinstance(item, MpegLoss) for item in items)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hlsd.ingest.jt1078.frames import JtFrames
-from hlsd.ingest.packet_publisher import PacketOrigin, PacketPublisher
+from hlsd.ingest.packet_publisher import PacketOrigin, PacketPublisher, begins
 
 if TYPE_CHECKING:
     from hlsd.ingest.jt1078.packets import JtPacket
@@ -28,7 +28,7 @@ class JtChannel:
     def take(self, packet: JtPacket, size: int) -> None:
         """Takes a packet that has `size` bytes with its head."""
         items = self.frames.take(packet)
-        if items and self._entering is None:
+        if self._entering is None and begins(items):
             self._entering = asyncio.create_task(self.publisher.enter())
         self.publisher.take(items, size)
 

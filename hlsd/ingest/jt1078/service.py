@@ -17,7 +17,6 @@ from hlsd.ingest.jt1078.channel import JtChannel
 from hlsd.ingest.jt1078.connection import JtConnection
 from hlsd.ingest.jt1078.figures import JtCounts, JtFigures
 from hlsd.ingest.jt1078.frames import JtFrames
-from hlsd.ingest.jt1078.names import JtNames
 from hlsd.ingest.jt1078.packets import read_datagram
 from hlsd.ingest.packet_publisher import PacketOrigin
 from hlsd.net.kernel import file_limit
@@ -27,7 +26,9 @@ from hlsd.ports.flv_body import PublishEnding
 
 if TYPE_CHECKING:
     from hlsd.base.figures import Reporter
+    from hlsd.ingest.jt1078.names import JtNames
     from hlsd.ingest.jt1078.settings import Jt1078Settings
+    from hlsd.ingest.jt1078.wishes import JtWishes
     from hlsd.ingest.packet_publisher import PacketHost
 
 SWEEP: Final = 1.0
@@ -64,10 +65,11 @@ class UdpChannel:
 class Jt1078Service(Service):
     """Its connections, and its channels by UDP. Off where `settings.port` is 0."""
 
-    def __init__(self, settings: Jt1078Settings, host: PacketHost) -> None:
+    def __init__(self, settings: Jt1078Settings, host: PacketHost, names: JtNames, wishes: JtWishes) -> None:
         self.settings = settings
         self.host = host
-        self.names = JtNames(settings)
+        self.names = names
+        self._wishes = wishes
         self.losses = 0
         """Gaps of channels that are over."""
         self.strays = 0
@@ -92,7 +94,11 @@ class Jt1078Service(Service):
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: JtConnection(self), sock=sock)
         self.port = sock.getsockname()[1]
-        self._udp.open(bind, self.port)
+        try:
+            self._udp.open(bind, self.port)
+        except OSError:
+            self._server.close()
+            raise
         self._sweeping = sweep(SWEEP, self._sweep, "jt1078_sweep", self.host.faults)
         self.host.log.info("jt1078 listening", bind=settings.bind, port=self.port)
 
@@ -226,3 +232,6 @@ class Jt1078Service(Service):
                     known.channel.publisher.sweep(now)
             elif now - known.heard >= self.settings.idle_timeout:
                 del self.by_udp[key]
+        with self.host.faults.guard("jt1078_sweep"):
+            publishers = [channel.publisher for channel in self.channels]
+            self._wishes.sweep({(one.origin.app, one.name) for one in publishers if one.live})

@@ -49,6 +49,18 @@ class Jt1078Settings(BaseModel):
     idle_timeout: Duration = Field(
         default=15.0, gt=0, description="Seconds without media after which a terminal has left, and grace begins."
     )
+    wait: Duration = Field(
+        default=10.0,
+        ge=0,
+        le=60,
+        description="Seconds that a viewer waits for a terminal's stream that is not here, after streamWanted was "
+        "told. Nobody waits where nobody hears that event.",
+    )
+    unwatched_after: Duration = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds without a viewer after which streamUnwatched is told of a terminal's stream. 0: never.",
+    )
     max_terminals: int = Field(
         default=1000,
         ge=1,

@@ -13,11 +13,15 @@ from hlsd.ingest.mpeg.items import WRAP, MpegItem, MpegSound
 from hlsd.ingest.mpeg.sound_frames import FramedSound, look_adts, look_mpeg
 from hlsd.media.sounds import SoundFormat
 
-_G711A, _G711U, _G726, _AAC, _MP3, _ADPCM = 6, 7, 8, 19, 25, 26
+_G711A, _G711U, _G726, _ADPCM = 6, 7, 8, 26
+_ADTS: Final = (19, 21, 24)
+"""AAC, HE-AAC, AAC-LC."""
+_MPEG: Final = (17, 25)
+"""MPEG audio, MP3."""
 NAMES: Final = {
     1: "G.721", 2: "G.722", 3: "G.723", 4: "G.728", 5: "G.729", 9: "G.729A", 10: "DVI4", 11: "DVI4", 12: "DVI4",
-    13: "DVI4", 14: "DVI4", 15: "DVI4", 16: "LPC", 17: "S16BE", 18: "S16LE", 20: "G.722.1", 21: "G.723.1",
-    22: "G.728", 23: "G.729", 24: "SVAC audio", 28: "AMR",
+    13: "DVI4", 14: "LPC", 15: "PCM", 16: "PCM", 18: "LPCM", 20: "WMA 9", 22: "PCM", 23: "PCM", 27: "MPEG-4 audio",
+    28: "AMR",
 }  # fmt: skip
 _PLAIN: Final = {
     _G711A: SoundFormat("pcm_alaw", b"", 8_000, 1),
@@ -43,7 +47,8 @@ class JtSound:
         self._waiting: list[tuple[int, bytes]] = []
         self._parts = b""
         self._parts_at = -1
-        self._frames = {_AAC: FramedSound(look_adts, 0xFF), _MP3: FramedSound(look_mpeg, 0xFF)}
+        adts, mpeg = FramedSound(look_adts, 0xFF), FramedSound(look_mpeg, 0xFF)
+        self._frames = dict.fromkeys(_ADTS, adts) | dict.fromkeys(_MPEG, mpeg)
 
     @property
     def held(self) -> int:

@@ -53,6 +53,8 @@ class ElementaryStream:
         "_pace",
         "_parts",
         "_size",
+        "_told",
+        "_untold",
         "counter",
         "kind",
         "repeated",
@@ -76,6 +78,10 @@ class ElementaryStream:
         self._last = -1
         """The DTS of the last picture; -1: none has come."""
         self._pace = _FRAME
+        self._told = 0
+        """The last DTS that was sent."""
+        self._untold = 0
+        """Pictures since then."""
 
     @property
     def held(self) -> int:
@@ -150,11 +156,13 @@ class ElementaryStream:
             if last < 0:
                 return -1, -1
             dts = pts = (last + self._pace) % WRAP
+            self._untold += 1
         else:
             dts, pts = pes.dts, pes.pts
             if (pts - dts) % WRAP > _FAR and (dts - pts) % WRAP > _FAR:
                 pts = dts
-            if last >= 0 and 0 < (step := (dts - last) % WRAP) <= _FAR:
-                self._pace = step
+            if last >= 0 and 0 < (step := (dts - self._told) % WRAP) <= _FAR:
+                self._pace = step // (self._untold + 1)
+            self._told, self._untold = dts, 0
         self._last = dts
         return dts, pts

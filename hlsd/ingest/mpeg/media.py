@@ -97,7 +97,9 @@ class MpegMedia:
             normaliser.unreadable(Kind.VIDEO, UnsupportedCodec(told.picture), now)
         if told.silent:
             normaliser.unreadable(Kind.AUDIO, UnsupportedCodec(told.sound), now)
-        normaliser.expect(picture=bool(told.picture), sound=bool(told.sound) and not told.silent, now=now)
+        sound = bool(told.sound) and not told.silent
+        if told.picture or sound:
+            normaliser.expect(picture=bool(told.picture), sound=sound, now=now)
 
     def _take_picture(self, picture: MpegPicture, now: float, wall: float) -> None:
         try:

@@ -20,8 +20,9 @@ SHORTEST: Final = 10
 """Bytes by which the length of a frame is known."""
 MOST: Final = 256
 """Frames of one packet; the rest is damage."""
-TRIES: Final = 2048
-"""Places in one packet that are taken for the beginning of a frame and are none."""
+TRIES: Final = 64
+"""Places in one packet, and as many again in each 4 KiB of it, that may look like the beginning of a frame and be none:
+what is no sound must not cost a microsecond a byte."""
 _TICKS: Final = 90_000
 
 
@@ -88,7 +89,7 @@ class FramedSound:
         before = len(self._rest)
         data = self._rest + payload
         found: list[MpegSound] = []
-        at, end, tries = 0, len(data), TRIES
+        at, end, tries = 0, len(data), TRIES + len(data) // TRIES
         while end - at >= SHORTEST and len(found) < MOST and tries:
             head = self._look(data, at) if data[at] == self._first else None
             if head is None or head.size < SHORTEST:

@@ -16,7 +16,7 @@ from hlsd.ingest.allowed import Allowed
 from hlsd.ingest.datagram_port import DatagramPort
 from hlsd.ingest.mpeg.rtp_payload import RtpPayload, is_rtp
 from hlsd.ingest.mpeg.ts_demuxer import TsDemuxer
-from hlsd.ingest.packet_publisher import PacketHost, PacketOrigin, PacketPublisher
+from hlsd.ingest.packet_publisher import PacketHost, PacketOrigin, PacketPublisher, begins
 from hlsd.ingest.publish_endings import QUIET
 from hlsd.ports.flv_body import PublishEnding
 
@@ -92,7 +92,8 @@ class UdpSender:
             return
         items = self._demuxer.feed(payload)
         if publisher is None:
-            if not items or now < self._not_before:
+            entering = self._entering is not None and not self._entering.done()
+            if entering or now < self._not_before or not begins(items):
                 return
             publisher = self._begin(address)
         publisher.take(items, len(datagram))

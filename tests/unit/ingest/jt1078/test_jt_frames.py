@@ -16,6 +16,7 @@ from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
 from hlsd.sound.decoder import decoder
 from tests.support.jt1078 import FIRST, I_FRAME, LAST, MIDDLE, P_FRAME, WHOLE, Terminal, film
+from tests.support.tsfilm import collected
 
 ADTS = bytes.fromhex("fff15080057ffc") + b"\x21" * 36
 
@@ -172,6 +173,14 @@ STEPS = [
 
 def test_aac_and_mp3_are_cut_into_frames() -> None:
     assert [one.data for one in sounds(Terminal(), 19, ADTS * 2, ADTS)] == [ADTS[7:]] * 3
+
+
+def test_sound_that_is_not_read_costs_no_picture() -> None:
+    terminal = Terminal()
+    sent = [terminal.packet(SOUND, WHOLE, 28, 0, b"amr"), *terminal.film(1.0, 15, sound=False)]
+    got = collected(taken(sent))
+    assert len(got.of(Kind.VIDEO)) == 30
+    assert got.dropped == ("AMR",)
 
 
 def test_foreign_sound_and_pictures_are_named_once() -> None:

@@ -91,7 +91,7 @@ def test_noise_is_bounded() -> None:
             calls = 0
             frames.feed(random.choice((bytes((first,)) * 60_000, random.randbytes(60_000))), 0)
             assert frames.held <= LONGEST
-            assert calls <= 3 * TRIES
+            assert calls <= 3 * (TRIES + 80_000 // TRIES)
 
 
 def test_g711_is_taken_as_it_comes_and_goes_on_without_times() -> None:
