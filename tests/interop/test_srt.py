@@ -57,7 +57,7 @@ def pictures(here: Watched, app: str) -> int:
     return stream.stats.video_frames if stream is not None else 0
 
 
-def assert_whole(here: Watched, app: str, least: int = FILM.seconds * 30 - 5) -> None:
+def assert_whole(here: Watched, app: str, least: float = FILM.seconds * 30 - 5) -> None:
     """Nothing of the film is missing but its very end: libsrt hangs up with its last datagrams unsent (captured)."""
     stream = here.server.hub.get(app, "cam")
     assert stream is not None
