@@ -13,6 +13,7 @@ from hlsd.ingest.srt.handshake import WINDOW
 from hlsd.ingest.srt.key_material import LARGEST, SrtKeys
 from hlsd.ingest.srt.link import Link, LinkTerms
 from hlsd.ingest.srt.packet import SEQUENCE
+from hlsd.ingest.srt.send_buffer import SentPacket
 from tests.support.srt_channel import Line
 
 PER_SECOND = 285
@@ -167,6 +168,24 @@ def test_whatever_a_peer_sends_nothing_is_raised_and_what_is_held_is_bounded(dat
     assert len(receiver.inbound._missing) <= WINDOW
     assert len(receiver._acks) <= 64
     assert all(len(datagram) <= 16 + packet.LARGEST for datagram in sent)
+
+
+def test_a_list_that_asks_for_everything_again_and_again_costs_one_look_at_it() -> None:
+    line, looked = Line(0), list[int]()
+    sender, _ = two(line, 0.12, 10)
+    for _ in range(1000):
+        sender.write(b"media", line.now)
+    before = sender.outbound.asked
+
+    def counted(first: int, last: int, now: float) -> list[tuple[int, SentPacket]]:
+        looked.append(last - first + 1)
+        return before(first, last, now)
+
+    sender.outbound.asked = counted  # type: ignore[method-assign]
+    body = packet.write_losses([(10, 1009)] * 180)
+    sender.receive(packet.write_control(packet.NAK, 1, 0, body=body), line.now)
+    assert sum(looked) <= 2000
+    assert sender.counts.resent <= 2 * 1000
 
 
 def hostile(draw: random.Random) -> bytes:

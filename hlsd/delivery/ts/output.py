@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "ts"
 """Under this name it is attached to a stream."""
-MOST_BYTES: Final = 16 << 20
+MOST_BYTES: Final = 8 << 20
 """Of a GOP that is kept for who comes next, and of what is kept for who is behind."""
 GOP_UNITS: Final = 8192
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from hlsd.base.household import household
+from hlsd.ingest.share import Share
 
 if TYPE_CHECKING:
     from hlsd.ingest.srt.link import Link
@@ -29,6 +30,7 @@ class SrtConnection:
         "player",
         "port",
         "publisher",
+        "share",
         "target",
         "task",
     )
@@ -48,6 +50,8 @@ class SrtConnection:
         self.task: asyncio.Task[None] | None = None
         """The wait for its admission."""
         self.over = False
+        self.share = Share()
+        """What it costs; a second's part used up, its datagrams are dropped."""
 
     def waits(self, task: asyncio.Task[None] | None) -> None:
         """Its admission is under way, or has ended."""

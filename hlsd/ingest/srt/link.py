@@ -188,7 +188,11 @@ class Link:
             # One for all of them, or many packets of ours would answer one of a peer's.
             gone = (outbound.first - 1) & SEQUENCE
             self._say(packet.DROP_REQUEST, now, body=struct.pack(">II", stretches[0][0], gone))
+        left = len(outbound)  # stretches of an honest list do not overlap: all of them together are no more
         for first, last in stretches:
+            if left <= 0:
+                return
+            left -= max(1, distance(last, first) + 1)
             for sequence, sent in outbound.asked(first, last, now):
                 if self._resent_second > RESENDS * (self._sent_before + self._sent_second) + RESENDS_LEAST:
                     return

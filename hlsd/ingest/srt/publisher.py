@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.mpeg.ts_demuxer import TsDemuxer
-from hlsd.ingest.share import HELD_BACK, Share
+from hlsd.ingest.share import HELD_BACK
 from hlsd.ports import LineState
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class SrtPublisher:
     def __init__(self, host: SrtHost, app: str, ip: str, gone: Callable[[str], None]) -> None:
         self.name = ""
         """The stream's, once it is let in: what it came with may be its key."""
-        self.share = Share()
         self.dropped = ""
         """Why the hub has let it go."""
         self.link: Link | None = None
@@ -133,11 +132,10 @@ class SrtPublisher:
 
     def hold_back(self, now: float) -> None:
         """Something of it is dropped, as its part of this second is used up."""
-        self._remarks.note(HELD_BACK, now, seconds=round(self.share.spent, 2))
+        self._remarks.note(HELD_BACK, now)
 
     def second(self, now: float) -> None:
-        """Once a second: patience, and a new second's share of the processor."""
-        self.share.second()
+        """Once a second: patience."""
         media = self._media
         if media is None:
             return

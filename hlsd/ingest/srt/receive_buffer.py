@@ -8,6 +8,7 @@ packet drop). Bounds: `WINDOW` packets, and bytes; beyond either the oldest gap 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from hlsd.ingest.srt.handshake import WINDOW
@@ -15,6 +16,10 @@ from hlsd.ingest.srt.packet import SEQUENCE, distance
 
 MOST_BYTES: Final = 8 << 20
 """Of payload behind a gap: 8 s at 8 Mbit/s."""
+
+
+REPORTED: Final = 1024
+"""Packets that are said to be missing at once, the oldest first: the rest has its turn, if it still matters."""
 
 
 @dataclass(slots=True)
@@ -108,7 +113,7 @@ class ReceiveBuffer:
     def losses(self) -> list[tuple[int, int]]:
         """What is missed now, in stretches."""
         stretches: list[tuple[int, int]] = []
-        for one in self._missing:
+        for one in islice(self._missing, REPORTED):
             if stretches and stretches[-1][1] == (one - 1) & SEQUENCE:
                 stretches[-1] = stretches[-1][0], one
             else:

@@ -112,9 +112,12 @@ class SrtRoom:
         link = connection.link
         if link is None:
             return
-        publisher = connection.publisher
-        if publisher is not None and publisher.share.exhausted:
-            publisher.hold_back(now)
+        if connection.share.exhausted:
+            if connection.publisher is not None:
+                connection.publisher.hold_back(now)
+            return
+        if connection.publisher is None and not datagram[0] & 0x80:
+            self.stats.stray += 1  # a player has no media for us, and no place of ours to keep it
             return
         self._work(connection, lambda: link.receive(datagram, now), now)
 
@@ -122,19 +125,16 @@ class SrtRoom:
         """Has a link work, and hands on what it gives."""
         publisher, link = connection.publisher, connection.link
         assert link is not None
+        connection.share.start()
         try:
-            if publisher is None:
-                work()
-            else:
-                publisher.share.start()
-                ready = work()
-                if ready:
-                    publisher.feed(ready, now)
-                publisher.share.stop()
+            ready = work()
+            if ready and publisher is not None:
+                publisher.feed(ready, now)
         except Exception as error:  # noqa: BLE001 - an error of ours must end this connection and no other
             self._host.faults.task("srt", error)
             self._end(connection, "error:internal")
             return
+        connection.share.stop()
         if link.ended and not connection.over:
             self._end(connection, _OVER.get(link.ended, link.ended))
 
@@ -340,6 +340,8 @@ class SrtRoom:
             self._work(connection, lambda link=link: link.tick(now), now)
             if connection.over:
                 continue
+            if second:
+                connection.share.second()
             if connection.player is not None:
                 with self._host.faults.guard("srt_player"):
                     connection.player.push(now)

@@ -206,6 +206,21 @@ async def test_whatever_is_sent_to_the_port_nothing_is_raised(tmp_path: Path) ->
         publisher.abort()
 
 
+async def test_a_player_has_no_media_for_us(tmp_path: Path) -> None:
+    async with room_of(tmp_path) as (server, room):
+        publisher = await call(room, "publish:live/cam")
+        await film(publisher, make_ts(seconds=2.0))
+        await eventually(lambda: on_air(server), what="the stream")
+        viewer = await call(room, "read:live/cam")
+        (connection,) = [each for each in room._by_ident.values() if each.mode == "play"]
+        before = room.stats.stray
+        await film(viewer, make_ts(seconds=1.0))
+        await eventually(lambda: room.stats.stray > before + 10, what="what is left out")
+        assert connection.link is not None
+        assert connection.link.inbound.counts.received == 0
+        publisher.abort()
+
+
 async def test_the_server_stops_with_everybody_told(tmp_path: Path) -> None:
     async with room_of(tmp_path) as (_, room):
         publisher = await call(room, "publish:live/cam")
