@@ -39,6 +39,8 @@ TURN: Final = 0.01
 
 Full acknowledgements go out each 10 ms (draft-sharabayko-srt-01 §4.8.1).
 """
+LATE_TURN: Final = 0.03
+"""Seconds between two looks from which on what waits in the socket is taken first."""
 REFUSALS_KEPT: Final = 1000
 REFUSALS_WITHIN: Final = 10.0
 """Seconds for which a refusal is remembered, for who did not hear it, and counted by address."""
@@ -65,6 +67,7 @@ class SrtRoom:
         self._refusals: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
         self._second = 0.0
+        self._turned = 0.0
 
     @property
     def port(self) -> int:
@@ -328,28 +331,33 @@ class SrtRoom:
         """What is due in every connection."""
         self._wait()  # first, whatever comes of this turn
         now = self._host.clock.monotonic()
+        if now - self._turned > LATE_TURN:
+            # The event loop was late: what came meanwhile is no loss only because nobody has read it.
+            self._udp.look()
+        self._turned = now
         second = now - self._second >= 1.0
         if second:
             self._second = now
             while self._refused and now - next(iter(self._refused.values()))[0] >= REFUSALS_WITHIN:
                 self._absolve()
         for connection in list(self._by_ident.values()):
-            link = connection.link
-            if link is None:
-                continue
-            self._work(connection, lambda link=link: link.tick(now), now)
-            if connection.over:
-                continue
-            if second:
-                connection.share.second()
-            if connection.player is not None:
-                with self._host.faults.guard("srt_player"):
-                    connection.player.push(now)
-            elif second and connection.publisher is not None:
-                connection.publisher.second(now)
+            if connection.link is not None:
+                self._look_after(connection, connection.link, now, second=second)
         if not self._by_ident and not self._refused and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _look_after(self, connection: SrtConnection, link: Link, now: float, *, second: bool) -> None:
+        self._work(connection, lambda: link.tick(now), now)
+        if connection.over:
+            return
+        if second:
+            connection.share.second()
+        if connection.player is not None:
+            with self._host.faults.guard("srt_player"):
+                connection.player.push(now)
+        elif second and connection.publisher is not None:
+            connection.publisher.second(now)
 
     # -- the end
 

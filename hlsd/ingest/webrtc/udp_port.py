@@ -82,6 +82,11 @@ class UdpPort:
             with contextlib.suppress(OSError):
                 self._sock.sendto(datagram, address)
 
+    def look(self) -> None:
+        """Takes what waits in the kernel, now: for who is about to say that something has not come."""
+        if self._sock is not None:
+            self._read()
+
     def _read(self) -> None:
         now = self._clock.monotonic()
         behind = now - time.time()
