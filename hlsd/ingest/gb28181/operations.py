@@ -57,8 +57,8 @@ class ReceiverBody(BaseModel):
     def _digits(cls, value: object) -> object:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
             return int(value)
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-            return value
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return value  # 60.0 is an integer to JSON Schema, and to pydantic
         raise ValueError("should be up to ten digits")
 
 

@@ -139,12 +139,15 @@ async def test_what_the_api_refuses_it_refuses_with_words(tmp_path: Path) -> Non
             {"app": "api", "stream": "a"},
             {"app": "live", "stream": "a", "ssrc": "x"},
             {"app": "live", "stream": "a", "ssrc": 1 << 32},
+            {"app": "live", "stream": "a", "ssrc": 60.5},
+            {"app": "live", "stream": "a", "ssrc": True},
             {"app": "live", "stream": "a", "port": 5},
             [],
         )
         for body in bodies:
             assert (await here.ask("POST", body=body))[0] == 400, body
-        one = await here.opened()
+        one = await here.opened(ssrc=60.0)
+        assert one["ssrc"] == 60
         assert (await here.ask("POST", body={"app": "live", "stream": "cam"}))[1]["code"] == "busy"
         await here.opened(stream="two")
         assert (await here.ask("POST", body={"app": "live", "stream": "three"}))[1]["code"] == "too_many"
