@@ -102,6 +102,7 @@ class Upload:
     async def _bring(self, key: str, digest: FileDigest, kind: str, body: Callable[[], AsyncIterator[bytes]]) -> str:
         found = await self._bucket.look(key)
         if found is not None and await self._is(key, found, digest):
+            await self._bucket.settle(key)  # a crash may have ended the try that wrote it
             return found.etag
         self.sent = 0
         whole = body() if digest.part else b"".join([piece async for piece in body()])
