@@ -348,8 +348,9 @@ class Recordings:
                 return
             view.added += 1
         finishing = store.finish(row._replace(state=OPEN, reason=row.reason or "found"), repaired=True)
-        await finishing.done.wait()
-        view.repaired += 1
+        finished = await store.tried(finishing)  # if not, nothing waits for its next tries
+        view.repaired += finished
+        view.failed += not finished
 
     async def _known(self) -> dict[str, Row]:
         """What is listed, by file."""

@@ -123,6 +123,7 @@ class RecordingStore:
             return False
         self.takes.pop(ident, None)
         self.finishing.pop(ident).done.set()
+        self._change()
         return True
 
     def _waits(self, ident: str) -> bool:
@@ -206,6 +207,12 @@ class RecordingStore:
         finishing = self.finishing[row.id] = Finishing(row, repaired, take)
         self._go(finishing)
         return finishing
+
+    async def tried(self, finishing: Finishing) -> bool:
+        """Waits until a try at a file is over; False if it waits for another one."""
+        while not finishing.done.is_set() and not finishing.again:
+            await self._changed.wait()
+        return finishing.done.is_set()
 
     def sweep(self) -> None:
         """Once a second: tries again what could not be finished."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.media.unit import TICKS, AccessUnit, Kind
 from hlsd.ports import Publication
 from hlsd.record.file_body import DOWNLOAD, LARGE, PIECE, piece_at
+from hlsd.record.folder import RecordFolder
+from hlsd.record.repair import Finished
 from hlsd.record.service import RecordService
 from tests.support.eventually import eventually
 from tests.support.flvmedia import make_flv
@@ -395,6 +399,34 @@ async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
         said = await operator.ask("GET", "/records/repair")
         assert (said["dropped"], said["failed"], said["files"]) == (1, 1, 3)
         assert len(await operator.records()) == 2
+
+
+@pytest.mark.thorough
+async def test_a_file_that_cannot_be_finished_does_not_hold_up_the_list_of_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is made anew no stream has a past."""
+    async with recording_server(tmp_path, record__rotate=6) as (server, operator):
+        await published(server)
+        before = await operator.done(4)
+    for name in ("hlsd.sqlite", "hlsd.sqlite-wal", "hlsd.sqlite-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    real, bad = RecordFolder.finish, before[0]["file"]
+
+    def finish(folder: RecordFolder, path: str, progress: Callable[[int, int], None]) -> Finished:
+        if path == bad:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(folder, path, progress)
+
+    monkeypatch.setattr(RecordFolder, "finish", finish)
+    async with recording_server(tmp_path) as (server, operator):
+        after = await operator.done(3)
+        assert [row["id"] for row in after] == [row["id"] for row in before[1:]]
+        await eventually(lambda: not service_of(server).recordings.repair.running, what="the end of the look")
+        said = await operator.ask("GET", "/records/repair")
+        assert (said["files"], said["repaired"], said["failed"]) == (4, 3, 1)
+        kept = (await operator.web.get("/live/cam.m3u8?dvr=3600")).status_code
+        assert kept == 200, "the stream has a past"
 
 
 @pytest.mark.thorough
