@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hlsd.ports.described import REF, Schema, envelope, parameter, responses, schemas_of
-from hlsd.record.recordings import RecordView, RepairView, WishView
+from hlsd.record.recordings import RecordView, WishView
+from hlsd.record.repair_view import RepairView
 
 _NAME: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 _STEP: Final = r"[A-Za-z0-9_-][A-Za-z0-9_~-]{0,60}(\.[A-Za-z0-9_~-]{1,20}){0,2}"

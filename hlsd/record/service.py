@@ -122,6 +122,8 @@ class RecordService(Service):
         wanted = await self.index.ask(lambda _: self._tasks.load())
         self._wanted = {(task.app, task.name): task for task in wanted}
         await self.store.start()
+        gone = await self.index.ask(lambda table: table.copies.condemned())
+        await self.store.do(lambda: self.store.folder.remove_all(gone))
         for row in left:
             self.store.finish(row, repaired=True)
         if fresh:

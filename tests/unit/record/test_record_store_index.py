@@ -19,7 +19,7 @@ from hlsd.record.remote import bucket as bucket_module
 from hlsd.record.remote.address import StoreAddress, parse_store
 from hlsd.record.remote.bucket import Bucket, StoreFault
 from hlsd.record.remote.copy import StoredCopy
-from hlsd.record.remote.digest import PART, part_of, read_digest
+from hlsd.record.remote.digest import PART, FileDigest, part_of, read_digest
 from hlsd.record.remote.heads import read_heads, write_heads
 from hlsd.record.remote.upload import Upload, UploadRate
 from hlsd.record.settings import RecordSettings
@@ -143,12 +143,20 @@ async def test_what_lies_in_a_folder_is_on_its_disk_before_it_counts_as_stored(
     store = Bucket(parse_store(f"file://{far}"), None, None, timeout=5.0, retries=0)
     forced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (forced.append(os.fstat(fd).st_ino), real(fd)))
+
+    def heard(fd: int) -> None:
+        forced.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", heard)
     with ThreadPoolExecutor(1) as threads:
+
+        async def known(_: FileDigest) -> None:
+            pass
 
         async def tried() -> None:
             upload = Upload(StoredCopy("id1", "live/cam/f.ts", "ts", bytes=5), store, threads, UploadRate(0))
-            await upload.run(lambda: os.open(here, os.O_RDONLY))
+            await upload.run(lambda: os.open(here, os.O_RDONLY), known)
 
         for _ in ("it is sent", "it is there already"):
             forced.clear()
