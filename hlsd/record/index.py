@@ -223,11 +223,17 @@ class RecordIndex:
         if not self._stopped:
             self._thread.submit(self._do, what).add_done_callback(self._done)
 
-    async def stop(self) -> None:
-        """Does what it was told, and lets go of the file."""
+    async def stop(self, deadline: float) -> None:
+        """Does what it was told, and lets go of the file; waits no longer than so many seconds for that."""
         self._stopped = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._do, self._close)
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._do, self._close)
         self._thread.shutdown(wait=False)
+        done, _ = await asyncio.wait([closing], timeout=deadline)
+        if done:
+            closing.result()
+        else:
+            closing.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._log.warning("the list of recordings is still being written", seconds=deadline)
 
     def _close(self, table: Table) -> None:
         for close in self._beside:

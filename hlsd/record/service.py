@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
-from hlsd.base.upkeep import end, sweep
+from hlsd.base.upkeep import end, ended, sweep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Bus
 from hlsd.ports import Entrance, LiveStream, OutputFactory, PictureMaker, PublishRequest, Service, Sessions
@@ -50,6 +50,8 @@ LEAP: Final = 60.0
 """Seconds by which the wall clock may part from the monotonic one between two looks."""
 CALM: Final = 3600.0
 """Seconds after a leap in which nothing is deleted for its age: what set the clock wrong may set it right again."""
+LAST: Final = 2.0
+"""Seconds that the list of recordings has at the end, whatever the rest has taken."""
 BY_RULE: Final = "record"
 BY_API: Final = "record_api"
 """Names of the two outputs of a stream."""
@@ -133,7 +135,9 @@ class RecordService(Service):
         self._sweeping = sweep(SWEEP, self._sweep, "record_sweep", self._faults)
 
     async def stop(self, deadline: float) -> None:
-        """Finishes every file."""
+        """Finishes every file, within `deadline` seconds; a moment more is for what must be written down."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline
         await end(self._sweeping)
         self._sweeping = None
         await self.recordings.stop()
@@ -142,16 +146,18 @@ class RecordService(Service):
         for recorder in list(self.recorders.values()):
             with guard:
                 recorder.stop("shutdown")
+        if self._mending is not None:
+            with guard:  # what it deletes goes through both of what is stopped next
+                await ended([self._mending], deadline / 2)
         with guard:
-            await self.store.stop(deadline)
+            await self.store.stop(until - loop.time())
         if self.offload is not None:
             with guard:
-                await self.offload.uploads.stop(deadline)
+                await self.offload.uploads.stop(until - loop.time())
         self.open_recordings.close()
+        self.index.beside(self._tasks.close)
         with guard:
-            await self.index.ask(lambda _: self._tasks.close())
-        with guard:
-            await self.index.stop()
+            await self.index.stop(max(LAST, until - loop.time()))
 
     def routes(self) -> Sequence[BaseRoute]:
         """Playback."""

@@ -102,7 +102,7 @@ class RecordingStore:
         self.writer.stop()
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
-        await loop.run_in_executor(None, self.writer.join, deadline)
+        await loop.run_in_executor(None, self.writer.join, max(0.0, deadline))
         while any(not self._waits(ident) for ident in self.takes) and loop.time() < until:
             await self._changes(until)
         for task in self._tasks:

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import ssl
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hlsd.ports import Publication
 from hlsd.record.file_body import DOWNLOAD, LARGE, PIECE, piece_at
 from hlsd.record.folder import RecordFolder
 from hlsd.record.repair import Finished
+from hlsd.record.retention import RetentionLimits
 from hlsd.record.service import RecordService
 from tests.support.eventually import eventually
 from tests.support.flvmedia import make_flv
@@ -600,6 +602,31 @@ async def test_a_file_that_can_never_be_finished_is_let_go_of(tmp_path: Path) ->
         began = asyncio.get_running_loop().time()
         await store.stop(60.0)
         assert asyncio.get_running_loop().time() - began < 30, "what waits for another try is the next start's"
+
+
+async def test_what_is_being_deleted_when_the_server_stops_is_deleted_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file went, and what lists it was closed before it was told."""
+    real, begun, gate = RecordFolder.remove, threading.Event(), threading.Event()
+
+    def slow(folder: RecordFolder, path: str, *, beside: bool = True) -> bool:
+        begun.set()
+        gate.wait(20)
+        return real(folder, path, beside=beside)
+
+    async with recording_server(tmp_path) as (server, operator):
+        await published(server)
+        (row,) = await operator.done()
+        service = service_of(server)
+        monkeypatch.setattr(RecordFolder, "remove", slow)
+        monkeypatch.setattr(service, "_limits", RetentionLimits(bytes=1))
+        await eventually(begun.is_set, 20, what="the look that deletes it")
+        asyncio.get_running_loop().call_later(0.5, gate.set)
+    assert not (tmp_path / "records" / row["file"]).exists()
+    assert not service._faults.tasks["record_keep"]
+    async with recording_server(tmp_path) as (_, operator):
+        assert await operator.records() == []
 
 
 async def test_a_clock_that_leaps_ahead_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
