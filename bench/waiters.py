@@ -14,12 +14,14 @@ from collections.abc import Callable
 
 from bench.tls_clients import PREFACE, connect, context, headers
 
+STATUS_200 = 0x88
+"""`:status 200` of HPACK's static table (RFC 7541 appendix A)."""
 FIRST = 103
 """The media sequence number that is waited for first."""
 
 
 class Viewer:
-    """One connection with one request on it. `send` is told the path of each."""
+    """One connection with one request on it. `ask` is told the path of each."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -73,8 +75,11 @@ class Http2Viewer(Viewer):
             size = int.from_bytes(self.got[:3], "big")
             if len(self.got) < 9 + size:
                 return False
-            kind, flags = self.got[3], self.got[4]
+            kind, flags, block = self.got[3], self.got[4], self.got[9 : 9 + size]
             del self.got[: 9 + size]
+            # RST_STREAM, GOAWAY; before the status there may be updates of the table's size.
+            if kind in (3, 7) or (kind == 1 and STATUS_200 not in block[:3]):
+                raise RuntimeError(f"a frame of kind {kind} that begins with {block[:8].hex()}")
             if kind == 0 and flags & 1:
                 return True
         return False

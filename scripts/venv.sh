@@ -40,7 +40,7 @@ fi
 if [ -e "$venv" ] && [ ! -e "$venv/.venv" ]; then
   # It is somebody's own, or was cut off while it was made; a copy is kept, for the first may be missed.
   mv "$venv" "$venv.$(date +%s)"
-  echo "hlsd: the environment in $venv was not made here; it is kept beside it"
+  echo "hlsd: the environment in $venv was not made here, or not to its end; it is kept beside it"
 fi
 rm -rf "$venv"
 "$python" -m venv "$venv"

@@ -38,7 +38,7 @@ FINISH: Final = 60.0
 
 
 class PlainHlsd(Hlsd):
-    """hlsd, as it comes."""
+    """hlsd that does not record."""
 
     name: ClassVar[str] = "hlsd"
     env: ClassVar = {"HLSD_PUBLISH__GRACE": "1"}

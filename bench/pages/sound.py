@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -153,27 +153,34 @@ async def _killed(tags: list[Tag]) -> float:
     heard = [_Timed() for _ in range(KILLED)]
     delays: list[float] = []
     try:
-        playing = [
-            asyncio.create_task(_publish(desk, sound, FILM - 2, n / KILLED / 50, delays, one))
-            for n, one in enumerate(heard)
-        ]
-        while not all(one.heard for one in heard):
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(2.0)
-        begun = time.monotonic()
-        os.kill(desk.process.pid, signal.SIGKILL)
-        while desk.process.ready:  # what it had answered already is still on its way
-            await asyncio.sleep(0.001)
-        gone = time.monotonic()
-        while not all(one.heard > gone for one in heard):
-            await asyncio.sleep(0.005)
-        back = max(one.heard for one in heard) - begun
+        async with asyncio.timeout(FILM):  # a publisher that fails, or sound that does not come back, ends it
+            playing = [
+                asyncio.create_task(_publish(desk, sound, FILM - 2, n / KILLED / 50, delays, one))
+                for n, one in enumerate(heard)
+            ]
+            await _until(lambda: all(one.heard for one in heard), playing)
+            await asyncio.sleep(2.0)  # all of them are under way then, and none begins
+            begun = time.monotonic()
+            os.kill(desk.process.pid, signal.SIGKILL)
+            await _until(lambda: not desk.process.ready, playing)  # what it had answered is still on its way
+            gone = time.monotonic()
+            await _until(lambda: all(one.heard > gone for one in heard), playing)
+            back = max(one.heard for one in heard) - begun
         for task in playing:
             task.cancel()
         await asyncio.gather(*playing, return_exceptions=True)
     finally:
         await desk.stop(1.0)
     return back
+
+
+async def _until(told: Callable[[], bool], playing: Sequence[asyncio.Task[None]]) -> None:
+    """Returns when it is so. Raises what a publisher has raised."""
+    while not told():
+        for task in playing:
+            if task.done():
+                task.result()
+        await asyncio.sleep(0.002)
 
 
 async def _publish(  # noqa: PLR0913, PLR0917 - what a publisher is

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
@@ -32,7 +31,7 @@ MOST_BYTES: Final = 32 * 1024
 """Of an ID3 tag, and of a message to FLV and RTMP viewers."""
 MOST_DEPTH: Final = 16
 FAR: Final = 86_400.0
-"""Seconds from now at which a date range may begin."""
+"""Seconds from now at which a date range may begin, and that it may last."""
 _SPLICING: Final[dict[str, Splicing]] = {"out": "SCTE35-OUT", "in": "SCTE35-IN", "cmd": "SCTE35-CMD"}
 
 
@@ -140,6 +139,7 @@ class Markers:
             splice=_SPLICING[splice.direction],
             section=section,
             attributes=attributes,
+            event=splice.event,
         )
         told = _returned(stream, told, splice, body, now) if splice.direction == "in" else _left(stream, told)
         if len(told.line) > LONGEST:
@@ -181,7 +181,7 @@ def _returned(stream: Stream, told: DateRange, splice: Splice, body: MarkerBody,
 def _open(stream: Stream, splice: Splice) -> DateRange | None:
     """The newest break that is open and has that event."""
     for told in reversed(stream.ranges.values()):
-        if told.splice == "SCTE35-OUT" and read_splice(told.section).event == splice.event:
+        if told.splice == "SCTE35-OUT" and told.event == splice.event:
             return told
     return None
 
@@ -211,7 +211,7 @@ def _event(body: MarkerBody, pts: int) -> TimedEvent:
     else:
         said: dict[str, Any] = {"text": body.text} if body.text is not None else dict(body.id3 or {})
         if body.text is not None:
-            frames = [id3.user_text("onTextData", _json(said))]
+            frames = [id3.user_text("onTextData", id3.as_json(said))]
         else:
             frames = [_frame(name, value) for name, value in said.items()]
         script = encode("onTextData", _amf(said, MOST_DEPTH))
@@ -222,12 +222,8 @@ def _event(body: MarkerBody, pts: int) -> TimedEvent:
 
 
 def _frame(name: str, value: JsonValue) -> bytes:
-    text = value if isinstance(value, str) else _json(value)
+    text = value if isinstance(value, str) else id3.as_json(value)
     return id3.text(name, text) if id3.is_text_frame(name) else id3.user_text(name, text)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _amf(value: JsonValue, depth: int) -> Value:

@@ -13,14 +13,11 @@ from starlette.routing import BaseRoute
 from hlsd import __version__
 from hlsd.api.operations import Operation
 from hlsd.api.problems import PROBLEM_TYPE, Code, Problem
-from hlsd.ports.described import DescribedRoute
+from hlsd.ports.described import REF, DescribedRoute, Schema
 
-_REF = "#/components/schemas/{model}"
 _PART = re.compile(r"\{([a-z_]+)\}")
 _ALWAYS = (Code.UNAUTHORIZED, Code.INSUFFICIENT_SCOPE, Code.TOO_MANY_FAILURES)
 """What the door may answer to any request."""
-
-Schema = dict[str, Any]
 
 
 def document(operations: Iterable[Operation], more: Iterable[BaseRoute] = ()) -> Schema:
@@ -31,9 +28,9 @@ def document(operations: Iterable[Operation], more: Iterable[BaseRoute] = ()) ->
     ]
     bodies = {index: taken for index, operation in enumerate(listed) if (taken := operation.body) is not None}
     inputs += [(index, "validation", TypeAdapter(taken)) for index, taken in bodies.items()]
-    results, shared = TypeAdapter.json_schemas(inputs, ref_template=_REF)
+    results, shared = TypeAdapter.json_schemas(inputs, ref_template=REF)
     schemas: Schema = dict(shared.get("$defs", {}))
-    _, problem = models_json_schema([(Problem, "serialization")], ref_template=_REF)
+    _, problem = models_json_schema([(Problem, "serialization")], ref_template=REF)
     schemas.update(problem["$defs"])
     schemas = {_public(name): _renamed(schema) for name, schema in schemas.items()}
     paths: Schema = {}
@@ -119,7 +116,7 @@ def _operation(operation: Operation, result: JsonSchemaValue) -> Schema:
 def _query(operation: Operation) -> list[Schema]:
     model = operation.query
     properties: Mapping[str, Schema] = model.model_json_schema(
-        mode="validation", schema_generator=GenerateJsonSchema, ref_template=_REF
+        mode="validation", schema_generator=GenerateJsonSchema, ref_template=REF
     ).get("properties", {})
     found = []
     for name, schema in properties.items():
@@ -149,7 +146,7 @@ def _problems(codes: Iterable[Code]) -> Schema:
     return {
         str(status): {
             "description": " or ".join(f"`{code}`" for code in members),
-            "content": {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": REF.format(model="Problem")}}},
         }
         for status, members in sorted(by_status.items())
     }

@@ -1,9 +1,7 @@
 """Loads a module when something of it is used first: what an operator does not use is to cost neither time nor memory.
 
-if TYPE_CHECKING:
-import httpx
-else:
-httpx = lazily("httpx")
+Used as `httpx = lazily("httpx")`, in the `else` of an `if TYPE_CHECKING: import httpx`, so that type checkers see an
+ordinary import. The first look costs as long as the import: whoever is configured to need it looks at the start.
 """
 
 from __future__ import annotations

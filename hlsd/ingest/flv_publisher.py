@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
+from hlsd.ingest.attendance import Attendance
+from hlsd.ingest.publish_endings import QUIET, TOLD
 from hlsd.ingest.turns import Turns
 from hlsd.media.flv import AUDIO, SCRIPT, VIDEO, FileReader, FileTag, LargeTag
 from hlsd.ports import Refuse
@@ -32,11 +34,6 @@ if TYPE_CHECKING:
     from hlsd.ports.flv_body import FlvBody
 
 _MEDIA: Final = (VIDEO, AUDIO, SCRIPT)
-_TOLD: Final = {"lost": "closed", "no_flv": "error:protocol", "large": "error:protocol", "codec": "error:codec",
-                "protocol": "error:protocol", "late": "idle"}  # fmt: skip
-"""What events say of an ending, in the words that they have for RTMP."""
-_QUIET: Final = frozenset(("closed", "lost", "error:internal"))
-"""Endings that need no line of their own in the log."""
 
 
 @dataclass
@@ -51,7 +48,7 @@ class FlvPublishers:
     first: float
     idle: float
     here: set[FlvPublisher] = field(default_factory=set)
-    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+    feeding: Attendance = field(default_factory=Attendance)
 
     def publisher(self, app: str, ip: str) -> FlvPublisher:
         """A new one, of whom the log knows the app and the address."""
@@ -65,13 +62,7 @@ class FlvPublishers:
 
     async def gone(self, seconds: float) -> None:
         """Returns when nobody is left, or after that time."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self.here:
-                    self.emptied.clear()
-                    await self.emptied.wait()
-        except TimeoutError:
-            pass
+        await self.feeding.gone(seconds)
 
 
 class FlvPublisher:
@@ -159,13 +150,13 @@ class FlvPublisher:
         host = self._host
         host.here.add(self)
         feeding = asyncio.create_task(self._run(body))
-        try:
-            return await asyncio.shield(self._over)
-        finally:
-            self._end(PublishEnding("lost"))  # unless it has ended: whoever waited was cancelled
-            await end(feeding)
-            host.here.discard(self)
-            host.emptied.set()
+        with host.feeding:
+            try:
+                return await asyncio.shield(self._over)
+            finally:
+                self._end(PublishEnding("lost"))  # unless it has ended: whoever waited was cancelled
+                await end(feeding)
+                host.here.discard(self)
 
     def sweep(self, now: float) -> None:
         """Once a second."""
@@ -249,7 +240,7 @@ class FlvPublisher:
         publication, sink = self._publication, self._sink
         self._publication = self._sink = None
         self._over.set_result(ending)
-        if ending.reason not in _QUIET:
+        if ending.reason not in QUIET:
             # Strangers do not fill the log of warnings.
             level = self._host.log.info if publication is None else self._host.log.warning
             level("publisher refused", app=self._app, name=self._name, ip=self._ip, reason=ending.words)
@@ -259,7 +250,7 @@ class FlvPublisher:
                 sink.close()
         if publication is not None:
             with guard:
-                publication.end(_TOLD.get(ending.reason, ending.reason))
+                publication.end(TOLD.get(ending.reason, ending.reason))
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self._host.log.warning(event, app=self._app, name=self._name, ip=self._ip, **facts)

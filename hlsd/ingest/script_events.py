@@ -8,7 +8,6 @@ the stream begins is kept for it, the newest `KEPT`. Times: `timestamp` in ms as
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import deque
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from hlsd.base.remarks import Remarks
+from hlsd.base.token_bucket import TokenBucket
 from hlsd.ingest.rtmp.amf0 import AmfError, Date, Reference, Undefined, Value, Xml, decode
 from hlsd.media import id3
 from hlsd.media.timed_event import TimedEvent
@@ -50,8 +50,7 @@ class ScriptEvents:
         self._at = at
         self._remarks = Remarks(publication.remark)
         self._metadata: int | None = None  # what stands for the last one
-        self._left = limits.per_second
-        self._counted = 0.0
+        self._room = TokenBucket(limits.per_second, 0.0, least=1.0)
         self._early: deque[tuple[int, bytes, bytes]] = deque(maxlen=KEPT)
 
     def take(self, timestamp: int, body: bytes, now: float) -> None:
@@ -68,21 +67,24 @@ class ScriptEvents:
         if len(body) > self._limits.bytes:
             self._lose("large", now)
             return
-        if not self._may(now):
+        if not self._room.has(1, now):
             self._lose("often", now)
             return
+        self._room.take()
         try:
             values = [plain(value) for value in decode(body, 3 + body[2], max_depth=MOST_DEPTH, max_values=MOST_VALUES)]
         except AmfError:
             self._lose("unreadable", now)
             return
-        said = said_as_json(values[0] if len(values) == 1 else values or None)
+        said = id3.as_json(values[0] if len(values) == 1 else values or None)
         if len(said) > self._limits.bytes:  # a control character has six there
             self._lose("large", now)
             return
         tag = id3.tag(id3.user_text(name, said))
         ticks = self._at(timestamp)
         if ticks is None:
+            if len(self._early) == KEPT:  # the oldest makes room
+                self._lose("early", now)
             self._early.append((timestamp, tag, body))
         else:
             self._publication.event(TimedEvent(ticks, tag, body))
@@ -92,22 +94,14 @@ class ScriptEvents:
         while self._early:
             timestamp, tag, body = self._early.popleft()
             ticks = self._at(timestamp)
-            if ticks is not None:
+            if ticks is None:
+                self._publication.event_lost("early")
+            else:
                 self._publication.event(TimedEvent(ticks, tag, body))
 
     def _is_news(self, body: bytes) -> bool:
         before, self._metadata = self._metadata, hash(body)
         return before is not None and before != self._metadata
-
-    def _may(self, now: float) -> bool:
-        """Whether there is room for one more within the second."""
-        most = max(1.0, self._limits.per_second)
-        self._left = min(most, self._left + (now - self._counted) * self._limits.per_second)
-        self._counted = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
     def _lose(self, reason: str, now: float) -> None:
         self._publication.event_lost(reason)
@@ -115,11 +109,6 @@ class ScriptEvents:
         self._remarks.note(
             "timed metadata dropped", now, reason=reason, max_events=limits.per_second, max_event_bytes=limits.bytes
         )
-
-
-def said_as_json(value: object) -> str:
-    """How a value is said in a TXXX frame: JSON without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def plain(value: Value) -> object:

@@ -33,7 +33,10 @@ def is_client_attribute(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """One tag. `splice`: which attribute carries `section`, a splice_info_section; lengths in seconds."""
+    """One tag. `splice`: which attribute carries `section`, a splice_info_section; lengths in seconds.
+
+    `event`: the section's own number, by which the end of a break finds its beginning; it does not stand in the tag.
+    """
 
     id: str
     start: float
@@ -44,6 +47,7 @@ class DateRange:
     splice: Splicing | None = None
     section: bytes = b""
     attributes: Mapping[str, str | float] = field(default_factory=dict)
+    event: int | None = None
 
     @property
     def end(self) -> float | None:

@@ -7,6 +7,7 @@ Frames (§4.2, §4.2.6, §4.27).
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from typing import Final
@@ -47,6 +48,11 @@ def text(name: str, value: str) -> bytes:
     if not is_text_frame(name):
         raise ValueError("text frames are called T and three capitals or digits")
     return _frame(name.encode(), _UTF8 + _text(value))
+
+
+def as_json(value: object) -> str:
+    """How a value is said in a TXXX frame: JSON without spaces. Raises ValueError for a number that JSON has not."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def private(owner: str, octets: bytes) -> bytes:

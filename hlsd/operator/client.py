@@ -9,6 +9,8 @@ wrong is a value (`NoAnswer`), never an exception. Addresses may hold passwords 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -69,7 +71,7 @@ class NoAnswer:
 class OperatorClient:
     """Connections to services of the operator's, at most `connections`; `transport` is the way to them (None: network).
 
-    Made on first use, inside the loop.
+    They are made by the first call of `http`, which is to come before anybody waits for an answer.
     """
 
     def __init__(
@@ -104,6 +106,9 @@ class OperatorClient:
     def http(self) -> httpx.AsyncClient:
         """The connections themselves, for what is no question (a key set): with the same rules."""
         if self._http is None:
+            # httpcore loads it at the first request: forty milliseconds in which viewers wait.
+            with contextlib.suppress(ImportError):  # as anyio has it today
+                importlib.import_module("anyio._backends._asyncio")
             self._http = httpx.AsyncClient(
                 timeout=_LONGEST,
                 follow_redirects=False,

@@ -99,7 +99,7 @@ class Publication(Protocol):
         ...
 
     def event_lost(self, reason: str) -> None:
-        """Counts such a thing that was dropped (`reason`: "large", "often", "unreadable")."""
+        """Counts such a thing that was dropped (`reason`: "early", "large", "often", "unreadable")."""
         ...
 
     def jump(self) -> None:

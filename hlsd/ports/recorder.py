@@ -15,6 +15,9 @@ from hlsd.ports.flv_body import PublishEnding
 BACK: Final = 4000
 """The code of a closing frame by which a page says that it comes back."""
 
+ACK_EVERY: Final = 1.0
+"""Seconds between two sweeps, each of which acknowledges what was taken."""
+
 
 class LargeMessage(ProtocolError):
     """A message is longer than is taken."""
@@ -70,7 +73,7 @@ class RecorderDesk(Protocol):
         ...
 
     def sweep(self) -> None:
-        """To be called once a second."""
+        """To be called each `ACK_EVERY`."""
         ...
 
     async def gone(self, seconds: float) -> None:

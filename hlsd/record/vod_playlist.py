@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from hlsd.media.date_range import date_of
 from hlsd.media.unit import TICKS
 from hlsd.record.fragments import Fragment
 
@@ -113,13 +113,9 @@ def playlist(found: Sequence[SegmentSpan], name: str, *, whole: bool) -> str:
         if one.seam and number:
             lines.append("#EXT-X-DISCONTINUITY")
         if one.wall is not None and (one.seam or not number):
-            lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_date(one.wall)}")
+            lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_of(one.wall)}")
         lines.append(f"#EXTINF:{(one.end - one.start) / TICKS:.5f},")
         lines.append(f"{name}/s{FIRST + number}.m4s")
     if whole:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
-
-
-def _date(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

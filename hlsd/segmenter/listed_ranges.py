@@ -3,7 +3,8 @@
 Law: a playlist is only appended to (rfc8216bis §6.2.1), so a tag stands behind what was listed when it came, also amid
 the parts of a segment. What it stands before may leave the list earlier than it does; then it stands at the head. It
 goes when the stretch it tells of ends before the first listed segment begins: "Remove Media Metadata tags that no
-longer apply to the presentation". One whose end nobody knows stays. Bounded: of more than `MOST` the oldest go.
+longer apply to the presentation". One whose end nobody knows stays. Bounded: of more than `MOST`, or `MOST_BYTES` of
+lines, the oldest go: they stand in every playlist, and in each delta update.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hlsd.media.date_range import DateRange
 
 MOST: Final = 128
+MOST_BYTES: Final = 64 << 10
 
 
 class PlacedRange(NamedTuple):
@@ -22,6 +24,7 @@ class PlacedRange(NamedTuple):
     msn: int
     part: int
     told: DateRange
+    line: str
 
 
 class ListedRanges:
@@ -37,13 +40,16 @@ class ListedRanges:
 
     def add(self, told: DateRange, msn: int, part: int = 0) -> None:
         """One more, at the end of what is listed: segment `msn` and its part of that number come next."""
-        self._placed.append(PlacedRange(msn, part, told))
-        del self._placed[:-MOST]
+        placed = self._placed
+        placed.append(PlacedRange(msn, part, told, told.line))
+        size = sum(len(one.line) for one in placed)
+        while len(placed) > MOST or (size > MOST_BYTES and len(placed) > 1):
+            size -= len(placed.pop(0).line)
 
     def expire(self, begins: float) -> None:
         """The first listed segment begins then: what is over by that time goes."""
         ends: dict[str, float | None] = {}
-        for _, _, told in self._placed:  # the last word on how long it was is that of the tag that knows it
+        for _, _, told, _ in self._placed:  # the last word on how long it was is that of the tag that knows it
             if told.duration is not None or told.id not in ends:
                 ends[told.id] = told.end
         over = {ident for ident, end in ends.items() if end is not None and end < begins}
@@ -52,16 +58,16 @@ class ListedRanges:
 
     def head(self, msn: int) -> list[str]:
         """The lines that stand before segment `msn` and everything in it."""
-        return [one.told.line for one in self._placed if one.msn < msn]
+        return [one.line for one in self._placed if one.msn < msn]
 
     def before(self, msn: int, *, parts: bool) -> list[str]:
         """The lines before all of segment `msn`; those amid it too, where `parts` are not listed."""
-        return [one.told.line for one in self._placed if one.msn == msn and not (parts and one.part)]
+        return [one.line for one in self._placed if one.msn == msn and not (parts and one.part)]
 
     def inside(self, msn: int) -> list[tuple[int, str]]:
         """Those amid the parts of segment `msn`, each before a part."""
-        return [(one.part, one.told.line) for one in self._placed if one.msn == msn and one.part]
+        return [(one.part, one.line) for one in self._placed if one.msn == msn and one.part]
 
     def tail(self, msn: int) -> list[str]:
         """The lines behind what is listed: segment `msn` comes next."""
-        return [one.told.line for one in self._placed if one.msn >= msn]
+        return [one.line for one in self._placed if one.msn >= msn]

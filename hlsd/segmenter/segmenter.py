@@ -205,7 +205,9 @@ class Segmenter:
             self._events.put(event)
         elif not self._untold:
             self._untold = True
-            self._log.info("timed metadata left out of MPEG-TS", hint="set hls.timed_metadata, or hls.container = fmp4")
+            self._log.warning(
+                "timed metadata left out of MPEG-TS", hint="set hls.timed_metadata, or hls.container = fmp4"
+            )
 
     def date_range(self, told: DateRange) -> None:
         """Another date range for the playlists (`hlsd.ports.RangeTaker`)."""

@@ -32,11 +32,13 @@ def _one_core() -> Iterator[None]:
     8 MiB of address space for each of them: with 16 cores four streams would be all that the process has room for.
     """
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
+    with contextlib.suppress(OSError):  # a jail may forbid it: that costs address space, and no sound
+        os.sched_setaffinity(0, {min(cores)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, cores)
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
 
 
 class SoundEncoder:

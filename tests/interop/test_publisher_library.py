@@ -74,6 +74,33 @@ def test_start_pause_resume_stop_and_their_events(tmp_path: Path) -> None:
         eventually_here(lambda: not row(server), what="the end of a page that was left")
 
 
+@pytest.mark.parametrize(("transport", "tracks"), [("recorder", 2), ("chunks", 1)])
+def test_a_pause_outlives_another_camera_by_the_socket_ways(tmp_path: Path, transport: str, tracks: int) -> None:
+    """A new recording on the same socket; a stream that lacks the sound, for which the chunks need a new one."""
+    with (
+        HlsdServer(tmp_path, target=1) as server,
+        BrowserPublisher(base(server), "live/cam", transport=transport) as page,
+    ):
+        page.do("start")
+        page.wait(lambda: "state: live" in page.events("ffmpegOutput"), "media at the server")
+        page.do("pause")
+        page.wait(lambda: page.events("sent")[-1] == "pause", "the word of the pause")
+        before = len(page.events("sent"))
+        page.do(f"devices {tracks}")
+        page.wait(lambda: page.events("sent")[before:][-2:] == ["start", "pause"], "the word of the pause again")
+        page.wait(lambda: page.states()[-1] == "paused", "a publisher that pauses")
+        came = len(page.events("stats"))
+        page.wait(lambda: len(page.events("stats")) >= came + 2, "two seconds of the pause")
+        assert page.events("sent")[before:] == ["start", "pause"]
+        between = [] if transport == "recorder" else ["reconnecting", "paused"]
+        assert page.states() == ["connecting", "live", "paused", *between]
+        page.do("resume")
+        page.wait(lambda: page.events("sent")[before:] == ["start", "pause", "resume", "bytes"], "media again")
+        eventually_here(lambda: row(server).get("publishing"))
+        page.do("stop")
+        assert [error for error in page.events("error") if error["fatal"]] == []
+
+
 def test_who_has_the_name_keeps_it_and_the_other_is_told(tmp_path: Path) -> None:
     with HlsdServer(tmp_path, target=1) as server, BrowserPublisher(base(server), "live/cam") as first:
         first.do("start")
@@ -113,5 +140,22 @@ def test_a_server_that_is_gone_and_back_has_its_publisher_again(tmp_path: Path) 
                 assert [error["fatal"] for error in page.events("error")].count(True) == 0
                 page.do("stop")
                 assert page.states()[-1] == "ended"
+    finally:
+        server.process.kill()
+
+
+def test_a_pause_outlives_a_server_that_is_gone_and_back(tmp_path: Path) -> None:
+    server = HlsdServer(tmp_path, target=1).start()
+    try:
+        with BrowserPublisher(base(server), "live/cam") as page:
+            page.do("start")
+            page.do("pause")
+            server.process.kill()
+            server.process.wait()
+            page.wait(lambda: "reconnecting" in page.states(), "a publisher that notices")
+            with HlsdServer(tmp_path, target=1, http_port=server.http_port, rtmp_port=server.rtmp_port):
+                page.wait(lambda: len(page.events("live")) == 2, "a publisher that is back")
+                assert page.states() == ["connecting", "live", "paused", "reconnecting", "paused"]
+                page.do("stop")
     finally:
         server.process.kill()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from hlsd.auth import sign
 from tests.support import browser as browsers
 from tests.support import browser_publisher
 from tests.support.encoders import current_ffmpeg
@@ -30,6 +31,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
 
 WEB = Path(__file__).parent / "web"
 SECONDS = 8
+SECRET = "a secret of more than thirty-two characters"
 
 
 @contextlib.contextmanager
@@ -234,6 +236,27 @@ def test_the_page_publishes_by_one_button_and_stops_by_it(tmp_path: Path, how: s
         assert report["errors"] == []
         assert "publish started" in server.log.read_text()
         eventually_here(lambda: not codecs(server, "me"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", ["--page", "--plain"])
+def test_nothing_is_seen_or_heard_of_who_pauses_on_a_page_with_a_signed_address(tmp_path: Path, how: str) -> None:
+    """Not by a new connection in the pause, nor by a microphone that is muted when it goes on."""
+    if how == "--page" and (why := browser_publisher.missing()):
+        pytest.skip(why)
+    env = {"HLSD_AUTH__PUBLISH": "true", "HLSD_AUTH__SECRETS": SECRET}
+    with HlsdServer(tmp_path, target=1, env=env) as server:
+        base = f"http://127.0.0.1:{server.http_port}"
+        query = f"sign={sign.make('/live/me', 4_102_444_800, SECRET)}"
+        report = chromium("publish.mjs", base, "live/me", how, "--mute", "--query", query)
+    assert report["began"]["video"] is True
+    assert report["paused"]["video"] is None
+    # The microphone that was not there before needs a new connection, which is paused from its first packet.
+    assert report["anew"] | {"peers": 2, "video": None, "audio": False, "pictures": 0} == report["anew"]
+    assert report["badges"] == ["reconnecting", "paused"]
+    assert report["opened"]["audio"] is False
+    assert (report["muted"]["video"], report["muted"]["audio"]) == (True, False)
+    assert (report["resumed"]["video"], report["resumed"]["audio"]) == (True, True)
 
 
 def test_gstreamer_publishes_in_a_namespace_of_its_own() -> None:

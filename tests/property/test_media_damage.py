@@ -190,7 +190,7 @@ class _Watch:
         assert event.tag
 
     def event_lost(self, reason: str) -> None:
-        assert reason in {"large", "often", "unreadable"}
+        assert reason in {"early", "large", "often", "unreadable"}
 
     def jump(self) -> None:
         self.need_key = True

@@ -5,6 +5,7 @@ Sans-IO as `hlsd.ingest.webrtc.peer` is, so that both can be joined in memory on
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
 import struct
@@ -19,6 +20,7 @@ from hlsd.ingest.webrtc.depacketiser import CodedPicture
 from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
 from hlsd.ingest.webrtc.peer import Peer, PeerLimits
 from hlsd.ingest.webrtc.sdp import TRANSPORT_WIDE
+from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.ingest.webrtc.srtp import Protection
 from tests.support.frames import PPS, SPS
 
@@ -285,6 +287,11 @@ class Heard:
         return [int(picture.units[-1][2:10]) for picture, _ in self.pictures]
 
 
+def limits_of(**others: float) -> PeerLimits:
+    """Those of the server as it is delivered, but for `others`."""
+    return dataclasses.replace(PeerLimits.of(WebrtcSettings()), **others)  # type: ignore[arg-type]
+
+
 class Line:
     """A sender and a peer in memory, with a clock that a test turns, on a line that loses `loss` each way by a seed."""
 
@@ -309,7 +316,7 @@ class Line:
         read = sdp.read_offer(self.sender.offer(**more))
         self.identity = DtlsIdentity()
         self.replies: list[bytes] = []
-        self.peer = Peer(read, self.identity, limits or PeerLimits(), self.sink, self._to_sender, ssrc=99, now=self.now)
+        self.peer = Peer(read, self.identity, limits or limits_of(), self.sink, self._to_sender, ssrc=99, now=self.now)
         role = "active" if self.peer.client else "passive"
         self.sender.accept(
             f"a=ice-ufrag:ours\na=ice-pwd:x\na=fingerprint:{self.identity.fingerprint}\na=setup:{role}\n"

@@ -311,9 +311,8 @@ class Http2(WindowSide):
             self._give_back(size)
             self._wrong(stream, ErrorCode.FLOW_CONTROL_ERROR if stream.credit < 0 else ErrorCode.PROTOCOL_ERROR)
             return
-        if size > len(
-            octets
-        ):  # "the entire DATA frame payload is included in flow control" (§6.1), and nobody reads it
+        # "the entire DATA frame payload is included in flow control" (§6.1), and nobody reads it
+        if size > len(octets):
             self.consumed(stream, size - len(octets))
         if flags & END_STREAM:
             self._end_request(stream, octets)

@@ -21,11 +21,13 @@ export class HlsdPublisher {
   #peer = null;
   #location = "";
   #retry = 0;
+  #paused = false; // outlives a connection: what is made anew in a pause sends nothing either
+  #silence = null;
   #before = { bytes: 0, at: 0 };
 
-  constructor(stream, { url, videoBitsPerSecond = 2_500_000 }) {
+  constructor(stream, { url, query = "", videoBitsPerSecond = 2_500_000 }) {
     const { origin, pathname, search } = new URL(url, location.href);
-    this.#address = `${origin}${pathname}/whip${search}`;
+    this.#address = `${origin}${pathname}/whip${query || search}`;
     this.#stream = stream;
     this.#bitrate = videoBitsPerSecond;
     addEventListener("pagehide", this.#leave);
@@ -37,6 +39,7 @@ export class HlsdPublisher {
   }
 
   async start() {
+    this.#paused = false;
     this.#move("connecting");
     try {
       await this.#begin();
@@ -48,22 +51,28 @@ export class HlsdPublisher {
   }
 
   async pause() {
-    for (const sender of this.#peer?.getSenders() ?? []) if (sender.kind === "video") await sender.replaceTrack(null);
-    this.#sound(false);
-    this.#move("paused");
+    if (this.state === "idle" || this.state === "ended") return;
+    this.#paused = true;
+    if (this.state === "live") this.#move("paused");
+    await this.#attach();
   }
 
   async resume() {
-    this.#sound(true);
-    await this.replace(this.#stream);
-    this.#move("live");
+    this.#paused = false;
+    await this.#attach();
+    if (this.#paused) return; // it was paused again meanwhile
+    this.#hush();
+    if (this.state === "paused") this.#move("live");
   }
 
   async replace(stream) {
     this.#stream = stream;
-    for (const sender of this.#peer?.getSenders() ?? []) {
-      await sender.replaceTrack(stream.getTracks().find((track) => track.kind === sender.kind) ?? null);
-    }
+    // While a connection is being made #begin sees to it.
+    if (!["connected", "disconnected"].includes(this.#peer?.connectionState)) return;
+    const kinds = this.#peer.getSenders().map((sender) => sender.kind);
+    // A kind of track that was not there before: only a new connection has it.
+    if (stream.getTracks().some((track) => !kinds.includes(track.kind))) await this.#again(0);
+    else if (!this.#paused) await this.#attach();
   }
 
   async stop() {
@@ -73,10 +82,15 @@ export class HlsdPublisher {
   async #begin() {
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     this.#peer = peer;
+    const stream = this.#stream;
     try {
-      for (const track of this.#stream.getTracks()) {
+      for (const track of stream.getTracks()) {
         const encoding = track.kind === "video" ? [{ maxBitrate: this.#bitrate }] : [];
-        const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [this.#stream], sendEncodings: encoding });
+        const transceiver = peer.addTransceiver(this.#source(track.kind) ?? track.kind, {
+          direction: "sendonly",
+          streams: [stream],
+          sendEncodings: encoding,
+        });
         transceiver.sender.kind = track.kind;
         if (track.kind === "video") prefer(transceiver);
       }
@@ -95,28 +109,35 @@ export class HlsdPublisher {
         await sender.setParameters({ ...sender.getParameters(), degradationPreference: "maintain-resolution" }).catch(() => {});
       }
       await connected(peer);
+      if (peer !== this.#peer) return;
     } catch (error) {
       await this.#close();
       throw error instanceof TypeError ? problem("CONNECTION_FAILED", error.message) : error;
     }
     peer.addEventListener("connectionstatechange", () => this.#changed(peer));
-    this.#move("live");
+    this.#back();
     this.#emit("live", { transport: "whip" });
     this.#measure(peer);
+    if (stream !== this.#stream) await this.replace(this.#stream);
   }
 
   #changed(peer) {
     if (peer !== this.#peer) return;
-    if (peer.connectionState === "connected") this.#move("live");
+    if (peer.connectionState === "connected") this.#back();
     else if (peer.connectionState === "disconnected") {
       this.#move("reconnecting");
       setTimeout(() => peer === this.#peer && peer.connectionState !== "connected" && this.#again(), PATIENCE);
     } else this.#again();
   }
 
-  async #again() {
+  #back() {
+    this.#move(this.#paused ? "paused" : "live");
+  }
+
+  async #again(wait = AGAIN) {
     this.#move("reconnecting");
     await this.#close();
+    if (this.state !== "reconnecting") return; // it was stopped meanwhile
     clearTimeout(this.#retry);
     this.#retry = setTimeout(async () => {
       try {
@@ -127,7 +148,7 @@ export class HlsdPublisher {
         if (error.fatal) await this.#end(error.name);
         else await this.#again();
       }
-    }, AGAIN);
+    }, wait);
   }
 
   async #measure(peer) {
@@ -144,8 +165,29 @@ export class HlsdPublisher {
     }
   }
 
-  #sound(on) {
-    for (const track of this.#stream.getAudioTracks()) track.enabled = on;
+  /* What a sender sends now. The stream's own tracks stay as the page has them: what it has muted is not opened here. */
+  #source(kind) {
+    const track = this.#stream.getTracks().find((one) => one.kind === kind) ?? null;
+    if (!this.#paused) return track;
+    if (kind === "video" || !track) return null;
+    // A disabled track sends silence: the server's clock goes on by it.
+    this.#silence ??= Object.assign(track.clone(), { enabled: false });
+    return this.#silence;
+  }
+
+  async #attach() {
+    const peer = this.#peer;
+    const senders = peer?.getSenders() ?? [];
+    try {
+      await Promise.all(senders.map((sender) => sender.replaceTrack(this.#source(sender.kind))));
+    } catch (error) {
+      if (peer === this.#peer) throw error; // of one that was closed meanwhile nothing goes out
+    }
+  }
+
+  #hush() {
+    this.#silence?.stop();
+    this.#silence = null;
   }
 
   #leave = () => this.#location && fetch(this.#location, { method: "DELETE", keepalive: true }).catch(() => {});
@@ -163,6 +205,7 @@ export class HlsdPublisher {
     removeEventListener("pagehide", this.#leave);
     this.#move("ended");
     await this.#close();
+    this.#hush();
     this.#emit("destroyed", { reason });
   }
 

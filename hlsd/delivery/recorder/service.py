@@ -12,7 +12,7 @@ from hlsd.base.upkeep import end, sweep
 from hlsd.delivery.flv_publish.client_socket import LINGER
 from hlsd.delivery.recorder.endpoint import RecorderEndpoint, publishes
 from hlsd.ports import Service
-from hlsd.ports.recorder import RecorderDesk
+from hlsd.ports.recorder import ACK_EVERY, RecorderDesk
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from hlsd.base.faults import Faults
     from hlsd.base.figures import Reporter
     from hlsd.delivery.judge import Judge
-
-SWEEP = 1.0
-"""Seconds between two looks at deadlines, and between two acknowledgements."""
 
 
 class RecorderReceiver(RecorderDesk, Protocol):
@@ -48,7 +45,7 @@ class RecorderService(Service):
 
     async def start(self) -> None:
         """Begins to look after deadlines."""
-        self._sweeping = sweep(SWEEP, self._receiver.sweep, "recorder_sweep", self._faults)
+        self._sweeping = sweep(ACK_EVERY, self._receiver.sweep, "recorder_sweep", self._faults)
 
     async def stop(self, deadline: float) -> None:
         """Waits for those whom the hub has sent away."""

@@ -1,22 +1,12 @@
-"""Says what an error in what a page sends means for its publication, and what events call that."""
+"""Says what an error in what a page sends means for its publication."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.ingest.recorder.pieces import LargeElement
 from hlsd.ingest.recorder.texts import BadText
 from hlsd.ports.flv_body import PublishEnding
 from hlsd.ports.recorder import LargeMessage
-
-TOLD: Final = {
-    "lost": "closed", "media": "error:protocol", "large": "error:protocol", "codec": "error:codec",
-    "parameters": "error:protocol", "protocol": "error:protocol", "late": "idle",
-}  # fmt: skip
-"""What events say of an ending, in the words that they have for RTMP."""
-QUIET: Final = frozenset(("closed", "lost", "error:internal"))
-"""Endings that need no line of their own in the log."""
 
 
 def ending_of(error: Exception, position: int = 0) -> PublishEnding | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import MediaError, UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.normaliser import Normaliser
+from hlsd.ingest.picture_order import PictureOrder
 from hlsd.ingest.recorder.clock import RecordingClock
 from hlsd.ingest.recorder.pieces import RecordedTracks
 from hlsd.media import nal
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hlsd.ingest.recorder.pieces import RecordedItem, RecordedPiece
     from hlsd.ports import Publication, SoundConverter, SoundDesk
 
-_REORDERED: Final = 1_000_000
-"""µs that a picture may be before the one that came before it."""
 _START_CODES: Final = (b"\0\0\1", b"\0\0\0\1")
 
 
@@ -31,10 +30,9 @@ class RecordedMedia:
         self.begun = False
         """Whether a picture or sound has come."""
         self._publication = publication
-        self._remarks = Remarks(publication.remark)
+        self._order = PictureOrder(Remarks(publication.remark), "only MP4 has")
         self._desk = sound
         self._converter: SoundConverter | None = None
-        self._shown = 0
 
     @property
     def held(self) -> int:
@@ -102,9 +100,7 @@ class RecordedMedia:
         codec = track.codec
         if codec is None:
             raise UnsupportedCodec(track.name)
-        if 0 < self._shown - piece.dts < _REORDERED:
-            self._remarks.note("pictures come out of order: only MP4 has decoding times, switch B-frames off", now)
-        self._shown = piece.dts
+        self._order.look(piece.dts // 1000, now)
         cts = (piece.cts + 500) // 1000
         if codec == "av1" or track.record or not data.startswith(_START_CODES):
             self.normaliser.video(codec, ms, cts, data, piece.key, now, wall)

@@ -25,7 +25,7 @@ PIECES_LIMIT: Final = 2048
 class RecordedTrack(NamedTuple):
     """A track as its container describes it.
 
-    `codec` is the codec of a picture; "" where it is none that is carried. `record`: its configuration record, empty
+    `codec` is the codec of a picture; None where it is none that is carried. `record`: its configuration record, empty
     where parameter sets come in band. `form`: of sound, "aac" included. `name`: what it is called, for a refusal.
     """
 
@@ -34,11 +34,6 @@ class RecordedTrack(NamedTuple):
     codec: VideoCodec | None = None
     record: bytes = b""
     form: SoundFormat | None = None
-
-    @property
-    def carried(self) -> bool:
-        """Whether it is one of those that can be."""
-        return self.codec is not None or self.form is not None
 
 
 class RecordedTracks(NamedTuple):

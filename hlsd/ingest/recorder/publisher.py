@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
+from hlsd.ingest.publish_endings import QUIET, TOLD
 from hlsd.ingest.recorder import texts
 from hlsd.ingest.recorder.chunks import ChunkReader
 from hlsd.ingest.recorder.container import ContainerReader
-from hlsd.ingest.recorder.endings import QUIET, TOLD, ending_of
+from hlsd.ingest.recorder.endings import ending_of
 from hlsd.ingest.recorder.media import RecordedMedia
 from hlsd.ingest.recorder.pieces import RecordedPiece
 from hlsd.ingest.turns import Turns
@@ -83,7 +84,8 @@ class RecorderPublisher:
         self._heard = 0.0
         """When the last media came (monotonic)."""
         self._told_live = False
-        self._acked: tuple[int, bool] = (0, False)
+        self._acked = -1
+        """What was acknowledged last of this recording."""
         self._away: float | None = None
         """Since when it has no connection."""
         self._paused: float | None = None
@@ -99,7 +101,8 @@ class RecorderPublisher:
         self._publication = None
         media, self._media = self._media, None
         if media is not None:
-            media.release()
+            with self._host.faults.guard("publication_end"):  # whatever it is, its entry must go
+                media.release()
         self._conclude(PublishEnding(reason, self._words or reason))
 
     def hear(self, words: str) -> None:
@@ -246,11 +249,10 @@ class RecorderPublisher:
             self._host.log.info("publisher is away", **self._facts())
 
     def _acknowledge(self, socket: RecorderSocket, media: RecordedMedia) -> None:
-        """Says what has been taken; once more when nothing comes any more, for the lag."""
-        told = (self.taken, self._paused is not None)
-        if media.begun and not (told == self._acked and self._paused is not None):
+        """Says what has been taken, and the lag; not again in a pause in which nothing comes."""
+        if media.begun and (self._paused is None or self.taken != self._acked):
             socket.tell(texts.ack(self.taken, self.lag))
-        self._acked = told
+            self._acked = self.taken
 
     # -- the work
 
@@ -258,8 +260,6 @@ class RecorderPublisher:
         """How the publication is to end; None if it is this connection's end only."""
         try:
             return await self._work(socket)
-        except OSError:
-            return None
         except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
             ending = ending_of(error, self._reader.position)
             if ending is None:
@@ -274,7 +274,10 @@ class RecorderPublisher:
                 await self._hand_over(socket)
             if share.exhausted:
                 await self._turns.next_second()
-            said = await socket.read()
+            try:
+                said = await socket.read()
+            except OSError:  # of the connection: any other one is ours
+                return None
             if said is None:
                 return None if socket.code == BACK else PublishEnding("closed")
             share.start()
@@ -333,6 +336,7 @@ class RecorderPublisher:
         """A recording begins; what is not whole of the one before is dropped."""
         self._reader = ChunkReader() if said.mime == texts.CHUNKS else ContainerReader()
         self.taken = 0
+        self._acked = -1
         self._resume()
         media, now = self._media, self._host.clock.monotonic()
         if media is not None:

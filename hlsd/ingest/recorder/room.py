@@ -6,6 +6,8 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from hlsd.ingest.attendance import Attendance
+from hlsd.ingest.publish_endings import QUIET
 from hlsd.ingest.recorder import texts
 from hlsd.ingest.recorder.endings import ending_of
 from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
@@ -32,8 +34,7 @@ class RecorderRoom:
         self._label = label
         self._publishers: dict[str, RecorderPublisher] = {}
         """By what lets a page go on."""
-        self._connected = 0
-        self._emptied = asyncio.Event()
+        self._connected = Attendance()
         self.stats = RecorderStats()
 
     @property
@@ -43,12 +44,8 @@ class RecorderRoom:
 
     async def serve(self, asked: PlayRequest, socket: RecorderSocket) -> PublishEnding:
         """As `hlsd.ports.recorder.RecorderDesk`."""
-        self._connected += 1
-        try:
+        with self._connected:
             ending = await self._serve(asked, socket)
-        finally:
-            self._connected -= 1
-            self._emptied.set()
         if ending.reason not in ("closed", "lost"):
             self.stats.ended[ending.reason] += 1
             socket.tell(texts.refusal(ending.reason, ending.words))
@@ -59,6 +56,11 @@ class RecorderRoom:
     async def _serve(self, asked: PlayRequest, socket: RecorderSocket) -> PublishEnding:
         said = await self._start(socket)
         if isinstance(said, PublishEnding):
+            if said.reason not in QUIET:
+                # Strangers do not fill the log of warnings: nobody was asked yet whether it may.
+                self._host.log.info(
+                    "publisher refused", app=asked.app, ip=asked.ip, protocol=asked.protocol, reason=said.words
+                )
             return said
         publisher = self._publishers.get(said.resume) if said.resume else None
         again = publisher is not None and (publisher.asked.app, publisher.asked.name) == (asked.app, asked.name)
@@ -106,13 +108,7 @@ class RecorderRoom:
 
     async def gone(self, seconds: float) -> None:
         """As `hlsd.ports.recorder.RecorderDesk`."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self._connected:
-                    self._emptied.clear()
-                    await self._emptied.wait()
-        except TimeoutError:
-            pass
+        await self._connected.gone(seconds)
 
     def figures(self) -> Sequence[Reporter]:
         """Who reports its figures."""

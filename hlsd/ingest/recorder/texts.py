@@ -8,9 +8,8 @@ from typing import Final, Literal, NamedTuple
 
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.ingest.recorder.chunks import named, picture_codec, sound_codec
+from hlsd.ports.recorder import ACK_EVERY
 
-ACK_EVERY: Final = 1.0
-"""Seconds between two acknowledgements."""
 CHUNKS: Final = "application/x-hlsd-chunks"
 _TYPES: Final = ("video/webm", "audio/webm", "video/x-matroska", "audio/x-matroska", "video/mp4", "audio/mp4", CHUNKS)
 _ID: Final = re.compile(r"[0-9a-f]{32}")

@@ -69,11 +69,6 @@ class ReorderBuffer:
         self.round_trip = 0.1
         """Seconds between the asking for a packet and its coming, smoothed."""
 
-    @property
-    def highest(self) -> int:
-        """The highest number that came, with how often it wrapped in the upper bits."""
-        return max(0, self._highest)
-
     def push(self, packet: RtpPacket, now: float, *, again: bool = False) -> list[Ordered]:
         """Takes a packet; returns what is in order by it. `again`: it came as a retransmission."""
         if self._next < 0:

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hlsd.base.errors import ProtocolError
+from hlsd.base.token_bucket import TokenBucket
 from hlsd.ingest.webrtc import rtcp, rtp
 from hlsd.ingest.webrtc.clock import lead
 from hlsd.ingest.webrtc.depacketiser import CodedPicture
 from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
 from hlsd.ingest.webrtc.receiver import PictureReceiver, Receiver, SoundReceiver
 from hlsd.ingest.webrtc.sdp import Offer
+from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.ingest.webrtc.srtp import Protection
-from hlsd.ingest.webrtc.token_bucket import TokenBucket
 from hlsd.ingest.webrtc.twcc import TransportFeedback
 from hlsd.media.codecs import VideoCodec
 
@@ -59,7 +60,7 @@ class MediaSink(Protocol):
         ...
 
     def received(self, size: int) -> None:
-        """Bytes have come that are the session's."""
+        """Bytes of media have come that are the session's: what else it says does not keep its name."""
         ...
 
     def unsteady(self) -> None:
@@ -71,12 +72,24 @@ class MediaSink(Protocol):
 class PeerLimits:
     """What one session may take. Seconds, bits and packets a second."""
 
-    handshake: float = 10.0
-    silence: float = 15.0
-    bitrate: int = 8_000_000
-    packets: int = 4000
-    patience: float = 1.0
-    key_interval: float = 2.0
+    handshake: float
+    silence: float
+    bitrate: int
+    packets: int
+    patience: float
+    key_interval: float
+
+    @classmethod
+    def of(cls, settings: WebrtcSettings) -> PeerLimits:
+        """As they are configured."""
+        return cls(
+            handshake=settings.handshake_timeout,
+            silence=settings.idle_timeout,
+            bitrate=settings.max_bitrate,
+            packets=max(500, settings.max_bitrate // 2000),
+            patience=settings.loss_wait,
+            key_interval=settings.keyframe_interval,
+        )
 
 
 @dataclass(slots=True)
@@ -251,15 +264,12 @@ class Peer:
             self.counts.bad += 1
             return
         self.heard = now
-        self._sink.received(len(datagram) + _HEAD)
         for told in rtcp.read(compound):
             receiver = next((one for one in self._by_payload.values() if one.reception and one.ssrc == told.ssrc), None)
             if receiver is None or receiver.reception is None:
                 continue
-            if isinstance(told, rtcp.SenderReport):
-                receiver.clock.report(told)
-                receiver.reception.report(told, now)
-        # A BYE says nothing that matters: it may be of a track only, and who goes sends close_notify or DELETE.
+            receiver.clock.report(told)
+            receiver.reception.report(told, now)
 
     def _hand_on(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> None:
         receiver, sound = self.picture, self.sound

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.normaliser import Normaliser
+from hlsd.ingest.picture_order import PictureOrder
 from hlsd.ingest.share import HELD_BACK, Share
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
@@ -34,8 +35,8 @@ FORMS: Final = {
 }
 """What the names of an offer mean."""
 
-REORDERED: Final = 1000
-"""Milliseconds that a picture may be before the one that came before it."""
+UNUSABLE: Final = 30.0
+"""Seconds from the handshake on until something is made of the packets that come: more than `KEY_PATIENCE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class PublisherHost:
     log: Log
     faults: Faults
     sound: SoundDesk | None
+    first: float
+    """Seconds for the first media, from the handshake on."""
 
 
 class WebrtcPublisher:
@@ -89,7 +92,7 @@ class WebrtcPublisher:
         self._normaliser: Normaliser | None = None
         self._converter: SoundConverter | None = None
         self._remarks = Remarks(self._remark)
-        self._shown = 0  # the time of the last picture, ms
+        self._order = PictureOrder(self._remarks, "RTP has no")
 
     # -- as the hub sees it
 
@@ -145,7 +148,10 @@ class WebrtcPublisher:
         """Once a second: patience, and a new second's share of the processor."""
         self.share.second()
         normaliser, peer = self._normaliser, self.peer
-        if normaliser is None or peer is None:
+        if peer is None:
+            return
+        if normaliser is None:
+            self._wait_for_media(peer, now)
             return
         self._guarded(lambda: normaliser.tick(now))
         if peer.picture is not None and peer.picture.keys.unanswered and self._publication is not None:
@@ -181,9 +187,7 @@ class WebrtcPublisher:
             return False
         normaliser = self._normaliser or self._open(now)
         if picture.slices:
-            if 0 < (self._shown - ms & 0xFFFFFFFF) < REORDERED:
-                self._remarks.note("pictures come out of order: RTP has no decoding times, switch B-frames off", now)
-            self._shown = ms
+            self._order.look(ms, now)
         if normaliser is not None:
             self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))
         return True
@@ -196,7 +200,7 @@ class WebrtcPublisher:
             self._guarded(lambda: self._hear(normaliser, codec, payload, ms, now))
 
     def received(self, size: int) -> None:
-        """Bytes have come."""
+        """Bytes of media have come."""
         if self._publication is not None:
             self._publication.received(size)
 
@@ -205,6 +209,14 @@ class WebrtcPublisher:
         self._remarks.note("sender reports put picture and sound seconds apart: not followed", self._now())
 
     # -- how
+
+    def _wait_for_media(self, peer: Peer, now: float) -> None:
+        """Ends a session that holds its name with binding requests and reports alone."""
+        first = self._host.first
+        if any(one.heard for one in (peer.picture, peer.sound) if one is not None):
+            first = max(first, UNUSABLE)
+        if peer.connected and now - peer.connected >= first:
+            self.end("idle", f"no media for {first:g} s")
 
     def _open(self, now: float) -> Normaliser | None:
         publication = self._publication

@@ -49,7 +49,10 @@ def is_installed() -> bool:
 
 
 class WebrtcRoom:
-    """The port and its sessions (`hlsd.ports.whip.WhipDesk`). `bind` and `number`: where HTTP listens."""
+    """The port and its sessions (`hlsd.ports.whip.WhipDesk`). `bind` and `number`: where HTTP listens.
+
+    `first`: seconds for the first media of each.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
@@ -61,6 +64,7 @@ class WebrtcRoom:
         sound: SoundDesk | None,
         bind: str,
         number: int,
+        first: float,
     ) -> None:
         self.stats = WebrtcStats()
         self.closed = "not started yet"
@@ -72,7 +76,7 @@ class WebrtcRoom:
         self._clock = clock
         self._log = log
         self._faults = faults
-        self._host = PublisherHost(clock, log, faults, sound)
+        self._host = PublisherHost(clock, log, faults, sound, first)
         self._udp = UdpPort(self._take, clock, faults)
         self._hosts: list[str] = []
         self._identity: DtlsIdentity | None = None
@@ -202,6 +206,7 @@ class WebrtcRoom:
             self._log.info("publisher refused", app=asked.app, ip=asked.ip, protocol="whip", reason=str(error))
             return self._refuse(WhipRefusal("unacceptable", str(error)))
         ident = secrets.token_hex(16)
+        await self._load()
         publisher = WebrtcPublisher(self._host, ident, asked.app, asked.ip, offer, self._forget)
         try:
             verdict = await self._admission.publish(_publish_request(asked, publisher))
@@ -230,22 +235,17 @@ class WebrtcRoom:
             self._wait()
         return WhipAnswer(ident, publisher.name, text, publisher.tag)
 
-    def _peer(self, publisher: WebrtcPublisher) -> Peer:
-        # Loaded now: most servers never need what they weigh.
-        from hlsd.ingest.webrtc.dtls import DtlsIdentity  # noqa: PLC0415
-        from hlsd.ingest.webrtc.peer import Peer, PeerLimits  # noqa: PLC0415
-
+    async def _load(self) -> None:
+        """What most servers never need, at the first publisher: a tenth of a second, in which viewers do not wait."""
         if self._identity is None:
-            self._identity = DtlsIdentity()
-        settings = self._settings
-        limits = PeerLimits(
-            handshake=settings.handshake_timeout,
-            silence=settings.idle_timeout,
-            bitrate=settings.max_bitrate,
-            packets=max(500, settings.max_bitrate // 2000),
-            patience=settings.loss_wait,
-            key_interval=settings.keyframe_interval,
-        )
+            identity = await asyncio.to_thread(_loaded)
+            self._identity = self._identity or identity  # another one may have come meanwhile
+
+    def _peer(self, publisher: WebrtcPublisher) -> Peer:
+        from hlsd.ingest.webrtc.peer import Peer, PeerLimits  # noqa: PLC0415 - loaded by `_load`
+
+        assert self._identity is not None
+        limits = PeerLimits.of(self._settings)
         now, ssrc = self._clock.monotonic(), secrets.randbits(32)
         return Peer(publisher.offer, self._identity, limits, publisher, self._udp.send, ssrc=ssrc, now=now)
 
@@ -361,6 +361,13 @@ class WebrtcRoom:
         self._ended[publisher.ident] = self._clock.monotonic() + KNOWN, publisher.app
         while len(self._ended) > KNOWN_MOST:
             self._ended.popitem(last=False)
+
+
+def _loaded() -> DtlsIdentity:
+    from hlsd.ingest.webrtc import peer  # noqa: F401, PLC0415 - with it what it stands on
+    from hlsd.ingest.webrtc.dtls import DtlsIdentity  # noqa: PLC0415
+
+    return DtlsIdentity()
 
 
 def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishRequest:

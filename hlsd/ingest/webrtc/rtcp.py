@@ -1,6 +1,6 @@
 """Reads and writes RTCP (RFC 3550 §6, RFC 4585, draft-alvestrand-rmcat-remb). Pure.
 
-We only receive, so what is read is what a sender says of its clock and of its going; what is written is what a receiver
+We only receive, so what is read is what a sender says of its clock; what is written is what a receiver
 asks for.
 """
 
@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 SR: Final = 200
 RR: Final = 201
 SDES: Final = 202
-BYE: Final = 203
 FEEDBACK: Final = 205
 """Transport layer feedback: NACK is its format 1, TWCC 15."""
 PAYLOAD: Final = 206
@@ -43,12 +42,6 @@ class SenderReport(NamedTuple):
         return self.ntp >> 16 & 0xFFFFFFFF
 
 
-class Bye(NamedTuple):
-    """A sender stops."""
-
-    ssrc: int
-
-
 class ReportBlock(NamedTuple):
     """What we say of one source (RFC 3550 §6.4.1)."""
 
@@ -61,22 +54,22 @@ class ReportBlock(NamedTuple):
     delay: int
 
 
-def read(compound: bytes) -> Iterator[SenderReport | Bye]:
-    """What a decrypted compound says; whatever cannot be read ends it."""
+def read(compound: bytes) -> Iterator[SenderReport]:
+    """The sender's reports of a decrypted compound; whatever cannot be read ends it.
+
+    A BYE says nothing that matters: it may be of a track only, and who goes sends close_notify or DELETE.
+    """
     at, size = 0, len(compound)
     for _ in range(PACKETS):
         if at + 8 > size or compound[at] >> 6 != 2:
             return
-        count, kind = compound[at] & 0x1F, compound[at + 1]
+        kind = compound[at + 1]
         end = at + 4 + 4 * int.from_bytes(compound[at + 2 : at + 4], "big")
         if end > size:
             return
         if kind == SR and end - at >= 28:
             ssrc, ntp, timestamp = struct.unpack_from(">IQI", compound, at + 4)
             yield SenderReport(ssrc, ntp, timestamp)
-        elif kind == BYE:
-            for number in range(min(count, (end - at - 4) // 4)):
-                yield Bye(int.from_bytes(compound[at + 4 + 4 * number : at + 8 + 4 * number], "big"))
         at = end
 
 

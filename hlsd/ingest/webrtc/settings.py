@@ -93,7 +93,11 @@ class WebrtcSettings(BaseModel):
         "picture. It costs delay only while something is lost.",
     )
     handshake_timeout: Duration = Field(
-        default=10.0, gt=0, le=60, description="From the POST to the end of the DTLS handshake."
+        default=10.0,
+        gt=0,
+        le=60,
+        description="From the POST to the end of the DTLS handshake; from "
+        "then on the first media has rtmp.publish_timeout.",
     )
     idle_timeout: Duration = Field(
         default=15.0,

@@ -8,7 +8,8 @@
  * --restart: after half the time ICE is begun anew by PATCH. --kill: the browser is closed without a word.
  *
  * --page: the page of ours is opened, its button pressed, and pressed again; the report is then what it said. --plain: the
- * same where the library is not there.
+ * same where the library is not there. --mute with either: what is sent in a pause, over a new connection and of a
+ * microphone that is muted; `query` is the page's then.
  *
  * The report: `status` and `headers` of the POST, `answer`, `connected` (ms from the POST), `stats` at the end (of
  * outbound video: frames, keys, size, nack, pli, retransmitted), `deleted` (status), `restarted` (status of PATCH).
@@ -34,6 +35,7 @@ const { values: options, positionals } = parseArgs({
     kill: { type: "boolean", default: false },
     page: { type: "boolean", default: false },
     plain: { type: "boolean", default: false },
+    mute: { type: "boolean", default: false },
   },
 });
 const [base, path] = positionals;
@@ -71,6 +73,7 @@ async function press(page) {
   // Chromium complains of the file that is not there, which is what --plain is about.
   page.on("console", (line) => line.type() === "error" && !options.plain && errors.push(line.text()));
   if (options.plain) await page.route("**/_/publish.js", (route) => route.fulfill({ status: 404, body: "" }));
+  if (options.mute) return pauses(page);
   await page.goto(`${base}/${path}/publish`);
   const shows = (text) => page.waitForFunction((wanted) => document.getElementById("badge").textContent === wanted, text);
   await page.waitForSelector("#go:not([disabled])");
@@ -88,6 +91,74 @@ async function press(page) {
   await page.click("#go");
   await shows("off air");
   return { ...report, stopped: await page.textContent("#badge") };
+}
+
+/* What leaves the browser of a page that pauses, takes a microphone, is muted, and goes on. */
+async function pauses(page) {
+  await page.addInitScript(() => {
+    window.peers = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...all) {
+        super(...all);
+        window.peers.push(this);
+      }
+    };
+    window.sends = async () => {
+      const found = { peers: window.peers.length, pictures: 0, packets: 0 };
+      const peer = window.peers.at(-1);
+      for (const { sender, receiver } of peer.getTransceivers()) found[receiver.track.kind] = sender.track?.enabled ?? null;
+      for (const one of (await peer.getStats()).values()) {
+        if (one.type !== "outbound-rtp") continue;
+        if (one.kind === "video") found.pictures += one.framesEncoded;
+        else found.packets += one.packetsSent;
+      }
+      return found;
+    };
+  });
+  await page.goto(`${base}/${path}/publish?${options.query}`);
+  const shows = (text) => page.waitForFunction((wanted) => document.getElementById("badge").textContent === wanted, text);
+  // The first figures that are as wanted, numbers at least so high.
+  const sends = (wanted = {}) =>
+    page.evaluate(async (wanted) => {
+      for (const began = performance.now(); ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+        const found = await window.sends();
+        const fits = ([name, value]) => (typeof value === "number" ? found[name] >= value : found[name] === value);
+        if (Object.entries(wanted).every(fits)) return found;
+        if (performance.now() - began > 20_000) throw new Error(`${JSON.stringify(wanted)} never came: ${JSON.stringify(found)}`);
+      }
+    }, wanted);
+  await page.waitForSelector("#go:not([disabled])");
+  await page.waitForSelector("#mute:not([disabled])");
+  await page.selectOption("#microphone", "");
+  await page.waitForSelector("#mute[disabled]");
+  await page.click("#go");
+  await shows("live");
+  const report = { began: await sends({ pictures: 5 }) };
+  await page.click("#pause");
+  await shows("paused");
+  report.paused = await sends({ video: null });
+  await page.evaluate(() => {
+    window.badges = [];
+    const badge = document.getElementById("badge");
+    new MutationObserver(() => window.badges.push(badge.textContent)).observe(badge, { childList: true });
+  });
+  await page.selectOption("#microphone", { index: 0 });
+  // A second of silence: as long as pictures would have had.
+  report.anew = await sends({ peers: 2, packets: 50 });
+  await shows("paused");
+  report.badges = await page.evaluate(() => window.badges);
+  await page.click("#mute");
+  await page.click("#mute");
+  report.opened = await sends();
+  await page.click("#mute");
+  await page.click("#pause");
+  await shows("live");
+  report.muted = await sends({ pictures: 5 });
+  await page.click("#mute");
+  report.resumed = await sends({ pictures: 5 });
+  await page.click("#go");
+  await shows("off air");
+  return report;
 }
 
 /* In the page. */

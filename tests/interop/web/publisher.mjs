@@ -35,6 +35,15 @@ const browser = await chromium.launch({
 const context = await browser.newContext();
 const page = await context.newPage();
 page.on("pageerror", (error) => say({ event: "pageerror", value: error.message }));
+// What goes out by WebSocket: the types of texts, and "bytes" for as many as come behind one.
+page.on("websocket", (socket) => {
+  let last = "";
+  socket.on("framesent", ({ payload }) => {
+    const kind = typeof payload === "string" ? JSON.parse(payload).type : "bytes";
+    if (kind !== "bytes" || last !== kind) say({ event: "sent", value: kind });
+    last = kind;
+  });
+});
 await page.exposeFunction("tell", say);
 await page.goto(base);
 await page.evaluate(

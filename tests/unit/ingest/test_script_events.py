@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.rtmp.amf0 import UNDEFINED, Date, EcmaArray, Reference, TypedObject, Value, Xml, encode
-from hlsd.ingest.script_events import KEPT, EventLimits, plain
+from hlsd.ingest.script_events import KEPT, EventLimits, ScriptEvents, plain
 from hlsd.media import flv
 from tests.support.collected import ORIGIN, Collected, Tag
 from tests.support.events import data
@@ -113,6 +113,15 @@ def test_what_is_said_before_the_stream_begins_is_kept_for_it() -> None:
         str(number) for number in range(3, KEPT + 3)
     ]
     assert {ticks for ticks, _, _ in told(found)} == {0}
+    assert dict(found.lost) == {"early": 3}
+
+
+def test_what_has_no_place_when_the_stream_begins_is_counted() -> None:
+    collected = Collected()
+    events = ScriptEvents(collected, EventLimits(), lambda _: None)
+    events.take(0, data(TEXT, {"text": "x"}), 0.0)
+    events.begin()
+    assert (collected.events, dict(collected.lost)) == ([], {"early": 1})
 
 
 @pytest.mark.parametrize("stamp", [0, 2**31, 1_764_523_000_000 & 0xFFFFFFFF])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hlsd.media.date_range import TAG, DateRange
 from hlsd.media.unit import TICKS
-from hlsd.segmenter.listed_ranges import MOST, ListedRanges
+from hlsd.segmenter.listed_ranges import MOST, MOST_BYTES, ListedRanges
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
 from tests.support.runs import feed, segmenter, text
 
@@ -98,6 +100,14 @@ def test_ranges_are_bounded() -> None:
         ranges.add(told(f"ad{number}", 0), 2)
     assert len(ranges) == MOST
     assert ranges.tail(0)[-1].startswith(f'{TAG}ID="ad{3 * MOST - 1}"')
+    long = DateRange("long", 0.0, attributes={"X-WORDS": "w" * (MOST_BYTES // 4)})
+    for number in range(9):
+        ranges.add(replace(long, id=f"long{number}"), 2)
+    lines = ranges.tail(0)
+    assert len(lines) == 3
+    assert sum(map(len, lines)) <= MOST_BYTES
+    ranges.add(replace(long, attributes={"X-WORDS": "w" * 2 * MOST_BYTES}), 2)
+    assert len(ranges) == 1, "the newest is told whatever its size"
 
 
 def test_an_ended_playlist_keeps_them() -> None:

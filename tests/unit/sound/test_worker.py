@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,14 @@ ALAW = SoundFormat("pcm_alaw", b"", 8_000, 1)
 ORDER = wire.SoundOrder(ALAW, 0, 128_000)
 
 
-def run(code: str) -> subprocess.CompletedProcess[bytes]:
+def run(code: str, *instead: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-c", code], input=b"", capture_output=True, check=False, timeout=60, cwd=CHECKOUT
+        [sys.executable, *(instead or ("-c", code))],
+        input=b"",
+        capture_output=True,
+        check=False,
+        timeout=60,
+        cwd=CHECKOUT,
     )
 
 
@@ -75,6 +81,24 @@ def test_streams_have_no_threads_of_their_own() -> None:
         octets += b"".join(wire.packet(stream, 20 * n, b"\x55" * 1_764) for n in range(20))
         assert any(told.frames for told in ask(worker, octets))
     assert len(list(Path("/proc/self/task").iterdir())) == threads
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_it_encodes_under_the_shipped_unit_and_where_the_unit_lets_it_choose_no_core(tmp_path: Path) -> None:
+    """A call that a jail forbids is to cost address space, and no sound."""
+    unit = CHECKOUT / "conf" / "systemd" / "hlsd.service"
+    strict = tmp_path / "strict.service"
+    strict.write_text(unit.read_text().replace("SystemCallFilter=sched_setaffinity\n", ""))
+    assert strict.read_text() != unit.read_text()
+    code = (
+        "import os; from pathlib import Path; from hlsd.sound.encoder import SoundEncoder\n"
+        "before = len(os.listdir('/proc/self/task')); e = SoundEncoder(2, 128000); e.anchor(0)\n"
+        "assert e.silence(4096); print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    for jail in (unit, strict):
+        done = run("", "-m", "tests.support.confine", str(jail), sys.executable, "-c", code)
+        assert done.returncode == 0, done.stderr.decode()
+        assert jail is strict or int(done.stdout) == 0
 
 
 @pytest.mark.thorough

@@ -72,14 +72,16 @@ export class Chunks implements Transport {
     return this.socket.id;
   }
 
-  async start(stream: MediaStream): Promise<void> {
+  async start(stream: MediaStream, paused: boolean): Promise<void> {
     this.stream = stream;
+    this.paused = paused;
     try {
       await this.socket.open(this.description());
     } catch (error) {
       await this.stop();
       throw error;
     }
+    if (paused) this.socket.pause(true);
     this.listen();
     this.watch = setInterval(() => this.relieve(), 1000);
   }
@@ -87,7 +89,7 @@ export class Chunks implements Transport {
   async pause(): Promise<void> {
     this.paused = true;
     await this.flush();
-    this.socket.pause(true);
+    if (this.paused) this.socket.pause(true); // it may go on again by now
   }
 
   async resume(): Promise<void> {

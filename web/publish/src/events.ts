@@ -33,7 +33,7 @@ export interface Events {
   ffmpegOutput: (line: string) => void;
   state: (change: { state: State; previous: State }) => void;
   stats: (stats: Stats) => void;
-  /** Media has begun to reach the server; again after each reconnect. */
+  /** The server has let it in, over WebRTC when the connection stands; again after each reconnect. */
   live: (how: { transport: TransportName }) => void;
 }
 

@@ -43,7 +43,7 @@ export class HlsdPublisher extends Emitter {
   }
 
   /**
-   * Goes on air, or on after a pause. Resolves when media reaches the server.
+   * Goes on air, or on after a pause. Resolves when the server has let it in, over WebRTC when the connection stands.
    * @throws PublishError (as a rejection); the `error` event has it too
    */
   start(): Promise<void> {
@@ -103,7 +103,7 @@ export class HlsdPublisher extends Emitter {
     }
   }
 
-  private async connect(turn: number): Promise<void> {
+  private async connect(turn: number, paused = false): Promise<void> {
     if (this.stream.getTracks().every((one) => one.readyState !== "live")) {
       throw new PublishError("INVALID_PARAMETERS", "the stream has no track that is live");
     }
@@ -116,7 +116,7 @@ export class HlsdPublisher extends Emitter {
       if (turn !== this.turn) throw new PublishError("ENDED", "stopped");
       this.way = way;
       try {
-        await way.start(this.stream);
+        await way.start(this.stream, paused);
       } catch (thrown) {
         const error = asPublishError(thrown);
         error.details.transport = name;
@@ -131,7 +131,7 @@ export class HlsdPublisher extends Emitter {
         throw new PublishError("ENDED", "stopped");
       }
       this.transport = name;
-      this.live(name);
+      this.live(name, paused);
       return;
     }
     throw first;
@@ -180,8 +180,7 @@ export class HlsdPublisher extends Emitter {
       await new Promise((resolve) => setTimeout(resolve, delay(number, Math.random(), wait)));
       if (turn !== this.turn) return;
       try {
-        await this.connect(turn);
-        if (paused) await this.pause();
+        await this.connect(turn, paused);
         return;
       } catch (thrown) {
         if (turn !== this.turn) return;
@@ -197,8 +196,8 @@ export class HlsdPublisher extends Emitter {
     }
   }
 
-  private live(transport: TransportName): void {
-    this.move("live");
+  private live(transport: TransportName, paused = false): void {
+    this.move(paused ? "paused" : "live");
     this.emit("live", { transport });
     clearInterval(this.clock);
     void this.way?.sample().catch(() => undefined); // what the first rate is counted from

@@ -43,10 +43,12 @@ export class Recorder implements Transport {
     return this.socket.id;
   }
 
-  async start(stream: MediaStream): Promise<void> {
+  async start(stream: MediaStream, paused: boolean): Promise<void> {
     this.stream = stream;
+    this.paused = paused;
     try {
       await this.socket.open(this.description());
+      if (paused) this.socket.pause(true);
       this.record();
     } catch (error) {
       await this.stop();
@@ -64,7 +66,7 @@ export class Recorder implements Transport {
       await piece;
     }
     await this.handed;
-    this.socket.pause(true);
+    if (this.paused) this.socket.pause(true); // it may go on again by now
   }
 
   async resume(): Promise<void> {

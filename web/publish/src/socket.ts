@@ -58,7 +58,10 @@ export class PublishSocket {
     this.start = start;
     this.unacked.reset();
     if (this.mending) this.unknown = true;
-    else this.say({ type: "start", ...start });
+    else {
+      this.say({ type: "start", ...start });
+      if (this.paused) this.say({ type: "pause" }); // a recording that begins is live to the server
+    }
   }
 
   /** Takes bytes of the recording. False: there is too much under way, and they were not taken. */

@@ -2,7 +2,6 @@
 
 import type { PublishError } from "./errors.js";
 import type { Stats, TransportName } from "./events.js";
-import type { Settings } from "./options.js";
 
 /** What a transport says while it runs. */
 export interface Reports {
@@ -20,8 +19,8 @@ export interface Transport {
   readonly name: TransportName;
   /** The server's id of the session, "" while there is none. */
   readonly session: string;
-  /** Resolves when the server has let us in and media flows. */
-  start(stream: MediaStream): Promise<void>;
+  /** Resolves when the server has let us in, over WebRTC when the connection stands. `paused`: as after `pause()`, from the first byte. */
+  start(stream: MediaStream, paused: boolean): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** Other tracks from now on. False: only a new connection can do that. */
@@ -32,8 +31,6 @@ export interface Transport {
   leave(): void;
   sample(): Promise<Omit<Stats, "transport">>;
 }
-
-export type TransportMaker = (settings: Settings, reports: Reports) => Transport;
 
 export const track = (stream: MediaStream | null, kind: "video" | "audio"): MediaStreamTrack | null =>
   stream?.getTracks().find((one) => one.kind === kind && one.readyState === "live") ?? null;

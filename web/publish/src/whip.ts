@@ -25,7 +25,6 @@ export class Whip implements Transport {
   readonly name = "whip";
   private peer: RTCPeerConnection | null = null;
   private address = "";
-  private tag = "";
   private answer = "";
   private stream: MediaStream | null = null;
   private senders: { video?: RTCRtpSender; audio?: RTCRtpSender } = {};
@@ -47,10 +46,11 @@ export class Whip implements Transport {
     return this.address.split("/").pop() ?? "";
   }
 
-  async start(stream: MediaStream): Promise<void> {
+  async start(stream: MediaStream, paused: boolean): Promise<void> {
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     this.peer = peer;
     this.stream = stream;
+    if (paused) this.hush();
     try {
       this.offer(peer, stream);
       await peer.setLocalDescription(await peer.createOffer());
@@ -69,11 +69,7 @@ export class Whip implements Transport {
   }
 
   async pause(): Promise<void> {
-    this.paused = true;
-    const sound = track(this.stream, "audio");
-    // A disabled track sends silence; the caller's own stays as it is. The server's clock goes on by it.
-    this.silence = sound?.clone() ?? null;
-    if (this.silence) this.silence.enabled = false;
+    this.hush();
     await Promise.all([this.senders.video?.replaceTrack(null), this.senders.audio?.replaceTrack(this.silence)]);
   }
 
@@ -133,7 +129,8 @@ export class Whip implements Transport {
       const most = kind === "video" ? this.settings.video : this.settings.audio;
       const encoding: RTCRtpEncodingParameters = { maxBitrate: most };
       if (kind === "video") encoding.maxFramerate = this.settings.framerate;
-      const transceiver = peer.addTransceiver(source, { direction: "sendonly", streams: [stream], sendEncodings: [encoding] });
+      const now = !this.paused ? source : kind === "audio" ? this.silence : null;
+      const transceiver = peer.addTransceiver(now ?? kind, { direction: "sendonly", streams: [stream], sendEncodings: [encoding] });
       this.senders[kind] = transceiver.sender;
       if (kind !== "video") continue;
       source.contentHint ||= "motion";
@@ -155,7 +152,6 @@ export class Whip implements Transport {
     const text = await reply.text();
     if (reply.status !== 201) throw errorOfStatus(reply.status, text, reply.headers.get("retry-after"));
     this.address = new URL(reply.headers.get("location") ?? "", whip).href;
-    this.tag = reply.headers.get("etag") ?? "";
     this.answer = text;
     if (this.over) {
       // stop() came while the server was being asked.
@@ -183,6 +179,13 @@ export class Whip implements Transport {
     const parameters: RTCRtpSendParameters & { degradationPreference?: string } = sender.getParameters();
     parameters.degradationPreference = "maintain-resolution";
     await sender.setParameters(parameters).catch(() => undefined);
+  }
+
+  private hush(): void {
+    this.paused = true;
+    // A disabled track sends silence; the caller's own stays as it is. The server's clock goes on by it.
+    this.silence = track(this.stream, "audio")?.clone() ?? null;
+    if (this.silence) this.silence.enabled = false;
   }
 
   private async attach(): Promise<void> {
@@ -217,7 +220,6 @@ export class Whip implements Transport {
       const reply = await this.fetch(this.address, { method: "PATCH", headers, body: fragment(mine) });
       const theirs = credentials(await reply.text());
       if (reply.status !== 200 || !theirs) throw new PublishError("CONNECTION_FAILED", "the session is gone", false, { status: reply.status });
-      this.tag = reply.headers.get("etag") ?? this.tag;
       this.answer = renewed(this.answer, theirs);
       await peer.setRemoteDescription({ type: "answer", sdp: withStartBitrate(this.answer, this.settings.video) });
       this.unheard = 0;

@@ -44,7 +44,7 @@ def test_configurations_are_what_the_encoder_said() -> None:
     assert sound.form is not None
     assert (sound.form.codec, sound.form.rate, sound.form.channels) == ("aac", 48_000, 2)
     (refused,) = tracks(read_all(ChunkReader(), config(3, codec="vp09.00.10.08"))).tracks
-    assert (refused.name, refused.carried) == ("VP9", False)
+    assert (refused.name, refused.codec) == ("VP9", None)
 
 
 def test_a_chunk_is_as_it_was_sent() -> None:

@@ -46,7 +46,7 @@ def test_chromium_writes_annex_b_without_a_record_and_clusters_without_a_size() 
 @pytest.mark.parametrize("name", ["chromium-vp8.webm", "firefox-vp8.webm"])
 def test_vp8_is_named(name: str) -> None:
     found = read_all(reader_of(name), recording(name))
-    assert [(one.name, one.carried) for one in tracks(found).tracks if one.kind is Kind.VIDEO] == [("VP8", False)]
+    assert [(one.name, one.codec) for one in tracks(found).tracks if one.kind is Kind.VIDEO] == [("VP8", None)]
     assert pieces(found, Kind.VIDEO)
 
 

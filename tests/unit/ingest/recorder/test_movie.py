@@ -112,7 +112,7 @@ def test_an_edit_list_moves_a_track() -> None:
 )
 def test_what_is_not_carried_is_named(entry: bytes, handler: bytes, name: str) -> None:
     track = read_movie(MVHD + trak(1, handler, entry, 1000))[1].track
-    assert (track.name, track.carried) == (name, False)
+    assert (track.name, track.codec, track.form) == (name, None, None)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 
 from hlsd.ingest.webrtc import peer as peers
 from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
-from hlsd.ingest.webrtc.peer import PeerLimits
-from tests.support.webrtc_sender import ADDRESS, Line, Sender, access_unit
+from tests.support.webrtc_sender import ADDRESS, Line, Sender, access_unit, limits_of
 
 
 @pytest.mark.parametrize("setup", ["actpass", "active", "passive"])
@@ -61,7 +60,7 @@ def test_who_sends_nothing_again_is_asked_for_key_pictures_and_no_broken_one_com
 
 
 def test_key_pictures_are_asked_for_in_time_and_not_too_often() -> None:
-    line = Line(limits=PeerLimits(key_interval=2.0))
+    line = Line(limits=limits_of(key_interval=2.0))
     line.film(300, key_each=10_000)  # ten seconds, and a key picture whenever one is asked for
     keys = [number for number, (picture, _) in enumerate(line.sink.pictures) if picture.key]
     assert keys[0] == 0
@@ -70,7 +69,7 @@ def test_key_pictures_are_asked_for_in_time_and_not_too_often() -> None:
 
 
 def test_who_has_fallen_silent_is_asked_for_nothing() -> None:
-    line = Line(limits=PeerLimits(key_interval=0.5, silence=60))
+    line = Line(limits=limits_of(key_interval=0.5, silence=60))
     line.film(5)
     line.run(20.0)
     assert sum(line.peer.asked.values()) <= 2  # within the first second
@@ -79,7 +78,7 @@ def test_who_has_fallen_silent_is_asked_for_nothing() -> None:
 
 
 def test_a_burst_above_the_bounds_is_dropped_and_the_session_lives() -> None:
-    line = Line(limits=PeerLimits(bitrate=1_000_000))
+    line = Line(limits=limits_of(bitrate=1_000_000))
     line.film(30, size=20_000, sound=False)  # 4.8 Mb/s
     assert line.peer.counts.limited > 100
     assert line.sink.size * 8 <= 2_100_000
@@ -188,7 +187,7 @@ def test_an_offer_without_feedback_is_asked_for_nothing_again() -> None:
 
 
 def test_after_three_seconds_of_thirty_percent_loss_it_goes_on_within_two() -> None:
-    line = Line(limits=PeerLimits(patience=0.4), delay=0.02, seed=4)
+    line = Line(limits=limits_of(patience=0.4), delay=0.02, seed=4)
     line.film(60, key_each=1000)
     line.loss = 0.3
     line.film(90, first=60, key_each=1000)

@@ -18,7 +18,6 @@ from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.webrtc import key_requests
 from hlsd.ingest.webrtc.addresses import reachable, sorted_out
 from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
-from hlsd.ingest.webrtc.peer import PeerLimits
 from hlsd.ingest.webrtc.sdp import read_offer
 from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer
 from hlsd.media import nal
@@ -34,6 +33,7 @@ from tests.support.webrtc_sender import (
     access_unit,
     aggregate,
     h265_payloads,
+    limits_of,
     offer,
     payloads,
     slice_of,
@@ -75,7 +75,7 @@ async def test_pitfall_01_a_session_s_address_is_an_absolute_path_and_always_the
 
 
 def test_pitfall_02_a_tab_that_is_closed_without_a_word_frees_its_name() -> None:
-    line = Line(limits=PeerLimits(silence=15.0))
+    line = Line(limits=limits_of(silence=15.0))
     line.film(5)
     line.run(14.5)
     before = line.peer.ended
@@ -229,7 +229,7 @@ def test_pitfall_10_packets_of_padding_are_received_and_are_no_media() -> None:
 
 
 def test_pitfall_11_what_is_sent_again_broken_is_missing_and_its_picture_does_not_come() -> None:
-    line = Line(limits=PeerLimits(patience=0.3))
+    line = Line(limits=limits_of(patience=0.3))
     resend = line.sender.resend
     line.sender.resend = lambda sequence: resend(sequence)[:-3] + b"bad"  # type: ignore[method-assign]
     line.film(10, key_each=1000)
@@ -246,7 +246,7 @@ def test_pitfall_11_what_is_sent_again_broken_is_missing_and_its_picture_does_no
 
 
 def test_pitfall_12_a_sender_that_answers_no_request_is_not_pestered() -> None:
-    line = Line(limits=PeerLimits(key_interval=2.0))
+    line = Line(limits=limits_of(key_interval=2.0))
     line.sender._asked = lambda *_: []  # type: ignore[method-assign]
     film = line.film
     for at in range(0, 900, 300):

@@ -50,9 +50,10 @@ def test_reports_tell_loss_and_the_sender_s_time() -> None:
 
 def test_whatever_compound_comes_is_read_as_far_as_it_can_be() -> None:
     bye = struct.pack(">BBHI", 0x81, 203, 1, 9)
-    assert list(rtcp.read(bye + b"\x80\xc8")) == [rtcp.Bye(9)]
+    report = struct.pack(">BBHIQIII", 0x80, 200, 6, 9, 1 << 32, 3000, 1, 2)
+    assert list(rtcp.read(bye + report + b"\x80\xc8")) == [rtcp.SenderReport(9, 1 << 32, 3000)]
     assert list(rtcp.read(b"\x80\xc8\xff\xff" + bytes(100))) == []
-    assert len(list(rtcp.read(bye * 500))) == rtcp.PACKETS
+    assert len(list(rtcp.read(report * 500))) == rtcp.PACKETS
 
 
 def decoded(body: bytes) -> dict[int, float]:

@@ -8,10 +8,10 @@ from hlsd.base.errors import ProtocolError
 from hlsd.ingest.webrtc import jitter, twcc
 from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from hlsd.ingest.webrtc.jitter import ReorderBuffer
-from hlsd.ingest.webrtc.peer import CONTROL, GRANT, PeerLimits
+from hlsd.ingest.webrtc.peer import CONTROL, GRANT
 from hlsd.ingest.webrtc.rtp import RtpPacket
 from hlsd.ingest.webrtc.twcc import TransportFeedback
-from tests.support.webrtc_sender import Line, Sender, access_unit
+from tests.support.webrtc_sender import Line, Sender, access_unit, limits_of
 
 HEAD = 28
 
@@ -85,7 +85,7 @@ def test_reports_and_handshakes_have_a_bound_of_their_own() -> None:
 
 def test_no_more_is_sent_than_came() -> None:
     """Whoever writes another one's address on its packets has the answers go there."""
-    line = Line(Sender(answers=False), PeerLimits(patience=5.0))
+    line = Line(Sender(answers=False), limits_of(patience=5.0))
     came = 0
     receive = line.peer.receive
 
