@@ -11,6 +11,7 @@ from starlette.types import Receive, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.request import Span
 from hlsd.ports import MEDIA, MORE, ViewerSession
+from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
 
@@ -45,7 +46,10 @@ class FileBody:
         self._first = b""
 
     async def begin(self, front: bytes, offset: int, span: Span) -> None:
-        """Reads the first piece of what is in the store, so that its failure can be told. Raises StoreFault."""
+        """Reads the first piece of what is in the store, so that its failure can be told.
+
+        Raises StoreFault, IndexAway.
+        """
         if self._recording.key and span.start < span.stop:
             self._first = await self._read(front, offset, span.start, span)
 
@@ -70,8 +74,8 @@ class FileBody:
                 media = MORE
                 if session is not None:
                     session.last = self._clock.monotonic()
-        except StoreFault:
-            return  # cut as well; the log has it once
+        except (StoreFault, IndexAway):
+            return  # cut as well; of the store the log has it once
         finally:
             if session is not None:
                 session.flows -= 1

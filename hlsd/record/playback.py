@@ -39,12 +39,12 @@ from hlsd.ports import (
     Entrance,
     Media,
     PlayRequest,
-    Rendering,
     Sessions,
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
 from hlsd.record.file_body import Charge, FileBody
+from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.sprites import Sprites
@@ -81,6 +81,8 @@ class Visit:
         try:
             recording = await self._open_recordings.get(self._ident, request.app, request.name)
         except StoreFault as error:
+            return Denial(error.status, str(error), "store")
+        except IndexAway as error:
             return Denial(503, str(error), "store")
         if recording is None:
             return ABSENT
@@ -137,13 +139,15 @@ class RecordEndpoint:
                 reply = self._replies.refuse(request, 405, more=[(b"allow", _METHODS)])
             else:
                 one = RecordRequest(request, target, scope, self._sessions)
-                reply = await (self._inside(one, receive, send) if target.sid else self._enter(one, target.sid))
+                reply = await (self._inside(one, receive, send) if target.sid else self._enter(one))
         except BadRequest as error:
             reply = self._replies.refuse(request, 400, words=str(error))
         except Crowded as error:
             reply = self._replies.refuse(request, 503, words=str(error))
         except StoreFault as error:
             reply = self._replies.refuse(request, error.status, words=str(error))
+        except IndexAway:
+            reply = self._replies.unavailable(request)
         if reply is not None:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
@@ -153,7 +157,7 @@ class RecordEndpoint:
 
     # -- the way in
 
-    async def _enter(self, one: RecordRequest, instead: str) -> Reply:
+    async def _enter(self, one: RecordRequest) -> Reply:
         """Lets a viewer in, and leads it to where its session is."""
         request, target = one.request, one.target
         if one.below:
@@ -164,7 +168,7 @@ class RecordEndpoint:
             return await self._look(one, play)
         if is_prefetch(request.headers):
             return self._replies.refuse(request, 503, words="not to be fetched ahead")
-        entry = await self._entrance.enter(play, Visit(self._open_recordings, one.ident), instead=instead)
+        entry = await self._entrance.enter(play, Visit(self._open_recordings, one.ident), instead=target.sid)
         if isinstance(entry, Denial):
             return self._replies.deny(request, entry)
         session = request.session = entry.session
@@ -194,7 +198,7 @@ class RecordEndpoint:
         viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent, VOD)
         if isinstance(viewer, Denial):
             if viewer.reason in _ANEW and request.method == "GET" and not one.below:
-                return await self._enter(one, target.sid)
+                return await self._enter(one)
             return self._replies.deny(request, viewer)
         request.session = viewer
         self._sessions.linger(viewer)
@@ -219,15 +223,13 @@ class RecordEndpoint:
         if one.ending == "m3u8":
             if recording.layout is None:
                 return self._replies.refuse(request, 404)
-            tag = f'"{recording.row.id}-{"v" if recording.whole else "e"}{len(recording.spans)}"'
-            rendering = Rendering(recording.text, recording.zipped, tag)
             cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
-            return self._replies.playlist(request, rendering, cache=cache)
+            return self._replies.playlist(request, recording.listed, cache=cache)
         if one.ending == "vtt":
             return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
-        _, part = await self._excerpt(one, recording)
+        part = await self._excerpt(one, recording)
         headers = self._file_headers(one, recording, part)
         size = len(part.front) + part.size if part is not None else recording.size
         return Reply(200, [*headers, (b"content-length", b"%d" % size)])
@@ -265,12 +267,12 @@ class RecordEndpoint:
 
     # -- files
 
-    async def _excerpt(self, one: RecordRequest, recording: OpenRecording) -> tuple[bool, Excerpt | None]:
-        """What `?from=&to=` cuts out. Raises BadRequest."""
+    async def _excerpt(self, one: RecordRequest, recording: OpenRecording) -> Excerpt | None:
+        """What `?from=&to=` cuts out; None where neither is asked for. Raises BadRequest."""
         asked = arguments(one.request.query)
         begin, end = _seconds(asked, "from"), _seconds(asked, "to")
         if begin is None and end is None:
-            return False, None
+            return None
         if recording.layout is None:
             raise BadRequest("only MP4 can be cut")
         try:
@@ -279,7 +281,7 @@ class RecordEndpoint:
             part = None
         if part is None:
             raise BadRequest("there is nothing between from and to")
-        return True, part
+        return part
 
     def _file_headers(self, one: RecordRequest, recording: OpenRecording, part: Excerpt | None) -> Headers:
         row = recording.row
@@ -299,12 +301,9 @@ class RecordEndpoint:
         self, one: RecordRequest, recording: OpenRecording, receive: Receive, send: Send
     ) -> Reply | None:
         """Sends the file, or a part of it; None once it is sent."""
-        request = one.request
-        if one.ending == "vtt":
-            return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
-            return self._replies.refuse(request, 404)
-        _, part = await self._excerpt(one, recording)
+            return self._replies.refuse(one.request, 404)
+        part = await self._excerpt(one, recording)
         headers = self._file_headers(one, recording, part)
         whole = part if part is not None else Excerpt(b"", 0, recording.size)
         return await self._send_span(one, recording, headers, whole, (receive, send))

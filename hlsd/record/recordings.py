@@ -14,7 +14,7 @@ from hlsd.base import stream_name
 from hlsd.base.errors import HlsdError
 from hlsd.base.upkeep import end
 from hlsd.events import new_id
-from hlsd.record.index import DONE, OPEN, RecordIndex, Row
+from hlsd.record.index import DONE, OPEN, IndexAway, RecordIndex, Row
 from hlsd.record.recorder import Recorder
 from hlsd.record.remote.copy import STORED, StoredCopy
 from hlsd.record.remote.far import FarRecordings
@@ -318,8 +318,9 @@ class Recordings:
                     continue
                 await self._index.ask(lambda table, ident=ident: table.drop(ident))  # type: ignore[misc]
                 view.dropped += 1
-        except OSError as error:
-            self._log.warning("recordings not looked through", reason=error.strerror or str(error))
+        except (OSError, IndexAway) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            self._log.warning("recordings not looked through", reason=reason)
         finally:
             view.running, view.file = False, ""
 

@@ -176,11 +176,9 @@ class RecordingStore:
             take.reason = reason
             self.writer.end(take)
 
-    def gap(self, take: Take | None, size: int) -> None:
+    def gap(self, take: Take | None) -> None:
         """Something was left out."""
-        rule = self.stats.rule(take.rule if take is not None else "")
-        rule.gaps += 1
-        rule.gap_bytes += size
+        self.stats.rule(take.rule if take is not None else "").gaps += 1
 
     # -- what becomes of files
 

@@ -57,8 +57,6 @@ class RecordWriter:
         """Whether less is free than is to be kept free."""
         self.free = 0
         """Bytes free, as of the last look."""
-        self.behind = 0
-        """Most bytes that have waited."""
         self._sync = sync
         self._min_free = min_free
         self._most = most
@@ -110,7 +108,6 @@ class RecordWriter:
         if self.waiting + size > self._most:
             return False
         self._put += size
-        self.behind = max(self.behind, self.waiting)
         self._queue.put((what, take, pieces, size))
         return True
 

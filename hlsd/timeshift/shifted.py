@@ -15,8 +15,7 @@ from typing import Final, NamedTuple
 
 from hlsd.base.clock import Clock
 from hlsd.ports import Rendering
-from hlsd.record.boxes import BadBox
-from hlsd.record.open_recordings import OpenRecordings
+from hlsd.record.open_recordings import OpenRecordings, Unreadable
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render
 from hlsd.timeshift.tape import TapeFile, spoken, stretches
@@ -162,7 +161,7 @@ class ShiftedPlaylists:
             return None
         try:
             recording = await self._open_recordings.get(file.id, tape.app, tape.name)
-        except (BadBox, OSError):
+        except Unreadable:
             recording = None
         if recording is None:
             return None

@@ -17,7 +17,7 @@ import structlog
 from hlsd.base.clock import Clock
 from hlsd.record.boxes import BadBox
 from hlsd.record.index import DONE, RecordIndex, Row, Table
-from hlsd.record.open_recordings import OpenRecording, OpenRecordings
+from hlsd.record.open_recordings import OpenRecording, OpenRecordings, Unreadable
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.store import BROKEN, RecordingStore
 from hlsd.timeshift.measure import facts_of, measure
@@ -64,7 +64,7 @@ class Tape:
         self.read_at = -FRESH
 
     def write_on(self, file: TapeFile | None) -> None:
-        """What is being written now."""
+        """That is being written now."""
         self.open = file
 
     @property
@@ -292,7 +292,7 @@ class Tapes:
             raise StoreFault("it was asked a moment ago", late=True)
         try:
             recording = await self._open_recordings.get(row.id, tape.app, tape.name)
-        except (BadBox, OSError):
+        except Unreadable:
             recording = None
         if recording is None:
             return [], TapeFacts(row.codecs)
@@ -321,7 +321,7 @@ class Tapes:
             tape.write_on(None)
         try:
             recording = await self._open_recordings.get(row.id, tape.app, tape.name)
-        except (BadBox, OSError, StoreFault):
+        except (Unreadable, StoreFault):
             recording = None
         if recording is None:
             return

@@ -57,7 +57,7 @@ class MemoryStore:
         assert take is self.takes[-1]
         self.ended.append(reason)
 
-    def gap(self, take: Take | None, size: int) -> None:
+    def gap(self, take: Take | None) -> None:
         self.gaps += 1
 
     def retry_at(self) -> float:

