@@ -8,7 +8,6 @@ the front of one part.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import os
 import time
 from collections import OrderedDict
@@ -20,12 +19,14 @@ from hlsd.base.errors import HlsdError
 from hlsd.ports import Rendering
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt, chosen, excerpt
+from hlsd.record.fragments import Fragments
 from hlsd.record.index import DONE, IndexAway, IndexStopped, Row
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.repair import BREATH, reader
+from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, Read, open_layout, use_index, walk
 from hlsd.record.store import RecordingStore
-from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
+from hlsd.record.vod_playlist import VodPlaylist
 
 T = TypeVar("T")
 MOST: Final = 64
@@ -82,9 +83,10 @@ class OpenRecording:
         self.size = 0
         self.etag = ""
         self.layout: Layout | None = None
-        self.spans: list[SegmentSpan] = []
+        self.spans = Segments(Fragments())
         self.listed = Rendering(b"", b"", "")
         """Its playlist, as of one instant: it is read while a thread reads on."""
+        self._playlist: VodPlaylist | None = None  # while it grows
         self.read_at = 0.0
         self.users = 0
         self.dropped = False
@@ -101,19 +103,28 @@ class OpenRecording:
             if self.layout is None:
                 self.layout = open_layout(read)
             layout = self.layout
-            if layout.fragments or not use_index(read, layout, size):
+            fresh = not layout.fragments
+            if not fresh or not use_index(read, layout, size):
                 for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
                     layout.fragments.append(fragment)
                     if not count % BREATH:
                         time.sleep(0)
             self.size = size if self.whole else layout.end
-            self.spans = spans(layout.fragments, whole=self.whole)
-            text = playlist(self.spans, self.row.id, whole=self.whole).encode()
-            tag = f'"{self.row.id}-{"v" if self.whole else "e"}{len(self.spans)}"'
-            self.listed = Rendering(text, gzip.compress(text, 1, mtime=0), tag)
+            if fresh:
+                self.spans = Segments(layout.fragments)
+            self.spans.grow(whole=self.whole)
+            self._list()
         else:
             self.size = size
         self.etag = f'"{self.row.id}"' if self.whole else f'"{self.row.id}-{self.size:x}"'
+
+    def _list(self) -> None:
+        """Makes its playlist anew, if there is more of it."""
+        text = self._playlist or VodPlaylist(self.row.id)
+        if text.grow(self.spans) or self._playlist is None:
+            tag = f'"{self.row.id}-{"v" if self.whole else "e"}{len(self.spans)}"'
+            self.listed = Rendering(*text.render(whole=self.whole), tag)
+        self._playlist = None if self.whole else text
 
     def kept(self, begin: float | None, end: float | None) -> Excerpt | None:
         """The part that was cut last, if it is that one: a download asks for range after range of it."""

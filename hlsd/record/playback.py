@@ -47,10 +47,10 @@ from hlsd.record.file_body import Charge, FileBody
 from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
+from hlsd.record.segments import FIRST, piece_of
 from hlsd.record.sprites import Sprites
 from hlsd.record.thumbnail_answers import ThumbnailAnswers
 from hlsd.record.thumbnails import sheet_name
-from hlsd.record.vod_playlist import FIRST, piece_of
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)

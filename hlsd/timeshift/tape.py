@@ -1,6 +1,6 @@
 """Is the tape of a stream: the segments of all its recordings in a row, each with a number that is its own for ever.
 
-Law: a segment is a span of a recording's file as `hlsd.record.vod_playlist` cuts it, and has the same address there; no
+Law: a segment is a span of a recording's file as `hlsd.record.segments` cuts it, and has the same address there; no
 second copy, no second cut. Numbers run on over files without a hole, in the order of time: what stands in two files at
 once (a rule and the API may record one stream) is on the tape once, as the one that began first has it. A file that is
 deleted takes its numbers with it. Walls are seconds of the epoch; they never fall along the tape. Pure.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
-from hlsd.record.vod_playlist import FIRST, SegmentSpan
+from hlsd.record.segments import FIRST, SegmentSpan
 
 _PACKED: Final = struct.Struct(">QIIB")
 _TAG, _KEY = 1, 2

@@ -13,7 +13,7 @@ import pytest
 
 from hlsd.media.unit import TICKS
 from hlsd.record.fragments import Fragment, Mark
-from hlsd.record.vod_playlist import spans
+from hlsd.record.segments import spans
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, choose, render
 from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, first_number, pack, placed, segments_of, unpack
@@ -214,7 +214,8 @@ def test_a_damaged_file_harms_nothing_but_its_own_dates() -> None:
     (one,) = drawn([(0.0, [(0.0, [2.0] * 12)])])
     wild = [
         fragment if number < 5 else Fragment(
-            fragment.offset, 1 << 40, fragment.start + (1 << 60), fragment.end + (1 << 60), fragment.key,
+            fragment.offset + (number - 5 << 40), 1 << 40, fragment.start + (1 << 39), fragment.end + (1 << 39),
+            fragment.key,
             Mark(1e15, seam=number % 2 == 0),
         )
         for number, fragment in enumerate(one.fragments)

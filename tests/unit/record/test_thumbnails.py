@@ -13,6 +13,7 @@ import pytest
 from hlsd.media.unit import TICKS
 from hlsd.record.folder import BESIDE, RecordFolder
 from hlsd.record.key_pictures import key_picture, picture_track
+from hlsd.record.segments import SegmentSpan, spans
 from hlsd.record.shape import scan
 from hlsd.record.thumbnails import (
     HEIGHT,
@@ -28,7 +29,6 @@ from hlsd.record.thumbnails import (
     tiles,
     webvtt,
 )
-from hlsd.record.vod_playlist import SegmentSpan, spans
 from tests.support.footage import Film
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.recording import finished, publish, reading, recorded, recording_server
