@@ -8,7 +8,6 @@ Initialization Section of an fMP4 Segment"), RFC 1952. Pure.
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ from hlsd.media.date_range import date_of
 from hlsd.media.unit import TICKS
 from hlsd.record.segments import FIRST, SegmentSpan
 
+TARGET: Final = 10
+"""EXT-X-TARGETDURATION, as long as no segment is longer: it "MUST NOT change" (RFC 8216 §6.2.1), whatever follows."""
 BLOCK: Final = 256
 """Segments that are compressed together: 10 kB of text."""
 _MEMBER: Final = b"\x1f\x8b\x08" + bytes(5) + b"\x04\xff"
@@ -39,7 +40,7 @@ class VodPlaylist:
     def __init__(self, name: str) -> None:
         self._name = name
         self._count = 0
-        self._longest = 1
+        self._longest = TARGET
         self._independent = True
         self._blocks: list[bytes] = []
         self._packed: list[bytes] = []
@@ -81,7 +82,7 @@ class VodPlaylist:
             lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_of(one.wall)}")
         lines.append(f"#EXTINF:{(one.end - one.start) / TICKS:.5f},\n{self._name}/s{FIRST + number}.m4s\n")
         self._rest.append("\n".join(lines))
-        self._longest = max(self._longest, math.ceil((one.end - one.start) / TICKS))
+        self._longest = max(self._longest, int((one.end - one.start) / TICKS + 0.5))
         self._independent = self._independent and one.key
 
     def _close_block(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 from collections.abc import Sequence
 from random import Random
 
@@ -63,7 +62,7 @@ def cut(fragments: Sequence[Fragment], *, whole: bool) -> list[SegmentSpan]:
 
 def written(found: Sequence[SegmentSpan], *, whole: bool) -> str:
     """The whole playlist."""
-    target = max([math.ceil((one.end - one.start) / TICKS) for one in found], default=1)
+    target = max([10, *[int((one.end - one.start) / TICKS + 0.5) for one in found]])
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target}"]
     lines += [f"#EXT-X-MEDIA-SEQUENCE:{FIRST}", "#EXT-X-DISCONTINUITY-SEQUENCE:0"]
     lines.append(f"#EXT-X-PLAYLIST-TYPE:{'VOD' if whole else 'EVENT'}")
@@ -135,3 +134,20 @@ def test_blocks_cost_little_and_what_was_said_stays_as_it_was() -> None:
     kept = Rendering(*text.render(whole=False), "")
     text.grow([*found, *steady(1)])
     assert gzip.decompress(kept.gzip) == kept.body, "whoever holds it goes on to read that instant"
+
+
+@pytest.mark.parametrize("gop", [0.5, 2.0, 4.166, 8.333, 10.0, 13.0])
+def test_the_target_duration_stays_while_it_grows(gop: float) -> None:
+    """RFC 8216 §6.2.1: it "MUST NOT change". It rose with the longest segment there was."""
+    fragments = Fragments()
+    segments, text = Segments(fragments), VodPlaylist("abc")
+    ticks, targets = round(TICKS / 24 * 25), set()
+    for number in range(120):
+        begin, key = number * ticks, int(number * ticks / TICKS / gop) != int((number - 1) * ticks / TICKS / gop)
+        seam = Mark(1.7e9 + number, seam=True) if number == 2 else None
+        fragments.append(Fragment(1000 + number, 1, begin, begin + ticks, key or seam is not None, seam))
+        segments.grow(whole=False)
+        text.grow(segments)
+        targets.add(text.render(whole=False)[0].split(b"\n")[2])
+    assert targets == {b"#EXT-X-TARGETDURATION:10"}
+    assert len(segments) > 9
