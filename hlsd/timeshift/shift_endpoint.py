@@ -31,7 +31,6 @@ from hlsd.ports import ABSENT, VOD, Denial, Entrance, PlayRequest, Sessions, Vie
 from hlsd.record.index import IndexAway
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.timeshift.forms import BadForm, Form, read_form, read_window
-from hlsd.timeshift.listing import variant
 from hlsd.timeshift.shifted import NotYet, Shifted, ShiftedPlaylists
 
 KEPT: Final = "kept.json"
@@ -181,7 +180,7 @@ class ShiftEndpoint:
             base = f"{session.name}/{base}"
         elif session.name != target.name:
             base = f"../{session.name}/{base}"
-        body = variant(found.files, found.chosen, base).encode()
+        body = self._playlists.variant(session.app, session.name, found, base)
         headers = self._replies.looked(request).headers  # a few hundred bytes, of each viewer its own: never gzipped
         return Reply(200, [*headers, (b"content-length", b"%d" % len(body))], body)
 

@@ -311,6 +311,10 @@ async def test_who_comes_costs_one_look_at_the_tape(tmp_path: Path, monkeypatch:
         assert answer.status_code == 200
         assert len(looks) == 1
         assert "content-encoding" not in answer.headers, "a few hundred bytes of one viewer"
+        monkeypatch.setattr("hlsd.timeshift.shifted.variant", None)  # of six hours it looks at 3,600 segments
+        other = await operator.web.get("/live/cam.m3u8?dvr=60")
+        assert other.text != answer.text, "the address is this viewer's"
+        assert other.text.splitlines()[:-1] == answer.text.splitlines()[:-1]
 
 
 NONSENSE = [
