@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from email.utils import formatdate
-from typing import Final, cast
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Headers
-from hlsd.delivery.judge import Judge
+from hlsd.delivery.judge import ANEW, Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.replies import MEDIA_CACHE
 from hlsd.delivery.request import (
@@ -31,7 +31,7 @@ from hlsd.delivery.request import (
     parse_path,
     parse_range,
 )
-from hlsd.delivery.web import COUNTED, Carrier, read_request
+from hlsd.delivery.web import COUNTED, charge_of, read_request
 from hlsd.ports import (
     ABSENT,
     VOD,
@@ -43,7 +43,7 @@ from hlsd.ports import (
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
-from hlsd.record.file_body import Charge, FileBody
+from hlsd.record.file_body import FileBody
 from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
@@ -56,8 +56,6 @@ _METHODS: Final = b"GET, HEAD, OPTIONS"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
 _TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
 _TEXTS: Final = frozenset({"m3u8", "vtt"})
-_ANEW: Final = ("unknown", "split")
-"""Why a session is not accepted though its viewer may be let in anew."""
 
 
 class Visit:
@@ -100,8 +98,7 @@ class RecordRequest:
         self.below = target.resource.partition("/")[2]
         if self.below:
             self.ident, self.ending = target.resource.partition("/")[0], ""
-        carrier = cast("Carrier | None", scope.get("hlsd"))
-        self.charge: Charge = carrier.charge if carrier is not None else sessions.charge
+        self.charge = charge_of(scope, sessions)
 
 
 class RecordEndpoint:
@@ -151,9 +148,7 @@ class RecordEndpoint:
         if reply is not None:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
-            carrier = cast("Carrier | None", scope.get("hlsd"))
-            charge = carrier.charge if carrier is not None else self._sessions.charge
-            charge(request.session, len(reply.body), reply.media)
+            charge_of(scope, self._sessions)(request.session, len(reply.body), reply.media)
 
     # -- the way in
 
@@ -197,7 +192,7 @@ class RecordEndpoint:
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent, VOD)
         if isinstance(viewer, Denial):
-            if viewer.reason in _ANEW and request.method == "GET" and not one.below:
+            if viewer.reason in ANEW and request.method == "GET" and not one.below:
                 return await self._enter(one)
             return self._replies.deny(request, viewer)
         request.session = viewer

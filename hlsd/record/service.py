@@ -31,7 +31,7 @@ from hlsd.record.recorder import Recorder, RecordPlan
 from hlsd.record.recordings import Recordings
 from hlsd.record.remote.offload import Offload
 from hlsd.record.remote.stats import StoreFigures
-from hlsd.record.retention import RetentionLimits, condemned
+from hlsd.record.retention import BATCH, STUCK, RetentionLimits, condemned
 from hlsd.record.routes import operations
 from hlsd.record.settings import RecordRule, RecordSettings
 from hlsd.record.sprites import Sprites
@@ -42,10 +42,6 @@ from hlsd.record.template import FileTemplate
 SWEEP: Final = 1.0
 KEEP: Final = 10
 """Sweeps between two looks at what is to be deleted."""
-BATCH: Final = 100
-"""Files that are looked at, and deleted at most, at a time."""
-STUCK: Final = 1000
-"""Files that the disk does not let go of, and that are passed over."""
 LEAP: Final = 60.0
 """Seconds by which the wall clock may part from the monotonic one between two looks."""
 CALM: Final = 3600.0

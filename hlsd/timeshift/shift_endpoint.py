@@ -8,14 +8,14 @@ it. The answer is a multivariant playlist whose one variant lies below the sessi
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
-from hlsd.delivery.judge import Judge
+from hlsd.delivery.judge import ANEW, Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.replies import NOT_READY
 from hlsd.delivery.request import (
@@ -26,7 +26,7 @@ from hlsd.delivery.request import (
     parse_path,
     parse_query,
 )
-from hlsd.delivery.web import COUNTED, Carrier, read_request
+from hlsd.delivery.web import COUNTED, charge_of, read_request
 from hlsd.ports import ABSENT, VOD, Denial, Entrance, PlayRequest, Sessions, ViewerSession
 from hlsd.record.index import IndexAway
 from hlsd.record.remote.bucket import StoreFault
@@ -36,8 +36,6 @@ from hlsd.timeshift.shifted import NotYet, Shifted, ShiftedPlaylists
 KEPT: Final = "kept.json"
 """What tells which times there are."""
 _METHODS: Final = b"GET, HEAD, OPTIONS"
-_ANEW: Final = ("unknown", "split")
-"""Why a session is not accepted though its viewer may be let in anew."""
 
 
 class ShiftVisit:
@@ -101,9 +99,7 @@ class ShiftEndpoint:
             reply = self._replies.unavailable(request)
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})
-        carrier = cast("Carrier | None", scope.get("hlsd"))
-        charge = carrier.charge if carrier is not None else self._sessions.charge
-        charge(request.session, len(reply.body), reply.media)
+        charge_of(scope, self._sessions)(request.session, len(reply.body), reply.media)
 
     async def _reply(self, request: Request) -> Reply:
         target = parse_path(request.path)
@@ -200,7 +196,7 @@ class ShiftEndpoint:
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent)
         if isinstance(viewer, Denial):
-            if viewer.reason in _ANEW and request.method == "GET" and form and not is_prefetch(request.headers):
+            if viewer.reason in ANEW and request.method == "GET" and form and not is_prefetch(request.headers):
                 play = play_request(request, target, VOD if form.kind == "archive" else "hls")
                 return await self._enter(request, target, play, form, flat=True)
             return self._replies.deny(request, viewer)
