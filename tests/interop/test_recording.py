@@ -198,6 +198,32 @@ def test_a_viewer_browses_plays_seeks_and_cuts(server: HlsdServer, width: int, h
     assert whole.content == file_of(server, rows(server)["h264"]).read_bytes()
 
 
+@pytest.mark.browser
+def test_the_page_asks_only_for_what_may_have_changed_of_a_day_that_goes_on(films: Path, tmp_path: Path) -> None:
+    """It read the whole day each five seconds: with a recording of ten seconds each, thousands of them."""
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    program = browsers.executable("chromium")
+    assert program is not None
+    film = FILMS["h264"]
+    with HlsdServer(tmp_path, env=RULES) as running:
+        with endless(film.make(films), running.rtmp("cam"), tmp_path / "first.log"):
+            eventually_here(lambda: "cam" in rows(running, "recording"), 60)
+        eventually_here(lambda: "cam" in rows(running), 60, what="a finished recording")
+        with endless(film.make(films), running.rtmp("cam"), tmp_path / "second.log"):
+            eventually_here(lambda: rows(running, "recording").get("cam", {}).get("duration_ms", 0) > 2_000, 60)
+            command = ["node", str(browsers.WEB / "growing_recordings.mjs"), program, f"{running.page('cam')}/r"]
+            shown = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    report = json.loads(shown.stdout)
+    assert report["errors"] == []
+    midnight, *later = report["asked"]
+    done, growing = report["items"]
+    assert midnight < done["start"] < growing["start"]
+    assert set(later) == {growing["start"]}
+    assert [done, growing["id"]] == [report["before"][0], report["before"][1]["id"]]
+    assert [done["state"], growing["state"]] == ["done", "recording"]
+
+
 @pytest.mark.parametrize("codec", FILMS)
 @pytest.mark.parametrize(("ending", "start"), [(".mp4", 11.0), (".m3u8", 0.0)])
 def test_mpv_plays_the_playlist_and_seeks_in_the_file(
