@@ -205,7 +205,7 @@ class TapeTail:
 
     def __init__(self, ident: str, started: float, end: TapeEnd, facts: TapeFacts) -> None:
         self.id = ident
-        self.file: TapeFile | None = None
+        self.grown: TapeFile | None = None
         """What there is of it; None while all of that is on the tape already."""
         self._clock = SegmentClock(started)
         self._end = end
@@ -220,16 +220,16 @@ class TapeTail:
         """The segments of the file from its first on."""
         before = self._clock.count
         fresh = self._clock.take(found[before:])
-        if self.file is None:
+        if self.grown is None:
             skip = skipped(fresh, self._end.ended_ms)
             if skip >= len(fresh):
                 return
             end, fresh = self._end, fresh[skip:]
             began = fresh[0].began_ms
-            self.file = TapeFile(
+            self.grown = TapeFile(
                 self.id, first=end.number, tags=end.tags, skip=before + skip, facts=self._facts, began_ms=began
             )
-        self.file.restore(fresh)
+        self.grown.restore(fresh)
 
 
 def listed(began_ms: int, ticks: int, uri: str, *, gap: bool = False) -> str:

@@ -83,7 +83,7 @@ class Tape:
     @property
     def open(self) -> TapeFile | None:
         """What there is of the file that is being written."""
-        return self.tail.file if self.tail is not None else None
+        return self.tail.grown if self.tail is not None else None
 
     @property
     def files(self) -> list[TapeFile]:

@@ -264,8 +264,8 @@ def test_a_file_that_is_taken_up_bit_by_bit_is_as_it_is_taken_up_at_once(seed: i
         tail.grow(segments)
     assert tail.count == len(segments)
     at_once = placed(one.ident, end, FACTS, segments_of(segments, one.started))
-    assert (at_once is None) == (tail.file is None)
-    if at_once is not None and tail.file is not None:
-        assert tail.file.segments == at_once.segments
-        assert tail.file.tagged == at_once.tagged
-        assert (tail.file.first, tail.file.skip, tail.file.longest) == (at_once.first, at_once.skip, at_once.longest)
+    assert (at_once is None) == (tail.grown is None)
+    if at_once is not None and tail.grown is not None:
+        assert tail.grown.segments == at_once.segments
+        assert tail.grown.tagged == at_once.tagged
+        assert (tail.grown.first, tail.grown.skip, tail.grown.longest) == (at_once.first, at_once.skip, at_once.longest)
