@@ -20,6 +20,7 @@ from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import RECORD_LISTS, BadRequest, Request, arguments, parse_path
 from hlsd.delivery.web import read_request
 from hlsd.ports import VOD, Denial, Entrance, PlayRequest
+from hlsd.record.index import IndexAway
 from hlsd.record.recordings import Recordings, RecordRefused, RecordView
 from hlsd.record.routes import after_of, cursor_of
 
@@ -69,6 +70,8 @@ class BrowseEndpoint:
                 reply = await self._answer(request)
         except (BadRequest, RecordRefused) as error:
             reply = replies.refuse(request, 400, words=str(error))
+        except IndexAway:
+            reply = replies.unavailable(request)
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})
 
