@@ -13,6 +13,7 @@ from typing import Any, Final
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from hlsd.base import cursor
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.judge import Judge
@@ -22,7 +23,7 @@ from hlsd.delivery.web import read_request
 from hlsd.ports import VOD, Denial, Entrance, PlayRequest
 from hlsd.record.index import IndexAway
 from hlsd.record.recordings import Recordings, RecordRefused, RecordView
-from hlsd.record.routes import after_of, cursor_of
+from hlsd.record.routes import after_of
 
 MOST: Final = 1000
 DAYS: Final = 62
@@ -106,7 +107,7 @@ class BrowseEndpoint:
             most=most,
         )
         items = [_item(view) for view in views if view.state != "broken"]
-        return {"now": int(self._clock.wall() * 1000), "items": items, "cursor": cursor_of(more)}
+        return {"now": int(self._clock.wall() * 1000), "items": items, "cursor": cursor.written(more)}
 
     async def _days(self, found: Reading, asked: dict[str, str]) -> dict[str, Any]:
         """`?at=`: times (ms of the epoch, in order, with commas between), where one day ends and the next begins."""

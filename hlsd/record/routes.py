@@ -6,10 +6,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from hlsd.base import cursor as base_cursor
 from hlsd.base import stream_name
 from hlsd.base.quantities import Duration
 from hlsd.ports.described import DescribedRoute
@@ -29,7 +27,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 BODY_LIMIT: Final = 64 * 1024
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 MOST: Final = 1000
-_CURSOR: Final = re.compile(r"([0-9]{1,18})\.(.*)", re.ASCII)  # SQLite's integers have 64 bits
 
 
 class Start(BaseModel):
@@ -77,7 +74,7 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
         views, more = await recordings.page(
             app=app, name=name, since=asked.since, until=asked.until, after=after_of(asked.cursor), most=asked.limit
         )
-        return _done({"items": [view.model_dump() for view in views], "cursor": cursor_of(more)})
+        return _done({"items": [view.model_dump() for view in views], "cursor": base_cursor.written(more)})
 
     async def one(request: Request) -> Response:
         view = await recordings.get(request.path_params["record_id"])
@@ -181,25 +178,12 @@ def _path(stream: str) -> tuple[str | None, str | None]:
     return app, name or None
 
 
-def cursor_of(key: tuple[int, str] | None) -> str | None:
-    """What stands for the last one of a list, if there are more."""
-    if key is None:
-        return None
-    return base64.urlsafe_b64encode(f"{key[0]}.{key[1]}".encode()).rstrip(b"=").decode()
-
-
 def after_of(cursor: str) -> tuple[int, str] | None:
-    """What `cursor_of` says. Raises RecordRefused."""
-    if not cursor:
-        return None
+    """What a cursor stands for. Raises RecordRefused."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    found = _CURSOR.fullmatch(text)
-    if found is None:
-        raise RecordRefused(400, "bad_cursor", "the cursor is not one that this list gave out")
-    return int(found[1]), found[2]
+        return base_cursor.read(cursor)
+    except ValueError as error:
+        raise RecordRefused(400, "bad_cursor", str(error)) from None
 
 
 def _done(data: Any, *, status: int = 200) -> Response:  # noqa: ANN401 - JSON
