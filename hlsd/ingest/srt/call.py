@@ -16,6 +16,7 @@ from hlsd.base.errors import HlsdError
 from hlsd.ingest.srt.caller import CallTerms, SrtCaller, words_of
 
 TURN: Final = 0.01
+LATE_TURN: Final = 0.03
 MOST_WAITING: Final = 4 << 20
 
 
@@ -45,6 +46,7 @@ class SrtCall(asyncio.DatagramProtocol):
         self._changed = asyncio.Event()
         self._error: CallError | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._turned = 0.0
 
     @classmethod
     async def connect(  # noqa: PLR0913 - what a call is made of
@@ -152,6 +154,13 @@ class SrtCall(asyncio.DatagramProtocol):
         self._changed.set()
 
     def _turn(self) -> None:
+        now, before = self._clock(), self._turned
+        self._turned = now
+        if before and now - before > LATE_TURN:
+            # The event loop was late, and looks at timers before sockets: what waits there has its turn first.
+            self._turned = 0.0
+            self._timer = asyncio.get_running_loop().call_later(0.001, self._turn)
+            return
         self._timer = asyncio.get_running_loop().call_later(TURN, self._turn)
         assert self._caller is not None
         self._take(self._caller.tick(self._clock()))
