@@ -55,6 +55,8 @@ class Action(enum.StrEnum):
     RECORD_LOST = "recordLost"
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
+    TRANSCODE_REFUSED = "transcodeRefused"
+    TRANSCODE_SHED = "transcodeShed"
 
 
 @dataclass(frozen=True, slots=True)
