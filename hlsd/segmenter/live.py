@@ -253,6 +253,7 @@ class Live:
             return None
         lives = [live for live in self._group.lives if not live.withdrawn and only in ("", live.name)]
         variants = [variant for live in lives if (variant := live.variant(base)) is not None]
+        variants.sort(key=lambda one: one.tracks.video is None)  # sound alone is what nobody should begin with
         version = 9 if self._promises else self._tracks_version
         independent = all(live.independent for live in lives)
         return multivariant_playlist(variants, version=version, independent=independent).encode() if variants else None

@@ -111,7 +111,7 @@ class TranscodeChild:
         self._task = None
 
     async def _run(self) -> None:
-        while not self._closing:
+        while True:
             began = monotonic()
             await self._live()
             if self._closing:

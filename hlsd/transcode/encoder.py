@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from fractions import Fraction
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import av
 from av.codec.context import Flags
@@ -48,7 +48,7 @@ class Encoder:
             self._least = round(TICKS / form.fps)
         self._due: int | None = None
         self._scaler = VideoReformatter()
-        context = cast("av.VideoCodecContext", av.CodecContext.create("libx264", "w"))
+        context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = self.width, self.height, _EIGHT_BITS
         context.time_base = _BASE
         context.framerate = Fraction(rate).limit_denominator(1001) if rate else Fraction(25)

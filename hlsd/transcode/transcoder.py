@@ -99,7 +99,6 @@ class Transcoder:
         if order.record:
             context.extradata = order.record
         context.thread_count = 1
-        context.time_base = Fraction(1, TICKS)
         context.flags |= Flags.output_corrupt
         return context
 
