@@ -269,7 +269,8 @@ class Transcoding:
         self._early_bytes += len(unit.payload)
         if unit.dts - early[0].dts <= EARLY and self._early_bytes <= WAITING // 2:
             return
-        while early and (early[0] is not unit if unit.key else True):
+        keys = [at for at, one in enumerate(early) if one.key and at]
+        for _ in range(keys[0] if keys else len(early)):  # it begins a group of pictures later, or with the next one
             self._early_bytes -= len(early.popleft().payload)
             self._stats.dropped += 1
         self._needs_key = not early
