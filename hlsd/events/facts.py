@@ -15,8 +15,8 @@ class Facts(TypedDict, total=False):
     """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
     Which of them an event has is its subject's business: `publisher_facts`, `relay_facts`, `record_facts`,
-    `snapshot_facts`, `transcode_facts` and, for viewers, `hlsd.sessions.session.facts` make all that there are, in the order in which they
-    go out. Times are milliseconds of the epoch, sizes bytes.
+    `snapshot_facts`, `transcode_facts` and, for viewers, `hlsd.sessions.session.facts` make all that there are, in the
+    order in which they go out. Times are milliseconds of the epoch, sizes bytes.
     """
 
     ip: str
@@ -200,7 +200,9 @@ def snapshot_facts(  # noqa: PLR0913 - a picture has as many
     }
 
 
-def transcode_facts(*, app: str, name: str, stream_id: str, rendition: str, reason: str, detail: str) -> Facts:
+def transcode_facts(  # noqa: PLR0913 - it has as many
+    *, app: str, name: str, stream_id: str, rendition: str, reason: str, detail: str
+) -> Facts:
     """Of a stream that is not transcoded, or of a `rendition` of it that was given up."""
     return {
         "app": app,

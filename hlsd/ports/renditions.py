@@ -1,8 +1,8 @@
 """What a run's further renditions are made through: pictures of another encoder in the places of the source's.
 
-Law: renditions are the run's, and are cut where its `main` is cut; whoever encodes hands over pictures and never learns
-of segments. Each picture of the source's is one place, named by its own decode tick; what an encoder makes stands in one
-of these places, or the place stays empty. Sound is the source's.
+Law: renditions are the run's, and are cut where its `main` is cut; whoever encodes hands over pictures and never
+learns of segments. Each picture of the source's is one place, named by its own decode tick; what an encoder makes
+stands in one of these places, or the place stays empty. Sound is the source's.
 """
 
 from __future__ import annotations

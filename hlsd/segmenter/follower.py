@@ -1,10 +1,10 @@
 """Is a rendition that lists what the leading one has cut, with pictures of its own: transcoded, or none at all.
 
 Law: a part of it has the ticks, the sound and the events of the leading rendition's part, and of pictures those that
-were made for its places (`hlsd.ports.renditions`). It waits for them no longer than `PATIENCE`. What is not there from the
-beginning of a segment, or ends in the middle, is a gap of the same length (MP23, EXT-X-GAP), so that numbers, dates and
-discontinuities stay those of all (MV12); before its first segment it only counts. A rendition joins at a segment that
-begins with a key picture of its own.
+were made for its places (`hlsd.ports.renditions`). It waits for them no longer than `PATIENCE`. What is not there from
+the beginning of a segment, or ends in the middle, is a gap of the same length (MP23, EXT-X-GAP), so that numbers, dates
+and discontinuities stay those of all (MV12); before its first segment it only counts. A rendition joins at a segment
+that begins with a key picture of its own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """It has listed a part in segment `msn`, which begins at `date`; `places` are the source's ticks of its pictures."""
+    """It has listed a part in segment `msn`, which begins at `date`; `places`: the source's ticks of its pictures."""
 
     cut: Cut
     places: tuple[int | None, ...]
@@ -106,6 +106,7 @@ class Follower:
         self._begun: Beginning | None = None  # the timeline under way
         self._fresh = False  # nothing of it has been listed yet
         self._bare = True  # nothing but gaps
+        self._muxed = False  # whether there is a muxer for it
         self._track: VideoTrack | None = None
         self._owed = 0  # discontinuities before the first segment
         self._counting = False  # in the middle of a segment that is only counted
@@ -213,7 +214,7 @@ class Follower:
             case Followed():
                 self._follow(what)
             case Beginning():
-                self._begun, self._fresh, self._bare, self._on = what, True, True, False
+                self._begun, self._fresh, self._bare, self._on, self._muxed = what, True, True, False, False
                 self._owed = int(what.discontinuity)
             case Seam():
                 self._on = False
@@ -282,9 +283,10 @@ class Follower:
         if tracks.video is None and tracks.audio is None:
             self._on = False
             return
-        if again and (self.listing.tracks == tracks):
+        if again and self._muxed and self.listing.tracks == tracks:
             return
         self._track = track
+        self._muxed = True
         self.listing.begin(tracks, None, mapped=begun.mapped, continues=again)
 
     def _own(self, told: Followed) -> tuple[tuple[Sample, ...], VideoTrack | None, int]:

@@ -2,8 +2,8 @@
 
 Law: "Matching content in Variant Streams MUST have matching timestamps" (rfc8216bis §6.2.4), and all playlists have the
 same target duration, numbers and discontinuities (MV12). So nobody else decides where something ends: a follower gets
-the cuts of the leading rendition, in order, and lists each with pictures of its own (`hlsd.segmenter.follower`). What one of
-them raises is its own, and ends it. A run without followers pays a look at an empty list for each part.
+the cuts of the leading rendition, in order, and lists each with pictures of its own (`hlsd.segmenter.follower`). What
+one of them raises is its own, and ends it. A run without followers pays a look at an empty list for each part.
 """
 
 from __future__ import annotations

@@ -50,8 +50,9 @@ class Variant:
 
 
 class RenditionReport(NamedTuple):
-    """Where another rendition stands, for who changes to it: "the Media Sequence Number of the last Media Segment
-    currently in the specified Rendition", and the index of its last part (rfc8216bis §4.4.5.4); -1 if it has none.
+    """Where another rendition stands, for who changes to it (EXT-X-RENDITION-REPORT, rfc8216bis §4.4.5.4).
+
+    `msn` of its last segment and `part`, the index of the last part in it; -1 if it has none.
     """
 
     uri: str

@@ -39,7 +39,9 @@ class Encoded(NamedTuple):
 class Encoder:
     """One rendition, as long as the source's pictures have one size. `close` it."""
 
-    def __init__(self, form: OutputForm, width: int, height: int, aspect: Fraction, rate: float, threads: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what it encodes, and how
+        self, form: OutputForm, width: int, height: int, aspect: Fraction, rate: float, threads: int
+    ) -> None:
         self.height = min(form.height, height) & ~1
         self.width = max(2, round(width * self.height / height / 2) * 2)
         self._least = 0

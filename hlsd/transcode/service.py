@@ -1,4 +1,4 @@
-"""Is the transcode service: smaller renditions of the streams that rules name, as many at a time as there is room for."""
+"""Is the transcode service: smaller renditions of the streams that rules name, as many as there is room for."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import ClassVar, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,7 +46,6 @@ class TranscodeSettings(SoundSettings):
     """What is decoded and encoded anew: sound that is not AAC, and pictures for smaller renditions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-    ROWS: ClassVar[str] = ""
 
     profiles: dict[str, TranscodeProfile] = Field(
         default_factory=dict,
@@ -64,9 +63,9 @@ class TranscodeSettings(SoundSettings):
         default=0,
         ge=0,
         le=1000,
-        description="Streams whose pictures are encoded at once; what comes beyond is offered as it came, and the event "
-        "transcodeRefused says so. 0: one for each core but one, at least one. 720p30 to 480p and 360p at veryfast "
-        "takes about a third of a core.",
+        description="Streams whose pictures are encoded at once; what comes beyond is offered as it came, and the "
+        "event transcodeRefused says so. 0: one for each core but one, at least one. 720p30 to 480p and 360p at "
+        "veryfast takes about a third of a core.",
     )
     threads: int = Field(
         default=1,

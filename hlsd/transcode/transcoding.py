@@ -1,4 +1,4 @@
-"""Is the transcoding of one stream's run (`hlsd.ports.Output`): pictures go to its child, renditions get what comes back.
+"""Is the transcoding of a run (`hlsd.ports.Output`): pictures go to its child, renditions get what comes back.
 
 Law: it costs the publisher and `main` nothing. What the child is too slow for is left out up to the next key picture,
 then renditions are given up, the largest first; a child that dies is begun again, and its renditions have gaps
@@ -84,7 +84,7 @@ class _Output(NamedTuple):
 class Transcoding:
     """Of one run. `profiles` by name; the renditions are those that are smaller than the source."""
 
-    def __init__(  # noqa: PLR0913 - whom it knows
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
         app: str,
         name: str,

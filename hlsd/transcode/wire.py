@@ -93,7 +93,9 @@ def read_order(body: bytes) -> Order:
     return Order(codec, body[2 + size :], threads, tuple(OutputForm(*one) for one in outputs))
 
 
-def unit(kind: int, output: int, dts: int, pts: int, *, key: bool, payload: bytes) -> bytes:
+def unit(  # noqa: PLR0913 - what a picture has
+    kind: int, output: int, dts: int, pts: int, *, key: bool, payload: bytes
+) -> bytes:
     """UNIT or PICTURE."""
     return _HEAD.pack(kind, output, _UNIT.size + len(payload)) + _UNIT.pack(dts, pts, key) + payload
 

@@ -92,7 +92,9 @@ def test_every_rendition_keeps_the_rules_and_is_what_the_multivariant_says(serve
     recordings = {}
     for rendition, (about, _) in found.items():
         recordings[rendition] = Recording()
-        recordings[rendition].multivariant = f"#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n{about}\n{rendition}/index.m3u8\n"
+        recordings[
+            rendition
+        ].multivariant = f"#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n{about}\n{rendition}/index.m3u8\n"
     with ThreadPoolExecutor(len(found)) as pool:
         list(
             pool.map(

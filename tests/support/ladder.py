@@ -1,4 +1,4 @@
-"""Stands in for an encoder of renditions: hands a follower smaller pictures in the places of the source's, when told."""
+"""Stands in for an encoder of renditions: hands a follower smaller pictures in the places of the source's."""
 
 from __future__ import annotations
 

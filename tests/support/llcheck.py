@@ -262,7 +262,8 @@ def _judge_change(watch: Watch, now: Playlist, before: Playlist) -> None:
 async def watch(url: str, seconds: float, *, own_rate: float | None = None, rendition: str = "") -> Watch:
     """Plays `url` (multivariant) for so many seconds or to its end.
 
-    `rendition`: the one to be played, by its name; empty: the first. `own_rate` is what the media takes from part to part at most, for LL20 (default: the part target), seconds.
+    `rendition`: the one to be played, by its name; empty: the first. `own_rate` is what the media takes from part to
+    part at most, for LL20 (default: the part target), seconds.
     """
     seen = Watch()
     async with httpx.AsyncClient(timeout=20, headers={"Accept-Encoding": "gzip"}) as client:

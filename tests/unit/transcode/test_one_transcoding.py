@@ -1,4 +1,4 @@
-"""One stream's transcoding beside its child: what is sent, what is kept, what is given up, what comes of the answers."""
+"""One stream's transcoding beside its child: what is sent, kept, given up, and what comes of the answers."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ class Office:
         self.said: list[tuple[str, str]] = []
         self.child = Pipe()
 
-    def hire(self, transcoding: Transcoding) -> Pipe | None:  # noqa: ARG002
+    def hire(self, transcoding: Transcoding) -> Pipe | None:
         if not self.room:
             return None
         self.room -= 1
         return self.child
 
-    def dismiss(self, transcoding: Transcoding) -> None:  # noqa: ARG002
+    def dismiss(self, transcoding: Transcoding) -> None:
         self.room += 1
 
-    def refused(self, transcoding: Transcoding, reason: str, detail: str) -> None:  # noqa: ARG002
+    def refused(self, transcoding: Transcoding, reason: str, detail: str) -> None:
         self.said.append(("refused", reason))
 
-    def shed(self, transcoding: Transcoding, rendition: str, reason: str) -> None:  # noqa: ARG002
+    def shed(self, transcoding: Transcoding, rendition: str, reason: str) -> None:
         self.said.append((rendition, reason))
 
 

@@ -27,7 +27,7 @@ def test_in_the_beginning_it_may_be_later() -> None:
 
 def test_a_fifth_left_out_over_ten_seconds_is_too_much_and_then_it_has_another_chance() -> None:
     pace = Pace(0.0)
-    said = [pace.judge(at / 10, LATE + 1 if at % 100 > 70 else 0.0, key=at % 10 == 0) for at in range(0, 450)]
+    said = [pace.judge(at / 10, LATE + 1 if at % 100 > 70 else 0.0, key=at % 10 == 0) for at in range(450)]
     assert said.count(Verdict.SHED) >= 1
     calm = [pace.judge(45 + at / 10, 0.0, key=at % 10 == 0) for at in range(round(SPAN * 20))]
     assert Verdict.SHED not in calm[20:]

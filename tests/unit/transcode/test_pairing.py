@@ -1,4 +1,4 @@
-"""The picture that a decoder shows i-th takes the i-th place that it was given; what it swallows leaves a place empty."""
+"""The picture that is shown i-th takes the i-th place; what a decoder swallows leaves a place empty."""
 
 from __future__ import annotations
 
