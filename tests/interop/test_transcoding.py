@@ -69,7 +69,7 @@ def variants(server: HlsdServer, name: str) -> dict[str, tuple[str, str]]:
     """Of a new session: each rendition's line in the multivariant playlist, and where its playlist is."""
     answer = httpx.get(server.hls(name), timeout=30)
     lines = answer.text.splitlines()
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for about, uri in pairwise(lines):
         if about.startswith("#EXT-X-STREAM-INF"):
             found[uri.split("/")[-2]] = about, str(answer.url.join(uri))
@@ -120,7 +120,7 @@ def test_every_rendition_keeps_the_rules_and_is_what_the_multivariant_says(serve
 
 def listed(recording: Recording) -> dict[int, tuple[str, str]]:
     """Length and date of each segment of a play."""
-    found = {}
+    found: dict[int, tuple[str, str]] = {}
     for _, text in recording.history:
         first = int(re.search(r"MEDIA-SEQUENCE:(\d+)", text)[1])  # type: ignore[index]
         bodies = re.findall(r"PROGRAM-DATE-TIME:(\S+)\n(?:#(?!EXTINF)[^\n]*\n)*#EXTINF:([\d.]+)", text)

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 from fractions import Fraction
-from typing import cast
 
 import av
 import pytest
@@ -33,7 +32,7 @@ def drawn(rng: random.Random) -> tuple[bytes, list[AccessUnit], tuple[int, int]]
     """A film of any even size, rate, groups of pictures and order, as its publisher would send it: record and units."""
     width, height = rng.randrange(48, 240) * 2, rng.randrange(40, 140) * 2
     rate = rng.choice([Fraction(12), Fraction(25), Fraction(30000, 1001), Fraction(50)])
-    context = cast("av.VideoCodecContext", av.CodecContext.create("libx264", "w"))
+    context = av.CodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base, context.framerate = Fraction(1, TICKS), rate
     context.thread_count = 1
@@ -68,7 +67,7 @@ def pictures(found: Answers, output: int) -> list[tuple[int, int, bool, bytes]]:
 
 
 def decoded(record: bytes, made: list[tuple[int, int, bool, bytes]]) -> list[av.VideoFrame]:
-    decoder = cast("av.VideoCodecContext", av.CodecContext.create("h264", "r"))
+    decoder = av.CodecContext.create("h264", "r")
     decoder.extradata, decoder.thread_count = record, 1
     frames = []
     for dts, pts, _, payload in made:
