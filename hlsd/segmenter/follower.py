@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hlsd.media.unit import VideoTrack
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.live import Live
-    from hlsd.segmenter.run import Run
+    from hlsd.segmenter.rendition import RenditionRun
     from hlsd.segmenter.window import Window
 
 PATIENCE: Final = 3 * TICKS
@@ -71,11 +71,11 @@ Told = Beginning | Followed | Seam | Discard | End
 
 
 class Follower:
-    """One such rendition (`hlsd.ports.RenditionFeed`, `hlsd.segmenter.run.Rendition`)."""
+    """One such rendition (`hlsd.ports.RenditionFeed`, `hlsd.segmenter.rendition.Rendition`)."""
 
     muted = False
 
-    def __init__(self, run: Run, name: str, bitrate: int, *, pictures: bool = True) -> None:
+    def __init__(self, run: RenditionRun, name: str, bitrate: int, *, pictures: bool = True) -> None:
         self.name = name
         """Of the rendition, in URLs."""
         self.run = run
@@ -153,8 +153,9 @@ class Follower:
     def away(self) -> None:
         """As `hlsd.ports.RenditionFeed`."""
         self._coming = False
+        self._advance()  # with what there is
         self._made.clear()
-        self._advance()
+        self._on = self._on and not self._with_pictures
 
     def drop(self) -> None:
         """As `hlsd.ports.RenditionFeed`: who plays it is told of gaps, and goes elsewhere."""
@@ -341,4 +342,4 @@ class Follower:
 
     def _news(self) -> None:
         if self.run.target_duration:
-            self.run.live.changed()
+            self.run.main.live.changed()

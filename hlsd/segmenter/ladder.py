@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from hlsd.media.date_range import DateRange
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.segmenter.cut import Cut
-    from hlsd.segmenter.run import Run
+    from hlsd.segmenter.rendition import RenditionRun
     from hlsd.segmenter.window import Window
 
 SOURCES: Final = 10 * TICKS
 """Of the source's pictures those of so long are remembered: parts are cut within seconds of their pictures."""
 
 
-class Ladder:
+class RenditionLadder:
     """The followers of one run (`hlsd.ports.Ladder`)."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RenditionRun) -> None:
         self._run = run
         self.followers: list[Follower] = []
         self._sources: deque[tuple[int, bytes]] = deque()
@@ -91,7 +91,7 @@ class Ladder:
     def halt(self, *, off: bool) -> None:
         """The leading rendition stays off, or is back."""
         for one in self.followers:
-            one.live.off = off
+            one.live.off = off or one.broken
 
     def date_range(self, told: DateRange) -> None:
         """Another date range for the playlists."""

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.cutter import Cutter
-    from hlsd.segmenter.run import Rendition
+    from hlsd.segmenter.ladder import RenditionLadder
+    from hlsd.segmenter.rendition import Rendition
     from hlsd.stats import AppStats
 
 QUIET = 3
@@ -47,7 +48,7 @@ OVERSHOOT = 0.49
 class Listing:
     """A rendition's parts and segments; `finished` and `overflow` as in `hlsd.segmenter.segmenter.Segmenter`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it knows
         self,
         rendition: Rendition,
         *,
@@ -55,10 +56,11 @@ class Listing:
         overflow: Callable[[], None],
         stats: AppStats,
         log: FilteringBoundLogger,
+        ladder: RenditionLadder | None = None,
     ) -> None:
         self._rendition = rendition
         self._run = run = rendition.run
-        self._ladder = run.ladder if not run.renditions else None  # the leading rendition tells the others
+        self._ladder = ladder
         self._sinks = run.sinks
         self._settings = settings = run.settings
         self.faults = run.faults
@@ -198,10 +200,8 @@ class Listing:
         else:
             window.discard_open()  # before the first playlist, as at a jump
         self.live.changed()
-        if self._ladder is not None and window.target_duration:
-            self._ladder.closes()
-        elif self._ladder is not None:
-            self._ladder.discards()
+        if self._ladder is not None:
+            (self._ladder.closes if window.target_duration else self._ladder.discards)()
 
     # cuts
 

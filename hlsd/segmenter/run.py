@@ -12,13 +12,13 @@ before the run's first segment.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, OfferedRendition
 from hlsd.segmenter.cut import CutLimits
-from hlsd.segmenter.ladder import Ladder
+from hlsd.segmenter.ladder import RenditionLadder
 from hlsd.segmenter.live import LiveGroup
 from hlsd.segmenter.sinks import Sinks
 
@@ -26,41 +26,8 @@ if TYPE_CHECKING:
     from hlsd.ports import MediaRun, SegmentSink
     from hlsd.segmenter.live import Live
     from hlsd.segmenter.playlist import LowLatency
+    from hlsd.segmenter.rendition import Rendition
     from hlsd.segmenter.settings import HlsSettings
-    from hlsd.segmenter.window import Window
-
-
-class Rendition(Protocol):
-    """What a run knows of one of its renditions (`hlsd.segmenter.segmenter.Segmenter`)."""
-
-    name: str
-    run: Run
-    live: Live
-    window: Window
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Listed so far, by kind."""
-        ...
-
-    @property
-    def forced_cuts(self) -> int:
-        """Segments that began at an ordinary frame."""
-        ...
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second, as measured."""
-        ...
-
-    @property
-    def muted(self) -> bool:
-        """Whether there is sound that is left out."""
-        ...
-
-    def allow(self, bitrate: float) -> None:
-        """Lets the window grow with what comes in."""
-        ...
 
 
 class Run:
@@ -90,7 +57,7 @@ class Run:
             part_target=round(settings.part * TICKS),
             segment_bytes=settings.max_segment_bytes,
         )
-        self.ladder = Ladder(self)
+        self.ladder = RenditionLadder(self)
         """The renditions beside the leading one."""
         self.group = LiveGroup()
         self.sinks = Sinks(self.faults)

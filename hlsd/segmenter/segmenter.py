@@ -66,7 +66,9 @@ class Segmenter:
         self.run = run
         self._settings = run.settings
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run.id)
-        self.listing = Listing(self, finished=finished, overflow=overflow, stats=stats or AppStats(), log=self._log)
+        self.listing = Listing(
+            self, finished=finished, overflow=overflow, stats=stats or AppStats(), log=self._log, ladder=run.ladder
+        )
         self.live: Live = self.listing.live
         self.window: Window = self.listing.window
         """The live window, for figures."""

@@ -21,7 +21,7 @@ SHARE: Final = 0.2
 """Of the pictures of that time that may be left out."""
 
 
-class Verdict(enum.Enum):
+class PaceVerdict(enum.Enum):
     """What becomes of a picture."""
 
     TAKE = "take"
@@ -30,7 +30,7 @@ class Verdict(enum.Enum):
     """Left out, and too many were: something is to be given up."""
 
 
-class Pace:
+class EncoderPace:
     """Of one encoder, from its start."""
 
     def __init__(self, now: float) -> None:
@@ -38,7 +38,7 @@ class Pace:
         self._taken = self._skipped = 0
         self._skipping = False
 
-    def judge(self, now: float, lag: float, *, key: bool) -> Verdict:
+    def judge(self, now: float, lag: float, *, key: bool) -> PaceVerdict:
         """What becomes of the next picture, when the newest that was made is `lag` behind it."""
         limit = MOST if now - self._began < BEGINNING else LATE
         if key:
@@ -51,9 +51,9 @@ class Pace:
             if late:
                 self._began = now  # with less to do it may make up for what waits
                 self._skipping = not key
-                return Verdict.SHED
+                return PaceVerdict.SHED
         if self._skipping:
             self._skipped += 1
-            return Verdict.SKIP
+            return PaceVerdict.SKIP
         self._taken += 1
-        return Verdict.TAKE
+        return PaceVerdict.TAKE

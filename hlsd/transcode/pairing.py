@@ -16,7 +16,7 @@ MOST: Final = 64
 """Pictures that a decoder may hold back: H.264 and H.265 allow 16; beyond this it has swallowed them."""
 
 
-class Place(NamedTuple):
+class PicturePlace(NamedTuple):
     """Where a picture of the source's stands: its decode time, and whether it is a key picture."""
 
     dts: int
@@ -27,20 +27,20 @@ class Pairing:
     """The pictures that a decoder was given and has not shown."""
 
     def __init__(self) -> None:
-        self._places: deque[Place] = deque()
+        self._places: deque[PicturePlace] = deque()
         self._shown_at: list[int] = []
         self.settled = -1
         """Up to this tick nothing is under way."""
 
     def put(self, dts: int, pts: int, *, key: bool) -> None:
         """A picture goes in, to be shown at `pts`."""
-        self._places.append(Place(dts, key))
+        self._places.append(PicturePlace(dts, key))
         insort(self._shown_at, pts)
         if len(self._places) > MOST:
             self._leave()
             del self._shown_at[0]
 
-    def take(self, pts: int) -> Place | None:
+    def take(self, pts: int) -> PicturePlace | None:
         """A picture comes out: its place; None for one that did not go in.
 
         Those that should have been shown before it will not come.
@@ -56,7 +56,7 @@ class Pairing:
         del shown[0]
         place = self._places[0]
         self._leave()
-        return Place(place.dts, place.key or key)
+        return PicturePlace(place.dts, place.key or key)
 
     def clear(self) -> None:
         """Nothing more comes out of what went in."""

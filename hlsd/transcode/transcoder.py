@@ -25,7 +25,7 @@ LARGEST: Final = 4096 * 2304
 """Pixels of a picture: more is no live stream that one process could encode."""
 
 
-class Transcoder:
+class PictureTranscoder:
     """All of one stream. Messages (`hlsd.transcode.wire`) in, messages out."""
 
     def __init__(self) -> None:
@@ -57,8 +57,9 @@ class Transcoder:
     def _open(self, order: Order) -> None:
         if order.codec not in DECODERS:
             raise MediaError(f"no decoder for {order.codec}")
+        if self._order is None or order.outputs != self._order.outputs:
+            self._close_all()  # else an encoder goes on, as long as the pictures have its size
         self._order = order
-        self._close_all()
 
     def _unit(self, dts: int, pts: int, key: bool, payload: bytes) -> bytes:
         if self._order is None:

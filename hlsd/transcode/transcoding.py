@@ -19,7 +19,7 @@ from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks, VideoTrack
 from hlsd.transcode import wire
 from hlsd.transcode.child import WAITING
 from hlsd.transcode.figures import TranscodeStats
-from hlsd.transcode.pace import Pace, Verdict
+from hlsd.transcode.pace import EncoderPace, PaceVerdict
 from hlsd.transcode.wire import Order, OutputForm, OutputLoad
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Transcoding:
         self._tracks: dict[int, VideoTrack] = {}
         self._child: Child | None = None
         self._over = False  # decided for this run
-        self._pace = Pace(clock())
+        self._pace = EncoderPace(clock())
         self._early: deque[AccessUnit] = deque()
         self._early_bytes = 0
         self._needs_key = True
@@ -149,9 +149,9 @@ class Transcoding:
         lag = now - self._under_way[0][1] if self._under_way else 0.0
         self._stats.lags[self] = lag
         verdict = self._pace.judge(now, lag, key=unit.key)
-        if verdict is Verdict.SHED:
+        if verdict is PaceVerdict.SHED:
             self._shed("pace")
-        if verdict is Verdict.TAKE:
+        if verdict is PaceVerdict.TAKE:
             self._hand_over(child, unit, now)
         else:
             self._stats.dropped += 1
@@ -183,7 +183,7 @@ class Transcoding:
         if child is None or video is None:
             return
         now = self._clock()
-        self._pace = Pace(now)
+        self._pace = EncoderPace(now)
         self._tracks.clear()
         self._under_way.clear()
         self._loads.clear()
@@ -221,6 +221,11 @@ class Transcoding:
                 self._shed("failed")
 
     # How.
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the child to begin (`hlsd.streams.outlet.Hoarder`)."""
+        return self._early_bytes
 
     @property
     def renditions(self) -> list[str]:
@@ -331,6 +336,7 @@ class Transcoding:
     def _give_up(self) -> None:
         self._child, self._over = None, True
         self._early.clear()
+        self._early_bytes = 0
         self._under_way.clear()
         self._stats.lags.pop(self, None)
         self._desk.dismiss(self)

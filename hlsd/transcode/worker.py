@@ -14,14 +14,14 @@ from typing import Final
 
 from hlsd.base.confinement import confine
 from hlsd.transcode import wire
-from hlsd.transcode.transcoder import Transcoder
+from hlsd.transcode.transcoder import PictureTranscoder
 
 _READ: Final = 256 << 10
 
 
 def run(source: int, target: int) -> None:
     """Serves until the input ends; files by their descriptors."""
-    transcoder, messages = Transcoder(), wire.reader()
+    transcoder, messages = PictureTranscoder(), wire.reader()
     _write(target, wire.message(wire.READY))
     while received := os.read(source, _READ):
         for told in messages.feed(received):

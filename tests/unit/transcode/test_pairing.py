@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsd.transcode.pairing import MOST, Pairing, Place
+from hlsd.transcode.pairing import MOST, Pairing, PicturePlace
 
 
 def test_pictures_shown_in_another_order_take_the_places_in_the_order_of_decoding() -> None:
@@ -13,10 +13,10 @@ def test_pictures_shown_in_another_order_take_the_places_in_the_order_of_decodin
     for dts, pts, key in ((0, 200, True), (100, 500, False), (200, 300, False), (300, 400, False)):
         pairing.put(dts, pts, key=key)
     assert [pairing.take(pts) for pts in (200, 300, 400, 500)] == [
-        Place(0, True),
-        Place(100, False),
-        Place(200, False),
-        Place(300, False),
+        PicturePlace(0, True),
+        PicturePlace(100, False),
+        PicturePlace(200, False),
+        PicturePlace(300, False),
     ]
     assert pairing.settled == 300
 
@@ -25,16 +25,16 @@ def test_where_a_key_picture_was_swallowed_the_next_one_is_a_key() -> None:
     pairing = Pairing()
     for number in range(4):
         pairing.put(number * 10, number * 10, key=number in (0, 1))
-    assert pairing.take(0) == Place(0, True)
-    assert pairing.take(20) == Place(20, True)
-    assert pairing.take(30) == Place(30, False)
+    assert pairing.take(0) == PicturePlace(0, True)
+    assert pairing.take(20) == PicturePlace(20, True)
+    assert pairing.take(30) == PicturePlace(30, False)
 
 
 def test_what_did_not_go_in_has_no_place() -> None:
     pairing = Pairing()
     pairing.put(0, 0, key=True)
     assert pairing.take(7) is None
-    assert pairing.take(0) == Place(0, True)
+    assert pairing.take(0) == PicturePlace(0, True)
     assert pairing.take(0) is None
 
 

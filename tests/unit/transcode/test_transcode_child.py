@@ -18,7 +18,7 @@ from hlsd.media.unit import TICKS, AccessUnit, Kind
 from hlsd.transcode import wire
 from hlsd.transcode.child import TranscodeChild
 from hlsd.transcode.figures import TranscodeStats
-from hlsd.transcode.transcoder import Transcoder
+from hlsd.transcode.transcoder import PictureTranscoder
 from hlsd.transcode.wire import Order, OutputForm
 from tests.support.eventually import eventually
 from tests.support.seeds import first_seed
@@ -85,7 +85,7 @@ def test_every_rendition_has_a_picture_in_each_place_and_its_keys_where_the_sour
         OutputForm(rng.randrange(64, height + 40), 300_000, "ultrafast", 0.0),
         OutputForm(64, 100_000, "ultrafast", rng.choice([0.0, 10.0])),
     )
-    worker, found = Transcoder(), Answers()
+    worker, found = PictureTranscoder(), Answers()
     found += answers(worker.handle(wire.OPEN, 0, wire.order(Order("h264", record, 1, forms))[6:]))
     for unit in units:
         octets = wire.unit(wire.UNIT, 0, unit.dts, unit.pts, key=unit.key, payload=unit.payload)
@@ -117,7 +117,7 @@ def test_every_rendition_has_a_picture_in_each_place_and_its_keys_where_the_sour
 def test_what_cannot_be_decoded_costs_its_pictures_and_is_settled() -> None:
     rng = random.Random(first_seed())
     record, units, _ = drawn(rng)
-    worker, found = Transcoder(), Answers()
+    worker, found = PictureTranscoder(), Answers()
     worker.handle(wire.OPEN, 0, wire.order(Order("h264", record, 1, (OutputForm(64, 100_000, "ultrafast", 0.0),)))[6:])
     for number, unit in enumerate(units):
         payload = rng.randbytes(len(unit.payload)) if 10 <= number < 14 else unit.payload
