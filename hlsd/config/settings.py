@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hlsd.api.settings import ApiSettings
 from hlsd.auth.settings import AuthSettings
 from hlsd.base.quantities import GIB, MIB, Duration, Size
+from hlsd.console.settings import ConsoleSettings
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
@@ -92,6 +93,7 @@ class Settings(BaseModel):
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)

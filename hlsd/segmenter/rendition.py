@@ -22,9 +22,13 @@ class Rendition(Protocol):
     """What a run knows of one of its renditions: the leading `Segmenter`, or a `Follower`."""
 
     name: str
-    run: RenditionRun
     live: Live
     window: Window
+
+    @property
+    def run(self) -> RenditionRun:
+        """What it is one of."""
+        ...
 
     @property
     def counts(self) -> Counter[str]:
