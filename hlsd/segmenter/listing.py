@@ -46,7 +46,7 @@ OVERSHOOT = 0.49
 
 
 class Listing:
-    """A rendition's parts and segments; `finished` and `overflow` as in `hlsd.segmenter.segmenter.Segmenter`."""
+    """A rendition's parts and segments; the leading one tells its `ladder`. `finished`, `overflow`: as `Segmenter`."""
 
     def __init__(  # noqa: PLR0913 - whom it knows
         self,
