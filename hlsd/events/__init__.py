@@ -57,6 +57,9 @@ class Action(enum.StrEnum):
     SNAPSHOT_DONE = "snapshotDone"
     TRANSCODE_REFUSED = "transcodeRefused"
     TRANSCODE_SHED = "transcodeShed"
+    RECEIVER_DONE = "receiverDone"
+    STREAM_WANTED = "streamWanted"
+    STREAM_UNWATCHED = "streamUnwatched"
 
 
 @dataclass(frozen=True, slots=True)
