@@ -55,6 +55,7 @@ from hlsd.record.service import RecordService
 from hlsd.snapshots.service import SnapshotService
 from hlsd.streams.stream import StreamState
 from hlsd.timeshift.service import TimeshiftService
+from hlsd.transcode.service import TranscodeService
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -309,6 +310,11 @@ def _snapshot(services: Services) -> Service:
     )
 
 
+def _transcode(services: Services) -> Service:
+    node = services.node
+    return TranscodeService(node.settings.transcode, node.clock, node.bus, node.log, node.stats.faults)
+
+
 def _console(services: Services) -> Service:
     node = services.node
     return ConsoleService(
@@ -369,6 +375,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("timeshift", _timeshift),
     ("flv", _flv),
     ("snapshot", _snapshot),
+    ("transcode", _transcode),
     ("console", _console),
     ("api", _api),
 )

@@ -28,8 +28,8 @@ from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
-from hlsd.sound.settings import TranscodeSettings
 from hlsd.timeshift.settings import DvrSettings
+from hlsd.transcode.settings import TranscodeSettings
 
 
 class ServerSettings(BaseModel):
