@@ -15,7 +15,6 @@ from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
-from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
 from hlsd.record.settings import RecordSettings
@@ -25,6 +24,7 @@ from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.sound.settings import TranscodeSettings
 from hlsd.timeshift.settings import DvrSettings
+from hlsd.webrtc.settings import WebrtcSettings
 
 
 class ServerSettings(BaseModel):

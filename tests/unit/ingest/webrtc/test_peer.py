@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from hlsd.ingest.webrtc import peer as peers
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.webrtc import transport as peers
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from tests.support.webrtc_sender import ADDRESS, Line, Sender, access_unit, limits_of
 
 

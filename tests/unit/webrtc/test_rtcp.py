@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from hlsd.base.errors import ProtocolError
-from hlsd.ingest.webrtc import rtcp, rtp
 from hlsd.ingest.webrtc.reception import Reception
 from hlsd.ingest.webrtc.twcc import TransportFeedback
+from hlsd.webrtc import rtcp, rtp
 from tests.support.webrtc_sender import WIDE, feedback, header
 
 

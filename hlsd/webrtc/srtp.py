@@ -9,7 +9,7 @@ import pylibsrtp
 from hlsd.base.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from hlsd.ingest.webrtc.dtls import SrtpKeys
+    from hlsd.webrtc.dtls import SrtpKeys
 
 WINDOW: Final = 1024
 """Packets behind the newest one that may still come, each of them once."""

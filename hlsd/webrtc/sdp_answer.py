@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hlsd.ingest.webrtc.sdp import TRANSPORT_WIDE, Chosen, Offer, Section
+from hlsd.webrtc.sdp import TRANSPORT_WIDE, Chosen, Offer, Section
 
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 _OPUS: Final = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=0;maxaveragebitrate=128000"

@@ -117,7 +117,7 @@ def maximum_bitrate(ssrc: int, bitrate: int, sources: Sequence[int]) -> bytes:
 
 
 def transport_feedback(ssrc: int, media: int, body: bytes) -> bytes:
-    """TWCC; `body` is of `hlsd.ingest.webrtc.twcc`."""
+    """TWCC; `body` is of `TransportFeedback`."""
     return _packet(FEEDBACK, 15, struct.pack(">II", ssrc, media) + body)
 
 

@@ -37,7 +37,7 @@ class IceServer(BaseModel):
 
 
 class WebrtcSettings(BaseModel):
-    """WebRTC: publishing from a browser, OBS, ffmpeg and GStreamer by WHIP."""
+    """WebRTC: publishing from a browser, OBS, ffmpeg and GStreamer by WHIP, playing by WHEP."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
