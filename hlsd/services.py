@@ -24,6 +24,8 @@ from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
+from hlsd.delivery.whep.room import WhepRoom
+from hlsd.delivery.whep.service import WhepService
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.flv_publisher import FlvPublishers
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
@@ -162,6 +164,16 @@ def _whip(services: Services) -> Service:
     return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
 
 
+def _whep(services: Services) -> Service:
+    node = services.node
+    desk = node.sound if node.settings.transcode.audio else None
+    faults, gop = node.stats.faults, services.audience.gop
+    room = WhepRoom(node.webrtc, node.entrance, node.sessions, desk, gop, node.clock, faults, node.log)
+    servers = node.settings.webrtc.ice_servers
+    open_to_all = [one.link for one in servers if not one.username]
+    return WhepService(room, node.judge, faults, [one.link for one in servers], open_to_all)
+
+
 def _flv_publish(services: Services) -> Service:
     node, rtmp = services.node, services.node.settings.rtmp
     faults = node.stats.faults
@@ -297,6 +309,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("sound", _sound),
     ("timeshift", _timeshift),
     ("flv", _flv),
+    ("whep", _whep),  # behind whose newest pictures it begins with
     ("snapshot", _snapshot),
     ("api", _api),
 )

@@ -28,7 +28,7 @@ from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequest, Refuse, RefuseCode
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
-from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
+from hlsd.ports.sound import OpusDesk, OpusMaker, SoundConverter, SoundDesk, SoundSink, SoundTeller
 
 __all__ = [
     "ABSENT",
@@ -57,6 +57,8 @@ __all__ = [
     "MediaRun",
     "O",
     "OnDemand",
+    "OpusDesk",
+    "OpusMaker",
     "Output",
     "OutputFactory",
     "Outputs",

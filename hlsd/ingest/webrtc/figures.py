@@ -48,7 +48,7 @@ class WebrtcStats:
         self._stray = stray
         self.handshake = Histogram(HANDSHAKE)
         self.packets: Counter[str] = Counter(dict.fromkeys(RESULTS, 0))
-        self.requests: Counter[str] = Counter(loss=0, interval=0, start=0)
+        self.requests: Counter[str] = Counter(loss=0, interval=0, start=0, viewer=0)
         self.refused: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self.unconnected: Counter[str] = Counter(no_address=0, handshake=0)
         self.pictures = 0

@@ -90,7 +90,7 @@ class Peer(PeerTransport):
         now: float,
     ) -> None:
         super().__init__(offer, identity, send, patience=limits.handshake, silence=limits.silence, now=now)
-        self.asked: dict[str, int] = {"loss": 0, "interval": 0, "start": 0}
+        self.asked: dict[str, int] = {"loss": 0, "interval": 0, "start": 0, "viewer": 0}
         """Requests for a key picture, by cause."""
         self._limits = limits
         self._sink = sink

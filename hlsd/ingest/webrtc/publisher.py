@@ -118,6 +118,11 @@ class WebrtcPublisher:
         peer, normaliser = self.peer, self._normaliser
         return (peer.held if peer is not None else 0) + (normaliser.held if normaliser is not None else 0)
 
+    def refresh(self) -> None:
+        """A viewer needs a key picture."""
+        if self.peer is not None and self.peer.picture is not None:
+            self.peer.picture.keys.want()
+
     def line(self) -> LineState | None:
         """How its packets come through."""
         peer = self.peer

@@ -211,6 +211,7 @@ def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishR
         drop=publisher.drop,
         tell=publisher.hear,
         held=publisher.held,
+        refresh=publisher.refresh,
         line=publisher.line,
         query=asked.query,
         user_agent=asked.user_agent,
