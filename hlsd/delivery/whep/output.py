@@ -109,6 +109,7 @@ class WhepOutput:
         if not self.viewers and self._packetiser is not None:
             for unit in self._gop():
                 if unit.kind is Kind.VIDEO:
+                    self._newest = self._clock.monotonic() - (self._clock.wall() - unit.arrived), unit.dts
                     self._cut(unit, self._packetiser)
         self.viewers[viewer] = None
 
