@@ -23,18 +23,16 @@ PACKETS = Spec(
 KEYS = Spec("hlsd_whep_keyframe_requests", "counter", "Requests of viewers by WebRTC for a key picture.")
 UNCONNECTED = Spec("hlsd_whep_unconnected", "counter", "Viewers that were let in by WHEP and never connected.")
 NARROW = Spec("hlsd_whep_narrow", "counter", "Viewers by WebRTC that were ended as their line carried too little.")
-LEFT_OUT = Spec("hlsd_whep_pictures_left_out", "gauge", "B-frames of streams on air that were not sent by WebRTC.")
 
 
 class WhepFigures(Reporter):
-    """The figures; `viewers()` are those who are here, `left_out()` as the figure says."""
+    """The figures; `viewers()` are those who are here."""
 
-    SPECS = (VIEWERS, CONNECTED, PACKETS, KEYS, UNCONNECTED, NARROW, LEFT_OUT)
+    SPECS = (VIEWERS, CONNECTED, PACKETS, KEYS, UNCONNECTED, NARROW)
 
-    def __init__(self, stats: WhepStats, viewers: Callable[[], list[WhepViewer]], left_out: Callable[[], int]) -> None:
+    def __init__(self, stats: WhepStats, viewers: Callable[[], list[WhepViewer]]) -> None:
         self._stats = stats
         self._viewers = viewers
-        self._left_out = left_out
 
     def node(self, now: float) -> Iterator[Figure]:  # noqa: ARG002
         """All of them."""
@@ -52,4 +50,3 @@ class WhepFigures(Reporter):
         yield KEYS, (), keys
         yield UNCONNECTED, (), stats.unconnected
         yield NARROW, (), stats.narrow
-        yield LEFT_OUT, (), self._left_out()

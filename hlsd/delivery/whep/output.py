@@ -1,8 +1,9 @@
 """Is one stream as viewers by WebRTC get it: its picture cut into packets once, its sound made Opus once.
 
 Law: while nobody watches, nothing of it is attached to the stream and nothing is kept. What one viewer raises ends that
-viewer. WebRTC has no decoding times, so pictures that are shown before one that went already are left out if no other
-needs them (SRS does so too; MediaMTX refuses such a stream), and are sent with their own times if one does.
+viewer. RTP has no decoding times and browsers put no pictures in order: of a stream with B-frames Chromium showed two
+pictures a second, with those left out that no other needs as well. So such a stream is not sent, as MediaMTX does not;
+SRS leaves out B-frames, which breaks those of x264 of which others are made.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hlsd.base.faults import Faults
     from hlsd.base.logger import Log
     from hlsd.delivery.whep.viewer import WhepViewer
+    from hlsd.media.unit import VideoTrack
     from hlsd.ports import LiveStream, OpusDesk, OpusMaker
 
 NAME: Final = "whep"
@@ -32,6 +34,7 @@ KEPT: Final = 4 << 20
 """Bytes of packets kept for a stream's viewers: more than three seconds of 8 Mbit/s."""
 DRIFT: Final = 0.001
 """By what share the clock of reports follows a source that comes ever later."""
+B_FRAMES: Final = "the stream has B-frames, which WebRTC has not: its encoder must make none (x264: bframes=0)"
 ASKING: Final = 1.0
 """Seconds between two requests to a publisher for a key picture."""
 
@@ -60,8 +63,7 @@ class WhepOutput:
         self.viewers: dict[WhepViewer, None] = {}
         self.known: Tracks | None = None
         """The stream's tracks, while anybody watches or is about to."""
-        self.left_out = 0
-        """Pictures that were not sent, for want of decoding times."""
+        self._reordered: VideoTrack | None = None  # the track that was seen to have B-frames
         self._desk = desk
         self._gop = gop
         self._clock = clock
@@ -95,6 +97,20 @@ class WhepOutput:
             yield
         finally:
             self._detach()
+
+    @property
+    def has_b_frames(self) -> bool:
+        """Whether its pictures are not shown in the order in which they come."""
+        video = self.known.video if self.known is not None else None
+        if video is not None and video != self._reordered:
+            shown = -1
+            for unit in self._gop():
+                if unit.kind is Kind.VIDEO:
+                    if unit.pts < shown:
+                        self._reordered = video
+                        break
+                    shown = unit.pts
+        return video is not None and video == self._reordered
 
     async def tracks_within(self, seconds: float) -> Tracks | None:
         """The stream's tracks, as soon as they are known; None if that takes longer."""
@@ -202,6 +218,7 @@ class WhepOutput:
         """What follows is not what came before: nobody begins with that."""
         self.packets.forget_key()
         self._leapt = True
+        self._shown = -1
 
     def pause(self) -> None:
         """The publisher has left."""
@@ -241,16 +258,21 @@ class WhepOutput:
     def _cut(self, unit: AccessUnit, cutter: Packetiser) -> None:
         units: list[bytes | memoryview] = list(nal_units(unit.payload))
         ticks = unit.pts + self._shift
-        if ticks <= self._shown:
-            self._remarks.note("stream has B-frames: viewers by WebRTC get fewer pictures", self._clock.monotonic())
-            if cutter.disposable(units):
-                self.left_out += 1
-                return
-        self._shown = max(self._shown, ticks)
+        if ticks < self._shown:
+            self._refuse()
+            return
+        self._shown = ticks
         if unit.key:
             video = self.known.video if self.known is not None else None
             units[:0] = video.parameter_sets if video is not None else ()
         self.packets.add(cutter.payloads(units), ticks, key=unit.key)
+
+    def _refuse(self) -> None:
+        """There are B-frames after all: who watches goes, and hears why when it comes again."""
+        self._reordered = self.known.video if self.known is not None else None
+        self._remarks.note("stream has B-frames: it cannot be watched by WebRTC", self._clock.monotonic())
+        for viewer in list(self.viewers):
+            viewer.end("error:codec", B_FRAMES)
 
     def _listen(self) -> None:
         if self._desk is not None and self.known is not None and self.known.audio is not None:

@@ -53,10 +53,6 @@ class Packetiser:
         self._join(small, out)
         return out
 
-    def disposable(self, units: Iterable[bytes | memoryview]) -> bool:
-        """Whether no other picture needs this one."""
-        return all(not unit[0] & 0x60 for unit in units if 1 <= unit[0] & 0x1F <= 5)
-
     def _join(self, units: list[bytes | memoryview], out: list[bytes]) -> None:
         if len(units) == 1:
             out.append(bytes(units[0]))
@@ -87,10 +83,6 @@ class H265Packetiser(Packetiser):
     """Of H.265, without decoding order numbers."""
 
     HEADER = 2
-
-    def disposable(self, units: Iterable[bytes | memoryview]) -> bool:
-        """Whether no other picture needs this one: such have even types (H.265 §7.4.2.2)."""
-        return all(unit[0] >> 1 & 0x3F in range(0, 16, 2) for unit in units if unit[0] >> 1 & 0x3F < 32)
 
     def _aggregate_head(self, units: list[bytes | memoryview]) -> bytes:
         """AP: lowest layer and temporal id of those in it (RFC 7798 §4.4.2)."""

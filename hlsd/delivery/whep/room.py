@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hlsd.base.figures import Histogram
-from hlsd.delivery.whep.output import NAME, WhepOutput
+from hlsd.delivery.whep.output import B_FRAMES, NAME, WhepOutput
 from hlsd.delivery.whep.viewer import WhepViewer
 from hlsd.ports import Denial
 from hlsd.ports.whip import WhipAnswer, WhipRefusal
@@ -143,10 +143,6 @@ class WhepRoom:
         """Those who are let in."""
         return self._book.all()
 
-    def left_out(self) -> int:
-        """Pictures of the streams that are on air which were not sent for want of decoding times."""
-        return sum(output.left_out for output in self._outputs.values())
-
     # -- as streams see it
 
     def output(self, stream: LiveStream, request: PublishRequest) -> None:  # noqa: ARG002 - whoever publishes
@@ -221,8 +217,11 @@ class WhepRoom:
         """An offer, by what the stream has: with its picture's codec."""
         with output.used():
             tracks = await output.tracks_within(TRACKS)
+            b_frames = output.has_b_frames
         if tracks is None:
             return _NOT_READY
+        if b_frames:
+            return Denial(422, B_FRAMES, "unacceptable")
         try:
             return _wish(tracks, body, has_sound=self._desk is not None)
         except sdp.BadOffer as error:

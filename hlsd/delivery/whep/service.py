@@ -60,4 +60,4 @@ class WhepService(Service):
 
     def figures(self) -> tuple[WhepFigures, ...]:
         """What its viewers are sent."""
-        return (WhepFigures(self.room.stats, self.room.viewers, self.room.left_out),)
+        return (WhepFigures(self.room.stats, self.room.viewers),)

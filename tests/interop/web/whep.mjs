@@ -60,6 +60,7 @@ async function look(page) {
   await page.goto(`${base}/${path}?way=whep${options.query && `&${options.query}`}`);
   await page.waitForFunction(() => document.querySelector("video").currentTime > 1);
   await page.waitForTimeout(Number(options.seconds) * 1000);
+  await page.waitForFunction(() => document.querySelector("#t-latency b").textContent !== "–");
   if (options.screenshot) await page.screenshot({ path: options.screenshot });
   return page.evaluate((said) => {
     const text = (id) => document.querySelector(`#${id} b`)?.textContent;

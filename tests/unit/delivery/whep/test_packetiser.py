@@ -66,11 +66,7 @@ def test_a_header_without_anything_behind_it_is_left_out() -> None:
     assert Packetiser().payloads([b"\x09", b""]) == []
 
 
-def test_which_pictures_no_other_needs() -> None:
-    assert Packetiser().disposable([b"\x06sei", b"\x01slice"])
-    assert not Packetiser().disposable([b"\x01slice", b"\x41slice"])
-    assert H265Packetiser().disposable([b"\x4e\x01sei", b"\x00\x01slice"])
-    assert not H265Packetiser().disposable([b"\x02\x01slice"])
+def test_what_is_not_sent_by_webrtc_has_no_packetiser() -> None:
     assert packetiser("av1") is None
 
 

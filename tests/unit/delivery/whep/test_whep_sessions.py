@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -322,26 +323,27 @@ async def test_a_publisher_who_comes_back_goes_on_in_time(tmp_path: Path) -> Non
         call.close()
 
 
-async def test_pictures_that_no_other_needs_are_left_out_where_they_are_shown_late(tmp_path: Path) -> None:
+async def test_a_stream_with_b_frames_is_refused_with_what_to_do_about_it(tmp_path: Path) -> None:
     async with running(tmp_path, MUTE) as server:
         film = await Film.begin(server)
-        film.show()
+        film.show(late=9000)
         call = WhepCall(server)
         await call.open()
         await call.connect()
         await eventually(lambda: numbers(call.watcher) == [0])
-        origin = film.publication.origin
-        for number, pts, head in ((1, 12_000, b"\x41"), (2, 6000, b"\x01"), (3, 9000, b"\x41"), (4, 15_000, b"\x41")):
-            slice_ = head + nal(100, key=False, mark=number)[5:]
-            payload = len(slice_).to_bytes(4, "big") + slice_
-            at = origin + number * 3000
-            film.publication.unit(AccessUnit(Kind.VIDEO, at, origin + pts, False, False, payload, time.time()))
-        await eventually(lambda: numbers(call.watcher) == [0, 1, 3, 4])
-        first, *others = [picture.timestamp for picture in call.watcher.pictures]
-        assert [time - first & 0xFFFFFFFF for time in others] == [12_000, 9000, 15_000]
-        metrics = [row for row in server.services["whep"].figures()[0].node(0.0) if "left_out" in row[0].name]
-        assert metrics[0][2] == 1
-        call.close()
+        film.show(late=9000)
+        film.show()  # shown before the one that went
+        await eventually(lambda: call.watcher.goodbyes == 1)
+        assert viewers(server) == []
+        again = await WhepCall(server).open()
+        assert (again.status_code, "bframes=0" in again.json()["detail"]) == (422, True)
+        film.publication.tracks(Tracks(dataclasses.replace(VIDEO, width=640)))
+        film.number = 30
+        film.show(3)
+        other = WhepCall(server)
+        assert (await other.open()).status_code == 201  # its encoder has other settings now
+        for one in (call, other):
+            one.close()
 
 
 async def test_one_viewer_s_fault_is_its_own(tmp_path: Path) -> None:
