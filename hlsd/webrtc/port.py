@@ -72,6 +72,11 @@ class WebrtcPort:
         return self._udp.send
 
     @property
+    def send_all(self) -> Any:  # noqa: ANN401 - as the socket has addresses
+        """The same for many datagrams."""
+        return self._udp.send_all
+
+    @property
     def identity(self) -> DtlsIdentity:
         """Our certificate, once `load` has been waited for."""
         assert self._identity is not None

@@ -269,6 +269,7 @@ class WhepRoom:
             viewer.offer,
             self._udp.identity,
             self._udp.send,
+            self._udp.send_all,
             log=output.packets,
             stream=output,
             sources=sources,

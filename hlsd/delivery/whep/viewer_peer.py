@@ -7,7 +7,7 @@ has everything a viewer may ask for. What its line does not carry is not sent, i
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -85,6 +85,7 @@ class ViewerPeer(PeerTransport):
         offer: Offer,
         identity: DtlsIdentity,
         send: Callable[[bytes, Address], None],
+        send_all: Callable[[Sequence[bytes], Address], None],
         *,
         log: PacketLog,
         stream: StreamClock,
@@ -103,6 +104,7 @@ class ViewerPeer(PeerTransport):
         self.line = LineJudge()
         self.picture: PictureSender | None = None
         self.sound: SoundSender | None = None
+        self._send_all = send_all
         self._stream = stream
         self._wall = wall
         self._ready = ready
@@ -129,15 +131,10 @@ class ViewerPeer(PeerTransport):
         picture, protection, path = self.picture, self.protection, self.path
         if picture is None or protection is None or path is None or self.ended:
             return
-        send, protect = self._send, protection.protect
-        count = octets = 0
-        for packet in picture.take():
-            datagram = protect(packet)
-            send(datagram, path)
-            count += 1
-            octets += len(datagram)
-        self.sent.picture += count
-        self.octets += octets
+        if datagrams := list(map(protection.protect, picture.take())):
+            self._send_all(datagrams, path)
+            self.sent.picture += len(datagrams)
+            self.octets += sum(map(len, datagrams))
         if picture.waits and now >= self._key_due:
             self._key_due = now + KEYS
             self._stream.want_key(now)
