@@ -12,9 +12,13 @@ import argparse
 import math
 import time
 from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
 
 WIDTH, HEIGHT, RATE = 640, 360, 30
 SQUARE = WIDTH // 32
@@ -41,7 +45,7 @@ def tone(at: int) -> av.AudioFrame:
 def publish(url: str, seconds: float, gop: int, bframes: int, codec: str) -> None:
     """Until `seconds` are over."""
     with av.open(url, "w", format="flv", options={"flvflags": "no_duration_filesize"}) as out:
-        video = out.add_stream(codec, rate=RATE)
+        video = cast("VideoStream", out.add_stream(codec, rate=RATE))
         video.width, video.height, video.pix_fmt, video.gop_size = WIDTH, HEIGHT, "yuv420p", gop
         video.codec_context.time_base = Fraction(1, RATE)
         tune = {"tune": "zerolatency"} if not bframes else {"bf": str(bframes), "rc-lookahead": "2"}

@@ -28,7 +28,7 @@ def wish(sender: Sender, **more: Any) -> bytes:
 class Watcher(Sender):
     """What a viewer makes of what it is sent. `lose`: sequence numbers whose packets are lost on the way."""
 
-    packets: dict[int, rtp.RtpPacket] = field(default_factory=dict)
+    got: dict[int, rtp.RtpPacket] = field(default_factory=dict)
     """Of the picture, by sequence number."""
     sounds: list[rtp.RtpPacket] = field(default_factory=list)
     resent: Counter[int] = field(default_factory=Counter)
@@ -62,28 +62,28 @@ class Watcher(Sender):
         self.octets += len(datagram)
         packet = rtp.read(octets)
         if packet.kind == PICTURE and (packet.sequence not in self.lose or packet.sequence in self.resent):
-            self.packets[packet.sequence] = packet
+            self.got[packet.sequence] = packet
         elif packet.kind == AGAIN:
             carried = rtp.resent(packet, PICTURE, self.picture_ssrc)
             assert carried is not None
             self.resent[carried.sequence] += 1
-            self.packets[carried.sequence] = carried
+            self.got[carried.sequence] = carried
         elif packet.kind == SOUND:
             self.sounds.append(packet)
         return []
 
     @property
     def picture_ssrc(self) -> int:
-        return next(iter(self.packets.values())).ssrc
+        return next(iter(self.got.values())).ssrc
 
     @property
     def pictures(self) -> list[CodedPicture]:
         """The whole ones, in order of their numbers."""
         room, found, before = Depacketiser(), [], -1
-        first = next(iter(self.packets), 0)
-        for sequence in sorted(self.packets, key=lambda one: one - first + 0x8000 & 0xFFFF):
+        first = next(iter(self.got), 0)
+        for sequence in sorted(self.got, key=lambda one: one - first + 0x8000 & 0xFFFF):
             hole = before >= 0 and sequence - before & 0xFFFF != 1
-            found += room.push(Ordered(self.packets[sequence], hole=hole))
+            found += room.push(Ordered(self.got[sequence], hole=hole))
             before = sequence
         return found
 
