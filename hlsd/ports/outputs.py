@@ -92,11 +92,6 @@ class LiveStream(Feed, Protocol):
         """Whether nobody will publish into this run any more."""
         ...
 
-    @property
-    def refreshes(self) -> bool:
-        """Whether its publisher can be asked for a key picture."""
-        ...
-
     def refresh(self) -> bool:
         """Asks its publisher for a key picture; False where it cannot be asked."""
         ...

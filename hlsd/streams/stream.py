@@ -142,11 +142,6 @@ class Stream:
         """Whether nobody will publish into this run any more."""
         return self.state is StreamState.ENDED
 
-    @property
-    def refreshes(self) -> bool:
-        """Whether its publisher can be asked for a key picture."""
-        return self.claim is not None and self.claim.request.refresh is not None
-
     def refresh(self) -> bool:
         """Asks its publisher for a key picture, if it can be asked."""
         ask = self.claim.request.refresh if self.claim is not None else None

@@ -40,7 +40,7 @@ ASKING: Final = 1.0
 
 
 class WhepOutput:
-    """One stream's (`hlsd.ports.Output`, `hlsd.delivery.whep.viewer_peer.StreamClock`).
+    """One stream's (`hlsd.ports.Output`, `hlsd.delivery.whep.viewer_peer.ViewedStream`).
 
     `gop()`: its units from the newest key picture on, if somebody keeps them. `desk`: who makes Opus, if somebody does.
     """
@@ -81,6 +81,7 @@ class WhepOutput:
         self._shown = -1  # the latest picture that went, ticks
         self._base = 0.0  # when tick 0 would have come (seconds since 1970), by the unit that came soonest
         self._asked = 0.0
+        self._answers = False  # whether its publisher could be asked then
 
     # -- as viewers see it
 
@@ -145,15 +146,14 @@ class WhepOutput:
             self._detach()
 
     def instant(self, wall: float) -> float | None:
-        """As `StreamClock`."""
+        """As `ViewedStream`."""
         return (wall - self._base) * TICKS if self._base else None
 
     def want_key(self, now: float) -> bool:
-        """As `StreamClock`."""
-        if now - self._asked < ASKING:
-            return self.feed.refreshes
-        self._asked = now
-        return self.feed.refresh()
+        """As `ViewedStream`."""
+        if now - self._asked >= ASKING:
+            self._asked, self._answers = now, self.feed.refresh()
+        return self._answers
 
     def _attach(self) -> None:
         self._users += 1

@@ -29,7 +29,7 @@ _head = struct.Struct(">BBHII").pack
 _again = struct.Struct(">BBHIIH").pack
 
 
-class Stretch(NamedTuple):
+class SentStretch(NamedTuple):
     """From `sequence` (extended) on packets go one for one, beginning with `number`.
 
     Pictures of packets before `until` get the time `base` + (their number - `frame`) * `step`.
@@ -61,7 +61,7 @@ class PictureSender:
         self._again_sequence = start ^ 0x5555
         self._sequence = 0x10000 + (start & 0x7FFF)  # extended
         self._cursor: int | None = None  # the next packet to send; None: the next key picture
-        self._stretches: deque[Stretch] = deque(maxlen=STRETCHES)
+        self._stretches: deque[SentStretch] = deque(maxlen=STRETCHES)
         self._last = 0  # ticks of the newest picture sent
 
     @property
@@ -145,9 +145,9 @@ class PictureSender:
         self._cursor = number
         if self._stretches and self._stretches[-1].sequence == self._sequence:
             self._stretches.pop()  # nothing was sent of it
-        self._stretches.append(Stretch(self._sequence, number, until, base, frame, step))
+        self._stretches.append(SentStretch(self._sequence, number, until, base, frame, step))
 
-    def _time(self, stretch: Stretch, number: int, packet: Packet) -> int:
+    def _time(self, stretch: SentStretch, number: int, packet: Packet) -> int:
         if number >= stretch.until:
             ticks = packet.ticks
         else:

@@ -81,13 +81,16 @@ class _Ticket:
     """The way to end a viewer's session from elsewhere, before it is made and after."""
 
     def __init__(self) -> None:
-        self.viewer: WhepViewer | None = None
+        self._viewer: WhepViewer | None = None
         self.dropped = ""
+
+    def issue(self, viewer: WhepViewer) -> None:
+        self._viewer = viewer
 
     def drop(self, reason: str) -> None:
         self.dropped = reason
-        if self.viewer is not None:
-            self.viewer.end(reason)
+        if self._viewer is not None:
+            self._viewer.end(reason)
 
 
 class WhepRoom:
@@ -243,14 +246,24 @@ class WhepRoom:
             return _worded(found) if isinstance(found, Denial) else WhipRefusal("gone", "the session is over")
         offer, codec = found
         ident = secrets.token_hex(16)
-        viewer = WhepViewer(ident, session, output, offer, codec, asked.ip, self._sessions, self._faults, self._forget)
-        ticket.viewer = viewer
+        viewer = WhepViewer(
+            ident,
+            session,
+            output,
+            offer,
+            codec,
+            asked.ip,
+            self._sessions,
+            self._faults,
+            self.stats.handshake.observe,
+            self._forget,
+            self._clock.monotonic(),
+        )
+        ticket.issue(viewer)
         try:
             sources = Sources(*(secrets.randbits(32) for _ in range(3)))
-            viewer.since = self._clock.monotonic()
-            viewer.handshake = self.stats.handshake.observe
             output.enter(viewer)
-            viewer.peer = self._peer(viewer, output, sources)
+            viewer.meet(self._peer(viewer, output, sources))
             viewer.local = local
             self._book.add(viewer)
             self._udp.add(viewer)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hlsd.webrtc.transport import Address
 
 
-class Watched(Protocol):
+class WatchedStream(Protocol):
     """A stream as its viewer sees it (`hlsd.delivery.whep.output.WhepOutput`)."""
 
     def begin(self, viewer: WhepViewer) -> None:
@@ -39,13 +39,15 @@ class WhepViewer:
         self,
         ident: str,
         session: ViewerSession,
-        output: Watched,
+        output: WatchedStream,
         offer: Offer,
         codec: str,
         ip: str,
         sessions: Sessions,
         faults: Faults,
+        shaken: Callable[[float], None],
         over: Callable[[WhepViewer], None],
+        now: float,
     ) -> None:
         self.ident = ident
         """Whoever knows it may end the session."""
@@ -61,9 +63,9 @@ class WhepViewer:
         """The address of ours at which it asked."""
         self.peer: ViewerPeer | None = None
         self.ended = ""
-        self.since = 0.0
+        self.since = now
         """When it was let in, monotonic."""
-        self.handshake: Callable[[float], None] = lambda _: None
+        self._shaken = shaken
         self._sessions = sessions
         self._faults = faults
         self._over = over
@@ -99,6 +101,10 @@ class WhepViewer:
 
     # -- as the port sees it
 
+    def meet(self, peer: ViewerPeer) -> None:
+        """Who speaks with its browser."""
+        self.peer = peer
+
     def take(self, datagram: bytes, address: Address, now: float) -> None:
         """Takes what is no binding request."""
         if self.peer is not None:
@@ -115,7 +121,7 @@ class WhepViewer:
 
     def shaken(self, now: float) -> None:
         """It is connected."""
-        self.handshake(now - self.since)
+        self._shaken(now - self.since)
 
     # -- the end
 

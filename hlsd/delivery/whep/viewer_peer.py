@@ -45,7 +45,7 @@ class SentCounts:
     """Requests for a key picture."""
 
 
-class StreamClock(Protocol):
+class ViewedStream(Protocol):
     """What a viewer has to know of its stream."""
 
     def instant(self, wall: float) -> float | None:
@@ -88,7 +88,7 @@ class ViewerPeer(PeerTransport):
         send_all: Callable[[Sequence[bytes], Address], None],
         *,
         log: PacketLog,
-        stream: StreamClock,
+        stream: ViewedStream,
         sources: Sources,
         start: Callable[[], int],
         wall: Callable[[], float],
