@@ -35,7 +35,7 @@ KEPT: Final = 4 << 20
 DRIFT: Final = 0.001
 """By what share the clock of reports follows a source that comes ever later."""
 B_FRAMES: Final = "the stream has B-frames, which WebRTC has not: its encoder must make none (x264: bframes=0)"
-ASKING: Final = 1.0
+ASKING: Final = 2.0
 """Seconds between two requests to a publisher for a key picture."""
 
 

@@ -241,8 +241,8 @@ class WhepRoom:
         session, output = entry.session, entry.output
         # Once more: who has a say in it may have led the viewer to another stream than its offer was read for.
         found = await self.read(output, body)
-        if isinstance(found, Denial) or ticket.dropped or self.closed:
-            self._sessions.close(session, ticket.dropped or "error:codec")
+        if isinstance(found, Denial) or ticket.dropped or self.closed or output.feed.over:
+            self._sessions.close(session, ticket.dropped or ("stream_end" if output.feed.over else "error:codec"))
             return _worded(found) if isinstance(found, Denial) else WhipRefusal("gone", "the session is over")
         offer, codec = found
         ident = secrets.token_hex(16)

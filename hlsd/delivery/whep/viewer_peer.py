@@ -105,6 +105,8 @@ class ViewerPeer(PeerTransport):
         self.picture: PictureSender | None = None
         self.sound: SoundSender | None = None
         self._send_all = send_all
+        self._log = log
+        self._again_from: int | None = None  # the key picture that it was sent once more
         self._stream = stream
         self._wall = wall
         self._ready = ready
@@ -196,7 +198,9 @@ class ViewerPeer(PeerTransport):
         if now < self._key_due:
             return
         self._key_due = now + KEYS
-        if not self._stream.want_key(now):
+        # Once for each key picture: who stands still again after it, or says so, does not get all of it each second.
+        if not self._stream.want_key(now) and self._log.key not in (None, self._again_from):
+            self._again_from = self._log.key
             picture.begin()
 
     # -- what goes

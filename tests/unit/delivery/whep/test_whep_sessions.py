@@ -226,6 +226,11 @@ async def test_whose_decoder_stands_still_gets_a_new_key_picture_or_the_last_one
             assert numbers(call.watcher) == [0, 1, 2]
         else:
             await eventually(lambda: numbers(call.watcher) == [0, 1, 2, 0, 1, 2])
+            viewer.peer._key_due = 0.0
+            call.say(rtcp.picture_loss(1, call.watcher.picture_ssrc))
+            await eventually(lambda: viewer.peer.sent.keys == 21)
+            film.show()
+            await eventually(lambda: numbers(call.watcher) == [0, 1, 2, 0, 1, 2, 3])  # not a third time
         call.close()
 
 
