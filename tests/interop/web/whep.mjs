@@ -55,6 +55,7 @@ async function script(page) {
 /* What a person sees. */
 async function look(page) {
   const errors = [];
+  page.setDefaultTimeout(90_000); // the browsers of other tests share the cores
   page.on("pageerror", (error) => errors.push(error.message));
   page.on("console", (line) => line.type() === "error" && errors.push(line.text()));
   await page.goto(`${base}/${path}?way=whep${options.query && `&${options.query}`}`);
