@@ -28,6 +28,8 @@ from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.ts.streams import TsStreams
 from hlsd.delivery.web import WebApp, create_app
+from hlsd.delivery.whep.room import WhepRoom
+from hlsd.delivery.whep.service import WhepService
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
 from hlsd.ingest.file_publisher import FilePublishers
@@ -161,9 +163,8 @@ def _rtmp(services: Services) -> Service:
 def _whip(services: Services) -> Service:
     node, settings = services.node, services.node.settings
     sound = node.sound if settings.transcode.audio else None
-    http, faults = settings.http, node.stats.faults
     first = settings.rtmp.publish_timeout
-    room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port, first)
+    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first)
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
@@ -174,6 +175,16 @@ def _whip(services: Services) -> Service:
         return room.whose(app, ident) or by_socket
 
     return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
+
+
+def _whep(services: Services) -> Service:
+    node = services.node
+    desk = node.sound if node.settings.transcode.audio else None
+    faults, gop = node.stats.faults, services.audience.gop
+    room = WhepRoom(node.webrtc, node.entrance, node.sessions, desk, gop, node.clock, faults, node.log)
+    servers = node.settings.webrtc.ice_servers
+    open_to_all = [one.link for one in servers if not one.username]
+    return WhepService(room, node.judge, faults, [one.link for one in servers], open_to_all)
 
 
 def _srt(services: Services) -> Service:
@@ -374,6 +385,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("sound", _sound),
     ("timeshift", _timeshift),
     ("flv", _flv),
+    ("whep", _whep),  # behind whose newest pictures it begins with
     ("snapshot", _snapshot),
     ("transcode", _transcode),
     ("console", _console),

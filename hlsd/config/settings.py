@@ -20,7 +20,6 @@ from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.ingest.srt.settings import SrtSettings
 from hlsd.ingest.ts.settings import TsSettings
-from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
 from hlsd.record.settings import RecordSettings
@@ -30,6 +29,7 @@ from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.timeshift.settings import DvrSettings
 from hlsd.transcode.settings import TranscodeSettings
+from hlsd.webrtc.settings import WebrtcSettings
 
 
 class ServerSettings(BaseModel):

@@ -160,9 +160,9 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("page", app, name)
         case [app, name, "index.m3u8" | "master.m3u8"]:
             return Target("multivariant", app, name)
-        case [app, name, "whip" | "publish"]:
+        case [app, name, "whip" | "whep" | "publish"]:
             return Target("foreign", app, name)
-        case [app, name, "whip" | "publish", ident]:
+        case [app, name, "whip" | "whep" | "publish", ident]:
             return Target("foreign", app, name, resource=ident)
         case [app, name, sid, "index.m3u8"] if sid[0] == "~":
             return Target("playlist", app, name, sid=sid[1:])

@@ -30,7 +30,7 @@ from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequ
 from hlsd.ports.renditions import Ladder, OfferedRendition, RenditionFeed
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, RenditionBody, Sessions, ViewerSession, rest_of
-from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
+from hlsd.ports.sound import OpusDesk, OpusMaker, SoundConverter, SoundDesk, SoundSink, SoundTeller
 
 __all__ = [
     "ABSENT",
@@ -62,6 +62,8 @@ __all__ = [
     "O",
     "OfferedRendition",
     "OnDemand",
+    "OpusDesk",
+    "OpusMaker",
     "Output",
     "OutputFactory",
     "Outputs",

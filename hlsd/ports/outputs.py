@@ -90,6 +90,15 @@ class LiveStream(Feed, Protocol):
         """`/{app}/{stream}`."""
         ...
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody will publish into this run any more."""
+        ...
+
+    def refresh(self) -> bool:
+        """Asks its publisher for a key picture; False where it cannot be asked."""
+        ...
+
     def turn_away(self, reason: str, words: str) -> None:
         """Lets its publisher go; `words` say to it, in the log and in the event what `reason` does not."""
         ...

@@ -15,7 +15,8 @@ class SoundSettings(BaseModel):
     audio: bool = Field(
         default=True,
         description="Whether sound that is not AAC (Speex, Nellymoser, G.711, MP3, ADPCM, PCM, Opus, AC-3, FLAC) is "
-        "turned into AAC, in a process of its own that begins when it is first needed. Off, such sound is left out.",
+        "turned into AAC, in a process of its own that begins when it is first needed. Off, such sound is left out, "
+        "and viewers by WebRTC, who get all sound as Opus, hear nothing.",
     )
     audio_bitrate: int = Field(
         default=128_000,

@@ -24,8 +24,8 @@ from hlsd.ingest.srt.link import Link, LinkTerms
 from hlsd.ingest.srt.player import SrtPlayer
 from hlsd.ingest.srt.publisher import SrtHost, SrtPublisher
 from hlsd.ingest.srt.stream_id import BadStreamId, read_stream_id
-from hlsd.ingest.webrtc.udp_port import UdpPort
 from hlsd.ports import Denial, PlayRequest, PublishRequest, Refuse, RefuseCode
+from hlsd.webrtc.udp_port import UdpPort
 
 if TYPE_CHECKING:
     from hlsd.ingest.srt.handshake import SrtHandshake

@@ -1,8 +1,8 @@
-"""Reads the offer of a publisher (RFC 8866, 9429) and chooses what of it is taken. Pure.
+"""Reads an offer (RFC 8866, 9429) and chooses what of a publisher's is taken; of a viewer's: `sdp_wish`. Pure.
 
 Law: an offer is taken whole or refused whole, with words that name what is missing; a half answer would leave its
 sender with a black picture. Lines, sections and payload types have bounds. Candidates are only counted: we are ICE
-lite, the publisher comes to us, so nobody can have us send anywhere, or look a name up.
+lite, the other side comes to us, so nobody can have us send anywhere, or look a name up.
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ class Section:
         return self.kind in ("audio", "video") and self.direction in ("sendrecv", "sendonly") and not self._refused
 
     @property
+    def receives(self) -> bool:
+        """Whether its sender would be sent something."""
+        return self.kind in ("audio", "video") and self.direction in ("sendrecv", "recvonly") and not self._refused
+
+    @property
     def _refused(self) -> bool:
         return self.port == 0 and not self.mid
 
@@ -125,16 +130,28 @@ class Offer:
 
 def read_offer(body: bytes) -> Offer:
     """The offer. Raises BadOffer, Unacceptable."""
-    head, sections = _sections(_lines(body))
+    head, sections = read_sections(body)
     sending = [section for section in sections if section.sends]
     if not sending:
         raise Unacceptable("the offer sends neither picture nor sound")
     picture = _choose(sending, "video", _PICTURES)
     sound = _choose(sending, "audio", _SOUNDS)
+    return offer_of(head, sections, sending, picture, sound)
+
+
+def read_sections(body: bytes) -> tuple[dict[str, str], list[Section]]:
+    """What stands before the sections of an offer, and these. Raises BadOffer."""
+    return _sections(_lines(body))
+
+
+def offer_of(
+    head: dict[str, str], sections: list[Section], sending: list[Section], picture: Chosen | None, sound: Chosen | None
+) -> Offer:
+    """The offer of these sections, of which media goes by those that are `sending`. Raises BadOffer, Unacceptable."""
     if len(sending) > 1:
         bundled = set(head.get("group:BUNDLE", "").split())
         if not all(section.mid in bundled for section in sending):
-            raise Unacceptable("the offer does not send all of it by one transport (BUNDLE)")
+            raise Unacceptable("the offer is not all of one transport (BUNDLE)")
     first = sending[0]
     ufrag = first.ufrag or head.get("ice-ufrag", "")
     password = first.password or head.get("ice-pwd", "")
@@ -294,15 +311,19 @@ def _choose(sending: list[Section], kind: str, wanted: dict[str, int]) -> Chosen
         fitting.sort(key=lambda payload: name == "H264" and payload.parameters.get("packetization-mode") != "1")
         for payload in fitting:
             payload.feedback += [what for what in section.feedback if what not in payload.feedback]
-            return Chosen(section, payload, _rtx(section, payload.number))
+            return Chosen(section, payload, rtx_of(section, payload.number))
+    raise Unacceptable(f"no {word} that is taken here: the offer has {names(section)}, wanted is {' or '.join(wanted)}")
+
+
+def names(section: Section) -> str:
+    """The codecs that it has, for people."""
     helpers = ("RTX", "RED", "ULPFEC", "FLEXFEC-03", "CN", "TELEPHONE-EVENT", "")
     offered = dict.fromkeys(payload.name for payload in section.payloads.values() if payload.name not in helpers)
-    names = ", ".join(list(offered)[:8]) or "nothing that has a name"
-    takes = " or ".join(wanted)
-    raise Unacceptable(f"no {word} that is taken here: the offer has {names}, wanted is {takes}")
+    return ", ".join(list(offered)[:8]) or "nothing that has a name"
 
 
-def _rtx(section: Section, number: int) -> PayloadType | None:
+def rtx_of(section: Section, number: int) -> PayloadType | None:
+    """The payload type by which packets of `number` are sent again (RFC 4588 §8.1)."""
     for payload in section.payloads.values():
         if payload.name == "RTX" and payload.parameters.get("apt") == str(number):
             return payload

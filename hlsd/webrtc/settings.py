@@ -37,15 +37,22 @@ class IceServer(BaseModel):
 
 
 class WebrtcSettings(BaseModel):
-    """WebRTC: publishing from a browser, OBS, ffmpeg and GStreamer by WHIP."""
+    """WebRTC: publishing from a browser, OBS, ffmpeg and GStreamer by WHIP, playing by WHEP."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = Field(
         default=True,
         description="Whether publishers may come by WHIP: POST to /{app}/{stream}/whip on the HTTP ports, media by "
-        "UDP. Needs the package extra hlsd[webrtc]; without it the log says so and they are refused.",
+        "UDP; and viewers by WHEP. Needs the package extra hlsd[webrtc]; without it the log says so and they are "
+        "refused.",
     )
+    play: bool = Field(
+        default=True,
+        description="Whether viewers may come by WHEP: POST to /{app}/{stream}/whep. A viewer costs about as much as "
+        "fifty by HLS: every packet is encrypted for it alone.",
+    )
+    max_viewers: int = Field(default=200, ge=1, le=10_000, description="Viewers by WebRTC at once.")
     bind: str = Field(default="", description="Address for UDP; empty: that of http.bind.")
     port: int = Field(
         default=0,

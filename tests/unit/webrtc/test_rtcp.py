@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from random import Random
 
 import pytest
 
 from hlsd.base.errors import ProtocolError
-from hlsd.ingest.webrtc import rtcp, rtp
 from hlsd.ingest.webrtc.reception import Reception
 from hlsd.ingest.webrtc.twcc import TransportFeedback
+from hlsd.webrtc import rtcp, rtp
 from tests.support.webrtc_sender import WIDE, feedback, header
 
 
@@ -123,3 +124,46 @@ def test_rtp_is_read_with_extensions_and_without_padding() -> None:
     for bad in (b"", bytes(12), b"\xa0" + bytes(11) + b"\x00", b"\xa0" + bytes(11) + b"\x09", b"\x90" + bytes(13)):
         with pytest.raises(ProtocolError):
             rtp.read(bad)
+
+
+def test_what_a_viewer_says_is_understood() -> None:
+    block = rtcp.ReportBlock(ssrc=7, fraction=64, lost=3, highest=9, jitter=1, last=5, delay=6)
+    compound = (
+        rtcp.receiver_report(1, [block])
+        + rtcp.nack(1, 7, [65_535, 0, 5, 100])
+        + rtcp.picture_loss(1, 7)
+        + struct.pack(">BBHIIIBBH", 0x84, 206, 4, 1, 0, 7, 1, 0, 0)  # FIR
+        + rtcp.maximum_bitrate(1, 2_500_000, [7])
+    )
+    report, missing, key, full, most = rtcp.heard(compound)
+    assert report == ("report", 7, 64, 5, 6, ())
+    assert missing == ("nack", 7, 0, 0, 0, (65_535, 0, 5, 100))
+    assert (key, full) == (("key", 7, 0, 0, 0, ()),) * 2
+    assert most.kind == "most"
+    assert 2_490_000 < most.value <= 2_500_000
+
+
+def test_a_nack_asks_for_no_more_than_is_read_of_it() -> None:
+    body = struct.pack(">II", 1, 7) + struct.pack(">HH", 0, 0xFFFF) * 5000
+    (told,) = rtcp.heard(struct.pack(">BBH", 0x81, 205, len(body) // 4) + body)
+    assert len(told.lost) == rtcp.NACKS * 17
+
+
+def test_whatever_a_viewer_sends_is_read_or_not_and_nothing_else() -> None:
+    draw = Random(5)
+    whole = rtcp.receiver_report(1, [rtcp.ReportBlock(7, 64, 3, 9, 1, 5, 6)] * 3) + rtcp.nack(1, 7, range(0, 90, 3))
+    whole += rtcp.maximum_bitrate(1, 10**9, [7]) + rtcp.picture_loss(1, 7)
+    for _ in range(3000):
+        octets = bytearray(whole[: draw.randrange(len(whole) + 1)])
+        for _ in range(draw.randrange(6)):
+            if octets:
+                octets[draw.randrange(len(octets))] = draw.randrange(256)
+        assert len(list(rtcp.heard(bytes(octets)))) <= rtcp.PACKETS * 31
+
+
+def test_a_sender_says_its_time_and_goodbye() -> None:
+    octets = rtcp.sender_report(7, 1_700_000_000.5, 90_000, 3, 4)
+    (told,) = rtcp.read(octets)
+    assert (told.ssrc, told.wall, told.timestamp) == (7, 1_700_000_000.5, 90_000)
+    assert [(kind, form) for kind, form, _ in feedback(octets)] == [(200, 0), (202, 1)]
+    assert list(feedback(rtcp.goodbye([7, 8]))) == [(201, 0, struct.pack(">I", 7)), (203, 2, struct.pack(">II", 7, 8))]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hlsd.base.errors import ProtocolError
-from hlsd.ingest.webrtc import dtls
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
-from hlsd.ingest.webrtc.srtp import SOURCES, Protection
+from hlsd.webrtc import dtls
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.webrtc.srtp import SOURCES, Protection
 from tests.support.confine import LIBRARY
 from tests.support.webrtc_sender import header
 
@@ -121,7 +121,7 @@ def test_hands_are_shaken_where_no_memory_may_be_written_and_run() -> None:
         ctypes.CDLL(LIBRARY)
     except OSError:
         pytest.skip(f"{LIBRARY} is not there: the filters cannot be put up")
-    root = Path(__file__).parents[4]
+    root = Path(__file__).parents[3]
     code = (
         "from tests.support.webrtc_sender import Line\n"
         "line = Line()\nline.film(3)\nassert len(line.sink.pictures) >= 2\nprint('fine')\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from hlsd.ingest.webrtc import stun
+from hlsd.webrtc import stun
 
 USER, PASSWORD = (stun.USERNAME, b"ours:theirs"), b"a password of ours"
 TRANSACTION = bytes(range(12))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hlsd.ingest.webrtc import sdp
-from hlsd.ingest.webrtc.sdp import BadOffer, Unacceptable, read_fragment, read_offer
-from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer, fragment
+from hlsd.webrtc import sdp
+from hlsd.webrtc.sdp import BadOffer, Unacceptable, read_fragment, read_offer
+from hlsd.webrtc.sdp_answer import AnswerTerms, answer, fragment
 from tests.support.webrtc_sender import offer
 
-OFFERS = Path(__file__).parents[3] / "golden" / "offers"
+OFFERS = Path(__file__).parents[2] / "golden" / "offers"
 TERMS = AnswerTerms(
     "ours",
     "p" * 32,

@@ -9,7 +9,7 @@ import pylibsrtp
 from hlsd.base.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from hlsd.ingest.webrtc.dtls import SrtpKeys
+    from hlsd.webrtc.dtls import SrtpKeys
 
 WINDOW: Final = 1024
 """Packets behind the newest one that may still come, each of them once."""
@@ -51,6 +51,10 @@ class Protection:
             self._meet(compound[4:8])
         return compound
 
+    def protect(self, packet: bytes) -> bytes:
+        """What goes out for an RTP packet; the same again for the same packet."""
+        return self._outbound.protect(packet)
+
     def protect_control(self, compound: bytes) -> bytes:
         """What goes out for an RTCP compound."""
         return self._outbound.protect_rtcp(compound)
@@ -65,4 +69,6 @@ class Protection:
 def _session(key: bytes, sources: int, profile: int) -> pylibsrtp.Session:
     policy = pylibsrtp.Policy(key=key, ssrc_type=sources, srtp_profile=profile)
     policy.window_size = WINDOW
+    # A viewer without RTX is sent the very packet again, which is the very datagram: no key stream is used twice.
+    policy.allow_repeat_tx = True
     return pylibsrtp.Session(policy)

@@ -1,4 +1,4 @@
-"""Reads and answers STUN binding requests (RFC 8489) as ICE uses them (RFC 8445 §7.3). Pure.
+"""Reads and answers STUN binding requests (RFC 8489) as ICE uses them (RFC 8445 §7.3), and makes some. Pure.
 
 Law: nothing is answered that does not prove, by its MESSAGE-INTEGRITY, that it knows the password of a session, and no
 answer is longer than its request can be: nobody can have us send to an address that did not ask.
@@ -20,6 +20,7 @@ INTEGRITY: Final = 0x0008
 MAPPED: Final = 0x0020
 PRIORITY: Final = 0x0024
 USE_CANDIDATE: Final = 0x0025
+CONTROLLED: Final = 0x8029
 CONTROLLING: Final = 0x802A
 FINGERPRINT: Final = 0x8028
 
@@ -28,6 +29,8 @@ LIMIT: Final = 1500
 ATTRIBUTES: Final = 32
 """Attributes of one message."""
 _FINGERPRINT_MASK: Final = 0x5354554E
+_PRIORITY: Final = (110 << 24 | 65_535 << 8 | 255).to_bytes(4, "big")
+"""Of a peer reflexive candidate (RFC 8445 §7.1.1)."""
 _HEADER: Final = struct.Struct(">HHI12s")
 _ATTRIBUTE: Final = struct.Struct(">HH")
 
@@ -96,6 +99,22 @@ def success(binding: Binding, address: tuple[str, int], password: bytes) -> byte
     mapped = bytes(one ^ other for one, other in zip(ip.packed, mask, strict=False))
     value = struct.pack(">BBH", 0, 1 if ip.version == 4 else 2, address[1] ^ COOKIE >> 16) + mapped
     return sealed(SUCCESS, binding.transaction, ((MAPPED, value),), password)
+
+
+def question(transaction: bytes, user: str, password: bytes) -> bytes:
+    """A binding request of ours, who are lite and so controlled: does the peer hear us there (RFC 7675 §5.1)?"""
+    attributes = ((USERNAME, user.encode()), (PRIORITY, _PRIORITY), (CONTROLLED, transaction[:8]))
+    return sealed(REQUEST, transaction, attributes, password)
+
+
+def is_success(datagram: bytes) -> bool:
+    """Whether what `is_stun` is answers a binding request."""
+    return datagram[0] << 8 | datagram[1] == SUCCESS
+
+
+def read_success(datagram: bytes) -> bytes:
+    """The transaction that it answers; empty if it does not. Who knows it has heard the question."""
+    return datagram[8:20] if len(datagram) <= LIMIT and is_success(datagram) else b""
 
 
 def sealed(kind: int, transaction: bytes, attributes: tuple[tuple[int, bytes], ...], password: bytes) -> bytes:
