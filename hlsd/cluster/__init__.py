@@ -1,1 +1,1 @@
-"""Several processes, on one machine or many, as one server: where they agree about sessions, and who has which stream."""
+"""Several processes, on one machine or many, as one server: where they agree about sessions and streams."""

@@ -87,7 +87,7 @@ class Lives:
             self._file(sid, record)
         return record
 
-    def report(self, now: float, report: Report) -> Answer:
+    def report(self, now: float, report: Report) -> Answer:  # noqa: C901 - the table, row by row
         """One row of the table."""
         self._hear(now)
         record, sid, token = self._record(report.sid), report.sid, report.token

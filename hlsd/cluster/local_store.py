@@ -14,9 +14,9 @@ from typing import Final
 from hlsd.base.clock import Clock
 from hlsd.cluster.lives import Lives
 from hlsd.ports import Denial
-from hlsd.sessions.directory import PlaceClaim, Revocation
+from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.local_directory import LocalDirectory
-from hlsd.sessions.store import MAX_ABOUT, MAX_BATCH, RENEW_NEAR, Answer, LifeEvent, Place, Report
+from hlsd.sessions.store import MAX_ABOUT, MAX_BATCH, RENEW_NEAR, Answer, LifeEvent, Report
 
 MAX_EVENTS: Final = 30_000
 """Events that wait to be settled; of more, the oldest are lost and counted."""
@@ -62,13 +62,18 @@ class LocalStore:
         self._unwatch()
         await self.directory.stop()
 
-    async def claim(self, claim: PlaceClaim, about: str) -> Place | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         """Gives a place at once, or says why not."""
         lease = self.directory.rejoin(claim)
         if isinstance(lease, Denial):
             return lease
-        record = self._lives.introduce(self._clock.monotonic(), claim.id, about[:MAX_ABOUT])
-        return Place(lease, record.life, record.on, record.about)
+        record = self._lives.introduce(self._clock.monotonic(), claim.id, claim.about[:MAX_ABOUT])
+        return lease._replace(life=record.life, on=record.on, about=record.about)
+
+    def amend(self, claim: PlaceClaim) -> None:
+        """Bounds count it as whoever it is now, and so does who takes it over."""
+        self.directory.amend(claim)
+        self._lives.introduce(self._clock.monotonic(), claim.id, claim.about[:MAX_ABOUT])
 
     def release(self, place: str) -> None:
         """Gives the place away again, unless a life of it is on in another process."""

@@ -33,7 +33,9 @@ local now = tonumber(ARGV[1])
 if not now then local t = redis.call('TIME'); now = t[1] * 1000 + math.floor(t[2] / 1000) end
 local function hear()  -- after a silence nobody is reaped for a while
   local last = tonumber(redis.call('GET', P .. 'alive') or now)
-  if now - last > @SILENCE@ then redis.call('SET', P .. 'spared', string.format('%.0f', now + @GRACE@), 'PX', @KEEP@) end
+  if now - last > @SILENCE@ then
+    redis.call('SET', P .. 'spared', string.format('%.0f', now + @GRACE@), 'PX', @KEEP@)
+  end
   redis.call('SET', P .. 'alive', string.format('%.0f', now))
 end
 local function whole(n) return string.format('%.0f', n) end
@@ -98,7 +100,10 @@ local function join(k, cur, token)  -- of very many tokens those that are not in
     for i = 1, #h, 2 do if string.sub(h[i], 1, 2) == 'a:' then on[string.sub(h[i], 3)] = true end end
     for i = 1, #h, 2 do
       local t = string.sub(h[i], 3)
-      if string.sub(h[i], 1, 2) == 'b:' then n = n + 1; if not on[t] and t ~= '*' then idle[#idle + 1] = {t, h[i + 1]} end end
+      if string.sub(h[i], 1, 2) == 'b:' then
+        n = n + 1
+        if not on[t] and t ~= '*' then idle[#idle + 1] = {t, h[i + 1]} end
+      end
     end
     if n >= @TOKENS@ then
       for _, one in ipairs(idle) do
@@ -175,7 +180,7 @@ end
 return answers
 """
 )
-"""KEYS: <prefix>leases. ARGV: now or "", then for each report its eleven fields. Gives on, life, barred, again of each."""
+"""KEYS: <prefix>leases. ARGV: now or "", then of each report its eleven fields. Gives on, life, barred, again."""
 
 REAP = (
     _HEAD
@@ -291,7 +296,7 @@ def arguments(report: Report) -> list[str]:
         report.sid,
         report.token,
         str(report.life),
-        "%d,%d,%d,%d,%d" % report.counts,
+        ",".join(map(str, report.counts)),
         f"{report.left * 1000:.0f}",
         "1" if report.active else "0",
         report.why,

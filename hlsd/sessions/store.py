@@ -98,15 +98,6 @@ class Answer(NamedTuple):
     again: bool = False
 
 
-class Place(NamedTuple):
-    """A place that was given, and what the store knows of that id: its last life, whether it is on, about whom."""
-
-    lease: Lease
-    life: int = 0
-    on: bool = False
-    about: str = ""
-
-
 class LifeEvent(NamedTuple):
     """What has happened to a session: `kind` is "start", "stop" or "fix".
 
@@ -147,14 +138,18 @@ class SessionStore(Protocol):
         """Carries over what is left, if the store answers; nothing is called any more."""
         ...
 
-    async def claim(self, claim: PlaceClaim, about: str) -> Place | Denial:
+    async def claim(self, claim: PlaceClaim) -> Lease | Denial:
         """Gives `claim.id`, the public id of a session, a place within all bounds, or says why not.
 
-        All bounds are judged and taken at once: of two hundred that ask for the last place one gets it. Who must go for
-        it is told by `watch`. The same claim again changes nothing. `about` (at most MAX_ABOUT bytes) is kept for who
-        takes the session over; who does so says "" and is told it. A place lasts until it is released, or as long
-        as its session is reported, or for `SLACK` after the claim.
+        Each bound is judged and taken at once: of two hundred that ask for the last place one gets it. Who must go for
+        it is told by `watch`. The same claim again changes nothing. `claim.about` (at most MAX_ABOUT bytes) is kept for
+        who takes the session over; who does so says "" and finds it in the lease. A place lasts until it is released,
+        or as long as its session is reported, or for `SLACK` after the claim.
         """
+        ...
+
+    def amend(self, claim: PlaceClaim) -> None:
+        """The viewer of a place turns out to be another one, or is at another address; no bound is asked about it."""
         ...
 
     def release(self, place: str) -> None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from hlsd.sessions.store import RENEW, RENEW_NEAR
 from tests.support.gears import LIVES
-from tests.support.lives_world import MemoryTable, RedisTable, Table, World
+from tests.support.lives_world import MemoryTable, Table, World
 
 PROCESS = st.integers(0, 2)
 SID = st.sampled_from("xxy")

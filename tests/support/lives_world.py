@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from hlsd.cluster import scripts
 from hlsd.cluster.lives import Lives
-from hlsd.cluster.reporter import Entry, Outcome, Reporter
+from hlsd.sessions.reporter import Entry, Outcome, Reporter
 from hlsd.sessions.store import NOTHING, RENEW, Answer, Counts, LifeEvent, Report
 
 IDLE = 10.0
@@ -128,7 +128,9 @@ class RedisTable:
     def seen(self, sid: str, token: str) -> int:
         record = self._redis.hgetall(f"{self.PREFIX}s:{sid}")
         found = [
-            value for name, value in record.items() if name == f"b:{token}" or name[:2] == "l:" and name.endswith(f":{token}")
+            value
+            for name, value in record.items()
+            if name == f"b:{token}" or (name[:2] == "l:" and name.endswith(f":{token}"))
         ]
         return max((int(value.split(",")[0]) for value in found), default=0)
 
@@ -151,13 +153,17 @@ class Viewing:
     sent: int
     last: float
 
-    def counts(self) -> Counts:
-        return self.sent, self.sent, 0, 1, 1
 
-    def left(self, now: float) -> float:
-        return IDLE - (now - self.last)
+class Knows:
+    """What is to be said of them."""
 
-    def about(self) -> str:
+    def counts(self, viewing: Viewing) -> Counts:
+        return viewing.sent, viewing.sent, 0, 1, 1
+
+    def left(self, viewing: Viewing, now: float) -> float:
+        return IDLE - (now - viewing.last)
+
+    def about(self, viewing: Viewing) -> str:
         return "{}"
 
 
@@ -174,7 +180,7 @@ class Process:
     def start(self) -> None:
         self.births += 1
         self.cut = False
-        self.reporter: Reporter[Viewing] = Reporter(f"{self.name}{self.births}.", self.period)
+        self.reporter: Reporter[Viewing] = Reporter(f"{self.name}{self.births}.", self.period, Knows())
         self.viewings: dict[str, Viewing] = {}
 
 
@@ -258,7 +264,7 @@ class World:
         """It is gone with what it had not told, and is back without a memory."""
         self.faults = True
         for entry in self.entries(process):
-            total = entry.session.counts()[0] - entry.base[0]
+            total = entry.session.sent - entry.base[0]
             self.died[entry.sid] += max(0, total - self.table.seen(entry.sid, entry.token))
         process.start()
 
@@ -324,7 +330,12 @@ class World:
         if not self.faults and not self.went_back and not self.away and not self.kicked:
             for process in self.processes:
                 for entry in process.reporter._entries.values():
-                    if entry.life and not entry.asked and self.now - entry.session.last < IDLE and entry.acked == self.now:
+                    if (
+                        entry.life
+                        and not entry.asked
+                        and self.now - entry.session.last < IDLE
+                        and entry.acked == self.now
+                    ):
                         assert state.get((entry.sid, entry.life)) == "start", ("it plays and is over", entry.sid)
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Hashable
 from typing import Final, Generic, Protocol, TypeVar
 
 from hlsd.sessions.store import LATE, NOTHING, RENEW, Answer, Counts, Report
@@ -20,23 +21,24 @@ MAX_LEAVING: Final = 100_000
 """Sessions that are over and not told; of more, the oldest are lost and counted."""
 
 
-class Counted(Protocol):
-    """A session, as far as it is reported."""
+C = TypeVar("C", bound=Hashable)
+C_contra = TypeVar("C_contra", contravariant=True)
 
-    def counts(self) -> Counts:
+
+class Knows(Protocol[C_contra]):
+    """What is to be said of sessions."""
+
+    def counts(self, session: C_contra, /) -> Counts:
         """Its totals; the first never falls but for what was charged and did not leave."""
         ...
 
-    def left(self, now: float) -> float:
+    def left(self, session: C_contra, now: float, /) -> float:
         """Seconds from `now` until it is idle if nothing more is asked."""
         ...
 
-    def about(self) -> str:
+    def about(self, session: C_contra, /) -> str:
         """What the store is to keep of it."""
         ...
-
-
-C = TypeVar("C", bound=Counted)
 
 
 class Outcome(enum.Enum):
@@ -67,8 +69,8 @@ class Entry(Generic[C]):
         "repeated",
         "session",
         "sid",
-        "told",
         "token",
+        "told",
         "urgent",
         "whole",
         "why",
@@ -103,7 +105,8 @@ class Entry(Generic[C]):
 class Reporter(Generic[C]):
     """Of one process, whose `name` no other has or had; each session is reported each `period` seconds."""
 
-    def __init__(self, name: str, period: float) -> None:
+    def __init__(self, name: str, period: float, knows: Knows[C]) -> None:
+        self._knows = knows
         self._name = name
         self._period = period
         self._number = 0
@@ -118,6 +121,11 @@ class Reporter(Generic[C]):
 
     def __len__(self) -> int:
         return len(self._entries) + len(self._leaving)
+
+    @property
+    def leaving(self) -> int:
+        """Sessions that are over here and not told for good."""
+        return len(self._leaving)
 
     def get(self, session: C) -> Entry[C] | None:
         """How far an open session was told; None if it has not begun."""
@@ -214,8 +222,8 @@ class Reporter(Generic[C]):
     def _report(self, now: float, entry: Entry[C]) -> Report:
         entry.asked = True
         session, active = entry.session, not entry.ended
-        about = session.about() if entry.about or not entry.life else ""
-        left = max(0.0, session.left(now)) if active else 0.0
+        about = self._knows.about(session) if entry.about or not entry.life else ""
+        left = max(0.0, self._knows.left(session, now)) if active else 0.0
         counts = self._total(entry)
         return Report(
             entry.sid,
@@ -233,7 +241,7 @@ class Reporter(Generic[C]):
 
     def _total(self, entry: Entry[C]) -> Counts:
         """What it has counted under its token."""
-        counts = _minus(entry.session.counts(), entry.base)
+        counts = _minus(self._knows.counts(entry.session), entry.base)
         return counts if counts[0] > entry.told[0] else entry.told
 
     def _renew_token(self, entry: Entry[C]) -> None:
