@@ -98,8 +98,8 @@ class SharedDirectory:
 
     async def start(self) -> None:
         """Begins to report."""
-        await self._store.start()
         self._unwatch = self._store.watch(self._revoked)
+        await self._store.start()
         self._telling = keep(self._tell, "session_reports", self._faults)
 
     async def stop(self) -> None:
@@ -131,11 +131,14 @@ class SharedDirectory:
         if self._is_banned(claim):
             return BANNED
         try:
-            return await self._store.claim(_public(claim))
+            lease = await self._store.claim(_public(claim))
+            self._lost.pop(claim.id[:PUBLIC], None)
+            return lease
         except StoreAway:
             app = claim.path.split("/", 2)[1]
             closed = self._closed(app)
             self.away[app, "closed" if closed else "open"] += 1
+            self._lost[claim.id[:PUBLIC]] = None  # it is claimed when the store is back, also if it plays by then
             return AWAY if closed else GIVEN
 
     def rejoin(self, claim: PlaceClaim) -> Lease | Denial | None:
@@ -158,6 +161,7 @@ class SharedDirectory:
         """Tells the store, unless its life is reported: then that says it."""
         public = place[:PUBLIC]
         if public not in self._playing:
+            self._lost.pop(public, None)
             self._store.release(public)
 
     def revoke(self, revocation: Revocation) -> None:
