@@ -165,12 +165,7 @@ class RedisLine:
             for _ in told:
                 self._told.popleft()
             for (_, answer), one in zip(asked, said[len(told) :], strict=True):
-                if answer.done():
-                    continue
-                if isinstance(one, Exception):
-                    answer.set_exception(one)
-                else:
-                    answer.set_result(one)
+                _answer(answer, one)
             if self._queue or self._told:
                 self._news.set()
 
@@ -228,6 +223,15 @@ def _client(url: str, patience: float) -> Redis:
         )
     except ValueError as error:
         raise ConfigError(f"cluster.redis: {error}") from error
+
+
+def _answer(answer: asyncio.Future[Any], said: object) -> None:
+    if answer.done():
+        return
+    if isinstance(said, Exception):
+        answer.set_exception(said)
+    else:
+        answer.set_result(said)
 
 
 def _refuse(answer: asyncio.Future[Any]) -> None:

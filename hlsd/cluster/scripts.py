@@ -155,13 +155,11 @@ local function report(sid, token, life, counts, left, active, why, all, bar, aft
   end
   if first(counts) > first(mine) then mine = counts end
   if active then
-    if about ~= '' then redis.call('HSET', k, 'b:' .. token, mine, 'a:' .. token, 1, 'about', about)
-    else redis.call('HSET', k, 'b:' .. token, mine, 'a:' .. token, 1) end
+    redis.call('HSET', k, 'b:' .. token, mine, 'a:' .. token, 1)
     redis.call('ZADD', P .. 'leases', 'GT', whole(now + left + @SLACK@), sid)
     return {1, cur, 0, 0}
   end
   redis.call('HSET', k, 'b:' .. token, mine)
-  if about ~= '' then redis.call('HSET', k, 'about', about) end
   redis.call('HDEL', k, 'a:' .. token)
   if bar > 0 then redis.call('HSET', k, 'barred', whole(math.max(now + bar, tonumber(said[5] or '0')))) end
   local any = false
@@ -320,7 +318,10 @@ for i = 1, #rows, 2 do
 end
 return said
 """
-"""KEYS as REVOKE. ARGV: the version that is known, how many at most. Gives a version, whether there is more, message and ms left."""
+"""KEYS as REVOKE. ARGV: the version that is known, how many at most.
+
+Gives a version, whether there is more, then message and milliseconds left of each.
+"""
 
 NAMES: Final = ("REPORT", "REAP", "END", "INTRODUCE", "LIMIT", "PROLONG", "DISPATCH", "SETTLE")
 

@@ -132,14 +132,14 @@ class SharedDirectory:
             return BANNED
         try:
             lease = await self._store.claim(_public(claim))
-            self._lost.pop(claim.id[:PUBLIC], None)
-            return lease
         except StoreAway:
             app = claim.path.split("/", 2)[1]
             closed = self._closed(app)
             self.away[app, "closed" if closed else "open"] += 1
             self._lost[claim.id[:PUBLIC]] = None  # it is claimed when the store is back, also if it plays by then
             return AWAY if closed else GIVEN
+        self._lost.pop(claim.id[:PUBLIC], None)
+        return lease
 
     def rejoin(self, claim: PlaceClaim) -> Lease | Denial | None:
         """Who is banned is known; the rest is asked meanwhile."""
