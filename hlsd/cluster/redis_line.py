@@ -68,13 +68,15 @@ class RedisLine:
         self._flush = flush
         self._scripts: dict[str, Script] = {}
         self._queue: deque[tuple[Command, asyncio.Future[Any]]] = deque()
-        self._told: deque[Command] = deque(maxlen=MAX_TOLD)
+        self._told: deque[Command] = deque()
         self._news = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
         self._broken = 0.0
         self._log = structlog.get_logger()
         self.failures = 0
         """Batches that were not answered."""
+        self.left_out = 0
+        """Commands that were not told: too many waited."""
         self.commands = 0
         """Commands that were."""
 
@@ -127,7 +129,10 @@ class RedisLine:
         return answer
 
     def tell(self, command: Command) -> None:
-        """Said until it was heard."""
+        """Said until it was heard; not at all if as much as that waits already."""
+        if len(self._told) >= MAX_TOLD:
+            self.left_out += 1
+            return
         self._told.append(command)
         self._news.set()
 
@@ -136,10 +141,11 @@ class RedisLine:
         from redis.exceptions import RedisError  # noqa: PLC0415
 
         try:
-            return await self._waiter.execute_command(*command)
+            said: Any = await self._waiter.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             await self._waiter.connection_pool.disconnect()
             raise StoreAway(str(error)) from error
+        return said
 
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()

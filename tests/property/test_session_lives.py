@@ -114,7 +114,7 @@ def run(make: Callable[[], Table], examples: int, steps: int = 50, *, shrink: bo
     class Drawn(Machine):
         pass
 
-    Drawn.make = staticmethod(make)  # type: ignore[assignment]
+    Drawn.make = staticmethod(make)
     Drawn.kinds = kinds
     phases = (Phase.explicit, Phase.generate, Phase.shrink) if shrink else (Phase.explicit, Phase.generate)
     how = settings(

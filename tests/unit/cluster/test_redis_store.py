@@ -32,11 +32,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def redis(shared: RedisServer) -> Iterator[RedisServer]:
+def redis(shared: RedisServer) -> RedisServer:
     client = shared.client()
     client.flushall()
     client.close()
-    yield shared
+    return shared
 
 
 @asynccontextmanager
@@ -184,7 +184,7 @@ async def test_while_redis_is_away_everybody_is_told_at_once_and_it_goes_on_afte
             store.revoke(Revocation("s", "kicked", 30.0))
             server.thaw()
             client = server.client()
-            await eventually(lambda: client.hget("h:{%d}:s:s" % _shard("s"), "s") == "over")
+            await eventually(lambda: client.hget(f"h:{{{_shard('s')}}}:s:s", "s") == "over")
             client.close()
             server.kill()
             await eventually(lambda: _refused(store))
