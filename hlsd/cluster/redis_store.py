@@ -57,7 +57,7 @@ class RedisStore:
         script = {name: line.script(scripts.source(getattr(scripts, name))) for name in scripts.NAMES}
         self._report, self._reap, self._end = script["REPORT"], script["REAP"], script["END"]
         self._introduce, self._limit, self._prolong = script["INTRODUCE"], script["LIMIT"], script["PROLONG"]
-        self._dispatch, self._settle = script["DISPATCH"], script["SETTLE"]
+        self._dispatch, self._settle, self._leave = script["DISPATCH"], script["SETTLE"], script["LEAVE"]
         self._places: dict[str, tuple[Bound, ...]] = {}
         """The bounds of the places that this process holds."""
         self._swept = 0.0
@@ -77,8 +77,10 @@ class RedisStore:
         await self.control.start()
 
     async def stop(self) -> None:
-        """Hangs up."""
+        """Gives its shards' events away, and hangs up."""
         await self.control.stop()
+        given = [self.line.send(self._leave.call(self._queue(shard), self._me)) for shard in range(SHARDS)]
+        await asyncio.gather(*given, return_exceptions=True)
         await self.line.stop()
 
     async def claim(self, claim: PlaceClaim) -> Lease | Denial:

@@ -282,6 +282,12 @@ return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
 """
 """KEYS: a shard's events, and who has them. ARGV: who settles, entries."""
 
+LEAVE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[2])
+"""
+"""KEYS: a shard's events, and who has them. ARGV: who gives them away, so that another one need not wait."""
+
 REVOKE = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -323,7 +329,7 @@ return said
 Gives a version, whether there is more, then message and milliseconds left of each.
 """
 
-NAMES: Final = ("REPORT", "REAP", "END", "INTRODUCE", "LIMIT", "PROLONG", "DISPATCH", "SETTLE")
+NAMES: Final = ("REPORT", "REAP", "END", "INTRODUCE", "LIMIT", "PROLONG", "DISPATCH", "SETTLE", "LEAVE")
 
 _NUMBERS: Final = {
     "SILENCE": SILENCE * 1000,

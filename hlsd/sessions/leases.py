@@ -83,8 +83,7 @@ class Leases:
             self._lifecycle.end(session, "kicked" if lease.reason == BANNED.reason else "limit")
             return
         if self._lives is not None and session.phase in BACK:
-            self._renewal.take_over(session, lease)
-            if session.over:
+            if not self._renewal.take_over(session, lease):
                 return
         now = self._claims.of(session)
         if now != claim:
