@@ -19,9 +19,9 @@ from hlsd.sessions.store import (
     REMEMBERED_LIVES,
     SILENCE,
     SLACK,
-    Answer,
     LifeEvent,
-    Report,
+    LifeReport,
+    ReportAnswer,
 )
 
 MAX_EVENTS: Final = 100_000
@@ -215,13 +215,18 @@ INTRODUCE = (
     _HEAD
     + """
 local k = P .. 's:' .. ARGV[2]
-if ARGV[3] ~= '' then redis.call('HSET', k, 'about', ARGV[3]) end
 local said = redis.call('HMGET', k, 'life', 's', 'about')
+if ARGV[3] ~= '' and (ARGV[4] == '1' or said[2] ~= 'on' or not said[3]) then
+  redis.call('HSET', k, 'about', ARGV[3]); said[3] = ARGV[3]
+end
 if said[2] ~= 'on' and redis.call('PTTL', k) < @SLACK@ then redis.call('PEXPIRE', k, @SLACK@) end
 return {tonumber(said[1] or '0'), said[2] == 'on' and 1 or 0, said[3] or ''}
 """
 )
-"""KEYS: <prefix>leases. ARGV: now or "", sid, what is said about it or "". Gives life, whether it is on, about."""
+"""KEYS: <prefix>leases. ARGV: now or "", sid, what is said about it or "", "1" if whatever was said before.
+
+Gives its life, whether that is on, and about.
+"""
 
 LIMIT = """
 local now = tonumber(ARGV[1])
@@ -349,7 +354,7 @@ def source(script: str) -> str:
     return script
 
 
-def arguments(report: Report) -> list[str]:
+def arguments(report: LifeReport) -> list[str]:
     """A report as `REPORT` wants it."""
     return [
         report.sid,
@@ -366,9 +371,9 @@ def arguments(report: Report) -> list[str]:
     ]
 
 
-def answer(said: Sequence[int]) -> Answer:
+def answer(said: Sequence[int]) -> ReportAnswer:
     """What `REPORT` gives for one."""
-    return Answer(bool(said[0]), said[1], bool(said[2]), bool(said[3]))
+    return ReportAnswer(bool(said[0]), said[1], bool(said[2]), bool(said[3]))
 
 
 def life_event(entry: str, fields: Mapping[str, str]) -> LifeEvent:

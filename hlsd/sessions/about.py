@@ -24,7 +24,7 @@ _NOBODY: Final = Grant()
 _FIELDS: Final = {field.name: type(getattr(_NOBODY, field.name)) for field in dataclasses.fields(Grant)}
 
 
-class About:
+class SessionAbout:
     """`hlsd.sessions.reporter.Knows` of this server's sessions."""
 
     def __init__(self, schedule: Schedule, facts: Callable[[Session], Facts]) -> None:

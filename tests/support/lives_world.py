@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from hlsd.cluster import scripts
 from hlsd.cluster.lives import Lives
-from hlsd.sessions.reporter import Entry, Outcome, Reporter
-from hlsd.sessions.store import NOTHING, RENEW, Answer, Counts, LifeEvent, Report
+from hlsd.sessions.reporter import LifeReporter, ReportEntry, ReportOutcome
+from hlsd.sessions.store import NOTHING, RENEW, Counts, LifeEvent, LifeReport, ReportAnswer
 
 IDLE = 10.0
 
@@ -23,7 +23,7 @@ IDLE = 10.0
 class Table(Protocol):
     """A table of lives, whoever keeps it."""
 
-    def report(self, now: float, reports: list[Report]) -> list[Answer]: ...
+    def report(self, now: float, reports: list[LifeReport]) -> list[ReportAnswer]: ...
 
     def reap(self, now: float) -> None: ...
 
@@ -54,7 +54,7 @@ class MemoryTable:
     def _tell(self, event: LifeEvent) -> None:
         self.told.append(event)
 
-    def report(self, now: float, reports: list[Report]) -> list[Answer]:
+    def report(self, now: float, reports: list[LifeReport]) -> list[ReportAnswer]:
         return [self.lives.report(now, report) for report in reports]
 
     def reap(self, now: float) -> None:
@@ -107,7 +107,7 @@ class RedisTable:
         self._leases = self.PREFIX + "leases"
         self._last = "0"
 
-    def report(self, now: float, reports: list[Report]) -> list[Answer]:
+    def report(self, now: float, reports: list[LifeReport]) -> list[ReportAnswer]:
         args: list[Any] = [f"{now * 1000:.0f}"]
         for report in reports:
             args += scripts.arguments(report)
@@ -180,7 +180,7 @@ class Process:
     def start(self) -> None:
         self.births += 1
         self.cut = False
-        self.reporter: Reporter[Viewing] = Reporter(f"{self.name}{self.births}.", self.period, Knows())
+        self.reporter: LifeReporter[Viewing] = LifeReporter(f"{self.name}{self.births}.", self.period, Knows())
         self.viewings: dict[str, Viewing] = {}
 
 
@@ -203,7 +203,7 @@ class World:
         """Bytes about which a store that went back may be wrong."""
         self.went_back = False
         self.kicked: set[str] = set()
-        self.said: list[tuple[float, Report]] = []
+        self.said: list[tuple[float, LifeReport]] = []
         self.kinds: Counter[str] = Counter()
 
     def hit(self, process: Process, sid: str, size: int, *, lose: bool = False) -> None:
@@ -239,7 +239,7 @@ class World:
             for (entry, report), answer in zip(due, answers, strict=True):
                 if report.active and report.life and not self.faults and not self.went_back:
                     assert answer.on or entry.sid in self.kicked, ("it plays and is over", report)
-                if reporter.answered(self.now, entry, report, answer) is Outcome.BARRED and not entry.ended:
+                if reporter.answered(self.now, entry, report, answer) is ReportOutcome.BARRED and not entry.ended:
                     self._leave(process, entry.session, "kicked")
         raise AssertionError("a process that never has done talking")
 
@@ -280,7 +280,7 @@ class World:
         process.start()
 
     @staticmethod
-    def entries(process: Process) -> Iterable[Entry[Viewing]]:
+    def entries(process: Process) -> Iterable[ReportEntry[Viewing]]:
         return [*process.reporter._entries.values(), *process.reporter._leaving]
 
     def kick(self, sid: str, *, heard: bool) -> None:

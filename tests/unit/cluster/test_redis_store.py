@@ -18,7 +18,7 @@ from hlsd.cluster.redis_store import RedisStore
 from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.store import LifeEvent, Report, StoreAway
+from hlsd.sessions.store import LifeEvent, LifeReport, StoreAway
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needed
 
@@ -52,8 +52,8 @@ async def nodes(server: RedisServer, count: int = 3, **settings: object) -> Asyn
         await one.stop()
 
 
-def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> Report:
-    return Report(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
+def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> LifeReport:
+    return LifeReport(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
 
 
 async def settled(store: RedisStore, most: int = 100) -> list[LifeEvent]:

@@ -20,14 +20,14 @@ from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.store import SLACK, Report, StoreAway
+from hlsd.sessions.store import SLACK, LifeReport, StoreAway
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.shared_sessions import SharedSessions
 
 
-def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> Report:
-    return Report(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
+def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> LifeReport:
+    return LifeReport(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
 
 
 class Link:
