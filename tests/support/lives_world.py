@@ -201,6 +201,10 @@ class World:
         self.back: tuple[float, Any] | None = None
         self.unsure = 0
         """Bytes about which a store that went back may be wrong."""
+        self.known = 0
+        """Events that were told before the store's last second."""
+        self.loose: set[str] = set()
+        """Sessions of which a store that went back had told an end."""
         self.went_back = False
         self.kicked: set[str] = set()
         self.said: list[tuple[float, LifeReport]] = []
@@ -294,7 +298,9 @@ class World:
 
     def mark(self) -> None:
         """The store is as it may be after a failover within the next second."""
+        self.hear()
         self.back = self.now, self.table.keep()
+        self.known = len(self.order)
         self.said.clear()
 
     def fail_over(self) -> None:
@@ -304,6 +310,8 @@ class World:
         self.went_back = True
         self.unsure += sum(report.counts[0] for at, report in self.said if at >= self.back[0])
         self.hear()
+        # a stop that was handed on stands; told again with more, it has the same id, and receivers leave it out
+        self.loose |= {event.sid for event in self.order[self.known :] if event.kind != "start"}
         self.table.go_back(self.back[1])
         if isinstance(self.table, RedisTable):
             entries = self.table._redis.xrevrange(self.table.PREFIX + "ev", count=1)
@@ -358,4 +366,11 @@ class World:
         assert self.went_back or not open_lives, ("never stopped", open_lives)
         for sid, size in self.sent.items():
             wrong = counted[sid] - (size - self.died[sid])
-            assert abs(wrong) <= self.unsure, ("bytes", sid, counted[sid], size, self.died[sid], self.order)
+            assert sid in self.loose or abs(wrong) <= self.unsure, (
+                "bytes",
+                sid,
+                counted[sid],
+                size,
+                self.died[sid],
+                self.order,
+            )
