@@ -234,14 +234,15 @@ if not now then local t = redis.call('TIME'); now = t[1] * 1000 + math.floor(t[2
 local there, order, sid, most, how = KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[4]), ARGV[5]
 local until_ = string.format('%.0f', now + tonumber(ARGV[3]))
 local function away(one) redis.call('ZREM', there, one); redis.call('ZREM', order, one) end
-for _, one in ipairs(redis.call('ZRANGEBYSCORE', there, '-inf', string.format('%.0f', now))) do away(one) end
+local this = string.format('%.0f', now)
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', there, '-inf', this, 'LIMIT', 0, 1000)) do away(one) end
 for i = 6, #ARGV do away(ARGV[i]) end
 if redis.call('ZSCORE', there, sid) then
   redis.call('ZADD', there, 'GT', until_, sid)
   redis.call('PEXPIRE', there, 3600000); redis.call('PEXPIRE', order, 3600000)
   return {1, 0}
 end
-local n, soft, gone = redis.call('ZCARD', there), 0, {}
+local n, soft, gone = redis.call('ZCOUNT', there, '(' .. this, '+inf'), 0, {}
 if how == 'unique' then gone = redis.call('ZRANGE', order, 0, -1)
 elseif most > 0 and n >= most then
   if how == 'refuse' then return {0, 0} end

@@ -200,6 +200,19 @@ async def test_while_redis_is_away_everybody_is_told_at_once_and_it_goes_on_afte
             assert [event.id for event in await settled(store)] == ["y.1.start"]
 
 
+async def test_a_redis_that_takes_nothing_is_away(redis: RedisServer) -> None:
+    async with nodes(redis, 1) as made:
+        client = redis.client()
+        await made[0].report([report()])
+        client.config_set("maxmemory", 1)
+        with pytest.raises(StoreAway):
+            await made[0].claim(PlaceClaim("x", "/live/cam", "", about="{}"))
+        made[0].revoke(Revocation("s", "kicked", 30.0))
+        client.config_set("maxmemory", 0)
+        await eventually(lambda: client.hget(f"h:{{{_shard('s')}}}:s:s", "s") == "over", what="it was told again")
+        client.close()
+
+
 def _shard(sid: str) -> int:
     import zlib
 
