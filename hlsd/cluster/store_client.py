@@ -149,7 +149,7 @@ class StoreClient:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
-            await loop.create_unix_connection(lambda: _Line(self), str(self._path))
+            await loop.create_unix_connection(lambda: _StoreConnection(self), str(self._path))
 
     def made(self, transport: asyncio.Transport) -> None:
         """It is connected."""
@@ -183,7 +183,7 @@ class StoreClient:
                 revoked(revocation)
 
 
-class _Line(asyncio.Protocol):
+class _StoreConnection(asyncio.Protocol):
     """The connection."""
 
     def __init__(self, client: StoreClient) -> None:
