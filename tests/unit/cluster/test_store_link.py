@@ -154,6 +154,7 @@ async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path) -> None
             there = shared.admit(1, first)
             assert isinstance(there, Session)
             shared.processes[1].charge(there, 5, 1)
+            first.held = there.held = 1  # each has a request that waits: neither is idle, however fast the clock goes
             await eventually(lambda: made.store.on == 1)
             await made.restart()
             shared.processes[1].charge(there, 6, 1)
