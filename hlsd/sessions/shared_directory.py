@@ -247,6 +247,8 @@ class SharedDirectory:
             if answers is None:  # also when this task is ended
                 for entry, _ in due:
                     reporter.failed(self._clock.monotonic(), entry)
+                    if not entry.life and entry.sid in self._playing:
+                        self._lost[entry.sid] = None  # a store that has forgotten all takes it for a new one
         for (entry, report), answer in zip(due, answers, strict=True):
             self._came(entry, report, answer)
         return True

@@ -142,8 +142,12 @@ async def test_what_is_said_wrong_ends_one_connection(tmp_path: Path, octets: by
         assert await made.clients[0].report([report()]) == [(True, 1, False, False)]
 
 
-async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path) -> None:
-    """It forgets all; who serves viewers says it again and is believed: same life, same account, bounds hold."""
+@pytest.mark.parametrize("known", [True, False])
+async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path, *, known: bool) -> None:
+    """It forgets all; who serves viewers says it again and is believed: same life, same account, bounds hold.
+
+    Also if it goes before a process knows the life of its session.
+    """
     async with link(tmp_path, max_per_user=1, when_full="refuse") as made:
         shared = SharedSessions(stores=list(made.clients), max_per_user=1, when_full="refuse")
         shared.clock = made.clock
@@ -154,6 +158,10 @@ async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path) -> None
             there = shared.admit(1, first)
             assert isinstance(there, Session)
             shared.processes[1].charge(there, 5, 1)
+            if known:
+                common = shared.processes[0].common
+                assert common is not None
+                await eventually(lambda: (entry := common._reporter.get(first)) is not None and entry.life)
             first.held = there.held = 1  # each has a request that waits: neither is idle, however fast the clock goes
             await eventually(lambda: made.store.on == 1)
             await made.restart()
