@@ -66,6 +66,21 @@ class Machine(RuleBasedStateMachine):
         self.world.away = True
         self.world.pass_time(seconds)
 
+    @rule(process=PROCESS, size=st.integers(1, 9))
+    def serve_on_while_the_store_is_away(self, process: int, size: int) -> None:
+        self.world.away = True
+        for _ in range(4):
+            self.world.hit(self.world.processes[process], "x", size)
+            self.world.pass_time(9)
+        self.world.away = False
+
+    @rule(one=PROCESS, other=PROCESS, size=st.integers(1, 9))
+    def go_over(self, one: int, other: int, size: int) -> None:
+        self.world.hit(self.world.processes[one], "x", size)
+        self.world.hit(self.world.processes[other], "x", size)
+        if one != other:
+            self.world.leave(self.world.processes[one], "x")
+
     @rule()
     def store_back(self) -> None:
         self.world.away = False
@@ -85,6 +100,18 @@ class Machine(RuleBasedStateMachine):
     def cut(self, process: int, cut: bool) -> None:
         self.world.processes[process].cut = cut
         self.world.faults = self.world.faults or cut
+
+    @precondition(lambda self: not self.calm)
+    @rule(process=PROCESS, size=st.integers(1, 9))
+    def serve_on_while_cut_off(self, process: int, size: int) -> None:
+        one = self.world.processes[process]
+        self.world.faults = True
+        one.cut = True
+        for _ in range(4):
+            self.world.hit(one, "x", size)
+            self.world.pass_time(9)
+        one.cut = False
+        self.world.talk(one)
 
     @precondition(lambda self: not self.calm)
     @rule()
@@ -261,4 +288,4 @@ def test_a_script_that_breaks_its_word_is_found(redis: tuple[Any, Any], what: st
     """The same of the scripts."""
     assert any(SCRIPTS[what][0] in text for text in (scripts.REPORT, scripts.REAP)), "it is not broken at all"
     with pytest.raises((AssertionError, ExceptionGroup)):
-        run(lambda: RedisTable(*redis, change=SCRIPTS[what]), 50, shrink=False)
+        run(lambda: RedisTable(*redis, change=SCRIPTS[what]), 150, shrink=False)
