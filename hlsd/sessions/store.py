@@ -47,8 +47,9 @@ LATE = KEEP / 2
 """Seconds since the last answer after which a process no longer counts on being remembered."""
 REMEMBERED_LIVES = 16
 """Of one id: what is told of an earlier one is not heard. Nothing grows with a viewer who comes and goes for ever."""
-MAX_TOKENS = 32
-"""Of one life: of more, those that are not in use are no longer told apart."""
+MAX_TOKENS = 256
+"""Of one life: of more, those that are not in use are no longer told apart. Who repeats its last report after that is
+counted twice; a token takes its session's idle time to come to an end, so that is one in hours of going to and fro."""
 MAX_ABOUT = 8192
 """Bytes of what is said about a session."""
 MAX_BATCH = 500
