@@ -19,6 +19,7 @@ from hlsd.ingest.gb28181.settings import Gb28181Settings
 from hlsd.ingest.jt1078.settings import Jt1078Settings
 from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.ingest.srt.settings import SrtSettings
 from hlsd.ingest.ts.settings import TsSettings
 from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
@@ -88,6 +89,7 @@ class Settings(BaseModel):
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
+    srt: SrtSettings = Field(default_factory=SrtSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     ts: TsSettings = Field(default_factory=TsSettings)
     jt1078: Jt1078Settings = Field(default_factory=Jt1078Settings)
