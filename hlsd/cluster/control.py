@@ -31,7 +31,7 @@ PAGE: Final = 2000
 AGAIN: Final = 0.5
 
 
-class Control:
+class ControlStream:
     """Of one node; `prefix` begins the keys."""
 
     def __init__(self, line: RedisLine, faults: Faults, prefix: str = "h") -> None:

@@ -21,7 +21,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.cluster import scripts
 from hlsd.cluster.bounds import Bound, bounds_of
-from hlsd.cluster.control import Control
+from hlsd.cluster.control import ControlStream
 from hlsd.cluster.redis_line import Command, RedisLine
 from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
@@ -53,7 +53,7 @@ class RedisStore:
         self._now = now
         self._prefix = prefix
         self._me = secrets.token_urlsafe(9)
-        self.control = Control(line, faults, prefix)
+        self.control = ControlStream(line, faults, prefix)
         script = {name: line.script(scripts.source(getattr(scripts, name))) for name in scripts.NAMES}
         self._report, self._reap, self._end = script["REPORT"], script["REAP"], script["END"]
         self._introduce, self._limit, self._prolong = script["INTRODUCE"], script["LIMIT"], script["PROLONG"]
