@@ -49,6 +49,7 @@ EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_f
 CLICKS = Amount("seconds of a click and a flash each second (interop/test_sound)", 20, 600)
 CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_recording_damage)", 60, 1000)
 TAPES = Amount("tapes of recordings looked at while they grow (property/test_timeshift_law)", 20, 400)
+LIVES = Amount("runs of sessions over several processes, each table (property/test_session_lives)", 40, 500)
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
 TS_FUZZ = Amount("pieces of transport streams, mutated (property/test_mpegts_damage)", 1000, 1_000_000)
 TS_DAMAGE = Amount("transport streams with damage, each through to its units (property/test_mpegts_damage)", 20, 1000)
@@ -61,6 +62,7 @@ AMOUNTS = (
     REQUESTS,
     CONVERSATIONS,
     EVENTS,
+    LIVES,
     PICTURES,
     TAPES,
     DEMO,

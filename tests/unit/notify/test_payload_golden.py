@@ -16,6 +16,7 @@ import structlog
 
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
+from hlsd.cluster.event_drain import EventDrain
 from hlsd.events import Action, Bus, Event
 from hlsd.events.facts import receiver_facts, record_facts, snapshot_facts, transcode_facts, wish_facts
 from hlsd.media.unit import Tracks
@@ -28,6 +29,7 @@ from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.relay.template import TemplateSubject
 from hlsd.sessions.session import Session, facts
+from hlsd.sessions.store import LifeEvent
 from hlsd.stats import RelayStats
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, VIDEO
@@ -186,6 +188,29 @@ def switched() -> list[Event]:
     return [Event(Action.DONE_PLAY, session.id, 2, AT, facts(session), {})]
 
 
+async def _at_once() -> None:
+    """What is told here is kept."""
+
+
+def fixes() -> list[Event]:
+    """Of a cluster: a session was sent more than its end said."""
+    store: Any = None
+    drain = EventDrain(store, Bus(), Faults(), safe=_at_once, send_away=lambda _sid, _why: None)
+    said = {"facts": viewers()[0].facts, "query": {"u": "42&2", "token": "***"}}
+    fix = LifeEvent(
+        "c2Vzc2lvbi1pZC0x.2.fix.t1.512",
+        "c2Vzc2lvbi1pZC0x",
+        2,
+        "fix",
+        AT,
+        0.0,
+        (512, 500, 64, 1, 1),
+        "",
+        json.dumps(said),
+    )
+    return [drain._event(fix)[0]]
+
+
 def lines(events: list[Event]) -> list[str]:
     """Each event in each shape, one JSON object a line."""
     found = []
@@ -225,6 +250,7 @@ async def everything() -> list[str]:
             *receivers(),
             *transcodings(),
             *switched(),
+            *fixes(),
         ]
     )
 
