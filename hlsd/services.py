@@ -336,7 +336,6 @@ def _console(services: Services) -> Service:
             if stream.state is not StreamState.ENDED
         ],
         node.clock.wall,
-        node.settings.http.proxies,
         node.stats.faults,
         api=node.settings.api.enabled,
     )

@@ -54,6 +54,8 @@ class History:
         self._turn += 1
         self._at = self._wall()
         for sample in self._samples():
+            if len(self._lines) >= STREAMS and sample.path not in self._lines and not self._forget():
+                continue
             line = self._lines.pop(sample.path, None)
             if line is None or line.last < self._turn - POINTS:
                 line = _Line()
@@ -68,8 +70,14 @@ class History:
             del line.kilobits[:-POINTS], line.viewers[:-POINTS]
         for path in [path for path, line in self._lines.items() if line.last < self._turn - POINTS]:
             del self._lines[path]
-        while len(self._lines) > STREAMS:
-            del self._lines[next(iter(self._lines))]
+
+    def _forget(self) -> bool:
+        """Makes room: the one that ended longest ago goes. False if all are live."""
+        oldest = min(self._lines, key=lambda path: self._lines[path].last)
+        if self._lines[oldest].last >= self._turn - 1:
+            return False
+        del self._lines[oldest]
+        return True
 
     def of(self, path: str) -> tuple[int, list[int], list[int]]:
         """When the first point was taken (ms of the epoch), bits per second, viewers; the last point is the newest."""

@@ -19,9 +19,7 @@ from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
 from hlsd.console.history import EVERY, History, StreamPoint
 from hlsd.console.settings import ConsoleSettings
-from hlsd.delivery.hosted import MOUNT
 from hlsd.delivery.request import accepts_gzip, etag_matches
-from hlsd.net.proxies import Proxies
 from hlsd.ports import Service
 from hlsd.ports.described import REF, DescribedRoute, envelope, parameter, responses, schemas_of
 
@@ -32,7 +30,7 @@ _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
 }
 _HEADERS: Final = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "content-security-policy": "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -66,19 +64,17 @@ class StreamHistory(BaseModel):
 class ConsoleService(Service):
     """Of one server; `samples()` are its streams now."""
 
-    def __init__(  # noqa: PLR0913 - whom it knows
+    def __init__(
         self,
         settings: ConsoleSettings,
         samples: Callable[[], Iterable[StreamPoint]],
         wall: Callable[[], float],
-        proxies: Proxies,
         faults: Faults,
         *,
         api: bool,
     ) -> None:
         self._on = settings.enabled and api
         self._history = History(samples, wall)
-        self._proxies = proxies
         self._faults = faults
         self._sweeping: asyncio.Task[None] | None = None
         self._files = {path.name: path.read_bytes() for path in FILES.iterdir() if path.suffix in _TYPES}
@@ -124,13 +120,9 @@ class ConsoleService(Service):
         told = StreamHistory(first=first, every_ms=int(EVERY * 1000), bitrate=bitrate, sessions=viewers)
         return JSONResponse({"success": True, "data": told.model_dump(), "message": ""}, headers=_NO_STORE)
 
-    async def _page(self, request: Request) -> Response:
-        said = request.headers.getlist("x-forwarded-prefix")
-        peer = request.client.host if request.client is not None else ""
-        prefix = self._proxies.prefix(peer, ", ".join(said).encode("latin-1") if said else None)
-        prefix += request.scope.get(MOUNT, "")
-        body = self._files["console.html"].replace(b"{{prefix}}", prefix.encode())
-        return Response(body, media_type=_TYPES[".html"], headers={**_HEADERS, "cache-control": "no-cache"})
+    async def _page(self, request: Request) -> Response:  # noqa: ARG002 - it names its files beside itself
+        headers = {**_HEADERS, "cache-control": "no-cache"}
+        return Response(self._files["console.html"], media_type=_TYPES[".html"], headers=headers)
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -95,6 +95,8 @@ def test_an_operator_finds_the_way(server: HlsdServer, name: browsers.Browser, w
     seen = said["seen"]
     assert seen["streams"] == ["live/cam", "live/door"]
     assert "rtmp" in seen["publisher"]
+    assert seen["focused"] == "Send publisher away", "what has the focus keeps it while figures change"
+    assert seen["typed"] == "half", "the door is not drawn anew under who types"
     assert not seen["secrets"]
     assert seen["kept"] == 0, "who signs out leaves no token behind"
     assert seen["wide"] <= width, "nothing stands beyond the screen's edge"

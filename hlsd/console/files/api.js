@@ -21,7 +21,7 @@ export const forget = () => sessionStorage.removeItem(KEY);
 export async function request(method, path, { body, signal, query = {} } = {}) {
   const given = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   const search = given.length ? `?${new URLSearchParams(given)}` : "";
-  const headers = { authorization: `Bearer ${token()}` };
+  const headers = token() ? { authorization: `Bearer ${token()}` } : {};
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;
   try {

@@ -17,18 +17,32 @@ const nav = document.getElementById("nav");
 const node = document.getElementById("node");
 const leave = document.getElementById("leave");
 let shown = null; // what ends the view that is shown
+let looking = null; // what ends the look at this server
 
 /** A view is a function of (place, path, signal) that draws, and may return what is to be done again every so often. */
 function show() {
   shown?.abort();
   const ending = (shown = new AbortController());
-  const [name, ...path] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  const view = name === "stream" ? stream : (VIEWS[name] ?? streams);
-  const current = name === "stream" ? "streams" : name in VIEWS ? name : "streams";
-  for (const link of nav.children) link.toggleAttribute("aria-current", link.dataset.view === current);
+  const [name, ...path] = steps(location.hash);
+  const known = Object.hasOwn(VIEWS, name);
+  const view = name === "stream" ? stream : known ? VIEWS[name] : streams;
+  const current = known ? name : "streams";
+  for (const link of nav.children) {
+    if (link.dataset.view === current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
   document.title = `${name === "stream" ? path.join("/") : TITLES[current]} – hlsd`;
   fill(place);
   run(() => view(place, path, ending.signal), ending.signal);
+}
+
+/** The parts of `#/stream/app/name`; none of what is no such address. */
+function steps(hash) {
+  try {
+    return hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
 }
 
 async function run(work, signal) {
@@ -37,7 +51,7 @@ async function run(work, signal) {
     if (again) repeat(again.every, again.turn, signal);
   } catch (error) {
     fault(error, signal);
-    if (!signal.aborted && error.status !== 401) setTimeout(() => signal.aborted || show(), 4000);
+    if (!signal.aborted && error.status !== 401) setTimeout(() => signal.aborted || run(work, signal), 4000);
   }
 }
 
@@ -69,8 +83,8 @@ function fault(error, signal) {
 
 let before = null;
 
-async function look() {
-  const now = await get("/server");
+async function look(signal) {
+  const now = await get("/server", {}, signal);
   const at = performance.now();
   const passed = before ? (at - before.at) / 1000 : 0;
   const rate = (key) => (passed ? Math.max(0, now[key] - before.now[key]) / passed : 0);
@@ -91,6 +105,7 @@ async function look() {
 
 function door(words = "") {
   shown?.abort();
+  looking?.abort();
   nav.hidden = node.hidden = leave.hidden = true;
   const field = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true, spellcheck: "false" });
   const told = h("p", { class: "note", role: "alert" }, words);
@@ -121,19 +136,22 @@ async function enter(value, told) {
 function begin() {
   nav.hidden = node.hidden = leave.hidden = false;
   before = null;
-  const forever = new AbortController();
-  leave.onclick = () => (forever.abort(), forget(), door());
-  run(async () => (await look(), { every: 3000, turn: look }), forever.signal);
+  looking?.abort();
+  const { signal } = (looking = new AbortController());
+  leave.onclick = () => (forget(), door());
+  run(async () => (await look(signal), { every: 3000, turn: () => look(signal) }), signal);
   show();
 }
 
 fill(nav, Object.keys(VIEWS).map((name) => h("a", { href: `#/${name}`, "data-view": name }, TITLES[name])));
-window.addEventListener("hashchange", () => token() && show());
 // `hlsd console` hands its token on behind the hash, which no server and no proxy is told.
-const given = /^#token=([^&]+)$/.exec(location.hash);
-if (given) {
-  keep(decodeURIComponent(given[1]));
+function handed() {
+  const given = /^#token=([^&]+)$/.exec(location.hash);
+  if (!given) return false;
+  keep(given[1].replace(/%([0-9A-Fa-f]{2})/g, (_, code) => String.fromCharCode(parseInt(code, 16))));
   history.replaceState(null, "", `${base}/console#/streams`);
+  return true;
 }
-if (token()) begin();
+window.addEventListener("hashchange", () => (handed() ? begin() : token() && show()));
+if (handed() || token()) begin();
 else door();

@@ -39,6 +39,7 @@ export function ask({ title, text = "", yes, field = "", value = 0 }) {
   const number = document.getElementById("ask-value");
   number.value = value;
   dialog.returnValue = "no";
+  document.getElementById("ask-no").onclick = () => dialog.close("no");
   dialog.showModal();
   return new Promise((done) => {
     const closed = () => done(dialog.returnValue === "yes" ? Math.max(0, Number(number.value) || 0) : null);
@@ -54,6 +55,9 @@ export function table(caption, columns, rows, sort) {
   const body = rows.map((row) => h("tr", {}, columns.map(([, cell, kind]) => h("td", { class: kind }, cell(row) ?? ""))));
   return h("div", { class: "scroll" }, h("table", { "aria-label": caption }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body)));
 }
+
+/** Whether somebody is at work in a place: it is not drawn anew under their hands. */
+export const busy = (place) => place.contains(document.activeElement) || place.matches(":active");
 
 /** A list of facts: [name, what], what is empty is left out. */
 export function facts(pairs) {

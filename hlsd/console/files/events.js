@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { clock, fill, h, table } from "./dom.js";
 
-const MOST = 300;
+const MOST = 1000;
 const OWN = new Set(["action", "id", "event_id", "event_ts", "seq", "server_id", "query", "number", "app", "name", "path", "ip"]);
 
 export async function events(place, _path, signal) {

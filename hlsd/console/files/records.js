@@ -1,7 +1,7 @@
 /* Recordings: what there is, what grows, what is gone for good when it is deleted. */
 
 import { base, get, remove } from "./api.js";
-import { ask, bytes, clock, fill, h, say, span, table } from "./dom.js";
+import { ask, busy, bytes, clock, fill, h, say, span, table } from "./dom.js";
 
 export async function records(place, _path, signal) {
   let wanted = "";
@@ -20,7 +20,8 @@ export async function records(place, _path, signal) {
     await remove(`/records/${row.id}`).then(() => say("Deleted"), (error) => say(error.message));
     await again();
   }
-  async function draw() {
+  async function draw(turn = false) {
+    if (turn && busy(list)) return;
     const page = await get("/records", { stream: wanted, limit: 100, cursor: cursors.at(-1) }, signal);
     upcoming = page.cursor;
     const columns = [
@@ -35,5 +36,5 @@ export async function records(place, _path, signal) {
   }
   const again = () => draw().catch((error) => error.name !== "AbortError" && say(error.message));
   await draw();
-  return { every: 10_000, turn: draw };
+  return { every: 10_000, turn: () => draw(true) };
 }

@@ -1,7 +1,7 @@
 /* Relays: what is pulled and pushed, why one fails, and new ones. */
 
 import { get, post, remove } from "./api.js";
-import { ask, bytes, fill, h, say, table } from "./dom.js";
+import { ask, busy, bytes, fill, h, say, table } from "./dom.js";
 
 const STATES = { running: "good", trying: "warn", idle: "" };
 const MODES = { static: "always pulled", pull: "pulled on demand", push: "pushed" };
@@ -37,7 +37,8 @@ export async function relays(place, _path, signal) {
     await remove(`/relays/${row.id}`).catch((error) => say(error.message));
     await draw().catch(() => {});
   }
-  async function draw() {
+  async function draw(turn = false) {
+    if (turn && busy(list)) return;
     const page = await get("/relays", { limit: 500 }, signal);
     const columns = [
       ["Stream", (row) => h("a", { href: `#/stream/${row.app}/${row.name}` }, row.path.slice(1)), "wide"], ["What", (row) => MODES[row.mode] ?? row.mode],
@@ -46,7 +47,8 @@ export async function relays(place, _path, signal) {
       ["", (row) => h("button", { class: "danger", "aria-label": `End: relay of ${row.path.slice(1)}`, onclick: () => end(row) }, "End")],
     ];
     fill(list, page.items.length ? table("Relays", columns, page.items) : h("p", { class: "note" }, "There are none."));
+    if (page.cursor) list.append(h("p", { class: "note" }, "And more: the API has all of them."));
   }
   await draw();
-  return { every: 3000, turn: draw };
+  return { every: 3000, turn: () => draw(true) };
 }

@@ -31,18 +31,22 @@ export async function stream(place, [app = "", name = ""], signal) {
     }
   }
 
+  const page = `${base}/${encodeURIComponent(app)}/${encodeURIComponent(name)}`;
+  const send = h("button", { class: "danger", hidden: true, onclick: away }, "Send publisher away");
+  const links = h(
+    "div", { class: "row" },
+    h("a", { href: page, target: "_blank", rel: "noopener" }, "Watch"),
+    h("a", { href: `${page}/r`, target: "_blank", rel: "noopener" }, "Recordings"),
+    send,
+  );
+  fill(title, h("h1", {}, `${app}/${name}`), links);
+
   async function draw() {
     const row = await get(path, {}, signal).catch((error) => {
       if (error.status === 404) return null;
       throw error;
     });
-    const links = h(
-      "div", { class: "row" },
-      h("a", { href: `${base}/${app}/${name}`, target: "_blank", rel: "noopener" }, "Watch"),
-      h("a", { href: `${base}/${app}/${name}/r`, target: "_blank", rel: "noopener" }, "Recordings"),
-      row?.publisher && h("button", { class: "danger", onclick: away }, "Send publisher away"),
-    );
-    fill(title, h("h1", {}, `${app}/${name}`), links);
+    send.hidden = !row?.publisher;
     if (row === null) {
       fill(told, h("p", { class: "note" }, "It is not live now."));
       return;

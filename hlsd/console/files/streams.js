@@ -8,16 +8,30 @@ const STATES = { live: ["good", "live"], grace: ["warn", "away"], ended: ["bad",
 
 export const badge = (state) => h("span", { class: `tag ${STATES[state]?.[0] ?? ""}` }, STATES[state]?.[1] ?? state);
 
-/** A still picture of a stream, asked for anew now and then; words where there is none. */
+const refused = new Set(); // whose picture this operator may not see, as long as the page is open
+
+/** A still picture of a stream; words where there is none, or none that may be seen. */
 export function still(row) {
   const place = h("div", { class: "still" });
-  if (!row.snapshot) fill(place, h("span", {}, row.video ? "no picture" : "sound alone"));
-  else {
-    const image = h("img", { alt: "", loading: "lazy", src: `${base}${row.snapshot}?t=${Math.floor(Date.now() / 10000)}` });
-    image.addEventListener("error", () => fill(place, h("span", {}, "no picture")), { once: true });
-    fill(place, image);
-  }
+  if (!row.snapshot || refused.has(row.path)) fill(place, h("span", {}, row.video ? "no picture" : "sound alone"));
+  else picture(place, row);
   return place;
+}
+
+/** Asks as a viewer would, with nothing added: a receiver that is asked about it is asked the same each time. */
+async function picture(place, row) {
+  const answer = await fetch(`${base}${row.snapshot}`, { cache: "no-cache", credentials: "omit" }).catch(() => null);
+  if (!answer?.ok) {
+    if (answer?.status === 403 || answer?.status === 401) refused.add(row.path);
+    fill(place, h("span", {}, "no picture"));
+    return;
+  }
+  const address = URL.createObjectURL(await answer.blob());
+  const image = h("img", { alt: "", src: address });
+  const done = () => URL.revokeObjectURL(address);
+  image.addEventListener("load", done, { once: true });
+  image.addEventListener("error", done, { once: true });
+  fill(place, image);
 }
 
 export const about = (row) =>
@@ -30,7 +44,7 @@ export async function streams(place, _path, signal) {
   let wanted = "";
   const list = h("ul", { class: "cards" });
   const words = h("p", { class: "note" });
-  const more = h("button", { class: "quiet", hidden: true, onclick: () => ((most += PAGE), draw()) }, "Show more");
+  const more = h("button", { class: "quiet", hidden: true, onclick: () => ((most += PAGE), draw().catch(() => {})) }, "Show more");
   const search = h("input", { type: "search", placeholder: "only this app", "aria-label": "Streams of this app", maxlength: 128 });
   search.addEventListener("input", () => ((wanted = search.value.trim()), (most = PAGE), draw().catch(() => {})));
   fill(place, h("div", { class: "row between" }, h("h1", {}, "Streams"), search), words, list, h("div", { class: "row" }, more));

@@ -1,7 +1,7 @@
 /* Viewers: who watches what, since when, how much; and sending them away. */
 
 import { get, remove } from "./api.js";
-import { ask, bytes, clock, fill, h, say, span, table } from "./dom.js";
+import { ask, busy, bytes, clock, fill, h, say, span, table } from "./dom.js";
 
 const PAGE = 100;
 const SORTS = [
@@ -36,6 +36,7 @@ export function sessionTable(place, fixed, signal) {
   const back = h("button", { class: "quiet", onclick: () => (cursors.pop(), again()) }, "Back");
   const next = h("button", { class: "quiet", onclick: () => (cursors.push(upcoming), again()) }, "Next");
   let upcoming = null;
+  let questions = 0;
   const field = (key, label, width) => {
     const input = h("input", { type: "search", size: width, maxlength: 256 });
     input.addEventListener("change", () => ((filters[key] = input.value.trim()), (cursors = [""]), again()));
@@ -64,12 +65,18 @@ export function sessionTable(place, fixed, signal) {
     next.hidden = upcoming === null;
   }
   async function load() {
+    const mine = ++questions;
     const page = await get("/sessions", { ...filters, limit: PAGE, cursor: cursors.at(-1) }, signal);
+    if (mine !== questions) return; // another question was asked meanwhile
     [rows, upcoming] = [page.items, page.cursor];
+    next.disabled = back.disabled = false;
     draw();
   }
-  const again = () => load().catch((error) => error.name !== "AbortError" && say(error.message));
-  return load;
+  function again() {
+    next.disabled = back.disabled = true;
+    load().catch((error) => error.name !== "AbortError" && say(error.message));
+  }
+  return () => (busy(list) ? null : load());
 }
 
 export async function viewers(place, _path, signal) {

@@ -69,9 +69,14 @@ await until("this server", () => /publisher/.test(document.getElementById("node"
 await judged("streams");
 said.seen.streams = await page.evaluate(() => [...document.querySelectorAll(".card b")].map((one) => one.textContent));
 
+await go("constructor");
+await until("streams for what is no view", () => document.querySelectorAll(".card").length === 2);
 await click(".card", "live/cam");
 await until("who publishes", () => /Comes from/.test(document.getElementById("view").textContent));
 await until("who watches it", () => document.querySelectorAll("#view tbody tr").length > 0);
+await page.focus("#view button.danger");
+await new Promise((done) => setTimeout(done, 4000));
+said.seen.focused = await page.evaluate(() => document.activeElement.textContent);
 await judged("stream");
 said.seen.publisher = await text("#view dl");
 
@@ -120,8 +125,10 @@ said.seen.wide = await page.evaluate(() => document.documentElement.scrollWidth)
 await click("#leave");
 await until("the door again", () => document.querySelector("#token") !== null);
 said.seen.kept = await page.evaluate(() => sessionStorage.length);
-await page.goto("about:blank");
-await page.goto(`${url}/console#token=${encodeURIComponent(token)}`);
+await write("#token", "half");
+await new Promise((done) => setTimeout(done, 4000));
+said.seen.typed = await page.evaluate(() => document.querySelector("#token").value);
+await page.evaluate((to) => (location.hash = `#token=${encodeURIComponent(to)}`), token);
 await until("the address that hlsd console prints", () => document.querySelectorAll(".card").length > 0);
 said.seen.address = await page.evaluate(() => location.href);
 console.log(JSON.stringify(said));
