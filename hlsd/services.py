@@ -11,12 +11,14 @@ fault; what it raises when it starts, the server does not start with.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
 from hlsd.api.service import ApiService
+from hlsd.base.errors import ConfigError
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.flv_publish.service import FlvPublishService
@@ -278,6 +280,31 @@ def _api(services: Services) -> Service:
     )
 
 
+def _vod(services: Services) -> Service:
+    node, settings = services.node, services.node.settings.vod
+    if not settings.enabled:
+        return Service()
+    for package in ("dbos", "python_multipart"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(f"vod.enabled needs {package}: pip install 'hlsd[vod]'")
+    from hlsd.vod.service import VodService  # noqa: PLC0415 - it brings a database, which only this needs
+
+    return VodService(
+        settings,
+        node.state,
+        node.clock,
+        node.bus,
+        node.log,
+        node.stats.faults,
+        entrance=node.entrance,
+        sessions=node.sessions,
+        judge=node.judge,
+        pictures=lambda: (
+            snapshot.spare if isinstance(snapshot := services.by_name["snapshot"], SnapshotService) else None
+        ),
+    )
+
+
 def _https(services: Services) -> Service:
     settings = services.node.settings
     return HttpsServer(settings.https, settings.http, services.web, services.node.log, services.handshakes)
@@ -299,6 +326,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("timeshift", _timeshift),
     ("flv", _flv),
     ("snapshot", _snapshot),
+    ("vod", _vod),
     ("api", _api),
 )
 FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (

@@ -215,15 +215,31 @@ class Snapshot(Subject, Protocol):
         ...
 
 
+class FilmJob(Subject, Protocol):
+    """A job that is over: subject of `jobDone`. `app` and `name`: where its film is; `reject()` does nothing."""
+
+    @property
+    def state(self) -> str:
+        """`done`, `failed` or `cancelled`."""
+        ...
+
+    @property
+    def error(self) -> str:
+        """Why it failed; empty if it did not."""
+        ...
+
+
 PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
 RecordAction = Literal["recordStart", "recordDone", "recordLost", "recordStored"]
 SnapshotAction = Literal["snapshotDone"]
+JobAction = Literal["jobDone"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
 PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]
 RecordHandler = Callable[[Recording], Awaitable[None] | None]
+JobHandler = Callable[[FilmJob], Awaitable[None] | None]
 SnapshotHandler = Callable[[Snapshot], Awaitable[None] | None]

@@ -25,6 +25,7 @@ from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.sound.settings import TranscodeSettings
 from hlsd.timeshift.settings import DvrSettings
+from hlsd.vod.settings import VodSettings
 
 
 class ServerSettings(BaseModel):
@@ -99,6 +100,7 @@ class Settings(BaseModel):
     record: RecordSettings = Field(default_factory=RecordSettings)
     dvr: DvrSettings = Field(default_factory=DvrSettings)
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
+    vod: VodSettings = Field(default_factory=VodSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

@@ -55,6 +55,7 @@ class Action(enum.StrEnum):
     RECORD_LOST = "recordLost"
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
+    JOB_DONE = "jobDone"
 
 
 @dataclass(frozen=True, slots=True)
