@@ -291,6 +291,7 @@ def _vod(services: Services) -> Service:
 
     return VodService(
         settings,
+        node.settings.compat,
         node.state,
         node.clock,
         node.bus,

@@ -25,7 +25,7 @@ from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.sound.settings import TranscodeSettings
 from hlsd.timeshift.settings import DvrSettings
-from hlsd.vod.settings import VodSettings
+from hlsd.vod.settings import CompatSettings, VodSettings
 
 
 class ServerSettings(BaseModel):
@@ -101,6 +101,7 @@ class Settings(BaseModel):
     dvr: DvrSettings = Field(default_factory=DvrSettings)
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
     vod: VodSettings = Field(default_factory=VodSettings)
+    compat: CompatSettings = Field(default_factory=CompatSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

@@ -11,7 +11,7 @@ import json
 import ssl
 import time
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from structlog.typing import FilteringBoundLogger
 
@@ -72,9 +72,10 @@ async def _ask(dial: Dial, address: Address, job: Job, settings: VodSettings) ->
 
 def _posted(address: Address, job: Job, settings: VodSettings) -> bytes:
     if job.callback_form == "get":
-        # Its own arguments stay as they are, whatever they are called
+        own = {key for key, _ in parse_qsl(address.query, keep_blank_values=True)}
         told = {"hlsd_id": job.id, "status": job.state, "code": job.code, "msg": job.error}
-        query = "&".join(part for part in (address.query, urlencode(told)) if part)
+        ours = urlencode({key: one for key, one in told.items() if key not in own})  # its own stay as they are
+        query = "&".join(part for part in (address.query, ours) if part)
         return request(address._replace(query=query), AGENT)
     body = json.dumps({"action": "jobDone", "job": JobView.of(job, settings.app).model_dump(mode="json")}).encode()
     head = request(address, AGENT).removeprefix(b"GET ").removesuffix(b"\r\n")

@@ -58,14 +58,15 @@ def check_url(url: str) -> Address:
     return address
 
 
-def fetch(
+def fetch(  # noqa: PLR0913, PLR0917 - what a fetch is made of
     url: str,
     settings: VodSettings,
+    dial: Dial,
     grow: Callable[[str], int],
     wanted: Callable[[], bool],
     told: Callable[[int, int], None],
 ) -> None:
-    """Fetches into `grow(name)`, a descriptor at the end of what is there already; `told(bytes, of)`.
+    """Fetches by `dial` into `grow(name)`, a descriptor at the end of what is there already; `told(bytes, of)`.
 
     Raises JobFailed, TryAgain, Cancelled, OSError.
     """
@@ -73,7 +74,7 @@ def fetch(
         raise JobFailed("forbidden_url", "vod.urls is off: no URL is fetched")
     fd = grow(SOURCE + TMP)
     try:
-        asyncio.run(_Fetching(settings, fd, wanted, told).run(url))
+        asyncio.run(_Fetching(settings, dial, fd, wanted, told).run(url))
     finally:
         os.close(fd)
 
@@ -82,10 +83,10 @@ class _Fetching:
     """One fetch."""
 
     def __init__(
-        self, settings: VodSettings, fd: int, wanted: Callable[[], bool], told: Callable[[int, int], None]
+        self, settings: VodSettings, dial: Dial, fd: int, wanted: Callable[[], bool], told: Callable[[int, int], None]
     ) -> None:
         self._settings = settings
-        self._dial = way_out(settings)
+        self._dial = dial
         self._fd = fd
         self._there = os.fstat(fd).st_size
         self._wanted = wanted

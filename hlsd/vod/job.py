@@ -22,9 +22,6 @@ MOST_TRIES: Final = 20
 _AT: Final = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-5]?[0-9]):)?([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
 _SHARE: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%", re.ASCII)
 
-RENDITIONS: Final = ("sd", "hd")
-"""In the order of the digits that their files end with."""
-
 
 def new_id(now: float | None = None) -> str:
     """An id that sorts by time, and tells where in the folder it is."""

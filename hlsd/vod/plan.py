@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from hlsd.base.errors import MediaError
 from hlsd.vod.forms import PICTURES, SOUND
-from hlsd.vod.job import RENDITIONS
 
+RENDITIONS: Final = ("sd", "hd")
+"""By name, the smallest first."""
 MAX_WIDTH: Final = 8192
 MAX_HEIGHT: Final = 4320
 MAX_RATE: Final = 240

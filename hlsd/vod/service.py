@@ -24,6 +24,7 @@ from hlsd.ports import Entrance, PictureMaker, Service, Sessions
 from hlsd.record.folder import RecordFolder
 from hlsd.record.open_recordings import OpenRecordings
 from hlsd.record.sprites import Sprites
+from hlsd.vod.compat import CompatRoutes
 from hlsd.vod.desk import JobRefused, VodDesk
 from hlsd.vod.figures import VodFigures
 from hlsd.vod.film_endpoint import CoverEndpoint, FilmEndpoint, film_routes
@@ -32,7 +33,7 @@ from hlsd.vod.folder import VodFolder
 from hlsd.vod.job import Job
 from hlsd.vod.ledger import Ledger, ledger_urls
 from hlsd.vod.routes import job_operations
-from hlsd.vod.settings import VodSettings
+from hlsd.vod.settings import CompatSettings, VodSettings
 from hlsd.vod.workshop import root_of
 
 LOOK: Final = 1.0
@@ -65,6 +66,7 @@ class VodService(Service):
     def __init__(  # noqa: PLR0913, PLR0917 - what a room is given
         self,
         settings: VodSettings,
+        compat: CompatSettings,
         state: Path,
         clock: Clock,
         bus: Bus,
@@ -89,6 +91,7 @@ class VodService(Service):
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)
         self._film = FilmEndpoint(self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find)
         self._cover = CoverEndpoint(judge, entrance, self.desk.cover)
+        self._compat = CompatRoutes(self.desk, compat) if compat.vod else None
         self._counts: dict[str, int] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -110,8 +113,9 @@ class VodService(Service):
         await self.desk.stop()
 
     def routes(self) -> Sequence[BaseRoute]:
-        """Playback."""
-        return film_routes(self._film, self._cover, self._settings.app)
+        """Playback, and what programs ask that were written for another server."""
+        played = film_routes(self._film, self._cover, self._settings.app)
+        return [*(self._compat.routes() if self._compat is not None else ()), *played]
 
     def operations(self) -> Sequence[Route]:
         """Jobs and uploads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from hlsd.base import stream_name
 from hlsd.base.quantities import GIB, MIB, Duration, Size
@@ -103,3 +103,31 @@ class VodSettings(BaseModel):
         if app in stream_name.RESERVED_APPS:
             raise ValueError("it belongs to the server")
         return app
+
+
+class CompatSettings(BaseModel):
+    """Addresses and answers of other servers, for programs that were written for them: section `[compat]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    vod: bool = Field(
+        default=False,
+        description="Whether /version, /hls and /update answer, as of a pull server for VOD: docs/vod.md. Needs "
+        "vod.enabled.",
+    )
+    keys: list[SecretStr] = Field(
+        default_factory=list,
+        max_length=1000,
+        description="Who may ask: shown as `Authorization: Bearer`, or as header or argument `token`. Without any only "
+        "open_routes are answered.",
+    )
+    open_routes: list[Literal["/version", "/hls", "/update"]] = Field(
+        default_factory=list, description="Routes that anybody may ask."
+    )
+    base: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+[^\s?#/])?$",
+        max_length=512,
+        description="What addresses in answers begin with, such as https://films.example. Empty: as the server was "
+        "asked.",
+    )

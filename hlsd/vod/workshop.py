@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,7 +24,7 @@ from hlsd.record.repair import reader
 from hlsd.record.shape import Layout, scan
 from hlsd.record.vod_playlist import spans
 from hlsd.vod.codec_names import codecs_of
-from hlsd.vod.fetch import fetch
+from hlsd.vod.fetch import fetch, way_out
 from hlsd.vod.folder import SOURCE, TMP, VodFolder, below
 from hlsd.vod.forms import LOOK, form_of
 from hlsd.vod.job import Cancelled, Job, JobFailed, Outcome, Progress, RenditionMade, Tried, TryAgain, cover_at
@@ -98,7 +99,8 @@ class Bench:
             self._take_file(wish.file)
         else:
             self._room()
-            fetch(wish.url, self._settings, lambda name: self._folder.grow(ident, name), self.wanted, self._fetched)
+            dial, grow = way_out(self._settings), partial(self._folder.grow, ident)
+            fetch(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
             folder = self._folder.open_tmp(ident)
             try:
                 os.rename(SOURCE + TMP, SOURCE, src_dir_fd=folder, dst_dir_fd=folder)

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,16 @@ class VodRig:
 
 
 @contextlib.asynccontextmanager
-async def vod_rig(folder: Path, **vod: object) -> AsyncIterator[VodRig]:
-    """A rig in `folder`; `vod` are settings of the section besides the usual ones."""
+async def vod_rig(
+    folder: Path, others: Mapping[str, Mapping[str, object]] | None = None, **vod: object
+) -> AsyncIterator[VodRig]:
+    """A rig in `folder`; `vod` are settings of the section besides the usual ones, `others` of other sections."""
     state = folder / "state"
     settings: dict[str, Any] = {"enabled": True, "min_free": 0, "roots": [str(folder)], **vod}
     text = [f'[server]\nstate_dir = "{state}"\n[vod]'] + [f"{key} = {json.dumps(one)}" for key, one in settings.items()]
     (folder / "hlsd.toml").write_text("\n".join(text))
     dotted = {f"vod.{key}": one for key, one in settings.items()}
+    dotted |= {f"{name}.{key}": one for name, said in (others or {}).items() for key, one in said.items()}
     async with running(state, dotted) as server:
         port = server.services["http"].port
         token = (state / "api.token").read_text().strip()
