@@ -21,7 +21,7 @@ from hlsd.relay.address import Address
 from hlsd.relay.dial import Dial, SourceError
 from hlsd.relay.http_response import ResponseReader, request
 from hlsd.vod.fetch import AGENT, CONNECT_WITHIN, check_url, way_out
-from hlsd.vod.job import Job
+from hlsd.vod.job import VodJob
 from hlsd.vod.settings import VodSettings
 from hlsd.vod.views import JobView
 
@@ -31,7 +31,7 @@ PAUSES: Final = (0.0, 2.0, 10.0, 30.0)
 """Before each try."""
 
 
-def call_back(job: Job, settings: VodSettings, log: FilteringBoundLogger) -> None:
+def call_back(job: VodJob, settings: VodSettings, log: FilteringBoundLogger) -> None:
     """Tells it; what goes wrong is in the log, and costs the job nothing."""
     reason = ""
     for pause in PAUSES:
@@ -55,7 +55,7 @@ def call_back(job: Job, settings: VodSettings, log: FilteringBoundLogger) -> Non
     log.warning("callback not delivered", job=job.id, url=masking.address(job.wish.callback), reason=reason)
 
 
-async def _ask(dial: Dial, address: Address, job: Job, settings: VodSettings) -> int:
+async def _ask(dial: Dial, address: Address, job: VodJob, settings: VodSettings) -> int:
     """The status of the answer."""
     async with asyncio.timeout(WITHIN):
         tls = ssl.create_default_context() if address.secure else None
@@ -70,7 +70,7 @@ async def _ask(dial: Dial, address: Address, job: Job, settings: VodSettings) ->
             writer.transport.abort()
 
 
-def _posted(address: Address, job: Job, settings: VodSettings) -> bytes:
+def _posted(address: Address, job: VodJob, settings: VodSettings) -> bytes:
     if job.callback_form == "get":
         own = {key for key, _ in parse_qsl(address.query, keep_blank_values=True)}
         told = {"hlsd_id": job.id, "status": job.state, "code": job.code, "msg": job.error}

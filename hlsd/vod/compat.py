@@ -27,7 +27,7 @@ from hlsd.vod.desk import JobRefused, VodDesk
 from hlsd.vod.fetch import check_url, way_out
 from hlsd.vod.folder import UPLOADS, below
 from hlsd.vod.forms import LOOK, is_mp4
-from hlsd.vod.job import MOST_COVERS, Job, Wish, cover_at, folder_of, is_id
+from hlsd.vod.job import MOST_COVERS, VodJob, Wish, cover_at, folder_of, is_id
 from hlsd.vod.routes import form_with_film
 from hlsd.vod.settings import CompatSettings
 from hlsd.vod.uploads import UploadRefused
@@ -174,13 +174,13 @@ class CompatRoutes:
 
     def _wish(self, said: Said, callback: str, **source: str) -> Wish:
         try:
-            return Wish(renditions=["sd", "hd"], covers=covers_of(said), callback=callback, **source)  # type: ignore[arg-type]
+            return Wish(renditions=["sd", "hd"], covers=covers_of(said), callback=callback, **source)
         except ValueError:
             raise CompatRefused(FAULT, "an argument is no good") from None
 
     # -- what is answered
 
-    def _told(self, request: Request, job: Job) -> dict[str, Any]:
+    def _told(self, request: Request, job: VodJob) -> dict[str, Any]:
         base = self._base or f"{request.url.scheme}://{request.headers.get('host', '')}"
         place = f"{base}/{folder_of(job.id)}/{job.id}"
         return {

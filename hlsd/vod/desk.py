@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from hlsd.base.errors import HlsdError
 from hlsd.vod.fetch import check_url
 from hlsd.vod.folder import VodFolder
-from hlsd.vod.job import FINAL, Job, Wish, is_id, new_id
-from hlsd.vod.ledger import Ledger, QuotaFull
+from hlsd.vod.job import FINAL, VodJob, Wish, is_id, new_id
+from hlsd.vod.ledger import JobLedger, QuotaFull
 from hlsd.vod.settings import VodSettings
-from hlsd.vod.uploads import Uploads
+from hlsd.vod.uploads import FilmUploads
 
 T = TypeVar("T")
 THREADS: Final = 2
@@ -41,10 +41,12 @@ class JobRefused(HlsdError):
 class VodDesk:
     """Of one server. `gone(job)` is told of a film that is deleted, before its files are."""
 
-    def __init__(self, settings: VodSettings, ledger: Ledger, folder: VodFolder, gone: Callable[[Job], None]) -> None:
+    def __init__(
+        self, settings: VodSettings, ledger: JobLedger, folder: VodFolder, gone: Callable[[VodJob], None]
+    ) -> None:
         self.settings = settings
         self.folder = folder
-        self.uploads = Uploads(folder, settings)
+        self.uploads = FilmUploads(folder, settings)
         self._ledger = ledger
         self._gone = gone
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hlsd-vod")
@@ -74,12 +76,12 @@ class VodDesk:
 
     # -- jobs
 
-    async def add(self, wish: Wish, owner: str, *, get_back: bool = False) -> Job:
+    async def add(self, wish: Wish, owner: str, *, get_back: bool = False) -> VodJob:
         """Takes a job in; `get_back`: its callback is told by GET. Raises JobRefused."""
         self._check(wish)
         now = time.time()
         form = "get" if get_back else "post"
-        job = Job.model_validate(
+        job = VodJob.model_validate(
             {"id": new_id(now), "owner": owner, "wish": wish, "callback_form": form, "created": int(now * 1000)}
         )
         try:
@@ -90,7 +92,7 @@ class VodDesk:
             raise JobRefused(507, "disk", f"the upload cannot be taken: {error.strerror}") from None
         return job
 
-    def _add(self, job: Job) -> None:
+    def _add(self, job: VodJob) -> None:
         upload = job.wish.upload
         if upload and not self.uploads.whole(upload):
             raise JobRefused(404, "no_such_upload", "there is no such upload, or it is not whole")
@@ -113,20 +115,20 @@ class VodDesk:
                 except ValueError as error:
                     raise JobRefused(400, "bad_url", f"{what}: {error}") from None
 
-    async def get(self, ident: str) -> Job:
+    async def get(self, ident: str) -> VodJob:
         """A job. Raises JobRefused."""
         job = await self.find(ident)
         return job if job is not None else _missing()
 
-    async def find(self, ident: str) -> Job | None:
+    async def find(self, ident: str) -> VodJob | None:
         """A job; None if there is none."""
         return await self.do(lambda: self._ledger.get(ident)) if is_id(ident) else None
 
-    async def page(self, *, state: str, owner: str, after: str, most: int) -> list[Job]:
+    async def page(self, *, state: str, owner: str, after: str, most: int) -> list[VodJob]:
         """Jobs, the newest first."""
         return await self.do(lambda: self._ledger.page(state=state, owner=owner, after=after, most=most))
 
-    async def remove(self, ident: str) -> Job | None:
+    async def remove(self, ident: str) -> VodJob | None:
         """Cancels a job that is not over, and is what it is then; else deletes it and all that it made, and is None."""
         job = await self.get(ident)
         if job.state not in FINAL:
@@ -136,7 +138,7 @@ class VodDesk:
         await self.do(lambda: self._remove(job))
         return None
 
-    def _remove(self, job: Job) -> None:
+    def _remove(self, job: VodJob) -> None:
         """The row last: a film whose files could not be removed is listed still, and can be deleted again."""
         try:
             self.folder.remove(job.id)
@@ -161,10 +163,10 @@ class VodDesk:
 
     # -- upkeep
 
-    async def over(self) -> list[Job]:
+    async def over(self) -> list[VodJob]:
         """Jobs that are over, and that this server is to tell of: nobody else does."""
 
-        def ask() -> list[Job]:
+        def ask() -> list[VodJob]:
             return [job for job in self._ledger.untold() if self._ledger.tell(job.id)]
 
         return await self.do(ask)

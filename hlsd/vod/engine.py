@@ -14,6 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,7 +25,7 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.vod.callback import call_back
 from hlsd.vod.folder import VodFolder
 from hlsd.vod.job import FINAL, Cancelled, JobFailed, State
-from hlsd.vod.ledger import Ledger, ledger_urls
+from hlsd.vod.ledger import JobLedger, ledger_urls
 from hlsd.vod.plan import Probed
 from hlsd.vod.presence import is_dead, machine, process
 from hlsd.vod.settings import VodSettings
@@ -39,6 +40,8 @@ LOST: Final = 75
 """Status of a worker that was taken for dead: whoever keeps it running begins it anew."""
 AGAIN: Final = 5.0
 """Seconds before a step is done again that could not reach the ledger."""
+KEPT: Final = 3600.0
+"""Seconds for which DBOS remembers the workflow of a job that is over."""
 POLL: Final = 0.5
 """Seconds between two looks into the queue."""
 
@@ -53,8 +56,8 @@ class Engine:
         self._settings = settings
         self._log = log
         self.folder = VodFolder(root_of(settings, state))
-        jobs, self._workflows = ledger_urls(settings.database, str(state))
-        self.ledger = Ledger(jobs)
+        jobs, self._workflows = ledger_urls(settings.database.get_secret_value(), str(state))
+        self.ledger = JobLedger(jobs)
         self.worker = f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
         self._machine = machine()
         self._process = process(os.getpid())
@@ -116,6 +119,19 @@ class Engine:
                 DBOS.resume_workflow(one.workflow_id, queue_name=QUEUE)
             self.ledger.bury(worker.id)
             self._log.warning("a worker is gone, its jobs are taken over", worker=worker.id, jobs=len(left))
+
+    def tidy(self) -> None:
+        """Forgets what DBOS remembers of jobs that were over long ago: the ledger has what came of them."""
+        over = datetime.fromtimestamp(time.time() - KEPT, UTC).isoformat()
+        found = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            completed_before=over,
+            limit=100,
+            load_input=False,
+            load_output=False,
+        )
+        if found:
+            DBOS.delete_workflows([one.workflow_id for one in found])
 
     # -- a job
 

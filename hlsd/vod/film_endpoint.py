@@ -23,7 +23,7 @@ from hlsd.ports import VOD, Denial, Entrance, PlayRequest, Rendering, Sessions
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.playback import RecordEndpoint, RecordRequest
 from hlsd.record.sprites import Sprites
-from hlsd.vod.job import Job, RenditionMade, is_id
+from hlsd.vod.job import RenditionMade, VodJob, is_id
 
 _INDEX: Final = "index"
 _METHODS: Final = b"GET, HEAD, OPTIONS"
@@ -58,7 +58,7 @@ class FilmEndpoint(RecordEndpoint):
         entrance: Entrance,
         sessions: Sessions,
         clock: Clock,
-        find: Callable[[str], Awaitable[Job | None]],
+        find: Callable[[str], Awaitable[VodJob | None]],
     ) -> None:
         super().__init__(open_recordings, sprites, judge, entrance, sessions, clock)
         self._find = find

@@ -7,7 +7,7 @@ from typing import Final
 
 from hlsd.record.folder import RecordFolder
 from hlsd.record.index import DONE, Row
-from hlsd.vod.job import Job, RenditionMade, folder_of, is_id
+from hlsd.vod.job import RenditionMade, VodJob, folder_of, is_id
 
 _ID: Final = 23
 
@@ -15,7 +15,7 @@ _ID: Final = 23
 class FilmShelf:
     """The films below `folder`; `find(id)` is the job of one."""
 
-    def __init__(self, folder: RecordFolder, app: str, find: Callable[[str], Awaitable[Job | None]]) -> None:
+    def __init__(self, folder: RecordFolder, app: str, find: Callable[[str], Awaitable[VodJob | None]]) -> None:
         self._folder = folder
         self._app = app
         self._find = find
@@ -34,7 +34,7 @@ class FilmShelf:
         made = next((one for one in job.outcome.renditions if one.file == ident), None)
         return self._row(job, made, job.outcome.duration_ms) if made is not None else None
 
-    def _row(self, job: Job, made: RenditionMade, duration_ms: int) -> Row:
+    def _row(self, job: VodJob, made: RenditionMade, duration_ms: int) -> Row:
         return Row(
             id=made.file,
             app=self._app,

@@ -116,7 +116,7 @@ class RenditionMade(BaseModel):
     copied: bool
 
 
-class Outcome(BaseModel):
+class FilmOutcome(BaseModel):
     """What came of a job that is done. `damaged`: a part of the source could not be read, and is left out."""
 
     duration_ms: int
@@ -134,7 +134,7 @@ class Progress(NamedTuple):
     eta: float = 0.0
 
 
-class Job(BaseModel):
+class VodJob(BaseModel):
     """A job as it stands in the ledger. `told`: its end was made known; `callback_form`: how its callback is told."""
 
     id: str
@@ -153,7 +153,7 @@ class Job(BaseModel):
     code: str = ""
     error: str = ""
     tries: list[Tried] = Field(default_factory=list)
-    outcome: Outcome | None = None
+    outcome: FilmOutcome | None = None
     version: int = 0
 
 

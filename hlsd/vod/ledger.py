@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from hlsd.base.errors import HlsdError
-from hlsd.vod.job import FINAL, MOST_TRIES, Job, Outcome, Progress, State, Tried, Wish
+from hlsd.vod.job import FINAL, MOST_TRIES, FilmOutcome, Progress, State, Tried, VodJob, Wish
 
 PATIENCE: Final = 10.0
 """Seconds that SQLite waits for another who writes."""
@@ -57,7 +57,7 @@ _WORKERS: Final = sa.Table(
     sa.Column("reaper", sa.String(64), nullable=False, default=""),
     sa.Column("reaped", sa.Float, nullable=False, default=0.0),
 )
-_SEEN: Final = [column for column in _JOBS.columns if column.name in Job.model_fields]
+_SEEN: Final = [column for column in _JOBS.columns if column.name in VodJob.model_fields]
 
 
 class QuotaFull(HlsdError):
@@ -74,7 +74,7 @@ class LedgerWorker:
         self.beat: float = row.beat
 
 
-class Ledger:
+class JobLedger:
     """The jobs at `url`, of SQLAlchemy's form. Everything raises sqlalchemy.exc.SQLAlchemyError if it cannot be had."""
 
     def __init__(self, url: str) -> None:
@@ -98,7 +98,7 @@ class Ledger:
 
     # -- who asks for jobs
 
-    def add(self, job: Job, quota: int) -> None:
+    def add(self, job: VodJob, quota: int) -> None:
         """Takes a new job in. Raises QuotaFull."""
         row = job.model_dump(include={"id", "owner", "state", "callback_form", "created"})
         row |= {"wish": job.wish.model_dump_json(), "priority": job.wish.priority, "version": 1}
@@ -112,13 +112,13 @@ class Ledger:
                 raise QuotaFull(f"{quota} jobs of this token wait or are under way already")
             connection.execute(_JOBS.insert().values(row))
 
-    def get(self, ident: str) -> Job | None:
+    def get(self, ident: str) -> VodJob | None:
         """A job."""
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(*_SEEN).where(_JOBS.c.id == ident)).first()
         return _job(row) if row is not None else None
 
-    def page(self, *, state: str = "", owner: str = "", after: str = "", most: int = 100) -> list[Job]:
+    def page(self, *, state: str = "", owner: str = "", after: str = "", most: int = 100) -> list[VodJob]:
         """Jobs, the newest first, after the one of that id."""
         asked = sa.select(*_SEEN).order_by(_JOBS.c.id.desc()).limit(most)
         if state:
@@ -141,7 +141,7 @@ class Ledger:
         """Takes a job that is over out; whether it was there."""
         return self._run(_JOBS.delete().where(_JOBS.c.id == ident, _JOBS.c.state.in_(FINAL)))
 
-    def untold(self, most: int = 100) -> list[Job]:
+    def untold(self, most: int = 100) -> list[VodJob]:
         """Jobs that are over, and nobody was told yet."""
         asked = sa.select(*_SEEN).where(_JOBS.c.state.in_(FINAL), _JOBS.c.told.is_(False)).limit(most)
         with self._engine.connect() as connection:
@@ -223,7 +223,7 @@ class Ledger:
         *,
         code: str = "",
         error: str = "",
-        outcome: Outcome | None = None,
+        outcome: FilmOutcome | None = None,
     ) -> bool:
         """It is over; False if it was already, or is another worker's."""
         came = outcome.model_dump_json() if outcome is not None else ""
@@ -277,14 +277,14 @@ class Ledger:
             return bool(connection.execute(statement).rowcount)
 
 
-def _job(row: Any) -> Job | None:  # noqa: ANN401 - a row of SQLAlchemy's
+def _job(row: Any) -> VodJob | None:  # noqa: ANN401 - a row of SQLAlchemy's
     """The job of a row; None if it cannot be read."""
     said: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - that is what it is called
     try:
         said["wish"] = Wish.model_validate_json(said["wish"])
         said["tries"] = json.loads(said["tries"])
-        said["outcome"] = Outcome.model_validate_json(said["outcome"]) if said["outcome"] else None
-        return Job.model_validate(said)
+        said["outcome"] = FilmOutcome.model_validate_json(said["outcome"]) if said["outcome"] else None
+        return VodJob.model_validate(said)
     except (ValidationError, ValueError):
         return None
 

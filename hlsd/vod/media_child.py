@@ -8,6 +8,7 @@ bounded; it gives way to everybody, and ends with whoever began it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -50,6 +51,9 @@ def shut_in(order: MediaOrder) -> None:
     seal()  # it wants a descriptor for a moment, of which there are no more afterwards
     confine(order.memory, most, order.written)
     resource.setrlimit(resource.RLIMIT_CPU, (order.seconds, order.seconds + 5))
+    with contextlib.suppress(OSError):
+        while True:
+            os.dup(0)  # into each number that is free below the highest: there is none for anything else
 
 
 def carry_out(order: MediaOrder) -> dict[str, object]:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from hlsd.ports.described import REF, DescribedRoute, envelope, parameter, responses, schemas_of
 from hlsd.vod.desk import JobRefused, VodDesk
-from hlsd.vod.job import FINAL, Job, Wish, is_id
+from hlsd.vod.job import FINAL, VodJob, Wish, is_id
 from hlsd.vod.multipart import FormReader, boundary_of
 from hlsd.vod.upload_routes import HEADERS, refused, upload_operations
 from hlsd.vod.uploads import UploadRefused
@@ -97,8 +97,8 @@ def job_operations(desk: VodDesk) -> list[DescribedRoute]:  # noqa: C901, PLR091
             raise JobRefused(503, "busy", "many listen to jobs already")
         return StreamingResponse(told(job), headers=HEADERS, media_type="text/event-stream")
 
-    async def told(job: Job) -> AsyncIterator[str]:
-        """Each change of a job as an event (WHATWG HTML §9.2), the last one when it is over."""
+    async def told(job: VodJob) -> AsyncIterator[str]:
+        """Each change of a job as an event (WHATWG HTML: server-sent events), the last one when it is over."""
         me = object()
         listening.add(me)
         loop = asyncio.get_running_loop()
@@ -142,7 +142,7 @@ async def form_with_film(desk: VodDesk, request: Request) -> tuple[dict[str, lis
     size = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
     if size > desk.settings.max_bytes + BODY_LIMIT:  # before the disk is used
         raise UploadRefused(413, "it is larger than vod.max_bytes")
-    ident = await desk.do(lambda: desk.uploads.create(-1))
+    ident = await desk.do(lambda: desk.uploads.create(-1, size))
     try:
         upload = await desk.do(lambda: desk.uploads.go_on(ident, 0))
         try:

@@ -30,8 +30,8 @@ from hlsd.vod.figures import VodFigures
 from hlsd.vod.film_endpoint import CoverEndpoint, FilmEndpoint, film_routes
 from hlsd.vod.film_shelf import FilmShelf
 from hlsd.vod.folder import VodFolder
-from hlsd.vod.job import Job
-from hlsd.vod.ledger import Ledger, ledger_urls
+from hlsd.vod.job import VodJob
+from hlsd.vod.ledger import JobLedger, ledger_urls
 from hlsd.vod.routes import job_operations
 from hlsd.vod.settings import CompatSettings, VodSettings
 from hlsd.vod.workshop import root_of
@@ -48,7 +48,7 @@ class VodSubject:
     protocol = "vod"
     ip = ""
 
-    def __init__(self, job: Job, app: str) -> None:
+    def __init__(self, job: VodJob, app: str) -> None:
         self.id = self.name = job.id
         self.app = app
         self.path = f"/{app}/{job.id}"
@@ -85,7 +85,9 @@ class VodService(Service):
         self._faults = faults
         self._state = state
         folder = VodFolder(root_of(settings, state))
-        self.desk = VodDesk(settings, Ledger(ledger_urls(settings.database, str(state))[0]), folder, self._gone)
+        self.desk = VodDesk(
+            settings, JobLedger(ledger_urls(settings.database.get_secret_value(), str(state))[0]), folder, self._gone
+        )
         beside = RecordFolder(folder.root)
         self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find))
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)
@@ -125,7 +127,7 @@ class VodService(Service):
         """How many jobs there are."""
         return (VodFigures(self._counts),)
 
-    def _gone(self, job: Job) -> None:
+    def _gone(self, job: VodJob) -> None:
         """A film is deleted: whoever watches it is cut off at the next piece."""
         for one in job.outcome.renditions if job.outcome is not None else ():
             self.films.drop(one.file)
@@ -146,7 +148,7 @@ class VodService(Service):
             turn += 1
             await asyncio.sleep(LOOK)
 
-    def _tell(self, job: Job) -> None:
+    def _tell(self, job: VodJob) -> None:
         app, outcome = self._settings.app, job.outcome
         facts = job_facts(
             app=app,

@@ -32,10 +32,8 @@ class VodSettings(BaseModel):
         description="Folder of what is made, as yyyy/mm/dd/id. Workers on other machines need the same one, shared. "
         "Unset: vod in server.state_dir.",
     )
-    database: str = Field(
-        default="",
-        pattern=r"^(postgresql://[^\s]+)?$",
-        max_length=1024,
+    database: SecretStr = Field(
+        default=SecretStr(""),
         description="Where the jobs are kept: postgresql://user:password@host/name, for workers on several machines. "
         "Empty: SQLite files in server.state_dir, for workers on this one.",
     )
@@ -88,6 +86,13 @@ class VodSettings(BaseModel):
         default="veryfast", description="Preset of x264: what is slower makes smaller files."
     )
     crf: int = Field(default=23, ge=16, le=35, description="Quality of x264 (CRF): lower is better, and larger.")
+
+    @field_validator("database")
+    @classmethod
+    def _is_a_database(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith("postgresql://"):
+            raise ValueError("it should be postgresql://user:password@host/name, or empty")
+        return url
 
     @field_validator("roots")
     @classmethod

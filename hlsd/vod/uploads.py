@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Final
 
 from hlsd.base.errors import HlsdError
@@ -23,7 +24,7 @@ from hlsd.vod.settings import VodSettings
 _ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 SIZE: Final = ".size"
 MOST: Final = 1000
-"""Uploads that are there at once."""
+"""FilmUploads that are there at once."""
 
 
 class UploadRefused(HlsdError):
@@ -37,8 +38,9 @@ class UploadRefused(HlsdError):
 class OpenUpload:
     """An upload that is gone on with. `offset`: bytes that are there; `size`: that it is to have, -1: not told."""
 
-    def __init__(self, fd: int, offset: int, size: int, most: int) -> None:
+    def __init__(self, fd: int, offset: int, size: int, most: int, room: Callable[[], bool]) -> None:
         self._fd = fd
+        self._room = room
         self.offset = offset
         self.size = size
         self._most = most
@@ -47,6 +49,8 @@ class OpenUpload:
         """Takes bytes. Raises UploadRefused where there are more than was said, OSError."""
         if self.offset + len(octets) > (self.size if self.size >= 0 else self._most):
             raise UploadRefused(413, "there is more of it than was said, or may be")
+        if not self._room():
+            raise UploadRefused(507, "there is no room for it on the disk")
         view = memoryview(octets)
         while view:
             wrote = os.write(self._fd, view)
@@ -57,18 +61,21 @@ class OpenUpload:
         os.close(self._fd)
 
 
-class Uploads:
+class FilmUploads:
     """Those in `folder`."""
 
     def __init__(self, folder: VodFolder, settings: VodSettings) -> None:
         self._folder = folder
         self._settings = settings
 
-    def create(self, size: int) -> str:
-        """Begins one of `size` bytes, -1 if that is not known; its id. Raises UploadRefused, OSError."""
+    def create(self, size: int, likely: int = 0) -> str:
+        """Begins one of `size` bytes, -1 if that is not known, or only `likely`; its id.
+
+        Raises UploadRefused, OSError.
+        """
         if size > self._settings.max_bytes:
             raise UploadRefused(413, f"a film may have {in_mib(self._settings.max_bytes)}")
-        if self._folder.free - max(0, size) < self._settings.min_free:
+        if self._folder.free - max(0, size, likely) < self._settings.min_free:
             raise UploadRefused(507, "there is no room for it on the disk")
         where = self._folder.root / UPLOADS
         if sum(1 for _ in os.scandir(where)) >= 2 * MOST:
@@ -77,6 +84,9 @@ class Uploads:
         (where / f"{ident}{SIZE}").write_text(str(size), encoding="ascii")
         (where / ident).touch(mode=0o600, exist_ok=False)
         return ident
+
+    def _room(self) -> bool:
+        return self._folder.free >= self._settings.min_free
 
     def measure(self, ident: str) -> tuple[int, int]:
         """Bytes that are there, and that it is to have (-1: not told). Raises UploadRefused."""
@@ -101,7 +111,7 @@ class Uploads:
         except BaseException:
             os.close(fd)
             raise
-        return OpenUpload(fd, there, size, self._settings.max_bytes)
+        return OpenUpload(fd, there, size, self._settings.max_bytes, self._room)
 
     def whole(self, ident: str) -> bool:
         """Whether all of it is there."""

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from hlsd.base import masking
-from hlsd.vod.job import Job, RenditionMade, State, Tried
+from hlsd.vod.job import RenditionMade, State, Tried, VodJob
 
 
 class PlaceView(BaseModel):
@@ -45,7 +45,7 @@ class JobView(BaseModel):
     places: PlaceView | None
 
     @classmethod
-    def of(cls, job: Job, app: str) -> Self:
+    def of(cls, job: VodJob, app: str) -> Self:
         """The view of a job whose film is played below `app`."""
         wish, outcome = job.wish, job.outcome
         source = f"file {wish.file}" if wish.file else f"upload {wish.upload}"

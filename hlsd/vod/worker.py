@@ -26,6 +26,9 @@ from hlsd.vod.settings import VodSettings
 REAP: Final = 2.0
 """Seconds between two looks for dead workers."""
 
+TIDY: Final = 60.0
+"""Seconds between two rounds of forgetting."""
+
 
 class CannotWork(HlsdError):
     """The worker cannot begin."""
@@ -46,8 +49,8 @@ def work(settings: VodSettings, state: Path, ready: Callable[[Engine], None] = l
         raise CannotWork(f"vod: the jobs cannot be had: {_first_line(error)}") from None
     log.info("worker started", worker=engine.worker, jobs_at_once=settings.concurrency)
     ready(engine)
-    due = {engine.beat: 0.0, engine.feed: 0.0, engine.reap: 0.0}
-    every = {engine.beat: BEAT, engine.feed: POLL, engine.reap: REAP}
+    every = {engine.beat: BEAT, engine.feed: POLL, engine.reap: REAP, engine.tidy: TIDY}
+    due = dict.fromkeys(every, 0.0)
     while not stop.wait(POLL):
         now = time.monotonic()
         for duty, when in list(due.items()):

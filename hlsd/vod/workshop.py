@@ -27,8 +27,8 @@ from hlsd.vod.codec_names import codecs_of
 from hlsd.vod.fetch import fetch, way_out
 from hlsd.vod.folder import SOURCE, TMP, VodFolder, below
 from hlsd.vod.forms import LOOK, form_of
-from hlsd.vod.job import Cancelled, Job, JobFailed, Outcome, Progress, RenditionMade, Tried, TryAgain, cover_at
-from hlsd.vod.ledger import Ledger
+from hlsd.vod.job import Cancelled, FilmOutcome, JobFailed, Progress, RenditionMade, Tried, TryAgain, VodJob, cover_at
+from hlsd.vod.ledger import JobLedger
 from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import PlannedRendition, Probed, examine, plan
@@ -49,9 +49,9 @@ class Bench:
 
     def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
-        job: Job,
+        job: VodJob,
         settings: VodSettings,
-        ledger: Ledger,
+        ledger: JobLedger,
         folder: VodFolder,
         worker: str,
         lost: Callable[[], None],
@@ -142,6 +142,8 @@ class Bench:
         return self._folder.source(self.job.id)
 
     def _fetched(self, done: int, of: int) -> None:
+        if time.monotonic() - self._told >= TELL:
+            self._room()
         self._tell(100 * done / of if of else 0.0)
 
     def _probe(self) -> Probed:
@@ -283,11 +285,11 @@ class Bench:
             time.sleep(min(left, 0.25))
 
 
-def outcome_of(made: dict[str, Any], covers: int) -> Outcome:
+def outcome_of(made: dict[str, Any], covers: int) -> FilmOutcome:
     """What came of a job."""
     renditions = [RenditionMade.model_validate(one) for one in made["renditions"]]
     duration = round(made["duration"] * 1000)
-    return Outcome(duration_ms=duration, renditions=renditions, covers=covers, damaged=made["damaged"])
+    return FilmOutcome(duration_ms=duration, renditions=renditions, covers=covers, damaged=made["damaged"])
 
 
 def root_of(settings: VodSettings, state: Path) -> Path:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from hlsd.vod.job import Job, Progress, Wish, new_id
-from hlsd.vod.ledger import Ledger, QuotaFull
+from hlsd.vod.job import Progress, VodJob, Wish, new_id
+from hlsd.vod.ledger import JobLedger, QuotaFull
 from hlsd.vod.presence import is_dead, machine, process
 from tests.support.eventually import eventually
 from tests.support.films import draw
@@ -27,19 +27,19 @@ from tests.support.vod_rig import VodRig, vod_rig
 KILLS = 100 if LONG else 5
 
 
-def job(owner: str = "me", priority: int = 5) -> Job:
-    return Job(id=new_id(), owner=owner, wish=Wish(file="/a", priority=priority), created=1)
+def job(owner: str = "me", priority: int = 5) -> VodJob:
+    return VodJob(id=new_id(), owner=owner, wish=Wish(file="/a", priority=priority), created=1)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    one = Ledger(f"sqlite:///{tmp_path}/jobs.sqlite")
+def ledger(tmp_path: Path) -> Iterator[JobLedger]:
+    one = JobLedger(f"sqlite:///{tmp_path}/jobs.sqlite")
     one.start()
     yield one
     one.close()
 
 
-def test_of_two_workers_one_has_the_job(ledger: Ledger) -> None:
+def test_of_two_workers_one_has_the_job(ledger: JobLedger) -> None:
     one = job()
     ledger.add(one, 10)
     for worker in ("a", "b"):
@@ -57,7 +57,7 @@ def test_of_two_workers_one_has_the_job(ledger: Ledger) -> None:
     assert [ledger.tell(one.id), ledger.tell(one.id)] == [True, False]
 
 
-def test_who_was_taken_for_dead_gets_nothing_any_more(ledger: Ledger) -> None:
+def test_who_was_taken_for_dead_gets_nothing_any_more(ledger: JobLedger) -> None:
     one = job()
     ledger.add(one, 10)
     ledger.enlist("a", "m", "p", 1.0)
@@ -69,7 +69,7 @@ def test_who_was_taken_for_dead_gets_nothing_any_more(ledger: Ledger) -> None:
     assert ledger.take(one.id, "a", 5) == 0
 
 
-def test_a_worker_is_dead_when_its_process_is_or_when_it_is_silent_elsewhere(ledger: Ledger) -> None:
+def test_a_worker_is_dead_when_its_process_is_or_when_it_is_silent_elsewhere(ledger: JobLedger) -> None:
     ledger.enlist("here", machine(), process(os.getpid()), 0.0)
     ledger.enlist("gone", machine(), "1-1", 1000.0)
     ledger.enlist("silent", "another", "1-1", 960.0)
@@ -77,7 +77,7 @@ def test_a_worker_is_dead_when_its_process_is_or_when_it_is_silent_elsewhere(led
     assert {one.id for one in ledger.workers() if is_dead(one, 1000.0)} == {"gone", "silent"}
 
 
-def test_a_quota_is_each_tokens_own(ledger: Ledger) -> None:
+def test_a_quota_is_each_tokens_own(ledger: JobLedger) -> None:
     first = job()
     ledger.add(first, 2)
     ledger.add(job(), 2)
