@@ -56,7 +56,7 @@ class Engine:
         self._settings = settings
         self._log = log
         self.folder = VodFolder(root_of(settings, state))
-        jobs, self._workflows = ledger_urls(settings.database.get_secret_value(), str(state))
+        jobs, self._workflows = ledger_urls(settings.database, str(state))
         self.ledger = JobLedger(jobs)
         self.worker = f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
         self._machine = machine()

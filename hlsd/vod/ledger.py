@@ -11,7 +11,7 @@ import json
 from typing import Any, Final, Literal
 
 import sqlalchemy as sa
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from hlsd.base.errors import HlsdError
 from hlsd.vod.job import FINAL, MOST_TRIES, FilmOutcome, Progress, State, Tried, VodJob, Wish
@@ -298,8 +298,8 @@ def _calm(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's ow
     cursor.close()
 
 
-def ledger_urls(database: str, state: str) -> tuple[str, str]:
+def ledger_urls(database: SecretStr | None, state: str) -> tuple[str, str]:
     """Where the jobs are, and where DBOS has its own: `database`, or files in the folder `state`."""
-    if database:
-        return database, database
+    if database is not None:
+        return database.get_secret_value(), database.get_secret_value()
     return f"sqlite:///{state}/jobs.sqlite", f"sqlite:///{state}/workflows.sqlite"

@@ -85,9 +85,7 @@ class VodService(Service):
         self._faults = faults
         self._state = state
         folder = VodFolder(root_of(settings, state))
-        self.desk = VodDesk(
-            settings, JobLedger(ledger_urls(settings.database.get_secret_value(), str(state))[0]), folder, self._gone
-        )
+        self.desk = VodDesk(settings, JobLedger(ledger_urls(settings.database, str(state))[0]), folder, self._gone)
         beside = RecordFolder(folder.root)
         self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find))
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)

@@ -32,10 +32,10 @@ class VodSettings(BaseModel):
         description="Folder of what is made, as yyyy/mm/dd/id. Workers on other machines need the same one, shared. "
         "Unset: vod in server.state_dir.",
     )
-    database: SecretStr = Field(
-        default=SecretStr(""),
+    database: SecretStr | None = Field(
+        default=None,
         description="Where the jobs are kept: postgresql://user:password@host/name, for workers on several machines. "
-        "Empty: SQLite files in server.state_dir, for workers on this one.",
+        "Unset: SQLite files in server.state_dir, for workers on this one.",
     )
     roots: list[Path] = Field(
         default_factory=list,
@@ -89,9 +89,9 @@ class VodSettings(BaseModel):
 
     @field_validator("database")
     @classmethod
-    def _is_a_database(cls, url: SecretStr) -> SecretStr:
-        if url.get_secret_value() and not url.get_secret_value().startswith("postgresql://"):
-            raise ValueError("it should be postgresql://user:password@host/name, or empty")
+    def _is_a_database(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith("postgresql://"):
+            raise ValueError("it should be postgresql://user:password@host/name")
         return url
 
     @field_validator("roots")

@@ -17,7 +17,7 @@ import structlog
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
 from hlsd.events import Action, Bus, Event
-from hlsd.events.facts import record_facts, snapshot_facts
+from hlsd.events.facts import job_facts, record_facts, snapshot_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
@@ -152,6 +152,17 @@ def recordings() -> list[Event]:
     ]
 
 
+def jobs() -> list[Event]:
+    """A job that is done, and one that failed."""
+    told: Any = {"app": "vod", "ident": "17000000000000000000007", "since": 1_700_000_000.0, "at": 1_700_000_060.0}
+    done = {"state": "done", "code": "", "detail": "", "url": "/vod/17000000000000000000007/v/index.m3u8"}
+    failed = {"state": "failed", "code": "bad_media", "detail": "it is no film", "url": ""}
+    return [
+        Event(Action.JOB_DONE, "a-job", 1, AT, job_facts(**told, **done, duration_ms=61_400, size=18_432_000)),
+        Event(Action.JOB_DONE, "a-job", 1, AT, job_facts(**told, **failed, duration_ms=0, size=0)),
+    ]
+
+
 def lines(events: list[Event]) -> list[str]:
     """Each event in each shape, one JSON object a line."""
     found = []
@@ -181,7 +192,7 @@ def lines(events: list[Event]) -> list[str]:
 
 
 async def everything() -> list[str]:
-    return lines([*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings()])
+    return lines([*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings(), *jobs()])
 
 
 async def test_every_event_goes_out_as_it_always_did() -> None:
