@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -93,10 +94,9 @@ os.lseek(out, 0, 2)
 print(tries(lambda: os.write(out, b"more")))
 """
     source, target = os.open(tmp_path / "in", os.O_RDONLY), os.open(out, os.O_RDWR | os.O_CREAT)
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(source), str(target), str(tmp_path / "new")],
-        env=ENVIRONMENT, stdin=subprocess.DEVNULL, pass_fds=(source, target), capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+    command = [sys.executable, "-c", code, str(source), str(target), str(tmp_path / "new")]
+    given: dict[str, Any] = {"env": ENVIRONMENT, "pass_fds": (source, target), "stdin": subprocess.DEVNULL}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, **given)
     os.close(source)
     os.close(target)
     first, second = done.stdout.splitlines()
@@ -104,7 +104,7 @@ print(tries(lambda: os.write(out, b"more")))
     assert passwd != "done"
     assert new != "done"
     assert connection != "done"
-    assert (left_open, dup) == ("0", "OSError")  # its number is that of standard input now, which is at its end
+    assert (left_open, dup) == ("0", "OSError")  # its number is standard input's now, which is at its end
     assert listing != "done"
     assert second == "OSError"  # EFBIG
     assert out.stat().st_size == 1000
