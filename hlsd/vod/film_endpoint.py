@@ -10,6 +10,8 @@ import gzip
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from starlette.requests import Request as HttpRequest
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -142,9 +144,15 @@ class CoverEndpoint:
         return Reply(200, headers, b"" if request.method == "HEAD" else body)
 
 
+async def _to_page(_: HttpRequest) -> Response:
+    """The app's own address leads to the page, below whatever a proxy or a host has taken off the path."""
+    return RedirectResponse("_/films", 302, {"cache-control": "no-store"})
+
+
 def film_routes(film: FilmEndpoint, cover: CoverEndpoint, app: str) -> list[Route]:
     """Where they answer."""
     return [
+        Route(f"/{app}", _to_page),
         Route(f"/{app}/{{name}}/v/{{file}}.jpg", cover),
         Route(f"/{app}/{{name}}/v/{{file}}", film),
         Route(f"/{app}/{{name}}/{{sid}}/v/{{file}}", film),

@@ -155,8 +155,8 @@ def recordings() -> list[Event]:
 def jobs() -> list[Event]:
     """A job that is done, and one that failed."""
     told: Any = {"app": "vod", "ident": "17000000000000000000007", "since": 1_700_000_000.0, "at": 1_700_000_060.0}
-    done = {"state": "done", "code": "", "detail": "", "url": "/vod/17000000000000000000007/v/index.m3u8"}
-    failed = {"state": "failed", "code": "bad_media", "detail": "it is no film", "url": ""}
+    done: Any = {"state": "done", "code": "", "detail": "", "url": "/vod/17000000000000000000007/v/index.m3u8"}
+    failed: Any = {"state": "failed", "code": "bad_media", "detail": "it is no film", "url": ""}
     return [
         Event(Action.JOB_DONE, "a-job", 1, AT, job_facts(**told, **done, duration_ms=61_400, size=18_432_000)),
         Event(Action.JOB_DONE, "a-job", 1, AT, job_facts(**told, **failed, duration_ms=0, size=0)),
