@@ -39,10 +39,13 @@ class JobRefused(HlsdError):
 
 
 class VodDesk:
-    """Of one server. `gone(job)` is told of a film that is deleted, before its files are."""
+    """Of one server. `gone(job, first)` is told of a job that is deleted, before its files are.
+
+    `first`: nobody was told yet that it is over.
+    """
 
     def __init__(
-        self, settings: VodSettings, ledger: JobLedger, folder: VodFolder, gone: Callable[[VodJob], None]
+        self, settings: VodSettings, ledger: JobLedger, folder: VodFolder, gone: Callable[[VodJob, bool], None]
     ) -> None:
         self.settings = settings
         self.folder = folder
@@ -134,7 +137,7 @@ class VodDesk:
         if job.state not in FINAL:
             await self.do(lambda: self._ledger.cancel(ident, int(time.time() * 1000)))
             return await self.get(ident)
-        self._gone(job)
+        self._gone(job, await self.do(lambda: self._ledger.tell(ident)))
         await self.do(lambda: self._remove(job))
         return None
 

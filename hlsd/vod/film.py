@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, cast
 import av
 
 from hlsd.base.errors import MediaError
+from hlsd.media.aac import split_adts
 from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND
 from hlsd.vod.plan import Probed
 
@@ -56,6 +57,19 @@ class Film:
     def start(self) -> float:
         """Seconds at which its clock begins."""
         return (self.container.start_time or 0) / av.time_base
+
+    def adts(self) -> bytes:
+        """The configuration of AAC that has none in front: MPEG-TS has a header before each frame (ADTS) instead.
+
+        Reads the film's beginning; empty where that is not so.
+        """
+        if self.audio is None or self.audio.codec_context.name != "aac" or self.audio.codec_context.extradata:
+            return b""
+        for packet, _ in zip(self.container.demux(self.audio), range(_PACKETS), strict=False):
+            found = split_adts(bytes(packet))
+            if found is not None:
+                return found[0]
+        return b""
 
     def probe(self) -> Probed:
         """What it is; decodes its first picture, which says more than its head. Raises MediaError."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import av
 
 from hlsd.base.errors import MediaError
+from hlsd.media.aac import split_adts
 from hlsd.record.repair import Finished
 from hlsd.record.shape import About
 from hlsd.vod.dating import dated
@@ -29,7 +30,7 @@ _TICK: Final = Fraction(1, TICKS)
 class RenditionWriter:
     """One rendition: its file, its muxer, its tracks."""
 
-    def __init__(self, order: MediaOrder, at: int, made: PlannedRendition, film: Film) -> None:
+    def __init__(self, order: MediaOrder, at: int, made: PlannedRendition, film: Film, adts: bytes) -> None:
         about = About(f"{order.ident}{at}", order.app, order.ident, order.ident, int(order.ident[:13] or 0) / 1000)
         self.fd = order.outputs[at]
         self._file = HybridFile(self.fd, about)
@@ -37,6 +38,7 @@ class RenditionWriter:
         self.pictures: EncodedPictures | None = None
         self.sound: EncodedSound | None = None
         self._copied: dict[int, Any] = {}
+        self._unpacked = film.audio.index if adts else -1
         if film.video is not None:
             if made.copy_video:
                 self._copied[film.video.index] = self._copy(film.video)
@@ -44,17 +46,19 @@ class RenditionWriter:
                 self.pictures = EncodedPictures(self._out, order, made, film)
         if film.audio is not None:
             if made.copy_audio:
-                self._copied[film.audio.index] = self._copy(film.audio)
+                self._copied[film.audio.index] = self._copy(film.audio, adts)
             else:
                 self.sound = EncodedSound(self._out, film)
         self._later = ORIGIN - film.start
         self._waiting = bool(film.video is not None and made.copy_video)
         self._last: dict[int, int] = {}
 
-    def _copy(self, source: Any) -> Any:  # noqa: ANN401 - libav's
+    def _copy(self, source: Any, configuration: bytes = b"") -> Any:  # noqa: ANN401 - libav's
         stream = self._out.add_stream_from_template(source, opaque=True)
         name = source.codec_context.name
         stream.codec_context.codec_tag = _TAGS.get(name, "mp4a")
+        if configuration:
+            stream.codec_context.extradata = configuration
         return stream
 
     def take(self, packet: Any) -> None:  # noqa: ANN401 - libav's
@@ -70,7 +74,13 @@ class RenditionWriter:
         if packet.dts <= self._last.get(packet.stream_index, packet.dts - 1):
             return  # it says that it is decoded before what came first: a damaged file
         self._last[packet.stream_index] = packet.dts
-        mine = av.Packet(bytes(packet))
+        octets = bytes(packet)
+        if packet.stream_index == self._unpacked:
+            found = split_adts(octets)
+            if found is None:
+                return
+            octets = found[1]
+        mine = av.Packet(octets)
         later = round(self._later / packet.time_base)
         mine.time_base, mine.duration, mine.dts = packet.time_base, packet.duration, packet.dts + later
         mine.pts = max(mine.dts, packet.pts + later) if packet.pts is not None else mine.dts
@@ -103,15 +113,15 @@ class RenditionWriter:
 
 
 class Making:
-    """The renditions of an order. `told(seconds)` hears how far it is."""
+    """The renditions of an order; `adts` is as of `Film.adts`. `told(seconds)` hears how far it is."""
 
-    def __init__(self, order: MediaOrder, film: Film, told: Callable[[float], None]) -> None:
+    def __init__(self, order: MediaOrder, film: Film, adts: bytes, told: Callable[[float], None]) -> None:
         self._film = film
         self._told = told
         self._start = film.start
         self._later = round((ORIGIN - film.start) * TICKS)
         made = list(order.renditions)
-        self._writers = [RenditionWriter(order, at, one, film) for at, one in enumerate(made)]
+        self._writers = [RenditionWriter(order, at, one, film, adts) for at, one in enumerate(made)]
         self._keys = KeyClock(of_source=any(one.copy_video for one in made))
         self._sees = any(writer.pictures is not None for writer in self._writers)
         self._hears = [writer for writer in self._writers if writer.sound is not None]

@@ -58,7 +58,7 @@ def shut_in(order: MediaOrder) -> None:
 
 def carry_out(order: MediaOrder) -> dict[str, object]:
     """What comes of an order. Raises MediaError."""
-    film = Film(cast(BinaryIO, os.fdopen(order.source, "rb", buffering=0, closefd=False)), order.form)
+    film = _open(order)
     told = 0.0
 
     def tell(at: float) -> None:
@@ -73,7 +73,11 @@ def carry_out(order: MediaOrder) -> dict[str, object]:
             return {"film": film.probe()._asdict()}
         if order.do == "cover":
             return {"covers": covers.cover(order, film)}
-        work = making.Making(order, film, tell)
+        adts = film.adts()
+        if adts:
+            film.close()
+            film = _open(order)
+        work = making.Making(order, film, adts, tell)
         done = work.run()
         return {
             "files": [{"duration": one.duration, "bytes": one.bytes} for one in done],
@@ -81,6 +85,12 @@ def carry_out(order: MediaOrder) -> dict[str, object]:
         }
     finally:
         film.close()
+
+
+def _open(order: MediaOrder) -> Film:
+    """The film, from its beginning. Raises MediaError."""
+    os.lseek(order.source, 0, os.SEEK_SET)
+    return Film(cast(BinaryIO, os.fdopen(order.source, "rb", buffering=0, closefd=False)), order.form)
 
 
 def _say(**said: object) -> None:

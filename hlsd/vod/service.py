@@ -125,8 +125,10 @@ class VodService(Service):
         """How many jobs there are."""
         return (VodFigures(self._counts),)
 
-    def _gone(self, job: VodJob) -> None:
+    def _gone(self, job: VodJob, first: bool) -> None:
         """A film is deleted: whoever watches it is cut off at the next piece."""
+        if first:
+            self._tell(job)
         for one in job.outcome.renditions if job.outcome is not None else ():
             self.films.drop(one.file)
 

@@ -86,9 +86,9 @@ async def test_a_client_of_the_other_server_works(tmp_path: Path) -> None:
         by_upload = await ask(
             rig, "POST", "/update", files={"file": ("a.mp4", film.read_bytes())}, data={"cover": "[1]"}, headers=token
         )
-        for said in (by_form, by_upload):
-            assert said["code"] == "200"
-            early = await rig.http.get(urlsplit(said["data"]["liveAddress"]).path)
+        for answered in (by_form, by_upload):
+            assert answered["code"] == "200"
+            early = await rig.http.get(urlsplit(answered["data"]["liveAddress"]).path)
             assert (early.status_code, early.headers["retry-after"]) == (503, "2")
         rig.work()
 
@@ -96,13 +96,13 @@ async def test_a_client_of_the_other_server_works(tmp_path: Path) -> None:
             path = urlsplit(address).path
             return await rig.http.get(path, follow_redirects=True, headers={"authorization": ""})
 
-        for said, covers in ((by_form, 2), (by_upload, 1)):
-            await rig.until(said["data"]["id"], "done")
+        for answered, covers in ((by_form, 2), (by_upload, 1)):
+            await rig.until(answered["data"]["id"], "done")
             for name in ("liveAddress", "hdAddress"):
-                answer = await watch(said["data"][name])
+                answer = await watch(answered["data"][name])
                 assert "#EXT-X-ENDLIST" in answer.text
-            assert len(said["data"]["cover"]) == covers
-            for cover in said["data"]["cover"]:
+            assert len(answered["data"]["cover"]) == covers
+            for cover in answered["data"]["cover"]:
                 answer = await watch(cover)
                 assert answer.content[:2] == b"\xff\xd8"
         await eventually(lambda: len(heard) == 1, what="one callback")

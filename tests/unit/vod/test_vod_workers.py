@@ -110,7 +110,18 @@ def postgres() -> Iterator[str]:
             [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"],
             stdout=log, stderr=log, user=user, cwd="/",
         )  # fmt: skip
-    ask = [binaries / "psql", "-h", "127.0.0.1", "-p", str(port), "-U", "hlsd", "-d", "postgres", "-c"]
+    ask: list[str | Path] = [
+        binaries / "psql",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-U",
+        "hlsd",
+        "-d",
+        "postgres",
+        "-c",
+    ]
     try:
         for _ in range(300):
             done = subprocess.run([*ask, "CREATE DATABASE jobs"], capture_output=True, check=False)
@@ -137,7 +148,7 @@ async def killed_at_random(rig: VodRig, films: int) -> None:
     done = [await rig.until(ident, "done", within=200.0) for ident in wanted]
     assert {one["state"] for one in done} == {"done"}
 
-    def told() -> list[object]:
+    def told() -> list[str]:
         events = rig.server.notify.ring.after(0, 1000)[0]
         return sorted(str(one["id"]) for one in events if one["action"] == "jobDone")
 

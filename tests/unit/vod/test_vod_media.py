@@ -1,4 +1,4 @@
-"""The media process on what is no film any more: it may fail or make something, it touches nothing else."""
+"""The media process: every form and codec, films that are turned or damaged; it touches nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import av
 import pytest
 
 from hlsd.base.children import ENVIRONMENT
+from hlsd.vod.codec_names import codecs_of
 from hlsd.vod.forms import form_of
 from hlsd.vod.job import JobFailed, TryAgain
 from hlsd.vod.media import carry_out
@@ -128,3 +129,28 @@ def test_a_turned_film_is_made_upright(tmp_path: Path) -> None:
     assert (width, height) == (96, 128)
     corners = {(y, x): frame[y * (height - 9) + 4, x * (width - 9) + 4] for y in (0, 1) for x in (0, 1)}
     assert max(corners, key=lambda one: corners[one]) == (0, 1)  # the upper left comes to the upper right
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("name", "video", "audio", "tag"),
+    [
+        ("a.mov", "libx264", "aac", "avc1"),
+        ("b.ts", "libx264", "aac", "avc1"),
+        ("c.flv", "libx264", "aac", "avc1"),
+        ("d.mp4", "libx265", "aac", "hvc1"),
+        ("e.mkv", "libx265", "ac3", "hvc1"),
+        ("f.ts", "libx265", "", "hvc1"),
+    ],
+)
+def test_every_form_is_copied_picture_for_picture(tmp_path: Path, name: str, video: str, audio: str, tag: str) -> None:
+    (tmp_path / "work").mkdir()
+    film = made(draw(tmp_path / name, video=video, audio=audio, seconds=1).read_bytes(), tmp_path / "work")
+    assert film is not None
+    codecs = codecs_of((tmp_path / "work" / "out0").read_bytes())
+    assert codecs.split(",")[0].startswith(f"{tag}.")
+    assert codecs.endswith(",mp4a.40.2") == bool(audio)
+    with av.open(str(tmp_path / "work" / "out0")) as one:
+        times = [frame.time or 0.0 for frame in one.decode(video=0)]
+    assert len(times) == 25
+    assert max(abs(at - times[0] - number / 25) for number, at in enumerate(times)) < 0.002
