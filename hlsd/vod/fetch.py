@@ -10,8 +10,8 @@ import asyncio
 import os
 import ssl
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 from urllib.parse import urljoin
 
 from hlsd import __version__
@@ -74,37 +74,36 @@ def fetch(  # noqa: PLR0913, PLR0917 - what a fetch is made of
         raise JobFailed("forbidden_url", "vod.urls is off: no URL is fetched")
     fd = grow(SOURCE + TMP)
     try:
-        asyncio.run(_Fetching(settings, dial, fd, wanted, told).run(url))
+        asyncio.run(awaited(_Fetching(settings, dial, fd, told).run(url), wanted))
     finally:
         os.close(fd)
+
+
+async def awaited(work: Coroutine[Any, Any, None], wanted: Callable[[], bool]) -> None:
+    """Waits for what is done, and ends it when nobody wants it any more. Raises Cancelled, and what the work raises."""
+    task = asyncio.create_task(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=_LOOK)
+            if not task.done() and not await asyncio.to_thread(wanted):
+                raise Cancelled("cancelled")
+        task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class _Fetching:
     """One fetch."""
 
-    def __init__(
-        self, settings: VodSettings, dial: Dial, fd: int, wanted: Callable[[], bool], told: Callable[[int, int], None]
-    ) -> None:
+    def __init__(self, settings: VodSettings, dial: Dial, fd: int, told: Callable[[int, int], None]) -> None:
         self._settings = settings
         self._dial = dial
         self._fd = fd
         self._there = os.fstat(fd).st_size
-        self._wanted = wanted
         self._told = told
 
     async def run(self, url: str) -> None:
-        work = asyncio.create_task(self._all(url))
-        try:
-            while not work.done():
-                await asyncio.wait({work}, timeout=_LOOK)
-                if not work.done() and not await asyncio.to_thread(self._wanted):
-                    raise Cancelled("cancelled")
-            work.result()
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-
-    async def _all(self, url: str) -> None:
         for _hop in range(REDIRECTS + 1):
             try:
                 address = check_url(url)

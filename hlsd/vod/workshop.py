@@ -25,6 +25,7 @@ from hlsd.record.shape import Layout, scan
 from hlsd.record.vod_playlist import spans
 from hlsd.vod.codec_names import codecs_of
 from hlsd.vod.fetch import fetch, way_out
+from hlsd.vod.fetch_playlist import fetch_playlist, is_playlist
 from hlsd.vod.folder import SOURCE, TMP, VodFolder, below
 from hlsd.vod.forms import LOOK, form_of
 from hlsd.vod.job import Cancelled, FilmOutcome, JobFailed, Progress, RenditionMade, Tried, TryAgain, VodJob, cover_at
@@ -100,7 +101,8 @@ class Bench:
         else:
             self._room()
             dial, grow = way_out(self._settings), partial(self._folder.grow, ident)
-            fetch(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
+            how = fetch_playlist if is_playlist(wish.url) else fetch
+            how(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
             folder = self._folder.open_tmp(ident)
             try:
                 os.rename(SOURCE + TMP, SOURCE, src_dir_fd=folder, dst_dir_fd=folder)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -15,6 +19,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.films import draw
+from tests.support.server import CHECKOUT
 from tests.support.vod_rig import VodRig, children_of, is_there, vod_rig
 
 pytestmark = pytest.mark.thorough
@@ -175,3 +180,52 @@ async def test_a_job_goes_on_where_its_worker_was_killed_and_is_done_once(tmp_pa
         assert await watch(rig, job["places"]["playlist"]) == {f"{job['renditions'][0]['file']}.m3u8": 75}
         assert not [name for name in rig.films() if ".tmp" in name]
         await eventually(lambda: told(rig) == [(ident, "done")], what="one event")
+
+
+async def test_a_film_has_thumbnails_that_go_with_it(tmp_path: Path) -> None:
+    film = draw(tmp_path / "film.mp4", seconds=8, audio="")
+    async with vod_rig(tmp_path) as rig:
+        rig.work()
+        job = await rig.until((await rig.add(file=str(film), covers=[]))["id"], "done")
+        cues = await rig.http.get(
+            job["places"]["playlist"].replace("index.m3u8", f"{job['id']}0.vtt"), follow_redirects=True
+        )
+        assert cues.text.startswith("WEBVTT")
+        sheet = next(line for line in cues.text.splitlines() if ".jpg#xywh=" in line).partition("#")[0]
+
+        async def made() -> bool:
+            answer = await rig.http.get(urljoin(str(cues.url), sheet))
+            return answer.status_code == 200 and answer.content[:2] == b"\xff\xd8"
+
+        await eventually(made, 60, "a sheet of thumbnails")
+        await eventually(lambda: any(".mp4.d/" in name for name in rig.films()), what="the sheet is kept")
+        assert (await rig.http.delete(f"/api/v1/jobs/{job['id']}")).status_code == 200
+        assert rig.films() == []
+
+
+async def test_the_command_adds_shows_and_removes(tmp_path: Path) -> None:
+    film = draw(tmp_path / "film.mp4", seconds=1)
+    async with vod_rig(tmp_path) as rig:
+        rig.work()
+
+        async def hlsd(*arguments: str) -> subprocess.CompletedProcess[str]:
+            env = os.environ | {"HLSD_URL": str(rig.http.base_url), "COLUMNS": "220"}
+            command = [sys.executable, "-m", "hlsd", "jobs", *arguments, "--state-dir", str(tmp_path / "state")]
+            return await asyncio.to_thread(
+                subprocess.run, command, capture_output=True, text=True, check=False, timeout=100, env=env, cwd=CHECKOUT
+            )
+
+        added = await hlsd("add", str(film), "--title", "by hand", "--watch")
+        assert added.returncode == 0, added.stderr
+        ident = added.stdout.split("/")[2]
+        assert added.stdout.strip() == f"/vod/{ident}/v/index.m3u8"
+        listed = await hlsd("list", "--json")
+        (row,) = map(json.loads, listed.stdout.splitlines())
+        assert (row["id"], row["state"], row["title"]) == (ident, "done", "by hand")
+        assert "by hand" in (await hlsd("list")).stdout
+        failed = await hlsd("add", str(tmp_path / "none.mp4"), "--watch")
+        assert failed.returncode == 1
+        assert "cannot be read" in failed.stderr
+        assert (await hlsd("cancel", ident)).returncode == 1
+        assert (await hlsd("remove", ident)).stdout == f"{ident}: deleted\n"
+        assert rig.films() == []

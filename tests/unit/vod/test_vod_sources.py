@@ -13,6 +13,7 @@ import pytest
 from hlsd.relay.dial import Dial
 from hlsd.relay.guard import HostList
 from hlsd.vod.fetch import fetch, way_out
+from hlsd.vod.fetch_playlist import fetch_playlist
 from hlsd.vod.folder import SOURCE, TMP, below
 from hlsd.vod.job import Cancelled, JobFailed, TryAgain
 from hlsd.vod.settings import VodSettings
@@ -90,6 +91,8 @@ class Origin:
         self.cuts = 0
         """Answers that break off in the middle before whole ones follow."""
         self.base = ""
+        self.files: dict[str, bytes] = {}
+        """By path; whatever else is asked for is the film."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -110,6 +113,8 @@ class Origin:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         if path == "/endless":
             return b"HTTP/1.1 200 OK\r\n\r\n" + bytes(3 << 20)
+        if (one := self.files.get(path)) is not None:
+            return f"HTTP/1.1 200 OK\r\nContent-Length: {len(one)}\r\n\r\n".encode() + one
         start = int(head.lower().split("range: bytes=")[1].split("-")[0]) if "range: bytes=" in head.lower() else 0
         body, size = self.film[start:], len(self.film)
         said = f"HTTP/1.1 206 Partial\r\nContent-Range: bytes {start}-{size - 1}/{size}" if start else "HTTP/1.1 200 OK"
@@ -272,3 +277,56 @@ async def test_what_is_asked_wrongly_is_refused_in_words(tmp_path: Path) -> None
         assert strange.status_code == 401
         for path in ("/api/v1/jobs/1", "/api/v1/uploads/..%2fapi.token", "/api/v1/jobs/..%2f..%2fapi.token"):
             assert (await rig.http.get(path)).status_code == 404
+
+
+def hls(url: str, path: Path, dial: Dial) -> bytes:
+    """What is fetched of a playlist, or what that raises."""
+
+    def grow(_: str) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+
+    fetch_playlist(url, VodSettings(), dial, grow, lambda: True, lambda *_: None)
+    return path.read_bytes()
+
+
+async def test_a_playlist_is_fetched_segment_by_segment_each_address_judged(tmp_path: Path) -> None:
+    dial = Dial(lambda: (), HostList(["*", "127.0.0.1/32"], "the test does not let it"))
+    head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
+    async with origin(b"") as one:
+        one.files = {
+            "/top.m3u8": b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100\nlow.m3u8\n",
+            "/low.m3u8": f"{head}#EXTINF:2,\na.ts\n#EXTINF:2,\n{one.base}/b.ts\n#EXT-X-ENDLIST\n".encode(),
+            "/live.m3u8": f"{head}#EXTINF:2,\na.ts\n".encode(),
+            "/key.m3u8": f'{head}#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n'.encode(),
+            "/inside.m3u8": f"{head}#EXTINF:2,\nhttp://169.254.169.254/a\n#EXT-X-ENDLIST\n".encode(),
+            "/disk.m3u8": f"{head}#EXTINF:2,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n".encode(),
+            "/none.m3u8": b"no playlist",
+            "/a.ts": b"first ",
+            "/b.ts": b"second",
+        }
+        got = await asyncio.to_thread(hls, f"{one.base}/top.m3u8", tmp_path / "film", dial)
+        assert got == b"first second"
+        for name, words in (
+            ("live", "live"),
+            ("key", "encrypted"),
+            ("inside", "not public, and the test"),
+            ("disk", "only HTTP|no URL|no address"),
+            ("none", "no playlist"),
+        ):
+            with pytest.raises(JobFailed, match=words):
+                await asyncio.to_thread(hls, f"{one.base}/{name}.m3u8", tmp_path / "other", dial)
+        asked = [line.split()[1] for line in one.asked]
+        assert asked.count("/a.ts") == 1
+
+
+@pytest.mark.thorough
+async def test_a_film_that_is_there_as_hls_is_made_one(tmp_path: Path) -> None:
+    (tmp_path / "hls").mkdir()
+    draw(tmp_path / "hls" / "index.m3u8", seconds=4)
+    async with vod_rig(tmp_path, allow_private=True) as rig, origin(b"") as one:
+        rig.work()
+        one.files = {f"/{path.name}": path.read_bytes() for path in (tmp_path / "hls").iterdir()}
+        assert len(one.files) >= 2
+        job = await rig.until((await rig.add(url=f"{one.base}/index.m3u8", covers=[]))["id"], "done")
+        assert abs(job["duration_ms"] - 4000) < 100
+        assert job["renditions"][0]["copied"]
