@@ -14,6 +14,8 @@ from hlsd.media.aac import split_adts
 from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND
 from hlsd.vod.plan import Probed
 
+BUFFER: Final = 256 << 10
+"""Bytes that libavformat reads at a time: each time is a turn of Python's."""
 _PACKETS: Final = 2000
 """That are read until there is a first picture."""
 _HDR: Final = frozenset({16, 18})
@@ -30,7 +32,7 @@ class Film:
         options = OPTIONS | MORE.get(form, {}) | {"codec_whitelist": DECODERS, "format_whitelist": form_names(form)}
         try:
             # Its stubs differ by what is opened
-            self.container: Any = av.open(cast(Any, file), format=form, options=options)
+            self.container: Any = av.open(cast(Any, file), format=form, options=options, buffer_size=BUFFER)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise MediaError(f"it cannot be read: {words(error)}") from None
         self.form = form

@@ -23,6 +23,8 @@ LONGEST: Final = 4.0
 """Seconds after which it ends at any picture."""
 ORIGIN: Final = 10.0
 """Seconds at which a film begins in the file, so that nothing is decoded before 0; players begin at what is first."""
+BUFFER: Final = 1 << 20
+"""Bytes that libavformat writes at a time: each time is a turn of Python's."""
 _MAX_INIT: Final = 1 << 20
 
 
@@ -82,7 +84,7 @@ def muxer(file: HybridFile) -> Any:  # noqa: ANN401 - an OutputContainer; its st
         "video_track_timescale": "90000",
         "flush_packets": "0",
     }
-    return av.open(cast(Any, file), "w", format="mp4", options=options)
+    return av.open(cast(Any, file), "w", format="mp4", options=options, buffer_size=BUFFER)
 
 
 def finished(fd: int) -> Finished:

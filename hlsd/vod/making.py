@@ -49,7 +49,8 @@ class RenditionWriter:
                 self._copied[film.audio.index] = self._copy(film.audio, adts)
             else:
                 self.sound = EncodedSound(self._out, film)
-        self._later = ORIGIN - film.start
+        streams = [stream for stream in (film.video, film.audio) if stream is not None]
+        self._shifts = {stream.index: round((ORIGIN - film.start) / stream.time_base) for stream in streams}
         self._waiting = bool(film.video is not None and made.copy_video)
         self._last: dict[int, int] = {}
 
@@ -61,8 +62,8 @@ class RenditionWriter:
             stream.codec_context.extradata = configuration
         return stream
 
-    def take(self, packet: Any) -> None:  # noqa: ANN401 - libav's
-        """A packet of the source, for tracks that are copied."""
+    def take(self, packet: Any, *, alone: bool) -> None:  # noqa: ANN401 - libav's
+        """A packet of the source, for tracks that are copied; `alone`: nobody else wants it, and it may be changed."""
         stream = self._copied.get(packet.stream_index)
         if stream is None or packet.dts is None or not packet.size:
             return
@@ -74,17 +75,17 @@ class RenditionWriter:
         if packet.dts <= self._last.get(packet.stream_index, packet.dts - 1):
             return  # it says that it is decoded before what came first: a damaged file
         self._last[packet.stream_index] = packet.dts
-        octets = bytes(packet)
+        mine = packet if alone else av.Packet(bytes(packet))
         if packet.stream_index == self._unpacked:
-            found = split_adts(octets)
+            found = split_adts(bytes(packet))
             if found is None:
                 return
-            octets = found[1]
-        mine = av.Packet(octets)
-        later = round(self._later / packet.time_base)
-        mine.time_base, mine.duration, mine.dts = packet.time_base, packet.duration, packet.dts + later
-        mine.pts = max(mine.dts, packet.pts + later) if packet.pts is not None else mine.dts
-        mine.is_keyframe = packet.is_keyframe
+            mine = av.Packet(found[1])
+        later = self._shifts[packet.stream_index]
+        dts, pts, base = packet.dts + later, packet.pts, packet.time_base
+        mine.is_keyframe, mine.duration = packet.is_keyframe, packet.duration
+        mine.time_base, mine.dts = base, dts
+        mine.pts = max(dts, pts + later) if pts is not None else dts
         mine.stream = stream
         self._out.mux(mine)
 
@@ -125,6 +126,9 @@ class Making:
         self._keys = KeyClock(of_source=any(one.copy_video for one in made))
         self._sees = any(writer.pictures is not None for writer in self._writers)
         self._hears = [writer for writer in self._writers if writer.sound is not None]
+        lead = film.video if film.video is not None else film.audio
+        self._tick = float(lead.time_base)
+        self._alone = len(made) == 1 and not self._sees and not self._hears
         self.damaged = False
         self._bad = 0
 
@@ -150,9 +154,11 @@ class Making:
     def _packet(self, packet: Any) -> None:  # noqa: ANN401 - libav's
         picture = self._film.video is not None and packet.stream_index == self._film.video.index
         self.damaged |= bool(packet.is_corrupt)
+        leads = picture or self._film.video is None
+        at = packet.pts * self._tick if leads and packet.pts is not None else None
         try:
             for writer in self._writers:
-                writer.take(packet)
+                writer.take(packet, alone=self._alone)
             if picture and self._sees:
                 for frame in packet.decode():
                     self._frame(frame)
@@ -167,9 +173,8 @@ class Making:
                 raise MediaError("too much of it cannot be decoded") from None
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"it cannot be made: {words(error)}") from None
-        leads = picture or self._film.video is None
-        if leads and packet.pts is not None:
-            self._told(float(packet.pts * packet.time_base) - self._start)
+        if at is not None:
+            self._told(at - self._start)
 
     def _frame(self, frame: Any) -> None:  # noqa: ANN401 - libav's
         if frame.pts is None:
