@@ -226,6 +226,14 @@ class FilmJob(Subject, Protocol):
     @property
     def error(self) -> str:
         """Why it failed; empty if it did not."""
+
+
+class MediaReceiver(Subject, Protocol):
+    """A port that was opened for a camera: subject of `receiverDone`. `reject()` does nothing: it is over."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is over: `timeout` if nothing came."""
         ...
 
 
@@ -235,6 +243,8 @@ RelayAction = Literal["relayStart", "relayStop"]
 RecordAction = Literal["recordStart", "recordDone", "recordLost", "recordStored"]
 SnapshotAction = Literal["snapshotDone"]
 JobAction = Literal["jobDone"]
+ReceiverAction = Literal["receiverDone"]
+WishAction = Literal["streamWanted", "streamUnwatched"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
@@ -243,3 +253,4 @@ RelayHandler = Callable[[Relay], Awaitable[None] | None]
 RecordHandler = Callable[[Recording], Awaitable[None] | None]
 JobHandler = Callable[[FilmJob], Awaitable[None] | None]
 SnapshotHandler = Callable[[Snapshot], Awaitable[None] | None]
+ReceiverHandler = Callable[[MediaReceiver], Awaitable[None] | None]

@@ -35,7 +35,7 @@ from hlsd.delivery.request import (
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Denial, Directory, Lateness, Playable, Rendering, Sessions
 
-_ANEW = ("unknown", "split")
+ANEW = ("unknown", "split")
 """Why an id is not accepted though its viewer may be: a playlist then leads to a session of its own (§4.2, rule 13)."""
 MAX_WAIT = 8.0
 """Seconds a delivery directive is held at most: hls.js gives up on a first byte after 10 (DD09)."""
@@ -74,6 +74,8 @@ class Judge:
             if request.method == "OPTIONS":
                 return self.replies.preflight(request)
             if request.method not in ("GET", "HEAD"):
+                if request.method in {"POST", "PUT"} and target is not None and target.name.endswith(".ts"):
+                    return FALL  # who publishes MPEG-TS: by another method it is the page of a stream called so
                 return self.replies.refuse(request, 405, more=[(b"allow", METHODS)])
             if target is None:
                 return self.replies.refuse(request, 404)
@@ -153,7 +155,7 @@ class Judge:
         """A media playlist; the steps are numbered as in hls-rules §5."""
         denial = self._admit(request, target)  # (1)
         if denial is not None:
-            if denial.reason in _ANEW and request.method == "GET" and not is_prefetch(request.headers):
+            if denial.reason in ANEW and request.method == "GET" and not is_prefetch(request.headers):
                 return Enter(target, play_request(request, target, "hls"), flat=True)
             return self.replies.deny(request, denial)
         playable = self._find(target)

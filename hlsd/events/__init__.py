@@ -56,6 +56,9 @@ class Action(enum.StrEnum):
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
     JOB_DONE = "jobDone"
+    RECEIVER_DONE = "receiverDone"
+    STREAM_WANTED = "streamWanted"
+    STREAM_UNWATCHED = "streamUnwatched"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hlsd.record.folder import RecordFolder
-from hlsd.record.index import DONE, Row
+from hlsd.record.index import DONE, IndexAway, Row
+from hlsd.vod.desk import JobRefused
 from hlsd.vod.job import RenditionMade, VodJob, folder_of, is_id
 
 _ID: Final = 23
@@ -28,7 +29,10 @@ class FilmShelf:
         """The file of a rendition; None if there is none."""
         if not is_id(ident[:_ID]):
             return None
-        job = await self._find(ident[:_ID])
+        try:
+            job = await self._find(ident[:_ID])
+        except JobRefused as error:
+            raise IndexAway(str(error)) from None
         if job is None or job.state != "done" or job.outcome is None:
             return None
         made = next((one for one in job.outcome.renditions if one.file == ident), None)

@@ -21,8 +21,8 @@ from hlsd.base.quantities import in_mib
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox
 from hlsd.record.repair import reader
+from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, scan
-from hlsd.record.vod_playlist import spans
 from hlsd.vod.codec_names import codecs_of
 from hlsd.vod.fetch import fetch, way_out
 from hlsd.vod.fetch_playlist import fetch_playlist, is_playlist
@@ -200,7 +200,8 @@ class Bench:
             layout: Layout = scan(reader(fd), size)
         except BadBox as error:
             raise TryAgain(f"what was made cannot be read: {error}") from None
-        found = spans(layout.fragments, whole=True)
+        found = Segments(layout.fragments)
+        found.grow(whole=True)
         peak = max((one.size * 8 * TICKS / max(1, one.end - one.start) for one in found), default=0)
         rate = film.frame_rate if made.copy_video else min(film.frame_rate, 60.0)
         return RenditionMade(

@@ -50,6 +50,10 @@ CLICKS = Amount("seconds of a click and a flash each second (interop/test_sound)
 CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_recording_damage)", 60, 1000)
 TAPES = Amount("tapes of recordings looked at while they grow (property/test_timeshift_law)", 20, 400)
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
+TS_FUZZ = Amount("pieces of transport streams, mutated (property/test_mpegts_damage)", 1000, 1_000_000)
+TS_DAMAGE = Amount("transport streams with damage, each through to its units (property/test_mpegts_damage)", 20, 1000)
+JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
+PS_FUZZ = Amount("pieces of programme streams, mutated (property/test_mpegps_damage)", 500, 1_000_000)
 STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
 AMOUNTS = (
     CUTS,
@@ -64,6 +68,10 @@ AMOUNTS = (
     CLICKS,
     KILLS,
     STORE_KILLS,
+    JT_FUZZ,
+    PS_FUZZ,
+    TS_FUZZ,
+    TS_DAMAGE,
     PLAY,
     RULES,
 )

@@ -17,7 +17,7 @@ import structlog
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
 from hlsd.events import Action, Bus, Event
-from hlsd.events.facts import job_facts, record_facts, snapshot_facts
+from hlsd.events.facts import job_facts, receiver_facts, record_facts, snapshot_facts, wish_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
@@ -129,6 +129,20 @@ def snapshots() -> list[Event]:
     return [Event(Action.SNAPSHOT_DONE, "of-a-rule-and-stream", 1, AT, facts)]
 
 
+def receivers() -> list[Event]:
+    """A receiver that is over; a stream of a vehicle that is wanted, and one that nobody watches."""
+    facts = receiver_facts(
+        ip="192.0.2.7:15060", app="live", name="a", since=1_700_000_000.0, at=1_700_000_015.0, received=1234,
+        reason="idle", detail="no media for 15 s",
+    )  # fmt: skip
+    wish = wish_facts("live", "014482607571_1")
+    return [
+        Event(Action.RECEIVER_DONE, "a-receiver", 1, AT, facts),
+        Event(Action.STREAM_WANTED, "a-wish", 1, AT, wish),
+        Event(Action.STREAM_UNWATCHED, "another-wish", 1, AT, wish),
+    ]
+
+
 def recordings() -> list[Event]:
     """The file of a recording: opened, done, and one that the disk ended."""
     told: Any = {
@@ -192,7 +206,8 @@ def lines(events: list[Event]) -> list[str]:
 
 
 async def everything() -> list[str]:
-    return lines([*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings(), *jobs()])
+    found = [*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings(), *receivers(), *jobs()]
+    return lines(found)
 
 
 async def test_every_event_goes_out_as_it_always_did() -> None:
