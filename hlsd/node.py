@@ -52,6 +52,7 @@ from hlsd.streams.directory import StreamDirectory
 from hlsd.streams.either import EitherSource
 from hlsd.streams.figures import StreamFigures
 from hlsd.streams.hub import Hub
+from hlsd.webrtc.port import WebrtcPort
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,6 +146,9 @@ class Node:
         )
         self.sound = SoundService(settings.transcode, clock, self.log, stats.faults)
         """Where sound that is not AAC becomes AAC."""
+        http = settings.http
+        self.webrtc = WebrtcPort(settings.webrtc, clock, self.log, stats.faults, http.bind, http.port)
+        """Where media comes and goes by UDP."""
         self.relay = self._relay()
         """What fetches streams from other servers and sends them on."""
         vehicles = settings.jt1078
@@ -227,7 +231,8 @@ class Node:
 
     def _relay(self) -> RelayService:
         settings = self.settings
-        ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
+        ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port}
+        ports = (ports | {settings.srt.port}) - {0}
         return RelayService(
             settings.relay,
             self.hub,

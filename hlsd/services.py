@@ -11,14 +11,12 @@ fault; what it raises when it starts, the server does not start with.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
 from hlsd.api.service import ApiService
-from hlsd.base.errors import ConfigError
 from hlsd.console.history import StreamPoint
 from hlsd.console.service import ConsoleService
 from hlsd.delivery.flv.service import FlvService
@@ -28,7 +26,10 @@ from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.ts.streams import TsStreams
 from hlsd.delivery.web import WebApp, create_app
+from hlsd.delivery.whep.room import WhepRoom
+from hlsd.delivery.whep.service import WhepService
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
 from hlsd.ingest.file_publisher import FilePublishers
@@ -39,6 +40,9 @@ from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.srt.publisher import SrtHost
+from hlsd.ingest.srt.room import SrtRoom
+from hlsd.ingest.srt.service import SrtService
 from hlsd.ingest.ts.service import TsUdpService
 from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
@@ -53,6 +57,8 @@ from hlsd.record.service import RecordService
 from hlsd.snapshots.service import SnapshotService
 from hlsd.streams.stream import StreamState
 from hlsd.timeshift.service import TimeshiftService
+from hlsd.transcode.service import TranscodeService
+from hlsd.vod.start import vod_service
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -158,9 +164,8 @@ def _rtmp(services: Services) -> Service:
 def _whip(services: Services) -> Service:
     node, settings = services.node, services.node.settings
     sound = node.sound if settings.transcode.audio else None
-    http, faults = settings.http, node.stats.faults
     first = settings.rtmp.publish_timeout
-    room = WebrtcRoom(settings.webrtc, node.hub, node.clock, node.log, faults, sound, http.bind, http.port, first)
+    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first)
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
@@ -171,6 +176,25 @@ def _whip(services: Services) -> Service:
         return room.whose(app, ident) or by_socket
 
     return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
+
+
+def _whep(services: Services) -> Service:
+    node = services.node
+    desk = node.sound if node.settings.transcode.audio else None
+    faults, gop = node.stats.faults, services.audience.gop
+    room = WhepRoom(node.webrtc, node.entrance, node.sessions, desk, gop, node.clock, faults, node.log)
+    servers = node.settings.webrtc.ice_servers
+    open_to_all = [one.link for one in servers if not one.username]
+    return WhepService(room, node.judge, faults, [one.link for one in servers], open_to_all)
+
+
+def _srt(services: Services) -> Service:
+    node, settings = services.node, services.node.settings
+    rtmp, faults = settings.rtmp, node.stats.faults
+    host = SrtHost(node.clock, node.log, faults, node.mpeg_media, rtmp.publish_timeout, rtmp.idle_timeout)
+    streams = TsStreams(node.entrance, node.sessions, faults)
+    room = SrtRoom(settings.srt, node.hub, streams, host, rtmp.bind)
+    return SrtService(room, streams, on=settings.srt.port > 0)
 
 
 def _flv_publish(services: Services) -> Service:
@@ -298,6 +322,11 @@ def _snapshot(services: Services) -> Service:
     )
 
 
+def _transcode(services: Services) -> Service:
+    node = services.node
+    return TranscodeService(node.settings.transcode, node.clock, node.bus, node.log, node.stats.faults)
+
+
 def _console(services: Services) -> Service:
     node = services.node
     return ConsoleService(
@@ -332,32 +361,6 @@ def _api(services: Services) -> Service:
     )
 
 
-def _vod(services: Services) -> Service:
-    node, settings = services.node, services.node.settings.vod
-    if not settings.enabled:
-        return Service()
-    for package in ("dbos", "python_multipart"):
-        if importlib.util.find_spec(package) is None:
-            raise ConfigError(f"vod.enabled needs {package}: pip install 'hlsd[vod]'")
-    from hlsd.vod.service import VodService  # noqa: PLC0415 - it brings a database, which only this needs
-
-    return VodService(
-        settings,
-        node.settings.compat,
-        node.state,
-        node.clock,
-        node.bus,
-        node.log,
-        node.stats.faults,
-        entrance=node.entrance,
-        sessions=node.sessions,
-        judge=node.judge,
-        pictures=lambda: (
-            snapshot.spare if isinstance(snapshot := services.by_name["snapshot"], SnapshotService) else None
-        ),
-    )
-
-
 def _https(services: Services) -> Service:
     settings = services.node.settings
     return HttpsServer(settings.https, settings.http, services.web, services.node.log, services.handshakes)
@@ -372,6 +375,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("recorder", _recorder),  # before the page at the same address
     ("rtmp", _rtmp),
     ("whip", _whip),
+    ("srt", _srt),
     ("flv_publish", _flv_publish),
     ("ts_publish", _ts_publish),
     ("ts_udp", _ts_udp),
@@ -382,8 +386,10 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("sound", _sound),
     ("timeshift", _timeshift),
     ("flv", _flv),
+    ("whep", _whep),  # behind whose newest pictures it begins with
     ("snapshot", _snapshot),
-    ("vod", _vod),
+    ("vod", lambda services: vod_service(services.node, services.by_name)),
+    ("transcode", _transcode),
     ("console", _console),
     ("api", _api),
 )

@@ -63,7 +63,7 @@ def sessions(
     stream: Annotated[str | None, typer.Option(metavar="APP/STREAM", help="Viewers of this stream.")] = None,
     user: Annotated[str | None, typer.Option(metavar="ID", help="Of this user.")] = None,
     ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="From this address.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="hls, flv, wsflv or rtmp.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="hls, flv, wsflv, rtmp, srt or whep.")] = None,
     watch: Watch = False,
     limit: Most = 100,
     as_json: Json = False,

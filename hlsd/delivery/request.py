@@ -64,7 +64,7 @@ _DIGITS = re.compile(r"[0-9]{1,17}")
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _CMCD_SID = re.compile(rb'(?:^|[,= ])sid="([^"]{1,64})"')
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
-_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "dvr", "flat", "sid"))
+_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "audio", "dvr", "flat", "sid"))
 
 
 class BadRequest(Exception):
@@ -173,9 +173,9 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("page", app, name)
         case [app, name, "index.m3u8" | "master.m3u8"]:
             return Target("multivariant", app, name)
-        case [app, name, "whip" | "publish"]:
+        case [app, name, "whip" | "whep" | "publish"]:
             return Target("foreign", app, name)
-        case [app, name, "whip" | "publish", ident]:
+        case [app, name, "whip" | "whep" | "publish", ident]:
             return Target("foreign", app, name, resource=ident)
         case [app, name, sid, "index.m3u8"] if sid[0] == "~":
             return Target("playlist", app, name, sid=sid[1:])

@@ -56,6 +56,8 @@ class Action(enum.StrEnum):
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
     JOB_DONE = "jobDone"
+    TRANSCODE_REFUSED = "transcodeRefused"
+    TRANSCODE_SHED = "transcodeShed"
     RECEIVER_DONE = "receiverDone"
     STREAM_WANTED = "streamWanted"
     STREAM_UNWATCHED = "streamUnwatched"

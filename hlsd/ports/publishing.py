@@ -58,6 +58,8 @@ class PublishRequest:
     """Bytes of its media that are in memory and have not been handed over yet."""
     away: Callable[[], bool] = lambda: False
     """Whether its connection is lost and it may come back by another: until then the name is anybody's who may."""
+    refresh: Callable[[], None] | None = None
+    """Asks its encoder for a key picture, not more often than it likes; None where it cannot be asked."""
     line: Callable[[], LineState | None] = lambda: None
     """How its media comes through; None where TCP carries it."""
 

@@ -1,4 +1,4 @@
-"""What a way in asks of whoever turns sound that is not AAC into AAC, and where that sound goes.
+"""What a way in asks of whoever turns sound that is not AAC into AAC, and where that sound goes; and AAC to Opus.
 
 A way in makes a `SoundConverter` for each publication (`SoundDesk.converter`) and hands it every packet of sound that
 is no AAC, with the time of its clock. Frames come back later, from the event loop, to the publication's `Normaliser`,
@@ -7,7 +7,7 @@ as if the publisher had sent AAC: `audio_config` once, `audio` for each frame. A
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from hlsd.media.sounds import SoundFormat
@@ -62,6 +62,32 @@ class SoundConverter(Protocol):
 
     def close(self) -> None:
         """The publisher has left: what is under way comes out at once, or not at all."""
+        ...
+
+
+class OpusMaker(Protocol):
+    """A stream's sound on its way to viewers who take Opus."""
+
+    def take(self, form: SoundFormat, ms: int, packet: bytes) -> None:
+        """Takes a frame that is to be heard at `ms` of the stream's clock; never blocks.
+
+        What comes of it comes later, from the event loop; nothing where there is no room, or no process now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        ...
+
+
+class OpusDesk(Protocol):
+    """Who makes Opus (`hlsd.sound`)."""
+
+    def opus(self, made: Callable[[int, bytes], None]) -> OpusMaker | None:
+        """For one stream; None where there is no room for one more.
+
+        `made(at, packet)` gets each packet of 20 ms, `at` in samples of 48 kHz on the clock of what was handed over.
+        """
         ...
 
 

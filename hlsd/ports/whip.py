@@ -1,4 +1,4 @@
-"""What the endpoint of WHIP (RFC 9725) asks of who receives by WebRTC (`hlsd.ingest.webrtc`)."""
+"""What the endpoints of WHIP (RFC 9725) and WHEP ask of who receives and sends by WebRTC."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ class WhipRefusal:
 
     reason: str
     words: str
+    status: int = 0
+    """Of HTTP, where it is known already: a viewer's `Denial`; 0: `reason` decides."""
 
 
 class WhipDesk(Protocol):
-    """Who receives."""
+    """Who receives, or sends."""
 
     @property
     def closed(self) -> str:
@@ -43,7 +45,7 @@ class WhipDesk(Protocol):
         ...
 
     async def enter(self, asked: PlayRequest, offer: bytes, local: str) -> WhipAnswer | WhipRefusal:
-        """Lets a publisher in who sends `offer`; `local` is the address of ours at which it asked."""
+        """Lets somebody in who sends `offer`; `local` is the address of ours at which it asked."""
         ...
 
     def patch(self, app: str, ident: str, body: bytes, tag: str) -> WhipAnswer | WhipRefusal | None:
@@ -58,5 +60,5 @@ class WhipDesk(Protocol):
         ...
 
     def whose(self, app: str, ident: str) -> str:
-        """The public name of the stream that a session publishes; "" where there is none."""
+        """The public name of the stream that a session publishes or watches; "" where there is none."""
         ...

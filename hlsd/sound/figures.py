@@ -12,7 +12,7 @@ from hlsd.media.sounds import SOUNDS
 DELAY: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 """Bounds for how long packets are in the process, seconds."""
 
-STREAMS = Spec("hlsd_sound_streams", "gauge", "Publishers whose sound is converted now.")
+STREAMS = Spec("hlsd_sound_streams", "gauge", "Streams whose sound is converted now, to AAC or for WebRTC to Opus.")
 UP = Spec("hlsd_sound_up", "gauge", "1 while the sound process runs; it does while it is needed.")
 PACKETS = Spec("hlsd_sound_packets", "counter", "Packets of sound handed over to be converted, by codec.", ("codec",))
 ERRORS = Spec("hlsd_sound_errors", "counter", "Packets of which no sound came, by reason.", ("reason",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from structlog.typing import FilteringBoundLogger
 
 from hlsd.base.clock import Clock
@@ -9,15 +11,16 @@ from hlsd.base.faults import Faults
 from hlsd.ports import Service, SoundConverter, SoundSink, SoundTeller
 from hlsd.sound.converter import Converter
 from hlsd.sound.figures import SoundFigures, SoundStats
+from hlsd.sound.opus import OpusStream
 from hlsd.sound.process import SoundProcess
-from hlsd.sound.settings import TranscodeSettings
+from hlsd.sound.settings import SoundSettings
 
 
 class SoundService(Service):
     """The service, and `hlsd.ports.SoundDesk`. Nothing runs before it is needed."""
 
     def __init__(
-        self, settings: TranscodeSettings, clock: Clock, log: FilteringBoundLogger, faults: Faults | None = None
+        self, settings: SoundSettings, clock: Clock, log: FilteringBoundLogger, faults: Faults | None = None
     ) -> None:
         self.settings = settings
         self.stats = SoundStats()
@@ -30,6 +33,12 @@ class SoundService(Service):
         return Converter(
             self.process, sink, teller, self._clock, self.stats, self.settings.audio_bitrate, self._has_room, channels
         )
+
+    def opus(self, made: Callable[[int, bytes], None]) -> OpusStream | None:
+        """As `hlsd.ports.OpusDesk`."""
+        if not self._has_room():
+            return None
+        return OpusStream(self.process, made, self._clock, self.stats, self.settings.audio_bitrate)
 
     def warm(self) -> None:
         """Begins the process if it does not run."""

@@ -1,4 +1,4 @@
-"""Declares the [transcode] section of the configuration."""
+"""Declares what the [transcode] section of the configuration says of sound."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from hlsd.base.quantities import MIB, Size
 
 
-class TranscodeSettings(BaseModel):
-    """What is decoded and encoded anew: sound, of every kind but AAC."""
+class SoundSettings(BaseModel):
+    """What is decoded and encoded anew of sound: every kind but AAC."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     audio: bool = Field(
         default=True,
         description="Whether sound that is not AAC (Speex, Nellymoser, G.711, MP3, ADPCM, PCM, Opus, AC-3, FLAC) is "
-        "turned into AAC, in a process of its own that begins when it is first needed. Off, such sound is left out.",
+        "turned into AAC, in a process of its own that begins when it is first needed. Off, such sound is left out, "
+        "and viewers by WebRTC, who get all sound as Opus, hear nothing.",
     )
     audio_bitrate: int = Field(
         default=128_000,

@@ -1,4 +1,4 @@
-"""Turns the packets of one stream into AAC frames with their places: decoder, clock and encoder put together.
+"""Turns the packets of one stream into frames with their places: decoder, clock and encoder put together.
 
 Law: a packet that cannot be decoded costs its own time in silence, and nothing else: whatever is sent, what comes out
 goes on. A change of the source's codec, rate or channels changes nothing of what comes out. For the sound process only.
@@ -14,7 +14,7 @@ from hlsd.base.errors import MediaError
 from hlsd.media.sounds import SoundFormat
 from hlsd.sound.clock import FRAME, RATE, SoundClock
 from hlsd.sound.decoder import SoundDecoder
-from hlsd.sound.encoder import SoundEncoder
+from hlsd.sound.encoder import OpusEncoder, SoundEncoder
 from hlsd.sound.rate import RATE_UNKNOWN, RateFinder
 from hlsd.sound.wire import DRIFT, ERROR, UNABLE, Frame
 
@@ -25,13 +25,14 @@ _MOST: Final = 2 * RATE
 
 
 class Transcoder:
-    """One stream's. `channels` of the AAC: 1, 2, or 0 where the first sound decides; `bitrate` is that of stereo.
+    """One stream's. `channels` of what comes out: 1, 2, or 0 where the first sound decides; `bitrate`: that of stereo.
 
-    `step`: a position at which a frame would begin, for a stream that has been heard before.
+    `step`: a position at which a frame would begin, for a stream that has been heard before. `codec`: "aac", "opus".
     """
 
-    def __init__(self, channels: int, bitrate: int, step: int | None = None) -> None:
+    def __init__(self, channels: int, bitrate: int, step: int | None = None, codec: str = "aac") -> None:
         self._step = step
+        self._made_by = OpusEncoder if codec == "opus" else SoundEncoder
         self.channels = channels
         self.silence = 0
         """Samples of silence that the last packet was given."""
@@ -122,7 +123,7 @@ class Transcoder:
         if self._encoder is None:
             if planes is None:
                 return []  # it begins with the first sound
-            self._encoder = SoundEncoder(self.channels, self._bitrate * self.channels // 2)
+            self._encoder = self._made_by(self.channels, self._bitrate * self.channels // 2)
         encoder, clock = self._encoder, self._clock
         place = clock.judge(ms)
         made: list[Frame] = []
@@ -155,7 +156,7 @@ class Transcoder:
     def _anchor(self, encoder: SoundEncoder, at: int) -> list[Frame]:
         """Begins at that position; in step with the frames that others have made up to here, if there are some."""
         self._surplus = 0
-        behind = (at - self._step) % FRAME if self._step is not None else 0
+        behind = (at - self._step) % encoder.SAMPLES if self._step is not None else 0
         self._step = None
         return encoder.anchor(at - behind) + encoder.silence(behind)
 

@@ -46,7 +46,7 @@ UNABLE: Final = 8
 
 
 class Frame(NamedTuple):
-    """A raw AAC frame; `at`: where its first sample is, in samples of 48 kHz on the source's clock."""
+    """A raw frame of AAC or a packet of Opus; `at`: its first sample, in samples of 48 kHz on the source's clock."""
 
     at: int
     payload: bytes
@@ -68,16 +68,17 @@ def message(kind: int, stream: int, body: bytes = b"") -> bytes:
 
 
 class SoundOrder(NamedTuple):
-    """What OPEN says: what comes in, and of the AAC its channels and the bit rate of stereo.
+    """What OPEN says: what comes in, and of what comes out its channels and the bit rate of stereo.
 
     `channels`: 0 where the first sound decides. `step`: a position at which a frame would begin; None: the first
-    packet decides.
+    packet decides. `codec` of what comes out: "aac" or "opus".
     """
 
     form: SoundFormat
     channels: int
     bitrate: int
     step: int | None = None
+    codec: str = "aac"
 
 
 def opening(stream: int, told: SoundOrder) -> bytes:

@@ -85,12 +85,12 @@ class Worker:
         return answer(stream, made)
 
     def _open(self, stream: int, body: bytes) -> None:
-        form, channels, bitrate, step = read_opening(body)
+        form, channels, bitrate, step, codec = read_opening(body)
         if form.codec not in SOUNDS:
             return
         found = self._streams.get(stream)
         if found is None:
-            found = self._streams[stream] = Transcoder(channels, bitrate, step), CpuAllowance()
+            found = self._streams[stream] = Transcoder(channels, bitrate, step, codec), CpuAllowance()
         found[0].open(form)
 
     def _convert(self, kind: int, stream: int, body: bytes) -> Answer | None:

@@ -137,6 +137,18 @@ class Stream:
             outlet.revive()
             self._refeed()
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody will publish into this run any more."""
+        return self.state is StreamState.ENDED
+
+    def refresh(self) -> bool:
+        """Asks its publisher for a key picture, if it can be asked."""
+        ask = self.claim.request.refresh if self.claim is not None else None
+        if ask is not None:
+            ask()
+        return ask is not None
+
     def turn_away(self, reason: str, words: str) -> None:
         """Lets its publisher go, if it has one; `words` tell it why."""
         self._drop(self, reason, words)

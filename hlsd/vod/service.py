@@ -72,11 +72,10 @@ class VodService(Service):
         bus: Bus,
         log: FilteringBoundLogger,
         faults: Faults,
-        *,
         entrance: Entrance,
         sessions: Sessions,
         judge: Judge,
-        pictures: Callable[[], PictureMaker | None] = lambda: None,
+        pictures: Callable[[], PictureMaker | None],
     ) -> None:
         self._settings = settings
         self._clock = clock

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.base.errors import ProtocolError
-from hlsd.ingest.webrtc import rtcp, rtp, sdp, stun
 from hlsd.ingest.webrtc.depacketiser import PICTURE_LIMIT, Depacketiser, H265Depacketiser
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from hlsd.ingest.webrtc.jitter import BYTES, PACKETS, ReorderBuffer
-from hlsd.ingest.webrtc.rtp import RtpPacket
-from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer
 from hlsd.ingest.webrtc.twcc import TransportFeedback
+from hlsd.webrtc import rtcp, rtp, sdp, stun
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.webrtc.rtp import RtpPacket
+from hlsd.webrtc.sdp_answer import AnswerTerms, answer
 from tests.support.webrtc_sender import Line, header, offer
 
 IDENTITY = DtlsIdentity()

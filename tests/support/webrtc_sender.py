@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from hlsd.ingest.webrtc import sdp, stun
 from hlsd.ingest.webrtc.depacketiser import CodedPicture
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
 from hlsd.ingest.webrtc.peer import Peer, PeerLimits
-from hlsd.ingest.webrtc.sdp import TRANSPORT_WIDE
-from hlsd.ingest.webrtc.settings import WebrtcSettings
-from hlsd.ingest.webrtc.srtp import Protection
+from hlsd.webrtc import sdp, stun
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
+from hlsd.webrtc.sdp import TRANSPORT_WIDE
+from hlsd.webrtc.settings import WebrtcSettings
+from hlsd.webrtc.srtp import Protection
 from tests.support.frames import PPS, SPS
 
 PICTURE, AGAIN, SOUND = 102, 103, 111

@@ -26,7 +26,7 @@ def udp_port(server: Server) -> int:
 
 def sessions(server: Server) -> list[Any]:
     """The publishers of the room."""
-    return list(server.services["whip"]._receiver._publishers.values())  # type: ignore[attr-defined]
+    return list(server.services["whip"]._receiver.publishers())  # type: ignore[attr-defined]
 
 
 async def post(server: Server, body: bytes, path: str = "/live/cam/whip", **more: Any) -> httpx.Response:

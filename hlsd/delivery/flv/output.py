@@ -118,6 +118,11 @@ class FlvOutput:
         return self._gop_bytes + sum(variant.backlog.bytes for variant in self._variants.values())
 
     @property
+    def gop(self) -> Sequence[AccessUnit]:
+        """What came since the newest key picture, as far as it is kept."""
+        return self._gop if self._caching else ()
+
+    @property
     def ready(self) -> bool:
         """Whether the stream's tracks are known: a viewer would get something soon."""
         return self._tracks is not None

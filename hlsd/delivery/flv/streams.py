@@ -15,9 +15,10 @@ from hlsd.delivery.flv.ticket import FlvTicket
 from hlsd.ports import ABSENT, Denial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hlsd.delivery.flv.settings import FlvSettings
+    from hlsd.media.unit import AccessUnit
     from hlsd.ports import Entrance, Feed, PlayRequest, PublishRequest, Sessions, ViewerSession
 
 
@@ -73,6 +74,11 @@ class FlvStreams:
     def refuse(self, request: PlayRequest, denial: Denial) -> Denial:
         """Counts a viewer whom its protocol turns away."""
         return self._entrance.refuse(request, denial)
+
+    def gop(self, app: str, name: str) -> Sequence[AccessUnit]:
+        """A stream's units from its newest key picture on, as far as they are kept: other ways out begin with them."""
+        output = self._outputs.get((app, name))
+        return output.gop if output is not None and not output.ended else ()
 
     # -- as the entrance sees it
 

@@ -121,6 +121,7 @@ function tune(path) {
   copyable("url-ffplay", `ffplay ${url}.m3u8`);
   copyable("url-vlc", `vlc ${url}.m3u8`);
   copyable("url-flv", `${url}.flv`);
+  copyable("url-whep", `${url}/whep`);
   copyable("url-rtmp", `rtmp://${location.hostname}${meta.rtmpPort === "1935" ? "" : `:${meta.rtmpPort}`}${path}`);
   $("recordings").href = `${root}${path}/r${location.search}`;
   start(path);
@@ -134,7 +135,7 @@ function start(path) {
 
 /* -- which way it comes: `?way=flv`, and a selector that tells the latency each way had here last */
 
-const WAYS = { hls: "HLS", flv: "HTTP-FLV", wsflv: "WebSocket-FLV" };
+const WAYS = { hls: "HLS", flv: "HTTP-FLV", wsflv: "WebSocket-FLV", whep: "WebRTC" };
 const reached = {};
 
 function way() {
@@ -145,7 +146,7 @@ function tell(latency) {
   if (latency !== null) reached[player.way] = latency;
   for (const option of $("way").options) {
     const seen = reached[option.value];
-    const text = WAYS[option.value] + (seen === undefined ? "" : ` · ${seen.toFixed(1)} s`);
+    const text = WAYS[option.value] + (seen === undefined ? "" : ` · ${seen.toFixed(seen < 1 ? 2 : 1)} s`);
     if (option.textContent !== text) option.textContent = text;
   }
 }
@@ -330,7 +331,9 @@ $("golive").addEventListener("click", () => player.goLive());
 player.video.addEventListener("volumechange", sound);
 addEventListener("hashchange", show);
 const asked = new URLSearchParams(location.search).get("way");
+if (!("RTCPeerConnection" in window)) $("way").querySelector("[value=whep]").remove();
 if (asked in WAYS) $("way").value = asked;
+if (!$("way").value) $("way").value = "hls";
 $("way").addEventListener("change", () => current && start(current));
 if (own) show();
 refresh();

@@ -1,5 +1,5 @@
 /* Plays one live stream and keeps it playing: through hls.js where it is installed, else by the browser's own HLS; or
- * as FLV by HTTP or WebSocket, through mpegts.js.
+ * as FLV by HTTP or WebSocket, through mpegts.js; or by WebRTC.
  *
  * States: idle, waiting (no such stream now; asked for again and again), starting, playing, stalled, blocked (the
  * browser wants a click first), unsupported, refused (the viewer may not, or not now: see refusal()). Every road out of
@@ -19,7 +19,8 @@ const NEAR = 0.03; // seconds around the target latency that are left alone
 const SPARE = 0.2; // seconds of buffer that catching up must leave
 
 const TRIES = 3; // starts without a picture after which something is said or done
-const NEXT = { wsflv: "flv", flv: "hls" }; // what is tried instead
+const NEXT = { wsflv: "flv", flv: "hls", whep: "hls" }; // what is tried instead
+const LOST = 10000; // ms without a picture after which WebRTC is given up: UDP is closed on the way
 const SLOWEST = 15000; // ms between two starts at most
 const FULL = 10; // seconds after which there may be room, if the server names no other time
 
@@ -116,7 +117,8 @@ export class LivePlayer extends EventTarget {
     this.hlsJs = hlsJs;
     loadHls(); // while the page asks whether the stream is there
     this.mpegtsJs = mpegtsJs;
-    this.way = "hls"; // or "flv", "wsflv"
+    this.way = "hls"; // or "flv", "wsflv", "whep"
+    this.whep = null;
     this.flv = null;
     this.flvBegan = null; // when the server received what is at 0 of the FLV's media clock, ms of its clock
     this.serverNow = serverNow;
@@ -196,6 +198,10 @@ export class LivePlayer extends EventTarget {
     this.flv?.destroy();
     this.flv = null;
     this.flvBegan = null;
+    if (this.whep) {
+      this.whep.close();
+      this.whep = this.video.srcObject = null;
+    }
     if (this.engine === "native") {
       this.video.removeAttribute("src");
       this.video.load();
@@ -247,7 +253,7 @@ export class LivePlayer extends EventTarget {
 
   /** Asks whether the stream is there. The answer for hls.js is kept for it: it is this viewer's session. */
   async ask() {
-    const url = new URL(this.address(), location.href).href;
+    const url = new URL(this.by === "whep" ? `${this.root}${this.path}.m3u8${location.search}` : this.address(), location.href).href;
     const ours = this.by === "hls" && this.hlsJs && window.MediaSource;
     const answer = await fetch(url, { method: ours ? "GET" : "HEAD", cache: "no-store" });
     this.ahead.clear();
@@ -295,8 +301,8 @@ export class LivePlayer extends EventTarget {
   }
 
   async start(take) {
-    const flv = this.by !== "hls";
-    const Hls = await (flv ? loadMpegts(this.mpegtsJs) : loadHls());
+    const flv = ["flv", "wsflv"].includes(this.by);
+    const Hls = await (flv ? loadMpegts(this.mpegtsJs) : this.by === "whep" ? import("./whep.js") : loadHls());
     if (take !== this.take) return;
     this.set("starting");
     // Never with a credential: one that is good for one viewer is for the stream.
@@ -304,7 +310,8 @@ export class LivePlayer extends EventTarget {
     this.began = performance.now();
     this.firstFrame = null;
     const url = new URL(this.address(), location.href).href;
-    if (flv) {
+    if (this.by === "whep") await this.startWhep(Hls, url, take);
+    else if (flv) {
       if (Hls?.getFeatureList().mseLivePlayback) this.startFlv(Hls, take);
       else this.set("unsupported", this.mpegtsJs ? "no MSE" : "no mpegts.js");
     } else if (Hls?.isSupported()) this.startHls(Hls, url, take);
@@ -320,7 +327,8 @@ export class LivePlayer extends EventTarget {
   address() {
     const query = this.keep ? `${location.search}${location.search ? "&" : "?"}sid=${this.keep}` : location.search;
     if (this.behind !== null) return `${this.root}${this.path}/rewind-${this.longest}.m3u8${query}`;
-    return `${this.root}${this.path}${this.way === "hls" ? `.m3u8${query}` : `.flv${location.search}`}`;
+    const ends = { hls: `.m3u8${query}`, whep: `/whep${location.search}` };
+    return `${this.root}${this.path}${ends[this.way] ?? `.flv${location.search}`}`;
   }
 
   startHls(Hls, url, take) {
@@ -381,6 +389,44 @@ export class LivePlayer extends EventTarget {
     flv.attachMediaElement(this.video);
     flv.load();
     this.kick();
+  }
+
+  /** By WebRTC. What has none of it, here or there, is played another way; so is what does not get through. */
+  async startWhep({ WhepLink, possible }, url, take) {
+    if (!possible) return this.pass();
+    const mine = (state) => {
+      if (take !== this.take || state === "connected") return;
+      if (state === "closed") this.wait("over");
+      else this.retry("network");
+    };
+    const link = (this.whep = new WhepLink(url, mine));
+    this.engine = "WebRTC";
+    this.video.srcObject = link.stream;
+    try {
+      const answer = await link.open();
+      if (take !== this.take) return;
+      const no = refusal(answer);
+      if (answer.ok) {
+        setTimeout(() => take === this.take && this.firstFrame === null && this.retry("network"), LOST);
+        this.kick();
+      } else if (no && answer.status !== 400) {
+        if (no.after) this.holdOff(no.reason);
+        else {
+          this.take++;
+          this.detach();
+          this.set("refused", no.reason);
+        }
+      } else if (answer.status === 404 || answer.status === 503) this.wait("");
+      else this.pass();
+    } catch {
+      if (take === this.take) this.retry("network");
+    }
+  }
+
+  /** This way will not do: the next one, at once. */
+  pass() {
+    this.failures = TRIES;
+    this.retry("network");
   }
 
   /** `speed` in KiB per second, told each 0.6 s. */
@@ -466,6 +512,7 @@ export class LivePlayer extends EventTarget {
 
   /** Every second: has the picture moved? */
   watch() {
+    this.whep?.look().catch(() => {});
     const active = ["starting", "playing", "stalled"].includes(this.state) && !document.hidden;
     if (!active || (this.video.paused && this.firstFrame !== null) || this.video.currentTime !== this.lastTime) {
       this.lastTime = this.video.currentTime;
@@ -522,6 +569,7 @@ export class LivePlayer extends EventTarget {
   /** When the picture on screen was received by the server, in ms of its clock, or null. */
   pictureDate() {
     if (this.hls) return this.hls.playingDate?.getTime() ?? null;
+    if (this.whep) return this.whep.date;
     if (this.flv) return this.flvBegan === null || this.firstFrame === null ? null : this.flvBegan + this.video.currentTime * 1000;
     const start = this.video.getStartDate?.().getTime();
     return Number.isFinite(start) ? start + this.video.currentTime * 1000 : null;
@@ -537,6 +585,7 @@ export class LivePlayer extends EventTarget {
     for (let i = 0; i < buffered.length; i++) {
       if (buffered.start(i) <= currentTime + 0.1 && buffered.end(i) > currentTime) buffer = buffered.end(i) - currentTime;
     }
+    if (this.whep) buffer = this.whep.buffer ?? 0;
     const seconds = this.loads.reduce((all, load) => all + load.duration, 0);
     const bytes = this.loads.reduce((all, load) => all + load.bytes, 0);
     const stalling = this.stallBegan ? performance.now() - this.stallBegan : 0;
@@ -549,7 +598,7 @@ export class LivePlayer extends EventTarget {
       buffer,
       width: video.videoWidth,
       height: video.videoHeight,
-      bitrate: seconds ? (bytes * 8) / seconds : null,
+      bitrate: this.whep ? this.whep.bitrate : seconds ? (bytes * 8) / seconds : null,
       decoded: quality?.totalVideoFrames ?? null,
       dropped: quality?.droppedVideoFrames ?? null,
       stalls: this.stalls,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from starlette.routing import Route
 
+from hlsd.delivery.sdp_endpoint import WHIP, SdpEndpoint
 from hlsd.delivery.whip.audience import PublisherAudience
-from hlsd.delivery.whip.endpoint import WhipEndpoint
 from hlsd.delivery.whip.page import PublishPage
 from hlsd.ports import Service
 from hlsd.ports.whip import WhipDesk
@@ -43,7 +43,7 @@ class WhipService(Service):
     """`receiver` receives what the endpoint lets in; `judge` knows whose a request is.
 
     `viewers(path)`: how many watch; `whose(app, ident)`: what the session of a page publishes, by whatever way.
-    `ice_servers` and `open_servers`: as `WhipEndpoint`. `https_port`: where a browser gives its camera to the page; 0:
+    `ice_servers` and `open_servers`: as `SdpEndpoint`. `https_port`: where a browser gives its camera to the page; 0:
     nowhere.
     """
 
@@ -60,7 +60,7 @@ class WhipService(Service):
         self._receiver = receiver
         self._page = PublishPage(judge, receiver, https_port)
         self._audience = PublisherAudience(judge, whose, viewers)
-        self._endpoint = WhipEndpoint(receiver, judge, ice_servers, open_servers)
+        self._endpoint = SdpEndpoint(WHIP, receiver, judge, ice_servers, open_servers)
 
     @property
     def udp_port(self) -> int:

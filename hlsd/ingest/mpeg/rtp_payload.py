@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from hlsd.base.errors import ProtocolError
-from hlsd.ingest.webrtc import rtp
+from hlsd.webrtc import rtp
 
 RESTART: Final = 1000
 """Packets by which one is late at most; a number further back is a sender that began anew."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from hlsd.ingest.media_clock import MediaClock
-from hlsd.ingest.webrtc.rtcp import SenderReport
+from hlsd.webrtc.rtcp import SenderReport
 
 BELIEVED_MS: Final = 3_000
 """How far reports may put a picture and the sound that came with it apart: beyond it they are of no common clock."""

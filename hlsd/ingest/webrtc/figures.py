@@ -43,13 +43,19 @@ PICTURES = Spec("hlsd_webrtc_pictures_lost", "counter", "Pictures of which a par
 class WebrtcStats:
     """What is counted of sessions that are over, and of those that never were."""
 
-    def __init__(self) -> None:
+    def __init__(self, stray: Callable[[], int] = lambda: 0) -> None:
+        """`stray()`: datagrams on the port that were nobody's, viewers' sessions included."""
+        self._stray = stray
         self.handshake = Histogram(HANDSHAKE)
         self.packets: Counter[str] = Counter(dict.fromkeys(RESULTS, 0))
-        self.requests: Counter[str] = Counter(loss=0, interval=0, start=0)
+        self.requests: Counter[str] = Counter(loss=0, interval=0, start=0, viewer=0)
         self.refused: Counter[str] = Counter(dict.fromkeys(REFUSALS, 0))
         self.unconnected: Counter[str] = Counter(no_address=0, handshake=0)
         self.pictures = 0
+
+    def counted(self, result: str) -> int:
+        """Packets of that result, of sessions that are over or of none."""
+        return self._stray() if result == "stray" else self.packets[result]
 
     def add(self, peer: Peer) -> None:
         """Takes over what one has counted."""
@@ -95,12 +101,10 @@ class WebrtcFigures(Reporter):
         stats = self._stats
         yield SESSIONS, (), len(peers)
         yield CONNECTED, (), Counts.of(stats.handshake)
-        for spec, before, current in (
-            (PACKETS, stats.packets, total.packets),
-            (REQUESTS, stats.requests, total.requests),
-        ):
-            for label in before:
-                yield spec, (label,), before[label] + current[label]
+        for result in RESULTS:
+            yield PACKETS, (result,), stats.counted(result) + total.packets[result]
+        for cause, count in stats.requests.items():
+            yield REQUESTS, (cause,), count + total.requests[cause]
         for reason, count in stats.refused.items():
             yield REFUSED, (reason,), count
         for stage, count in stats.unconnected.items():

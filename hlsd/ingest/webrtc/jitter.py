@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hlsd.ingest.webrtc.rtp import RtpPacket
+from hlsd.webrtc.rtp import RtpPacket
 
 PACKETS: Final = 2048
 """Packets that wait behind a missing one."""

@@ -1,8 +1,8 @@
 """Says when a publisher is asked for a key picture. Pure; times are monotonic seconds.
 
-A key picture costs as much as ten others, so none is asked for without need: when a picture was lost, and when none
-has come for `interval`, which bounds how long a segment gets. Some senders never answer (OBS): they are asked `TRIES`
-times, then their own distance has to do.
+A key picture costs as much as ten others, so none is asked for without need: when a picture was lost, when a viewer
+has to begin with one, and when none has come for `interval`, which bounds how long a segment gets. Some senders never
+answer (OBS): they are asked `TRIES` times, then their own distance has to do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TRIES: Final = 3
 SELDOM: Final = 4.0
 """Seconds between such requests."""
 
-Cause = Literal["loss", "interval", "start"]
+Cause = Literal["loss", "interval", "start", "viewer"]
 
 
 class KeyRequests:
@@ -28,8 +28,13 @@ class KeyRequests:
         self._begun = False
         self._asked = 0.0
         self._tries = 0
+        self._wanted = False
         self.missing = False
         """A picture was lost: what follows cannot be decoded until the next key picture."""
+
+    def want(self) -> None:
+        """Somebody who watches needs one to begin with."""
+        self._wanted = True
 
     @property
     def unanswered(self) -> bool:
@@ -41,7 +46,7 @@ class KeyRequests:
         self._key = now
         self._begun = True
         self._tries = 0
-        self.missing = False
+        self.missing = self._wanted = False
 
     def due(self, now: float) -> Cause | None:
         """Whether to ask now, and why; it counts as asked then."""
@@ -49,6 +54,8 @@ class KeyRequests:
             return None
         if self.missing:
             cause: Cause = "loss"
+        elif self._wanted and self._begun:
+            cause = "viewer"
         elif not self._begun:
             if now - self._key < LEAST:
                 return None

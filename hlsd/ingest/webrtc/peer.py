@@ -1,10 +1,7 @@
-"""Is one publisher's transport: STUN, DTLS, SRTP and RTCP of a session, from its offer to its end. Sans-IO.
+"""Is one publisher's side of a session: its media from SRTP to whole pictures and sound, and what is asked of it.
 
-Datagrams come in with the address they came from; what is to be sent is handed to `send`. Law (RFC 8445, 5764, 7983):
-nothing is sent to an address that has not shown in a binding request that it knows our password, nothing that comes
-from another one is looked at, and DTLS goes with the pair that was nominated. Nor is more sent than has come: whoever
-writes another one's address on what it sends has us send no more there than it does itself. Times are monotonic
-seconds. Raises nothing for what a peer sends: the session ends, and `ended` says why.
+Sans-IO: what is below it is `hlsd.webrtc.transport`, which takes datagrams and sends them. Times are monotonic seconds.
+Raises nothing for what a peer sends: the session ends, and `ended` says why.
 """
 
 from __future__ import annotations
@@ -15,37 +12,23 @@ from typing import Final, Protocol
 
 from hlsd.base.errors import ProtocolError
 from hlsd.base.token_bucket import TokenBucket
-from hlsd.ingest.webrtc import rtcp, rtp
 from hlsd.ingest.webrtc.clock import lead
 from hlsd.ingest.webrtc.depacketiser import CodedPicture
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity, is_dtls
 from hlsd.ingest.webrtc.receiver import PictureReceiver, Receiver, SoundReceiver
-from hlsd.ingest.webrtc.sdp import Offer
-from hlsd.ingest.webrtc.settings import WebrtcSettings
-from hlsd.ingest.webrtc.srtp import Protection
 from hlsd.ingest.webrtc.twcc import TransportFeedback
 from hlsd.media.codecs import VideoCodec
+from hlsd.webrtc import rtcp, rtp
+from hlsd.webrtc.dtls import DtlsIdentity
+from hlsd.webrtc.sdp import Offer
+from hlsd.webrtc.settings import WebrtcSettings
+from hlsd.webrtc.transport import HEAD, Address, PeerTransport
 
-Address = tuple[str, int]
-ADDRESSES: Final = 8
-"""Addresses of one session: those of a host with several networks, and after it changed them."""
 FEEDBACK: Final = 0.1
 """Seconds between two reports of what came when."""
-FIRST_HELLO: Final = 0.05
-"""Seconds from the first binding request to our ClientHello: ffmpeg throws away one that comes before it has read the
-answer, and the next one goes a second later."""
 REPORT: Final = 1.0
 """Seconds between two receiver's reports."""
 QUIET: Final = 1.0
 """Seconds after which a picture of which nothing comes is asked for no key picture."""
-CONTROL: Final = 500
-"""Datagrams a second that are no media: binding requests, DTLS, RTCP. Browsers send some ten."""
-GRANT: Final = 4096
-"""Bytes that may be sent before anything has come: about what the offer had, and enough for a handshake."""
-CREDIT: Final = 64 << 10
-"""Bytes that may be sent for what came before."""
-_HEAD: Final = 28
-"""Bytes of IP and UDP before each datagram."""
 
 
 class MediaSink(Protocol):
@@ -92,17 +75,7 @@ class PeerLimits:
         )
 
 
-@dataclass(slots=True)
-class PeerCounts:
-    """Datagrams that came, by what became of them; those of receivers are theirs. `unsent`: what did not go out."""
-
-    received: int = 0
-    bad: int = 0
-    limited: int = 0
-    unsent: int = 0
-
-
-class Peer:
+class Peer(PeerTransport):
     """One session, whose offer is accepted. `send(datagram, address)` may lose what it is given."""
 
     def __init__(  # noqa: PLR0913 - what a session is made of
@@ -116,32 +89,13 @@ class Peer:
         ssrc: int,
         now: float,
     ) -> None:
-        self.ended = ""
-        """Why it is over, in a word of events."""
-        self.why = ""
-        """And in words for the log."""
-        self.connected = 0.0
-        """When hands were shaken."""
-        self.counts = PeerCounts()
-        self.asked: dict[str, int] = {"loss": 0, "interval": 0, "start": 0}
+        super().__init__(offer, identity, send, patience=limits.handshake, silence=limits.silence, now=now)
+        self.asked: dict[str, int] = {"loss": 0, "interval": 0, "start": 0, "viewer": 0}
         """Requests for a key picture, by cause."""
-        self.addresses: dict[Address, float] = {}
-        """Those that have shown that they know our password, and when they did last."""
-        self.address: Address | None = None
-        """Where to send."""
-        self.client = offer.setup == "passive"
-        """Whether we begin the DTLS handshake."""
         self._limits = limits
         self._sink = sink
-        self._send = send
         self._ssrc = ssrc
-        self.heard = now
-        """When anything came last that is the session's."""
-        self._since = self._now = now
-        self._handshake = DtlsHandshake(identity, client=self.client, expected=offer.fingerprints)
-        self._found = 0.0  # when the first address was validated
-        self._begun = not self.client
-        self._protection: Protection | None = None
+        self._now = now
         self._transport_id = offer.transport_id
         self._remb = any("goog-remb" in one.payload.feedback for one in (offer.picture, offer.sound) if one is not None)
         self._wide: TransportFeedback | None = TransportFeedback() if offer.transport_id else None
@@ -161,8 +115,6 @@ class Peer:
             self._by_payload[offer.sound.payload.number] = self.sound
         self._bytes = TokenBucket(limits.bitrate / 8, now)
         self._packets = TokenBucket(limits.packets, now)
-        self._control = TokenBucket(CONTROL, now)
-        self._credit = GRANT
 
     @property
     def held(self) -> int:
@@ -173,64 +125,19 @@ class Peer:
 
     # -- what comes
 
-    def admits(self, now: float) -> bool:
-        """Whether there is room for one more datagram that is no media."""
-        if self._control.has(1, now):
-            self._control.take()
-            return True
-        self.counts.limited += 1
-        return False
-
-    def validated(self, address: Address, now: float, *, nominated: bool, size: int = 0) -> None:
-        """`address` has shown that it knows our password; `nominated`: media is to go by it (RFC 8445 §8.1.1).
-
-        `size`: by how many bytes that was longer than its answer.
-        """
-        self._credit = min(CREDIT, self._credit + size)
-        if address not in self.addresses and len(self.addresses) >= ADDRESSES:
-            oldest = min((one for one in self.addresses if one != self.address), key=lambda one: self.addresses[one])
-            del self.addresses[oldest]
-        self.addresses[address] = now
-        self.heard = now
-        if nominated or self.address is None:
-            self.address = address
-        self._found = self._found or now
-
     def receive(self, datagram: bytes, address: Address, now: float) -> None:
-        """Takes what came from `address`, STUN aside."""
-        if address not in self.addresses or self.ended or len(datagram) < 2:
-            return
+        """Takes what came from `address`."""
         self._now = now
-        self._credit = min(CREDIT, self._credit + len(datagram) + _HEAD)
-        try:
-            if is_dtls(datagram):
-                if self.admits(now):
-                    self._take_handshake(datagram, now)
-            elif not 128 <= datagram[0] <= 191 or self._protection is None:
-                return
-            elif not rtp.is_rtcp(datagram):
-                self._take_media(datagram, now)
-            elif self.admits(now):
-                self._take_control(datagram, now)
-        except ProtocolError as error:
-            self.end("error:protocol", str(error))
+        super().receive(datagram, address, now)
 
-    def _take_handshake(self, datagram: bytes, now: float) -> None:
-        handshake = self._handshake
-        self.heard = now
-        self._reply(handshake.receive(datagram))
-        if handshake.keys is not None and self._protection is None:
-            self._protection = Protection(handshake.keys)
-            self.connected = now
-            if self.picture is not None:
-                self.picture.connected(now)
-        if handshake.closed:
-            self.end("closed", "")
+    def _opened(self, now: float) -> None:
+        if self.picture is not None:
+            self.picture.connected(now)
 
     def _take_media(self, datagram: bytes, now: float) -> None:
-        protection = self._protection
+        protection = self.protection
         assert protection is not None
-        size = len(datagram) + _HEAD
+        size = len(datagram) + HEAD
         if not self._allowed(size, now):
             self.counts.limited += 1
             return
@@ -256,14 +163,7 @@ class Peer:
             if again is not None and receiver.ssrc:
                 receiver.push(again, now, again=True)
 
-    def _take_control(self, datagram: bytes, now: float) -> None:
-        protection = self._protection
-        assert protection is not None
-        compound = protection.control(datagram)
-        if compound is None:
-            self.counts.bad += 1
-            return
-        self.heard = now
+    def _take_control(self, compound: bytes, now: float) -> None:
         for told in rtcp.read(compound):
             receiver = next((one for one in self._by_payload.values() if one.reception and one.ssrc == told.ssrc), None)
             if receiver is None or receiver.reception is None:
@@ -289,35 +189,11 @@ class Peer:
 
     # -- what goes
 
-    def tick(self, now: float) -> None:
-        """To be called some fifty times a second: what is due goes out."""
-        if self.ended:
-            return
+    def _turn(self, now: float) -> None:
         self._now = now
-        try:
-            if not self.connected:
-                if now - self._since >= self._limits.handshake:
-                    self.end("idle", self._missing())
-                elif self.address is not None:
-                    self._reply(self._shake(now))
-                return
-        except ProtocolError as error:
-            self.end("error:protocol", str(error))
-            return
-        if now - self.heard >= self._limits.silence:
-            self.end("idle", f"nothing came for {self._limits.silence:g} s")
-            return
         for receiver in self._by_payload.values():
             receiver.tick(now)
         self._feed_back(now)
-
-    def _shake(self, now: float) -> list[bytes]:
-        if self._begun:
-            return self._handshake.tick()
-        if now - self._found < FIRST_HELLO:
-            return []
-        self._begun = True
-        return self._handshake.begin()
 
     def _feed_back(self, now: float) -> None:
         compounds = [
@@ -343,30 +219,6 @@ class Peer:
             if self._remb:
                 report += rtcp.maximum_bitrate(self._ssrc, self._limits.bitrate, [one.ssrc for one in sources])
             compounds.append(report)
-        protection = self._protection
+        protection = self.protection
         if protection is not None:
             self._reply([protection.protect_control(compound) for compound in compounds])
-
-    def end(self, reason: str, why: str) -> None:
-        """Ends it, and tells the peer; nothing happens if it is over."""
-        if self.ended:
-            return
-        self.ended, self.why = reason, why
-        self._reply(self._handshake.close())
-
-    def _reply(self, datagrams: list[bytes]) -> None:
-        if self.address is None:
-            return
-        for datagram in datagrams:
-            if (size := len(datagram) + _HEAD) > self._credit:
-                self.counts.unsent += 1
-                continue
-            self._credit -= size
-            self._send(datagram, self.address)
-
-    def _missing(self) -> str:
-        """What never came, for who looks for the reason: nearly always an address, or a firewall."""
-        seconds = f"within {self._limits.handshake:g} s"
-        if self.address is None:
-            return f"no binding request came {seconds}: is our address right (webrtc.hosts), is our UDP port open?"
-        return f"no DTLS handshake {seconds}, though {self.address[0]} has found us"

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from hlsd.base.logger import Log
     from hlsd.ingest.webrtc.depacketiser import CodedPicture
     from hlsd.ingest.webrtc.peer import Peer
-    from hlsd.ingest.webrtc.sdp import Offer
     from hlsd.media.codecs import VideoCodec
     from hlsd.ports import Publication, SoundConverter, SoundDesk
+    from hlsd.webrtc.sdp import Offer
+    from hlsd.webrtc.transport import Address
 
 FORMS: Final = {
     "OPUS": SoundFormat("opus", b"", 48_000, 2),
@@ -49,6 +50,8 @@ class PublisherHost:
     sound: SoundDesk | None
     first: float
     """Seconds for the first media, from the handshake on."""
+    shaken: Callable[[float], None] = lambda _: None
+    """Takes how long a publisher's handshake took."""
 
 
 class WebrtcPublisher:
@@ -73,8 +76,6 @@ class WebrtcPublisher:
         self.offer = offer
         self.peer: Peer | None = None
         """Once it is let in."""
-        self.tag = ""
-        """The user name fragment of ours in force."""
         self.dropped = False
         self.local = ""
         """The address of ours at which it asked."""
@@ -117,6 +118,11 @@ class WebrtcPublisher:
         peer, normaliser = self.peer, self._normaliser
         return (peer.held if peer is not None else 0) + (normaliser.held if normaliser is not None else 0)
 
+    def refresh(self) -> None:
+        """A viewer needs a key picture."""
+        if self.peer is not None and self.peer.picture is not None:
+            self.peer.picture.keys.want()
+
     def line(self) -> LineState | None:
         """How its packets come through."""
         peer = self.peer
@@ -133,6 +139,32 @@ class WebrtcPublisher:
         """It is let in."""
         self._publication = publication
         self.name = publication.name
+
+    @property
+    def tag(self) -> str:
+        """The user name fragment of ours in force."""
+        return self.peer.fragment if self.peer is not None else ""
+
+    def take(self, datagram: bytes, address: Address, now: float) -> None:
+        """Takes a datagram, if its part of this second is not used up."""
+        if self.share.exhausted:
+            self.hold_back()
+            return
+        self.share.start()
+        assert self.peer is not None
+        self.peer.receive(datagram, address, now)
+        self.share.stop()
+
+    def tick(self, now: float) -> None:
+        """Some fifty times a second."""
+        self.share.start()
+        assert self.peer is not None
+        self.peer.tick(now)
+        self.share.stop()
+
+    def shaken(self, now: float) -> None:
+        """It is connected."""
+        self._host.shaken(now - self.began)
 
     def hold_back(self) -> None:
         """Something of it is dropped, as its part of this second is used up."""

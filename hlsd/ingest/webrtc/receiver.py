@@ -14,9 +14,9 @@ from hlsd.ingest.webrtc.depacketiser import CodedPicture, Depacketiser, H265Depa
 from hlsd.ingest.webrtc.jitter import OrderCounts, Ordered, ReorderBuffer
 from hlsd.ingest.webrtc.key_requests import KeyRequests
 from hlsd.ingest.webrtc.reception import Reception
-from hlsd.ingest.webrtc.rtp import RtpPacket
-from hlsd.ingest.webrtc.sdp import Chosen
 from hlsd.media.codecs import VideoCodec
+from hlsd.webrtc.rtp import RtpPacket
+from hlsd.webrtc.sdp import Chosen
 
 SOUND_PATIENCE: Final = 0.12
 """Seconds that sound waits for a packet that was overtaken; what is gone is silence."""

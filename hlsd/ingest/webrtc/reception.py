@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlsd.ingest.webrtc.rtcp import ReportBlock, SenderReport
+from hlsd.webrtc.rtcp import ReportBlock, SenderReport
 
 
 class Reception:

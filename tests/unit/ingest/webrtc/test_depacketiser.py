@@ -5,7 +5,7 @@ from __future__ import annotations
 from hlsd.ingest.webrtc import depacketiser
 from hlsd.ingest.webrtc.depacketiser import CodedPicture, Depacketiser, H265Depacketiser
 from hlsd.ingest.webrtc.jitter import Ordered
-from hlsd.ingest.webrtc.rtp import RtpPacket
+from hlsd.webrtc.rtp import RtpPacket
 from tests.support.frames import PPS, SPS
 from tests.support.webrtc_sender import access_unit, aggregate, payloads
 

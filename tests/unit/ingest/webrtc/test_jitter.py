@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from hlsd.ingest.webrtc import jitter
 from hlsd.ingest.webrtc.jitter import Ordered, ReorderBuffer
-from hlsd.ingest.webrtc.rtp import RtpPacket
+from hlsd.webrtc.rtp import RtpPacket
 
 
 def packet(number: int, size: int = 10) -> RtpPacket:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from hlsd.ingest.webrtc import peer as peers
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.webrtc import transport as peers
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from tests.support.webrtc_sender import ADDRESS, Line, Sender, access_unit, limits_of
 
 
@@ -65,7 +65,19 @@ def test_key_pictures_are_asked_for_in_time_and_not_too_often() -> None:
     keys = [number for number, (picture, _) in enumerate(line.sink.pictures) if picture.key]
     assert keys[0] == 0
     assert all(55 <= later - at <= 70 for at, later in pairwise(keys))
-    assert line.peer.asked == {"loss": 0, "interval": len(keys) - 1, "start": 0}
+    assert line.peer.asked == {"loss": 0, "interval": len(keys) - 1, "start": 0, "viewer": 0}
+
+
+def test_a_viewer_who_has_to_begin_has_one_asked_for_and_many_have_not_more() -> None:
+    line = Line(limits=limits_of(key_interval=60.0))
+    line.film(30, key_each=10_000)
+    assert line.peer.picture is not None
+    for _ in range(10):
+        line.peer.picture.keys.want()
+    line.film(60, first=30, key_each=10_000)
+    keys = [number for number, (picture, _) in enumerate(line.sink.pictures) if picture.key]
+    assert line.peer.asked["viewer"] == 1
+    assert len([number for number in keys if 30 < number <= 60]) == 1
 
 
 def test_who_has_fallen_silent_is_asked_for_nothing() -> None:

@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 
 from hlsd.ingest.normaliser import Normaliser
 from hlsd.ingest.webrtc import key_requests
-from hlsd.ingest.webrtc.addresses import reachable, sorted_out
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
-from hlsd.ingest.webrtc.sdp import read_offer
-from hlsd.ingest.webrtc.sdp_answer import AnswerTerms, answer
 from hlsd.media import nal
 from hlsd.media.unit import Kind
+from hlsd.webrtc.addresses import reachable, sorted_out
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.webrtc.sdp import read_offer
+from hlsd.webrtc.sdp_answer import AnswerTerms, answer
 from tests.support.collected import Collected
 from tests.support.eventually import eventually
 from tests.support.frames import PPS, SPS

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from hlsd.ingest.webrtc.clock import STEP_MS, StreamClock, lead
-from hlsd.ingest.webrtc.rtcp import SenderReport
+from hlsd.webrtc.rtcp import SenderReport
 
 EPOCH = 2_208_988_800
 

@@ -6,11 +6,11 @@ import pytest
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.webrtc import jitter, twcc
-from hlsd.ingest.webrtc.dtls import DtlsHandshake, DtlsIdentity
 from hlsd.ingest.webrtc.jitter import ReorderBuffer
-from hlsd.ingest.webrtc.peer import CONTROL, GRANT
-from hlsd.ingest.webrtc.rtp import RtpPacket
 from hlsd.ingest.webrtc.twcc import TransportFeedback
+from hlsd.webrtc.dtls import DtlsHandshake, DtlsIdentity
+from hlsd.webrtc.rtp import RtpPacket
+from hlsd.webrtc.transport import CONTROL, GRANT
 from tests.support.webrtc_sender import Line, Sender, access_unit, limits_of
 
 HEAD = 28

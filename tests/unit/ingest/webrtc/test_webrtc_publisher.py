@@ -8,8 +8,8 @@ import structlog
 from hlsd.base.clock import SystemClock
 from hlsd.base.faults import Faults
 from hlsd.ingest.webrtc.publisher import PublisherHost, WebrtcPublisher
-from hlsd.ingest.webrtc.sdp import read_offer
 from hlsd.media.sounds import SoundFormat
+from hlsd.webrtc.sdp import read_offer
 from tests.support.collected import Collected
 from tests.support.rtmp_room import NotedPublication
 from tests.support.webrtc_sender import ADDRESS, SILENCE, Line, offer

@@ -1,0 +1,111 @@
+"""Chromium plays by WHEP what was published by RTMP and by WHIP, on a line that loses, and on the page."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.interop.test_whip import Lossy, chromium, codecs, ffmpeg, server_url
+from tests.support.eventually import eventually_here
+from tests.support.ports import free_port
+from tests.support.server import CHECKOUT, HlsdServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(150)]
+
+GLASS = 300
+"""Milliseconds from when a picture is drawn to when it is shown, on loopback."""
+
+
+@contextlib.contextmanager
+def coded(server: HlsdServer, *more: str) -> Iterator[None]:
+    """A publisher by RTMP whose pictures say when they were drawn."""
+    command = [sys.executable, "-m", "tests.support.coded_publisher", server.rtmp("cam"), "120", *more]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL) as publisher:
+        try:
+            eventually_here(lambda: "mp4a" in codecs(server))
+            yield
+        finally:
+            publisher.kill()
+
+
+def whep(server: HlsdServer, *more: str) -> dict[str, Any]:
+    return chromium("whep.mjs", f"http://127.0.0.1:{server.http_port}", "live/cam", *more)
+
+
+def figure(server: HlsdServer, name: str) -> float:
+    text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", headers=server.bearer).text
+    return sum(float(row.rpartition(" ")[2]) for row in text.splitlines() if row.startswith(name))
+
+
+@pytest.mark.alone
+def test_pictures_are_seen_within_three_tenths_of_a_second_and_the_tone_is_heard(tmp_path: Path) -> None:
+    with HlsdServer(tmp_path) as server, coded(server):
+        report = whep(server, "--seconds", "8")
+        assert report["status"] == 201, report
+        assert report["shown"] >= 100, report["inbound"]
+        assert report["loudness"] > 0.1, report["inbound"]
+        late = sorted(report["delays"][30:])  # not while it begins
+        assert statistics.median(late) <= GLASS, late
+        assert report["deleted"] == 200
+        assert figure(server, 'hlsd_session_sent_bytes_total{app="live",protocol="whep"') > 300_000
+        assert figure(server, "hlsd_whep_sessions ") == 0
+
+
+def test_on_a_line_that_loses_two_percent_the_picture_goes_on(tmp_path: Path) -> None:
+    port = free_port()
+    env = {"HLSD_WEBRTC__BIND": "127.0.0.1", "HLSD_WEBRTC__PORT": str(port), "HLSD_WEBRTC__HOSTS": "127.0.0.2"}
+    lossy = Lossy(port, 0.02, 7)
+    lossy.start()
+    try:
+        with HlsdServer(tmp_path, env=env) as server, coded(server):
+            report = whep(server, "--seconds", "12")
+            again = figure(server, 'hlsd_whep_packets_total{kind="again"}')
+    finally:
+        lossy.over = True
+        lossy.join()
+    video = report["inbound"]["video"]
+    assert lossy.dropped >= 5
+    assert again >= 3, video
+    assert report["shown"] >= 100, video
+    assert video["framesDecoded"] >= 0.9 * video["framesReceived"], video
+    assert report["longest"] < 2500, video  # at worst the next key picture
+
+
+def test_what_is_published_by_whip_is_played_and_goes_on_over_an_ice_restart(tmp_path: Path) -> None:
+    with HlsdServer(tmp_path) as server, ffmpeg(server_url(server), tmp_path / "ffmpeg.log", seconds=60):
+        eventually_here(lambda: "mp4a" in codecs(server))
+        report = whep(server, "--seconds", "8", "--restart")
+    assert report["restarted"] == 200, report
+    assert report["shown"] > report["before"] + 5, report["inbound"]
+    assert report["loudness"] > 0.02
+
+
+def test_b_frames_are_refused_in_words_and_the_page_goes_on_by_hls(tmp_path: Path) -> None:
+    with HlsdServer(tmp_path, target=1) as server, coded(server, "--bframes", "2"):
+        eventually_here(lambda: figure(server, 'hlsd_stream_info{app="live"') > 0)
+        refused = whep(server)
+        assert refused["status"] == 422, refused
+        assert "bframes=0" in refused["problem"]["detail"]
+        page = whep(server, "--page", "--seconds", "1")
+        assert page["way"] == "hls"
+        assert page["engine"] != "WebRTC"
+
+
+def test_the_page_plays_it_and_tells_its_latency(tmp_path: Path) -> None:
+    with HlsdServer(tmp_path) as server, coded(server):
+        page = whep(server, "--page", "--seconds", "4")
+    assert page["errors"] == []
+    assert (page["way"], page["engine"]) == ("whep", "WebRTC")
+    assert page["chosen"].startswith("WebRTC · ")
+    assert 0 < float(page["latency"].split()[0]) < 2, page  # the browsers of other tests share the cores
+    assert page["bitrate"].endswith("bit/s")
