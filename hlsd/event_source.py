@@ -7,6 +7,8 @@ from typing import Any, overload
 from hlsd.events import Bus
 from hlsd.subjects import (
     Handler,
+    JobAction,
+    JobHandler,
     PlayAction,
     PublishAction,
     PublisherHandler,
@@ -44,6 +46,9 @@ class EventSource:
     def on(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
 
     @overload
+    def on(self, action: JobAction, handler: JobHandler) -> None: ...
+
+    @overload
     def on(self, action: ReceiverAction, handler: ReceiverHandler) -> None: ...
 
     @overload
@@ -55,9 +60,9 @@ class EventSource:
     def on(self, action: str, handler: Any) -> None:
         """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
 
-        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot` or `MediaReceiver` (`hlsd.subjects`):
-        `id`, `app`, `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…` handler and ends
-        it later. What a handler raises is logged and denies nothing.
+        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot`, `MediaReceiver` or `FilmJob`
+        (`hlsd.subjects`): `id`, `app`, `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…`
+        handler and ends it later. What a handler raises is logged and denies nothing.
 
         Raises:
             ValueError: there is no such action.
@@ -78,6 +83,9 @@ class EventSource:
 
     @overload
     def off(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
+
+    @overload
+    def off(self, action: JobAction, handler: JobHandler) -> None: ...
 
     @overload
     def off(self, action: ReceiverAction, handler: ReceiverHandler) -> None: ...

@@ -58,6 +58,7 @@ from hlsd.snapshots.service import SnapshotService
 from hlsd.streams.stream import StreamState
 from hlsd.timeshift.service import TimeshiftService
 from hlsd.transcode.service import TranscodeService
+from hlsd.vod.start import vod_service
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -386,6 +387,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("flv", _flv),
     ("whep", _whep),  # behind whose newest pictures it begins with
     ("snapshot", _snapshot),
+    ("vod", lambda services: vod_service(services.node, services.by_name)),
     ("transcode", _transcode),
     ("console", _console),
     ("api", _api),

@@ -215,6 +215,19 @@ class Snapshot(Subject, Protocol):
         ...
 
 
+class FilmJob(Subject, Protocol):
+    """A job that is over: subject of `jobDone`. `app` and `name`: where its film is; `reject()` does nothing."""
+
+    @property
+    def state(self) -> str:
+        """`done`, `failed` or `cancelled`."""
+        ...
+
+    @property
+    def error(self) -> str:
+        """Why it failed; empty if it did not."""
+
+
 class MediaReceiver(Subject, Protocol):
     """A port that was opened for a camera: subject of `receiverDone`. `reject()` does nothing: it is over."""
 
@@ -229,6 +242,7 @@ PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePubli
 RelayAction = Literal["relayStart", "relayStop"]
 RecordAction = Literal["recordStart", "recordDone", "recordLost", "recordStored"]
 SnapshotAction = Literal["snapshotDone"]
+JobAction = Literal["jobDone"]
 ReceiverAction = Literal["receiverDone"]
 WishAction = Literal["streamWanted", "streamUnwatched"]
 
@@ -237,5 +251,6 @@ ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
 PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]
 RecordHandler = Callable[[Recording], Awaitable[None] | None]
+JobHandler = Callable[[FilmJob], Awaitable[None] | None]
 SnapshotHandler = Callable[[Snapshot], Awaitable[None] | None]
 ReceiverHandler = Callable[[MediaReceiver], Awaitable[None] | None]

@@ -111,6 +111,20 @@ class ApiClient:
         """Deletes a recording."""
         self._ask("DELETE", f"records/{quote(ident, safe='')}", {})
 
+    def job(self, ident: str) -> dict[str, Any]:
+        """A job."""
+        found: dict[str, Any] = self._ask("GET", f"jobs/{quote(ident, safe='')}", {})
+        return found
+
+    def add_job(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """Asks for a film to be made."""
+        found: dict[str, Any] = self._ask("POST", "jobs", {}, body=wish)
+        return found
+
+    def remove_job(self, ident: str) -> None:
+        """Cancels a job, or deletes one that is over."""
+        self._ask("DELETE", f"jobs/{quote(ident, safe='')}", {})
+
     def repair(self) -> dict[str, Any]:
         """Has all recordings looked through."""
         found: dict[str, Any] = self._ask("POST", "records/repair", {})
@@ -152,10 +166,17 @@ class ApiClient:
         found = self._ask("GET", "events", {"after": after, "limit": limit, "wait": f"{wait:.3f}"}, TIMEOUT + wait)
         return found["items"], found["cursor"]
 
-    def _ask(self, method: str, path: str, query: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:  # noqa: ANN401
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        timeout: float = TIMEOUT,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
         try:
-            with self._http.stream(method, f"/api/v1/{path}", params=query, timeout=timeout) as answer:
-                body = bounded_sync(answer, MAX_BODY, timeout)
+            with self._http.stream(method, f"/api/v1/{path}", params=query, timeout=timeout, json=body) as answer:
+                octets = bounded_sync(answer, MAX_BODY, timeout)
         except httpx.ConnectError:
             raise ApiRefused(f"no server answers at {self.url}; is it running, and is --url right?") from None
         except httpx.TimeoutException:
@@ -165,7 +186,7 @@ class ApiClient:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ApiRefused(f"{self.url} cannot be asked: {error}") from None
         try:
-            said = json.loads(body)
+            said = json.loads(octets)
             if said["success"] is True:
                 return said["data"]
             words, code = str(said["message"]), str(said["code"])

@@ -20,7 +20,7 @@ from rich.console import Console
 from hlsd import __version__, config
 from hlsd.base import log
 from hlsd.base.errors import HlsdError
-from hlsd.commands import congestion, operate, records_command, sign_command
+from hlsd.commands import congestion, jobs_command, operate, records_command, sign_command, worker_command
 from hlsd.commands.doctor import command as doctor_command
 from hlsd.commands.options import ConfigFile
 from hlsd.commands.options import configuration as _configuration
@@ -182,6 +182,8 @@ def cert(
 sign_command.register(application)
 operate.register(application)
 records_command.register(application)
+jobs_command.register(application)
+worker_command.register(application)
 doctor_command.register(application)
 
 

@@ -30,6 +30,7 @@ from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
 from hlsd.timeshift.settings import DvrSettings
 from hlsd.transcode.settings import TranscodeSettings
+from hlsd.vod.settings import CompatSettings, VodSettings
 from hlsd.webrtc.settings import WebrtcSettings
 
 
@@ -111,6 +112,8 @@ class Settings(BaseModel):
     record: RecordSettings = Field(default_factory=RecordSettings)
     dvr: DvrSettings = Field(default_factory=DvrSettings)
     snapshot: SnapshotSettings = Field(default_factory=SnapshotSettings)
+    vod: VodSettings = Field(default_factory=VodSettings)
+    compat: CompatSettings = Field(default_factory=CompatSettings)
 
 
 def sections() -> dict[str, type[BaseModel]]:

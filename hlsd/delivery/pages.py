@@ -159,6 +159,10 @@ class Pages:
         """`/{app}/{stream}/r`: the page of a stream's recordings; what there is, its script asks."""
         return self._send(request, self._shells(self._prefix(request), "recordings.html"), "no-cache")
 
+    async def films(self, request: Request) -> Response:
+        """`/_/films`: the page of films that are made of files; what there is, its script asks the API."""
+        return self._send(request, self._shells(self._prefix(request), "films.html"), "no-cache")
+
     async def file(self, request: Request) -> Response:
         """A file of the pages: `/_/{name}`."""
         file = self._files.get(request.path_params["name"])

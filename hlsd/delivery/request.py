@@ -53,6 +53,11 @@ RECORD_LISTS = ("list.json", "days.json")
 """What tells of a stream's recordings, below `r`."""
 _RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")
 """What stands behind `r/` in the path of a recording: its id (`hlsd.record.take.new_take_id`), and an ending."""
+_FILM = re.compile(r"(?:index\.m3u8|[0-9]{1,2}\.jpg|[0-9]{24}\.(?:m3u8|mp4|vtt))")
+"""The same behind `v/`, of a film (`hlsd.vod.job`): the list of its renditions, a cover, or a rendition."""
+_DATED = re.compile(r"([0-9]{23})/(?:\1[01]\.m3u8|[0-9]{1,2}\.jpg)")
+"""A film's id and file behind `yyyy/mm/dd/` (`hlsd.vod.compat`)."""
+_FILM_PART = re.compile(r"[0-9]{24}")
 _SHIFT = re.compile(r"(?:archive|rewind|timeshift_abs|timeshift_rel)-.*\.m3u8")
 """The last step of a path of the past of a stream (`hlsd.timeshift.forms`), well formed or not."""
 _DIGITS = re.compile(r"[0-9]{1,17}")
@@ -145,6 +150,14 @@ def parse_path(path: bytes) -> Target | None:  # noqa: C901, PLR0912 - one line 
             return Target("foreign", app, name, sid=sid[1:], run="r", resource=file)
         case [app, name, sid, "r", record, file] if sid[0] == "~" and _RECORD.fullmatch(record):
             return Target("foreign", app, name, sid=sid[1:], run="r", resource=f"{record}/{file}")
+        case [app, name, "v", file] if _FILM.fullmatch(file):
+            return Target("foreign", app, name, run="v", resource=file)
+        case [app, name, sid, "v", file] if sid[0] == "~" and _FILM.fullmatch(file):
+            return Target("foreign", app, name, sid=sid[1:], run="v", resource=file)
+        case [app, name, sid, "v", part, file] if sid[0] == "~" and _FILM_PART.fullmatch(part):
+            return Target("foreign", app, name, sid=sid[1:], run="v", resource=f"{part}/{file}")
+        case [yyyy, mm, _, ident, file] if _DATED.fullmatch(f"{ident}/{file}"):
+            return Target("foreign", yyyy, mm, resource=file)
         case [app, name, file] if _SHIFT.fullmatch(file):
             return Target("foreign", app, name, run="d", resource=file)
         case [app, name, sid, "d", file] if sid[0] == "~":

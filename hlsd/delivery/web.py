@@ -114,6 +114,7 @@ def create_app(  # noqa: PLR0913 - what a server is made of
             *routes,
             Route("/", pages.page),
             Route("/streams.json", pages.streams),
+            Route("/_/films", pages.films),
             Route("/_/{name}", pages.file),
             Route("/{app}/{name}", pages.page),
             Route("/{app}/{name}/r", pages.recordings),

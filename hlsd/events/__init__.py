@@ -57,6 +57,7 @@ class Action(enum.StrEnum):
     RECORD_LOST = "recordLost"
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
+    JOB_DONE = "jobDone"
     TRANSCODE_REFUSED = "transcodeRefused"
     TRANSCODE_SHED = "transcodeShed"
     RECEIVER_DONE = "receiverDone"

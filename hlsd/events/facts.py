@@ -200,6 +200,35 @@ def snapshot_facts(  # noqa: PLR0913 - a picture has as many
     }
 
 
+def job_facts(  # noqa: PLR0913 - a job has as many
+    *,
+    app: str,
+    ident: str,
+    state: str,
+    code: str,
+    detail: str,
+    url: str,
+    since: float,
+    at: float,
+    duration_ms: int,
+    size: int,
+) -> Facts:
+    """Of a job that is over: `reason` is its state, or the code of what went wrong; `url` the path of its playlist."""
+    return {
+        "app": app,
+        "name": ident,
+        "path": f"/{app}/{ident}",
+        "protocol": "vod",
+        "url": url,
+        "createtime": int(since * 1000),
+        "endtime": int(at * 1000),
+        "duration_ms": duration_ms,
+        "bytes": size,
+        "reason": code or state,
+        "detail": detail,
+    }
+
+
 def receiver_facts(  # noqa: PLR0913 - a receiver has as many
     *, ip: str, app: str, name: str, since: float, at: float, received: int, reason: str, detail: str
 ) -> Facts:

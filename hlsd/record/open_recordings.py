@@ -25,7 +25,6 @@ from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.repair import BREATH, reader
 from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, Read, open_layout, use_index, walk
-from hlsd.record.store import RecordingStore
 from hlsd.record.vod_playlist import VodPlaylist
 
 T = TypeVar("T")
@@ -58,6 +57,22 @@ class Far(Protocol):
 
     async def read(self, key: str, offset: int, size: int) -> bytes:
         """Its bytes."""
+        ...
+
+
+class Shelf(Protocol):
+    """What there is to be read."""
+
+    def growing(self, ident: str) -> Row | None:
+        """One that is being written, as it stands; None if it is not."""
+        ...
+
+    async def listed(self, ident: str) -> Row | None:
+        """One that there is; None if there is none."""
+        ...
+
+    def open(self, row: Row) -> int:
+        """A descriptor of its file, written still or not. Raises OSError."""
         ...
 
 
@@ -150,8 +165,8 @@ class OpenRecording:
 class OpenRecordings:
     """The recordings of one server that are read."""
 
-    def __init__(self, store: RecordingStore, far: Far | None = None) -> None:
-        self._store = store
+    def __init__(self, shelf: Shelf, far: Far | None = None) -> None:
+        self._shelf = shelf
         self._far = far
         self._volumes: OrderedDict[str, OpenRecording] = OrderedDict()
         self._loading: dict[str, asyncio.Future[OpenRecording | None]] = {}
@@ -266,12 +281,10 @@ class OpenRecordings:
         known = self._volumes.get(ident)
         if known is not None:
             self._volumes.move_to_end(ident)
-        take = self._store.takes.get(ident)
-        if known is not None and (known.whole or (take is not None and time.monotonic() - known.read_at < FRESH)):
+        growing = self._shelf.growing(ident)
+        if known is not None and (known.whole or (growing is not None and time.monotonic() - known.read_at < FRESH)):
             return known
-        row = self._store.row(take) if take is not None else None
-        if row is None:
-            row = await self._store.index.ask(lambda table: table.get(ident))
+        row = growing if growing is not None else await self._shelf.listed(ident)
         if row is None or row.state not in {DONE, "open"}:
             return None
         if known is not None and row.state != DONE:
@@ -282,7 +295,7 @@ class OpenRecordings:
         recording = await self.do(lambda: self._opened(row)) or await self._in_store(row)
         if recording is not None:
             # Nothing is awaited between this and the next line: who deletes takes it out of the index, then from here.
-            if take is None and await self._store.index.ask(lambda table: table.get(ident)) is None:
+            if growing is None and await self._shelf.listed(ident) is None:
                 recording.dropped = True  # it was deleted meanwhile
                 self._close(recording)
                 return None
@@ -305,7 +318,7 @@ class OpenRecordings:
 
     def _opened(self, row: Row) -> OpenRecording | None:
         try:
-            recording = OpenRecording(row, self._store.folder.open(row.path, part=True))
+            recording = OpenRecording(row, self._shelf.open(row))
         except OSError:
             return None
         try:

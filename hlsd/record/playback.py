@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from email.utils import formatdate
-from typing import Final
+from typing import ClassVar, Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -89,20 +89,29 @@ class Visit:
 
 
 class RecordRequest:
-    """One request on its way: what it is, and how what is sent is charged."""
+    """One request on its way: what it is, and how what is sent is charged.
 
-    def __init__(self, request: Request, target: Target, scope: Scope, sessions: Sessions) -> None:
+    `within` is the recording that what is asked for is told by, where its name is of no recording.
+    """
+
+    def __init__(self, request: Request, target: Target, scope: Scope, sessions: Sessions, within: str = "") -> None:
         self.request = request
         self.target = target
         self.ident, _, self.ending = target.resource.partition("/")[0].rpartition(".")
         self.below = target.resource.partition("/")[2]
         if self.below:
             self.ident, self.ending = target.resource.partition("/")[0], ""
+        self.asked = self.ident
+        """What is named; `ident` is what is read for it."""
+        self.ident = within or self.ident
         self.charge = charge_of(scope, sessions)
 
 
 class RecordEndpoint:
     """The endpoint of all of them."""
+
+    RUN: ClassVar[str] = "r"
+    """The step of a path behind which it answers."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
@@ -128,14 +137,14 @@ class RecordEndpoint:
         scope[COUNTED] = True
         try:
             target = parse_path(request.path)
-            if target is None or target.run != "r":
+            if target is None or target.run != self.RUN:
                 reply: Reply | None = self._replies.refuse(request, 404)
             elif request.method == "OPTIONS":
                 reply = self._replies.preflight(request)
             elif request.method not in {"GET", "HEAD"}:
                 reply = self._replies.refuse(request, 405, more=[(b"allow", _METHODS)])
             else:
-                one = RecordRequest(request, target, scope, self._sessions)
+                one = self._read(request, target, scope)
                 reply = await (self._inside(one, receive, send) if target.sid else self._enter(one))
         except BadRequest as error:
             reply = self._replies.refuse(request, 400, words=str(error))
@@ -149,6 +158,10 @@ class RecordEndpoint:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
             charge_of(scope, self._sessions)(request.session, len(reply.body), reply.media)
+
+    def _read(self, request: Request, target: Target, scope: Scope) -> RecordRequest:
+        """What is asked for."""
+        return RecordRequest(request, target, scope, self._sessions)
 
     # -- the way in
 
@@ -169,7 +182,7 @@ class RecordEndpoint:
         session = request.session = entry.session
         session.in_bytes += request.size
         session.last = self._clock.monotonic()
-        return self._replies.redirect(request, f"{session.prefix.decode()}r/{target.resource}{times}")
+        return self._replies.redirect(request, f"{session.prefix.decode()}{self.RUN}/{target.resource}{times}")
 
     async def _look(self, one: RecordRequest, play: PlayRequest) -> Reply:
         """What GET would get, whoever asks may look at it: no session, and no body."""

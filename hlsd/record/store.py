@@ -180,6 +180,21 @@ class RecordingStore:
         """Something was left out."""
         self.stats.rule(take.rule if take is not None else "").gaps += 1
 
+    # -- what is read of them (`hlsd.record.open_recordings.Shelf`)
+
+    def growing(self, ident: str) -> Row | None:
+        """One that is being written, as it stands; None if it is not."""
+        take = self.takes.get(ident)
+        return self.row(take) if take is not None else None
+
+    async def listed(self, ident: str) -> Row | None:
+        """One that is in the index; None if there is none."""
+        return await self.index.ask(lambda table: table.get(ident))
+
+    def open(self, row: Row) -> int:
+        """A descriptor of its file, written still or not. Raises OSError."""
+        return self.folder.open(row.path, part=True)
+
     # -- what becomes of files
 
     def row(self, take: Take) -> Row:

@@ -37,10 +37,14 @@ class _Entry(NamedTuple):
 
 
 class HostList:
-    """The hosts of `relay.allow_hosts`. Raises ValueError for an entry that is none."""
+    """The hosts of `relay.allow_hosts`. Raises ValueError for an entry that is none.
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    `why` tells who asked why an address that is not public is not among them.
+    """
+
+    def __init__(self, entries: Iterable[str], why: str = "relay.allow_hosts does not list it") -> None:
         self.entries = tuple(entries)
+        self._why = why
         self._entries = [self._read(entry) for entry in self.entries]
 
     @staticmethod
@@ -81,7 +85,7 @@ class HostList:
         for text in found:
             ip = innermost(ipaddress.ip_address(text.partition("%")[0]))  # a zone says by which link, not to whom
             if not is_public(ip) and not self._ranges(scheme, ip):
-                raise Forbidden("the host has an address that is not public, and relay.allow_hosts does not list it")
+                raise Forbidden(f"the host has an address that is not public, and {self._why}")
         return found[0]
 
     def _ranges(self, scheme: str, ip: IPAddress) -> bool:

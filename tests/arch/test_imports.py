@@ -74,6 +74,13 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         "sound/resampler.py",
         "sound/transcoder.py",
         "snapshots/painter.py",  # a process of its own for the node
+        "vod/covers.py",  # a process of its own for each step of a job, as all that follow
+        "vod/film.py",
+        "vod/hybrid.py",
+        "vod/making.py",
+        "vod/media_child.py",
+        "vod/scaler.py",
+        "vod/tracks.py",
         "transcode/encoder.py",  # a process of its own for each stream
         "transcode/transcoder.py",
     }

@@ -21,6 +21,7 @@ EXTRAS: Final = {
     "webrtc": (("OpenSSL", "pylibsrtp"), "publishing by WHIP from browsers, OBS and ffmpeg"),
     "h2": (("hpack",), "HTTP/2, which Safari wants for low latency"),
     "store": (("obstore",), "recordings in S3"),
+    "vod": (("dbos", "python_multipart"), "films of files, by jobs"),
 }
 """What is optional: the modules, and what there is with them."""
 

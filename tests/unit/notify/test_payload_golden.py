@@ -18,7 +18,7 @@ from hlsd.base.faults import Faults
 from hlsd.base.match import Match
 from hlsd.cluster.event_drain import EventDrain
 from hlsd.events import Action, Bus, Event
-from hlsd.events.facts import receiver_facts, record_facts, snapshot_facts, transcode_facts, wish_facts
+from hlsd.events.facts import job_facts, receiver_facts, record_facts, snapshot_facts, transcode_facts, wish_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
@@ -179,6 +179,17 @@ def recordings() -> list[Event]:
     ]
 
 
+def jobs() -> list[Event]:
+    """A job that is done, and one that failed."""
+    told: Any = {"app": "vod", "ident": "17000000000000000000007", "since": 1_700_000_000.0, "at": 1_700_000_060.0}
+    done: Any = {"state": "done", "code": "", "detail": "", "url": "/vod/17000000000000000000007/v/index.m3u8"}
+    failed: Any = {"state": "failed", "code": "bad_media", "detail": "it is no film", "url": ""}
+    return [
+        Event(Action.JOB_DONE, "a-job", 1, AT, job_facts(**told, **done, duration_ms=61_400, size=18_432_000)),
+        Event(Action.JOB_DONE, "a-job", 1, AT, job_facts(**told, **failed, duration_ms=0, size=0)),
+    ]
+
+
 def switched() -> list[Event]:
     """A viewer that had two renditions."""
     request = PlayRequest("live", "a", "hls", "192.0.2.7", 51_234)
@@ -251,6 +262,7 @@ async def everything() -> list[str]:
             *transcodings(),
             *switched(),
             *fixes(),
+            *jobs(),
         ]
     )
 

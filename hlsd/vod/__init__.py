@@ -1,0 +1,1 @@
+"""Turns files into streams, by jobs that survive whoever works at them."""

@@ -1,0 +1,199 @@
+"""Makes the renditions of a film in one pass: each picture is decoded once, whoever wants it. In the media process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+
+from hlsd.base.errors import MediaError
+from hlsd.media.aac import split_adts
+from hlsd.record.repair import Finished
+from hlsd.record.shape import About
+from hlsd.vod.dating import dated
+from hlsd.vod.film import Film, words
+from hlsd.vod.hybrid import ORIGIN, HybridFile, finished, muxer
+from hlsd.vod.orders import MediaOrder
+from hlsd.vod.plan import PlannedRendition
+from hlsd.vod.scaler import TICKS
+from hlsd.vod.tracks import EncodedPictures, EncodedSound, KeyClock
+
+_TAGS: Final = {"h264": "avc1", "hevc": "hvc1"}
+"""Sample entries: parameter sets in the configuration, which is what players of HLS want."""
+_BAD: Final = 500
+"""Packets in a row that cannot be read, after which no more is tried."""
+_TICK: Final = Fraction(1, TICKS)
+
+
+class RenditionWriter:
+    """One rendition: its file, its muxer, its tracks."""
+
+    def __init__(self, order: MediaOrder, at: int, made: PlannedRendition, film: Film, adts: bytes) -> None:
+        about = About(f"{order.ident}{at}", order.app, order.ident, order.ident, int(order.ident[:13] or 0) / 1000)
+        self.fd = order.outputs[at]
+        self._file = HybridFile(self.fd, about)
+        self._out = muxer(self._file)
+        self.pictures: EncodedPictures | None = None
+        self.sound: EncodedSound | None = None
+        self._copied: dict[int, Any] = {}
+        self._unpacked = film.audio.index if adts else -1
+        if film.video is not None:
+            if made.copy_video:
+                self._copied[film.video.index] = self._copy(film.video)
+            else:
+                self.pictures = EncodedPictures(self._out, order, made, film)
+        if film.audio is not None:
+            if made.copy_audio:
+                self._copied[film.audio.index] = self._copy(film.audio, adts)
+            else:
+                self.sound = EncodedSound(self._out, film)
+        streams = [stream for stream in (film.video, film.audio) if stream is not None]
+        self._shifts = {stream.index: round((ORIGIN - film.start) / stream.time_base) for stream in streams}
+        self._waiting = bool(film.video is not None and made.copy_video)
+        self._last: dict[int, int] = {}
+
+    def _copy(self, source: Any, configuration: bytes = b"") -> Any:  # noqa: ANN401 - libav's
+        stream = self._out.add_stream_from_template(source, opaque=True)
+        name = source.codec_context.name
+        stream.codec_context.codec_tag = _TAGS.get(name, "mp4a")
+        if configuration:
+            stream.codec_context.extradata = configuration
+        return stream
+
+    def take(self, packet: Any, *, alone: bool) -> None:  # noqa: ANN401 - libav's
+        """A packet of the source, for tracks that are copied; `alone`: nobody else wants it, and it may be changed."""
+        stream = self._copied.get(packet.stream_index)
+        if stream is None or packet.dts is None or not packet.size:
+            return
+        picture = stream.type == "video"
+        if self._waiting:
+            if not (picture and packet.is_keyframe):
+                return  # a film that does not begin with a key picture begins where there is one
+            self._waiting = False
+        if packet.dts <= self._last.get(packet.stream_index, packet.dts - 1):
+            return  # it says that it is decoded before what came first: a damaged file
+        self._last[packet.stream_index] = packet.dts
+        mine = packet if alone else av.Packet(bytes(packet))
+        if packet.stream_index == self._unpacked:
+            found = split_adts(bytes(packet))
+            if found is None:
+                return
+            mine = av.Packet(found[1])
+        later = self._shifts[packet.stream_index]
+        dts, pts, base = packet.dts + later, packet.pts, packet.time_base
+        mine.is_keyframe, mine.duration = packet.is_keyframe, packet.duration
+        mine.time_base, mine.dts = base, dts
+        mine.pts = max(dts, pts + later) if pts is not None else dts
+        mine.stream = stream
+        self._out.mux(mine)
+
+    def show(self, frame: Any, *, key: bool) -> None:  # noqa: ANN401 - libav's
+        """A picture, for who encodes."""
+        if self.pictures is not None:
+            self._mux(self.pictures.packets(frame, key=key))
+
+    def hear(self, frame: Any) -> None:  # noqa: ANN401 - libav's
+        """Sound, for who encodes; what it is given it may change."""
+        if self.sound is not None:
+            self._mux(self.sound.packets(frame))
+
+    def close(self) -> Finished:
+        """Writes what is left, and the full moov. Raises MediaError."""
+        if self.pictures is not None:
+            self._mux(self.pictures.rest())
+        if self.sound is not None:
+            self._mux(self.sound.rest())
+        self._out.close()
+        return finished(self.fd)
+
+    def _mux(self, packets: Iterator[Any]) -> None:
+        for packet in packets:
+            self._out.mux(packet)
+
+
+class Making:
+    """The renditions of an order; `adts` is as of `Film.adts`. `told(seconds)` hears how far it is."""
+
+    def __init__(self, order: MediaOrder, film: Film, adts: bytes, told: Callable[[float], None]) -> None:
+        self._film = film
+        self._told = told
+        self._start = film.start
+        self._later = round((ORIGIN - film.start) * TICKS)
+        made = list(order.renditions)
+        self._writers = [RenditionWriter(order, at, one, film, adts) for at, one in enumerate(made)]
+        self._keys = KeyClock(of_source=any(one.copy_video for one in made))
+        self._sees = any(writer.pictures is not None for writer in self._writers)
+        self._hears = [writer for writer in self._writers if writer.sound is not None]
+        lead = film.video if film.video is not None else film.audio
+        self._tick = float(lead.time_base)
+        self._alone = len(made) == 1 and not self._sees and not self._hears
+        self.damaged = False
+        self._bad = 0
+
+    def run(self) -> list[Finished]:
+        """Reads the film to its end. Raises MediaError."""
+        film = self._film
+        streams = [stream for stream in (film.video, film.audio) if stream is not None]
+        packets = dated(film.container.demux(streams))
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                self.damaged = True  # what was read up to here is there
+                break
+            if packet is None:
+                break
+            self._packet(packet)
+        try:
+            return [writer.close() for writer in self._writers]
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(f"it cannot be written: {words(error)}") from None
+
+    def _packet(self, packet: Any) -> None:  # noqa: ANN401 - libav's
+        picture = self._film.video is not None and packet.stream_index == self._film.video.index
+        self.damaged |= bool(packet.is_corrupt)
+        leads = picture or self._film.video is None
+        at = packet.pts * self._tick if leads and packet.pts is not None else None
+        try:
+            for writer in self._writers:
+                writer.take(packet, alone=self._alone)
+            if picture and self._sees:
+                for frame in packet.decode():
+                    self._frame(frame)
+            elif not picture and self._hears:
+                for frame in packet.decode():
+                    self._heard(frame)
+            self._bad = 0
+        except av.error.InvalidDataError:
+            self.damaged = True
+            self._bad += 1
+            if self._bad > _BAD:
+                raise MediaError("too much of it cannot be decoded") from None
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(f"it cannot be made: {words(error)}") from None
+        if at is not None:
+            self._told(at - self._start)
+
+    def _frame(self, frame: Any) -> None:  # noqa: ANN401 - libav's
+        if frame.pts is None:
+            return
+        at = _ticks(frame) + self._later
+        key = self._keys.key(at, source=bool(frame.key_frame))
+        frame.pts, frame.time_base = at, _TICK
+        for writer in self._writers:
+            writer.show(frame, key=key)
+
+    def _heard(self, frame: Any) -> None:  # noqa: ANN401 - libav's
+        if frame.pts is None:
+            return
+        at = _ticks(frame) + self._later
+        for writer in self._hears:
+            frame.pts, frame.time_base = at, _TICK
+            writer.hear(frame)
+
+
+def _ticks(frame: Any) -> int:  # noqa: ANN401 - libav's
+    at: int = round(frame.pts * frame.time_base * TICKS)
+    return at

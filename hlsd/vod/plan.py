@@ -1,0 +1,127 @@
+"""Decides what is made of a film: which renditions, and of what is copied bit for bit. Pure.
+
+Law: what players can play is copied, nothing is made larger than it was, and all renditions have key pictures at the
+same instants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
+
+from hlsd.base.errors import MediaError
+from hlsd.vod.forms import PICTURES, SOUND
+
+RENDITIONS: Final = ("sd", "hd")
+"""By name, the smallest first."""
+MAX_WIDTH: Final = 8192
+MAX_HEIGHT: Final = 4320
+MAX_RATE: Final = 240
+HD_FROM: Final = 720
+"""Lines from which a film is HD."""
+_LINES: Final = {"sd": 480, "hd": 1080}
+_MOST: Final = {"sd": 1_400_000, "hd": 5_000_000}
+"""Bits a second that pictures may have for a while."""
+_H264_PROFILES: Final = frozenset({66, 77, 88, 100, 578})
+"""Baseline, Main, Extended, High and Constrained Baseline: 8 bits, 4:2:0."""
+_H264_LEVEL: Final = 52
+_HEVC_PROFILES: Final = frozenset({1, 2})
+"""Main and Main 10."""
+_AAC_LC: Final = frozenset({-99, 1, 4, 28})
+"""Profiles of AAC as libavcodec counts: not told, LC, HE, HEv2."""
+
+
+class Probed(NamedTuple):
+    """What a film is, as far as its file says. `rotation` in degrees; `hdr`: PQ or HLG. Empty codec: it has none."""
+
+    form: str
+    duration: float
+    video: str
+    profile: int
+    level: int
+    pixels: str
+    width: int
+    height: int
+    frame_rate: float
+    rotation: int
+    hdr: bool
+    interlaced: bool
+    audio: str
+    audio_profile: int
+    audio_rate: int
+    channels: int
+
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> Probed:
+        """The same of JSON."""
+        return cls(**said)
+
+
+class PlannedRendition(NamedTuple):
+    """One rendition. `width` 0: there are no pictures; `copy_…`: as it is in the source."""
+
+    name: str
+    width: int
+    height: int
+    most: int
+    copy_video: bool
+    copy_audio: bool
+
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> PlannedRendition:
+        """The same of JSON."""
+        return cls(**said)
+
+
+def examine(film: Probed, longest: float) -> None:
+    """Raises MediaError where a film is none that is taken; `longest` in seconds."""
+    if not film.video and not film.audio:
+        raise MediaError("it has neither pictures nor sound that can be read")
+    if film.video and film.video not in PICTURES:
+        raise MediaError(f"pictures of {film.video} are not read")
+    if film.audio and film.audio not in SOUND and not film.video:
+        raise MediaError(f"sound of {film.audio} is not read")
+    if film.video and not (0 < film.width <= MAX_WIDTH and 0 < film.height <= MAX_HEIGHT):
+        raise MediaError(f"pictures of {film.width}x{film.height}; {MAX_WIDTH}x{MAX_HEIGHT} is the most")
+    if film.frame_rate > MAX_RATE:
+        raise MediaError(f"more than {MAX_RATE} pictures a second")
+    if film.duration > longest:
+        raise MediaError(f"it lasts {film.duration:.0f} s; {longest:.0f} s is the most")
+
+
+def plan(film: Probed, wanted: Sequence[str]) -> list[PlannedRendition]:
+    """The renditions of a film that was examined; `wanted` by name, none for what fits it."""
+    copy_audio = film.audio == "aac" and film.audio_profile in _AAC_LC and 0 < film.channels <= 8
+    if not film.video:
+        return [PlannedRendition("sd", 0, 0, 0, False, copy_audio)]
+    width, height = (film.height, film.width) if film.rotation % 180 else (film.width, film.height)
+    fits = can_copy(film)
+    own = "hd" if min(width, height) >= HD_FROM else "sd"
+    names = [name for name in RENDITIONS if name in wanted] if wanted else [own] if fits else list(RENDITIONS)
+    if own == "sd":
+        names = ["sd"]  # nothing is made larger
+    found = []
+    for name in names:
+        copied = fits and name == own
+        across, lines = (width, height) if copied else scaled(width, height, _LINES[name])
+        found.append(PlannedRendition(name, across, lines, _MOST[name], copied, copy_audio))
+    return found
+
+
+def can_copy(film: Probed) -> bool:
+    """Whether players can play its pictures as they are."""
+    if film.rotation % 360 or film.interlaced:
+        return False  # not every player turns a picture, none of a browser's makes whole ones of fields
+    if film.video == "h264":
+        return film.profile in _H264_PROFILES and film.level <= _H264_LEVEL and film.pixels in {"yuv420p", "yuvj420p"}
+    if film.video == "hevc":
+        return film.profile in _HEVC_PROFILES and film.pixels in {"yuv420p", "yuvj420p", "yuv420p10le"}
+    return False
+
+
+def scaled(width: int, height: int, lines: int) -> tuple[int, int]:
+    """The largest even size of that shape with at most so many lines on its shorter side, and no larger than it was."""
+    shorter = min(width, height)
+    share = Fraction(min(shorter, lines), shorter)
+    return max(2, round(width * share) // 2 * 2), max(2, round(height * share) // 2 * 2)

@@ -1,0 +1,53 @@
+"""A film that was made of a file, in real players: Chromium by hls.js, and ffmpeg."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import browser as browsers
+from tests.support.films import draw
+from tests.support.vod_rig import vod_rig
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+
+
+@pytest.mark.browser
+async def test_chromium_plays_and_seeks_and_ffmpeg_reads_every_picture(tmp_path: Path) -> None:
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    film = draw(tmp_path / "film.mp4", size=(320, 180), seconds=20)
+    async with vod_rig(tmp_path) as rig:
+        rig.work()
+        job = await rig.until((await rig.add(file=str(film)))["id"], "done")
+        url = f"{rig.http.base_url}{job['places']['playlist']}"
+        command = ["ffprobe", "-v", "error", "-select_streams", "v", "-count_packets", "-of", "json"]
+        said = await asyncio.to_thread(subprocess.check_output, [*command, "-show_streams", url], timeout=60)
+        (stream,) = json.loads(said)["streams"]
+        assert int(stream["nb_read_packets"]) == 500
+        report = await browsers.play_async(url, "chromium", "hlsjs", 8, seek=14.0)
+        assert report["fatal_errors"] == 0
+        assert report["played"] > 4
+        assert (report["width"], report["height"]) == (320, 180)
+
+
+@pytest.mark.browser
+async def test_the_page_uploads_over_a_cut_shows_plays_and_deletes(tmp_path: Path) -> None:
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    program = browsers.executable("chromium")
+    assert program is not None
+    film = draw(tmp_path / "film.mp4", size=(320, 180), seconds=6)
+    async with vod_rig(tmp_path) as rig:
+        rig.work()
+        token = (tmp_path / "state" / "api.token").read_text().strip()
+        page = str(rig.http.base_url).rstrip("/") + "/vod"
+        command = ["node", str(browsers.WEB / "films.mjs"), program, page, token, str(film), str(tmp_path / "page.png")]
+        said = json.loads(await asyncio.to_thread(subprocess.check_output, command, timeout=250))
+        assert (said["errors"], said["failed"], said["cut"]) == ([], [], 1)
+        assert said["title"] == "film.mp4"
+        assert rig.films() == []

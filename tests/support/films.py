@@ -1,0 +1,59 @@
+"""Draws short films with libav in this process: shapes, codecs, rotation and faults, by name and the same each time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+RATE = 25
+
+
+def draw(
+    path: Path,
+    *,
+    video: str = "libx264",
+    audio: str = "aac",
+    size: tuple[int, int] = (128, 96),
+    seconds: float = 2.0,
+    gop: int = RATE,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A film of a grey that changes, and a tone; `video` or `audio` may be "" for none. Its form is the path's."""
+    with av.open(str(path), "w") as out:
+        pictures: Any = None
+        if video:
+            pictures = out.add_stream(video, rate=RATE)
+            pictures.width, pictures.height, pictures.pix_fmt = *size, "yuv420p"
+            pictures.codec_context.gop_size = gop
+            pictures.codec_context.thread_count = 1
+            fast = {"preset": "ultrafast", "bf": "2"} if video == "libx264" else {}
+            if video.startswith("libvpx"):
+                fast = {"deadline": "realtime", "cpu-used": "8"}
+            if video == "libx265":
+                fast = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none"}
+            pictures.codec_context.options = fast | (options or {})
+        sound: Any = out.add_stream(audio, rate=48_000, layout="mono") if audio else None
+        if pictures is not None:
+            for at in range(int(seconds * RATE)):
+                grey = np.full((size[1], size[0], 3), (at * 5) % 200 + 20, np.uint8)
+                grey[: size[1] // 2, : size[0] // 2] = 255  # white at the upper left: which way is up can be seen
+                frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = at, Fraction(1, RATE)
+                out.mux(pictures.encode(frame))
+            out.mux(pictures.encode(None))
+        if sound is not None:
+            resampler = av.AudioResampler(sound.format, "mono", 48_000, sound.frame_size or 960)
+            for at in range(int(seconds * 50)):
+                tone = (np.sin(np.arange(at * 960, at * 960 + 960) / 20) * 8000).astype(np.int16).reshape(1, -1)
+                piece = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+                piece.sample_rate, piece.pts, piece.time_base = 48_000, at * 960, Fraction(1, 48_000)
+                for one in resampler.resample(piece):
+                    out.mux(sound.encode(one))
+            for one in resampler.resample(None):
+                out.mux(sound.encode(one))
+            out.mux(sound.encode(None))
+    return path
