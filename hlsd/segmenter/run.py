@@ -25,8 +25,8 @@ from hlsd.segmenter.sinks import Sinks
 if TYPE_CHECKING:
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.ports import MediaRun, SegmentSink
+    from hlsd.segmenter.facts import LowLatency
     from hlsd.segmenter.live import Live
-    from hlsd.segmenter.playlist import LowLatency
     from hlsd.segmenter.settings import HlsSettings
     from hlsd.segmenter.window import Window
 
@@ -207,7 +207,10 @@ class Run:
         """Lets go of old media: each rendition of as large a part of it as of the others."""
         held, to = self.bytes, max(0, to)
         for one in self.renditions.values() if held > to else ():
+            head = one.window.media_sequence
             one.window.shrink(one.window.bytes * to // held)
+            if one.window.media_sequence != head:
+                one.live.changed()  # another playlist is another version, wherever it is rendered
 
     def follow(self, previous: MediaRun | None) -> None:
         """Answers for the ended run of the same name too."""
