@@ -60,7 +60,11 @@ class Services:
     """
 
     def __init__(
-        self, node: Node, unready: Callable[[], Sequence[str]], impaired: Callable[[], Sequence[str]] = tuple
+        self,
+        node: Node,
+        unready: Callable[[], Sequence[str]],
+        impaired: Callable[[], Sequence[str]] = tuple,
+        fronts: Sequence[Made] | None = None,
     ) -> None:
         self.node = node
         self._ready = ready_route(unready, impaired)
@@ -74,7 +78,7 @@ class Services:
             self.by_name[name] = make(self)  # one may stand on one before it
         self.web = self._web()
         """What HTTP answers, on every port of it."""
-        self.by_name |= {name: front(self) for name, front in FRONTS}
+        self.by_name |= {name: front(self) for name, front in (FRONTS if fronts is None else fronts)}
 
     def outputs(self) -> list[OutputFactory]:
         """What all of them make of each stream."""
@@ -287,7 +291,10 @@ def _http(services: Services) -> Service:
     return HttpServer(services.node.settings.http, services.web, services.node.log)
 
 
-SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+Made = tuple[str, Callable[[Services], Service]]
+"""A service by its name, and who makes it."""
+
+SERVICES: tuple[Made, ...] = (
     ("record", _record),
     ("recorder", _recorder),  # before the page at the same address
     ("rtmp", _rtmp),
@@ -301,7 +308,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("snapshot", _snapshot),
     ("api", _api),
 )
-FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+FRONTS: tuple[Made, ...] = (
     ("https", _https),
     ("http", _http),
 )

@@ -163,6 +163,11 @@ class Live:
         tracks = self.facts.tracks
         return self._window.run, tracks.codecs if tracks is not None else ""
 
+    @property
+    def window(self) -> Window:
+        """What is listed and served of the run."""
+        return self._window
+
     def rendition(self, name: str) -> Live | None:
         """Another rendition of the run, or this one; None if it has none of that name. Empty: this one."""
         if not name or name == self.name:

@@ -1,0 +1,374 @@
+"""Hands requests on to the core by its Unix socket: whatever is not HLS for who has a session already.
+
+An ASGI application. A request and its answer go through as they come, body by body, with a bound on what is under way;
+an upgrade (WebSocket) takes the client's connection over, and both ends are joined byte by byte. Law: whose request it
+is stands in X-Forwarded-For as the worker has found it, and nothing that a stranger wrote there goes on. Where the core
+does not answer, the client gets 502 before the head of an answer, and a cut behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import httptools
+
+from hlsd.delivery.http1.takeover import TAKE, Taken
+from hlsd.delivery.lasting import LASTING
+from hlsd.delivery.web import STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from hlsd.delivery.http1.takeover import TakeoverHandler
+    from hlsd.net.proxies import Proxies
+
+MAX_TUNNELS: Final = 4096
+"""Requests under way at once; further ones get 503."""
+PIECE: Final = 64 << 10
+"""Bytes that are read of an answer at a time."""
+MAX_JOINED: Final = 1 << 20
+"""Bytes that wait for a joined client; then nothing more is read from the core."""
+CONNECT: Final = 1.0
+"""Seconds for the core to take a connection."""
+
+_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"expect",
+        b"x-forwarded-for",
+        b"forwarded",
+        b"x-real-ip",
+    )
+)
+"""Headers of one hop (RFC 9110 §7.6.1), and those that say who asks."""
+_AWAY: Final = b"502 the server is about to be back\n"
+_FULL: Final = b"503 try again later\n"
+Pair = tuple[bytes, bytes]
+
+
+class Tunnel:
+    """The application. `path`: the core's socket; `proxies`: whose word on the viewer counts."""
+
+    def __init__(self, path: str, proxies: Proxies) -> None:
+        self._path = path
+        self._proxies = proxies
+        self.open = 0
+        """Requests that are handed on at this instant."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        if self.open >= MAX_TUNNELS:
+            await _refuse(send, 503, _FULL)
+            return
+        self.open += 1
+        try:
+            await self._hand_on(scope, receive, send)
+        finally:
+            self.open -= 1
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        take = cast("Callable[[TakeoverHandler], Taken | None] | None", scope.get(TAKE))
+        upgrade = _one(scope["headers"], b"upgrade") if take is not None else b""
+        if upgrade:
+            # The first answer decides whether the protocol changes, so all that follows is the client's and the core's.
+            assert take is not None
+            joined = Joined(self._path, self._head(scope, upgrade=upgrade))
+            taken = take(joined)
+            if taken is not None:
+                scope[STATUS] = 101
+                joined.begin(taken)
+            return
+        if scope["method"] in ("POST", "PUT") and scope["path"].endswith(".flv"):
+            lasts = scope.get(LASTING)
+            if lasts is not None:
+                lasts()  # the core has its own deadline for it
+        try:
+            async with asyncio.timeout(CONNECT):
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=PIECE)
+        except (OSError, TimeoutError):
+            await _refuse(send, 502, _AWAY)
+            return
+        exchange = _Exchange(reader, writer, receive, send)
+        try:
+            await exchange.run(self._head(scope), chunked=_has_unknown_body(scope))
+        finally:
+            writer.close()
+
+    def _head(self, scope: Scope, *, upgrade: bytes = b"") -> bytes:
+        """The head of the request as the core gets it."""
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        headers: list[Pair] = list(scope["headers"])
+        forwarded = b", ".join(value for name, value in headers if name == b"x-forwarded-for")
+        viewer = self._proxies.viewer(peer, forwarded) if forwarded else peer
+        trusted = peer in self._proxies
+        lines: list[Pair] = []
+        for name, value in headers:
+            if name in _HOP or (name == b"x-forwarded-prefix" and not trusted):
+                continue
+            if name == b"host" and any(one == b"host" for one, _ in lines):
+                continue
+            lines.append((name, value))
+        lines.append((b"x-forwarded-for", viewer.encode()))
+        if upgrade:
+            lines += [(b"connection", b"Upgrade"), (b"upgrade", upgrade)]
+        else:
+            lines.append((b"connection", b"close"))
+            if _has_unknown_body(scope):
+                lines.append((b"transfer-encoding", b"chunked"))
+        raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        first = b"%b %b%b HTTP/1.1\r\n" % (scope["method"].encode(), raw, query)
+        return first + b"".join([b"%b: %b\r\n" % line for line in lines]) + b"\r\n"
+
+
+class _Exchange:
+    """One request and its answer; httptools calls what begins with `on_`."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receive: Receive, send: Send
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._receive = receive
+        self._send = send
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: list[Pair] = []
+        self._status = 0
+        self._begun = False
+        self._body: list[bytes] = []
+        self._over = False
+
+    async def run(self, head: bytes, *, chunked: bool) -> None:
+        """From head to end."""
+        self._writer.write(head)
+        giving = asyncio.ensure_future(self._give(chunked=chunked))
+        taking = asyncio.ensure_future(self._take())
+        try:
+            await asyncio.wait({giving, taking}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done() and not giving.result():
+                return  # the client has gone
+            await taking
+        finally:
+            for task in (giving, taking):
+                task.cancel()
+            await asyncio.gather(giving, taking, return_exceptions=True)
+
+    async def _give(self, *, chunked: bool) -> bool:
+        """Hands the body on, then waits for the client to go; False when it has."""
+        more, writer = True, self._writer
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return False
+            if not more:
+                continue
+            body, more = message.get("body", b""), message.get("more_body", False)
+            with contextlib.suppress(OSError):  # the core has answered, and takes no more
+                if chunked and body:
+                    writer.write(b"%x\r\n%b\r\n" % (len(body), body))
+                elif body:
+                    writer.write(body)
+                if chunked and not more:
+                    writer.write(b"0\r\n\r\n")
+                await writer.drain()
+
+    async def _take(self) -> None:
+        """Hands the answer on."""
+        try:
+            while not self._over:
+                piece = await self._reader.read(PIECE)
+                if not piece:
+                    break
+                self._parser.feed_data(piece)
+                await self._flush()
+        except (OSError, httptools.HttpParserError):
+            pass
+        if self._begun and self._status and not self._over and self._unbounded():
+            self._over = True  # it ends with the connection
+        if not self._begun:
+            await _refuse(self._send, 502, _AWAY)
+        elif self._over:
+            await self._send({"type": "http.response.body", "body": b""})
+        else:
+            raise ConnectionError("the core has gone amid an answer")  # the server cuts the client's connection
+
+    def _unbounded(self) -> bool:
+        return not any(name == b"content-length" for name, _ in self._headers) and not self._chunked
+
+    _chunked = False
+
+    async def _flush(self) -> None:
+        if self._status and not self._begun:
+            self._begun = True
+            told = [(name, value) for name, value in self._headers if name not in _HOP]
+            await self._send({"type": "http.response.start", "status": self._status, "headers": told})
+        if self._body:
+            body, self._body = b"".join(self._body), []
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the answer."""
+        name = name.lower()
+        self._headers.append((name, value))
+        if name == b"transfer-encoding":
+            self._chunked = True
+
+    def on_headers_complete(self) -> None:
+        """Its head is there; one that only announces another is passed over."""
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+        else:
+            self._headers.clear()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of its body."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """All of it."""
+        if self._status:
+            self._over = True
+
+
+class Joined:
+    """A client whose connection was taken over, joined to the core (`TakeoverHandler`)."""
+
+    def __init__(self, path: str, head: bytes) -> None:
+        self._path = path
+        self._waiting = [head]
+        self._client: asyncio.Transport | None = None
+        self._core: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, taken: Taken) -> None:
+        """The connection is ours."""
+        self._client = taken.transport
+        self._task = asyncio.get_running_loop().create_task(self._connect(), name="tunnel")
+
+    def received(self, octets: bytes) -> None:
+        """The client has sent something."""
+        if self._core is not None:
+            self._core.write(octets)
+            if self._core.get_write_buffer_size() > MAX_JOINED and self._client is not None:
+                self._client.pause_reading()
+        else:
+            self._waiting.append(octets)
+            if sum(map(len, self._waiting)) > MAX_JOINED:
+                self._end()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: so do we."""
+        if self._core is not None:
+            self._core.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        if self._core is not None:
+            self._core.resume_reading()
+
+    def lost(self) -> None:
+        """The client has gone."""
+        self._client = None
+        self._end()
+
+    def shutdown(self) -> None:
+        """The worker stops: who comes back finds another one."""
+        self._end()
+
+    def core_made(self, transport: asyncio.Transport) -> None:
+        """The core has taken the connection."""
+        self._core = transport
+        for octets in self._waiting:
+            transport.write(octets)
+        self._waiting.clear()
+
+    def core_said(self, octets: bytes) -> None:
+        """It has said something."""
+        if self._client is not None:
+            self._client.write(octets)
+
+    def core_room(self) -> None:
+        """It has read what we wrote."""
+        if self._client is not None:
+            self._client.resume_reading()
+
+    def core_lost(self) -> None:
+        """It has hung up."""
+        self._core = None
+        if self._client is not None:
+            self._client.close()
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT):
+                await asyncio.get_running_loop().create_unix_connection(lambda: _CoreSide(self), self._path)
+        except (OSError, TimeoutError):
+            client = self._client
+            if client is not None:
+                client.write(b"HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                client.close()
+
+    def _end(self) -> None:
+        core, self._core = self._core, None
+        if core is not None:
+            core.close()
+        if self._client is not None:
+            self._client.close()
+
+
+class _CoreSide(asyncio.Protocol):
+    """The other end of a joined connection."""
+
+    def __init__(self, joined: Joined) -> None:
+        self._joined = joined
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._joined.core_made(cast("asyncio.Transport", transport))
+
+    def data_received(self, data: bytes) -> None:
+        self._joined.core_said(data)
+
+    def resume_writing(self) -> None:
+        self._joined.core_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._joined.core_lost()
+
+
+def _one(headers: Iterable[Pair], name: bytes) -> bytes:
+    return next((value for one, value in headers if one == name), b"")
+
+
+def _has_unknown_body(scope: Scope) -> bool:
+    """Whether the request may have a body whose length is not said."""
+    if _one(scope["headers"], b"content-length"):
+        return False
+    if scope.get("http_version") == "1.1" or scope.get("http_version") == "1.0":
+        return bool(_one(scope["headers"], b"transfer-encoding"))
+    return scope["method"] not in ("GET", "HEAD", "OPTIONS", "DELETE")
+
+
+async def _refuse(send: Send, status: int, words: bytes) -> None:
+    headers: list[Any] = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(words)),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", b"1"),
+    ]
+    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": words})
