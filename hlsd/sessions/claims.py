@@ -6,14 +6,19 @@ from collections.abc import Callable
 
 from hlsd.ports import Grant, PlayRequest
 from hlsd.sessions.directory import PlaceClaim, Viewer, viewer
+from hlsd.sessions.life import BACK
 from hlsd.sessions.session import Session
 
 
 class Claims:
-    """`who(user_id)` stands for a user, as in the ids of adopted sessions (`Signer.who`)."""
+    """`who(user_id)` stands for a user, as in the ids of adopted sessions (`Signer.who`).
 
-    def __init__(self, who: Callable[[str], str]) -> None:
+    `about(session)` is what a store that several processes share keeps of it; None where there is none.
+    """
+
+    def __init__(self, who: Callable[[str], str], about: Callable[[Session], str] | None = None) -> None:
         self._who = who
+        self._about = about
 
     def who(self, session: Session) -> str:
         """What stands for the user of a session; empty if that is unknown."""
@@ -36,6 +41,8 @@ class Claims:
             grant.max_sessions,
             grant.unique,
             session.sid,
+            # who is back by an id finds there what another process said of it
+            self._about(session) if self._about is not None and session.phase not in BACK else "",
         )
 
     def wanted(self, request: PlayRequest, grant: Grant) -> PlaceClaim:

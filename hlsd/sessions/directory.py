@@ -30,7 +30,7 @@ class PlaceClaim(NamedTuple):
     `id` is the session's in events: no other life has it, on no node; empty where nobody has one yet. `sid` is the id
     in the path of a viewer who comes back. `who` stands for the user (`Signer.who`), `token` for the credential (a
     hash); either is empty if there is none. `most` sessions its grant allows, 0 for no bound; `unique` ends the user's
-    others.
+    others. `about`: what a store that several processes share keeps for who takes the session over.
     """
 
     id: str
@@ -41,13 +41,21 @@ class PlaceClaim(NamedTuple):
     most: int = 0
     unique: bool = False
     sid: bytes = b""
+    about: str = ""
 
 
 class Lease(NamedTuple):
-    """A place that was given. `soft`: beyond a bound, for `sessions.soft_limit`; `ended` others had to go for it."""
+    """A place that was given. `soft`: beyond a bound, for `sessions.soft_limit`; `ended` others had to go for it.
+
+    Where several processes share a store: the last life of that id (0: none yet), whether it is on, and what is known
+    about it.
+    """
 
     soft: bool = False
     ended: int = 0
+    life: int = 0
+    on: bool = False
+    about: str = ""
 
 
 class Revocation(NamedTuple):

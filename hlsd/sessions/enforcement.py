@@ -21,6 +21,7 @@ class Enforcement:
         self._table = shared.table
         self._schedule = shared.schedule
         self._directory = shared.directory
+        self._lives = shared.lives
         self._claims = shared.claims
         self._clock = shared.clock
         self._settings = shared.settings
@@ -56,6 +57,11 @@ class Enforcement:
         what = revocation.what
         if isinstance(what, tuple):
             self._search.bans.add(what)
+            return
+        if self._lives is not None and isinstance(what, str):  # who shares sessions names ids, not lives
+            session = self._table.in_any_life(what)
+            if session is not None:
+                self._lifecycle.end(session, revocation.reason, ban=revocation.ban or None)
             return
         session = self._table.by_sid.get(what) if isinstance(what, bytes) else self._table.get(what)
         if session is not None and (isinstance(what, bytes) or session.id == what):

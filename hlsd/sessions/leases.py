@@ -12,9 +12,10 @@ from math import inf
 
 from hlsd.ports import Denial
 from hlsd.sessions.background import Background
-from hlsd.sessions.directory import Lease, PlaceClaim
+from hlsd.sessions.directory import GIVEN, Lease, PlaceClaim
+from hlsd.sessions.life import BACK
 from hlsd.sessions.lifecycle import Lifecycle
-from hlsd.sessions.refusals import BANNED
+from hlsd.sessions.refusals import AWAY, BANNED
 from hlsd.sessions.renewal import Renewal
 from hlsd.sessions.session import Session
 from hlsd.sessions.shared import Shared
@@ -34,6 +35,7 @@ class Leases:
         self._directory = shared.directory
         self._claims = shared.claims
         self._clock = shared.clock
+        self._lives = shared.lives
         self._lifecycle = lifecycle
         self._renewal = renewal
         self._period = shared.directory.lease_time / ROUNDS
@@ -75,9 +77,15 @@ class Leases:
             self._directory.release(claim.id)
             return
         session.extra.pending = False
+        if isinstance(lease, Denial) and lease.reason == AWAY.reason:
+            lease = GIVEN  # he plays already: only who comes is turned away
         if isinstance(lease, Denial):
             self._lifecycle.end(session, "kicked" if lease.reason == BANNED.reason else "limit")
             return
+        if self._lives is not None and session.phase in BACK:
+            self._renewal.take_over(session, lease)
+            if session.over:
+                return
         now = self._claims.of(session)
         if now != claim:
             self._directory.amend(now)

@@ -83,5 +83,7 @@ TRANSITIONS: dict[tuple[Phase, Trigger], Step] = {
     (Phase.STARTED_UNHEARD, Trigger.END): (Phase.CLOSED, (*_STOP, Effect.TELL_START, Effect.TELL_STOP)),
 }
 
+BACK = frozenset({Phase.OPENED_UNHEARD, Phase.STARTED_UNHEARD})
+"""Phases of a viewer who is back by an id, until everybody has been heard."""
 ASKED = frozenset({Phase.COMING, Phase.OPENED_UNHEARD, Phase.STARTED_UNHEARD})
 """Phases in which somebody is asked about the session: a handler that rejects it is heard by who asks."""

@@ -32,6 +32,7 @@ class Lifecycle:
         self._schedule = shared.schedule
         self._events = shared.events
         self._directory = shared.directory
+        self._lives = shared.lives
         self._stats = shared.stats
         self._clock = shared.clock
         self._settings = shared.settings
@@ -40,12 +41,12 @@ class Lifecycle:
         self._effects: dict[Effect, Callable[[Session], None]] = {
             Effect.LIST: self._list,
             Effect.COUNT_PLAY: self._count_play,
-            Effect.TELL_START: lambda session: self._events.tell(Action.POST_PLAY, session),
-            Effect.TELL_UPDATE: lambda session: self._events.tell(Action.UPDATE_PLAY, session),
+            Effect.TELL_START: self._tell_start,
+            Effect.TELL_UPDATE: self._tell_update,
             Effect.SETTLE: self._settle,
             Effect.COUNT_STAY: self._count_stay,
             Effect.REMEMBER: self._remember,
-            Effect.TELL_STOP: lambda session: self._events.tell(Action.DONE_PLAY, session),
+            Effect.TELL_STOP: self._tell_stop,
         }
         self.ledger = Ledger(self.begins)
 
@@ -123,6 +124,28 @@ class Lifecycle:
         session.started = session.updated = self._clock.monotonic()
         self._stats.app(session.app).started[session.protocol] += 1
 
+    def _tell_start(self, session: Session) -> None:
+        if self._lives is not None:
+            self._lives.begin(session)
+        else:
+            self._events.tell(Action.POST_PLAY, session)
+
+    def _tell_update(self, session: Session) -> None:
+        if self._lives is None:  # else nobody knows all of it before its end
+            self._events.tell(Action.UPDATE_PLAY, session)
+
+    def _tell_stop(self, session: Session) -> None:
+        if self._lives is None:
+            self._events.tell(Action.DONE_PLAY, session)
+            return
+        ours = session.reason in BY_SERVER
+        self._lives.over(session, session.reason, whole=ours, bar=self._ban(session) if ours else 0.0)
+
+    def _ban(self, session: Session) -> float:
+        """Seconds for which an id that the server ended is not let in."""
+        ban = session.rare.ban if session.rare is not None else None
+        return self._settings.ban_time if ban is None else ban
+
     def _settle(self, session: Session) -> None:
         self._table.remove(session)
         self._schedule.drop(session)
@@ -141,7 +164,6 @@ class Lifecycle:
             return
         if session.reason in BY_SERVER:
             # the id is good for nothing for as long as it could be taken over, here or elsewhere, after a restart too
-            ban = session.rare.ban if session.rare is not None else None
-            seconds = self._settings.ban_time if ban is None else ban
+            seconds = self._ban(session)
             self._directory.revoke(Revocation(session.sid, session.reason, seconds, self._settings.adopt_window))
         self._memory.remember(session)

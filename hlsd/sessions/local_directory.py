@@ -149,6 +149,18 @@ class LocalDirectory:
 
         return end
 
+    def prolong(self, place: str, seconds: float) -> None:
+        """A place that is still held lasts `lease_time` and so many seconds more."""
+        if place in self._until:
+            self._prolong(place, seconds)
+
+    def standing(self) -> list[Revocation]:
+        """What was revoked before and still holds."""
+        now = self._clock.monotonic()
+        banned = [Revocation(what, "kicked", ban=until - now) for what, until in self.bans.items() if until > now]  # type: ignore[arg-type]
+        dead = [Revocation(what, "kicked", dead=until - now) for what, until in self.dead.items() if until > now]  # type: ignore[arg-type]
+        return banned + dead
+
     def sweep(self) -> None:
         """Forgets bans and leases that are over, and has the file of bans written anew if much of it is."""
         now = self._clock.monotonic()
@@ -168,9 +180,10 @@ class LocalDirectory:
         for revoked in tuple(self._watchers):
             revoked(revocation)
 
-    def _prolong(self, place: str) -> None:
+    def _prolong(self, place: str, more: float = 0.0) -> None:
         if self._lease_time < inf:
-            self._until[place] = until = self._clock.monotonic() + self._lease_time
+            until = self._clock.monotonic() + self._lease_time + more
+            self._until[place] = until = max(until, self._until.get(place, 0.0))
             self._ends.put(place, until)
 
     def _look(self, place: str) -> float | None:

@@ -26,6 +26,7 @@ class Rare:
         "ban",
         "bearer",
         "issued",
+        "life",
         "lingers",
         "mark",
         "moves",
@@ -41,6 +42,8 @@ class Rare:
     def __init__(self) -> None:
         self.resumed_from = ""
         """The id of the session that this one goes on with."""
+        self.life = 0
+        """Where several processes share sessions: the latest life of its id that is known here, if not the first."""
         self.mark = ""
         """Tells the id of a resumed or adopted session from the one in the path."""
         self.issued = 0.0

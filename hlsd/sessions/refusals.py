@@ -11,3 +11,5 @@ EXPIRED = Denial(403, "session not accepted", "expired")
 ELSEWHERE = Denial(403, "session not accepted", "address")
 TOO_MANY = Denial(429, "too many sessions", "limit")
 FULL = Denial(503, "too many viewers, ask again", "limit")
+AWAY = Denial(503, "not now, ask again", "away")
+"""The store that several nodes share does not answer, and the operator wants nobody let in then."""

@@ -16,6 +16,7 @@ from hlsd.base.clock import Clock
 from hlsd.events import Bus
 from hlsd.ports import VOD, Denial, Gate, Grant, Playable, PlayRequest
 from hlsd.ports import ViewerSession as Viewer
+from hlsd.sessions.about import About
 from hlsd.sessions.claims import Claims
 from hlsd.sessions.directory import SessionDirectory
 from hlsd.sessions.enforcement import Enforcement
@@ -33,7 +34,9 @@ from hlsd.sessions.session import Session
 from hlsd.sessions.session_events import SessionEvents
 from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.shared import Shared
+from hlsd.sessions.shared_directory import SharedDirectory
 from hlsd.sessions.signing import Signer
+from hlsd.sessions.store import SessionStore
 from hlsd.sessions.sweep import Sweep
 from hlsd.sessions.table import SessionTable
 from hlsd.stats import Stats
@@ -44,7 +47,8 @@ class Registry:
 
     `idle(app, name)` says after how many seconds without a request a session of that stream is over;
     `stream(app, name)` finds the stream, `about(app, name)` tells its id and codecs for events; `grace` is how many
-    seconds a publisher may take to come back. `directory` is the one of this server alone unless there is another.
+    seconds a publisher may take to come back. `directory` is the one of this server alone unless there is another, or a
+    `store` that several processes share; `closed(app)` says whether who comes is turned away while that is away.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -62,16 +66,24 @@ class Registry:
         grace: float = 0.0,
         about: Callable[[str, str], tuple[str, str]] | None = None,
         directory: SessionDirectory | None = None,
+        store: SessionStore | None = None,
+        closed: Callable[[str], bool] = lambda _app: False,
     ) -> None:
         self.settings = settings = settings or SessionSettings()
         self.stats = stats or Stats()
         self.bus = bus or Bus()
         self.gate: Gate = gate or OpenGate()
-        self.directory: SessionDirectory = directory or LocalDirectory(settings, clock, signer.who)
         self._clock = clock
         self._grace = grace
         self._table = table = SessionTable(max_sessions)
         self._events = SessionEvents(self.bus, clock, about)
+        schedule = Schedule(clock.monotonic(), idle, settings.update_interval)
+        knows = About(schedule, self._events.facts)
+        self.common: SharedDirectory | None = None
+        """What this process and others have in common; None if it serves all sessions."""
+        if store is not None:
+            self.common = SharedDirectory(store, clock, knows, self.stats.faults, closed=closed)
+        self.directory: SessionDirectory = self.common or directory or LocalDirectory(settings, clock, signer.who)
         self._shared = shared = Shared(
             clock,
             settings,
@@ -81,10 +93,11 @@ class Registry:
             stream,
             table=table,
             memory=SessionMemory(max_sessions, settings.resume_window),
-            schedule=Schedule(clock.monotonic(), idle, settings.update_interval),
+            schedule=schedule,
             events=self._events,
-            claims=Claims(signer.who),
+            claims=Claims(signer.who, knows.about if self.common is not None else None),
             stats=self.stats,
+            lives=self.common,
         )
         self._lifecycle = life = Lifecycle(shared)
         renewal = Renewal(shared, life)

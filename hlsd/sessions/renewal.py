@@ -11,6 +11,7 @@ from math import inf
 
 from hlsd.events import UNANSWERED
 from hlsd.ports import Denial, Grant, earlier
+from hlsd.sessions.about import grant_of
 from hlsd.sessions.address import is_bound
 from hlsd.sessions.directory import Lease
 from hlsd.sessions.gate import OpenGate
@@ -82,6 +83,30 @@ class Renewal:
         if isinstance(self._gate, OpenGate) and not (session.rare is not None and session.rare.again):
             return True
         return self._events.meanwhile(self._renew(session))
+
+    def take_over(self, session: Session, lease: Lease) -> None:
+        """A viewer is back by an id, and this is what the processes that had it know of it.
+
+        Whoever began that life has asked everybody who has a say; a new life is asked about.
+        """
+        grant = grant_of(lease.about)
+        if grant is not None:
+            session.grant = grant
+            if not self.bind(session):
+                self._lifecycle.end(session, "expired")
+                return
+        if lease.life > 1 or (lease.life and not lease.on):
+            session.extra.life = lease.life
+        if lease.on and lease.life > 1:
+            session.extra.mark = f".{lease.life}"
+        asked = grant is not None and (lease.on or not lease.life)
+        if asked or not self._events.curious:
+            self._lifecycle.heard(session)
+        elif not self.ask(session):
+            self._lifecycle.close(session, "limit")
+            return
+        if grant is None and session.adopted and not self.renew(session):
+            session.renew_at = self._clock.monotonic() + 1.0  # the rules may be others by now
 
     def renew_soon(self, session: Session) -> None:
         """As `renew`, and again in a second if that cannot be."""

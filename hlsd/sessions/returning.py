@@ -35,6 +35,7 @@ class Returning:
         self._schedule = shared.schedule
         self._events = shared.events
         self._directory = shared.directory
+        self._lives = shared.lives
         self._stats = shared.stats
         self._claims = shared.claims
         self._signer = shared.signer
@@ -95,6 +96,7 @@ class Returning:
             if past.rare.moves is not None:
                 session.extra.moves = Moves(past.rare.moves.networks)
         session.extra.resumed_from = past.id
+        session.extra.life = past.life
         session.extra.mark = self._mark()
         if ip and ip != past.ip:
             if not past.ip:
@@ -120,6 +122,8 @@ class Returning:
         session.extra.mark = self._mark()
         session.extra.who = terms.who
         back = self._let_in(session)
+        if self._lives is not None:
+            return back  # its place is being claimed: then the terms are known on which it was let in
         if back is session and not session.over and not self._renewal.renew(session):
             session.renew_at = self._clock.monotonic() + 1.0  # the rules may be others by now, and other addresses bad
             self._schedule.file(session)
@@ -139,16 +143,21 @@ class Returning:
         if lease is not None:
             self._renewal.soften(session, lease)
         unheard = self._events.curious
-        self._lifecycle.let_in(session, unheard=unheard)
+        self._lifecycle.let_in(session, unheard=unheard or self._lives is not None)
         if lease is None:
             self._leases.claim_meanwhile(session)
-        if unheard and not self._renewal.ask(session):
+        if unheard and self._lives is None and not self._renewal.ask(session):
             self._lifecycle.close(session, "limit")
             return FULL
         return session
 
     def _mark(self) -> str:
-        """What tells two lives of one id apart: never twice, not over a restart either, and not on two nodes."""
+        """What tells two lives of one id apart: never twice, not over a restart either, and not on two nodes.
+
+        Where several processes share sessions the store numbers them.
+        """
+        if self._lives is not None:
+            return ""
         self._marks = max(self._marks + 1, int(self._clock.wall()))
         return f".{self._marks:x}{self._signer.origin.hex()}"
 
@@ -156,4 +165,4 @@ class Returning:
         """Whether an id that nobody here remembers may be of before the start, or of another node."""
         if issue.here or self._clock.wall() - issue.at > self._settings.adopt_window:
             return False  # what this process has issued and does not know, it has forgotten
-        return issue.at <= self._began or self._settings.secret is not None
+        return issue.at <= self._began or self._settings.secret is not None or self._lives is not None

@@ -160,6 +160,11 @@ class Session:
         return public + self.rare.mark if self.rare is not None else public
 
     @property
+    def life(self) -> int:
+        """The latest life of its id that is known; 0 where that is the first, or nobody shares sessions."""
+        return self.rare.life if self.rare is not None else 0
+
+    @property
     def query(self) -> dict[str, str]:
         """What it asked with, secrets included: it leaves the process masked."""
         return dict(parse_qsl(self.query_string, keep_blank_values=True))
@@ -236,7 +241,7 @@ class Session:
         rare = self.rare
         if rare is not None:
             rare.bearer = ""
-            if not (rare.asked or rare.again or rare.until_reason or rare.refused):
+            if not (rare.asked or rare.again or rare.until_reason or rare.refused or rare.life):
                 self.rare = None
 
     def reject(self, reason: str = "kicked") -> None:

@@ -47,6 +47,10 @@ class SessionTable:
         session = self._public.get(raw[:PUBLIC])
         return session if session is not None and (session.id == sid or session.sid == raw) else None
 
+    def in_any_life(self, public: str) -> Session | None:
+        """The open session of a public id."""
+        return self._public.get(public.encode("latin-1", "replace"))
+
     def add(self, session: Session) -> None:
         """It is open."""
         self.by_sid[session.sid] = session

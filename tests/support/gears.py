@@ -49,6 +49,7 @@ EVENTS = Amount("thousand events in the queue of an outage (fault/test_webhook_f
 CLICKS = Amount("seconds of a click and a flash each second (interop/test_sound)", 20, 600)
 CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_recording_damage)", 60, 1000)
 TAPES = Amount("tapes of recordings looked at while they grow (property/test_timeshift_law)", 20, 400)
+LIVES = Amount("runs of sessions over several processes, each table (property/test_session_lives)", 40, 500)
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
 STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
 AMOUNTS = (
@@ -56,6 +57,7 @@ AMOUNTS = (
     REQUESTS,
     CONVERSATIONS,
     EVENTS,
+    LIVES,
     PICTURES,
     TAPES,
     DEMO,
