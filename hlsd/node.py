@@ -23,6 +23,7 @@ from hlsd.auth.figures import AuthFigures
 from hlsd.auth.gate import gate_of
 from hlsd.base.errors import ConfigError
 from hlsd.base.figures import Reporter
+from hlsd.base.state_lock import StateLock
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action
 from hlsd.ingest.intake import Intake
@@ -96,6 +97,7 @@ class Node:
             refused=self._refused,
             faults=stats.faults,
         )
+        self._lock = StateLock(state)
         self.local_token = LocalToken(state)
         """How programs of this machine are known to the API."""
         self.access = Access(settings.api, env, settings.http.proxies, self.local_token.value)
@@ -148,6 +150,7 @@ class Node:
 
     async def start(self) -> None:
         """Takes up what was left: events that were not told yet, who is banned."""
+        self._mark_state()
         await self.notify.start()
         await self.sessions.start()
 
@@ -169,6 +172,17 @@ class Node:
             self.hls.close()
         with guard:
             self.local_token.withdraw()
+        self._lock.release()
+
+    def _mark_state(self) -> None:
+        """One folder is one server's: two would hand out the same events, and each take the other's token away."""
+        try:
+            alone = self._lock.take()
+        except OSError:
+            return  # a folder that cannot be written: whoever needs it says what it does without
+        if not alone:
+            hint = "give each server its own server.state_dir"
+            self.log.error("another server uses the same state folder", state_dir=str(self.state), hint=hint)
 
     def figures(self) -> Sequence[Reporter]:
         """Who reports what no service owns."""

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import difflib
+import re
+import tomllib
 from collections.abc import Iterable, Mapping
-from typing import get_args
+from typing import TYPE_CHECKING, Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from hlsd.base import masking
-from hlsd.config.given import Given, choices, is_secret
+from hlsd.config.given import Given, choices, is_secret, unit_of
 from hlsd.config.settings import sections
 from hlsd.config.writing import toml
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_BOUNDS: Final = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
+_TABLE: Final = re.compile(r"^\s*\[([a-z0-9_]+)\]", re.MULTILINE)
+_TABLES: Final = re.compile(r"^\s*\[\[([a-z0-9_]+)\]\]", re.MULTILINE)
 
 
 def explain(section: str, model: type[BaseModel], here: Mapping[str, Given], error: ValidationError) -> Iterable[str]:
     """One line for each thing that the model of a section does not take."""
     for item in error.errors(include_url=False):
         key = str(item["loc"][0]) if item["loc"] else ""
-        message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        message = _words(item)
         found = here.get(key)
         if found is None:
             # A rule about several keys of the section: name the places that were given.
@@ -33,7 +42,32 @@ def explain(section: str, model: type[BaseModel], here: Mapping[str, Given], err
         hint = ""
         if isinstance(found.value, str) and not is_secret(field):
             hint = nearest(found.value, [str(choice) for choice in choices(field.annotation)], '"{}"')
+        if item["type"] in _BOUNDS and (unit := unit_of(field)):
+            message += f" {unit}"
         yield f"{where(found)}{section}.{key}{inner}: {message}{shown}{hint}"
+
+
+def _words(item: ErrorDetails) -> str:
+    """What a validator says, for who has not read its code."""
+    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if item["type"] in {"too_short", "too_long"} and isinstance(item["input"], str | SecretStr):
+        bound = item["ctx"]["min_length" if item["type"] == "too_short" else "max_length"]
+        side = "at least" if item["type"] == "too_short" else "at most"
+        return f"should have {side} {bound} characters, not {item['ctx']['actual_length']}"
+    return message
+
+
+def broken_toml(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """What is wrong with a file that is no TOML, also where a parser's words are about itself."""
+    plain, listed = _TABLE.findall(text), _TABLES.findall(text)
+    known = sections()
+    for name in plain:
+        if name in listed and (rows := getattr(known.get(name), "ROWS", "")):
+            return f"[{name}] and [[{name}]] cannot stand beside each other: write [[{name}.{rows}]]"
+    twice = [name for name in dict.fromkeys(plain) if plain.count(name) > 1]
+    if twice and "Cannot declare" in str(error):
+        return f"[{twice[0]}] stands there twice"
+    return f"is not TOML: {error}"
 
 
 def _said(key: str, value: object) -> object:
@@ -57,6 +91,13 @@ def nearest(word: str, names: Iterable[str], shape: str = "{}") -> str:
     """The nearest right word as a question, or nothing."""
     close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
     return f"; did you mean {shape.format(close[0])}?" if close else ""
+
+
+def homeless(key: str) -> str:
+    """Where a key belongs that stands above all sections."""
+    homes = [f"{name}.{key}" for name, model in sections().items() if key in model.model_fields]
+    meant = f"; is {' or '.join(homes[:4])} meant?" if homes else ""
+    return f"stands in no section: write it below a [section]{meant}"
 
 
 def nearest_key(section: str, key: str, shape: str) -> str:

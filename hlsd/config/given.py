@@ -46,6 +46,13 @@ def choices(annotation: Any) -> tuple[object, ...]:  # noqa: ANN401
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
+def unit_of(field: FieldInfo) -> str:
+    """What a number of it counts; empty where its name says so."""
+    if "duration" in field.metadata:
+        return "seconds"
+    return "bytes" if "size" in field.metadata else ""
+
+
 def is_secret(field: FieldInfo) -> bool:
     """Whether the setting holds a secret, itself or within."""
     return _holds_secret(field.annotation)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from hlsd.base.errors import ConfigError
-from hlsd.config.explain import explain, nearest, nearest_key, where
+from hlsd.config.explain import broken_toml, explain, homeless, nearest, nearest_key, where
 from hlsd.config.given import Configuration, Given, kinds
 from hlsd.config.settings import Settings, sections
 
@@ -70,19 +70,14 @@ def _origin(found: Given) -> str:
 
 
 def _from_file(path: Path, problems: list[str]) -> dict[str, Given]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from None
+    document = _document(path)
     known = sections()
     given: dict[str, Given] = {}
     for section, table in document.items():
         model = known.get(section)
-        if model is None:
+        if model is None and not isinstance(table, dict | list):
+            problems.append(f"{path}: {section}: {homeless(section)}")
+        elif model is None:
             problems.append(f"{path}: [{section}]: no such section{nearest(section, known, '[{}]')}")
         elif isinstance(table, list) and (rows := getattr(model, "ROWS", "")):
             given[f"{section}.{rows}"] = Given(table, str(path), f"{section}.{rows}")  # [[section]]: its rows alone
@@ -96,6 +91,19 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, Given]:
                 else:
                     given[dotted] = Given(value, str(path), dotted)
     return given
+
+
+def _document(path: Path) -> dict[str, object]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin with a byte order mark
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {broken_toml(text, error)}") from None
 
 
 def _from_environment(env: Mapping[str, str], problems: list[str]) -> dict[str, Given]:

@@ -24,6 +24,7 @@ from av.video.frame import PictureType
 
 from hlsd.base.errors import HlsdError
 from hlsd.ingest.rtmp_push import RtmpPush
+from hlsd.publishing.announcement import announcement
 from hlsd.publishing.demo_picture import MovingPicture, Strides
 from hlsd.publishing.tagger import SCRIPT, Tag, Tagger
 
@@ -100,7 +101,7 @@ class DemoVideo:
         stream.codec_context.max_b_frames = 0
         if shape.codec == "h264":
             stream.codec_context.thread_count = 1  # slices for threads cost bits and, together, more time
-        self._stream = stream
+        self.stream = stream
         planes = self._frame().planes
         strides = Strides(planes[0].line_size, planes[1].line_size, planes[2].line_size)
         self._picture = MovingPicture(shape.width, shape.height, strides)
@@ -120,7 +121,7 @@ class DemoVideo:
         self._picture.draw(memoryview(frame.planes[0]), number, wall)
         frame.planes[1].update(self._picture.u)
         frame.planes[2].update(self._picture.v)
-        return [tag for packet in self._stream.encode(frame) for tag in self._tagger.tags(packet)]
+        return [tag for packet in self.stream.encode(frame) for tag in self._tagger.tags(packet)]
 
 
 class Tone:
@@ -132,7 +133,7 @@ class Tone:
         stream = self._tagger.container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
         assert isinstance(stream, av.AudioStream)
         stream.bit_rate = 96_000
-        self._stream = stream
+        self.stream = stream
         self._second = array.array("f", (_sample(n) for n in range(SAMPLE_RATE)))
         self._second += self._second[:FRAME_SAMPLES]
         self._phase = int(wall % 1 * SAMPLE_RATE)
@@ -154,7 +155,7 @@ class Tone:
         frame.time_base = Fraction(1, SAMPLE_RATE)
         frame.pts = self.samples + LEAD * SAMPLE_RATE
         self.samples += FRAME_SAMPLES
-        return [tag for packet in self._stream.encode(frame) for tag in self._tagger.tags(packet)]
+        return [tag for packet in self.stream.encode(frame) for tag in self._tagger.tags(packet)]
 
 
 def _sample(n: int) -> float:
@@ -171,6 +172,7 @@ async def publish(url: str, shape: Shape) -> None:
     try:
         start, wall = time.monotonic(), time.time()
         tone = Tone(wall)
+        await push.send(SCRIPT, LEAD * 1000, SET_DATA_FRAME + announcement(video.stream, tone.stream))
         number = 0
         while True:
             due = min(number / shape.fps, tone.due)
@@ -192,7 +194,8 @@ async def publish(url: str, shape: Shape) -> None:
 
 async def _send(push: RtmpPush, tags: Sequence[Tag]) -> None:
     for kind, at, body in tags:
-        await push.send(kind, at, SET_DATA_FRAME + body if kind == SCRIPT else body)
+        if kind != SCRIPT:
+            await push.send(kind, at, body)
 
 
 async def _until_told(url: str, shape: Shape) -> int:

@@ -20,7 +20,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.ingest.rtmp_push import RtmpPush
-from hlsd.publishing.sound_tagger import SoundTagger, is_tagged, tagger_of
+from hlsd.publishing.announcement import announced
+from hlsd.publishing.sound_tagger import SoundTagger, announcement_of, is_tagged, tagger_of
 from hlsd.publishing.tagger import CODECS, SCRIPT, VIDEO, Tag, Tagger, codec_name, dated
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ class Source:
             chosen = self._choose(container)
             self.tracks = ", ".join(_NAMES.get(name := codec_name(stream), name) for stream in chosen)
             self._indexes = [stream.index for stream in chosen]
-            video = next((stream for stream in chosen if stream.type == "video"), None)
             for stream in chosen:
-                self._taggers[stream.index] = tagger_of(stream, video)
+                self._taggers[stream.index] = tagger_of(stream)
+            self._said = announcement_of(chosen, self._taggers)
 
     def _open(self) -> InputContainer:
         try:
@@ -87,6 +88,9 @@ class Source:
 
     def tags(self) -> Iterator[Tag]:
         """The tags; with `loop`, without end."""
+        return announced(self._tags(), self._said)
+
+    def _tags(self) -> Iterator[Tag]:
         begin = LEAD
         while True:
             end = begin

@@ -28,7 +28,8 @@ from hlsd.base import masking
 from hlsd.base.confinement import confine
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.media import flv
-from hlsd.publishing.sound_tagger import is_tagged, tagger_of
+from hlsd.publishing.announcement import announced
+from hlsd.publishing.sound_tagger import announcement_of, is_tagged, tagger_of
 from hlsd.publishing.tagger import Tag, codec_name, dated
 from hlsd.relay.address import Address, read_address
 from hlsd.relay.guard import HostList
@@ -269,10 +270,10 @@ def tags_of(container: Any) -> Iterator[Tag]:  # noqa: ANN401 - as `_open`
         raise MediaError(
             f"it has {', '.join(names) or 'no media'}; H.264, H.265, AV1, AAC and what becomes it are carried"
         )
-    video = next((stream for stream in chosen if stream.type == "video"), None)
-    taggers = {stream.index: tagger_of(stream, video) for stream in chosen}
-    for packet in dated(container.demux(chosen)):
-        yield from taggers[packet.stream_index].tags(packet)
+    taggers = {stream.index: tagger_of(stream) for stream in chosen}
+    packets = dated(container.demux(chosen))
+    tags = (tag for packet in packets for tag in taggers[packet.stream_index].tags(packet))
+    yield from announced(tags, announcement_of(chosen, taggers))
 
 
 def _media(order: dict[str, Any]) -> Iterator[Tag]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from hlsd.media.flv import metadata
-from hlsd.publishing.tagger import AUDIO, CODECS, SCRIPT, Tag, Tagger, codec_name
+from hlsd.publishing.announcement import AAC, announcement
+from hlsd.publishing.tagger import AUDIO, CODECS, Tag, Tagger, codec_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from av.audio.stream import AudioStream
     from av.packet import Packet
     from av.video.stream import VideoStream
@@ -33,13 +35,12 @@ _HEADS: Final = {
 _RATES: Final = {5_512: 0, 11_025: 1, 22_050: 2, 44_100: 3}
 _NELLYMOSER: Final = {16_000: 0x42, 8_000: 0x52}
 _FOURCCS: Final = {"opus": b"Opus", "libopus": b"Opus", "flac": b"fLaC", "ac3": b"ac-3", "eac3": b"ec-3"}
-_VIDEO_IDS: Final = {"h264": 7.0, "hevc": 12.0, "av1": float(int.from_bytes(b"av01", "big"))}
 
 
 class SoundTagger:
-    """Makes the tags of one track; its configuration and what is known of it stand before the first."""
+    """Makes the tags of one track; its configuration stands before the first."""
 
-    def __init__(self, stream: AudioStream, video: VideoStream | AudioStream | None) -> None:
+    def __init__(self, stream: AudioStream) -> None:
         context = stream.codec_context
         name = codec_name(stream)
         self._fourcc = _FOURCCS.get(name)
@@ -50,14 +51,8 @@ class SoundTagger:
             self._head = bytes((_NELLYMOSER[context.sample_rate],))
         else:
             self._head = bytes((_HEADS[name] | _RATES.get(context.sample_rate, 3) << 2 | stereo,))
-        told: dict[str, float | bool] = {
-            "audiocodecid": float(int.from_bytes(self._fourcc, "big") if self._fourcc else self._head[0] >> 4),
-            "audiosamplerate": float(context.sample_rate),
-            "stereo": stereo,
-        }
-        if video is not None:  # or it would say that there is no picture
-            told["videocodecid"] = _VIDEO_IDS[codec_name(video)]
-        self._told = metadata(told)
+        self.codec_id = float(int.from_bytes(self._fourcc, "big") if self._fourcc else self._head[0] >> 4)
+        """As onMetaData has it."""
         self._config = bytes(context.extradata or b"")
         self._begun = False
 
@@ -69,7 +64,6 @@ class SoundTagger:
             self._begun = True
             if self._fourcc is not None:
                 made.insert(0, Tag(AUDIO, time, b"\x90" + self._fourcc + self._config))
-            made.insert(0, Tag(SCRIPT, time, self._told))
         return made
 
 
@@ -78,9 +72,14 @@ def is_tagged(name: str) -> bool:
     return name in CODECS or name in _HEADS or name in _FOURCCS
 
 
-def tagger_of(stream: VideoStream | AudioStream, video: VideoStream | AudioStream | None) -> Tagger | SoundTagger:
-    """What makes tags of a track that `is_tagged`; `video`: the picture beside it, if there is one."""
-    name = codec_name(stream)
-    if name in CODECS:
-        return Tagger.copying(stream)
-    return SoundTagger(cast("AudioStream", stream), video)
+def tagger_of(stream: VideoStream | AudioStream) -> Tagger | SoundTagger:
+    """What makes tags of a track that `is_tagged`."""
+    return Tagger.copying(stream) if codec_name(stream) in CODECS else SoundTagger(cast("AudioStream", stream))
+
+
+def announcement_of(chosen: Sequence[VideoStream | AudioStream], taggers: Mapping[int, Tagger | SoundTagger]) -> bytes:
+    """What is said of the tracks together; taggers by their indexes."""
+    video = next((stream for stream in chosen if stream.type == "video"), None)
+    audio = next((stream for stream in chosen if stream.type == "audio"), None)
+    tagger = None if audio is None else taggers[audio.index]
+    return announcement(video, audio, tagger.codec_id if isinstance(tagger, SoundTagger) else AAC)

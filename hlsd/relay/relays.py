@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from hlsd.base import masking, stream_name
 from hlsd.base.clock import Clock
@@ -38,22 +38,23 @@ class RelayRefused(HlsdError):
 
 
 class RelayView(BaseModel):
-    """A relay as the API shows it. Addresses are masked; bytes since it began; times seconds since the epoch."""
+    """A relay, of a task or of a rule."""
+
+    model_config = ConfigDict(defer_build=True)
 
     id: str
-    mode: str
-    rule: str
+    mode: str = Field(description="pull (on demand), static (always) or push.")
+    rule: str = Field(description="The rule that it is of; api: it came by API.")
     app: str
     name: str
-    url: str
-    stored: bool
-    """Whether it is a task that DELETE can take away; rules of the configuration are not."""
-    state: str
-    """"running" while media flows, "trying" while it is to be had, "idle" while nobody wants it."""
-    error: str = ""
-    created: float = 0.0
-    in_bytes: int = 0
-    out_bytes: int = 0
+    path: str = Field(description="`/{app}/{name}`")
+    url: str = Field(description="The other server's address, without what may be a secret.")
+    stored: bool = Field(description="Whether it is a task, which DELETE takes away; a rule's comes back.")
+    state: str = Field(description="running: media flows; trying: it is to be had; idle: nobody wants it.")
+    error: str = Field(description="Why it does not run, if it is tried.")
+    createtime: int = Field(description="Since when, ms of the epoch.")
+    inbytes: int = Field(description="Bytes received since then.")
+    outbytes: int = Field(description="Bytes sent since then.")
 
 
 class RelayHost(Protocol):
@@ -105,7 +106,7 @@ class Relays:
         assert found is not None
         return found
 
-    def list(self, app: str = "", name: str = "") -> list[RelayView]:
+    def every(self, app: str = "", name: str = "") -> list[RelayView]:
         """Every task and everything that runs, of one app or stream if they are named."""
         views: list[RelayView] = []
         told: set[Pull | Push] = set()
@@ -116,9 +117,17 @@ class Relays:
         views += [_view(relay) for relay in self._host.running() if relay not in told]
         return [view for view in views if (not app or view.app == app) and (not name or view.name == name)]
 
+    def page(
+        self, app: str, name: str, *, after: tuple[int, str] | None, most: int
+    ) -> tuple[list[RelayView], tuple[int, str] | None]:
+        """`most` of `every` behind a key, the oldest first, and the key of the last one if there are more."""
+        views = sorted(self.every(app, name), key=_key)
+        rest = [view for view in views if after is None or _key(view) > after]
+        return rest[:most], _key(rest[most - 1]) if len(rest) > most else None
+
     def get(self, relay_id: str) -> RelayView | None:
-        """One of `list`."""
-        return next((view for view in self.list() if view.id == relay_id), None)
+        """One of `every`."""
+        return next((view for view in self.every() if view.id == relay_id), None)
 
     def remove(self, relay_id: str) -> bool:
         """Takes a task away, or ends a relay that a rule runs; False if there is none of that id."""
@@ -168,6 +177,10 @@ class Relays:
         self._host.add(plan)
 
 
+def _key(view: RelayView) -> tuple[int, str]:
+    return view.createtime, view.id
+
+
 def _view(relay: Pull | Push) -> RelayView:
     pull = isinstance(relay, Pull)
     return RelayView(
@@ -176,13 +189,14 @@ def _view(relay: Pull | Push) -> RelayView:
         rule=relay.plan.name,
         app=relay.subject.app,
         name=relay.subject.name,
+        path=f"/{relay.subject.app}/{relay.subject.name}",
         url=relay.shown,
         stored=False,
         state="running" if relay.active else "trying",
         error="" if relay.active else relay.error,
-        created=relay.since,
-        in_bytes=relay.received_bytes if isinstance(relay, Pull) else 0,
-        out_bytes=0 if pull else relay.sent_bytes if isinstance(relay, Push) else 0,
+        createtime=int(relay.since * 1000),
+        inbytes=relay.received_bytes if isinstance(relay, Pull) else 0,
+        outbytes=0 if pull else relay.sent_bytes if isinstance(relay, Push) else 0,
     )
 
 
@@ -195,11 +209,12 @@ def _view_of_task(task: Task, running: list[Pull | Push]) -> RelayView:
         rule=API_RULE,
         app=task.app,
         name=task.name,
+        path=f"/{task.app}/{task.name}",
         url=masking.address(task.url),
         stored=True,
         state="running" if active else "trying" if views else "idle",
         error="" if active else next((view.error for view in views if view.error), ""),
-        created=task.created,
-        in_bytes=sum(view.in_bytes for view in views),
-        out_bytes=sum(view.out_bytes for view in views),
+        createtime=int(task.created * 1000),
+        inbytes=sum(view.inbytes for view in views),
+        outbytes=sum(view.outbytes for view in views),
     )

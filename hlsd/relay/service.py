@@ -43,12 +43,13 @@ from hlsd.relay.figures import RelayFigures
 from hlsd.relay.guard import HostList
 from hlsd.relay.hls_pull import pull_hls
 from hlsd.relay.memory import PullMemory, asker_of, share
+from hlsd.relay.nms_routes import nms_routes
 from hlsd.relay.plan import Plan, plan_of
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.relay.pushes import OUTPUT, Pushes
 from hlsd.relay.relays import Relays
-from hlsd.relay.routes import routes
+from hlsd.relay.routes import operations
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
 from hlsd.relay.tasks import TaskStore
@@ -144,7 +145,7 @@ class RelayService(Service):
 
     def operations(self) -> list[Route]:
         """What the API can do with relays."""
-        return routes(self.relays)
+        return [*operations(self.relays), *nms_routes(self.relays)]
 
     def outputs(self) -> tuple[OutputFactory, ...]:
         """What sends streams on."""

@@ -13,10 +13,12 @@ import pytest
 from starlette.applications import Starlette
 
 from hlsd.app import Server
+from hlsd.relay.nms_routes import nms_routes
 from hlsd.relay.relays import Relays
-from hlsd.relay.routes import routes
+from hlsd.relay.routes import operations
 from hlsd.relay.service import RelayService
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.relay_peers import FlvOrigin, Sink, edge
 
 
@@ -35,7 +37,7 @@ def relays_of(server: Server) -> Relays:
 @contextlib.asynccontextmanager
 async def api(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     """The routes, as whoever guards the API mounts them."""
-    app = Starlette(routes=routes(relays_of(server)))
+    app = Starlette(routes=[*operations(relays_of(server)), *nms_routes(relays_of(server))])
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
         yield http
@@ -70,7 +72,7 @@ async def test_no_form_of_a_private_address_is_ever_connected_to(tmp_path: Path)
             for path in ("pull", "push"):
                 body = {"app": "live", "name": "x", "url": f"rtmp://127.0.0.2:{sink.port}/a/b"}
                 assert (await http.post(f"/api/relay/{path}", json=body)).status_code == 403
-            assert relays_of(server).list() == []
+            assert relays_of(server).every() == []
             assert not room_of(server).pulls
         assert sink.connections() == 0
     finally:
@@ -86,7 +88,7 @@ async def test_a_relay_to_a_name_that_no_publisher_may_have_is_refused_at_once(t
             answer = await http.post(path, json=task | ({"mode": "static"} if "v1" in path else {}))
             assert answer.status_code == 400, (task, answer.text)
             assert "name" in answer.text
-        assert relays_of(server).list() == []
+        assert relays_of(server).every() == []
 
 
 class Liar:
@@ -165,8 +167,8 @@ async def test_what_a_listed_host_points_at_is_judged_too(tmp_path: Path) -> Non
                 assert answer.status_code == 201, answer.text
             relays = relays_of(server)
             await eventually(lambda: all(liar.connections for liar in liars.values()), 60)
-            await eventually(lambda: all(view.error for view in relays.list()), 60)
-            assert not [view for view in relays.list() if view.state == "running"]
+            await eventually(lambda: all(view.error for view in relays.every()), 60)
+            assert not [view for view in relays.every() if view.state == "running"]
         assert sink.connections() == 0
     finally:
         sink.close()
@@ -193,7 +195,7 @@ async def test_a_name_that_resolves_differently_the_second_time_gains_nothing(
             task = {"mode": "static", "app": "live", "name": "x", "url": f"http://rebind.example:{sink.port}/a.flv"}
             assert (await http.post("/api/v1/relays", json=task)).status_code == 201
             await eventually(lambda: len(asked) >= 3)
-            views = relays_of(server).list()
+            views = relays_of(server).every()
             assert views[0].state != "running"
         assert sink.connections() == 0
     finally:
@@ -209,11 +211,11 @@ async def test_tasks_survive_a_restart_and_show_no_secrets(tmp_path: Path) -> No
             added = await http.post("/api/v1/relays", json=task)
             assert added.status_code == 201
             relay_id = added.json()["data"]["id"]
-            await eventually(lambda: relays_of(server).list()[0].state == "running")
+            await eventually(lambda: relays_of(server).every()[0].state == "running")
         async with edge(tmp_path, [], relay__allow_hosts=["127.0.0.1"]) as server, api(server) as http:
-            await eventually(lambda: relays_of(server).list()[0].state == "running")
+            await eventually(lambda: relays_of(server).every()[0].state == "running")
             listed = await http.get("/api/v1/relays?app=live&name=film")
-            assert [each["id"] for each in listed.json()["data"]] == [relay_id]
+            assert [each["id"] for each in listed.json()["data"]["items"]] == [relay_id]
             assert "TOPSECRET" not in listed.text + (await http.get(f"/api/v1/relays/{relay_id}")).text
             old = (await http.get("/api/relay")).json()
             assert old["live"]["film"]["relays"][0]["id"] == relay_id
@@ -222,7 +224,30 @@ async def test_tasks_survive_a_restart_and_show_no_secrets(tmp_path: Path) -> No
             assert (await http.delete(f"/api/v1/relays/{relay_id}")).status_code == 404
             await eventually(lambda: not room_of(server).pulls)
         async with edge(tmp_path, [], relay__allow_hosts=["127.0.0.1"]) as server:
-            assert relays_of(server).list() == []
+            assert relays_of(server).every() == []
+
+
+async def test_who_is_listed_page_by_page_is_listed_once(tmp_path: Path) -> None:
+    """A cursor is the key of the last one: what is taken away or comes meanwhile moves nobody."""
+    async with edge(tmp_path, [], relay__allow_hosts=["127.0.0.1"]) as server, api(server) as http:
+        url = f"rtmp://127.0.0.1:{free_port()}/live/x"
+        for number in range(7):
+            task = {"mode": "pull", "app": "live", "name": f"cam{number}", "url": url}
+            assert (await http.post("/api/v1/relays", json=task)).status_code == 201
+        found: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await http.get("/api/v1/relays", params={"limit": 3, "cursor": cursor})).json()["data"]
+            assert len(page["items"]) <= 3
+            if not found:
+                await http.delete(f"/api/v1/relays/{page['items'][1]['id']}")
+            found += [view["name"] for view in page["items"]]
+            cursor = page["cursor"]
+        assert found == [f"cam{number}" for number in range(7)]
+        for wrong in ("limit=0", "limit=501", "app=live&app=live", "nmae=x", "cursor=!", "cursor=AAAA"):
+            answer = await http.get(f"/api/v1/relays?{wrong}")
+            assert answer.status_code == 400
+            assert answer.json()["code"] in {"bad_parameter", "bad_cursor"}
 
 
 @pytest.mark.parametrize(
@@ -244,4 +269,4 @@ async def test_a_body_that_makes_no_sense_is_told_so(tmp_path: Path, body: bytes
         answer = await http.post("/api/v1/relays", content=body)
         assert answer.status_code == status
         assert answer.json()["code"]
-        assert relays_of(server).list() == []
+        assert relays_of(server).every() == []

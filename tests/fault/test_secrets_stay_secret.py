@@ -127,7 +127,7 @@ async def shown_by(http: httpx.AsyncClient, read: dict[str, str]) -> dict[str, s
     found = {path: (await http.get(path, headers=read)).text for path in paths}
     assert "/api/v1/events" in found
     assert "relayStart" in found["/api/v1/events"]
-    for view in (await http.get("/api/v1/relays", headers=read)).json()["data"]:
+    for view in (await http.get("/api/v1/relays", headers=read)).json()["data"]["items"]:
         found[view["id"]] = (await http.get(f"/api/v1/relays/{view['id']}", headers=read)).text
     for view in (await http.get("/api/v1/sessions", headers=read)).json()["data"]["items"]:
         found[view["id"]] = (await http.get(f"/api/v1/sessions/{view['id']}", headers=read)).text
@@ -191,7 +191,7 @@ async def test_no_secret_is_in_anything_that_is_shown(tmp_path: Path) -> None:
     SECRETS.clear()
     events, dead = tmp_path / "events.jsonl", free_port()
     async with FlvOrigin() as origin, Service(Says(200)) as hook:
-        server = HlsdServer(tmp_path / "server")
+        server = HlsdServer(tmp_path / "server", fresh=True)  # /proc shows its own command line
         server.state.mkdir()
         file = server.state / "hlsd.toml"
         file.write_text(configuration(hook.port, origin.port, dead, events))

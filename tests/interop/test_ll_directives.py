@@ -19,6 +19,7 @@ from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import Publishing
 from tests.support.eventually import eventually
 from tests.support.footage import Film
+from tests.support.forked import HLSD
 from tests.support.llcheck import Playlist, merge, parse
 from tests.support.server import CHECKOUT, HlsdServer
 
@@ -54,7 +55,7 @@ class Stream:
 
 def looping(server: HlsdServer, films: Path, name: str, log: Path, film: Film = FILM) -> Publishing:
     """Publishes the film for ever."""
-    command = [server.process.args[0], "-m", "hlsd", "publish", "--loop", str(film.make(films)), server.rtmp(name)]  # type: ignore[index]
+    command = [*HLSD, "publish", "--loop", str(film.make(films)), server.rtmp(name)]
     assert CHECKOUT.is_dir()
     return Publishing([str(word) for word in command], log)
 

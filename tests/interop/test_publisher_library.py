@@ -87,15 +87,21 @@ def test_a_pause_outlives_another_camera_by_the_socket_ways(tmp_path: Path, tran
         page.wait(lambda: page.events("sent")[-1] == "pause", "the word of the pause")
         before = len(page.events("sent"))
         page.do(f"devices {tracks}")
-        page.wait(lambda: page.events("sent")[before:][-2:] == ["start", "pause"], "the word of the pause again")
+
+        def anew() -> list[str]:
+            """What was sent from the new recording's beginning on; the end of the one before it may come until then."""
+            sent = page.events("sent")[before:]
+            return sent[1:] if sent[:1] == ["bytes"] else sent
+
+        page.wait(lambda: anew()[-2:] == ["start", "pause"], "the word of the pause again")
         page.wait(lambda: page.states()[-1] == "paused", "a publisher that pauses")
         came = len(page.events("stats"))
         page.wait(lambda: len(page.events("stats")) >= came + 2, "two seconds of the pause")
-        assert page.events("sent")[before:] == ["start", "pause"]
+        assert anew() == ["start", "pause"]
         between = [] if transport == "recorder" else ["reconnecting", "paused"]
         assert page.states() == ["connecting", "live", "paused", *between]
         page.do("resume")
-        page.wait(lambda: page.events("sent")[before:] == ["start", "pause", "resume", "bytes"], "media again")
+        page.wait(lambda: anew() == ["start", "pause", "resume", "bytes"], "media again")
         eventually_here(lambda: row(server).get("publishing"))
         page.do("stop")
         assert [error for error in page.events("error") if error["fatal"]] == []

@@ -158,7 +158,8 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
                 struck.touch()
                 watch.over = True
             watching.result()
-            running = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()["data"]
+            listed = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()
+            running = listed["data"]["items"]
             figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics", headers=edge.bearer).text
     keys = (
         "time",

@@ -5,6 +5,7 @@ Each encoder says which codecs it can send and why it cannot run here, if so; te
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import imageio_ffmpeg
 
+from tests.support.forked import start
 from tests.support.server import CHECKOUT
 
 if TYPE_CHECKING:
@@ -30,10 +32,8 @@ class Publishing:
 
     def __init__(self, command: list[str], log: Path) -> None:
         self.log = log
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-            )
+        log.write_bytes(b"")
+        self.process = start(command, os.environ, log, cwd=CHECKOUT)
 
     def wait(self, seconds: float) -> None:
         """Waits for the end of the film; AssertionError with the encoder's words if it failed or hung."""

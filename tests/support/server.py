@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
+from tests.support.forked import HLSD, Forked, start
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class HlsdServer:
     """`hlsd serve` with ports and state of its own; a context manager that also proves an orderly end.
 
     `state` is the directory for configuration, state and log; `env` holds further `HLSD_SECTION__KEY` overrides;
-    `prefix` stands before the command (`taskset -c 0`). Ports may be given to come back on the same ones.
+    `prefix` stands before the command (`taskset -c 0`). Ports may be given to come back on the same ones. `fresh`: an
+    interpreter of its own (see `forked`).
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class HlsdServer:
         prefix: Sequence[str] = (),
         rtmp_port: int | None = None,
         http_port: int | None = None,
+        fresh: bool = False,
     ) -> None:
         self.state = state
         self.rtmp_port = rtmp_port or free_port()
@@ -73,10 +75,11 @@ class HlsdServer:
             **(env or {}),
         }
         self._prefix = list(prefix)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._fresh = fresh
+        self._process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> subprocess.Popen[bytes] | Forked:
         """The running process."""
         if self._process is None:
             msg = "the server was not started"
@@ -110,7 +113,7 @@ class HlsdServer:
         if not config.exists():
             self.state.mkdir(parents=True, exist_ok=True)
             config.write_text("")
-        return [*self._prefix, sys.executable, "-m", "hlsd", "serve", "-c", str(config)]
+        return [*self._prefix, *HLSD, "serve", "-c", str(config)]
 
     def environment(self) -> dict[str, str]:
         """The environment of the process: the caller's without its own HLSD_ variables."""
@@ -118,11 +121,7 @@ class HlsdServer:
 
     def start(self) -> Self:
         """Starts the process and waits until it is ready; RuntimeError with its log if it is not."""
-        command = self.command()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=CHECKOUT, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self._process = start(self.command(), self.environment(), self.log, cwd=CHECKOUT, fresh=self._fresh)
         deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

@@ -197,3 +197,42 @@ def test_what_is_no_address_is_not_shown_in_full_either(url: str) -> None:
             config.load(None, {}, {"notify.url": value})
         assert "notify.url" in str(error.value)
         assert "SECRET" not in str(error.value)
+
+
+def told(tmp_path: Path, text: str) -> list[str]:
+    """What is said about a file of this text, without its name."""
+    file = tmp_path / "hlsd.toml"
+    file.write_text(text)
+    return [line.removeprefix(f"{file}: ") for line in problems(file, {})]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("port = 8080\n", "port: stands in no section: write it below a [section]; is rtmp.port or"),
+        ("colour = 1\n", "colour: stands in no section: write it below a [section]"),
+        (
+            "[relay]\nmax_pulls = 3\n[[relay]]\nmatch = 'a'\n",
+            "[relay] and [[relay]] cannot stand beside each other: write",
+        ),
+        (
+            "[[relay]]\nmatch = 'a'\n[relay]\nmax_pulls = 3\n",
+            "[relay] and [[relay]] cannot stand beside each other: write",
+        ),
+        ("[http]\nport = 1\n[http]\n", "[http] stands there twice"),
+        ("[api]\ntoken = 'abc'\n", "api.token: should have at least 16 characters, not 3"),
+        ("[hls]\ntime = 0.01\n", "hls.time: should be greater than or equal to 0.5 seconds; it is 0.01"),
+        ("[limits]\nmax_memory = 5\n", "limits.max_memory: should be greater than"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(tmp_path: Path, text: str, said: str) -> None:
+    """A newcomer read of "16 items", "cannot overwrite a value" and "no such section" for a key that stood alone."""
+    (line,) = told(tmp_path, text)
+    assert line.startswith(said)
+    assert "items" not in line
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "hlsd.toml"
+    file.write_bytes(b"\xef\xbb\xbf[http]\nport = 8081\n")
+    assert config.load(file, {}, {}).http.port == 8081

@@ -9,6 +9,7 @@ import av
 import pytest
 
 from hlsd.base.errors import MediaError
+from hlsd.ingest.rtmp.amf0 import decode
 from hlsd.publishing.publish import Sent, Source, describe
 from hlsd.publishing.tagger import AUDIO, SCRIPT, VIDEO, Tag
 
@@ -99,3 +100,17 @@ def test_a_file_name_is_never_an_address(tmp_path: Path) -> None:
 
 def test_progress_reads_well() -> None:
     assert describe(Sent(62.0, 62 * 312_500, 1860, 62.0)) == "0:01:02  2.50 Mbit/s  30.0 fps"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+def test_one_announcement_says_all_there_is(tmp_path: Path, name: str) -> None:
+    """A second onMetaData is news for viewers: `hlsd demo` sent one for each track, and warned of it at each start."""
+    tags = list(islice(Source(footage(tmp_path / name), loop=True).tags(), 200))
+    assert [place for place, tag in enumerate(tags) if tag.kind == SCRIPT] == [0]
+    said = decode(tags[0].body)[1]
+    assert isinstance(said, dict)
+    assert {"width", "height", "videocodecid", "audiocodecid", "audiosamplerate", "stereo"} <= set(said)
+    assert (said["videocodecid"], said["audiocodecid"]) == (7.0, 10.0)
+    alone = decode(next(Source(footage(tmp_path / f"v-{name}", audio=None)).tags()).body)[1]
+    assert isinstance(alone, dict)
+    assert "audiocodecid" not in alone

@@ -252,3 +252,16 @@ async def test_rtmp_connections_that_were_turned_away_are_among_the_figures(serv
     assert isinstance(rtmp, RtmpServer)
     rtmp.bounds.shut_out()
     assert 'hlsd_rtmp_connections_ended_total{reason="no_files"} 1' in (await get(server, "/metrics")).text
+
+
+async def test_two_servers_on_one_state_folder_are_told(tmp_path: Path) -> None:
+    """They would tell the same events twice, and each would take the other's token of this machine away."""
+    with capture_logs() as lines:
+        async with running(tmp_path):
+            assert not [line for line in lines if "state folder" in line["event"]]
+            async with running(tmp_path):
+                pass
+            assert [line["log_level"] for line in lines if "state folder" in line["event"]] == ["error"]
+        lines.clear()
+        async with running(tmp_path):
+            assert not [line for line in lines if "state folder" in line["event"]]
