@@ -42,6 +42,12 @@ class ServerSettings(BaseModel):
         description="Folder for what must survive a restart, relative to the working directory. Media sequence numbers "
         "are remembered here: without it a player that outlives a restart could see them go back if the clock did.",
     )
+    workers: int | Literal["auto"] = Field(
+        1,
+        description="Processes that serve viewers over HTTP and HTTPS; with more than one, another process takes "
+        'publishers in, and one watches over all. "auto": one for each processor. More than one only with hlsd serve: '
+        "docs/workers.md says what then differs.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info",
         description="Least severe log line that is written. debug says more of each connection, nothing about media.",

@@ -149,6 +149,9 @@ class Lifecycle:
     def _settle(self, session: Session) -> None:
         self._table.remove(session)
         self._schedule.drop(session)
+        if self._lives is not None and not session.started:  # it plays elsewhere, perhaps; else nobody knows of it
+            ours = session.reason in BY_SERVER
+            self._lives.over(session, session.reason, whole=ours, bar=self._ban(session) if ours else 0.0)
         self._directory.release(session.id)
         self.ledger.close(session)
         session.tally.sessions -= 1

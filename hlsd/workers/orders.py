@@ -58,3 +58,8 @@ def feed_path(folder: str) -> str:
 def store_path(folder: str) -> str:
     """Where the core keeps the sessions of all."""
     return f"{folder}/store"
+
+
+def key_path(folder: str) -> str:
+    """Where it leaves the key of session ids."""
+    return f"{folder}/key"
