@@ -64,9 +64,7 @@ class Server(EventSource):
     Nothing on disk or network is touched before `start`. `fronts` answer HTTP in place of `hlsd.services.FRONTS`.
     """
 
-    def __init__(
-        self, settings: Settings, clock: Clock | None = None, *, fronts: Sequence[Made] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, fronts: Sequence[Made] | None = None) -> None:
         self.settings = settings
         self._fronts = fronts
         self._clock = clock or SystemClock()

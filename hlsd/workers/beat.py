@@ -1,4 +1,4 @@
-"""Tells the supervisor that this process is ready, and each second that its event loop turns (`hlsd.workers.orders`)."""
+"""Tells the supervisor that this process is ready, and each second that its event loop turns."""
 
 from __future__ import annotations
 

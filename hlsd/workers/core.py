@@ -20,8 +20,9 @@ from hlsd.net.proxies import Proxies
 from hlsd.ports import Service
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.workers.beat import Beat
+from hlsd.workers.counts_line import CountsService
 from hlsd.workers.feed_source import FeedSources
-from hlsd.workers.orders import feed_path, key_path, store_path, tunnel_path
+from hlsd.workers.orders import SHARE, counts_path, feed_path, key_path, store_path, tunnel_path
 from hlsd.workers.session_store import RegistryStore
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from hlsd.node import Node
     from hlsd.services import Services
     from hlsd.workers.orders import Orders
-
-SHARE = 0.5
-"""Of the time for a stop: workers have the first half of it, the core what is left."""
 
 
 class TunnelSettings(HttpSettings):
@@ -59,12 +57,15 @@ class StoreService(Service):
 
     async def start(self) -> None:
         """Leaves the key for the workers, and listens. Raises OSError."""
-        file = os.open(key_path(self._folder), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        await self._server.start()
+        path = Path(key_path(self._folder))
+        new = path.with_suffix(".new")
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(file, self._node.key.secret)
         finally:
             os.close(file)
-        await self._server.start()
+        new.replace(path)  # whole, or not there
         self._sweeping = sweep(1.0, self._store.sweep, "store_sweep", self._node.stats.faults)
 
     async def stop(self, deadline: float) -> None:  # noqa: ARG002
@@ -80,6 +81,10 @@ def _feed(services: Services, folder: str) -> Service:
 
 def _store(services: Services, folder: str) -> Service:
     return StoreService(services.node, folder)
+
+
+def _counts(services: Services, folder: str) -> Service:
+    return CountsService(counts_path(folder), services.web, services.node.stats.faults)
 
 
 def _tunnel(services: Services, folder: str) -> Service:
@@ -111,4 +116,4 @@ async def run(settings: Settings, orders: Orders) -> int:
         await beat.stop()
 
 
-_FRONTS = (("feed", _feed), ("store", _store), ("tunnel", _tunnel))
+_FRONTS = (("feed", _feed), ("store", _store), ("counts", _counts), ("tunnel", _tunnel))

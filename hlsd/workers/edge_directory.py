@@ -32,10 +32,18 @@ class _Entry:
 class EdgeDirectory:
     """`hlsd.ports.Directory` of a worker. `path` is the core's feed; `most` bytes of one stream's window.
 
-    `watched(path)`: whether anybody watches that stream here.
+    `watched(path)`: whether anybody watches that stream here; `known(app)` is told of each app that has one.
     """
 
-    def __init__(self, path: str, most: int, watched: Callable[[str], bool], faults: Faults) -> None:
+    def __init__(
+        self,
+        path: str,
+        most: int,
+        watched: Callable[[str], bool],
+        faults: Faults,
+        known: Callable[[str], object] = lambda _app: None,
+    ) -> None:
+        self._known = known
         self._path = path
         self._most = most
         self._watched = watched
@@ -102,12 +110,14 @@ class EdgeDirectory:
         await asyncio.gather(*[entry.line.stop() for entry in entries.values()], *self._leaving)
 
     def _listen(self, app: str, name: str) -> _Entry:
-        line = FeedLine(self._path, app, name, self._most, lambda: self._came(app, name), self._faults)
+        line = FeedLine(self._path, (app, name), self._most, lambda: self._came(app, name), self._faults)
         return _Entry(line, asyncio.get_running_loop().time())
 
     def _came(self, app: str, name: str) -> None:
         """It is there, or known not to be: who waits looks again."""
         entry = self._entries.get((app, name))
+        if entry is not None and entry.line.live is not None:
+            self._known(app)
         if entry is not None and entry.expected is not None:
             expected, entry.expected = entry.expected, None
             expected.came()

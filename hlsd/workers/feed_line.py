@@ -1,4 +1,4 @@
-"""Listens to one stream of the core (`hlsd.workers.feed_source`), and keeps a mirror of it, however often the line ends.
+"""Listens to one stream of the core, and keeps a mirror of it, however often the line ends.
 
 While the core is away the mirror goes on with the window that it has. Law: what is wrong on the line ends the line; the
 next one begins with all there is.
@@ -59,14 +59,14 @@ class _Ear(asyncio.Protocol):
 
 
 class FeedLine:
-    """The stream `/{app}/{name}`; `came()` is called when it is there, or another run of it, or known not to be.
+    """The stream `asked` (app, name); `came()` is called when it is there, or another run of it, or known not to be.
 
     `most`: bytes of its window.
     """
 
-    def __init__(self, path: str, app: str, name: str, most: int, came: Callable[[], None], faults: Faults) -> None:
+    def __init__(self, path: str, asked: tuple[str, str], most: int, came: Callable[[], None], faults: Faults) -> None:
         self._path = path
-        self._asked = f"{app}/{name}\n".encode()
+        self._asked = "{}/{}\n".format(*asked).encode()
         self._came = came
         self._faults = faults
         self._mirror = Mirror(most, lambda _: self._settle(), faults)

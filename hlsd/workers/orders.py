@@ -15,6 +15,8 @@ BEAT: Final = b"."
 READY: Final = b"R"
 EVERY: Final = 1.0
 """Seconds between two beats."""
+SHARE: Final = 0.5
+"""Of the time for a stop: workers have the first half of it, the core what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +65,8 @@ def store_path(folder: str) -> str:
 def key_path(folder: str) -> str:
     """Where it leaves the key of session ids."""
     return f"{folder}/key"
+
+
+def counts_path(folder: str) -> str:
+    """Where it hears what workers have counted."""
+    return f"{folder}/counts"

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from hlsd.workers.orders import READY, Orders
 
+_PACKAGE: Final = str(Path(__file__).resolve().parents[2])
 SILENT: Final = 15
 """Beats that may be missing before a process is taken for dead."""
 MAX_LINE: Final = 4096
@@ -28,7 +29,8 @@ class Process:
         self.orders = orders
         self._process = process
         self._line = line
-        self._missed = 0
+        self._missed: int | None = None
+        """Beats that are missing; None before the first: what is loaded takes its time."""
         self.ready: asyncio.Future[dict[str, int] | None] = asyncio.get_running_loop().create_future()
         """The ports that it opened, once all is open; None if it ended before."""
         self.over = asyncio.Event()
@@ -43,8 +45,7 @@ class Process:
         ours.setblocking(False)
         orders = replace(orders, line=its.fileno())
         given = [fd for fd in (orders.line, orders.http, orders.https) if fd >= 0]
-        package = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(one for one in (package, os.environ.get("PYTHONPATH", "")) if one)
+        path = os.pathsep.join(one for one in (_PACKAGE, os.environ.get("PYTHONPATH", "")) if one)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -91,9 +92,10 @@ class Process:
 
     def tick(self) -> None:
         """Once a second: one beat is missing, or it has come since. Ends a process whose event loop has stopped."""
-        self._missed += 1
-        if self._missed > SILENT:
-            self.kill()
+        if self._missed is not None:
+            self._missed += 1
+            if self._missed > SILENT:
+                self.kill()
 
     async def gone(self, seconds: float) -> bool:
         """Waits until it has gone, `seconds` at most; whether it has."""

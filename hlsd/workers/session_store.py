@@ -160,11 +160,11 @@ class RegistryStore:
             place.told[report.token] = report.counts
             place.owed = _plus(place.owed, _minus(report.counts, before))
         session = self._current(report.sid, place)
-        if session is None and report.active and place.sid:
-            found = self._admit(place)  # its end came between two reports: it goes on
-            session = found if isinstance(found, Session) else None
+        if report.active and place.sid and (session is None or session.over):
+            found = self._admit(place)  # it has ended here, and goes on there: in another life, unless it may not
             if isinstance(found, Denial):
                 return Answer(on=False, life=life, barred=True)
+            session = found
         if session is None:
             return Answer(on=True, life=life)  # what it owes is charged when the worker has claimed it
         self._settle(place, session)

@@ -19,7 +19,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -141,9 +141,10 @@ class Supervisor:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _serve(self, signals: StopSignals, ports: dict[str, int]) -> int:
-        stop = asyncio.create_task(signals.stop.wait())
+        stop: asyncio.Future[Any] = asyncio.ensure_future(signals.stop.wait())
         begun = asyncio.create_task(self._begin())
-        await asyncio.wait({stop, begun, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {stop, begun, self._failed}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if self._failed.done():
             begun.cancel()
             stop.cancel()
@@ -174,11 +175,11 @@ class Supervisor:
         """The core, then the workers; the core's ports, or None if one of them could not begin."""
         self._core = await self._start(self._orders("core"))
         self._core_begun = asyncio.get_running_loop().time()
+        for slot in self._slots:
+            await self._fill(slot)
         opened = await self._core.ready
         if opened is None:
             return None
-        for slot in self._slots:
-            await self._fill(slot)
         for slot in self._slots:
             assert slot.process is not None
             if await slot.process.ready is None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -29,11 +31,12 @@ from hlsd.sessions.registry import Registry
 from hlsd.sessions.schedule import idle_of
 from hlsd.sessions.signing import Key, Signer
 from hlsd.stats import Stats
+from hlsd.workers import counts
 from hlsd.workers.beat import Beat
-from hlsd.workers.core import SHARE
+from hlsd.workers.counts_line import CountsLine
 from hlsd.workers.edge_directory import EdgeDirectory
 from hlsd.workers.edge_judge import EdgeJudge
-from hlsd.workers.orders import feed_path, key_path, store_path, tunnel_path
+from hlsd.workers.orders import SHARE, counts_path, feed_path, key_path, store_path, tunnel_path
 from hlsd.workers.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -71,13 +74,15 @@ class CoreStore(StoreClient):
 
 
 class EdgeSessions(Registry):
-    """The sessions that a worker serves."""
+    """The sessions that a worker serves, of the streams in `edge`."""
 
-    edge: EdgeDirectory
+    def __init__(self, edge: EdgeDirectory, *args: Any, **more: Any) -> None:  # noqa: ANN401 - as `Registry`
+        super().__init__(*args, stream=edge.find, **more)
+        self._edge = edge
 
     def awaits(self, viewer: ViewerSession) -> bool:
         """Whether the stream may be on air, and is not known here yet."""
-        return self.edge.pending(viewer.app, viewer.name)
+        return self._edge.pending(viewer.app, viewer.name)
 
 
 class Worker:
@@ -94,19 +99,19 @@ class Worker:
             settings.limits.max_memory,
             lambda path: self.sessions.of_stream(path) > 0,
             faults,
+            lambda app: stats.admit(app),  # noqa: PLW0108 - what it gives is for others
         )
-        self.store = CoreStore(Path(store_path(folder)), faults, lambda: self.sessions.claim_all())
+        self.store = CoreStore(Path(store_path(folder)), faults, lambda: self.sessions.claim_all())  # noqa: PLW0108 - they are made below
         self.sessions = EdgeSessions(
+            edge,
             Signer([Key(key)], clock.wall),
             clock,
             idle_of(settings.sessions.idle_timeout, edge.find),
             max_sessions=settings.sessions.max_sessions,
             stats=stats,
             settings=_unjudged(settings.sessions),
-            stream=edge.find,
             store=self.store,
         )
-        self.sessions.edge = edge
         self.tunnel = Tunnel(tunnel_path(folder), http.proxies)
         self.web = create_app(
             edge,
@@ -123,6 +128,8 @@ class Worker:
         tls = adopt(orders.https) if orders.https >= 0 else None
         self.https = HttpsServer(settings.https, http, self.web, self.log, handshakes, given=tls)
         self.http = HttpServer(http, self.web, self.log, given=adopt(orders.http))
+        whole = partial(counts.totals, stats, self.web.blocked, self.web.connections)
+        self.counts = CountsLine(counts_path(folder), orders.number, self._now, whole)
         self._tasks: list[asyncio.Future[None]] = []
 
     async def start(self) -> None:
@@ -131,9 +138,10 @@ class Worker:
         await self.https.start()
         await self.http.start()
         faults = self.stats.faults
+        self.counts.start(faults)
         self._tasks = [
             keep(self._sweep_sessions, "session_sweep", faults),
-            sweep(STREAM_SWEEP, self.directory.sweep, "stream_sweep", faults),
+            sweep(STREAM_SWEEP, self._sweep_streams, "stream_sweep", faults),
         ]
 
     async def stop(self, seconds: float) -> None:
@@ -143,7 +151,7 @@ class Worker:
         self.http.yield_port()
         self.https.yield_port()
         gentle = min(loop.time() + FAREWELL, until - seconds / 4)
-        while self.web.connections.open and loop.time() < gentle:
+        while self.web.connections.open and loop.time() < gentle:  # noqa: ASYNC110 - they end without a word
             await asyncio.sleep(0.05)
         guard = self.stats.faults.guard("stop")
         self.sessions.drain()
@@ -156,7 +164,24 @@ class Worker:
         for task in self._tasks:
             await end(task)
         with guard:
+            await self.counts.stop()
+        with guard:
             await self.directory.stop()
+
+    def _sweep_streams(self) -> None:
+        self.directory.sweep()
+        self.stats.forget(lambda app, name: self.directory.find(app, name) is not None)
+
+    def _now(self) -> dict[str, float]:
+        """What there is at this instant, for the core's figures."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return {
+            "open": self.web.connections.open,
+            "held": self.web.blocked.waiting,
+            "cpu": used.ru_utime + used.ru_stime,
+            "resident": pages * resource.getpagesize(),
+        }
 
     async def _sweep_sessions(self) -> None:
         while True:
@@ -180,9 +205,16 @@ def _unjudged(sessions: SessionSettings) -> SessionSettings:
     return sessions.model_copy(update={"ip_policy": "any", "shared": "allow", "max_per_ip": 1})
 
 
+async def _key(file: Path) -> bytes:
+    """The core's key of session ids, once the core is there: both are begun at the same time."""
+    while not file.exists():  # noqa: ASYNC110, ASYNC240 - the supervisor ends us if it does not come
+        await asyncio.sleep(0.05)
+    return file.read_bytes()  # noqa: ASYNC240
+
+
 async def run(settings: Settings, orders: Orders) -> int:
     """Runs it until it is told to stop. Returns the exit status; raises HlsdError when it cannot listen."""
-    key = await asyncio.to_thread(Path(key_path(orders.folder)).read_bytes)
+    key = await _key(Path(key_path(orders.folder)))
     worker = Worker(settings, orders, key)
     beat = Beat(orders.line)
     with StopSignals() as signals:

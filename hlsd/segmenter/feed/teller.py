@@ -64,8 +64,7 @@ class Teller:
         window = self._window
         if not window.target_duration:
             return []
-        first = (window.removed or window.segments or [window.open])[0]
-        begins = first.msn if first is not None else window.last_msn + 1
+        begins = (window.removed or window.segments)[0].msn if window.segments else window.media_sequence
         hello = words({"run": window.run, "first": begins, "rendition": self.live.name})
         self._state, self._inits, self._revision = {}, {}, window.revision
         self._next, self._open, self._parts = begins, False, 0
