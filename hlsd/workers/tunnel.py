@@ -100,7 +100,7 @@ class Tunnel:
         except (OSError, TimeoutError):
             await _refuse(send, 502, _AWAY)
             return
-        exchange = _Exchange(reader, writer, receive, send)
+        exchange = _Exchange(reader, writer, receive, send, bodiless=scope["method"] == "HEAD")
         try:
             await exchange.run(self._head(scope), chunked=_has_unknown_body(scope))
         finally:
@@ -138,8 +138,15 @@ class _Exchange:
     """One request and its answer; httptools calls what begins with `on_`."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receive: Receive, send: Send
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        receive: Receive,
+        send: Send,
+        *,
+        bodiless: bool,
     ) -> None:
+        self._bodiless = bodiless
         self._reader = reader
         self._writer = writer
         self._receive = receive
@@ -215,6 +222,7 @@ class _Exchange:
             self._begun = True
             told = [(name, value) for name, value in self._headers if name not in _HOP]
             await self._send({"type": "http.response.start", "status": self._status, "headers": told})
+            self._over = self._over or self._bodiless  # its length is that of a body that does not come
         if self._body:
             body, self._body = b"".join(self._body), []
             await self._send({"type": "http.response.body", "body": body, "more_body": True})

@@ -1,4 +1,4 @@
-"""What workers report of viewers whom the core has let in: charged once, to the byte, to sessions that the core ends."""
+"""What workers report of viewers whom the core has let in: charged once, to the byte, to the core's sessions."""
 
 from __future__ import annotations
 
