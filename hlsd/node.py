@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from hlsd.base.clock import Clock
+    from hlsd.cluster.membership import Membership
     from hlsd.config import Settings
     from hlsd.events import Bus
     from hlsd.stats import Stats
@@ -128,6 +129,8 @@ class Node:
         self.session_idle = idle_of(settings.sessions.idle_timeout, self.hub.find)
         """Seconds without a request after which a viewer is gone."""
         signer = Signer([key], clock.wall, self.id)
+        self.cluster = self._cluster()
+        """What it shares with other nodes; None if it stands alone."""
         bans = BanStore(state / "bans.jsonl", clock.wall)
         self.sessions = Registry(
             signer,
@@ -142,6 +145,9 @@ class Node:
             grace=settings.publish.grace,
             about=self._about,
             directory=LocalDirectory(settings.sessions, clock, signer.who, store=bans),
+            store=self.cluster.store if self.cluster is not None else None,
+            closed=settings.cluster.closed,
+            farewell=self.cluster.drain.stop if self.cluster is not None else None,
         )
         self.sound = SoundService(settings.transcode, clock, self.log, stats.faults)
         """Where sound that is not AAC becomes AAC."""
@@ -157,6 +163,8 @@ class Node:
         self._mark_state()
         await self.notify.start()
         await self.sessions.start()
+        if self.cluster is not None:
+            self.cluster.drain.start()
 
     async def stop(self) -> None:
         """Ends what is left when every service has stopped; whatever raises, every store is brought to its end."""
@@ -197,6 +205,7 @@ class Node:
             SessionFigures(self.sessions.ledger, self.stats),
             AuthFigures(self.stats),
             NotifyFigures(self.stats.notify),
+            *(self.cluster.figures(self.sessions.common) if self.cluster and self.sessions.common else ()),
         )
 
     def intake(self, publication: Publication, now: float) -> Intake:
@@ -233,6 +242,27 @@ class Node:
             intake=self.intake,
         )
 
+    def _cluster(self) -> Membership | None:
+        """The part that stands on Redis is loaded where it is wanted, and not before."""
+        settings = self.settings
+        if settings.cluster.redis is None:
+            return None
+        from hlsd.cluster.membership import Membership  # noqa: PLC0415
+
+        return Membership(
+            settings.cluster,
+            settings.sessions,
+            self.clock,
+            self.bus,
+            self.stats.faults,
+            safe=self.notify.kept,
+            send_away=self._send_away,
+        )
+
+    def _send_away(self, ident: str, reason: str) -> None:
+        """Sessions are made after what they share."""
+        self.sessions.send_away(ident, reason)
+
     def _over(self, app: str, name: str) -> None:
         """A stream has ended, or was removed; sessions are made after the hub, which they ask."""
         self.sessions.stream_over(app, name)
@@ -241,8 +271,8 @@ class Node:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
         if action == Action.POST_PUBLISH:
             self.hub.reject(ident, "auth_denied")
-        elif (session := self.sessions.get(ident)) is not None:
-            session.reject("auth_denied")
+        else:
+            self.sessions.send_away(ident, "auth_denied")
 
     def _about(self, app: str, name: str) -> tuple[str, str]:
         """A stream's run and codecs, for events; empty once it is gone."""

@@ -78,7 +78,7 @@ class Client(Subject, Protocol):
 
 
 class Viewer(Client, Protocol):
-    """A viewer's session: subject of `prePlay`, `postPlay`, `updatePlay` and `donePlay`."""
+    """A viewer's session: subject of `prePlay`, `postPlay`, `updatePlay`, `donePlay` and `fixPlay`."""
 
     @property
     def created_at(self) -> float:
@@ -215,7 +215,7 @@ class Snapshot(Subject, Protocol):
         ...
 
 
-PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay"]
+PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay", "fixPlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
 RecordAction = Literal["recordStart", "recordDone", "recordLost", "recordStored"]

@@ -8,7 +8,7 @@ compile() {
   "$uv" pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
     --generate-hashes --universal --python-version 3.11 ${UPGRADE:+--upgrade} "$@"
 }
-compile pyproject.toml --extra h2 --extra store --extra webrtc -o requirements.txt
-compile pyproject.toml --extra h2 --extra store --extra webrtc --group dev -c requirements.txt -o requirements-dev.txt
+compile pyproject.toml --extra cluster --extra h2 --extra store --extra webrtc -o requirements.txt
+compile pyproject.toml --extra cluster --extra h2 --extra store --extra webrtc --group dev -c requirements.txt -o requirements-dev.txt
 compile --group node -o requirements-node.txt
 compile --group build -c requirements-dev.txt -o requirements-build.txt

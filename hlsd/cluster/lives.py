@@ -110,8 +110,6 @@ class Lives:
         elif life == 0:
             self._join(record, token)
         record.counts[token] = _later(record.counts.get(token, NOTHING), report.counts)
-        if report.about:
-            record.about = report.about
         if report.active:
             record.active[token] = None
             record.until = max(record.until, now + report.left + SLACK)

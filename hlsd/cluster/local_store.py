@@ -56,6 +56,7 @@ class LocalStore:
     async def start(self) -> None:
         """Reads bans."""
         await self.directory.start()
+        self.directory.retell()
 
     async def stop(self) -> None:
         """Writes no more of them."""

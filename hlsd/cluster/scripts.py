@@ -155,13 +155,11 @@ local function report(sid, token, life, counts, left, active, why, all, bar, aft
   end
   if first(counts) > first(mine) then mine = counts end
   if active then
-    if about ~= '' then redis.call('HSET', k, 'b:' .. token, mine, 'a:' .. token, 1, 'about', about)
-    else redis.call('HSET', k, 'b:' .. token, mine, 'a:' .. token, 1) end
+    redis.call('HSET', k, 'b:' .. token, mine, 'a:' .. token, 1)
     redis.call('ZADD', P .. 'leases', 'GT', whole(now + left + @SLACK@), sid)
     return {1, cur, 0, 0}
   end
   redis.call('HSET', k, 'b:' .. token, mine)
-  if about ~= '' then redis.call('HSET', k, 'about', about) end
   redis.call('HDEL', k, 'a:' .. token)
   if bar > 0 then redis.call('HSET', k, 'barred', whole(math.max(now + bar, tonumber(said[5] or '0')))) end
   local any = false
@@ -260,17 +258,78 @@ ARGV: now or "", sid, milliseconds, bound, "refuse", "soft", "replace" or "uniqu
 there is a place, whether it is beyond the bound, and who has to go for it.
 """
 
+PROLONG = """
+local now = tonumber(ARGV[1])
+if not now then local t = redis.call('TIME'); now = t[1] * 1000 + math.floor(t[2] / 1000) end
+for i = 2, #ARGV, 2 do
+  redis.call('ZADD', KEYS[1], 'XX', 'GT', string.format('%.0f', now + ARGV[i] + @SLACK@), ARGV[i + 1])
+end
+redis.call('PEXPIRE', KEYS[1], 3600000); redis.call('PEXPIRE', KEYS[1] .. ':o', 3600000)
+"""
+"""Places of one bound last on. KEYS: who has one. ARGV: now or "", then milliseconds until it is idle, and sid."""
+
+DISPATCH = """
+local owner = redis.call('GET', KEYS[2])
+if owner and owner ~= ARGV[1] then return {} end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', 10000)
+return redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', tonumber(ARGV[2]))
+"""
+"""KEYS: a shard's events, and who has them. ARGV: who asks, how many at most. Gives the first of them."""
+
+SETTLE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+"""
+"""KEYS: a shard's events, and who has them. ARGV: who settles, entries."""
+
+LEAVE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[2])
+"""
+"""KEYS: a shard's events, and who has them. ARGV: who gives them away, so that another one need not wait."""
+
 REVOKE = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, '*', 'what', ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
-redis.call('ZADD', KEYS[2], 'GT', string.format('%.0f', now + tonumber(ARGV[2])), ARGV[1])
-local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[3])
-if over > 0 then redis.call('ZREMRANGEBYRANK', KEYS[2], 0, over - 1) end
-return redis.call('INCR', KEYS[3])
+local message, until_ = ARGV[1], now + tonumber(ARGV[2])
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, '*', 'what', message)
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now), 'LIMIT', 0, 1000)) do
+  redis.call('ZREM', KEYS[2], one); redis.call('ZREM', KEYS[4], one)
+end
+local version = redis.call('INCR', KEYS[3])
+redis.call('ZADD', KEYS[2], 'GT', string.format('%.0f', until_), message)
+redis.call('ZADD', KEYS[4], version, message)
+local more = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[3])
+if more > 0 then
+  for _, one in ipairs(redis.call('ZRANGE', KEYS[2], 0, more - 1)) do
+    redis.call('ZREM', KEYS[2], one); redis.call('ZREM', KEYS[4], one)
+  end
+end
+return version
 """
-"""KEYS: the control stream, what holds until when, how often that changed. ARGV: message, milliseconds, bound."""
+"""KEYS: the control stream, what holds until when, its version, what holds by version. ARGV: message, ms, bound."""
+
+STANDING = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local since, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local version = tonumber(redis.call('GET', KEYS[3]) or '0')
+local rows = redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+local more = #rows >= 2 * most
+if more then version = tonumber(rows[#rows]) end
+local said = {string.format('%.0f', version), more and 1 or 0}
+for i = 1, #rows, 2 do
+  local until_ = tonumber(redis.call('ZSCORE', KEYS[2], rows[i]) or '0')
+  if until_ > now then said[#said + 1] = rows[i]; said[#said + 1] = string.format('%.0f', until_ - now) end
+end
+return said
+"""
+"""KEYS as REVOKE. ARGV: the version that is known, how many at most.
+
+Gives a version, whether there is more, then message and milliseconds left of each.
+"""
+
+NAMES: Final = ("REPORT", "REAP", "END", "INTRODUCE", "LIMIT", "PROLONG", "DISPATCH", "SETTLE", "LEAVE")
 
 _NUMBERS: Final = {
     "SILENCE": SILENCE * 1000,

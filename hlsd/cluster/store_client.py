@@ -58,13 +58,16 @@ class StoreClient:
         return self._transport is not None
 
     async def start(self) -> None:
-        """Connects, as soon as that can be."""
+        """Connects, as soon as that can be. A second time changes nothing."""
+        if self._connecting is not None:
+            return
         await self._connect()
         self._connecting = keep(self._stay, "session_store_client", self._faults)
 
     async def stop(self) -> None:
         """Hangs up."""
-        await end(self._connecting)
+        connecting, self._connecting = self._connecting, None
+        await end(connecting)
         if self._transport is not None:
             self._transport.close()
             with contextlib.suppress(TimeoutError):

@@ -100,7 +100,7 @@ class _Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._waiting.extend(self._reader.feed(data))  # type: ignore[arg-type]  # the fields of HEAD
+            self._waiting.extend(self._reader.feed(data))
         except ProtocolError as error:
             self._cut(error)
             return

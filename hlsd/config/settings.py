@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hlsd.api.settings import ApiSettings
 from hlsd.auth.settings import AuthSettings
 from hlsd.base.quantities import GIB, MIB, Duration, Size
+from hlsd.cluster.settings import ClusterSettings
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
@@ -96,6 +97,7 @@ class Settings(BaseModel):
     http: HttpSettings = Field(default_factory=HttpSettings)
     flv: FlvSettings = Field(default_factory=FlvSettings)
     sessions: SessionSettings = Field(default_factory=SessionSettings)
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)

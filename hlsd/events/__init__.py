@@ -46,6 +46,8 @@ class Action(enum.StrEnum):
     POST_PLAY = "postPlay"
     UPDATE_PLAY = "updatePlay"
     DONE_PLAY = "donePlay"
+    FIX_PLAY = "fixPlay"
+    """Of a cluster: what a session that is over was sent beyond what its `donePlay` said."""
     STREAM_START = "streamStart"
     STREAM_STOP = "streamStop"
     RELAY_START = "relayStart"

@@ -98,6 +98,11 @@ class Notify:
             )
         self._tasks = [keep(sender.run, "webhooks", self._faults) for sender in self._senders]
 
+    async def kept(self) -> None:
+        """Returns when what was told before is in the outbox; at once where there is none."""
+        if self._outbox is not None and self._running:
+            await self._outbox.ask(lambda _store: None)
+
     async def stop(self) -> None:
         """Delivers what it can within a moment; the rest waits on disk."""
         if not self._running:

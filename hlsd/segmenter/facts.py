@@ -54,7 +54,7 @@ class TrackFacts:
 
 
 @dataclass(slots=True)
-class Facts:
+class RenditionFacts:
     """Of one rendition. They change only with what its `Live` is told."""
 
     version: int = 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, Lateness, Media, Rendering
-from hlsd.segmenter.facts import Facts, LowLatency, Rates, TrackFacts
+from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
 from hlsd.segmenter.playlist import Variant, media_playlist, multivariant_playlist
 from hlsd.segmenter.window import Segment
 
@@ -65,7 +65,7 @@ class Live:
         """Rises whenever an answer of any rendition of the run may have become another one."""
         self._window = window
         self._faults = faults or Faults()
-        self.facts = Facts()
+        self.facts = RenditionFacts()
         """What its playlists are rendered from beside the window."""
         self._rendered: dict[bool, tuple[int, Rendering | None]] = {}
         self._tracks: Tracks | None = None
@@ -106,12 +106,20 @@ class Live:
         self._rise()
         self._tell()
 
+    def back(self) -> None:
+        """What a publisher sends is listed again."""
+        self.facts.away = False
+
+    def halted(self, off: bool) -> None:
+        """It failed too often (`off`), or there is another publication."""
+        self.facts.off = off
+
     def left(self) -> None:
         """The publisher has left: what is held from now on ends in another way."""
         self.facts.away = True
         self.changed()
 
-    def mirror(self, window: Window, facts: Facts) -> None:
+    def mirror(self, window: Window, facts: RenditionFacts) -> None:
         """Another process says all there is to say of this instant (`hlsd.segmenter.feed`)."""
         self._window = window
         self.facts = facts

@@ -310,12 +310,12 @@ class Segmenter:
 
     def halt(self) -> None:
         """It stays off (`Mendable`): no playlist until the next publication, which goes on with the run."""
-        self.live.facts.off = True
+        self.live.halted(True)
         self.live.changed()
 
     def _start(self) -> None:
         self._easy = False
-        self.live.facts.off = False
+        self.live.halted(False)
         if self._tracks is None:
             return
         cutter = self.run.cutter(self, self._tracks)

@@ -82,10 +82,8 @@ class Leases:
         if isinstance(lease, Denial):
             self._lifecycle.end(session, "kicked" if lease.reason == BANNED.reason else "limit")
             return
-        if self._lives is not None and session.phase in BACK:
-            self._renewal.take_over(session, lease)
-            if session.over:
-                return
+        if self._lives is not None and session.phase in BACK and not self._renewal.take_over(session, lease):
+            return
         now = self._claims.of(session)
         if now != claim:
             self._directory.amend(now)

@@ -161,6 +161,11 @@ class LocalDirectory:
         dead = [Revocation(what, "kicked", dead=until - now) for what, until in self.dead.items() if until > now]  # type: ignore[arg-type]
         return banned + dead
 
+    def retell(self) -> None:
+        """Tells all who watch what is standing: they may have begun before it was read."""
+        for revocation in self.standing():
+            self._tell(revocation)
+
     def sweep(self) -> None:
         """Forgets bans and leases that are over, and has the file of bans written anew if much of it is."""
         now = self._clock.monotonic()

@@ -10,7 +10,7 @@ it is asked when a viewer comes, is back or goes, never for a request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from hlsd.base.clock import Clock
 from hlsd.events import Bus
@@ -18,7 +18,7 @@ from hlsd.ports import VOD, Denial, Gate, Grant, Playable, PlayRequest
 from hlsd.ports import ViewerSession as Viewer
 from hlsd.sessions.about import About
 from hlsd.sessions.claims import Claims
-from hlsd.sessions.directory import SessionDirectory
+from hlsd.sessions.directory import Revocation, SessionDirectory
 from hlsd.sessions.enforcement import Enforcement
 from hlsd.sessions.gate import OpenGate
 from hlsd.sessions.leases import Leases
@@ -48,7 +48,8 @@ class Registry:
     `idle(app, name)` says after how many seconds without a request a session of that stream is over;
     `stream(app, name)` finds the stream, `about(app, name)` tells its id and codecs for events; `grace` is how many
     seconds a publisher may take to come back. `directory` is the one of this server alone unless there is another, or a
-    `store` that several processes share; `closed(app)` says whether who comes is turned away while that is away.
+    `store` that several processes share; `closed(app)` says whether who comes is turned away while that is away, and
+    `farewell` is awaited when all has been said to it.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -68,6 +69,7 @@ class Registry:
         directory: SessionDirectory | None = None,
         store: SessionStore | None = None,
         closed: Callable[[str], bool] = lambda _app: False,
+        farewell: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings = settings or SessionSettings()
         self.stats = stats or Stats()
@@ -82,7 +84,7 @@ class Registry:
         self.common: SharedDirectory | None = None
         """What this process and others have in common; None if it serves all sessions."""
         if store is not None:
-            self.common = SharedDirectory(store, clock, knows, self.stats.faults, closed=closed)
+            self.common = SharedDirectory(store, clock, knows, self.stats.faults, closed=closed, farewell=farewell)
         self.directory: SessionDirectory = self.common or directory or LocalDirectory(settings, clock, signer.who)
         self._shared = shared = Shared(
             clock,
@@ -231,6 +233,14 @@ class Registry:
         unknown user. What else the banned one has open there, by whatever way, ends within a second.
         """
         return self._enforcement.kick(sid, ban)
+
+    def send_away(self, sid: str, reason: str) -> None:
+        """Ends the session of that `id` if it is on, here or in another process that shares sessions."""
+        session = self._table.get(sid)
+        if session is not None:
+            session.reject(reason)
+        elif self.common is not None:
+            self.common.revoke(Revocation(sid, reason, self.settings.ban_time))
 
     def drain(self) -> None:
         """The server is about to stop: that is why sessions end from now on, and not that their streams do."""

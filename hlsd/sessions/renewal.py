@@ -85,17 +85,17 @@ class Renewal:
             return True
         return self._events.meanwhile(self._renew(session))
 
-    def take_over(self, session: Session, lease: Lease) -> None:
+    def take_over(self, session: Session, lease: Lease) -> bool:
         """A viewer is back by an id, and this is what the processes that had it know of it.
 
-        Whoever began that life has asked everybody who has a say; a new life is asked about.
+        Whoever began that life has asked everybody who has a say; a new life is asked about. False: it is over.
         """
         grant = grant_of(lease.about)
         if grant is not None:
             session.grant = grant
             if not self.bind(session):
                 self._lifecycle.end(session, "expired")
-                return
+                return False
         if lease.life > 1 or (lease.life and not lease.on):
             session.extra.life = lease.life
         if lease.on and lease.life > 1:
@@ -105,11 +105,12 @@ class Renewal:
             self._lifecycle.heard(session)
         elif not self.ask(session):
             self._lifecycle.close(session, "limit")
-            return
-        if lease.on and self._lives is not None and not session.over:
+            return False
+        if lease.on and self._lives is not None:
             self._lives.begin(session)  # what is sent here counts, were it only playlists
         if grant is None and session.adopted and not self.renew(session):
             session.renew_at = self._clock.monotonic() + 1.0  # the rules may be others by now
+        return True
 
     def renew_soon(self, session: Session) -> None:
         """As `renew`, and again in a second if that cannot be."""

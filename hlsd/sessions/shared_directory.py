@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from hlsd.base.clock import Clock
@@ -30,8 +30,8 @@ TICK: Final = 0.25
 """Seconds between two looks at what is due; what has just begun or ended is said at once."""
 PAUSE: Final = 0.2
 """Seconds until it is said again when the store is away."""
-FAREWELL: Final = 1.0
-"""Seconds at the end for what is not said yet."""
+FAREWELL: Final = 2.0
+"""Seconds at the end for what is not said yet, also to a store that is away for a moment."""
 
 
 class Lives(Protocol):
@@ -49,10 +49,11 @@ class Lives(Protocol):
 class SharedDirectory:
     """`hlsd.sessions.directory.SessionDirectory` and `Lives` of one process, by `store`.
 
-    `closed(app)`: whether who comes is turned away while the store is away.
+    `closed(app)`: whether who comes is turned away while the store is away. `farewell` is awaited when all is said, and
+    before the store is stopped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process shares them by
         self,
         store: SessionStore,
         clock: Clock,
@@ -60,11 +61,13 @@ class SharedDirectory:
         faults: Faults,
         *,
         closed: Callable[[str], bool] = lambda _app: False,
+        farewell: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._faults = faults
         self._closed = closed
+        self._farewell = farewell
         self._reporter: Reporter[Session] = Reporter(secrets.token_urlsafe(6) + ".", store.period, knows)
         self._playing: dict[str, Session] = {}
         """By public id, those of which a life is reported."""
@@ -98,17 +101,19 @@ class SharedDirectory:
 
     async def start(self) -> None:
         """Begins to report."""
-        await self._store.start()
         self._unwatch = self._store.watch(self._revoked)
+        await self._store.start()
         self._telling = keep(self._tell, "session_reports", self._faults)
 
     async def stop(self) -> None:
         """Says what is left, for a moment."""
         await end(self._telling)
-        with contextlib.suppress(TimeoutError, StoreAway):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                while await self._say():
-                    pass
+                await self._say_all()
+        if self._farewell is not None:
+            with self._faults.guard("session_events"):
+                await self._farewell()
         self._unwatch()
         await self._store.stop()
 
@@ -131,12 +136,15 @@ class SharedDirectory:
         if self._is_banned(claim):
             return BANNED
         try:
-            return await self._store.claim(_public(claim))
+            lease = await self._store.claim(_public(claim))
         except StoreAway:
             app = claim.path.split("/", 2)[1]
             closed = self._closed(app)
             self.away[app, "closed" if closed else "open"] += 1
+            self._lost[claim.id[:PUBLIC]] = None  # it is claimed when the store is back, also if it plays by then
             return AWAY if closed else GIVEN
+        self._lost.pop(claim.id[:PUBLIC], None)
+        return lease
 
     def rejoin(self, claim: PlaceClaim) -> Lease | Denial | None:
         """Who is banned is known; the rest is asked meanwhile."""
@@ -158,6 +166,7 @@ class SharedDirectory:
         """Tells the store, unless its life is reported: then that says it."""
         public = place[:PUBLIC]
         if public not in self._playing:
+            self._lost.pop(public, None)
             self._store.release(public)
 
     def revoke(self, revocation: Revocation) -> None:
@@ -215,6 +224,14 @@ class SharedDirectory:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
                     await self._news.wait()
+
+    async def _say_all(self) -> None:
+        while True:
+            try:
+                if not await self._say():
+                    return
+            except StoreAway:
+                await asyncio.sleep(PAUSE)
 
     async def _say(self) -> bool:
         """One batch; whether there was one. Raises StoreAway."""

@@ -7,7 +7,7 @@ socket (`hlsd.workers.tunnel`), from a peer without an address whose word on the
 from __future__ import annotations
 
 import os
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from hlsd import app
 from hlsd.base.upkeep import end, sweep
 from hlsd.cluster.store_server import StoreServer
 from hlsd.delivery.http1.server import HttpServer
-from hlsd.delivery.settings import HttpSettings
-from hlsd.net.proxies import Proxies
+from hlsd.delivery.settings import TunnelSettings
 from hlsd.ports import Service
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.workers.beat import Beat
@@ -32,15 +31,6 @@ if TYPE_CHECKING:
     from hlsd.node import Node
     from hlsd.services import Services
     from hlsd.workers.orders import Orders
-
-
-class TunnelSettings(HttpSettings):
-    """Section `http` as the core has it: workers, who have no address, are believed too."""
-
-    @cached_property
-    def proxies(self) -> Proxies:
-        """As the operator has named them, and the workers."""
-        return Proxies(self.trusted_proxies, self.prefix, unnamed=True)
 
 
 class StoreService(Service):

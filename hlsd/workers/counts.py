@@ -11,12 +11,13 @@ from typing import Final
 from hlsd.base.figures import Histogram
 from hlsd.delivery.blocked_requests import BlockedRequests
 from hlsd.delivery.http1.connections import Connections
-from hlsd.stats import HttpStats, Stats
+from hlsd.stats import Stats
 
 MOST: Final = 20_000
 """Names in what a worker says."""
+SERVED: Final = frozenset(("playlist", "part", "segment", "init"))
+"""What workers answer: of what they hand on the core counts the answers itself."""
 _TOTAL: Final = -1
-_ENDED: Final = ("refused", "timed_out", "slow")
 Totals = dict[str, float]
 
 
@@ -29,13 +30,16 @@ def totals(stats: Stats, blocked: BlockedRequests, connections: Connections) -> 
         *((key, cell.count) for key, cell in http.held.items()),
         *http.slow.items(),
     ):
-        name = f"request {kind} {code}"
-        found[name] = found.get(name, 0) + count
-    for kind, histogram in http.duration.items():
+        if kind in SERVED:
+            name = f"request {kind} {code}"
+            found[name] = found.get(name, 0) + count
+    for kind in SERVED:
+        histogram = http.duration[kind]
         found |= _histogram(f"duration {kind}", histogram)
     for (kind, _), cell in http.ready.items():  # answered at once: microseconds, and not measured
-        first = f"duration {kind} 0"
-        found[first] = found.get(first, 0) + cell.count
+        if kind in SERVED:
+            first = f"duration {kind} 0"
+            found[first] = found.get(first, 0) + cell.count
     for app, figures in stats.apps.items():
         found |= _histogram(f"wait {app}", figures.blocking_wait)
     for (app, name), quality in stats.quality.items():
@@ -43,7 +47,11 @@ def totals(stats: Stats, blocked: BlockedRequests, connections: Connections) -> 
         found[f"quality {app} {name} stalls"] = quality.stalls
         found |= _histogram(f"buffer {app}/{name}", quality.buffer)
         found |= _histogram(f"throughput {app}/{name}", quality.throughput)
-    found |= {f"ended {reason}": getattr(connections, reason) for reason in _ENDED}
+    found |= {
+        "ended refused": connections.refused,
+        "ended timed_out": connections.timed_out,
+        "ended slow": connections.slow,
+    }
     return {name: value for name, value in found.items() if value}
 
 
@@ -57,14 +65,16 @@ def added(now: Mapping[str, float], before: Mapping[str, float]) -> Totals:
     return found
 
 
-def add(new: Mapping[str, float], stats: Stats, blocked: BlockedRequests, connections: Connections) -> None:
+def add(  # noqa: C901 - a table of names
+    new: Mapping[str, float], stats: Stats, blocked: BlockedRequests, connections: Connections
+) -> None:
     """Adds to what the core has counted; what is not understood is passed over."""
     for name, value in new.items():
         what, *rest = name.split(" ")
         match what, rest:
-            case "request", [kind, code] if kind in HttpStats.KINDS and code.isdecimal():
+            case "request", [kind, code] if kind in SERVED and code.isdecimal():
                 stats.http.slow[kind, int(code)] += int(value)
-            case "duration", [kind, at] if kind in stats.http.duration:
+            case "duration", [kind, at] if kind in SERVED:
                 _add(stats.http.duration[kind], at, value)
             case "wait", [app, at]:
                 _add(stats.app(app).blocking_wait, at, value)
@@ -75,8 +85,12 @@ def add(new: Mapping[str, float], stats: Stats, blocked: BlockedRequests, connec
             case "buffer" | "throughput", [path, at]:
                 quality = stats.quality_of(*path.split("/", 1))
                 _add(quality.buffer if what == "buffer" else quality.throughput, at, value)
-            case "ended", [reason] if reason in _ENDED:
-                setattr(connections, reason, getattr(connections, reason) + int(value))
+            case "ended", ["refused"]:
+                connections.refused += int(value)
+            case "ended", ["timed_out"]:
+                connections.timed_out += int(value)
+            case "ended", ["slow"]:
+                connections.slow += int(value)
             case "unheld", []:
                 blocked.refused += int(value)
             case _:

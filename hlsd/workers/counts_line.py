@@ -82,10 +82,19 @@ class CountsService(Service, Reporter):
                 if name in said:
                     yield spec, (worker,), said[name]
 
+    def left(self, one: _Heard) -> None:
+        """A worker says no more."""
+        self.now.pop(one, None)
+        self._sum()
+
+    def _sum(self) -> None:
+        self._web.connections.elsewhere = int(sum(now.get("open", 0) for _, now in self.now.values()))
+
     def heard(self, one: _Heard, body: bytes) -> None:
         """A worker says what it has. Raises ProtocolError."""
         worker, token, now, whole = _read(body)
         self.now[one] = worker, now
+        self._sum()
         new = counts.added(whole, self._last.pop(token, {}))
         while len(self._last) >= MAX_TOKENS:
             del self._last[next(iter(self._last))]
@@ -113,7 +122,7 @@ class _Heard(asyncio.Protocol):
             self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._service.now.pop(self, None)
+        self._service.left(self)
 
     def cut(self) -> None:
         """Hangs up."""

@@ -20,13 +20,29 @@ LINGER: Final = 60.0
 """Seconds that a stream is listened to after its last viewer here."""
 
 
-class _Entry:
+class _Listened:
     """One stream."""
 
     def __init__(self, line: FeedLine, now: float) -> None:
         self.line = line
         self.used = now
-        self.expected: Expected | None = None
+        self._expected: Expected | None = None
+
+    def expect(self) -> Expected:
+        """What stands for it until it is known."""
+        if self.line.settled:
+            known = Expected(lambda: None)
+            known.came()
+            return known
+        if self._expected is None:
+            self._expected = Expected(lambda: None)
+        return self._expected
+
+    def came(self) -> None:
+        """It is there, or known not to be: who waits looks again."""
+        expected, self._expected = self._expected, None
+        if expected is not None:
+            expected.came()
 
 
 class EdgeDirectory:
@@ -48,7 +64,7 @@ class EdgeDirectory:
         self._most = most
         self._watched = watched
         self._faults = faults
-        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._entries: dict[tuple[str, str], _Listened] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     def find(self, app: str, name: str) -> Playable | None:
@@ -66,13 +82,7 @@ class EdgeDirectory:
         entry = self._entries.get((app, name))
         if entry is None:
             entry = self._entries[app, name] = self._listen(app, name)
-        if entry.line.settled:
-            known = Expected(lambda: None)
-            known.came()
-            return known
-        if entry.expected is None:
-            entry.expected = Expected(lambda: None)
-        return entry.expected
+        return entry.expect()
 
     def summaries(self) -> list[StreamSummary]:
         """The core tells."""
@@ -109,15 +119,14 @@ class EdgeDirectory:
         entries, self._entries = self._entries, {}
         await asyncio.gather(*[entry.line.stop() for entry in entries.values()], *self._leaving)
 
-    def _listen(self, app: str, name: str) -> _Entry:
+    def _listen(self, app: str, name: str) -> _Listened:
         line = FeedLine(self._path, (app, name), self._most, lambda: self._came(app, name), self._faults)
-        return _Entry(line, asyncio.get_running_loop().time())
+        return _Listened(line, asyncio.get_running_loop().time())
 
     def _came(self, app: str, name: str) -> None:
         """It is there, or known not to be: who waits looks again."""
         entry = self._entries.get((app, name))
-        if entry is not None and entry.line.live is not None:
-            self._known(app)
-        if entry is not None and entry.expected is not None:
-            expected, entry.expected = entry.expected, None
-            expected.came()
+        if entry is not None:
+            if entry.line.live is not None:
+                self._known(app)
+            entry.came()

@@ -14,7 +14,7 @@ from typing import Final, cast
 from hlsd.base.errors import ProtocolError
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, keep
-from hlsd.segmenter.feed.frames import FrameReader, Kind
+from hlsd.segmenter.feed.frames import FeedReader, FrameKind
 from hlsd.segmenter.feed.mirror import Mirror
 from hlsd.segmenter.live import Live
 
@@ -29,7 +29,7 @@ class _Ear(asyncio.Protocol):
     def __init__(self, line: FeedLine, asked: bytes) -> None:
         self._line = line
         self._asked = asked
-        self._reader = FrameReader()
+        self._reader = FeedReader()
         self._transport: asyncio.Transport | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -87,11 +87,11 @@ class FeedLine:
             self._ear.close()
         self._mirror.gone()
 
-    def heard(self, reader: FrameReader, data: bytes) -> None:
+    def heard(self, reader: FeedReader, data: bytes) -> None:
         """More of the line. Raises ProtocolError."""
         frames = reader.feed(data)
         self._mirror.take(frames)
-        if any(frame.kind is Kind.GONE for frame in frames):
+        if any(frame.kind is FrameKind.GONE for frame in frames):
             self._settle()
 
     def fault(self, error: Exception) -> None:

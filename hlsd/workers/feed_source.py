@@ -18,7 +18,7 @@ from hlsd.base.faults import Faults
 from hlsd.base.stream_name import read_path
 from hlsd.base.upkeep import end, sweep
 from hlsd.ports import LiveStream, OutputFactory, PublishRequest, Service
-from hlsd.segmenter.feed.frames import Frame, Kind, Octets, encode
+from hlsd.segmenter.feed.frames import FeedFrame, FrameKind, Octets, encode
 from hlsd.segmenter.feed.teller import Teller
 from hlsd.segmenter.live import Live
 
@@ -37,17 +37,17 @@ SWEEP: Final = 1.0
 Find = Callable[[str, str], "Playable | None"]
 
 
-class Source:
+class FeedSource:
     """One stream by its name, and who listens to it. `Live.watch` calls it for each version."""
 
     def __init__(self, app: str, name: str, find: Find) -> None:
         self.app = app
         self.name = name
-        self.listeners: set[Listener] = set()
+        self.listeners: set[FeedListener] = set()
         self._find = find
         self._teller: Teller | None = None
         self._told = False
-        self._gone = encode(Frame(Kind.GONE, 0, last=True))
+        self._gone = encode(FeedFrame(FrameKind.GONE, 0, last=True))
 
     def look(self) -> None:
         """Whether what is to be told of is still the same run."""
@@ -63,7 +63,7 @@ class Source:
         live.watch(self._changed)
         self._changed()
 
-    def join(self, listener: Listener) -> None:
+    def join(self, listener: FeedListener) -> None:
         """One more listens: it is told all there is."""
         self.look()
         if self._teller is None:
@@ -73,7 +73,7 @@ class Source:
             listener.write(self._teller.greeting(), self._room)
         self.listeners.add(listener)
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: FeedListener) -> None:
         """It listens no more."""
         self.listeners.discard(listener)
         if not self.listeners:
@@ -81,7 +81,7 @@ class Source:
 
     def ping(self) -> None:
         """Nothing has happened for a while, perhaps."""
-        self._tell(encode(Frame(Kind.PING, 0)))
+        self._tell(encode(FeedFrame(FrameKind.PING, 0)))
 
     def _changed(self) -> None:
         teller = self._teller
@@ -108,14 +108,14 @@ class Source:
             teller.live.unwatch(self._changed)
 
 
-class Listener(asyncio.Protocol):
+class FeedListener(asyncio.Protocol):
     """A worker's connection for one stream."""
 
     def __init__(self, sources: FeedSources) -> None:
         self._sources = sources
         self._transport: asyncio.Transport | None = None
         self._asked = bytearray()
-        self._source: Source | None = None
+        self._source: FeedSource | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is one more, unless there are too many."""
@@ -174,8 +174,8 @@ class FeedSources(Service):
         self._faults = faults
         self._server: asyncio.AbstractServer | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        self._sources: dict[tuple[str, str], Source] = {}
-        self._open: set[Listener] = set()
+        self._sources: dict[tuple[str, str], FeedSource] = {}
+        self._open: set[FeedListener] = set()
         self.cut = 0
         """Listeners that did not read, since the start."""
 
@@ -186,7 +186,7 @@ class FeedSources(Service):
         before = os.umask(0o177)
         try:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Listener(self), str(self._path))
+            self._server = await loop.create_unix_server(lambda: FeedListener(self), str(self._path))
         finally:
             os.umask(before)
         self._sweeping = sweep(SWEEP, self._sweep, "feed_sweep", self._faults)
@@ -212,32 +212,32 @@ class FeedSources(Service):
         if source is not None:
             asyncio.get_running_loop().call_soon(self._look, source)
 
-    def enter(self, listener: Listener) -> bool:
+    def enter(self, listener: FeedListener) -> bool:
         """Whether there is room for one more."""
         if len(self._open) >= MAX_LISTENERS:
             return False
         self._open.add(listener)
         return True
 
-    def left(self, listener: Listener) -> None:
+    def left(self, listener: FeedListener) -> None:
         """It has gone."""
         self._open.discard(listener)
 
-    def join(self, app: str, name: str, listener: Listener) -> Source:
+    def join(self, app: str, name: str, listener: FeedListener) -> FeedSource:
         """It wants to hear of that stream."""
         source = self._sources.get((app, name))
         if source is None:
-            source = self._sources[app, name] = Source(app, name, self._find)
+            source = self._sources[app, name] = FeedSource(app, name, self._find)
         source.join(listener)
         return source
 
-    def leave(self, source: Source, listener: Listener) -> None:
+    def leave(self, source: FeedSource, listener: FeedListener) -> None:
         """It does not any more."""
         source.leave(listener)
         if not source.listeners and self._sources.get((source.app, source.name)) is source:
             del self._sources[source.app, source.name]
 
-    def _look(self, source: Source) -> None:
+    def _look(self, source: FeedSource) -> None:
         with self._faults.guard("feed_sweep"):
             source.look()
 

@@ -22,7 +22,7 @@ SILENT: Final = 15
 MAX_LINE: Final = 4096
 
 
-class Process:
+class WorkerProcess:
     """`ended(process)` is called once, when it has gone."""
 
     def __init__(self, orders: Orders, process: asyncio.subprocess.Process, line: socket.socket) -> None:
@@ -39,7 +39,7 @@ class Process:
         self._watching: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def begin(cls, orders: Orders, ended: Callable[[Process], None]) -> Self:
+    async def begin(cls, orders: Orders, ended: Callable[[WorkerProcess], None]) -> Self:
         """Begins one; `orders.line` is filled in. Raises OSError."""
         ours, its = socket.socketpair()
         ours.setblocking(False)
@@ -104,7 +104,7 @@ class Process:
                 await self.over.wait()
         return self.over.is_set()
 
-    async def _wait(self, ended: Callable[[Process], None]) -> None:
+    async def _wait(self, ended: Callable[[WorkerProcess], None]) -> None:
         await self._process.wait()
         if not self.ready.done():
             self.ready.set_result(None)

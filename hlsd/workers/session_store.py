@@ -47,6 +47,11 @@ class _Place:
     """By token, what was charged or is owed."""
     owed: Counts = NOTHING
 
+    def at(self, session: Session) -> Session:
+        """The session that the registry has by that id."""
+        self.session = session
+        return session
+
 
 class RegistryStore:
     """`registry` is the core's; `idle(app, name)` as it has it; `directory` where it keeps bans."""
@@ -148,7 +153,7 @@ class RegistryStore:
         _, app, name = place.path.split("/", 2)
         found = self._registry.admit(place.sid.decode("latin-1"), app, name, place.ip, place.agent)
         if isinstance(found, Session):
-            place.session = found
+            place.at(found)
         return found
 
     def _report(self, report: Report) -> Answer:
@@ -180,7 +185,7 @@ class RegistryStore:
         if session is None or session.over:
             there = self._registry.in_any_life(public)
             if there is not None:
-                session = place.session = there
+                session = place.at(there)
                 place.sid, place.path, place.ip = there.sid, there.path, there.ip
         return session
 

@@ -28,7 +28,7 @@ from hlsd.base.errors import HlsdError
 from hlsd.base.stop_signals import StopSignals
 from hlsd.net.listening import listen, share
 from hlsd.workers.orders import EVERY, Orders
-from hlsd.workers.process import Process
+from hlsd.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
     from hlsd.config import Settings
@@ -65,7 +65,7 @@ class _Slot:
         self.number = number
         self._ports = ports
         self._sockets: dict[str, socket.socket] = {}
-        self.process: Process | None = None
+        self.process: WorkerProcess | None = None
         self.begun = 0.0
         self.pause = 0.0
         self.open()
@@ -75,6 +75,11 @@ class _Slot:
         for name, port in self._ports.items():
             if name not in self._sockets:
                 self._sockets[name] = port.socket()
+
+    def take(self, process: WorkerProcess | None, now: float = 0.0) -> None:
+        """Who has it from now on."""
+        self.process = process
+        self.begun = now or self.begun
 
     def close(self) -> None:
         """Has none any more: whoever waits in them is told so."""
@@ -99,8 +104,8 @@ class Supervisor:
         self._log = structlog.get_logger()
         self._folder = ""
         self._slots: list[_Slot] = []
-        self._core: Process | None = None
-        self._all: set[Process] = set()
+        self._core: WorkerProcess | None = None
+        self._all: set[WorkerProcess] = set()
         self._stopping = False
         self._failed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """How a process ended without which the server cannot begin."""
@@ -113,6 +118,8 @@ class Supervisor:
     async def run(self) -> int:
         """Runs the server until it is told to stop. Returns the exit status; raises HlsdError if it cannot listen."""
         settings = self._settings
+        if settings.cluster.redis is not None:
+            raise HlsdError("server.workers: a node that shares its sessions by Redis has one worker for now")
         try:
             ports = {"http": _Port("http.port", settings.http.bind, settings.http.port)}
             if settings.https.secure:
@@ -200,17 +207,16 @@ class Supervisor:
             slot.fd("https") if slot is not None else -1,
         )
 
-    async def _start(self, orders: Orders) -> Process:
-        process = await Process.begin(orders, self._ended)
+    async def _start(self, orders: Orders) -> WorkerProcess:
+        process = await WorkerProcess.begin(orders, self._ended)
         self._all.add(process)
         return process
 
     async def _fill(self, slot: _Slot) -> None:
         slot.open()
-        slot.begun = asyncio.get_running_loop().time()
-        slot.process = await self._start(self._orders("worker", slot))
+        slot.take(await self._start(self._orders("worker", slot)), asyncio.get_running_loop().time())
 
-    def _ended(self, process: Process) -> None:
+    def _ended(self, process: WorkerProcess) -> None:
         """A process has gone."""
         self._all.discard(process)
         if self._stopping or process.leaving:
@@ -226,7 +232,7 @@ class Supervisor:
         for slot in self._slots:
             if slot.process is process:
                 slot.close()  # first of all: whoever connects now finds another worker
-                slot.process = None
+                slot.take(None)
                 self._log.error("a worker has ended; it is begun again", worker=slot.number, status=process.status)
                 self._spawn(lambda slot=slot: self._renew(slot))  # type: ignore[misc]  # mypy and defaults of a lambda
 
@@ -265,7 +271,7 @@ class Supervisor:
                 if slot.process is not old:  # it has crashed meanwhile, and its place is taken
                     new.stop()
                     continue
-                slot.process, slot.begun = new, asyncio.get_running_loop().time()
+                slot.take(new, asyncio.get_running_loop().time())
                 old.stop()
                 if not await old.gone(self._settings.server.drain_timeout + SPARE):
                     old.kill()

@@ -10,30 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
-from hlsd.delivery.http1.takeover import TAKE, Taken
+from hlsd.delivery.http1.takeover import TAKE
 from hlsd.delivery.lasting import LASTING
 from hlsd.delivery.web import STATUS
+from hlsd.workers.joined import CONNECT, Joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from hlsd.delivery.http1.takeover import TakeoverHandler
+    from hlsd.delivery.http1.takeover import Taken, TakeoverHandler
     from hlsd.net.proxies import Proxies
 
 MAX_TUNNELS: Final = 4096
 """Requests under way at once; further ones get 503."""
 PIECE: Final = 64 << 10
 """Bytes that are read of an answer at a time."""
-MAX_JOINED: Final = 1 << 20
-"""Bytes that wait for a joined client; then nothing more is read from the core."""
-CONNECT: Final = 1.0
-"""Seconds for the core to take a connection."""
 
 _HOP: Final = frozenset(
     (
@@ -51,6 +49,8 @@ _HOP: Final = frozenset(
     )
 )
 """Headers of one hop (RFC 9110 §7.6.1), and those that say who asks."""
+_BREAK: Final = re.compile(rb"[\x00-\x20\x7f]")
+_LINE: Final = re.compile(rb"[\x00\r\n]")
 _AWAY: Final = b"502 the server is about to be back\n"
 _FULL: Final = b"503 try again later\n"
 Pair = tuple[bytes, bytes]
@@ -80,9 +80,11 @@ class Tunnel:
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         take = cast("Callable[[TakeoverHandler], Taken | None] | None", scope.get(TAKE))
-        upgrade = _one(scope["headers"], b"upgrade") if take is not None else b""
-        if upgrade:
-            # The first answer decides whether the protocol changes, so all that follows is the client's and the core's.
+        if not _is_plain(scope):
+            await _refuse(send, 400, b"400 bad request\n")
+            return
+        upgrade = _one(scope["headers"], b"upgrade") if take is not None and scope["method"] == "GET" else b""
+        if upgrade.lower() == b"websocket":
             assert take is not None
             joined = Joined(self._path, self._head(scope, upgrade=upgrade))
             taken = take(joined)
@@ -102,7 +104,7 @@ class Tunnel:
             return
         exchange = _Exchange(reader, writer, receive, send, bodiless=scope["method"] == "HEAD")
         try:
-            await exchange.run(self._head(scope), chunked=_has_unknown_body(scope))
+            await exchange.run(self._head(scope), _body_of(scope))
         finally:
             writer.close()
 
@@ -126,7 +128,7 @@ class Tunnel:
             lines += [(b"connection", b"Upgrade"), (b"upgrade", upgrade)]
         else:
             lines.append((b"connection", b"close"))
-            if _has_unknown_body(scope):
+            if _body_of(scope) is None:
                 lines.append((b"transfer-encoding", b"chunked"))
         raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
@@ -158,10 +160,10 @@ class _Exchange:
         self._body: list[bytes] = []
         self._over = False
 
-    async def run(self, head: bytes, *, chunked: bool) -> None:
-        """From head to end."""
+    async def run(self, head: bytes, length: int | None) -> None:
+        """From head to end; the request's body has `length` bytes, None if that is not said."""
         self._writer.write(head)
-        giving = asyncio.ensure_future(self._give(chunked=chunked))
+        giving = asyncio.ensure_future(self._give(length))
         taking = asyncio.ensure_future(self._take())
         try:
             await asyncio.wait({giving, taking}, return_when=asyncio.FIRST_COMPLETED)
@@ -173,9 +175,13 @@ class _Exchange:
                 task.cancel()
             await asyncio.gather(giving, taking, return_exceptions=True)
 
-    async def _give(self, *, chunked: bool) -> bool:
-        """Hands the body on, then waits for the client to go; False when it has."""
-        more, writer = True, self._writer
+    async def _give(self, length: int | None) -> bool:
+        """Hands the body on, then waits for the client to go; False when it has.
+
+        Law: the core reads one request of a connection. What a client sends beyond the length that it has said would be
+        another one to it, which the worker has not seen.
+        """
+        more, writer, chunked, left = True, self._writer, length is None, length or 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -186,8 +192,9 @@ class _Exchange:
             with contextlib.suppress(OSError):  # the core has answered, and takes no more
                 if chunked and body:
                     writer.write(b"%x\r\n%b\r\n" % (len(body), body))
-                elif body:
-                    writer.write(body)
+                elif body and left:
+                    writer.write(body[:left])
+                    left = max(0, left - len(body))
                 if chunked and not more:
                     writer.write(b"0\r\n\r\n")
                 await writer.drain()
@@ -252,122 +259,26 @@ class _Exchange:
             self._over = True
 
 
-class Joined:
-    """A client whose connection was taken over, joined to the core (`TakeoverHandler`)."""
-
-    def __init__(self, path: str, head: bytes) -> None:
-        self._path = path
-        self._waiting = [head]
-        self._client: asyncio.Transport | None = None
-        self._core: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def begin(self, taken: Taken) -> None:
-        """The connection is ours."""
-        self._client = taken.transport
-        self._task = asyncio.get_running_loop().create_task(self._connect(), name="tunnel")
-
-    def received(self, octets: bytes) -> None:
-        """The client has sent something."""
-        if self._core is not None:
-            self._core.write(octets)
-            if self._core.get_write_buffer_size() > MAX_JOINED and self._client is not None:
-                self._client.pause_reading()
-        else:
-            self._waiting.append(octets)
-            if sum(map(len, self._waiting)) > MAX_JOINED:
-                self._end()
-
-    def pause_writing(self) -> None:
-        """The client reads slowly: so do we."""
-        if self._core is not None:
-            self._core.pause_reading()
-
-    def resume_writing(self) -> None:
-        """It has read."""
-        if self._core is not None:
-            self._core.resume_reading()
-
-    def lost(self) -> None:
-        """The client has gone."""
-        self._client = None
-        self._end()
-
-    def shutdown(self) -> None:
-        """The worker stops: who comes back finds another one."""
-        self._end()
-
-    def core_made(self, transport: asyncio.Transport) -> None:
-        """The core has taken the connection."""
-        self._core = transport
-        for octets in self._waiting:
-            transport.write(octets)
-        self._waiting.clear()
-
-    def core_said(self, octets: bytes) -> None:
-        """It has said something."""
-        if self._client is not None:
-            self._client.write(octets)
-
-    def core_room(self) -> None:
-        """It has read what we wrote."""
-        if self._client is not None:
-            self._client.resume_reading()
-
-    def core_lost(self) -> None:
-        """It has hung up."""
-        self._core = None
-        if self._client is not None:
-            self._client.close()
-
-    async def _connect(self) -> None:
-        try:
-            async with asyncio.timeout(CONNECT):
-                await asyncio.get_running_loop().create_unix_connection(lambda: _CoreSide(self), self._path)
-        except (OSError, TimeoutError):
-            client = self._client
-            if client is not None:
-                client.write(b"HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-                client.close()
-
-    def _end(self) -> None:
-        core, self._core = self._core, None
-        if core is not None:
-            core.close()
-        if self._client is not None:
-            self._client.close()
-
-
-class _CoreSide(asyncio.Protocol):
-    """The other end of a joined connection."""
-
-    def __init__(self, joined: Joined) -> None:
-        self._joined = joined
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._joined.core_made(cast("asyncio.Transport", transport))
-
-    def data_received(self, data: bytes) -> None:
-        self._joined.core_said(data)
-
-    def resume_writing(self) -> None:
-        self._joined.core_room()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._joined.core_lost()
-
-
 def _one(headers: Iterable[Pair], name: bytes) -> bytes:
     return next((value for one, value in headers if one == name), b"")
 
 
-def _has_unknown_body(scope: Scope) -> bool:
-    """Whether the request may have a body whose length is not said."""
-    if _one(scope["headers"], b"content-length"):
+def _body_of(scope: Scope) -> int | None:
+    """Bytes of the request's body; None where it may have one whose length is not said."""
+    length = _one(scope["headers"], b"content-length")
+    if length:
+        return int(length) if length.isdigit() else 0
+    if str(scope.get("http_version", "")).startswith("1"):
+        return None if _one(scope["headers"], b"transfer-encoding") else 0
+    return None if scope["method"] not in ("GET", "HEAD", "OPTIONS", "DELETE") else 0
+
+
+def _is_plain(scope: Scope) -> bool:
+    """Whether nothing in the head could end a line of it, whatever the client's protocol lets through."""
+    raw = cast("bytes | None", scope.get("raw_path")) or scope["path"].encode("utf-8", "surrogateescape")
+    if _BREAK.search(raw) or _BREAK.search(scope["query_string"]) or not scope["method"].isalpha():
         return False
-    if scope.get("http_version") == "1.1" or scope.get("http_version") == "1.0":
-        return bool(_one(scope["headers"], b"transfer-encoding"))
-    return scope["method"] not in ("GET", "HEAD", "OPTIONS", "DELETE")
+    return not any(_LINE.search(name + value) for name, value in scope["headers"])
 
 
 async def _refuse(send: Send, status: int, words: bytes) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import math
 import resource
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ class EdgeSessions(Registry):
         return self._edge.pending(viewer.app, viewer.name)
 
 
-class Worker:
+class EdgeWorker:
     """One worker's parts, made and not started."""
 
     def __init__(self, settings: Settings, orders: Orders, key: bytes) -> None:
@@ -202,7 +203,7 @@ def _part_of(http: HttpSettings, workers: int) -> HttpSettings:
 
 def _unjudged(sessions: SessionSettings) -> SessionSettings:
     """Who may have how many, and from where, is the core's to judge: it is told of every address (`max_per_ip`)."""
-    return sessions.model_copy(update={"ip_policy": "any", "shared": "allow", "max_per_ip": 1})
+    return sessions.model_copy(update={"ip_policy": "any", "shared": "allow", "max_per_ip": 1, "adopt_window": inf})
 
 
 async def _key(file: Path) -> bytes:
@@ -215,7 +216,7 @@ async def _key(file: Path) -> bytes:
 async def run(settings: Settings, orders: Orders) -> int:
     """Runs it until it is told to stop. Returns the exit status; raises HlsdError when it cannot listen."""
     key = await _key(Path(key_path(orders.folder)))
-    worker = Worker(settings, orders, key)
+    worker = EdgeWorker(settings, orders, key)
     beat = Beat(orders.line)
     with StopSignals() as signals:
         try:

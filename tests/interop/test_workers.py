@@ -13,12 +13,17 @@ import httpx
 import pytest
 
 from tests.support.eventually import eventually, eventually_here
+from tests.support.flv_clients import flv_client
 from tests.support.footage import Film
 from tests.support.publishing import Persistent
 from tests.support.worker_crowd import Watching
 from tests.support.worker_rig import WorkerServer, enter, hint, uris
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+WEBSOCKET = (
+    "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 PLAIN = {"accept-encoding": "identity"}
 FILM = Film(seconds=10, rate=30, gop=30, width=320, height=180)
 
@@ -99,7 +104,7 @@ async def test_a_worker_that_is_killed_costs_the_requests_it_had_and_no_session(
         asked = sum(viewer.asked for viewer in viewers)
         assert asked > 200
         assert max(viewer.slowest for viewer in viewers) < 10
-        await eventually(lambda: len(server.told("donePlay")) >= len(viewers) + 1, 40, what="all stops")
+        await eventually(lambda: len(server.told("donePlay")) >= len(viewers), 40, what="all stops")
         _once_each(server)
         got, charged = sum(viewer.bytes for viewer in viewers), sum(one["outbytes"] for one in server.told("donePlay"))
         assert charged > 0.5 * got
@@ -118,7 +123,7 @@ async def test_workers_are_replaced_under_load_without_an_error(films: Path, tmp
         over.set()
         await asyncio.gather(*tasks)
         assert [words for viewer in viewers for words in viewer.failed] == []
-        await eventually(lambda: len(server.told("donePlay")) >= len(viewers) + 1, 40, what="all stops")
+        await eventually(lambda: len(server.told("donePlay")) >= len(viewers), 40, what="all stops")
         _once_each(server)
         assert len(server.children()["worker"]) == 2
         told = {one["id"]: one["outbytes"] for one in server.told("donePlay")}
@@ -144,3 +149,40 @@ def test_a_kick_reaches_every_worker(films: Path, tmp_path: Path) -> None:
         for one in viewers:
             eventually_here(lambda one=one: one.get(path)[0] == 403, 5, what="the kick")  # type: ignore[misc]
         assert [one["reason"] for one in server.told("donePlay") if one["id"] == sid] == ["kicked"]
+
+
+async def test_what_is_not_hls_goes_through_every_worker_to_the_core(films: Path, tmp_path: Path) -> None:
+    """Publishing by HTTP, FLV by HTTP and WebSocket, pages, the API, figures: whichever worker is asked."""
+    film = await asyncio.to_thread(FILM.make, films)
+    with WorkerServer(tmp_path) as server:
+        url = f"http://127.0.0.1:{server.http_port}"
+        async with flv_client("ffmpeg-current", film, f"{url}/live/cam.flv", tmp_path / "ffmpeg.log"):
+            await _on_air(server)
+            for pinned in (await asyncio.to_thread(server.pinned)).values():
+                for path, words in (("/", b"<html"), ("/streams.json", b'"cam"'), ("/live/cam/r", b"<html")):
+                    status, _, body = await asyncio.to_thread(pinned.get, path)
+                    assert (status, words in body) == (200, True), (path, body[:300])
+                assert (await asyncio.to_thread(pinned.get, "/api/v1/streams"))[0] == 401
+                assert (await asyncio.to_thread(pinned.get, "/readyz"))[0] == 200
+                pinned.close()
+            for upgrade in ("", WEBSOCKET):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.http_port)
+                writer.write(f"GET /live/cam.flv HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n".encode())
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+                assert head.startswith(b"HTTP/1.1 101" if upgrade else b"HTTP/1.1 200"), head
+                media = await asyncio.wait_for(reader.readexactly(100_000), 30)
+                assert b"FLV\x01" in media[:64]
+                writer.close()
+                await writer.wait_closed()
+            async with httpx.AsyncClient(headers=server.bearer, timeout=20) as client:
+                streams = (await client.get(f"{url}/api/v1/streams")).json()
+                assert [one["name"] for one in streams["data"]["items"]] == ["cam"]
+
+                async def told() -> bool:
+                    text = (await client.get(f"{url}/metrics")).text
+                    return all(f'hlsd_worker_connections{{worker="{number}"}}' in text for number in (1, 2))
+
+                await eventually(told, 10, what="figures of both workers")
+                await eventually(lambda: len(server.told("donePlay")) == 2, 20, what="the stops")
+        assert {one["protocol"] for one in server.told("donePlay")} == {"flv", "wsflv"}
+        assert {one["ip"].rpartition(":")[0] or one["ip"] for one in server.told("donePlay")} == {"127.0.0.1"}

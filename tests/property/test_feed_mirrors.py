@@ -8,7 +8,7 @@ import pytest
 
 from hlsd.media.date_range import DateRange
 from hlsd.media.unit import TICKS, AccessUnit, Tracks
-from hlsd.segmenter.feed.frames import Frame, FrameReader, Kind
+from hlsd.segmenter.feed.frames import FeedFrame, FeedReader, FrameKind
 from hlsd.segmenter.feed.teller import Teller
 from tests.support.feeds import Wire
 from tests.support.frames import BOTH, VIDEO, audio, interleaved, video
@@ -94,15 +94,15 @@ def test_a_window_that_shrinks_is_another_version() -> None:
 def test_a_part_is_told_once_and_nothing_before_there_is_a_playlist() -> None:
     output = segmenter(time=1, list=3, low_latency=True)
     teller = Teller(output.live, output.window)
-    reader = FrameReader()
+    reader = FeedReader()
     output.tracks(BOTH)
     assert teller.news() == teller.greeting() == []
-    told: list[Frame] = []
+    told: list[FeedFrame] = []
     for unit in interleaved(video(25, 6, 1.0), audio(6)):
         output.unit(unit)
         for octets in teller.news():
             told += reader.feed(octets)
-    parts = [frame for frame in told if frame.kind is Kind.PART]
+    parts = [frame for frame in told if frame.kind is FrameKind.PART]
     assert len(parts) == output.counts["part"] > 5
-    assert [frame.kind for frame in told].count(Kind.HELLO) == 1
-    assert b"".join(teller.news())[0] == Kind.SLIDE, "no news but where the window stands"
+    assert [frame.kind for frame in told].count(FrameKind.HELLO) == 1
+    assert b"".join(teller.news())[0] == FrameKind.SLIDE, "no news but where the window stands"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hlsd.segmenter.feed.frames import FrameReader, Octets
+from hlsd.segmenter.feed.frames import FeedReader, Octets
 from hlsd.segmenter.feed.mirror import Mirror
 from hlsd.segmenter.feed.teller import Teller
 from hlsd.segmenter.live import Live
@@ -17,7 +17,7 @@ class Ear:
     def __init__(self, most: int = 1 << 30) -> None:
         self.came: list[Live] = []
         self.mirror = Mirror(most, self.came.append)
-        self._reader = FrameReader()
+        self._reader = FeedReader()
 
     def hear(self, octets: list[Octets], draw: random.Random) -> None:
         """Takes octets in pieces of any length."""

@@ -202,7 +202,7 @@ class World:
         self.unsure = 0
         """Bytes about which a store that went back may be wrong."""
         self.went_back = False
-        self.kicked = False
+        self.kicked: set[str] = set()
         self.said: list[tuple[float, Report]] = []
         self.kinds: Counter[str] = Counter()
 
@@ -237,9 +237,18 @@ class World:
                 lose = False
                 continue
             for (entry, report), answer in zip(due, answers, strict=True):
+                if report.active and report.life and not self.faults and not self.went_back:
+                    assert answer.on or entry.sid in self.kicked, ("it plays and is over", report)
                 if reporter.answered(self.now, entry, report, answer) is Outcome.BARRED and not entry.ended:
                     self._leave(process, entry.session, "kicked")
         raise AssertionError("a process that never has done talking")
+
+    def leave(self, process: Process, sid: str) -> None:
+        """A viewer has no more to do with one process."""
+        viewing = process.viewings.get(sid)
+        if viewing is not None:
+            self._leave(process, viewing, "closed")
+            self.talk(process)
 
     def _leave(self, process: Process, viewing: Viewing, why: str) -> None:
         for sid in [sid for sid, one in process.viewings.items() if one is viewing]:
@@ -251,6 +260,8 @@ class World:
         for _ in range(seconds):
             self.now += 1.0
             reachable = not self.away and any(not one.cut for one in self.processes)
+            if reachable:  # whoever comes first: those who report, or who looks for leases that are over
+                self.table.reap(self.now)
             for process in self.processes:
                 for viewing in list(process.viewings.values()):
                     if self.now - viewing.last >= IDLE:
@@ -274,7 +285,7 @@ class World:
 
     def kick(self, sid: str, *, heard: bool) -> None:
         """A viewer is sent away; `heard`: by all processes, else they learn of it by their next report."""
-        self.kicked = True
+        self.kicked.add(sid)
         self.table.end(self.now, sid, "kicked", 30.0)
         for process in self.processes:
             viewing = process.viewings.get(sid)
@@ -327,16 +338,6 @@ class World:
                 assert state.get(key) == "start", ("a stop of what did not begin", event)
                 assert event.why != "lost" or self.faults or self.went_back, ("nobody was lost", event)
                 state[key] = "stop"
-        if not self.faults and not self.went_back and not self.away and not self.kicked:
-            for process in self.processes:
-                for entry in process.reporter._entries.values():
-                    if (
-                        entry.life
-                        and not entry.asked
-                        and self.now - entry.session.last < IDLE
-                        and entry.acked == self.now
-                    ):
-                        assert state.get((entry.sid, entry.life)) == "start", ("it plays and is over", entry.sid)
 
     def finish(self) -> None:
         """All is well again, everybody leaves: to the byte."""

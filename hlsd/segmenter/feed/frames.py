@@ -42,7 +42,7 @@ _NAMES: Final = 512
 """Octets of numbers and names before them."""
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame tells."""
 
     HELLO = 1
@@ -57,23 +57,23 @@ class Kind(IntEnum):
     PING = 10
 
 
-_WORDY: Final = frozenset({Kind.HELLO, Kind.FACTS})
-_HEAVY: Final = frozenset({Kind.INIT, Kind.PART, Kind.WHOLE})
-_KINDS: Final = {int(kind): kind for kind in Kind}
+_WORDY: Final = frozenset({FrameKind.HELLO, FrameKind.FACTS})
+_HEAVY: Final = frozenset({FrameKind.INIT, FrameKind.PART, FrameKind.WHOLE})
+_KINDS: Final = {int(kind): kind for kind in FrameKind}
 
 Octets = bytes | memoryview
 
 
-class Frame(NamedTuple):
+class FeedFrame(NamedTuple):
     """One frame. `body` of one that was read is never altered."""
 
-    kind: Kind
+    kind: FrameKind
     version: int
     body: Octets = b""
     last: bool = False
 
 
-def encode(frame: Frame, more: Octets = b"") -> list[Octets]:
+def encode(frame: FeedFrame, more: Octets = b"") -> list[Octets]:
     """A frame as octets to write one behind the other; `more` is the rest of its body, which is not copied."""
     size = len(frame.body) + len(more)
     head = HEAD.pack(frame.kind, LAST if frame.last else 0, frame.version, size)
@@ -96,7 +96,7 @@ def read_words(body: Octets) -> dict[str, Any]:
     return cast("dict[str, Any]", said)
 
 
-class FrameReader:
+class FeedReader:
     """Reads one line. `max_media`: octets of a frame with media."""
 
     __slots__ = ("_body", "_filled", "_frame", "_head", "_max_media")
@@ -104,13 +104,13 @@ class FrameReader:
     def __init__(self, max_media: int = MAX_MEDIA) -> None:
         self._max_media = max_media
         self._head = bytearray()
-        self._frame: tuple[Kind, int, bool] | None = None
+        self._frame: tuple[FrameKind, int, bool] | None = None
         self._body = bytearray()
         self._filled = 0
 
-    def feed(self, octets: Octets) -> list[Frame]:
+    def feed(self, octets: Octets) -> list[FeedFrame]:
         """The frames that `octets` complete. Raises ProtocolError."""
-        found: list[Frame] = []
+        found: list[FeedFrame] = []
         view = memoryview(octets)
         at, end = 0, len(view)
         while at < end:
@@ -128,7 +128,7 @@ class FrameReader:
                 at += take
             if self._frame is not None and self._filled == len(self._body):
                 kind, version, last = self._frame
-                found.append(Frame(kind, version, memoryview(self._body).toreadonly(), last))
+                found.append(FeedFrame(kind, version, memoryview(self._body).toreadonly(), last))
                 self._frame = None
         return found
 

@@ -13,7 +13,7 @@ from typing import Final
 from hlsd.base.errors import ProtocolError
 from hlsd.base.faults import Faults
 from hlsd.segmenter.feed import state as told
-from hlsd.segmenter.feed.frames import Frame, Kind, Octets, read_words
+from hlsd.segmenter.feed.frames import FeedFrame, FrameKind, Octets, read_words
 from hlsd.segmenter.feed.numbers import (
     PartHead,
     SegmentHead,
@@ -128,16 +128,16 @@ class Mirror:
         self._window: MirrorWindow | None = None
         self._next: MirrorWindow | None = None  # of a run that is being told
         self._state: told.State | None = None
-        self._waiting: list[Frame] = []
+        self._waiting: list[FeedFrame] = []
 
     def reset(self) -> None:
         """The line has ended: a version of which not everything came is not shown."""
         self._waiting.clear()
 
-    def take(self, frames: list[Frame]) -> None:
+    def take(self, frames: list[FeedFrame]) -> None:
         """The next frames of the line. Raises ProtocolError."""
         for frame in frames:
-            if frame.kind is Kind.PING:
+            if frame.kind is FrameKind.PING:
                 continue
             self._waiting.append(frame)
             if len(self._waiting) > MOST_FRAMES:
@@ -153,13 +153,13 @@ class Mirror:
         if live is not None:
             live.remove()
 
-    def _show(self, frames: list[Frame]) -> None:
+    def _show(self, frames: list[FeedFrame]) -> None:
         version = frames[0].version
         for frame in frames:
             if frame.version != version:
                 raise ProtocolError("a version among others")
             self._apply(frame)
-            if frame.kind is Kind.GONE:
+            if frame.kind is FrameKind.GONE:
                 return
         window, state = self._next or self._window, self._state
         if window is None or state is None:
@@ -183,34 +183,34 @@ class Mirror:
         if live is not None and not live.ended:
             live.remove()  # its end was not heard: who waits for it looks again
 
-    def _apply(self, frame: Frame) -> None:  # noqa: C901 - a table of what there is
+    def _apply(self, frame: FeedFrame) -> None:  # noqa: C901 - a table of what there is
         kind, body = frame.kind, frame.body
-        if kind is Kind.HELLO:
+        if kind is FrameKind.HELLO:
             said = read_words(body)
             self._next = MirrorWindow(told.name(said, "run"), told.number(said, "first"), self._most)
             self._state = None
             return
-        if kind is Kind.GONE:
+        if kind is FrameKind.GONE:
             self.gone()
             return
         window = self._next or self._window
         if window is None:
             raise ProtocolError("no HELLO")
-        if kind is Kind.FACTS:
+        if kind is FrameKind.FACTS:
             self._state = read_words(body)
             window.take(self._state)
-        elif kind is Kind.INIT:
+        elif kind is FrameKind.INIT:
             name, octets = read_init(body)
             if len(window.inits) >= MOST_INITS or name in window.inits:
                 raise ProtocolError("too many initialisation sections")
             window.add_init(name, octets)
-        elif kind is Kind.SEGMENT:
+        elif kind is FrameKind.SEGMENT:
             window.open_segment(read_segment(body))
-        elif kind is Kind.PART:
+        elif kind is FrameKind.PART:
             window.add_part(*read_part(body))
-        elif kind is Kind.WHOLE:
+        elif kind is FrameKind.WHOLE:
             window.fill_whole(*read_whole(body))
-        elif kind is Kind.CLOSE:
+        elif kind is FrameKind.CLOSE:
             window.close_segment(read_close(body))
         else:
             window.slide(read_slide(body))

@@ -9,7 +9,7 @@ import math
 from typing import Any, Final, TypeVar
 
 from hlsd.base.errors import ProtocolError
-from hlsd.segmenter.facts import Facts, LowLatency, Rates, TrackFacts
+from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
 from hlsd.segmenter.feed.numbers import NAME
 from hlsd.segmenter.listed_ranges import MOST, Line
 from hlsd.segmenter.live import Live
@@ -48,10 +48,10 @@ def state_of(live: Live, window: Window) -> State:
     }
 
 
-def facts_of(state: State, version: int) -> Facts:
+def facts_of(state: State, version: int) -> RenditionFacts:
     """The facts in it. Raises ProtocolError."""
     tracks, promises, rates = state.get("tracks"), state.get("promises"), state.get("rates")
-    return Facts(
+    return RenditionFacts(
         version=version,
         tracks=None if tracks is None else _tracks(tracks),
         playlist_version=number(state, "version", 99),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hlsd.segmenter.feed.frames import Frame, Kind, Octets, encode, words
+from hlsd.segmenter.feed.frames import FeedFrame, FrameKind, Octets, encode, words
 from hlsd.segmenter.feed.numbers import (
     PartHead,
     SegmentHead,
@@ -48,7 +48,7 @@ class Teller:
         """What has changed since the last call, as octets; nothing before there is a playlist."""
         live, window = self.live, self._window
         if live.gone:
-            return encode(Frame(Kind.GONE, live.facts.version, last=True))
+            return encode(FeedFrame(FrameKind.GONE, live.facts.version, last=True))
         if not window.target_duration:
             return []
         live.variant("")
@@ -69,7 +69,7 @@ class Teller:
         self._state, self._inits, self._revision = {}, {}, window.revision
         self._next, self._open, self._parts = begins, False, 0
         self._slide = Slide(begins, begins, 0)
-        return self._octets([(Kind.HELLO, hello, b""), *self._changes()])
+        return self._octets([(FrameKind.HELLO, hello, b""), *self._changes()])
 
     def _follows(self) -> bool:
         """Whether the window still has what is to be told next."""
@@ -89,23 +89,23 @@ class Teller:
                 found.append(segment)
         return reversed(found)
 
-    def _changes(self) -> list[tuple[Kind, bytes, Octets]]:
-        told: list[tuple[Kind, bytes, Octets]] = []
+    def _changes(self) -> list[tuple[FrameKind, bytes, Octets]]:
+        told: list[tuple[FrameKind, bytes, Octets]] = []
         window = self._window
         for segment in self._untold():
             self._tell(segment, told)
         kept = window.removed[0].msn if window.removed else window.media_sequence
         slide = Slide(window.media_sequence, kept, window.discontinuity_sequence)
         if slide != self._slide or not told:
-            told.append((Kind.SLIDE, pack_slide(slide), b""))
+            told.append((FrameKind.SLIDE, pack_slide(slide), b""))
             self._slide = slide
         state = state_of(self.live, window)
         if state != self._state:
-            told.append((Kind.FACTS, words(state), b""))
+            told.append((FrameKind.FACTS, words(state), b""))
             self._state = state
         return told
 
-    def _tell(self, segment: Segment, told: list[tuple[Kind, bytes, Octets]]) -> None:
+    def _tell(self, segment: Segment, told: list[tuple[FrameKind, bytes, Octets]]) -> None:
         """What is new of one segment."""
         window, state = self._window, self._state
         assert state is not None
@@ -114,21 +114,21 @@ class Teller:
             body = window.inits.get(init)
             if body is not None and self._inits.get(init) is not body:
                 self._inits = {name: one for name, one in self._inits.items() if name in window.inits} | {init: body}
-                told.append((Kind.INIT, pack_init(init), body))
+                told.append((FrameKind.INIT, pack_init(init), body))
             name = segment.uri.rpartition("/")[2]
             head = SegmentHead(segment.msn, segment.date, segment.discontinuity, segment.independent, name, init)
-            told.append((Kind.SEGMENT, pack_segment(head), b""))
+            told.append((FrameKind.SEGMENT, pack_segment(head), b""))
             self._open, self._parts = True, 0
             state["next"] = segment.msn + 1
         body = None
         for number in range(self._parts, len(segment.parts)):
             part = segment.parts[number]
-            told.append((Kind.PART, pack_part(self._part(segment, part, number)), part.body or b""))
+            told.append((FrameKind.PART, pack_part(self._part(segment, part, number)), part.body or b""))
             self._parts += 1
         if segment is not window.open:
             if not segment.parts:
-                told.append((Kind.WHOLE, pack_whole(segment.msn, segment.duration), segment.body or b""))
-            told.append((Kind.CLOSE, pack_close(segment.msn), b""))
+                told.append((FrameKind.WHOLE, pack_whole(segment.msn, segment.duration), segment.body or b""))
+            told.append((FrameKind.CLOSE, pack_close(segment.msn), b""))
             self._open, self._next = False, segment.msn + 1
 
     def _part(self, segment: Segment, part: Part, number: int) -> PartHead:
@@ -142,9 +142,9 @@ class Teller:
         state["part"], state["hint"] = part.number + 1, hint
         return PartHead(part.number, part.duration, part.independent, part.gap, part.mapped, name, hint)
 
-    def _octets(self, told: list[tuple[Kind, bytes, Octets]]) -> list[Octets]:
+    def _octets(self, told: list[tuple[FrameKind, bytes, Octets]]) -> list[Octets]:
         version, count = self.live.facts.version, len(told)
         octets: list[Octets] = []
         for number, (kind, body, more) in enumerate(told, 1):
-            octets += encode(Frame(kind, version, body, last=number == count), more)
+            octets += encode(FeedFrame(kind, version, body, last=number == count), more)
         return octets

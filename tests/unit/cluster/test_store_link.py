@@ -52,7 +52,11 @@ class Link:
         self.store = self.new_store()
         self.server = StoreServer(self.store, self.path, self.faults)
         await self.server.start()
-        await eventually(lambda: all(client.connected for client in self.clients))
+        await self.together()
+
+    async def together(self) -> None:
+        """All are connected, and the server knows: asyncio leaks what it accepts while it closes."""
+        await eventually(lambda: len(self.server.peers) == len(self.clients), what="all are connected")
 
 
 @asynccontextmanager
@@ -61,6 +65,7 @@ async def link(folder: Path, **settings: object) -> AsyncIterator[Link]:
     await made.server.start()
     for client in made.clients:
         await client.start()
+    await made.together()
     yield made
     for client in made.clients:
         await client.stop()

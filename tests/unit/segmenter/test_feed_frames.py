@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hlsd.base.errors import ProtocolError
-from hlsd.segmenter.feed.frames import HEAD, MAX_WORDS, Frame, FrameReader, Kind, encode
+from hlsd.segmenter.feed.frames import HEAD, MAX_WORDS, FeedFrame, FeedReader, FrameKind, encode
 from hlsd.segmenter.feed.mirror import Mirror
 from hlsd.segmenter.feed.teller import Teller
 from hlsd.segmenter.live import Live
@@ -18,7 +18,7 @@ from tests.support.runs import segmenter
 
 FRAMES = st.lists(
     st.tuples(
-        st.sampled_from([Kind.INIT, Kind.PART, Kind.WHOLE]),
+        st.sampled_from([FrameKind.INIT, FrameKind.PART, FrameKind.WHOLE]),
         st.integers(0, 2**64 - 1),
         st.binary(max_size=300),
         st.booleans(),
@@ -40,10 +40,10 @@ def _line() -> bytes:
 @settings(max_examples=40, deadline=None)
 @given(FRAMES, st.lists(st.integers(1, 64), min_size=1, max_size=9))
 def test_frames_come_out_as_they_went_in_however_they_are_cut(
-    frames: list[tuple[Kind, int, bytes, bool]], sizes: list[int]
+    frames: list[tuple[FrameKind, int, bytes, bool]], sizes: list[int]
 ) -> None:
-    line = b"".join(octets for frame in frames for octets in encode(Frame(*frame)))
-    reader, found, at, turn = FrameReader(), list[Frame](), 0, 0
+    line = b"".join(octets for frame in frames for octets in encode(FeedFrame(*frame)))
+    reader, found, at, turn = FeedReader(), list[FeedFrame](), 0, 0
     while at < len(line):
         size = sizes[turn % len(sizes)]
         found += reader.feed(line[at : at + size])
@@ -56,15 +56,15 @@ def test_frames_come_out_as_they_went_in_however_they_are_cut(
     [
         HEAD.pack(0, 0, 1, 0),
         HEAD.pack(11, 0, 1, 0),
-        HEAD.pack(Kind.PING, 2, 1, 0),
-        HEAD.pack(Kind.HELLO, 0, 1, MAX_WORDS + 1),
-        HEAD.pack(Kind.CLOSE, 0, 1, 4096),
-        HEAD.pack(Kind.PART, 0, 1, 2048),
+        HEAD.pack(FrameKind.PING, 2, 1, 0),
+        HEAD.pack(FrameKind.HELLO, 0, 1, MAX_WORDS + 1),
+        HEAD.pack(FrameKind.CLOSE, 0, 1, 4096),
+        HEAD.pack(FrameKind.PART, 0, 1, 2048),
     ],
 )
 def test_a_head_beyond_its_bounds_ends_the_line(head: bytes) -> None:
     with pytest.raises(ProtocolError):
-        FrameReader(max_media=1024).feed(head)
+        FeedReader(max_media=1024).feed(head)
 
 
 @pytest.mark.thorough
@@ -82,7 +82,7 @@ def test_what_is_damaged_is_an_error_or_another_window_and_never_anything_else()
         came: list[Live] = []
         mirror = Mirror(1 << 26, came.append)
         try:
-            mirror.take(FrameReader(1 << 24).feed(bytes(damaged)))
+            mirror.take(FeedReader(1 << 24).feed(bytes(damaged)))
         except ProtocolError:
             refused += 1
         for live in came:
@@ -94,13 +94,13 @@ def test_what_is_damaged_is_an_error_or_another_window_and_never_anything_else()
 
 def test_a_stream_larger_than_it_may_be_ends_the_line() -> None:
     with pytest.raises(ProtocolError, match="more than 1000 bytes"):
-        Mirror(1000, lambda _: None).take(FrameReader().feed(_line()))
+        Mirror(1000, lambda _: None).take(FeedReader().feed(_line()))
 
 
 def test_a_version_that_is_not_whole_is_not_shown() -> None:
     came: list[Live] = []
     mirror, line = Mirror(1 << 26, came.append), _line()
-    reader = FrameReader()
+    reader = FeedReader()
     mirror.take(reader.feed(line[:-1]))
     assert not came
     mirror.take(reader.feed(line[-1:]))
@@ -110,9 +110,9 @@ def test_a_version_that_is_not_whole_is_not_shown() -> None:
 def test_a_line_that_begins_anew_with_the_same_run_goes_on_with_those_who_wait() -> None:
     came: list[Live] = []
     mirror, line, told = Mirror(1 << 26, came.append), _line(), list[int]()
-    mirror.take(FrameReader().feed(line))
+    mirror.take(FeedReader().feed(line))
     came[0].watch(lambda: told.append(came[0].version))
     mirror.reset()
-    mirror.take(FrameReader().feed(line))
+    mirror.take(FeedReader().feed(line))
     assert len(came) == len(told) == 1
     assert not came[0].gone

@@ -6,7 +6,15 @@ import json
 
 from hlsd.ports import Denial, Grant
 from hlsd.sessions.session import Session
+from hlsd.subjects import Handler, Subject
 from tests.support.shared_sessions import SharedSessions
+
+
+def _noting(asked: list[int], at: int) -> Handler:
+    def note(_viewer: Subject) -> None:
+        asked.append(at)
+
+    return note
 
 
 async def test_one_start_and_one_stop_with_the_bytes_of_all() -> None:
@@ -41,7 +49,7 @@ async def test_who_has_a_say_is_asked_once_in_a_life() -> None:
     async with SharedSessions() as shared:
         asked: list[int] = []
         for at, process in enumerate(shared.processes):
-            process.bus.on("prePlay", lambda _viewer, at=at: asked.append(at))
+            process.bus.on("prePlay", _noting(asked, at))
         first = await shared.watch(0)
         assert isinstance(shared.admit(1, first), Session)
         await shared.after(1)

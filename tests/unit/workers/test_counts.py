@@ -34,7 +34,9 @@ def test_what_a_worker_counts_is_in_the_core_once() -> None:
     stats.http.ready_cell("part", 200).count = 5
     stats.http.held_cell("part", 200).count = 2
     stats.http.slow["part", 404] = 1
+    stats.http.duration["playlist"].observe(0.3)
     stats.http.duration["page"].observe(0.3)
+    stats.http.slow["page", 200] = 9
     stats.app("live").blocking_wait.observe(0.2)
     stats.quality_of("live", "cam").stalls = 3
     stats.quality_of("live", "cam").buffer.observe(1.5)
@@ -46,7 +48,8 @@ def test_what_a_worker_counts_is_in_the_core_once() -> None:
         before = now
     assert core.stats.http.slow == {("part", 200): 7, ("part", 404): 1}
     assert core.stats.http.duration["part"].count == 5
-    assert core.stats.http.duration["page"].total == 0.3
+    assert core.stats.http.duration["playlist"].total == 0.3
+    assert core.stats.http.duration["page"].count == 0, "the core has answered it, and counted it"
     assert core.stats.app("live").blocking_wait.counts == stats.app("live").blocking_wait.counts
     assert core.stats.quality_of("live", "cam").stalls == 3
     assert core.stats.quality_of("live", "cam").buffer.total == 1.5

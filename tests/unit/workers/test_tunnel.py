@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from hlsd.delivery.http1.takeover import Taken
 from hlsd.net.proxies import Proxies
+from hlsd.workers.joined import Joined
 from hlsd.workers.tunnel import MAX_TUNNELS, Tunnel
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -164,3 +166,89 @@ async def test_more_than_may_be_under_way_get_503(tmp_path: Path) -> None:
 
         await tunnel({"type": "http"}, None, send)  # type: ignore[arg-type]
         assert sent[0]["status"] == 503
+
+
+class Client:
+    """A connection that was taken over, as `Joined` writes to it."""
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.closed = asyncio.Event()
+
+    def write(self, octets: bytes) -> None:
+        self.got += octets
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def joined(tmp_path: Path, answer: bytes, *, more: bytes) -> tuple[Client, list[bytes]]:
+    """What a client gets who sends `more` at once, and what the core heard of it."""
+    heard: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        await writer.drain()
+        heard.append(await reader.read(1000))
+        writer.close()
+
+    client = Client()
+    async with core(tmp_path, handler):
+        one = Joined(str(tmp_path / "http"), b"GET / HTTP/1.1\r\n\r\n")
+        one.begin(Taken(client, -1))  # type: ignore[arg-type]
+        one.received(more)
+        async with asyncio.timeout(10):
+            await client.closed.wait()
+            while len(heard) < 2:
+                await asyncio.sleep(0.01)
+    return client, heard
+
+
+async def test_a_websocket_is_joined_once_the_core_has_accepted_it(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\nframes"
+    client, heard = await joined(tmp_path, answer, more=b"hello")
+    assert client.got == answer
+    assert heard[1] == b"hello"
+
+
+async def test_what_a_client_sends_behind_an_upgrade_that_was_refused_never_reaches_the_core(tmp_path: Path) -> None:
+    """It would be a request of its own making, from an address of its own choice."""
+    smuggled = b"GET /api/v1/streams HTTP/1.1\r\nx-forwarded-for: 127.0.0.1\r\n\r\n"
+    answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno"
+    client, heard = await joined(tmp_path, answer, more=smuggled)
+    assert client.got == answer
+    assert heard[1] == b""
+
+
+async def test_what_a_client_sends_beyond_its_body_never_reaches_the_core(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        heard.append(await reader.readexactly(3))
+        writer.write(OK)
+        writer.write_eof()
+        heard.append(await reader.read(1000))
+        writer.close()
+
+    async with core(tmp_path, handler) as tunnel:
+        bodies = (b"abcGET /api HTTP/1.1\r\n", b"x-forwarded-for: 127.0.0.1\r\n\r\n")
+        await ask(tunnel, method="POST", headers=[(b"content-length", b"3")], body=bodies, version="2")
+        async with asyncio.timeout(10):
+            while len(heard) < 2:
+                await asyncio.sleep(0.01)
+    assert heard == [b"abc", b""]
+
+
+@pytest.mark.parametrize(
+    "headers", [[(b"a", b"b\r\nx-forwarded-for: 127.0.0.1")], [(b"a\r\nb", b"c")], [(b"a", b"b\0")]]
+)
+async def test_a_head_that_could_end_a_line_is_refused(tmp_path: Path, headers: list[tuple[bytes, bytes]]) -> None:
+    async with core(tmp_path, Heard()) as tunnel:
+        assert (await ask(tunnel, headers=headers, version="2"))[0] == 400
+        assert (await ask(tunnel, "/a b"))[0] == 400
