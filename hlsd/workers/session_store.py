@@ -107,7 +107,7 @@ class RegistryStore:
         what = revocation.what
         if isinstance(what, bytes) and (self._directory.banned(what) or self._directory.is_dead(what)):
             return  # it heard so from here
-        self._directory.revoke(revocation)
+        self._directory.revoke(revocation._replace(dead=min(revocation.dead, self._registry.settings.adopt_window)))
 
     def watch(self, revoked: Callable[[Revocation], None]) -> Callable[[], None]:
         """Tells what holds, and each that comes; sessions by their public ids, as workers know them."""

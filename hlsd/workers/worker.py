@@ -10,7 +10,6 @@ import asyncio
 import math
 import resource
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +51,8 @@ if TYPE_CHECKING:
 
 SPREAD = 1.15
 """By how much a worker may have more than its equal part of what a server may have: the kernel's spread is not even."""
+ALWAYS = 31_536_000.0
+"""Seconds for which a worker takes any id that is signed: the core says whether it is too old."""
 SESSION_SWEEP = 0.25
 STREAM_SWEEP = 5.0
 FAREWELL = 5.0
@@ -203,7 +204,7 @@ def _part_of(http: HttpSettings, workers: int) -> HttpSettings:
 
 def _unjudged(sessions: SessionSettings) -> SessionSettings:
     """Who may have how many, and from where, is the core's to judge: it is told of every address (`max_per_ip`)."""
-    return sessions.model_copy(update={"ip_policy": "any", "shared": "allow", "max_per_ip": 1, "adopt_window": inf})
+    return sessions.model_copy(update={"ip_policy": "any", "shared": "allow", "max_per_ip": 1, "adopt_window": ALWAYS})
 
 
 async def _key(file: Path) -> bytes:
