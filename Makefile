@@ -6,7 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-setup footage check format lock conf bench clean
+.PHONY: help run demo setup wheel test test-fast test-setup footage check format lock conf bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -16,6 +16,11 @@ run: $(VENV)/.run web-modules       ## set up what is missing, then serve (ARGS=
 
 demo: $(VENV)/.run web-modules      ## serve, and publish a moving test picture to it
 	@exec $(BIN)/hlsd demo $(ARGS)
+
+setup: $(VENV)/.run web-modules   ## set up what is missing, and no more: for a service
+
+wheel: $(VENV)/.run web-modules   ## build dist/hlsd-….whl and the source archive, with all that the pages load
+	@$(BIN)/python -m hatchling build
 
 test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=no: installs nothing by apt)
 	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)

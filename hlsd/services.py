@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
 from hlsd.api.service import ApiService
+from hlsd.console.history import StreamPoint
+from hlsd.console.service import ConsoleService
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
 from hlsd.delivery.flv_publish.service import FlvPublishService
@@ -264,6 +266,22 @@ def _snapshot(services: Services) -> Service:
     )
 
 
+def _console(services: Services) -> Service:
+    node = services.node
+    return ConsoleService(
+        node.settings.console,
+        lambda: [
+            StreamPoint(stream.path, stream.stats.bitrate, node.sessions.of_stream(stream.path))
+            for stream in node.hub.streams
+            if stream.state is not StreamState.ENDED
+        ],
+        node.clock.wall,
+        node.settings.http.proxies,
+        node.stats.faults,
+        api=node.settings.api.enabled,
+    )
+
+
 def _api(services: Services) -> Service:
     node = services.node
     return ApiService(
@@ -306,6 +324,7 @@ SERVICES: tuple[Made, ...] = (
     ("timeshift", _timeshift),
     ("flv", _flv),
     ("snapshot", _snapshot),
+    ("console", _console),
     ("api", _api),
 )
 FRONTS: tuple[Made, ...] = (

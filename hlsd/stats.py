@@ -170,6 +170,8 @@ class NotifyStats:
     def __init__(self) -> None:
         self.events: Counter[tuple[str, str]] = Counter()
         """By (action, result): result `ok`, `denied`, `failed`, `dropped`, `retried`."""
+        self.commands: Counter[str] = Counter()
+        """Runs of programs (`notify.exec`), by result: `ok`, `failed`, `timeout`, `dropped`."""
         self.queue_length = 0
         """Events not delivered yet."""
         self.oldest = 0.0

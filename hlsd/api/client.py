@@ -62,6 +62,7 @@ class ApiClient:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ApiRefused(f"--url should be http://HOST[:PORT] or https://HOST[:PORT]; it is {url}")
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        self.token = token
         headers = ASKED | ({"authorization": f"Bearer {token}"} if token else {})
         # A proxy of the environment is for the world, not for this machine.
         self._http = httpx.Client(
@@ -95,6 +96,11 @@ class ApiClient:
         else:
             path = f"sessions/{quote(target, safe='')}"
         self._ask("DELETE", path, {"ban": f"{ban:.3f}"})
+
+    def server(self) -> dict[str, Any]:
+        """The server itself."""
+        found: dict[str, Any] = self._ask("GET", "server", {})
+        return found
 
     def record(self, ident: str) -> dict[str, Any]:
         """A recording."""

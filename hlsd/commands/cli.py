@@ -21,6 +21,7 @@ from hlsd import __version__, config
 from hlsd.base import log
 from hlsd.base.errors import HlsdError
 from hlsd.commands import congestion, operate, records_command, sign_command
+from hlsd.commands.doctor import command as doctor_command
 from hlsd.commands.options import ConfigFile
 from hlsd.commands.options import configuration as _configuration
 from hlsd.commands.options import fail as _fail
@@ -32,7 +33,6 @@ application = typer.Typer(
     name="hlsd",
     help="A live HLS server that knows its viewers.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -193,6 +193,7 @@ def cert(
 sign_command.register(application)
 operate.register(application)
 records_command.register(application)
+doctor_command.register(application)
 
 
 def _overrides(

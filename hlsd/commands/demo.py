@@ -43,7 +43,10 @@ async def run(settings: Settings, name: str, shape: Shape) -> int:
         await server.start()
         rtmp = f"rtmp://{_host(settings.rtmp.bind)}:{server.services['rtmp'].port}/{name}"
         page = f"http://{_host(settings.http.bind)}:{server.services['http'].port}/{name}"
-        publisher = asyncio.create_task(_publish(rtmp, page, shape))
+        secure = ""
+        if settings.https.secure:
+            secure = f"https://{_host(settings.https.bind)}:{server.services['https'].port}/{name}"
+        publisher = asyncio.create_task(_publish(rtmp, page, secure, shape))
         waiting = asyncio.create_task(signals.stop.wait())
         await asyncio.wait({publisher, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -67,14 +70,14 @@ async def _leave(publisher: asyncio.Task[int], server: Server) -> int:
     return code
 
 
-async def _publish(rtmp: str, page: str, shape: Shape) -> int:
+async def _publish(rtmp: str, page: str, secure: str, shape: Shape) -> int:
     """Runs the encoder's process until it ends; returns its exit code."""
     command = (sys.executable, "-m", "hlsd.publishing.demo_source", "--url", rtmp, "--codec", shape.codec)
     numbers = ("--size", f"{shape.width}x{shape.height}", "--fps", str(shape.fps), "--gop", str(shape.gop))
     child = await asyncio.create_subprocess_exec(*command, *numbers)
     try:
         ended = asyncio.ensure_future(child.wait())
-        shown = asyncio.ensure_future(_show(page, rtmp, shape))
+        shown = asyncio.ensure_future(_show(page, secure, rtmp, shape))
         await asyncio.wait({ended, shown}, return_when=asyncio.FIRST_COMPLETED)
         if not shown.done():
             shown.cancel()
@@ -92,7 +95,7 @@ async def _publish(rtmp: str, page: str, shape: Shape) -> int:
                 await child.wait()
 
 
-async def _show(page: str, rtmp: str, shape: Shape) -> None:
+async def _show(page: str, secure: str, rtmp: str, shape: Shape) -> None:
     """Prints the page's address as soon as its playlist answers; raises HlsdError when it does not come."""
     playlist = f"{page}.m3u8"
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE, follow_redirects=True) as client:
@@ -104,7 +107,8 @@ async def _show(page: str, rtmp: str, shape: Shape) -> None:
             raise HlsdError(f"{playlist} did not come within {PATIENCE:g} s") from None
     about = f"{shape.width}x{shape.height} {shape.codec} {shape.fps} fps"
     typer.echo(f"\n  Test picture ({about}), published to {rtmp}")
-    typer.echo(f"  Watch it:  {page}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n")
+    also = f"\n  By HTTPS:  {secure}" if secure else ""
+    typer.echo(f"  Watch it:  {page}{also}\n  Playlist:  {playlist}\n  Ctrl-C ends it.\n")
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -54,7 +55,7 @@ T = TypeVar("T")
 
 def register(application: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (sessions, streams, kick, events):
+    for command in (sessions, streams, kick, events, console):
         application.command()(command)
 
 
@@ -132,6 +133,21 @@ def events(
             if not follow:
                 return
             shown, after = told(client.events, after, wait=_WAIT)
+
+
+def console(
+    url: Url = None,
+    token: Token = None,
+    state_dir: StateDir = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Print the address of the console of a running server, with the token of this machine behind the hash.
+
+    A browser tells no server what stands there. Whoever has the address is administrator until the server ends.
+    """
+    with client_of(url, token, state_dir, config_file) as client:
+        told(client.server)
+        typer.echo(f"{client.url}/console#token={quote(client.token, safe='')}")
 
 
 def client_of(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> ApiClient:

@@ -11,6 +11,7 @@ from hlsd.api.settings import ApiSettings
 from hlsd.auth.settings import AuthSettings
 from hlsd.base.quantities import GIB, MIB, Duration, Size
 from hlsd.cluster.settings import ClusterSettings
+from hlsd.console.settings import ConsoleSettings
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
@@ -100,6 +101,7 @@ class Settings(BaseModel):
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)

@@ -35,7 +35,7 @@ from hlsd.delivery.request import (
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ports import Denial, Directory, Lateness, Playable, Rendering, Sessions
 
-_ANEW = ("unknown", "split")
+ANEW = ("unknown", "split")
 """Why an id is not accepted though its viewer may be: a playlist then leads to a session of its own (§4.2, rule 13)."""
 MAX_WAIT = 8.0
 """Seconds a delivery directive is held at most: hls.js gives up on a first byte after 10 (DD09)."""
@@ -153,7 +153,7 @@ class Judge:
         """A media playlist; the steps are numbered as in hls-rules §5."""
         denial = self._admit(request, target)  # (1)
         if denial is not None:
-            if denial.reason in _ANEW and request.method == "GET" and not is_prefetch(request.headers):
+            if denial.reason in ANEW and request.method == "GET" and not is_prefetch(request.headers):
                 return Enter(target, play_request(request, target, "hls"), flat=True)
             return self.replies.deny(request, denial)
         playable = self._find(target)

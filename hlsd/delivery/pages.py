@@ -38,6 +38,8 @@ _TYPES = {
 _DIST = "web/node_modules/hls.js/dist"
 _HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
 """The light one first: it lacks what our streams never have (DRM, subtitles, other sound tracks), and a third of it."""
+_PACKED = Path(__file__).parents[1] / "web"
+"""Where a wheel has them."""
 _MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
 PUBLISHER_JS = ("publish.js", "publish.umd.js")
 """The publisher's library: built by `make run`, where there is npm. Pages of other sites may import it."""
@@ -72,7 +74,9 @@ def _find(configured: str, *places: str) -> Path | None:
         path = Path(configured)
         return path if path.is_file() else None
     roots = (Path(__file__).parents[2], Path.cwd())
-    return next((root / place for place in places for root in roots if (root / place).is_file()), None)
+    found = [root / place for place in places for root in roots]
+    found += [_PACKED / Path(place).name for place in places]
+    return next((path for path in found if path.is_file()), None)
 
 
 class Pages:

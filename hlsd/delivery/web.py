@@ -149,6 +149,10 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     return WebApp(app, judge, runner, blocked, connections, sessions, directory, stats, playables, hot)
 
 
+Charge = Callable[[ViewerSession | None, int, int], None]
+"""So many bytes were handed over to a session."""
+
+
 class Carrier(Protocol):
     """The connection under an ASGI request, where it wants to know what is sent on it (`scope["hlsd"]`)."""
 
@@ -164,6 +168,12 @@ class Carrier(Protocol):
     def cut(self) -> None:
         """Ends it now, whatever is under way."""
         ...
+
+
+def charge_of(scope: Scope, sessions: Sessions) -> Charge:
+    """What counts the bytes of an answer: its connection, where that wants to know, or the sessions themselves."""
+    carrier = cast("Carrier | None", scope.get("hlsd"))
+    return carrier.charge if carrier is not None else sessions.charge
 
 
 class StreamMiddleware:
@@ -190,7 +200,7 @@ class StreamMiddleware:
             return
         address = carrier.address if carrier is not None else None
         self._runner.hear(request, scope["headers"])
-        reply = await self._runner.reply(request, answer, lambda: _hung_up(receive), address)
+        reply = await self._runner.reply(request, answer, lambda: hung_up(receive), address)
         if reply is None:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
@@ -204,7 +214,7 @@ class StreamMiddleware:
     async def _send_pieces(self, request: Request, reply: Reply, receive: Receive, send: Send) -> None:
         """Sends a large body over a connection that does not tell what has left it: each piece counts when it goes."""
         session, body = request.session, memoryview(reply.body)
-        gone = asyncio.ensure_future(_hung_up(receive))
+        gone = asyncio.ensure_future(hung_up(receive))
         if session is not None:
             session.flows += 1
         try:
@@ -275,7 +285,7 @@ def read_request(scope: Scope) -> Request:
     return request
 
 
-async def _hung_up(receive: Receive) -> None:
+async def hung_up(receive: Receive) -> None:
     """Returns when the client has closed the connection; a body it may send is dropped."""
     while (await receive())["type"] != "http.disconnect":
         pass

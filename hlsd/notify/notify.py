@@ -20,6 +20,7 @@ from hlsd.base.upkeep import end, keep
 from hlsd.events import Bus, Event
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
+from hlsd.notify.hook_commands import HookCommands
 from hlsd.notify.outbox import Outbox
 from hlsd.notify.payloads import form_of
 from hlsd.notify.sender import Sender
@@ -77,6 +78,12 @@ class Notify:
             log = EventLog(settings.log, size=settings.log_size, files=settings.log_files, server_id=server_id)
             self._eventlog = log
             bus.listen(log.add)
+        self._commands = [
+            HookCommands(rule, stats, server_id=server_id, send_secrets=settings.send_secrets, faults=faults)
+            for rule in settings.exec
+        ]
+        for commands in self._commands:
+            bus.listen(commands.put)
         if settings.url:
             self._wire_urls(transport)
 
@@ -85,6 +92,8 @@ class Notify:
         self._running = True
         if self._eventlog is not None:
             self._eventlog.start()
+        for commands in self._commands:
+            commands.start()
         if self._outbox is None:
             return
         self._outbox.start()
@@ -95,6 +104,12 @@ class Notify:
             self._log.warning(
                 "events wait for URLs that are no longer in notify.url; they are dropped when they are too old",
                 events=sum(left.values()),
+            )
+        if self._settings.format in {"srs", "nginx-rtmp"} and not self._settings.send_secrets:
+            self._log.info(
+                "receivers get *** in place of tokens: one that checks them refuses everybody",
+                setting="notify.send_secrets",
+                format=self._settings.format,
             )
         self._tasks = [keep(sender.run, "webhooks", self._faults) for sender in self._senders]
 
@@ -111,9 +126,11 @@ class Notify:
         guard = self._faults.guard("notify_stop")
         with guard:
             await self._bus.close()
+        ending = [commands.stop(FAREWELL) for commands in self._commands]
         if self._outbox is not None:
-            with guard:
-                await self._say_goodbye(self._outbox)
+            ending.append(self._say_goodbye(self._outbox))
+        with guard:
+            await asyncio.gather(*ending)
         for task in self._tasks:
             await end(task)
         self._tasks = []

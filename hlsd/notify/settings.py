@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from hlsd.base.match import Match
 from hlsd.base.quantities import MIB, Duration, Size
 from hlsd.events import Action
 from hlsd.operator.silence import OnError
@@ -17,6 +18,51 @@ Format = Literal["hlsd", "srs", "nginx-rtmp", "flussonic"]
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def known_actions(events: list[str]) -> list[str]:
+    """The same. Raises ValueError at what is no action."""
+    known = [action.value for action in Action]
+    for event in events:
+        if event not in known:
+            raise ValueError(f'"{event}" is no event; events are {", ".join(known)}')
+    return events
+
+
+class ExecRule(BaseModel):
+    """A program that is run at events."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    command: list[str] = Field(
+        min_length=1,
+        max_length=64,
+        description="The program and its arguments, as they are: no shell reads them. A name is looked for in PATH.",
+    )
+    events: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        min_length=1, description="The actions at which it runs. pre… events are not waited for: it cannot refuse."
+    )
+    match: str = Field("*", description='Streams it is for: "app/stream" with * and ?, or ~regular expression.')
+    timeout: Duration = Field(60.0, gt=0, le=86_400, description="Longest run, seconds; then it is ended.")
+    parallel: int = Field(4, ge=1, le=64, description="How many of them run at once.")
+
+    @field_validator("command")
+    @classmethod
+    def _says_something(cls, command: list[str]) -> list[str]:
+        if not command[0].strip() or any("\0" in word for word in command):
+            raise ValueError("should be a program and its arguments")
+        return command
+
+    @field_validator("events")
+    @classmethod
+    def _known_actions(cls, events: list[str]) -> list[str]:
+        return known_actions(events)
+
+    @field_validator("match")
+    @classmethod
+    def _pattern(cls, pattern: str) -> str:
+        Match(pattern)
+        return pattern
 
 
 class NotifySettings(BaseModel):
@@ -98,6 +144,12 @@ class NotifySettings(BaseModel):
         64 * MIB, ge=4096, description="Bytes at which the file is put aside as FILE.1, FILE.2, … and begun anew."
     )
     log_files: int = Field(4, ge=0, le=100, description="How many files put aside are kept.")
+    exec: list[ExecRule] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Programs that are run at events, [[notify.exec]] each, with command, events, match, timeout and "
+        "parallel. They get the event as JSON on standard input and as variables (EVENT_ACTION, EVENT_APP, …).",
+    )
     ring: int = Field(1000, ge=1, le=100_000, description="Last events that /api/v1/events can show, about 2 kB each.")
 
     @field_validator("url")
@@ -114,11 +166,7 @@ class NotifySettings(BaseModel):
     @field_validator("events")
     @classmethod
     def _known_actions(cls, events: list[str]) -> list[str]:
-        known = [action.value for action in Action]
-        for event in events:
-            if event not in known:
-                raise ValueError(f'"{event}" is no event; events are {", ".join(known)}')
-        return events
+        return known_actions(events)
 
     @model_validator(mode="after")
     def _batch_needs_a_list(self) -> Self:

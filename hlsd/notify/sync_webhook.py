@@ -19,7 +19,7 @@ from hlsd.events import Event
 from hlsd.notify.payloads import PayloadFormat, host_of
 from hlsd.notify.webhook_client import WebhookClient
 from hlsd.operator.answer import METHOD, Said
-from hlsd.operator.client import NoAnswer
+from hlsd.operator.client import HttpReply, NoAnswer
 from hlsd.operator.memory import GrantMemory, key_of
 from hlsd.operator.silence import OnError, unanswered
 from hlsd.ports import Denial, Grant
@@ -86,6 +86,17 @@ class SyncWebhook:
             self._log.warning(
                 "receiver not asked", url=masking.address(url), action=event.action.value, reason=said.reason
             )
+        elif isinstance(said, Denial) and isinstance(reply, HttpReply):
+            # Not the stream's name, which may be a key; its other lines have it where it is none.
+            self._log.info(
+                "receiver refuses",
+                url=masking.address(url),
+                action=event.action.value,
+                app=event.facts.get("app", "")[:128],
+                ip=host_of(event.facts),
+                status=reply.status,
+                answer=_shown(reply.body),
+            )
         return said
 
     def _without_answer(self, event: Event, who: bytes) -> Denial | Grant | None:
@@ -96,6 +107,12 @@ class SyncWebhook:
 
     def _count(self, event: Event, result: str) -> None:
         self._stats.events[event.action.value, result] += 1
+
+
+def _shown(body: bytes) -> str:
+    """The beginning of an answer, for the log."""
+    text = body[:400].decode(errors="replace")
+    return "".join(one if one.isprintable() else " " for one in text).strip()[:100]
 
 
 def _who(event: Event) -> bytes:

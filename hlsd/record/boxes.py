@@ -18,9 +18,8 @@ HEADER: Final = 16
 """Bytes that tell a box's size and name, also where the size has 64 bits."""
 MAX_MOOF: Final = 4 << 20
 """Bytes of a moof: ours of a second have a few kB, and of ten seconds of 240 pictures 40."""
-SYNC: Final = 0x02000000
-"""Flags of a sample that needs no other (§8.8.3.1: sample_depends_on = 2, sample_is_non_sync_sample = 0)."""
 _NON_SYNC: Final = 0x00010000
+"""Flag of a sample that is no sync sample (§8.8.3.1)."""
 
 _DURATION: Final = 0x100
 _SIZE: Final = 0x200

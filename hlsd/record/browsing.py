@@ -13,6 +13,7 @@ from typing import Any, Final
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from hlsd.base import cursor
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.judge import Judge
@@ -20,8 +21,9 @@ from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import RECORD_LISTS, BadRequest, Request, arguments, parse_path
 from hlsd.delivery.web import read_request
 from hlsd.ports import VOD, Denial, Entrance, PlayRequest
+from hlsd.record.index import IndexAway
 from hlsd.record.recordings import Recordings, RecordRefused, RecordView
-from hlsd.record.routes import after_of, cursor_of
+from hlsd.record.routes import after_of
 
 MOST: Final = 1000
 DAYS: Final = 62
@@ -69,6 +71,8 @@ class BrowseEndpoint:
                 reply = await self._answer(request)
         except (BadRequest, RecordRefused) as error:
             reply = replies.refuse(request, 400, words=str(error))
+        except IndexAway:
+            reply = replies.unavailable(request)
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -103,7 +107,7 @@ class BrowseEndpoint:
             most=most,
         )
         items = [_item(view) for view in views if view.state != "broken"]
-        return {"now": int(self._clock.wall() * 1000), "items": items, "cursor": cursor_of(more)}
+        return {"now": int(self._clock.wall() * 1000), "items": items, "cursor": cursor.written(more)}
 
     async def _days(self, found: Reading, asked: dict[str, str]) -> dict[str, Any]:
         """`?at=`: times (ms of the epoch, in order, with commas between), where one day ends and the next begins."""

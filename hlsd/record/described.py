@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hlsd.ports.described import REF, Schema, envelope, parameter, responses, schemas_of
-from hlsd.record.recordings import RecordView, RepairView, WishView
+from hlsd.record.recordings import RecordView, WishView
+from hlsd.record.repair_view import RepairView
 
 _NAME: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 _STEP: Final = r"[A-Za-z0-9_-][A-Za-z0-9_~-]{0,60}(\.[A-Za-z0-9_~-]{1,20}){0,2}"
@@ -50,7 +51,11 @@ _BODY: Final = {
         },
     },
 }
-_STORE: Final = [(502, "`store`: it is in the store, which fails"), (503, "`store`: the store is late")]
+_AWAY: Final = (503, "`index`: the list of recordings cannot be read now")
+_STORE: Final = [
+    (502, "`store`: it is in the store, which fails"),
+    (503, "`store`: the store is late; `index`: the list of recordings cannot be read now"),
+]
 _LISTED: Final = {
     "type": "object",
     "properties": {
@@ -66,7 +71,7 @@ _START: Final = [
     (409, "`recording` or `too_many`"),
     (413, "`too_large`"),
 ]
-_REMOVE: Final = [_NO_RECORD, (409, "`recording`"), (500, "`not_deleted`")]
+_REMOVE: Final = [_NO_RECORD, (409, "`recording`"), (500, "`not_deleted`"), _AWAY]
 _RECORD, _WISH, _REPAIR = ({"$ref": REF.format(model=name)} for name in ("Record", "RecordWish", "RecordRepair"))
 _OPERATIONS: Final[dict[str, tuple[str, int, Schema, list[Schema], list[tuple[int, str]]]]] = {
     "start": ("Records a stream from its next key picture on, or when it comes.", 201, _WISH, _STREAM, _START),
@@ -76,10 +81,16 @@ _OPERATIONS: Final[dict[str, tuple[str, int, Schema, list[Schema], list[tuple[in
         200,
         _WISH,
         _STREAM,
-        [_NOT_RECORDING],
+        [_NOT_RECORDING, _AWAY],
     ),
-    "listing": ("Recordings, the oldest first.", 200, _LISTED, _LIST, [(400, "`bad_parameter` or `bad_cursor`")]),
-    "one": ("A recording.", 200, _RECORD, _ID, [_NO_RECORD]),
+    "listing": (
+        "Recordings, the oldest first.",
+        200,
+        _LISTED,
+        _LIST,
+        [(400, "`bad_parameter` or `bad_cursor`"), _AWAY],
+    ),
+    "one": ("A recording.", 200, _RECORD, _ID, [_NO_RECORD, _AWAY]),
     "file": ("The file of a finished recording, with ranges.", 200, {}, _ID, [_NO_RECORD, *_STORE]),
     "remove": (
         "Deletes a recording that is not being written.",

@@ -34,7 +34,6 @@ class RuleStats:
 
     bytes: int = 0
     gaps: int = 0
-    gap_bytes: int = 0
     files: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(RESULTS, 0)))
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Receive, Send
 
 from hlsd.base.clock import Clock
 from hlsd.delivery.request import Span
+from hlsd.delivery.web import Charge, hung_up
 from hlsd.ports import MEDIA, MORE, ViewerSession
+from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
 
@@ -22,8 +23,6 @@ LARGE: Final = 1 << 20
 """The same of a download: a piece costs a thread's turn, and with larger ones a GB takes a quarter less of the CPU."""
 DOWNLOAD: Final = 4 << 20
 """Bytes after which it is taken for one: segments are shorter."""
-Charge = Callable[[ViewerSession | None, int, int], None]
-"""So many bytes were handed over to a session."""
 
 
 class FileBody:
@@ -45,14 +44,17 @@ class FileBody:
         self._first = b""
 
     async def begin(self, front: bytes, offset: int, span: Span) -> None:
-        """Reads the first piece of what is in the store, so that its failure can be told. Raises StoreFault."""
+        """Reads the first piece of what is in the store, so that its failure can be told.
+
+        Raises StoreFault, IndexAway.
+        """
         if self._recording.key and span.start < span.stop:
             self._first = await self._read(front, offset, span.start, span)
 
     async def run(self, front: bytes, offset: int, span: Span, receive: Receive, send: Send) -> None:
         """From the first byte to the last, or until the client hangs up."""
         session = self._session
-        gone = asyncio.ensure_future(_hung_up(receive))
+        gone = asyncio.ensure_future(hung_up(receive))
         if session is not None:
             session.flows += 1
         at, media = span.start, MEDIA
@@ -70,8 +72,8 @@ class FileBody:
                 media = MORE
                 if session is not None:
                     session.last = self._clock.monotonic()
-        except StoreFault:
-            return  # cut as well; the log has it once
+        except (StoreFault, IndexAway):
+            return  # cut as well; of the store the log has it once
         finally:
             if session is not None:
                 session.flows -= 1
@@ -88,8 +90,3 @@ class FileBody:
 def piece_at(sent: int) -> int:
     """How much is read next when so much was sent."""
     return LARGE if sent >= DOWNLOAD else PIECE
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

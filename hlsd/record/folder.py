@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +97,12 @@ class RecordFolder:
                 break
             above = above.parent
         return gone
+
+    def remove_all(self, paths: Iterable[str]) -> None:
+        """Removes files, where the disk lets it."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self.remove(path)
 
     # -- what lies beside a file, in a folder of its own that goes with it
 

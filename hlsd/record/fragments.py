@@ -59,7 +59,7 @@ class Fragment(NamedTuple):
 class Fragments(Sequence[Fragment]):
     """The fragments of one file, in order."""
 
-    __slots__ = ("_ends", "_marks", "_places", "_ranges", "_times")
+    __slots__ = ("_count", "_ends", "_marks", "_places", "_ranges", "_times")
 
     def __init__(  # noqa: PLR0913, PLR0917 - what stands in a box
         self,
@@ -75,21 +75,26 @@ class Fragments(Sequence[Fragment]):
         self._marks: dict[int, Mark] = {} if marks is None else marks
         self._ranges: dict[int, tuple[str, ...]] = {} if ranges is None else ranges
         self._ends = ends  # where the last one ends in the file
+        self._count = len(self._places)
         for one in found:
             self.append(one)
 
     def append(self, one: Fragment) -> None:
-        """The next one, which stands behind the last; begins before `FURTHEST` and lasts less than `LONGEST`."""
+        """The next one, which stands behind the last; begins before `FURTHEST` and lasts less than `LONGEST`.
+
+        Others may read meanwhile: it is there for them when it is whole.
+        """
         if one.mark is not None:
-            self._marks[len(self._places)] = one.mark
+            self._marks[self._count] = one.mark
         if one.ranges:
-            self._ranges[len(self._places)] = one.ranges
+            self._ranges[self._count] = one.ranges
         self._places.append(one.offset << _FLAGS | one.key)
         self._times.append(one.start << 24 | (one.end - one.start))
         self._ends = one.offset + one.size
+        self._count += 1
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
     @overload
     def __getitem__(self, at: int) -> Fragment: ...
@@ -125,6 +130,38 @@ class Fragments(Sequence[Fragment]):
         stop = places[at + 1] >> _FLAGS if at + 1 < len(places) else self._ends
         end, key = start + (time & 0xFFFFFF), bool(place & _KEY)
         return Fragment(offset, stop - offset, start, end, key, self._marks.get(at), self._ranges.get(at, ()))
+
+    def rows(self, begin: int) -> Iterator[tuple[int, int, int, int, bool]]:
+        """From one on, of each: offset, start, end, whether it begins with a key picture, whether behind a seam."""
+        marks, places, times = self._marks, self._places[begin : self._count], self._times[begin : self._count]
+        for at, (place, time) in enumerate(zip(places, times, strict=True), begin):
+            start = time >> 24
+            seam = at in marks and marks[at].seam
+            yield place >> _FLAGS, start, start + (time & 0xFFFFFF), place & _KEY, seam
+
+    def stretch(self, low: int, high: int) -> tuple[int, int, int, int, bool]:
+        """From one up to another, together: offset, size, start, end, whether it begins with a key picture.
+
+        It ends where the next one begins, but before a seam.
+        """
+        places, times, last = self._places, self._times, high >= self._count
+        offset = places[low] >> _FLAGS
+        size = (self._ends if last else places[high] >> _FLAGS) - offset
+        if last or (high in self._marks and self._marks[high].seam):
+            end = (times[high - 1] >> 24) + (times[high - 1] & 0xFFFFFF)
+        else:
+            end = times[high] >> 24
+        return offset, size, times[low] >> 24, end, bool(places[low] & _KEY)
+
+    def mark(self, at: int) -> Mark | None:
+        """What stands before one."""
+        return self._marks.get(at)
+
+    def told(self, begin: int, end: int) -> tuple[str, ...]:
+        """The lines of date ranges of some."""
+        if not self._ranges:
+            return ()
+        return tuple([line for at in range(begin, end) for line in self._ranges.get(at, ())])
 
     # -- as it stands in a file
 

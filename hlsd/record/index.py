@@ -30,6 +30,8 @@ _TABLE: Final = (
 )
 _ORDER: Final = "CREATE INDEX IF NOT EXISTS recordings_by_time ON recordings (started, id)"
 _BY_STREAM: Final = "CREATE INDEX IF NOT EXISTS recordings_by_stream ON recordings (app, name, started)"
+_BY_END: Final = "CREATE INDEX IF NOT EXISTS recordings_by_end ON recordings (state, ended, id, bytes)"
+"""Each few seconds the oldest are looked for, and all bytes are added up."""
 OPEN: Final = "open"
 """It is being written, or a crash left it so."""
 DONE: Final = "done"
@@ -82,6 +84,7 @@ class Table:
                 file = open_state(path, _TABLE, patience=5.0)
                 file.execute(_ORDER)
                 file.execute(_BY_STREAM)
+                file.execute(_BY_END)
                 CopyTable(file).begin()
                 self.fresh = not file.execute("SELECT EXISTS (SELECT 1 FROM recordings)").fetchone()[0]
             except (sqlite3.Error, OSError) as error:
@@ -189,12 +192,16 @@ class Table:
             self._log.warning("a recording is not in the index: `hlsd records repair` finds it", reason=str(error))
 
 
-class IndexStopped(HlsdError):
+class IndexAway(HlsdError):
+    """What is known of recordings cannot be read now; the words are fit for a stranger's eyes."""
+
+
+class IndexStopped(IndexAway):
     """The server is about to stop: nothing is known of recordings any more."""
 
 
 class RecordIndex:
-    """The table and its thread. `ask` raises IndexStopped after `stop`."""
+    """The table and its thread. `ask` raises IndexAway where the file cannot be read, IndexStopped after `stop`."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -212,7 +219,10 @@ class RecordIndex:
         """Does something with the table, and waits for what comes of it."""
         if self._stopped:
             raise IndexStopped("no recordings are listed any more")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, what)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, what)
+        except sqlite3.Error as error:
+            raise IndexAway("the list of recordings cannot be read") from error
 
     def beside(self, close: Callable[[], None]) -> None:
         """Something else is used by its thread: `close()` is called there at the end."""
@@ -223,11 +233,17 @@ class RecordIndex:
         if not self._stopped:
             self._thread.submit(self._do, what).add_done_callback(self._done)
 
-    async def stop(self) -> None:
-        """Does what it was told, and lets go of the file."""
+    async def stop(self, deadline: float) -> None:
+        """Does what it was told, and lets go of the file; waits no longer than so many seconds for that."""
         self._stopped = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._do, self._close)
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._do, self._close)
         self._thread.shutdown(wait=False)
+        done, _ = await asyncio.wait([closing], timeout=deadline)
+        if done:
+            closing.result()
+        else:
+            closing.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._log.warning("the list of recordings is still being written", seconds=deadline)
 
     def _close(self, table: Table) -> None:
         for close in self._beside:

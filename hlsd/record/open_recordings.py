@@ -1,29 +1,32 @@
 """Holds the recordings that are being played: what each file has in it, read once, and read on while it grows.
 
 Law: files are read by threads of their own, never in the event loop. Bounded: `MOST` files, of which the one unused for
-longest goes; sixteen bytes and a little more for each second of each.
+longest goes; of each its fragments (sixteen bytes a second or so), its segments, its playlist plain and gzipped, and
+the front of one part.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from hlsd.base.errors import HlsdError
+from hlsd.ports import Rendering
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt, chosen, excerpt
-from hlsd.record.index import DONE, IndexStopped, Row
+from hlsd.record.fragments import Fragments
+from hlsd.record.index import DONE, IndexAway, IndexStopped, Row
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.repair import BREATH, reader
+from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, Read, open_layout, use_index, walk
 from hlsd.record.store import RecordingStore
-from hlsd.record.vod_playlist import SegmentSpan, playlist, spans
+from hlsd.record.vod_playlist import VodPlaylist
 
 T = TypeVar("T")
 MOST: Final = 64
@@ -36,6 +39,10 @@ FRESH: Final = 1.0
 
 class Crowded(HlsdError):
     """More want a part of a recording than can be served."""
+
+
+class Unreadable(IndexAway):
+    """The file of a recording cannot be read, or is not what it was."""
 
 
 class Far(Protocol):
@@ -54,6 +61,14 @@ class Far(Protocol):
         ...
 
 
+class _Cut(NamedTuple):
+    """A part that was cut: for which times, of how many fragments there were then; from which one up to which."""
+
+    asked: tuple[float | None, float | None, int]
+    fragments: tuple[int, int]
+    excerpt: Excerpt
+
+
 class OpenRecording:
     """One recording, as far as it has been read. What it says is of one instant; `size` are its whole fragments.
 
@@ -68,15 +83,16 @@ class OpenRecording:
         self.size = 0
         self.etag = ""
         self.layout: Layout | None = None
-        self.spans: list[SegmentSpan] = []
-        self.text = b""
-        self.zipped = b""
+        self.spans = Segments(Fragments())
+        self.listed = Rendering(b"", b"", "")
+        """Its playlist, as of one instant: it is read while a thread reads on."""
+        self._playlist: VodPlaylist | None = None  # while it grows
         self.read_at = 0.0
         self.users = 0
         self.dropped = False
         self.deleted = False
         """Whoever reads it is cut off at the next piece, or its bytes would stay on the disk."""
-        self._cut: tuple[int, int, Excerpt] | None = None
+        self._cut: _Cut | None = None
 
     def load(self, read: Read | None = None) -> None:
         """Reads what there is of the file, by `read` where it is not here; blocks. Raises BadBox, OSError."""
@@ -87,30 +103,48 @@ class OpenRecording:
             if self.layout is None:
                 self.layout = open_layout(read)
             layout = self.layout
-            if layout.fragments or not use_index(read, layout, size):
+            fresh = not layout.fragments
+            if not fresh or not use_index(read, layout, size):
                 for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
                     layout.fragments.append(fragment)
                     if not count % BREATH:
                         time.sleep(0)
             self.size = size if self.whole else layout.end
-            self.spans = spans(layout.fragments, whole=self.whole)
-            self.text = playlist(self.spans, self.row.id, whole=self.whole).encode()
-            self.zipped = gzip.compress(self.text, 1, mtime=0)
+            if fresh:
+                self.spans = Segments(layout.fragments)
+            self.spans.grow(whole=self.whole)
+            self._list()
         else:
             self.size = size
         self.etag = f'"{self.row.id}"' if self.whole else f'"{self.row.id}-{self.size:x}"'
+
+    def _list(self) -> None:
+        """Makes its playlist anew, if there is more of it."""
+        text = self._playlist or VodPlaylist(self.row.id)
+        if text.grow(self.spans) or self._playlist is None:
+            tag = f'"{self.row.id}-{"v" if self.whole else "e"}{len(self.spans)}"'
+            self.listed = Rendering(*text.render(whole=self.whole), tag)
+        self._playlist = None if self.whole else text
+
+    def kept(self, begin: float | None, end: float | None) -> Excerpt | None:
+        """The part that was cut last, if it is that one: a download asks for range after range of it."""
+        count = len(self.layout.fragments) if self.layout is not None else 0
+        last = self._cut  # a thread may be about to put another one there
+        return last.excerpt if last is not None and last.asked == (begin, end, count) else None
 
     def excerpt(self, begin: float | None, end: float | None, read: Read | None = None) -> Excerpt | None:
         """A part of it; None where there is nothing; blocks. `read` as in `load`. Raises BadBox."""
         if self.layout is None:
             return None
-        first, last = chosen(self.layout.fragments, begin, end)
-        if last <= first:
+        count = len(self.layout.fragments)
+        fragments = chosen(self.layout.fragments, begin, end)
+        if fragments[1] <= fragments[0]:
             return None
-        kept = self._cut
-        if kept is None or kept[:2] != (first, last):  # a download asks for range after range of one
-            kept = self._cut = first, last, excerpt(read or reader(self.fd), self.layout, first, last)
-        return kept[2]
+        last = self._cut
+        same = last is not None and last.fragments == fragments
+        found = last.excerpt if last is not None and same else excerpt(read or reader(self.fd), self.layout, *fragments)
+        self._cut = _Cut((begin, end, count), fragments, found)
+        return found
 
 
 class OpenRecordings:
@@ -133,7 +167,12 @@ class OpenRecordings:
         return await asyncio.get_running_loop().run_in_executor(self._threads, what)
 
     async def cut(self, recording: OpenRecording, begin: float | None, end: float | None) -> Excerpt | None:
-        """A part of a recording; None where there is nothing. Raises BadBox; Crowded if many wait already."""
+        """A part of a recording; None where there is nothing.
+
+        Raises BadBox; Unreadable; StoreFault; Crowded if many wait already.
+        """
+        if (kept := recording.kept(begin, end)) is not None:
+            return kept
         if self._cuts >= CUTS:
             raise Crowded("many parts of recordings are being cut")
         self._cuts += 1
@@ -141,6 +180,8 @@ class OpenRecordings:
             read = await self.reader(recording)
             async with self._cutting:
                 return await self.do(lambda: recording.excerpt(begin, end, read))
+        except OSError as error:
+            raise _unreadable(error) from error
         finally:
             self._cuts -= 1
 
@@ -151,20 +192,29 @@ class OpenRecordings:
         return reader(recording.fd)
 
     async def read(self, recording: OpenRecording, offset: int, size: int) -> bytes:
-        """Bytes of it, fewer where it ends; who waits for the store holds none of the threads. Raises StoreFault."""
+        """Bytes of it, fewer where it ends; who waits for the store holds none of the threads.
+
+        Raises StoreFault, Unreadable.
+        """
         if recording.key and self._far is not None:
             return await self._far.read(recording.key, offset, size)
         fd = recording.fd
-        return await self.do(lambda: os.pread(fd, size, offset))
+        try:
+            return await self.do(lambda: os.pread(fd, size, offset))
+        except OSError as error:
+            raise _unreadable(error) from error
 
     async def get(self, ident: str, app: str, name: str) -> OpenRecording | None:
         """A recording of that stream; None if there is none that can be read. Leave it by `put_back`.
 
-        Raises StoreFault where it is in the store, and the store does not give it.
+        Raises StoreFault where it is in the store, and the store does not give it; IndexAway, Unreadable.
         """
-        recording = await self._loaded(ident)
-        while recording is not None and recording.dropped and recording.fd < 0 and not recording.key:
-            recording = await self._loaded(ident)  # its file was let go between the two: it is in the store now
+        try:
+            recording = await self._loaded(ident)
+            while recording is not None and recording.dropped and recording.fd < 0 and not recording.key:
+                recording = await self._loaded(ident)  # its file was let go between the two: it is in the store now
+        except (BadBox, OSError) as error:
+            raise _unreadable(error) from error
         if recording is None or recording.row.app != app or recording.row.name != name:
             return None
         recording.users += 1
@@ -264,3 +314,8 @@ class OpenRecordings:
             os.close(recording.fd)
             return None
         return recording
+
+
+def _unreadable(error: Exception) -> Unreadable:
+    words = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+    return Unreadable(f"the recording cannot be read: {words}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from email.utils import formatdate
-from typing import Final, cast
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Headers
-from hlsd.delivery.judge import Judge
+from hlsd.delivery.judge import ANEW, Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.replies import MEDIA_CACHE
 from hlsd.delivery.request import (
@@ -31,7 +31,7 @@ from hlsd.delivery.request import (
     parse_path,
     parse_range,
 )
-from hlsd.delivery.web import COUNTED, Carrier, read_request
+from hlsd.delivery.web import COUNTED, charge_of, read_request
 from hlsd.ports import (
     ABSENT,
     VOD,
@@ -39,25 +39,23 @@ from hlsd.ports import (
     Entrance,
     Media,
     PlayRequest,
-    Rendering,
     Sessions,
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
-from hlsd.record.file_body import Charge, FileBody
+from hlsd.record.file_body import FileBody
+from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
+from hlsd.record.segments import FIRST, piece_of
 from hlsd.record.sprites import Sprites
 from hlsd.record.thumbnail_answers import ThumbnailAnswers
 from hlsd.record.thumbnails import sheet_name
-from hlsd.record.vod_playlist import FIRST, piece_of
 
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{0,9})?", re.ASCII)
 _TYPES: Final = {"mp4": "video/mp4", "ts": "video/mp2t", "flv": "video/x-flv"}
 _TEXTS: Final = frozenset({"m3u8", "vtt"})
-_ANEW: Final = ("unknown", "split")
-"""Why a session is not accepted though its viewer may be let in anew."""
 
 
 class Visit:
@@ -81,6 +79,8 @@ class Visit:
         try:
             recording = await self._open_recordings.get(self._ident, request.app, request.name)
         except StoreFault as error:
+            return Denial(error.status, str(error), "store")
+        except IndexAway as error:
             return Denial(503, str(error), "store")
         if recording is None:
             return ABSENT
@@ -98,8 +98,7 @@ class RecordRequest:
         self.below = target.resource.partition("/")[2]
         if self.below:
             self.ident, self.ending = target.resource.partition("/")[0], ""
-        carrier = cast("Carrier | None", scope.get("hlsd"))
-        self.charge: Charge = carrier.charge if carrier is not None else sessions.charge
+        self.charge = charge_of(scope, sessions)
 
 
 class RecordEndpoint:
@@ -137,23 +136,23 @@ class RecordEndpoint:
                 reply = self._replies.refuse(request, 405, more=[(b"allow", _METHODS)])
             else:
                 one = RecordRequest(request, target, scope, self._sessions)
-                reply = await (self._inside(one, receive, send) if target.sid else self._enter(one, target.sid))
+                reply = await (self._inside(one, receive, send) if target.sid else self._enter(one))
         except BadRequest as error:
             reply = self._replies.refuse(request, 400, words=str(error))
         except Crowded as error:
             reply = self._replies.refuse(request, 503, words=str(error))
         except StoreFault as error:
             reply = self._replies.refuse(request, error.status, words=str(error))
+        except IndexAway:
+            reply = self._replies.unavailable(request)
         if reply is not None:
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
-            carrier = cast("Carrier | None", scope.get("hlsd"))
-            charge = carrier.charge if carrier is not None else self._sessions.charge
-            charge(request.session, len(reply.body), reply.media)
+            charge_of(scope, self._sessions)(request.session, len(reply.body), reply.media)
 
     # -- the way in
 
-    async def _enter(self, one: RecordRequest, instead: str) -> Reply:
+    async def _enter(self, one: RecordRequest) -> Reply:
         """Lets a viewer in, and leads it to where its session is."""
         request, target = one.request, one.target
         if one.below:
@@ -164,7 +163,7 @@ class RecordEndpoint:
             return await self._look(one, play)
         if is_prefetch(request.headers):
             return self._replies.refuse(request, 503, words="not to be fetched ahead")
-        entry = await self._entrance.enter(play, Visit(self._open_recordings, one.ident), instead=instead)
+        entry = await self._entrance.enter(play, Visit(self._open_recordings, one.ident), instead=target.sid)
         if isinstance(entry, Denial):
             return self._replies.deny(request, entry)
         session = request.session = entry.session
@@ -193,8 +192,8 @@ class RecordEndpoint:
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent, VOD)
         if isinstance(viewer, Denial):
-            if viewer.reason in _ANEW and request.method == "GET" and not one.below:
-                return await self._enter(one, target.sid)
+            if viewer.reason in ANEW and request.method == "GET" and not one.below:
+                return await self._enter(one)
             return self._replies.deny(request, viewer)
         request.session = viewer
         self._sessions.linger(viewer)
@@ -219,15 +218,13 @@ class RecordEndpoint:
         if one.ending == "m3u8":
             if recording.layout is None:
                 return self._replies.refuse(request, 404)
-            tag = f'"{recording.row.id}-{"v" if recording.whole else "e"}{len(recording.spans)}"'
-            rendering = Rendering(recording.text, recording.zipped, tag)
             cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
-            return self._replies.playlist(request, rendering, cache=cache)
+            return self._replies.playlist(request, recording.listed, cache=cache)
         if one.ending == "vtt":
             return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
-        _, part = await self._excerpt(one, recording)
+        part = await self._excerpt(one, recording)
         headers = self._file_headers(one, recording, part)
         size = len(part.front) + part.size if part is not None else recording.size
         return Reply(200, [*headers, (b"content-length", b"%d" % size)])
@@ -265,12 +262,12 @@ class RecordEndpoint:
 
     # -- files
 
-    async def _excerpt(self, one: RecordRequest, recording: OpenRecording) -> tuple[bool, Excerpt | None]:
-        """What `?from=&to=` cuts out. Raises BadRequest."""
+    async def _excerpt(self, one: RecordRequest, recording: OpenRecording) -> Excerpt | None:
+        """What `?from=&to=` cuts out; None where neither is asked for. Raises BadRequest."""
         asked = arguments(one.request.query)
         begin, end = _seconds(asked, "from"), _seconds(asked, "to")
         if begin is None and end is None:
-            return False, None
+            return None
         if recording.layout is None:
             raise BadRequest("only MP4 can be cut")
         try:
@@ -279,7 +276,7 @@ class RecordEndpoint:
             part = None
         if part is None:
             raise BadRequest("there is nothing between from and to")
-        return True, part
+        return part
 
     def _file_headers(self, one: RecordRequest, recording: OpenRecording, part: Excerpt | None) -> Headers:
         row = recording.row
@@ -299,12 +296,9 @@ class RecordEndpoint:
         self, one: RecordRequest, recording: OpenRecording, receive: Receive, send: Send
     ) -> Reply | None:
         """Sends the file, or a part of it; None once it is sent."""
-        request = one.request
-        if one.ending == "vtt":
-            return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
-            return self._replies.refuse(request, 404)
-        _, part = await self._excerpt(one, recording)
+            return self._replies.refuse(one.request, 404)
+        part = await self._excerpt(one, recording)
         headers = self._file_headers(one, recording, part)
         whole = part if part is not None else Excerpt(b"", 0, recording.size)
         return await self._send_span(one, recording, headers, whole, (receive, send))

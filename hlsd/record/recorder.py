@@ -68,8 +68,8 @@ class RecordingSink(Protocol):
         """The file is over."""
         ...
 
-    def gap(self, take: Take | None, size: int) -> None:
-        """So many bytes were left out."""
+    def gap(self, take: Take | None) -> None:
+        """Something was left out."""
         ...
 
     def retry_at(self) -> float:
@@ -278,7 +278,7 @@ class Recorder:
         take = self.take
         assert take is not None
         if self._muxer is None and not fresh:
-            self._store.gap(take, 0)
+            self._store.gap(take)
             return  # something was left out: it goes on with a key picture
         self._write(take, cut)
 
@@ -296,7 +296,7 @@ class Recorder:
             pieces = ()
         size = sum(map(len, pieces))
         if not size or not self._store.append(take, pieces, size):
-            self._store.gap(take, size)
+            self._store.gap(take)
             self._muxer, self._seam = None, True
             return
         self._ranges.clear()
@@ -348,7 +348,7 @@ class Recorder:
             self.error = str(error)
             return False
         if not self._store.begin(take, first):
-            self._store.gap(None, len(first))
+            self._store.gap(None)
             return False
         take.sent = len(first)
         self._muxer, self.take, self._seam = muxer, take, False

@@ -14,11 +14,12 @@ from hlsd.base import stream_name
 from hlsd.base.errors import HlsdError
 from hlsd.base.upkeep import end
 from hlsd.events import new_id
-from hlsd.record.index import DONE, OPEN, RecordIndex, Row
+from hlsd.record.index import DONE, OPEN, IndexAway, RecordIndex, Row
 from hlsd.record.recorder import Recorder
 from hlsd.record.remote.copy import STORED, StoredCopy
 from hlsd.record.remote.far import FarRecordings
 from hlsd.record.remote.offload import Offload, Placed, UploadView
+from hlsd.record.repair_view import RepairView
 from hlsd.record.store import RecordingStore, url_of
 from hlsd.record.take import Take
 from hlsd.record.tasks import RecordTask
@@ -81,20 +82,6 @@ class WishView(BaseModel):
     """"recording", or "waiting" for the stream, a key picture or the disk."""
     error: str = ""
     record: RecordView | None = None
-
-
-class RepairView(BaseModel):
-    """How a look through all files goes on."""
-
-    running: bool = False
-    files: int = 0
-    """Looked at so far."""
-    added: int = 0
-    repaired: int = 0
-    dropped: int = 0
-    failed: int = 0
-    file: str = ""
-    """The one under way."""
 
 
 class Host(Protocol):
@@ -224,14 +211,18 @@ class Recordings:
 
     async def delete(self, row: Row, by: str) -> bool:
         """Removes the file and forgets it; False if the disk does not let it go."""
+        offload = self._service.offload
+        copy = await offload.uploads.condemn(row.id) if offload is not None else None
         try:
             await self._store.do(lambda: self._store.folder.remove(row.path))
         except OSError as error:
             self._log.warning("recording not deleted", file=row.path, reason=error.strerror or str(error))
+            if offload is not None and copy is not None:
+                await offload.uploads.spare(copy)
             return False
-        if (offload := self._service.offload) is not None:
-            await offload.uploads.remove(row.id)
         await self._index.ask(lambda table: table.drop(row.id))
+        if offload is not None and copy is not None:
+            await offload.uploads.remove(copy)
         self._store.stats.deleted[by] += 1
         self._service.open_recordings.drop(row.id)
         self._log.info("recording deleted", file=row.path, by=by)
@@ -327,8 +318,9 @@ class Recordings:
                     continue
                 await self._index.ask(lambda table, ident=ident: table.drop(ident))  # type: ignore[misc]
                 view.dropped += 1
-        except OSError as error:
-            self._log.warning("recordings not looked through", reason=error.strerror or str(error))
+        except (OSError, IndexAway) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            self._log.warning("recordings not looked through", reason=reason)
         finally:
             view.running, view.file = False, ""
 
@@ -348,8 +340,9 @@ class Recordings:
                 return
             view.added += 1
         finishing = store.finish(row._replace(state=OPEN, reason=row.reason or "found"), repaired=True)
-        await finishing.done.wait()
-        view.repaired += 1
+        finished = await store.tried(finishing)  # if not, nothing waits for its next tries
+        view.repaired += finished
+        view.failed += not finished
 
     async def _known(self) -> dict[str, Row]:
         """What is listed, by file."""

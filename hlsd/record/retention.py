@@ -6,7 +6,12 @@ Law: whole files only, never one that is being written. Pure: rows and figures i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+BATCH: Final = 100
+"""Recordings that are looked at, and deleted at most, at a time."""
+STUCK: Final = 1000
+"""Recordings that the disk does not let go of, and that are passed over."""
 
 
 class Kept(Protocol):

@@ -6,27 +6,27 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import re
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from hlsd.base import cursor as base_cursor
 from hlsd.base import stream_name
 from hlsd.base.quantities import Duration
 from hlsd.ports.described import DescribedRoute
 from hlsd.record.described import described, schemas
+from hlsd.record.index import IndexAway
 from hlsd.record.recordings import Recordings, RecordRefused
 from hlsd.record.remote.download import download
 
+Handler = Callable[[Request], Awaitable[Response]]
 BODY_LIMIT: Final = 64 * 1024
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 MOST: Final = 1000
-_CURSOR: Final = re.compile(r"([0-9]{1,18})\.(.*)", re.ASCII)  # SQLite's integers have 64 bits
 
 
 class Start(BaseModel):
@@ -54,41 +54,32 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
     """The routes."""
 
     async def start(request: Request) -> Response:
-        try:
-            asked = await _start(request)
-            view = recordings.start(*_stream(request), max_duration=asked.max_duration, path=asked.path)
-        except RecordRefused as error:
-            return _refused(error)
+        asked = await _start(request)
+        view = recordings.start(*_stream(request), max_duration=asked.max_duration, path=asked.path)
         return _done(view.model_dump(), status=201)
 
     async def status(request: Request) -> Response:
         view = recordings.status(*_stream(request))
         if view is None:
-            return _refused(RecordRefused(404, "not_recording", "the API does not have this stream recorded"))
+            raise RecordRefused(404, "not_recording", "the API does not have this stream recorded")
         return _done(view.model_dump())
 
     async def stop(request: Request) -> Response:
-        try:
-            view = await recordings.finish(*_stream(request))
-        except RecordRefused as error:
-            return _refused(error)
+        view = await recordings.finish(*_stream(request))
         return _done(view.model_dump())
 
     async def listing(request: Request) -> Response:
-        try:
-            asked = _filter(request)
-            app, name = _path(asked.stream)
-            views, more = await recordings.page(
-                app=app, name=name, since=asked.since, until=asked.until, after=after_of(asked.cursor), most=asked.limit
-            )
-        except RecordRefused as error:
-            return _refused(error)
-        return _done({"items": [view.model_dump() for view in views], "cursor": cursor_of(more)})
+        asked = _filter(request)
+        app, name = _path(asked.stream)
+        views, more = await recordings.page(
+            app=app, name=name, since=asked.since, until=asked.until, after=after_of(asked.cursor), most=asked.limit
+        )
+        return _done({"items": [view.model_dump() for view in views], "cursor": base_cursor.written(more)})
 
     async def one(request: Request) -> Response:
         view = await recordings.get(request.path_params["record_id"])
         if view is None:
-            return _refused(RecordRefused(404, "no_such_record", "there is no recording of that id"))
+            raise RecordRefused(404, "no_such_record", "there is no recording of that id")
         return _done(view.model_dump())
 
     async def file(request: Request) -> Response:
@@ -98,14 +89,11 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
             far, copy = found
             return await download(request, far, copy.key, copy.bytes, _HEADERS)
         if path is None:
-            return _refused(RecordRefused(404, "no_such_record", "there is no finished recording of that id"))
+            raise RecordRefused(404, "no_such_record", "there is no finished recording of that id")
         return FileResponse(path, headers=_HEADERS, filename=path.name)
 
     async def remove(request: Request) -> Response:
-        try:
-            await recordings.remove(request.path_params["record_id"])
-        except RecordRefused as error:
-            return _refused(error)
+        await recordings.remove(request.path_params["record_id"])
         return _done(None)
 
     async def repair(_: Request) -> Response:
@@ -117,7 +105,7 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
     of_stream, one_record = "/api/v1/streams/{app}/{stream}/record", "/api/v1/records/{record_id}"
     named = schemas()
     return [
-        DescribedRoute(method, path, does, described(does.__name__, method), named)
+        DescribedRoute(method, path, _answering(does), described(does.__name__, method), named)
         for method, path, does in (
             ("POST", of_stream, start),
             ("GET", of_stream, status),
@@ -130,6 +118,20 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
             ("DELETE", one_record, remove),
         )
     ]
+
+
+def _answering(does: Handler) -> Handler:
+    """The same, which says what is refused instead of raising it."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await does(request)
+        except RecordRefused as error:
+            return _refused(error)
+        except IndexAway as error:
+            return _refused(RecordRefused(503, "index", str(error)))
+
+    return answer
 
 
 def _stream(request: Request) -> tuple[str, str]:
@@ -176,25 +178,12 @@ def _path(stream: str) -> tuple[str | None, str | None]:
     return app, name or None
 
 
-def cursor_of(key: tuple[int, str] | None) -> str | None:
-    """What stands for the last one of a list, if there are more."""
-    if key is None:
-        return None
-    return base64.urlsafe_b64encode(f"{key[0]}.{key[1]}".encode()).rstrip(b"=").decode()
-
-
 def after_of(cursor: str) -> tuple[int, str] | None:
-    """What `cursor_of` says. Raises RecordRefused."""
-    if not cursor:
-        return None
+    """What a cursor stands for. Raises RecordRefused."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    found = _CURSOR.fullmatch(text)
-    if found is None:
-        raise RecordRefused(400, "bad_cursor", "the cursor is not one that this list gave out")
-    return int(found[1]), found[2]
+        return base_cursor.read(cursor)
+    except ValueError as error:
+        raise RecordRefused(400, "bad_cursor", str(error)) from None
 
 
 def _done(data: Any, *, status: int = 200) -> Response:  # noqa: ANN401 - JSON

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
-from hlsd.base.upkeep import end, sweep
+from hlsd.base.upkeep import end, ended, sweep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Bus
 from hlsd.ports import Entrance, LiveStream, OutputFactory, PictureMaker, PublishRequest, Service, Sessions
@@ -31,7 +31,7 @@ from hlsd.record.recorder import Recorder, RecordPlan
 from hlsd.record.recordings import Recordings
 from hlsd.record.remote.offload import Offload
 from hlsd.record.remote.stats import StoreFigures
-from hlsd.record.retention import RetentionLimits, condemned
+from hlsd.record.retention import BATCH, STUCK, RetentionLimits, condemned
 from hlsd.record.routes import operations
 from hlsd.record.settings import RecordRule, RecordSettings
 from hlsd.record.sprites import Sprites
@@ -42,14 +42,12 @@ from hlsd.record.template import FileTemplate
 SWEEP: Final = 1.0
 KEEP: Final = 10
 """Sweeps between two looks at what is to be deleted."""
-BATCH: Final = 100
-"""Files that are looked at, and deleted at most, at a time."""
-STUCK: Final = 1000
-"""Files that the disk does not let go of, and that are passed over."""
 LEAP: Final = 60.0
 """Seconds by which the wall clock may part from the monotonic one between two looks."""
 CALM: Final = 3600.0
 """Seconds after a leap in which nothing is deleted for its age: what set the clock wrong may set it right again."""
+LAST: Final = 2.0
+"""Seconds that the list of recordings has at the end, whatever the rest has taken."""
 BY_RULE: Final = "record"
 BY_API: Final = "record_api"
 """Names of the two outputs of a stream."""
@@ -122,6 +120,8 @@ class RecordService(Service):
         wanted = await self.index.ask(lambda _: self._tasks.load())
         self._wanted = {(task.app, task.name): task for task in wanted}
         await self.store.start()
+        gone = await self.index.ask(lambda table: table.copies.condemned())
+        await self.store.do(lambda: self.store.folder.remove_all(gone))
         for row in left:
             self.store.finish(row, repaired=True)
         if fresh:
@@ -131,7 +131,9 @@ class RecordService(Service):
         self._sweeping = sweep(SWEEP, self._sweep, "record_sweep", self._faults)
 
     async def stop(self, deadline: float) -> None:
-        """Finishes every file."""
+        """Finishes every file, within `deadline` seconds; a moment more is for what must be written down."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline
         await end(self._sweeping)
         self._sweeping = None
         await self.recordings.stop()
@@ -140,16 +142,18 @@ class RecordService(Service):
         for recorder in list(self.recorders.values()):
             with guard:
                 recorder.stop("shutdown")
+        if self._mending is not None:
+            with guard:  # what it deletes goes through both of what is stopped next
+                await ended([self._mending], deadline / 2)
         with guard:
-            await self.store.stop(deadline)
+            await self.store.stop(until - loop.time())
         if self.offload is not None:
             with guard:
-                await self.offload.uploads.stop(deadline)
+                await self.offload.uploads.stop(until - loop.time())
         self.open_recordings.close()
+        self.index.beside(self._tasks.close)
         with guard:
-            await self.index.ask(lambda _: self._tasks.close())
-        with guard:
-            await self.index.stop()
+            await self.index.stop(max(LAST, until - loop.time()))
 
     def routes(self) -> Sequence[BaseRoute]:
         """Playback."""

@@ -32,6 +32,12 @@ PATIENCE: Final = 4.0
 """Seconds that somebody waits for more of a sheet than he has."""
 FAILURES: Final = 5
 """Tiles in a row that could not be made, after which a sheet is left as it is: ever more would cost for ever."""
+TRIES: Final = 2
+"""Tries at a tile, one behind the other: what decodes may have died at the first."""
+
+
+_FAILED: Final = b""
+"""Stands for a tile that could not be made."""
 
 
 class NoSheet(HlsdError):
@@ -54,13 +60,34 @@ class SpriteSheet:
         self.count = 0
         self.on = 0
         """Tiles that are on its canvas, or could not be made."""
+        self.missed = 0
+        """How many of these could not be made, though there is a picture: of them it shows the one before."""
         self.whole = False
         self.canvas: Canvas | None = Canvas()
         self.changed = asyncio.Event()
+        self._last: bytes | None = None  # the tile that was put last
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is no picture on it."""
+        return self._last is None
 
     def close(self) -> None:
         """Nothing is added any more."""
         self.whole, self.canvas = True, None
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+    def put(self, tile: bytes | None) -> None:
+        """The next tile; None: there is none, and the one before stands there instead, or the first one behind it."""
+        assert self.canvas is not None
+        if tile is not None and self._last is None:
+            for place in range(self.on):
+                self.canvas.put(place, tile)
+        self._last = tile or self._last
+        if self._last is not None:
+            self.canvas.put(self.on, self._last)
+        self.on += 1
 
     def show(self, body: bytes, made: int) -> None:
         """It looks like this now."""
@@ -107,6 +134,8 @@ class Sprites:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PATIENCE):
                         await sheet.changed.wait()
+        if not sheet.body and sheet.whole:
+            raise NoSheet("its pictures cannot be decoded")
         if not sheet.body:
             raise NoSheet("no processor time left for pictures", later=True)
         return sheet
@@ -158,22 +187,30 @@ class Sprites:
         self, recording: OpenRecording, sheet: SpriteSheet, maker: PictureMaker, track: RecordedPictures
     ) -> None:
         async with self._turn:
-            canvas, failures = sheet.canvas, 0
-            wanted = tiles(recording.spans, sheet.name)
-            while canvas is not None and sheet.on < len(wanted) and failures < FAILURES and not recording.deleted:
+            wanted, failures = tiles(recording.spans, sheet.name), 0
+            while sheet.canvas is not None and sheet.on < len(wanted) and failures < FAILURES and not recording.deleted:
                 span = wanted[sheet.on]
                 tile = await self._tile(recording, track, maker, span.offset, span.size)
-                if tile is not None:
-                    canvas.put(sheet.on, tile)
-                failures = 0 if tile is not None else failures + 1
-                sheet.on += 1
-                if sheet.on % SHOWN == 0 or sheet.on == len(wanted):
-                    body = await maker.sheet(canvas.planes, *SIZE)
-                    if body is None:
-                        return
-                    sheet.show(body, sheet.on)
-            if recording.whole and (failures or sheet.made == len(wanted)):
-                await self._keep(recording, sheet, write=not failures)
+                failures = failures + 1 if tile is _FAILED else 0
+                sheet.missed += tile is _FAILED
+                sheet.put(tile or None)
+                if sheet.on % SHOWN == 0 and not await self._shown(sheet, maker):
+                    return  # whoever asks next has it tried again
+            given_up = failures >= FAILURES
+            unseen = sheet.canvas is not None and sheet.made < sheet.on and not (given_up and sheet.blank)
+            if unseen and not await self._shown(sheet, maker):
+                return
+            if recording.whole and (given_up or sheet.made == len(wanted)):
+                await self._keep(recording, sheet, write=not sheet.missed)
+
+    @staticmethod
+    async def _shown(sheet: SpriteSheet, maker: PictureMaker) -> bool:
+        """Shows what is on its canvas; False if that cannot be had now."""
+        assert sheet.canvas is not None
+        body = await maker.sheet(sheet.canvas.planes, *SIZE)
+        if body is not None:
+            sheet.show(body, sheet.on)
+        return body is not None
 
     async def _keep(self, recording: OpenRecording, sheet: SpriteSheet, *, write: bool) -> None:
         """Nothing is added to a sheet any more."""
@@ -185,6 +222,7 @@ class Sprites:
     async def _tile(
         self, recording: OpenRecording, track: RecordedPictures, maker: PictureMaker, offset: int, size: int
     ) -> bytes | None:
+        """The picture with which a segment begins; None if it begins with none, `_FAILED` if it cannot be had now."""
         layout = recording.layout
         assert layout is not None
 
@@ -194,5 +232,9 @@ class Sprites:
         try:
             key = await self._recordings.do(read)
         except OSError:
-            return None
-        return await maker.tile(key, WIDTH) if key is not None else None
+            return _FAILED
+        for _ in range(TRIES if key is not None else 0):
+            assert key is not None
+            if tile := await maker.tile(key, WIDTH):
+                return tile
+        return _FAILED if key is not None else None

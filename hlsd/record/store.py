@@ -102,7 +102,7 @@ class RecordingStore:
         self.writer.stop()
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
-        await loop.run_in_executor(None, self.writer.join, deadline)
+        await loop.run_in_executor(None, self.writer.join, max(0.0, deadline))
         while any(not self._waits(ident) for ident in self.takes) and loop.time() < until:
             await self._changes(until)
         for task in self._tasks:
@@ -123,6 +123,7 @@ class RecordingStore:
             return False
         self.takes.pop(ident, None)
         self.finishing.pop(ident).done.set()
+        self._change()
         return True
 
     def _waits(self, ident: str) -> bool:
@@ -175,11 +176,9 @@ class RecordingStore:
             take.reason = reason
             self.writer.end(take)
 
-    def gap(self, take: Take | None, size: int) -> None:
+    def gap(self, take: Take | None) -> None:
         """Something was left out."""
-        rule = self.stats.rule(take.rule if take is not None else "")
-        rule.gaps += 1
-        rule.gap_bytes += size
+        self.stats.rule(take.rule if take is not None else "").gaps += 1
 
     # -- what becomes of files
 
@@ -206,6 +205,12 @@ class RecordingStore:
         finishing = self.finishing[row.id] = Finishing(row, repaired, take)
         self._go(finishing)
         return finishing
+
+    async def tried(self, finishing: Finishing) -> bool:
+        """Waits until a try at a file is over; False if it waits for another one."""
+        while not finishing.done.is_set() and not finishing.again:
+            await self._changed.wait()
+        return finishing.done.is_set()
 
     def sweep(self) -> None:
         """Once a second: tries again what could not be finished."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
-from hlsd.record.vod_playlist import SegmentSpan
+from hlsd.record.segments import SegmentSpan
 
 WIDTH: Final = 160
 HEIGHT: Final = WIDTH * 9 // 16

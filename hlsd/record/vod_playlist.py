@@ -1,121 +1,97 @@
-"""Writes the playlist of a recording: segments that exist nowhere, each a run of fragments as they stand in the file.
+"""Writes the playlist of a recording. What was listed is not written again, nor compressed again.
 
-Law: a segment begins with a picture that needs no other, unless none comes for long, and lasts at least `SHORTEST`, but
-for the last one before a seam. A seam is EXT-X-DISCONTINUITY with a date of its own. Segments have URLs of their own:
-by EXT-X-BYTERANGE ffmpeg 9 stops after the first one, and others cannot seek. While the recording is being written it
-is an EVENT playlist that grows, and then VOD; what was listed stays as it is. Sources: RFC 8216 §4.3.3.5, §4.3.4.3,
-§3.3 ("The Media Initialization Section of an fMP4 Segment"). Pure.
+Law: a seam is EXT-X-DISCONTINUITY with a date of its own. Segments have URLs of their own: by EXT-X-BYTERANGE ffmpeg 9
+stops after the first one, and others cannot seek. While the recording is being written it is an EVENT playlist that
+grows, and then VOD; what was listed stays as it is. Sources: RFC 8216 §4.3.3.5, §4.3.4.3, §3.3 ("The Media
+Initialization Section of an fMP4 Segment"), RFC 1952. Pure.
 """
 
 from __future__ import annotations
 
-import math
-import re
+import struct
+import zlib
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from hlsd.media.date_range import date_of
 from hlsd.media.unit import TICKS
-from hlsd.record.fragments import Fragment
+from hlsd.record.segments import FIRST, SegmentSpan
 
-SHORTEST: Final = 6 * TICKS
-LARGEST: Final = 32 << 20
-"""Bytes after which a segment ends at any fragment."""
-LONGEST: Final = TICKS * 104 // 10
-"""Ticks after which a segment ends at any fragment: an encoder's 250 pictures between key pictures at 25 a second are
-ten seconds, and "EXTINF, rounded to the nearest integer" (RFC 8216 §4.3.3.1) is then never above ten."""
-FIRST: Final = 1
-"""Number of the first segment: "MSN starts at ≥ 1" (MP22), since some players take 0 for none."""
-
-
-class SegmentSpan(NamedTuple):
-    """One segment: bytes of the file, times in ticks of the file, `wall` if its date is to be told."""
-
-    offset: int
-    size: int
-    start: int
-    end: int
-    seam: bool
-    wall: float | None
-    key: bool
-    ranges: tuple[str, ...] = ()
-    """Lines of date ranges that were told of in it."""
+TARGET: Final = 10
+"""EXT-X-TARGETDURATION, as long as no segment is longer: it "MUST NOT change" (RFC 8216 §6.2.1), whatever follows."""
+BLOCK: Final = 256
+"""Segments that are compressed together: 10 kB of text."""
+_MEMBER: Final = b"\x1f\x8b\x08" + bytes(5) + b"\x04\xff"
+"""The header of a gzip member: deflate, no name, no time; fastest; of no system that matters (RFC 1952 §2.3)."""
+_LAST: Final = b"\x03\x00"
+"""A last block with nothing in it (RFC 1951 §3.2.3, §3.2.6)."""
 
 
-_PIECE: Final = re.compile(r"s([0-9]{1,9})-([0-9]{1,9})\.m4s", re.ASCII)
+class VodPlaylist:
+    """The playlist of a recording as it grows; URIs are `{name}/i.mp4` and `{name}/s{n}.m4s`.
 
+    What was listed is not written again, nor compressed again: the gzip is one member (RFC 1952 §2.2) of blocks that
+    know nothing of each other. The first is the head, which may change; `BLOCK` segments are one, which never does; and
+    then there is the rest. Each but the last ends at a byte (`Z_FULL_FLUSH`), so that they can be joined.
+    """
 
-def piece_name(first: int, last: int) -> str:
-    """What is called of a segment the part from one fragment of the file to another, counted from 0."""
-    return f"s{first}-{last}.m4s"
+    __slots__ = ("_blocks", "_count", "_independent", "_longest", "_name", "_packed", "_rest")
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._count = 0
+        self._longest = TARGET
+        self._independent = True
+        self._blocks: list[bytes] = []
+        self._packed: list[bytes] = []
+        self._rest: list[str] = []
 
-def piece_of(name: str, fragments: Sequence[Fragment]) -> tuple[int, int] | None:
-    """Where the bytes of such a part are: offset and size; None if it is none, or longer than a segment may be."""
-    found = _PIECE.fullmatch(name)
-    if found is None:
-        return None
-    first, last = int(found[1]), int(found[2])
-    if not first <= last < len(fragments) or fragments[last].end - fragments[first].start > 2 * LONGEST:
-        return None
-    offset = fragments[first].offset
-    return offset, fragments[last].offset + fragments[last].size - offset
+    def grow(self, found: Sequence[SegmentSpan]) -> bool:
+        """Takes up those that it has not yet; whether there are any."""
+        before, count = self._count, len(found)
+        for number in range(before, count):
+            if len(self._rest) == BLOCK:
+                self._close_block()
+            self._add(number, found[number])
+        self._count = count
+        return count > before
 
+    def render(self, *, whole: bool) -> tuple[bytes, bytes]:
+        """The text, and the same as gzip."""
+        head, rest = self._head(whole=whole).encode(), "".join(self._rest)
+        rest += "#EXT-X-ENDLIST\n" if whole else ""
+        last = rest.encode()
+        text = b"".join([head, *self._blocks, last])
+        size = struct.pack("<II", zlib.crc32(text), len(text) & 0xFFFFFFFF)
+        return text, b"".join([_MEMBER, _packed(head), *self._packed, _packed(last), _LAST, size])
 
-def spans(fragments: Sequence[Fragment], *, whole: bool) -> list[SegmentSpan]:
-    """The segments of a file; `whole`: nothing more comes, so that what is left is the last one."""
-    found: list[SegmentSpan] = []
-    run: list[Fragment] = []
-    size = 0
-    for fragment in fragments:
-        seam = fragment.mark is not None and fragment.mark.seam
-        if run:
-            lasted = fragment.start - run[0].start
-            late = fragment.end - run[0].start > LONGEST
-            if seam or (fragment.key and lasted >= SHORTEST) or size >= LARGEST or late:
-                found.append(_span(run, None if seam else fragment.start))
-                run, size = [], 0
-        run.append(fragment)
-        size += fragment.size
-    if run and whole:
-        found.append(_span(run, None))
-    return found
+    def _head(self, *, whole: bool) -> str:
+        lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{self._longest}"]
+        lines += [f"#EXT-X-MEDIA-SEQUENCE:{FIRST}", "#EXT-X-DISCONTINUITY-SEQUENCE:0"]
+        lines.append(f"#EXT-X-PLAYLIST-TYPE:{'VOD' if whole else 'EVENT'}")
+        if self._count and self._independent:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        lines.append(f'#EXT-X-MAP:URI="{self._name}/i.mp4"')
+        return "\n".join(lines) + "\n"
 
-
-def _span(run: Sequence[Fragment], until: int | None) -> SegmentSpan:
-    first, last = run[0], run[-1]
-    seam = first.mark is not None and first.mark.seam
-    end = last.end if until is None else until
-    wall = first.mark.wall if first.mark is not None else None
-    return SegmentSpan(
-        first.offset,
-        last.offset + last.size - first.offset,
-        first.start,
-        max(end, first.start + 1),
-        seam,
-        wall,
-        first.key,
-        tuple([line for fragment in run for line in fragment.ranges]),
-    )
-
-
-def playlist(found: Sequence[SegmentSpan], name: str, *, whole: bool) -> str:
-    """The playlist; URIs are `{name}/i.mp4` and `{name}/s{n}.m4s`."""
-    target = max([math.ceil((one.end - one.start) / TICKS) for one in found], default=1)
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(target, 1)}"]
-    lines += [f"#EXT-X-MEDIA-SEQUENCE:{FIRST}", "#EXT-X-DISCONTINUITY-SEQUENCE:0"]
-    lines.append(f"#EXT-X-PLAYLIST-TYPE:{'VOD' if whole else 'EVENT'}")
-    if found and all(one.key for one in found):
-        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-    lines.append(f'#EXT-X-MAP:URI="{name}/i.mp4"')
-    for number, one in enumerate(found):
-        lines += one.ranges
+    def _add(self, number: int, one: SegmentSpan) -> None:
+        lines = list(one.ranges)
         if one.seam and number:
             lines.append("#EXT-X-DISCONTINUITY")
         if one.wall is not None and (one.seam or not number):
             lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_of(one.wall)}")
-        lines.append(f"#EXTINF:{(one.end - one.start) / TICKS:.5f},")
-        lines.append(f"{name}/s{FIRST + number}.m4s")
-    if whole:
-        lines.append("#EXT-X-ENDLIST")
-    return "\n".join(lines) + "\n"
+        lines.append(f"#EXTINF:{(one.end - one.start) / TICKS:.5f},\n{self._name}/s{FIRST + number}.m4s\n")
+        self._rest.append("\n".join(lines))
+        self._longest = max(self._longest, int((one.end - one.start) / TICKS + 0.5))
+        self._independent = self._independent and one.key
+
+    def _close_block(self) -> None:
+        block = "".join(self._rest).encode()
+        self._blocks.append(block)
+        self._packed.append(_packed(block))
+        self._rest = []
+
+
+def _packed(octets: bytes) -> bytes:
+    pack = zlib.compressobj(1, zlib.DEFLATED, -15)
+    return pack.compress(octets) + pack.flush(zlib.Z_FULL_FLUSH)

@@ -57,8 +57,6 @@ class RecordWriter:
         """Whether less is free than is to be kept free."""
         self.free = 0
         """Bytes free, as of the last look."""
-        self.behind = 0
-        """Most bytes that have waited."""
         self._sync = sync
         self._min_free = min_free
         self._most = most
@@ -110,7 +108,6 @@ class RecordWriter:
         if self.waiting + size > self._most:
             return False
         self._put += size
-        self.behind = max(self.behind, self.waiting)
         self._queue.put((what, take, pieces, size))
         return True
 
@@ -133,12 +130,18 @@ class RecordWriter:
             self._taken += size
             self._look()
         for file in list(self._files.values()):
-            self._close(file)
+            try:
+                self._close(file)
+            except OSError as error:
+                self._fail(file.take, error.strerror or str(error))
 
     def _do(self, what: str, take: Take, pieces: Sequence[bytes], size: int) -> None:
         if take.error:
             if what == "end":
                 self._done(take)
+            return
+        if what == "end":
+            self._end(take)
             return
         file = self._files.get(take.id)
         try:
@@ -151,10 +154,6 @@ class RecordWriter:
                 take.bytes, take.last_write = file.end, time.time()
                 if self._sync and time.monotonic() - file.synced >= self._sync - 0.5:
                     self._flush(file)
-            elif what == "end":
-                if file is not None:
-                    self._close(file)
-                self._done(take)
         except OSError as error:
             self._fail(take, error.strerror or str(error))
 
@@ -245,6 +244,17 @@ class RecordWriter:
             with contextlib.suppress(OSError):
                 os.close(file.fd)
         self._told(take, "lost")
+
+    def _end(self, take: Take) -> None:
+        """The last of a file. Whatever the disk says, who waits for its end hears of it, or would wait for ever."""
+        file = self._files.get(take.id)
+        try:
+            if file is not None:
+                self._close(file)
+        except OSError as error:
+            self._fail(take, error.strerror or str(error))
+        finally:
+            self._done(take)
 
     def _close(self, file: _File) -> None:
         self._files.pop(file.take.id, None)

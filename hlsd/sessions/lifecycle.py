@@ -102,6 +102,14 @@ class Lifecycle:
                 with self._stats.faults.guard("session_end"):
                     drop(reason)
 
+    def played(self, session: Session) -> None:
+        """It has ended, and only now it is known that it had got media: its start and its stop are told, once."""
+        if session.over and not session.started:
+            session.started = session.last
+            self._stats.app(session.app).started[session.protocol] += 1
+            self._events.tell(Action.POST_PLAY, session)
+            self._events.tell(Action.DONE_PLAY, session)
+
     def rejected(self, session: Session, reason: str) -> None:
         """A handler has called `reject`; while it is asked, it is who asks that sees to it."""
         if session.phase not in ASKED:

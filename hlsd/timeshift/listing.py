@@ -192,8 +192,8 @@ def independent(parts: Sequence[TapeStretch]) -> bool:
     return all(one.key for part in parts for one in part.source.segments[part.low : part.high])
 
 
-def variant(files: Sequence[TapeFile], chosen: ShiftListing, uri: str) -> str:
-    """The multivariant playlist of one variant, whose media playlist is at `uri`."""
+def variant(files: Sequence[TapeFile], chosen: ShiftListing) -> str:
+    """The multivariant playlist of one variant, up to where the address of its media playlist stands."""
     parts = list(stretches(files, chosen.low, chosen.high))
     some = [one for part in parts for one in part.source.segments[part.low : part.high]]
     peak = max([one.size * 8 * TICKS // max(1, one.ticks) for one in some if one.ticks >= TICKS], default=0)
@@ -211,4 +211,4 @@ def variant(files: Sequence[TapeFile], chosen: ShiftListing, uri: str) -> str:
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{7 if chosen.kind == 'vod' else 9}"]
     if independent(parts):
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-    return "\n".join([*lines, f"#EXT-X-STREAM-INF:{','.join(about)}", uri, ""])
+    return "\n".join([*lines, f"#EXT-X-STREAM-INF:{','.join(about)}", ""])

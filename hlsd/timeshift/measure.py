@@ -16,8 +16,8 @@ from hlsd.record.boxes import BadBox, child, children
 from hlsd.record.folder import RecordFolder
 from hlsd.record.index import Row
 from hlsd.record.repair import BREATH, reader
+from hlsd.record.segments import spans
 from hlsd.record.shape import Layout, Read, open_layout, track_of, use_index, walk
-from hlsd.record.vod_playlist import spans
 from hlsd.timeshift.tape import TapeFacts, TapeSegment, segments_of
 
 LOOKED_AT: Final = 8

@@ -8,40 +8,34 @@ it. The answer is a multivariant playlist whose one variant lies below the sessi
 
 from __future__ import annotations
 
-import gzip
-import sqlite3
-from typing import Final, cast
+from typing import Final
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
-from hlsd.delivery.judge import Judge
+from hlsd.delivery.judge import ANEW, Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.replies import NOT_READY
 from hlsd.delivery.request import (
     BadRequest,
     Request,
     Target,
-    accepts_gzip,
     is_prefetch,
     parse_path,
     parse_query,
 )
-from hlsd.delivery.web import COUNTED, Carrier, read_request
+from hlsd.delivery.web import COUNTED, charge_of, read_request
 from hlsd.ports import ABSENT, VOD, Denial, Entrance, PlayRequest, Sessions, ViewerSession
-from hlsd.record.index import IndexStopped
+from hlsd.record.index import IndexAway
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.timeshift.forms import BadForm, Form, read_form, read_window
-from hlsd.timeshift.listing import variant
 from hlsd.timeshift.shifted import NotYet, Shifted, ShiftedPlaylists
 
 KEPT: Final = "kept.json"
 """What tells which times there are."""
 _METHODS: Final = b"GET, HEAD, OPTIONS"
-_ANEW: Final = ("unknown", "split")
-"""Why a session is not accepted though its viewer may be let in anew."""
 
 
 class ShiftVisit:
@@ -55,6 +49,8 @@ class ShiftVisit:
         self._playlists = playlists
         self._form = form
         self.found: Shifted | None = None
+        """What there was when `ready` was asked last, of the stream `of`."""
+        self.of = ("", "")
 
     def find(self, app: str, name: str) -> ShiftVisit:  # noqa: ARG002 - whether there is something is asked for by `ready`
         """It is never obtained from elsewhere: it is here, or it is not."""
@@ -63,11 +59,14 @@ class ShiftVisit:
 
     async def ready(self, request: PlayRequest, output: ShiftVisit) -> Denial | None:  # noqa: ARG002
         """Whether there is anything of what is asked for."""
+        self.of = request.app, request.name
         try:
             self.found = await self._playlists.find(request.app, request.name, self._form)
         except NotYet:
             return NOT_READY
         except StoreFault as error:
+            return Denial(error.status, str(error), "store")
+        except IndexAway as error:
             return Denial(503, str(error), "store")
         return None if self.found is not None else ABSENT
 
@@ -96,13 +95,11 @@ class ShiftEndpoint:
             reply = self._replies.refuse(request, 400, words=str(error))
         except StoreFault as error:
             reply = self._replies.refuse(request, error.status, words=str(error))
-        except (IndexStopped, sqlite3.Error):  # the server is about to stop, or its state file cannot be read
+        except IndexAway:  # the server is about to stop, or its state file cannot be read
             reply = self._replies.unavailable(request)
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})
-        carrier = cast("Carrier | None", scope.get("hlsd"))
-        charge = carrier.charge if carrier is not None else self._sessions.charge
-        charge(request.session, len(reply.body), reply.media)
+        charge_of(scope, self._sessions)(request.session, len(reply.body), reply.media)
 
     async def _reply(self, request: Request) -> Reply:
         target = parse_path(request.path)
@@ -139,10 +136,11 @@ class ShiftEndpoint:
             if not isinstance(viewer, Denial):
                 self._count(request, viewer)
                 self._sessions.linger(viewer)
-                return await self._entered(request, target, viewer, form, flat=flat)
+                return await self._entered(request, target, viewer, form.at(self._clock.wall()), flat=flat)
         return await self._enter(request, target, play, form, flat=flat)
 
     async def _enter(self, request: Request, target: Target, play: PlayRequest, form: Form, *, flat: bool) -> Reply:
+        form = form.at(self._clock.wall())
         visit = ShiftVisit(self._playlists, form)
         entry = await self._entrance.enter(play, visit, instead=target.sid)
         if isinstance(entry, Denial):
@@ -151,15 +149,22 @@ class ShiftEndpoint:
         session.in_bytes += request.size
         session.last = self._clock.monotonic()
         self._sessions.linger(session)
-        return await self._entered(request, target, session, form, flat=flat)
+        found = visit.found if visit.of == (session.app, session.name) else None
+        return await self._entered(request, target, session, form, found, flat=flat)
 
-    async def _entered(
-        self, request: Request, target: Target, session: ViewerSession, form: Form, *, flat: bool
+    async def _entered(  # noqa: PLR0913 - what is known by then
+        self,
+        request: Request,
+        target: Target,
+        session: ViewerSession,
+        form: Form,
+        found: Shifted | None = None,
+        *,
+        flat: bool,
     ) -> Reply:
-        """What who has a session gets at the way in."""
-        form = form.at(self._clock.wall())
+        """What who has a session gets at the way in; `found` if that was looked for just now."""
         try:
-            found = await self._playlists.find(session.app, session.name, form)
+            found = found or await self._playlists.find(session.app, session.name, form)
         except NotYet:
             return self._replies.deny(request, NOT_READY)
         if found is None:
@@ -171,12 +176,8 @@ class ShiftEndpoint:
             base = f"{session.name}/{base}"
         elif session.name != target.name:
             base = f"../{session.name}/{base}"
-        body = variant(found.files, found.chosen, base).encode()
-        looked = self._replies.looked(request)
-        headers = looked.headers
-        if accepts_gzip(request.headers.get(b"accept-encoding")):
-            body = gzip.compress(body, 1, mtime=0)
-            headers = [*headers, (b"content-encoding", b"gzip")]
+        body = self._playlists.variant(session.app, session.name, found, base)
+        headers = self._replies.looked(request).headers  # a few hundred bytes, of each viewer its own: never gzipped
         return Reply(200, [*headers, (b"content-length", b"%d" % len(body))], body)
 
     async def _look(self, request: Request, play: PlayRequest, form: Form) -> Reply:
@@ -195,7 +196,7 @@ class ShiftEndpoint:
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         viewer = self._sessions.admit(target.sid, target.app, target.name, request.peer, agent)
         if isinstance(viewer, Denial):
-            if viewer.reason in _ANEW and request.method == "GET" and form and not is_prefetch(request.headers):
+            if viewer.reason in ANEW and request.method == "GET" and form and not is_prefetch(request.headers):
                 play = play_request(request, target, VOD if form.kind == "archive" else "hls")
                 return await self._enter(request, target, play, form, flat=True)
             return self._replies.deny(request, viewer)

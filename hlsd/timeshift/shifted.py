@@ -15,10 +15,9 @@ from typing import Final, NamedTuple
 
 from hlsd.base.clock import Clock
 from hlsd.ports import Rendering
-from hlsd.record.boxes import BadBox
-from hlsd.record.open_recordings import OpenRecordings
+from hlsd.record.open_recordings import OpenRecordings, Unreadable
 from hlsd.timeshift.forms import Form
-from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render
+from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render, variant
 from hlsd.timeshift.tape import TapeFile, spoken, stretches
 from hlsd.timeshift.tapes import Tape, Tapes
 from hlsd.timeshift.trim import trimmed
@@ -88,9 +87,7 @@ class ShiftedPlaylists:
 
     async def playlist(self, app: str, name: str, found: Shifted, *, skip: bool) -> Rendering:
         """Its text, made once. Raises NotYet if many others are being made."""
-        # The files too: where one between two others was deleted, the same numbers are listed in another way.
-        chosen = found.chosen
-        files = zlib.crc32("".join(one.source.id for one in stretches(found.files, chosen.low, chosen.high)).encode())
+        chosen, files = found.chosen, _files_of(found)
         key = (app, name, chosen, files, skip)
         kept = self._texts.get(key)
         if kept is not None:
@@ -105,6 +102,15 @@ class ShiftedPlaylists:
             )
             making.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(making)
+
+    def variant(self, app: str, name: str, found: Shifted, uri: str) -> bytes:
+        """The multivariant playlist whose variant is at `uri`: what stands before that is made once for all."""
+        key = (app, name, found.chosen, _files_of(found), "variant")
+        head = self._texts.get(key)
+        if head is None:
+            head = Rendering(variant(found.files, found.chosen).encode(), b"", "")
+            self._keep(key, head)
+        return head.body + uri.encode() + b"\n"
 
     async def kept(self, app: str, name: str) -> bytes:
         """Which times there are, of the last `most` seconds: JSON, times in ms of the epoch."""
@@ -162,7 +168,7 @@ class ShiftedPlaylists:
             return None
         try:
             recording = await self._open_recordings.get(file.id, tape.app, tape.name)
-        except (BadBox, OSError):
+        except Unreadable:
             recording = None
         if recording is None:
             return None
@@ -192,3 +198,9 @@ class ShiftedPlaylists:
         while len(self._texts) > MOST or self._size > BYTES:
             _, old = self._texts.popitem(last=False)
             self._size -= len(old.body) + len(old.gzip)
+
+
+def _files_of(found: Shifted) -> int:
+    """Tells one list of files from others: where one between two was deleted, the same numbers are listed otherwise."""
+    chosen = found.chosen
+    return zlib.crc32("".join(one.source.id for one in stretches(found.files, chosen.low, chosen.high)).encode())

@@ -1,6 +1,6 @@
 """Is the tape of a stream: the segments of all its recordings in a row, each with a number that is its own for ever.
 
-Law: a segment is a span of a recording's file as `hlsd.record.vod_playlist` cuts it, and has the same address there; no
+Law: a segment is a span of a recording's file as `hlsd.record.segments` cuts it, and has the same address there; no
 second copy, no second cut. Numbers run on over files without a hole, in the order of time: what stands in two files at
 once (a rule and the API may record one stream) is on the tape once, as the one that began first has it. A file that is
 deleted takes its numbers with it. Walls are seconds of the epoch; they never fall along the tape. Pure.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from hlsd.media.unit import TICKS
-from hlsd.record.vod_playlist import FIRST, SegmentSpan
+from hlsd.record.segments import FIRST, SegmentSpan
 
 _PACKED: Final = struct.Struct(">QIIB")
 _TAG, _KEY = 1, 2
@@ -62,17 +62,34 @@ class TapeEnd(NamedTuple):
     ended_ms: int
 
 
-def segments_of(found: Sequence[SegmentSpan], started: float) -> list[TapeSegment]:
-    """The segments of a file that began at `started`. The first, and each behind a seam, has a clock of its own."""
-    made: list[TapeSegment] = []
-    anchor_ms, anchor = round(started * 1000), found[0].start if found else 0
-    for number, one in enumerate(found):
-        if not number or one.seam:
-            told = min(round(one.wall * 1000), LAST_MS) if one.wall is not None else anchor_ms
-            anchor_ms, anchor = max(told, made[-1].ended_ms if made else 0), one.start
-        at = min(max(anchor_ms + (one.start - anchor) * 1000 // TICKS, made[-1].began_ms if made else 0), LAST_MS)
-        made.append(TapeSegment(at, min(one.end - one.start, LONGEST), one.size, one.seam or not number, one.key))
-    return made
+class SegmentClock:
+    """Dates the segments of a file that began at `started`: the first, and each behind a seam, has its own clock."""
+
+    def __init__(self, started: float) -> None:
+        self.count = 0
+        """Segments so far."""
+        self._anchor_ms, self._anchor = round(started * 1000), 0
+        self._last: TapeSegment | None = None
+
+    def take(self, found: Iterable[SegmentSpan]) -> list[TapeSegment]:
+        """What follows those that it had."""
+        made: list[TapeSegment] = []
+        last = self._last
+        for one in found:
+            if last is None or one.seam:
+                told = min(round(one.wall * 1000), LAST_MS) if one.wall is not None else self._anchor_ms
+                self._anchor_ms, self._anchor = max(told, last.ended_ms if last is not None else 0), one.start
+            at = self._anchor_ms + (one.start - self._anchor) * 1000 // TICKS
+            at = min(max(at, last.began_ms if last is not None else 0), LAST_MS)
+            last = TapeSegment(at, min(one.end - one.start, LONGEST), one.size, one.seam or last is None, one.key)
+            made.append(last)
+        self.count, self._last = self.count + len(made), last
+        return made
+
+
+def segments_of(found: Iterable[SegmentSpan], started: float) -> list[TapeSegment]:
+    """The segments of a file that began at `started`."""
+    return SegmentClock(started).take(found)
 
 
 def skipped(segments: Sequence[TapeSegment], ended_ms: int) -> int:
@@ -107,7 +124,7 @@ class TapeFile:
     """One recording on the tape. Segments are counted from 0; `first` is the number of the first one on the tape.
 
     `tags`: how many EXT-X-DISCONTINUITY stand before it on the tape. `skip`: segments of the file that are not on it.
-    While the file is written it grows by `extend`; what is there stays.
+    While the file is written it grows by `restore`; what is there stays.
     """
 
     def __init__(  # noqa: PLR0913 - a row of the table
@@ -125,10 +142,6 @@ class TapeFile:
         """Of its segments, in seconds as EXT-X-TARGETDURATION counts them."""
         self._texts: dict[int, str] = {}  # threads fill it too
         self._began_ms = began_ms
-
-    def extend(self, segments: Sequence[TapeSegment]) -> None:
-        """More of it: the segments of the file from its first on, of which some are known already."""
-        self.restore(segments[self.skip + len(self.segments) :])
 
     def restore(self, segments: Iterable[TapeSegment]) -> None:
         """More of it: what follows on the tape."""
@@ -183,8 +196,40 @@ def placed(ident: str, end: TapeEnd, facts: TapeFacts, segments: Sequence[TapeSe
         return None
     began = segments[skip].began_ms
     file = TapeFile(ident, first=end.number, tags=end.tags, skip=skip, facts=facts, began_ms=began)
-    file.extend(segments)
+    file.restore(segments[skip:])
     return file
+
+
+class TapeTail:
+    """The file that is being written behind the end of a tape; each segment of it is taken up once."""
+
+    def __init__(self, ident: str, started: float, end: TapeEnd, facts: TapeFacts) -> None:
+        self.id = ident
+        self.grown: TapeFile | None = None
+        """What there is of it; None while all of that is on the tape already."""
+        self._clock = SegmentClock(started)
+        self._end = end
+        self._facts = facts
+
+    @property
+    def count(self) -> int:
+        """Segments of the file that it has seen."""
+        return self._clock.count
+
+    def grow(self, found: Sequence[SegmentSpan]) -> None:
+        """The segments of the file from its first on."""
+        before = self._clock.count
+        fresh = self._clock.take(found[before:])
+        if self.grown is None:
+            skip = skipped(fresh, self._end.ended_ms)
+            if skip >= len(fresh):
+                return
+            end, fresh = self._end, fresh[skip:]
+            began = fresh[0].began_ms
+            self.grown = TapeFile(
+                self.id, first=end.number, tags=end.tags, skip=before + skip, facts=self._facts, began_ms=began
+            )
+        self.grown.restore(fresh)
 
 
 def listed(began_ms: int, ticks: int, uri: str, *, gap: bool = False) -> str:

@@ -8,6 +8,7 @@ Bounded: `MOST` tapes, `FILES` files of the far past.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -17,11 +18,21 @@ import structlog
 from hlsd.base.clock import Clock
 from hlsd.record.boxes import BadBox
 from hlsd.record.index import DONE, RecordIndex, Row, Table
-from hlsd.record.open_recordings import OpenRecording, OpenRecordings
+from hlsd.record.open_recordings import OpenRecording, OpenRecordings, Unreadable
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.store import BROKEN, RecordingStore
 from hlsd.timeshift.measure import facts_of, measure
-from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, TapeSegment, first_number, pack, placed, segments_of
+from hlsd.timeshift.tape import (
+    TapeEnd,
+    TapeFacts,
+    TapeFile,
+    TapeSegment,
+    TapeTail,
+    first_number,
+    pack,
+    placed,
+    segments_of,
+)
 from hlsd.timeshift.tape_table import TapeRow, TapeTable
 
 MOST: Final = 128
@@ -33,6 +44,8 @@ BATCH: Final = 20
 """Files that are numbered at a time: each is read from one end to the other."""
 BEFORE: Final = 20
 """Files before a moment in which what is delayed is looked for."""
+FEW: Final = 300
+"""Segments that are taken up in the event loop: a millisecond."""
 SPARE_MS: Final = 600_000
 """What is kept in memory beyond the longest window."""
 FRESH: Final = 1.0
@@ -51,7 +64,7 @@ class Tape:
         self.app = app
         self.name = name
         self.closed: list[TapeFile] = []
-        self.open: TapeFile | None = None
+        self.tail: TapeTail | None = None
         self.since_ms = 0
         """All that ended later than this is in `files`."""
         self.behind = False
@@ -63,14 +76,19 @@ class Tape:
         self.loaded = False
         self.read_at = -FRESH
 
-    def write_on(self, file: TapeFile | None) -> None:
-        """What is being written now."""
-        self.open = file
+    def write_on(self, tail: TapeTail | None) -> None:
+        """That is being written now."""
+        self.tail = tail
+
+    @property
+    def open(self) -> TapeFile | None:
+        """What there is of the file that is being written."""
+        return self.tail.grown if self.tail is not None else None
 
     @property
     def files(self) -> list[TapeFile]:
         """What has segments."""
-        return [*self.closed, self.open] if self.open is not None and self.open.segments else list(self.closed)
+        return [*self.closed, self.open] if self.open is not None else list(self.closed)
 
 
 class _Look(NamedTuple):
@@ -80,7 +98,7 @@ class _Look(NamedTuple):
     rows: list[Row]
     """Recordings behind the newest that has a number."""
     there: set[str]
-    loaded: list[TapeRow]
+    loaded: list[TapeFile]
 
 
 class Tapes:
@@ -164,22 +182,21 @@ class Tapes:
     @staticmethod
     def _with_open(tape: Tape, far: list[TapeFile], until_ms: int) -> list[TapeFile]:
         last = tape.open
-        return [*far, last] if last is not None and last.segments and last.began_ms < until_ms else far
+        return [*far, last] if last is not None and last.began_ms < until_ms else far
 
     async def _far(self, tape: Tape, ask: Callable[[], list[TapeRow]]) -> list[TapeFile]:
-        def look(table: Table) -> list[TapeRow]:
+        known = dict(self._files)
+
+        def look(table: Table) -> list[TapeFile]:
             rows = ask()
             there = table.there(tape.app, tape.name, [row.id for row in rows])
-            return [row for row in rows if row.id in there]
+            return [known.get(row.id) or _read(row) for row in rows if row.id in there]
 
-        found: list[TapeFile] = []
-        for row in await self._index.ask(look):
-            file = self._files.get(row.id)
-            if file is None:
-                file = self._files[row.id] = row.file
-                while len(self._files) > FILES:
-                    self._files.popitem(last=False)
-            found.append(file)
+        found = await self._index.ask(look)
+        for file in found:
+            self._files[file.id] = file
+        while len(self._files) > FILES:
+            self._files.popitem(last=False)
         return found
 
     # -- one look
@@ -192,7 +209,7 @@ class Tapes:
             return None
         made.read_at = self._clock.monotonic()
         if not made.loaded:
-            made.closed = [row.file for row in look.loaded]
+            made.closed = look.loaded
             made.loaded = True
         made.closed = [file for file in made.closed if file.id in look.there]
         await self._go_on(made, look)
@@ -209,10 +226,10 @@ class Tapes:
         newest = self._table.newest(app, name)
         after = (newest.started, newest.id) if newest is not None else None
         rows = table.page(app=app, name=name, after=after, most=BATCH)
-        loaded: list[TapeRow] = []
+        loaded: list[TapeFile] = []
         if not tape.loaded and newest is not None:
             tape.since_ms = newest.ended - self._span_ms
-            loaded = self._table.between(app, name, tape.since_ms, 1 << 62, ROWS)
+            loaded = [_read(row) for row in self._table.between(app, name, tape.since_ms, 1 << 62, ROWS)]
         there = table.there(app, name, [file.id for file in tape.closed] + [row.id for row in loaded])
         return _Look(newest, rows, there, loaded)
 
@@ -221,7 +238,7 @@ class Tapes:
         newest, opened = look.newest, None
         tape.behind = len(look.rows) == BATCH
         tape.writing = tape.waits = False
-        writes = tape.open.id if tape.open is not None else ""
+        writes = tape.tail.id if tape.tail is not None else ""
         for row in look.rows:
             take = self._store.takes.get(row.id)
             if take is not None and not take.reason:
@@ -292,7 +309,7 @@ class Tapes:
             raise StoreFault("it was asked a moment ago", late=True)
         try:
             recording = await self._open_recordings.get(row.id, tape.app, tape.name)
-        except (BadBox, OSError):
+        except Unreadable:
             recording = None
         if recording is None:
             return [], TapeFacts(row.codecs)
@@ -317,23 +334,22 @@ class Tapes:
 
     async def _write_on(self, tape: Tape, row: Row, newest: TapeRow | None) -> None:
         """Takes up what has been written meanwhile."""
-        if tape.open is not None and tape.open.id != row.id:
-            tape.write_on(None)
+        tail = tape.tail if tape.tail is not None and tape.tail.id == row.id else None
+        tape.write_on(tail)
         try:
             recording = await self._open_recordings.get(row.id, tape.app, tape.name)
-        except (BadBox, OSError, StoreFault):
+        except (Unreadable, StoreFault):
             recording = None
         if recording is None:
             return
         try:
-            file = tape.open
-            if file is not None and file.id == row.id and len(recording.spans) <= file.skip + len(file.segments):
+            spans = recording.spans
+            if tail is not None and len(spans) - tail.count <= FEW:
+                tail.grow(spans)
                 return
-            segments = segments_of(recording.spans, row.started_ms / 1000)
-            if file is None or file.id != row.id:
-                tape.write_on(placed(row.id, _end(row, newest), await self._facts(recording, row), segments))
-            else:
-                file.extend(segments)
+            made = TapeTail(row.id, row.started_ms / 1000, _end(row, newest), await self._facts(recording, row))
+            await self._open_recordings.do(lambda: made.grow(spans))
+            tape.write_on(made)
         finally:
             self._open_recordings.put_back(recording)
 
@@ -343,6 +359,12 @@ class Tapes:
             return await self._open_recordings.do(lambda: facts_of(read, row.codecs))
         except (BadBox, OSError):
             return TapeFacts(row.codecs)
+
+
+def _read(row: TapeRow) -> TapeFile:
+    """What a row says, in a thread that lets others run after each."""
+    time.sleep(0)
+    return row.file
 
 
 def _end(row: Row, newest: TapeRow | None) -> TapeEnd:

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from hlsd.media.unit import TICKS
 from hlsd.record.fragments import Fragment
-from hlsd.record.vod_playlist import SegmentSpan, piece_name
+from hlsd.record.segments import SegmentSpan, piece_name
 from hlsd.timeshift.listing import Trimmed
 
 

@@ -26,6 +26,8 @@ from hlsd.sessions.store import NOTHING, RENEW_NEAR, Answer, Counts, LifeEvent, 
 
 KEEP: Final = 120.0
 """Seconds for which an id is remembered that nobody reports: for what is said again."""
+LATE: Final = 2.0
+"""Seconds in which all workers have said what they sent to somebody who was sent away."""
 MOST: Final = 1_000_000
 """Ids at once."""
 SLICE: Final = 2000
@@ -64,6 +66,8 @@ class RegistryStore:
         self._idle = idle
         self._clock = clock
         self._places: dict[str, _Place] = {}
+        self._late: dict[Session, float] = {}
+        """Sessions that had ended before anybody said that they had got media, and when that was said."""
 
     @property
     def period(self) -> float:
@@ -129,8 +133,13 @@ class RegistryStore:
         """There are none."""
 
     def sweep(self) -> None:
-        """Forgets some of whom nobody has reported for a while."""
+        """Forgets some of whom nobody has reported for a while; tells of plays that were over before they were known."""
         now = self._clock.monotonic()
+        for session, since in list(self._late.items()):
+            if now - since < LATE:
+                break
+            del self._late[session]
+            self._registry.played(session)
         for number, (public, place) in enumerate(list(self._places.items())):
             if number == SLICE or now - place.heard < KEEP:
                 break
@@ -207,6 +216,8 @@ class RegistryStore:
             kind = MEDIA if segments > 0 else MORE
             charge(session, media, kind)
             session.segments += max(0, segments - 1)
+            if session.over and not session.started and len(self._late) < MOST:
+                self._late.setdefault(session, self._clock.monotonic())
         if out - media > 0:
             charge(session, out - media, WORDS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -197,6 +198,32 @@ def test_a_viewer_browses_plays_seeks_and_cuts(server: HlsdServer, width: int, h
     assert whole.content == file_of(server, rows(server)["h264"]).read_bytes()
 
 
+@pytest.mark.browser
+def test_the_page_asks_only_for_what_may_have_changed_of_a_day_that_goes_on(films: Path, tmp_path: Path) -> None:
+    """It read the whole day each five seconds: with a recording of ten seconds each, thousands of them."""
+    if why := browsers.missing("chromium"):
+        pytest.skip(why)
+    program = browsers.executable("chromium")
+    assert program is not None
+    film = FILMS["h264"]
+    with HlsdServer(tmp_path, env=RULES) as running:
+        with endless(film.make(films), running.rtmp("cam"), tmp_path / "first.log"):
+            eventually_here(lambda: "cam" in rows(running, "recording"), 60)
+        eventually_here(lambda: "cam" in rows(running), 60, what="a finished recording")
+        with endless(film.make(films), running.rtmp("cam"), tmp_path / "second.log"):
+            eventually_here(lambda: rows(running, "recording").get("cam", {}).get("duration_ms", 0) > 2_000, 60)
+            command = ["node", str(browsers.WEB / "growing_recordings.mjs"), program, f"{running.page('cam')}/r"]
+            shown = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    report = json.loads(shown.stdout)
+    assert report["errors"] == []
+    midnight, *later = report["asked"]
+    done, growing = report["items"]
+    assert midnight < done["start"] < growing["start"]
+    assert set(later) == {growing["start"]}
+    assert [done, growing["id"]] == [report["before"][0], report["before"][1]["id"]]
+    assert [done["state"], growing["state"]] == ["done", "recording"]
+
+
 @pytest.mark.parametrize("codec", FILMS)
 @pytest.mark.parametrize(("ending", "start"), [(".mp4", 11.0), (".m3u8", 0.0)])
 def test_mpv_plays_the_playlist_and_seeks_in_the_file(
@@ -216,3 +243,27 @@ def test_mpv_plays_the_playlist_and_seeks_in_the_file(
     assert times, said[-2000:]
     assert min(times) == pytest.approx(start, abs=0.2)
     assert max(times) > start + 1.0
+
+
+@pytest.mark.parametrize("codec", FILMS)
+@pytest.mark.parametrize(("ending", "start"), [(".mp4", 0), (".mp4", 11), (".m3u8", 0)])
+def test_vlc_reads_the_playlist_and_seeks_in_the_file(
+    server: HlsdServer, films: Path, codec: str, ending: str, start: int
+) -> None:
+    """It writes down what it has read, as MPEG-TS: every picture in its order, from the start or a key picture on."""
+    program = shutil.which("vlc")
+    if program is None:
+        pytest.skip("VLC is not installed")
+    command = [program, "-I", "dummy", "--ignore-config", "--no-media-library", "--play-and-exit"]
+    command += [f"--start-time={start}", "--sout=#std{access=file,mux=ts,dst=-}"]
+    command += [url_of(server, rows(server)[codec], ending), "vlc://quit"]
+    if os.geteuid() == 0:  # it does not run as root
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False, env={"PATH": os.environ["PATH"]})
+    assert done.returncode == 0, done.stderr[-2000:]
+    source = [one.digest for one in read_packets(FILMS[codec].make(films)).video]
+    found = [one.digest for one in read_packets(done.stdout).video]
+    at = source.index(found[0])
+    assert found == source[at : at + len(found)]
+    assert len(source) - at - len(found) <= 25, "what its muxer held when it ended"
+    assert at / 25 <= start <= at / 25 + 4 if start else not at

@@ -158,8 +158,7 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
                 struck.touch()
                 watch.over = True
             watching.result()
-            listed = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()
-            running = listed["data"]["items"]
+            listed = httpx.get(f"http://127.0.0.1:{edge.http_port}/api/v1/relays", headers=edge.bearer).json()["data"]
             figures = httpx.get(f"http://127.0.0.1:{edge.http_port}/metrics", headers=edge.bearer).text
     keys = (
         "time",
@@ -176,7 +175,7 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
         "latency",
     )
     said = {key: report[key] for key in (*keys, "buffer")} | {"seconds": SECONDS, "kills": KILLS, "still": watch.still}
-    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": running}), watch.text)  # noqa: T201 - docs/relay.md
+    print(json.dumps(said | {"marked": sorted(watch.marked), "relays": listed["items"]}), watch.text)  # noqa: T201 - docs/relay.md
     assert all(later >= earlier for earlier, later in pairwise(watch.first)), watch.first
     # One for each blow; two where the pull found the origin up and lost it again.
     assert len(watch.marked) >= KILLS + 1, watch.marked
@@ -187,6 +186,6 @@ def test_hls_js_outlives_origins_that_are_killed_restarted_and_swapped(tmp_path:
     # to three seconds of sound in hand once it has run dry a few times; a loaded machine brings it that late.
     assert max((stall["duration"] for stall in report["stalls"]), default=0) < watch.still + 12, said
     assert report["played"] >= report["lasted"] - report["stall_seconds"] - 6, said
-    assert [(relay["rule"], relay["state"]) for relay in running] == [("origin", "running")]
-    assert str(second.server.rtmp_port) in running[0]["url"], "the failover took over"
+    assert [(relay["rule"], relay["state"]) for relay in listed["items"]] == [("origin", "running")]
+    assert str(second.server.rtmp_port) in listed["items"][0]["url"], "the failover took over"
     assert 'hlsd_relay_up{mode="pull",rule="origin"} 1' in figures

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from hlsd.media.unit import TICKS
-from hlsd.record.fragments import Fragment, Mark
-from hlsd.record.vod_playlist import spans
+from hlsd.record.fragments import Fragment, Fragments, Mark
+from hlsd.record.segments import Segments, spans
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, choose, render
-from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, first_number, pack, placed, segments_of, unpack
+from hlsd.timeshift.tape import TapeEnd, TapeFacts, TapeFile, TapeTail, first_number, pack, placed, segments_of, unpack
 from tests.support import gears
 from tests.support.frames import WALL
 from tests.support.playlistcheck import Snapshot, check_playlist, parse_media
@@ -214,7 +214,8 @@ def test_a_damaged_file_harms_nothing_but_its_own_dates() -> None:
     (one,) = drawn([(0.0, [(0.0, [2.0] * 12)])])
     wild = [
         fragment if number < 5 else Fragment(
-            fragment.offset, 1 << 40, fragment.start + (1 << 60), fragment.end + (1 << 60), fragment.key,
+            fragment.offset + (number - 5 << 40), 1 << 40, fragment.start + (1 << 39), fragment.end + (1 << 39),
+            fragment.key,
             Mark(1e15, seam=number % 2 == 0),
         )
         for number, fragment in enumerate(one.fragments)
@@ -245,3 +246,26 @@ def test_a_delta_update_is_small_and_true() -> None:
     assert skipped == len(segments) - 10 - 1, "what ends more than six target durations before the end"
     assert skips(full, delta) == skipped
     assert render([early], was, skip=True).count("#EXTINF") == 11
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_file_that_is_taken_up_bit_by_bit_is_as_it_is_taken_up_at_once(seed: int) -> None:
+    """Whoever watches has it grow each second: all of it was dated anew each time."""
+    random = seeded(f"tail{seed}")
+    plan = [(0.0, [(random.choice([0.0, 7.3, -3.0]), [random.choice([0.5, 2.0, 9.0])] * random.randint(1, 40))] * 3)]
+    (one,) = drawn(plan)
+    ended = round((one.started + random.choice([-5.0, 0.0, 20.0, 1e6])) * 1000)
+    end = TapeEnd(100, 3, ended)
+    fragments = Fragments()
+    segments, tail = Segments(fragments), TapeTail(one.ident, one.started, end, FACTS)
+    for fragment in one.fragments:
+        fragments.append(fragment)
+        segments.grow(whole=False)
+        tail.grow(segments)
+    assert tail.count == len(segments)
+    at_once = placed(one.ident, end, FACTS, segments_of(segments, one.started))
+    assert (at_once is None) == (tail.grown is None)
+    if at_once is not None and tail.grown is not None:
+        assert tail.grown.segments == at_once.segments
+        assert tail.grown.tagged == at_once.tagged
+        assert (tail.grown.first, tail.grown.skip, tail.grown.longest) == (at_once.first, at_once.skip, at_once.longest)

@@ -16,9 +16,11 @@ from hlsd.media.unit import TICKS, AccessUnit, Tracks
 from hlsd.ports import Publication, PublishRequest, Refuse
 from hlsd.record.recorder import Recorder, RecordPlan
 from hlsd.record.repair import Finished, finish
+from hlsd.record.segments import SegmentSpan
 from hlsd.record.shape import Read
 from hlsd.record.take import Take
 from hlsd.record.template import DEFAULT, FileTemplate
+from hlsd.record.vod_playlist import VodPlaylist
 from tests.support.eventually import eventually
 from tests.support.services import running
 
@@ -57,7 +59,7 @@ class MemoryStore:
         assert take is self.takes[-1]
         self.ended.append(reason)
 
-    def gap(self, take: Take | None, size: int) -> None:
+    def gap(self, take: Take | None) -> None:
         self.gaps += 1
 
     def retry_at(self) -> float:
@@ -83,6 +85,13 @@ def recorded(tracks: Tracks, units: Iterable[AccessUnit], **changes: object) -> 
         made.unit(unit)
     made.end()
     return [bytes(file) for file in store.files]
+
+
+def listed(found: Sequence[SegmentSpan], *, whole: bool) -> str:
+    """The playlist of the recording `abc`."""
+    made = VodPlaylist("abc")
+    made.grow(found)
+    return made.render(whole=whole)[0].decode()
 
 
 def reading(octets: bytes | bytearray) -> Read:

@@ -139,3 +139,11 @@ def test_a_congestion_control_that_cannot_be_one_is_a_mistake() -> None:
     done = hlsd("check", HLSD_HTTPS__CONGESTION="b b r")
     assert done.returncode == 2
     assert "environment HLSD_HTTPS__CONGESTION: https.congestion: should be" in done.stderr
+
+
+def test_a_shell_gets_completion() -> None:
+    done = hlsd("--show-completion", "bash")
+    assert done.returncode == 0
+    assert "_HLSD_COMPLETE" in done.stdout
+    shown = hlsd("do", _HLSD_COMPLETE="complete_bash", COMP_WORDS="hlsd do", COMP_CWORD="1")
+    assert shown.stdout.split() == ["doctor"]

@@ -14,6 +14,7 @@ const PAGE = 500; // recordings that are asked for at a time
 const PAGES = 20; // such questions for a day at most
 const ROWS = 60; // of the list, until more are wanted
 const GROWS = 5000; // ms between two looks at a day that goes on
+const TURNS = 12; // such looks until all of it is read again, and with it what was deleted
 const ICONS = {
   play: "M8 5v14l11-7z",
   pause: "M6 5h4v14H6zm8 0h4v14h-4z",
@@ -159,10 +160,37 @@ async function loadDay(wanted = null) {
     if (!cursor) break;
   }
   $("list-note").textContent = cursor ? "There are more than can be shown of this day." : "";
-  clearTimeout(loadDay.timer);
-  if (found.some((one) => one.state === "recording")) loadDay.timer = setTimeout(() => loadDay(), GROWS);
+  loadDay.turns = 0;
+  lookLater();
 }
 loadDay.take = 0;
+
+const grows = (one) => one.state === "recording" || one.state === "finishing";
+
+function lookLater() {
+  clearTimeout(loadDay.timer);
+  if (items.some(grows)) loadDay.timer = setTimeout(() => ((loadDay.turns += 1) % TURNS ? growDay() : loadDay()), GROWS);
+}
+
+/** Asks for what may have changed since: what was not finished, and what stands behind it. */
+async function growDay() {
+  const mine = ++loadDay.take;
+  const from = Math.max(day, items.find(grows).start);
+  let told;
+  try {
+    told = await ask("list.json", { from, to: daysOn(day, 1), limit: PAGE });
+  } catch (error) {
+    return nothing(error);
+  }
+  if (mine !== loadDay.take) return;
+  if (told.cursor) return loadDay();
+  offset = told.now - Date.now();
+  const fresh = new Set(told.items.map((one) => one.id));
+  const before = items.filter((one) => one.start + one.duration < from && !fresh.has(one.id));
+  items = [...before, ...told.items].sort((one, other) => one.start - other.start);
+  drawDay();
+  lookLater();
+}
 
 function drawDay() {
   const length = daysOn(day, 1) - day;

@@ -7,9 +7,11 @@ whose words hold no address and no key: what a store answers to a bad signature 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from hlsd.base import masking
@@ -70,6 +72,7 @@ class Bucket:
     ) -> None:
         self.folder = address.is_folder
         """Whether it keeps no metadata, and has no ETags that are made of the bytes."""
+        self._root = Path(address.prefix)
         self._secrets = [one.get_secret_value() for one in (key, secret) if one is not None]
         self._timeout = timeout
         try:
@@ -120,6 +123,15 @@ class Bucket:
             ),
             None,  # each of its requests has a bound, and there may be thousands of them
         )
+        await self.settle(key)
+
+    async def settle(self, key: str) -> None:
+        """Forces an object of a folder to the disk, or a power cut could take both copies. Raises StoreFault."""
+        if self.folder:
+            try:
+                await asyncio.to_thread(_forced, self._root, key)
+            except OSError as error:
+                raise StoreFault(error.strerror or type(error).__name__) from None
 
     async def look(self, key: str) -> StoredObject | None:
         """What there is under a name; None if nothing."""
@@ -180,3 +192,13 @@ class Bucket:
         for secret in self._secrets:
             words = words.replace(secret, masking.MASK)
         return words or type(error).__name__
+
+
+def _forced(root: Path, key: str) -> None:
+    """Forces a file below the root to the disk, and the folders by whose entries it is found. Raises OSError."""
+    for step in (PurePosixPath(key), *PurePosixPath(key).parents):
+        fd = os.open(root / step, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -67,10 +67,18 @@ class CopyTable:
             for statement in (_TABLE, _BY_TURN, _BY_AGE):
                 self._file.execute(statement)
             self._file.execute("UPDATE record_copies SET state = ? WHERE state = ?", (PENDING, UPLOADING))
-            # Between the two writes of a deletion: who deletes marks the copy first.
+            # Who deletes marks the copy first, then the file goes, and then the row.
             self._file.execute(
                 "DELETE FROM recordings WHERE id IN (SELECT id FROM record_copies WHERE state = ?)", (REMOVING,)
             )
+
+    def condemned(self) -> list[str]:
+        """Files that a crash may have left of recordings that were being deleted. Raises sqlite3.Error."""
+        found = self._file.execute(
+            "SELECT key FROM record_copies WHERE state = ? AND local = 1 AND key NOT IN (SELECT path FROM recordings)",
+            (REMOVING,),
+        )
+        return [key for (key,) in found]
 
     def gather(self) -> int:
         """A copy for each finished recording that has none; how many there were. Raises sqlite3.Error."""

@@ -8,7 +8,7 @@ away, and it is the disk's `min_free` that ends new ones.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from hlsd.base.logger import Log
 from hlsd.record.folder import RecordFolder
@@ -16,12 +16,7 @@ from hlsd.record.index import RecordIndex
 from hlsd.record.remote.bucket import Bucket, StoreFault
 from hlsd.record.remote.copy import STORED
 from hlsd.record.remote.stats import StoreStats
-from hlsd.record.retention import RetentionLimits, condemned
-
-BATCH: Final = 100
-"""Files that are looked at at a time."""
-STUCK: Final = 1000
-"""Files that the disk does not let go of, and that are passed over."""
+from hlsd.record.retention import BATCH, STUCK, RetentionLimits, condemned
 
 
 class StoreHost(Protocol):

@@ -29,7 +29,7 @@ class UploadView(BaseModel):
     """How a recording comes into the store, as the API shows it. `next_try` in ms of the epoch, 0 for none."""
 
     state: str
-    """"pending", "uploading", "stored" or "failed"."""
+    """"pending", "uploading", "stored", "failed", or "removing" of what is being deleted."""
     sent: int
     bytes: int
     tries: int

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -57,8 +57,10 @@ class Upload:
         self._latest: Future[Any] | None = None
         self._over = False
 
-    async def run(self, open_file: Callable[[], int]) -> tuple[FileDigest, str]:
-        """Uploads and verifies; what is known of the file, and its ETag in the store.
+    async def run(
+        self, open_file: Callable[[], int], known: Callable[[FileDigest], Awaitable[None]]
+    ) -> tuple[FileDigest, str]:
+        """Uploads and verifies; what is known of the file, and its ETag in the store. `known` hears before it is sent.
 
         Raises:
             StoreFault: the store did not take it, or has other bytes.
@@ -71,6 +73,7 @@ class Upload:
             copy = self.copy
             digest = await self._do(lambda: read_digest(fd, indexed=copy.has_index, over=lambda: self._over))
             self.size = digest.size
+            await known(digest)
             if digest.heads:  # first, so that whoever sees the file in the store finds its index too
                 index = digest_of(digest.heads)
                 await self._bring(copy.key + SUFFIX, index, "application/gzip", lambda: _small(digest.heads))
@@ -102,6 +105,7 @@ class Upload:
     async def _bring(self, key: str, digest: FileDigest, kind: str, body: Callable[[], AsyncIterator[bytes]]) -> str:
         found = await self._bucket.look(key)
         if found is not None and await self._is(key, found, digest):
+            await self._bucket.settle(key)  # a crash may have ended the try that wrote it
             return found.etag
         self.sent = 0
         whole = body() if digest.part else b"".join([piece async for piece in body()])
@@ -121,9 +125,9 @@ class Upload:
             return True
         if _MD5.fullmatch(found.etag) and found.digest != digest.digest:
             return False  # something else lies there: no need to read it
-        return await self._read_back(key, found.size) == digest.digest
+        return await self.read_back(key, found.size) == digest.digest
 
-    async def _read_back(self, key: str, size: int) -> str:
+    async def read_back(self, key: str, size: int) -> str:
         """The SHA-256 of an object of that many bytes, read piece by piece."""
         found, at = hashlib.sha256(), 0
         while at < size:

@@ -21,7 +21,8 @@ from hlsd.base.upkeep import end, ended, keep
 from hlsd.record.folder import RecordFolder
 from hlsd.record.index import RecordIndex
 from hlsd.record.remote.bucket import Bucket, StoreFault
-from hlsd.record.remote.copy import PENDING, REMOVING, StoredCopy, begun, failed, removing, stored
+from hlsd.record.remote.copy import PENDING, REMOVING, UPLOADING, StoredCopy, begun, failed, removing, stored
+from hlsd.record.remote.digest import FileDigest
 from hlsd.record.remote.heads import SUFFIX
 from hlsd.record.remote.health import StoreHealth
 from hlsd.record.remote.stats import StoreStats
@@ -90,18 +91,30 @@ class Uploads:
         await ended(tasks, deadline)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def remove(self, ident: str) -> None:
-        """The recording was deleted here: what there may be of it in the store goes too."""
-        task = self._tasks.get(ident)
-        await end(task)
+    async def condemn(self, ident: str) -> StoredCopy | None:
+        """Marks the copy of what is about to be deleted, or a crash on the way would leave half of it; what it was.
+
+        It is removed a little later: by then `remove` or `spare` has said how that went.
+        """
+        await end(self._tasks.get(ident))
         copy = await self._index.ask(lambda table: table.copies.get(ident))
-        if copy is None:
-            return
+        if copy is not None:
+            gone = removing(copy, self._clock.wall() + SETTLED)
+            await self._index.ask(lambda table: table.copies.put(gone))
+        return copy
+
+    async def spare(self, copy: StoredCopy) -> None:
+        """What was condemned could not be deleted here: it is what it was."""
+        kept = copy._replace(state=PENDING) if copy.state == UPLOADING else copy
+        await self._index.ask(lambda table: table.copies.put(kept))
+
+    async def remove(self, copy: StoredCopy) -> None:
+        """What was condemned was deleted here: what there may be of it in the store goes too."""
         if copy.state == PENDING and not copy.tries:
-            await self._index.ask(lambda table: table.copies.drop(ident))
-            return
-        gone = removing(copy, self._clock.wall() + (SETTLED if task is not None else 0.0))
-        await self._index.ask(lambda table: table.copies.put(gone))
+            await self._index.ask(lambda table: table.copies.drop(copy.id))
+        elif copy.state != UPLOADING:  # the store may still be at its last request
+            gone = removing(copy, self._clock.wall())
+            await self._index.ask(lambda table: table.copies.put(gone))
 
     @property
     def sending(self) -> int:
@@ -141,11 +154,17 @@ class Uploads:
         if not await self._index.ask(lambda table: table.copies.put(copy)):
             self._rest()  # or a try would not be known of after a crash
             return
+
+        async def known(digest: FileDigest) -> None:
+            nonlocal copy
+            copy = fresh = copy._replace(bytes=digest.size, digest=digest.digest)
+            await self._index.ask(lambda table: table.copies.put(fresh))
+
         upload = self.active[copy.id] = Upload(copy, self._bucket, self._threads, self._rate)
         try:
-            digest, etag = await upload.run(lambda: self._folder.open(copy.key))
+            digest, etag = await upload.run(lambda: self._folder.open(upload.copy.key), known)
         except FileNotFoundError:
-            await self._missing(copy)
+            await self._missing(copy, upload)
         except (HlsdError, OSError) as error:
             await self._failed(copy, error)
         else:
@@ -160,7 +179,7 @@ class Uploads:
             self._stats.uploads["stored"] += 1
             self._told(copy)
 
-    async def _missing(self, copy: StoredCopy) -> None:
+    async def _missing(self, copy: StoredCopy, upload: Upload) -> None:
         """The file is not here: it was deleted, or the power went after it had been let go."""
         if await self._index.ask(lambda table: table.get(copy.id)) is None:
             await self._index.ask(lambda table: table.copies.drop(copy.id))
@@ -173,7 +192,17 @@ class Uploads:
         if found is None or found.size != copy.bytes:
             await self._failed(copy, FileNotFoundError(2, "the file is neither here nor in the store"))
             return
-        await self._stored(stored(copy, found.digest, found.etag, self._clock.wall())._replace(local=0))
+        digest = copy.digest or found.digest
+        try:
+            same = "" != copy.digest == found.digest or "" != copy.etag == found.etag
+            same = same or (digest != "" and await upload.read_back(copy.key, found.size) == digest)
+        except StoreFault as error:
+            await self._failed(copy, error)
+            return
+        if not same:
+            await self._failed(copy, FileNotFoundError(2, "it is not here, and what the store has may be another"))
+            return
+        await self._stored(stored(copy, digest, found.etag, self._clock.wall())._replace(local=0))
 
     async def _failed(self, copy: StoredCopy, error: HlsdError | OSError) -> None:
         words = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

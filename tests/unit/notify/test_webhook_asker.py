@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from hlsd.events import Action, Event
 from hlsd.events.facts import Facts
@@ -47,6 +48,20 @@ async def test_all_urls_must_allow(tmp_path: Path, world: World) -> None:
         world.answer = lambda _: httpx.Response(200)
         assert is_yes(await ask(here))
         assert here.stats.duration["sync"].count == 4
+
+
+async def test_who_refuses_and_with_what_stands_in_the_log(tmp_path: Path, world: World) -> None:
+    """An SRS receiver that answers anything but 0 refuses everybody, and nothing said so."""
+    world.answer = lambda _: httpx.Response(200, text="no such\n\x1b[31m key" + "." * 500)
+    async with running(tmp_path, world, url=[URL + "?token=SECRET"], format="srs") as here:
+        with capture_logs() as log:
+            assert isinstance(await ask(here), Denial)
+    (line,) = [line for line in log if line["event"] == "receiver refuses"]
+    assert (line["action"], line["app"], line["ip"], line["status"]) == ("prePlay", "live", "192.0.2.1", 200)
+    assert line["answer"].startswith("no such")
+    assert len(line["answer"]) <= 100
+    assert line["answer"].isprintable()
+    assert "SECRET" not in str(line)
 
 
 async def test_what_receivers_grant_is_joined_to_the_narrower(tmp_path: Path, world: World) -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from hlsd.media.unit import TICKS
 from hlsd.record.excerpt import chosen, excerpt, ticks_of
+from hlsd.record.segments import LARGEST, spans
 from hlsd.record.shape import Layout, scan
-from hlsd.record.vod_playlist import LARGEST, playlist, spans
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
 from tests.support.hlscheck import IsoTrail, check_fmp4, check_init, check_playlist
 from tests.support.packets import read_packets
-from tests.support.recording import MemoryStore, finished, moved, reading, recorder
+from tests.support.recording import MemoryStore, finished, listed, moved, reading, recorder
 
 UNITS = interleaved(video(25, 20), audio(20))
 
@@ -89,7 +89,7 @@ def test_there_is_nothing_where_there_is_nothing(layout: Layout, begin: float | 
 
 def test_the_playlist_is_lawful_and_its_segments_are_the_file(layout: Layout) -> None:
     found = spans(layout.fragments, whole=True)
-    text = playlist(found, "abc", whole=True)
+    text = listed(found, whole=True)
     # The rules of live playlists ask for no type, and for a date at each segment.
     assert [one for one in check_playlist(text) if one.rule not in {"MP10", "MP14"}] == []
     assert text.count("#EXT-X-DISCONTINUITY\n") == 1
@@ -107,12 +107,12 @@ def test_the_playlist_is_lawful_and_its_segments_are_the_file(layout: Layout) ->
 def test_what_was_listed_stays_while_the_file_grows(layout: Layout) -> None:
     before: list[str] = []
     for count in range(len(layout.fragments) + 1):
-        lines = playlist(spans(layout.fragments[:count], whole=False), "abc", whole=False).splitlines()
+        lines = listed(spans(layout.fragments[:count], whole=False), whole=False).splitlines()
         assert "#EXT-X-PLAYLIST-TYPE:EVENT" in lines
         assert "#EXT-X-ENDLIST" not in lines
-        listed = [line for line in lines if not line.startswith("#")]
-        assert listed[: len(before)] == before
-        before = listed
+        names = [line for line in lines if not line.startswith("#")]
+        assert names[: len(before)] == before
+        before = names
     assert len(before) >= 6
 
 
@@ -122,6 +122,7 @@ def test_a_segment_without_key_pictures_ends_all_the_same(layout: Layout) -> Non
     found = spans(fragments, whole=True)
     assert len(found) == 4
     assert all(one.end - one.start <= 10.4 * TICKS for one in found), "never above ten when it is rounded"
-    assert "INDEPENDENT" not in playlist(found, "abc", whole=True)
-    large = [one._replace(size=LARGEST // 2) for one in fragments]
+    assert "INDEPENDENT" not in listed(found, whole=True)
+    half = LARGEST // 2
+    large = [one._replace(offset=1000 + half * number, size=half) for number, one in enumerate(fragments)]
     assert len(spans(large, whole=True)) == len(large) // 2

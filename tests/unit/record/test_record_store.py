@@ -13,6 +13,7 @@ import pytest
 
 from hlsd.app import Server
 from hlsd.media.unit import AccessUnit
+from hlsd.record.folder import RecordFolder
 from hlsd.record.remote import uploads as uploads_module
 from hlsd.record.service import RecordService
 from tests.support.eventually import eventually
@@ -242,6 +243,21 @@ async def test_while_the_store_is_away_recordings_stay_and_it_is_told_without_se
     assert log.out.count("recordings are not uploaded") == 1
 
 
+async def test_a_part_of_a_stored_recording_costs_its_index_once(tmp_path: Path, store: ObjectStore) -> None:
+    """A player asks for range after range of it, and each fetched the index of all: of a day that is megabytes."""
+    async with recording_server(tmp_path, **kept_in(store.address("parts"))) as (server, operator):
+        await published(server)
+        (row,) = await away(operator)
+        offload = service_of(server).offload
+        assert offload is not None
+        part = f"/live/cam/r/{row['id']}.mp4?from=5&to=9"
+        whole = await operator.web.get(part)
+        before = offload.stats.reads["read"]
+        again = await operator.web.get(str(whole.url), headers={"range": f"bytes={len(whole.content) - 1000}-"})
+        assert again.content == whole.content[-1000:]
+        assert offload.stats.reads["read"] == before + 1, "the bytes themselves"
+
+
 async def test_viewers_of_a_store_that_fails_are_told_so_and_nobody_else_waits(
     tmp_path: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,7 +275,7 @@ async def test_viewers_of_a_store_that_fails_are_told_so_and_nobody_else_waits(
             assert (refused.status_code, refused.text) == (502, "502 the store answers 500 Internal Server Error\n")
             assert (await operator.api.get(f"/records/{row['id']}/file")).status_code == 502
             service_of(server).open_recordings.leave(row["id"])  # as if many others had been played since
-            assert (await operator.web.get(row["url"])).status_code == 503, "who comes now is not let in"
+            assert (await operator.web.get(row["url"])).status_code == 502, "who comes now is not let in"
             proxy._share, proxy.hanging = 0.0, True
             await published(server)
             (here,) = [one for one in await operator.done(2) if one["where"] == "local"]
@@ -328,3 +344,82 @@ async def test_the_oldest_in_the_store_go_when_it_has_too_many_bytes(tmp_path: P
         assert [row["id"] for row in rows] == ids[-len(rows) :] != []
         names = {name for row in rows for name in (row["file"], row["file"] + ".index")}
         await eventually(lambda: set(store.objects("bound")) == names, what="nothing else in the store")
+
+
+async def in_both(state: Path, address: str) -> dict[str, Any]:
+    """A recording in the store and here, of a server that has ended."""
+    async with recording_server(state, **kept_in(address, record__keep_local="1h")) as (server, operator):
+        await published(server)
+
+        async def both() -> bool:
+            return [row["where"] for row in await operator.records()] == ["both"]
+
+        await eventually(both, what="a copy in the store")
+        (row,) = await operator.records()
+    return dict(row)
+
+
+def marked(state: Path, words: str) -> None:
+    """Says something else of the one copy, as a kill at some moment leaves it."""
+    with sqlite3.connect(state / "hlsd.sqlite") as index:
+        assert index.execute(f"UPDATE record_copies SET {words}").rowcount == 1
+    index.close()
+
+
+async def test_who_deletes_marks_the_copy_before_the_file_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, address = tmp_path / "state", f"file://{tmp_path}/far"
+    row = await in_both(state, address)
+    said: list[str] = []
+
+    def refuses(folder: RecordFolder, path: str, *, beside: bool = True) -> bool:
+        with sqlite3.connect(state / "hlsd.sqlite") as index:
+            said.extend(found for (found,) in index.execute("SELECT state FROM record_copies"))
+        index.close()
+        raise PermissionError(13, "Permission denied")
+
+    async with recording_server(state, **kept_in(address, record__keep_local="1h")) as (_, operator):
+        with monkeypatch.context() as patched:
+            patched.setattr(RecordFolder, "remove", refuses)
+            await operator.ask("DELETE", f"/records/{row['id']}", 500)
+        assert said == ["removing"]
+        (after,) = await operator.records()
+        assert (after["where"], after["upload"]["state"]) == ("both", "stored"), "it was not deleted"
+
+
+async def test_what_a_kill_in_the_middle_of_deleting_left_goes_at_the_start(tmp_path: Path) -> None:
+    state, address = tmp_path / "state", f"file://{tmp_path}/far"
+    await in_both(state, address)
+    marked(state, "state = 'removing', next = 0")
+    assert len(files(state)) == 1
+    async with recording_server(state, **kept_in(address, record__keep_local="1h")) as (_, operator):
+        assert await operator.records() == []
+        assert files(state) == []
+        await eventually(lambda: not left_in(tmp_path / "far"), what="nothing in the store")
+
+
+def left_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("change", ["", "bytes", "unknown"])
+async def test_a_file_that_is_nowhere_here_counts_as_stored_only_if_the_store_has_its_bytes(
+    tmp_path: Path, change: str
+) -> None:
+    state, address = tmp_path / "state", f"file://{tmp_path}/far"
+    row = await in_both(state, address)
+    (state / "records" / row["file"]).unlink()
+    far = tmp_path / "far" / row["file"]
+    octets = far.read_bytes()
+    if change == "bytes":  # of the same size
+        far.write_bytes(octets[:-1] + bytes([octets[-1] ^ 1]))
+    marked(state, "state = 'uploading', etag = ''" + ", digest = ''" * (change == "unknown"))
+    async with recording_server(state, **kept_in(address)) as (_, operator):
+        found: list[str] = []
+
+        async def tried() -> bool:
+            rows = await operator.records()
+            found[:] = [one["upload"]["state"] for one in rows if one["upload"]["state"] in {"failed", "stored"}]
+            return bool(found)
+
+        await eventually(tried, what="a try at it")
+        assert found == ["failed" if change else "stored"]

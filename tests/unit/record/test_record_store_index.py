@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,11 @@ from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import excerpt
 from hlsd.record.remote import bucket as bucket_module
 from hlsd.record.remote.address import StoreAddress, parse_store
-from hlsd.record.remote.bucket import Bucket
-from hlsd.record.remote.digest import PART, part_of, read_digest
+from hlsd.record.remote.bucket import Bucket, StoreFault
+from hlsd.record.remote.copy import StoredCopy
+from hlsd.record.remote.digest import PART, FileDigest, part_of, read_digest
 from hlsd.record.remote.heads import read_heads, write_heads
+from hlsd.record.remote.upload import Upload, UploadRate
 from hlsd.record.settings import RecordSettings
 from hlsd.record.shape import scan
 from tests.support.frames import BOTH, audio, interleaved, video
@@ -127,3 +131,43 @@ def test_what_a_store_says_is_told_without_its_address_and_without_keys() -> Non
     assert "hush" not in other
     assert "path" not in other
     assert bucket_module.StoreFault("late", late=True).status == 503
+
+
+async def test_what_lies_in_a_folder_is_on_its_disk_before_it_counts_as_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file here goes because of it: the bytes and each folder by whose entry they are found, at every try."""
+    pytest.importorskip("obstore")
+    far, here = tmp_path / "far", tmp_path / "f.ts"
+    here.write_bytes(b"media")
+    store = Bucket(parse_store(f"file://{far}"), None, None, timeout=5.0, retries=0)
+    forced: list[int] = []
+    real = os.fsync
+
+    def heard(fd: int) -> None:
+        forced.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", heard)
+    with ThreadPoolExecutor(1) as threads:
+
+        async def known(_: FileDigest) -> None:
+            pass
+
+        async def tried() -> None:
+            upload = Upload(StoredCopy("id1", "live/cam/f.ts", "ts", bytes=5), store, threads, UploadRate(0))
+            await upload.run(lambda: os.open(here, os.O_RDONLY), known)
+
+        for _ in ("it is sent", "it is there already"):
+            forced.clear()
+            await tried()
+            want = (far / "live/cam/f.ts", far / "live/cam", far / "live", far)
+            assert forced == [path.stat().st_ino for path in want]
+
+        def fails(_fd: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(StoreFault, match="Input/output error") as caught:
+            await tried()
+        assert str(tmp_path) not in str(caught.value)

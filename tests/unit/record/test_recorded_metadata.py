@@ -14,12 +14,12 @@ from hlsd.record.boxes import full_box
 from hlsd.record.excerpt import chosen, excerpt
 from hlsd.record.fragments import Fragment, Fragments
 from hlsd.record.repair import Empty
+from hlsd.record.segments import spans
 from hlsd.record.shape import scan, told_range
-from hlsd.record.vod_playlist import playlist, spans
 from tests.support.events import emsg_events, event, ts_events
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
 from tests.support.packets import read_packets
-from tests.support.recording import MemoryStore, finished, moved, reading, recorded, recorder
+from tests.support.recording import MemoryStore, finished, listed, moved, reading, recorded, recorder
 
 UNITS = interleaved(video(25, 12), audio(12))
 AT = [1.0, 5.52, 11.4]
@@ -110,10 +110,10 @@ def test_the_playlist_tells_of_date_ranges_with_the_segment_they_were_told_in() 
     (file,) = said()
     for octets in (file, finished(file)[0]):
         found = spans(scan(reading(octets), len(octets)).fragments, whole=True)
-        lines = playlist(found, "x", whole=True).splitlines()
+        lines = listed(found, whole=True).splitlines()
         assert [line for line in lines if line.startswith(TAG)] == [BREAK.line]
         at = lines.index(BREAK.line)
-        assert lines[at + 1 : at + 3] == ["#EXTINF:6.00000,", "x/s2.m4s"]
+        assert lines[at + 1 : at + 3] == ["#EXTINF:6.00000,", "abc/s2.m4s"]
     segments = [octets[one.offset : one.offset + one.size] for one in found]
     assert [[told.pts / TICKS for told in emsg_events(one)] for one in segments] == [[1.0, 5.52], [11.4]]
 

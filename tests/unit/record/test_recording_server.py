@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import ssl
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,9 @@ from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.media.unit import TICKS, AccessUnit, Kind
 from hlsd.ports import Publication
 from hlsd.record.file_body import DOWNLOAD, LARGE, PIECE, piece_at
+from hlsd.record.folder import RecordFolder
+from hlsd.record.repair import Finished
+from hlsd.record.retention import RetentionLimits
 from hlsd.record.service import RecordService
 from tests.support.eventually import eventually
 from tests.support.flvmedia import make_flv
@@ -398,6 +404,34 @@ async def test_the_list_is_made_anew_from_the_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
+async def test_a_file_that_cannot_be_finished_does_not_hold_up_the_list_of_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is made anew no stream has a past."""
+    async with recording_server(tmp_path, record__rotate=6) as (server, operator):
+        await published(server)
+        before = await operator.done(4)
+    for name in ("hlsd.sqlite", "hlsd.sqlite-wal", "hlsd.sqlite-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    real, bad = RecordFolder.finish, before[0]["file"]
+
+    def finish(folder: RecordFolder, path: str, progress: Callable[[int, int], None]) -> Finished:
+        if path == bad:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(folder, path, progress)
+
+    monkeypatch.setattr(RecordFolder, "finish", finish)
+    async with recording_server(tmp_path) as (server, operator):
+        after = await operator.done(3)
+        assert [row["id"] for row in after] == [row["id"] for row in before[1:]]
+        await eventually(lambda: not service_of(server).recordings.repair.running, what="the end of the look")
+        said = await operator.ask("GET", "/records/repair")
+        assert (said["files"], said["repaired"], said["failed"]) == (4, 3, 1)
+        kept = (await operator.web.get("/live/cam.m3u8?dvr=3600")).status_code
+        assert kept == 200, "the stream has a past"
+
+
+@pytest.mark.thorough
 async def test_the_oldest_files_go_when_there_are_too_many_bytes(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=2, record__keep_bytes=120_000) as (server, operator):
         await published(server)
@@ -568,6 +602,31 @@ async def test_a_file_that_can_never_be_finished_is_let_go_of(tmp_path: Path) ->
         began = asyncio.get_running_loop().time()
         await store.stop(60.0)
         assert asyncio.get_running_loop().time() - began < 30, "what waits for another try is the next start's"
+
+
+async def test_what_is_being_deleted_when_the_server_stops_is_deleted_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file went, and what lists it was closed before it was told."""
+    real, begun, gate = RecordFolder.remove, threading.Event(), threading.Event()
+
+    def slow(folder: RecordFolder, path: str, *, beside: bool = True) -> bool:
+        begun.set()
+        gate.wait(20)
+        return real(folder, path, beside=beside)
+
+    async with recording_server(tmp_path) as (server, operator):
+        await published(server)
+        (row,) = await operator.done()
+        service = service_of(server)
+        monkeypatch.setattr(RecordFolder, "remove", slow)
+        monkeypatch.setattr(service, "_limits", RetentionLimits(bytes=1))
+        await eventually(begun.is_set, 20, what="the look that deletes it")
+        asyncio.get_running_loop().call_later(0.5, gate.set)
+    assert not (tmp_path / "records" / row["file"]).exists()
+    assert not service._faults.tasks["record_keep"]
+    async with recording_server(tmp_path) as (_, operator):
+        assert await operator.records() == []
 
 
 async def test_a_clock_that_leaps_ahead_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

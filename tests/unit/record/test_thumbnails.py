@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import av
 import pytest
 
 from hlsd.media.unit import TICKS
+from hlsd.ports import KeyPicture
 from hlsd.record.folder import BESIDE, RecordFolder
 from hlsd.record.key_pictures import key_picture, picture_track
+from hlsd.record.segments import SegmentSpan, spans
+from hlsd.record.service import RecordService
 from hlsd.record.shape import scan
 from hlsd.record.thumbnails import (
     HEIGHT,
@@ -28,10 +33,9 @@ from hlsd.record.thumbnails import (
     tiles,
     webvtt,
 )
-from hlsd.record.vod_playlist import SegmentSpan, spans
 from tests.support.footage import Film
 from tests.support.frames import BOTH, audio, interleaved, video
-from tests.support.recording import finished, publish, reading, recorded, recording_server
+from tests.support.recording import Operator, finished, publish, reading, recorded, recording_server
 from tests.support.units import units_of
 
 FILM = Film(seconds=26, width=320, height=180, gop=50)
@@ -166,3 +170,83 @@ async def test_a_sheet_is_made_when_it_is_asked_for_kept_and_removed_with_its_re
         await operator.ask("DELETE", f"/records/{row['id']}")
         assert not kept.parent.exists()
         assert (await operator.web.get(url)).status_code == 404
+
+
+class Painter:
+    """Makes pictures as it is told to: `tiles` and `sheets` are what it answers in turn, and then what it does well."""
+
+    def __init__(self, tiles: list[bool], sheets: list[bool]) -> None:
+        self._tiles, self._sheets = tiles, sheets
+        self._count = 0
+
+    async def tile(self, key: KeyPicture, width: int) -> bytes | None:
+        assert key.unit
+        well = self._tiles.pop(0) if self._tiles else True
+        self._count += well
+        return bytes([40 * self._count]) * (width * (width * 9 // 16) * 3 // 2) if well else None
+
+    async def sheet(self, planes: bytes, width: int, height: int) -> bytes | None:
+        return planes[: width * height] if not self._sheets or self._sheets.pop(0) else None
+
+
+NO = [False, False]
+"""Both tries at a tile."""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("tiles", "shown", "kept"),
+    [
+        ([False], [40, 80, 120, 160, 200], True),
+        ([True, *NO, True], [40, 40, 80, 120, 160], False),
+        ([*NO, *NO, True], [40, 40, 40, 80, 120], False),
+    ],
+)
+async def test_a_tile_that_cannot_be_made_is_not_black_and_not_for_ever(
+    films: Path, tmp_path: Path, tiles: list[bool], shown: list[int], kept: bool
+) -> None:
+    """One that failed was black, and stayed so in the file beside the recording."""
+    async with thumbnailed(films, tmp_path, Painter(tiles, [])) as (operator, url, file):
+        answer = await operator.web.get(url)
+        assert answer.headers["hlsd-tiles"] == "5/5"
+        assert [answer.content[10 + WIDTH * at] for at in range(6)] == [*shown, 0]
+        assert file.exists() == kept
+        assert (await operator.web.get(url)).content == answer.content
+
+
+@pytest.mark.thorough
+async def test_a_sheet_whose_picture_failed_is_made_when_it_is_asked_for_again(films: Path, tmp_path: Path) -> None:
+    """Its tiles were all there, so that nothing was done any more, and it was 503 for ever."""
+    async with thumbnailed(films, tmp_path, Painter([], [False])) as (operator, url, file):
+        assert (await operator.web.get(url)).status_code == 503
+        assert not file.exists()
+        answer = await operator.web.get(url)
+        assert (answer.status_code, answer.headers["hlsd-tiles"]) == (200, "5/5")
+        assert file.read_bytes() == answer.content
+
+
+@pytest.mark.thorough
+async def test_where_no_picture_can_be_made_there_is_no_sheet(films: Path, tmp_path: Path) -> None:
+    async with thumbnailed(films, tmp_path, Painter(NO * 5, [])) as (operator, url, file):
+        for _ in range(2):
+            answer = await operator.web.get(url)
+            assert (answer.status_code, answer.text) == (404, "404 its pictures cannot be decoded\n")
+        assert not file.exists()
+
+
+@contextlib.asynccontextmanager
+async def thumbnailed(films: Path, state: Path, painter: Painter) -> AsyncIterator[tuple[Operator, str, Path]]:
+    """A server with a recording of five tiles: who asks it, the address of its sheet, and where that would be kept."""
+    tracks, units = units_of(FILM.make(films).read_bytes())
+    async with recording_server(state) as (server, operator):
+        claim = await publish(server, tracks)
+        for unit in units:
+            claim.unit(unit)
+        claim.end("closed")
+        server.hub.abandon("live", "cam")
+        (row,) = await operator.done()
+        service = server.services["record"]
+        assert isinstance(service, RecordService)
+        service.sprites._maker = lambda: painter
+        base = str((await operator.web.get(f"/live/cam/r/{row['id']}.vtt")).url).rpartition("/")[0]
+        yield operator, f"{base}/{row['id']}/t1-0.jpg", state / "records" / f"{row['file']}{BESIDE}" / "t1-0.jpg"

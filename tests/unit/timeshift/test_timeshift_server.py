@@ -15,7 +15,9 @@ import pytest
 
 from hlsd.app import Server
 from hlsd.media.unit import TICKS, AccessUnit
+from hlsd.timeshift.forms import Form
 from hlsd.timeshift.service import TimeshiftService
+from hlsd.timeshift.shifted import Shifted, ShiftedPlaylists
 from tests.support.eventually import eventually
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
 from tests.support.packets import read_packets
@@ -290,6 +292,29 @@ async def test_a_viewer_is_counted_once_and_who_looks_is_nobody(tmp_path: Path) 
         assert (await operator.web.options("/live/cam/rewind-60.m3u8")).status_code == 204
         strange = await operator.web.get("/live/cam/~" + "A" * 44 + "/d/rewind-60.m3u8")
         assert strange.status_code in {200, 403}, "let in anew, or not at all"
+
+
+async def test_who_comes_costs_one_look_at_the_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was looked for once to let the viewer in, and once more to answer."""
+    looks: list[Form] = []
+    find = ShiftedPlaylists.find
+
+    async def counted(self: ShiftedPlaylists, app: str, name: str, form: Form) -> Shifted | None:
+        looks.append(form)
+        return await find(self, app, name, form)
+
+    async with recording_server(tmp_path) as (server, operator):
+        await recorded(server, operator, 1)
+        await media(operator, "rewind-60")
+        monkeypatch.setattr(ShiftedPlaylists, "find", counted)
+        answer = await operator.web.get("/live/cam.m3u8?dvr=60", headers={"accept-encoding": "gzip"})
+        assert answer.status_code == 200
+        assert len(looks) == 1
+        assert "content-encoding" not in answer.headers, "a few hundred bytes of one viewer"
+        monkeypatch.setattr("hlsd.timeshift.shifted.variant", None)  # of six hours it looks at 3,600 segments
+        other = await operator.web.get("/live/cam.m3u8?dvr=60")
+        assert other.text != answer.text, "the address is this viewer's"
+        assert other.text.splitlines()[:-1] == answer.text.splitlines()[:-1]
 
 
 NONSENSE = [

@@ -11,7 +11,7 @@ from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.signing import Key, Signer
 from hlsd.sessions.store import Counts, Report
-from hlsd.workers.session_store import KEEP, RegistryStore
+from hlsd.workers.session_store import KEEP, LATE, RegistryStore
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.playable import MemoryPlayable
@@ -167,3 +167,17 @@ async def test_nothing_grows_with_viewers_who_have_gone() -> None:
     core.clock.advance(KEEP + 1)
     core.store.sweep()
     assert not core.store._places
+
+
+async def test_a_play_that_was_over_before_it_was_reported_is_told_once_all_the_same() -> None:
+    core = Core()
+    session = await core.enter()
+    await core.claim(session)
+    core.registry.kick(session.id)
+    for token in ("a.1", "b.1"):
+        await core.say(session, token, (10, 10, 0, 1, 1), active=False)
+    for _ in range(2):
+        core.clock.advance(LATE + 1)
+        core.store.sweep()
+    assert core.told() == ["postPlay", "donePlay"]
+    assert (core.events[-1].facts["outbytes"], core.events[-1].facts["reason"]) == (20, "kicked")
