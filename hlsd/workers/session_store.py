@@ -133,7 +133,7 @@ class RegistryStore:
         """There are none."""
 
     def sweep(self) -> None:
-        """Forgets some of whom nobody has reported for a while; tells of plays that were over before they were known."""
+        """Forgets some of whom nobody has reported for a while; tells of plays that were known too late."""
         now = self._clock.monotonic()
         for session, since in list(self._late.items()):
             if now - since < LATE:

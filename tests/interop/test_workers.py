@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import subprocess
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urljoin
@@ -16,6 +18,7 @@ from tests.support.eventually import eventually, eventually_here
 from tests.support.flv_clients import flv_client
 from tests.support.footage import Film
 from tests.support.publishing import Persistent
+from tests.support.server import CHECKOUT
 from tests.support.worker_crowd import Watching
 from tests.support.worker_rig import WorkerServer, enter, hint, uris
 
@@ -150,6 +153,7 @@ def test_a_kick_reaches_every_worker(films: Path, tmp_path: Path) -> None:
         assert httpx.delete(api, headers=server.bearer, timeout=20).status_code == 200
         for one in viewers:
             eventually_here(lambda one=one: one.get(path)[0] == 403, 5, what="the kick")  # type: ignore[misc]
+            one.close()
         eventually_here(lambda: any(one["id"] == sid for one in server.told("donePlay")), 10, what="the stop")
         assert [one["reason"] for one in server.told("donePlay") if one["id"] == sid] == ["kicked"]
     assert '"level": "error"' not in server.logs()
@@ -178,15 +182,30 @@ async def test_what_is_not_hls_goes_through_every_worker_to_the_core(films: Path
                 assert b"FLV\x01" in media[:64]
                 writer.close()
                 await writer.wait_closed()
-            async with httpx.AsyncClient(headers=server.bearer, timeout=20) as client:
-                streams = (await client.get(f"{url}/api/v1/streams")).json()
-                assert [one["name"] for one in streams["data"]["items"]] == ["cam"]
 
-                async def told() -> bool:
-                    text = (await client.get(f"{url}/metrics")).text
-                    return all(f'hlsd_worker_connections{{worker="{number}"}}' in text for number in (1, 2))
+            def asked(path: str) -> httpx.Response:
+                return httpx.get(f"{url}{path}", headers=server.bearer, timeout=20)
 
-                await eventually(told, 10, what="figures of both workers")
-                await eventually(lambda: len(server.told("donePlay")) == 2, 20, what="the stops")
+            async def told() -> bool:
+                text = (await asyncio.to_thread(asked, "/metrics")).text
+                return all(f'hlsd_worker_connections{{worker="{number}"}}' in text for number in (1, 2))
+
+            streams = (await asyncio.to_thread(asked, "/api/v1/streams")).json()
+            assert [one["name"] for one in streams["data"]["items"]] == ["cam"]
+            await eventually(told, 10, what="figures of both workers")
+            await eventually(lambda: len(server.told("donePlay")) == 2, 20, what="the stops")
         assert {one["protocol"] for one in server.told("donePlay")} == {"flv", "wsflv"}
         assert {one["ip"].rpartition(":")[0] or one["ip"] for one in server.told("donePlay")} == {"127.0.0.1"}
+
+
+def test_a_port_that_is_taken_is_one_line_whoever_wanted_it(tmp_path: Path) -> None:
+    for setting in ("HTTP", "RTMP"):
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", 0))
+            taken.listen()
+            server = WorkerServer(tmp_path / setting, env={f"HLSD_{setting}__PORT": str(taken.getsockname()[1])})
+            how = {"env": server.environment(), "cwd": CHECKOUT, "capture_output": True, "text": True, "timeout": 90}
+            done = subprocess.run(server.command(), check=False, **how)  # type: ignore[call-overload]
+        assert done.returncode == 1, done.stderr
+        (line,) = [one for one in done.stderr.splitlines() if one.startswith("hlsd: ")]
+        assert line.startswith(f"hlsd: {setting.lower()}.port: cannot listen on")

@@ -1,0 +1,54 @@
+"""The supervisor: what it loads, how many workers a setting means, what its processes are told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from hlsd.config.settings import ServerSettings
+from hlsd.workers.orders import Orders
+from hlsd.workers.supervisor import _pause, count
+
+
+@pytest.mark.thorough
+def test_it_loads_nothing_of_media_and_serves_nobody() -> None:
+    heavy = ("av", "uvicorn", "httptools", "hlsd.app", "hlsd.segmenter.live", "hlsd.delivery.web", "hlsd.streams")
+    code = f"import sys, hlsd.workers.supervisor\nprint(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stdout.split()
+
+
+@pytest.mark.thorough
+def test_a_worker_loads_no_codec_library_and_takes_nobody_in() -> None:
+    heavy = ("av", "hlsd.app", "hlsd.ingest.rtmp_server", "hlsd.segmenter.segmenter", "hlsd.record.service")
+    code = f"import sys, hlsd.workers.worker\nprint(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stdout.split()
+
+
+def test_how_many_workers_a_setting_means() -> None:
+    assert ServerSettings().workers == 1
+    assert count(3) == 3
+    assert count("auto") == len(os.sched_getaffinity(0))
+    for wrong in (0, 257, "many"):
+        with pytest.raises(ValidationError):
+            ServerSettings.model_validate({"workers": wrong})
+
+
+def test_what_a_process_is_told_comes_as_it_was_said() -> None:
+    orders = Orders("worker", "/tmp/x", 7, "/etc/hlsd.toml", {"http.port": 1, "server.workers": "auto"}, 2, 4, 8, -1)
+    assert Orders.read(orders.text()) == orders
+
+
+def test_what_ends_again_and_again_is_begun_more_and_more_seldom() -> None:
+    pauses = [0.0]
+    for _ in range(9):
+        pauses.append(_pause(pauses[-1], 0.1))
+    assert pauses[1] == 0.1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5.0
+    assert _pause(5.0, 60.0) == 0.0
