@@ -10,6 +10,8 @@ from hlsd.subjects import (
     PlayAction,
     PublishAction,
     PublisherHandler,
+    ReceiverAction,
+    ReceiverHandler,
     RecordAction,
     RecordHandler,
     RelayAction,
@@ -17,6 +19,7 @@ from hlsd.subjects import (
     SnapshotAction,
     SnapshotHandler,
     ViewerHandler,
+    WishAction,
 )
 
 
@@ -41,14 +44,20 @@ class EventSource:
     def on(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
 
     @overload
+    def on(self, action: ReceiverAction, handler: ReceiverHandler) -> None: ...
+
+    @overload
+    def on(self, action: WishAction, handler: Handler) -> None: ...
+
+    @overload
     def on(self, action: str, handler: Handler) -> None: ...
 
     def on(self, action: str, handler: Any) -> None:
         """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
 
-        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording` or `Snapshot` (`hlsd.subjects`): `id`, `app`,
-        `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…` handler and ends it later. What
-        a handler raises is logged and denies nothing.
+        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot` or `MediaReceiver` (`hlsd.subjects`):
+        `id`, `app`, `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…` handler and ends
+        it later. What a handler raises is logged and denies nothing.
 
         Raises:
             ValueError: there is no such action.
@@ -69,6 +78,12 @@ class EventSource:
 
     @overload
     def off(self, action: SnapshotAction, handler: SnapshotHandler) -> None: ...
+
+    @overload
+    def off(self, action: ReceiverAction, handler: ReceiverHandler) -> None: ...
+
+    @overload
+    def off(self, action: WishAction, handler: Handler) -> None: ...
 
     @overload
     def off(self, action: str, handler: Handler) -> None: ...

@@ -27,6 +27,9 @@ from hlsd.base.state_lock import StateLock
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action
 from hlsd.ingest.intake import Intake
+from hlsd.ingest.jt1078.names import JtNames
+from hlsd.ingest.jt1078.wishes import JtWishes
+from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.script_events import EventLimits
 from hlsd.metrics.node import NodeFigures
 from hlsd.notify.figures import NotifyFigures
@@ -47,6 +50,7 @@ from hlsd.sessions.schedule import idle_of
 from hlsd.sessions.signing import Key, Signer
 from hlsd.sound.service import SoundService
 from hlsd.streams.directory import StreamDirectory
+from hlsd.streams.either import EitherSource
 from hlsd.streams.figures import StreamFigures
 from hlsd.streams.hub import Hub
 
@@ -153,7 +157,11 @@ class Node:
         """Where sound that is not AAC becomes AAC."""
         self.relay = self._relay()
         """What fetches streams from other servers and sends them on."""
-        self.directory = StreamDirectory(self.hub, self.relay)
+        vehicles = settings.jt1078
+        self.vehicle_names = JtNames(vehicles)
+        self.wishes = JtWishes(vehicles, self.vehicle_names, bus, clock, self._on_air, self.sessions.of_stream)
+        """What viewers want of vehicles that do not send."""
+        self.directory = StreamDirectory(self.hub, EitherSource(self.relay, self.wishes))
         self.entrance = ViewerEntrance(self.sessions, self.directory, stats)
         """Where viewers are let in, by whatever protocol."""
         self.judge = Judge(self.directory, self.sessions, settings.http)
@@ -212,6 +220,15 @@ class Node:
         """What takes a publisher's tags."""
         publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
         return Intake(publication, now, sound=sound, events=EventLimits(publish.max_events, publish.max_event_bytes))
+
+    def mpeg_media(self, publication: Publication, now: float) -> MpegMedia:
+        """What takes what a publisher's MPEG-TS is made of, and its like."""
+        publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
+        return MpegMedia(publication, now, sound, EventLimits(publish.max_events, publish.max_event_bytes))
+
+    def _on_air(self, app: str, name: str) -> bool:
+        found = self.hub.find(app, name)
+        return found is not None and not found.ended
 
     def on_air(self) -> list[Stream]:
         """The streams that somebody publishes."""

@@ -21,17 +21,23 @@ from hlsd.console.history import StreamPoint
 from hlsd.console.service import ConsoleService
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
+from hlsd.delivery.flv_publish.endpoint import TS
 from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
 from hlsd.delivery.whip.service import WhipService
-from hlsd.ingest.flv_publisher import FlvPublishers
+from hlsd.ingest.file_form import flv_form, ts_form
+from hlsd.ingest.file_publisher import FilePublishers
+from hlsd.ingest.gb28181.service import Gb28181Service
+from hlsd.ingest.jt1078.service import Jt1078Service
+from hlsd.ingest.packet_publisher import PacketHost
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.ts.service import TsUdpService
 from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
@@ -173,8 +179,36 @@ def _flv_publish(services: Services) -> Service:
     node, rtmp = services.node, services.node.settings.rtmp
     faults = node.stats.faults
     first, idle = rtmp.publish_timeout, rtmp.idle_timeout
-    publishers = FlvPublishers(node.hub, node.intake, node.clock, node.log, faults, first, idle)
+    form = flv_form(node.intake)
+    publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, first, idle)
     return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
+
+
+def _ts_publish(services: Services) -> Service:
+    node, rtmp = services.node, services.node.settings.rtmp
+    faults = node.stats.faults
+    form = ts_form(node.mpeg_media)
+    publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, rtmp.publish_timeout, rtmp.idle_timeout)
+    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
+
+
+def _ts_udp(services: Services) -> Service:
+    return TsUdpService(services.node.settings.ts, _packets(services))
+
+
+def _jt1078(services: Services) -> Service:
+    node = services.node
+    return Jt1078Service(node.settings.jt1078, _packets(services), node.vehicle_names, node.wishes)
+
+
+def _gb28181(services: Services) -> Service:
+    return Gb28181Service(services.node.settings.gb28181, _packets(services), services.node.bus)
+
+
+def _packets(services: Services) -> PacketHost:
+    """What those know who publish packets without a word."""
+    node = services.node
+    return PacketHost(node.hub, node.mpeg_media, node.clock, node.log, node.stats.faults)
 
 
 def _recorder(services: Services) -> Service:
@@ -318,6 +352,10 @@ SERVICES: tuple[Made, ...] = (
     ("rtmp", _rtmp),
     ("whip", _whip),
     ("flv_publish", _flv_publish),
+    ("ts_publish", _ts_publish),
+    ("ts_udp", _ts_udp),
+    ("jt1078", _jt1078),
+    ("gb28181", _gb28181),
     ("metrics", _metrics),
     ("relay", _relay),
     ("sound", _sound),

@@ -215,11 +215,22 @@ class Snapshot(Subject, Protocol):
         ...
 
 
+class MediaReceiver(Subject, Protocol):
+    """A port that was opened for a camera: subject of `receiverDone`. `reject()` does nothing: it is over."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is over: `timeout` if nothing came."""
+        ...
+
+
 PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay", "fixPlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
 RecordAction = Literal["recordStart", "recordDone", "recordLost", "recordStored"]
 SnapshotAction = Literal["snapshotDone"]
+ReceiverAction = Literal["receiverDone"]
+WishAction = Literal["streamWanted", "streamUnwatched"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
@@ -227,3 +238,4 @@ PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]
 RecordHandler = Callable[[Recording], Awaitable[None] | None]
 SnapshotHandler = Callable[[Snapshot], Awaitable[None] | None]
+ReceiverHandler = Callable[[MediaReceiver], Awaitable[None] | None]

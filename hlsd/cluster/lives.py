@@ -19,10 +19,10 @@ from hlsd.sessions.store import (
     REMEMBERED_LIVES,
     SILENCE,
     SLACK,
-    Answer,
     Counts,
     LifeEvent,
-    Report,
+    LifeReport,
+    ReportAnswer,
 )
 
 FOLDED = "*"
@@ -35,7 +35,8 @@ class Record:
 
     life: int = 0
     on: bool = False
-    about: str = ""
+    said: str = ""
+    """About whom it is."""
     began: float = 0.0
     until: float = 0.0
     """On: when its lease ends. Over: when it is forgotten."""
@@ -77,24 +78,24 @@ class Lives:
         """What is known of it."""
         return self._records.get(sid)
 
-    def introduce(self, now: float, sid: str, about: str) -> Record:
-        """A viewer is let in, and does not play yet."""
+    def introduce(self, now: float, sid: str, about: str, *, anew: bool = False) -> Record:
+        """A viewer is let in; what is said about one who plays stays, but for what is said `anew`."""
         record = self._record(sid)
-        if about:
-            record.about = about
+        if about and (anew or not record.on or not record.said):
+            record.said = about
         if not record.on:
             record.until = max(record.until, now + SLACK)
             self._file(sid, record)
         return record
 
-    def report(self, now: float, report: Report) -> Answer:  # noqa: C901 - the table, row by row
+    def report(self, now: float, report: LifeReport) -> ReportAnswer:  # noqa: C901 - the table, row by row
         """One row of the table."""
         self._hear(now)
         record, sid, token = self._record(report.sid), report.sid, report.token
         life = report.life or record.tokens.get(token, 0)  # it asked before, and the answer was lost
         if life > record.life:
             if not report.about:
-                return Answer(False, record.life, again=True)
+                return ReportAnswer(False, record.life, again=True)
             self._believe(now, record, report, life)
         elif life and (life < record.life or not record.on):
             self._fix(now, record, report, life)
@@ -114,14 +115,14 @@ class Lives:
             record.active[token] = None
             record.until = max(record.until, now + report.left + SLACK)
             self._file(sid, record)
-            return Answer(True, record.life)
+            return ReportAnswer(True, record.life)
         record.active.pop(token, None)
         if report.bar:
             record.barred = max(record.barred, now + report.bar)
         if report.whole or not record.active:
             self._stop(now, sid, record, report.why or "idle")
             return self._over(now, record, report)
-        return Answer(True, record.life)
+        return ReportAnswer(True, record.life)
 
     def end(self, now: float, sid: str, why: str, bar: float) -> None:
         """The life that is on ends, whoever serves it."""
@@ -191,7 +192,7 @@ class Lives:
             self._filed[sid] = record.until
             heapq.heappush(self._ends, (record.until, sid))
 
-    def _begin(self, now: float, record: Record, report: Report, life: int) -> None:
+    def _begin(self, now: float, record: Record, report: LifeReport, life: int) -> None:
         for token, counts in record.counts.items():
             record.told.setdefault((record.life, token), counts)
         record.counts.clear()
@@ -203,7 +204,7 @@ class Lives:
         record.life, record.on, record.began, record.until = life, True, now, now
         record.tokens[report.token] = life
         if report.about:
-            record.about = report.about
+            record.said = report.about
         self.on += 1
         self._event(now, report.sid, record, life, "start")
 
@@ -215,13 +216,13 @@ class Lives:
                 record.tokens.pop(one, None)
         record.tokens[token] = record.life
 
-    def _believe(self, now: float, record: Record, report: Report, life: int) -> None:
+    def _believe(self, now: float, record: Record, report: LifeReport, life: int) -> None:
         """It is on in a later life than is known here: what was told of that is lost, and told again."""
         if record.on:
             self._stop(now, report.sid, record, "lost")
         self._begin(now, record, report, life)
 
-    def _fix(self, now: float, record: Record, report: Report, life: int) -> None:
+    def _fix(self, now: float, record: Record, report: LifeReport, life: int) -> None:
         """More was sent in a life that is over than its events have told."""
         if life <= record.life - REMEMBERED_LIVES:
             return
@@ -236,12 +237,12 @@ class Lives:
         kind = f"fix.{report.token}.{report.counts[0]}"
         self._event(now, report.sid, record, life, "fix", name=kind, counts=added)
 
-    def _over(self, now: float, record: Record, report: Report) -> Answer:
+    def _over(self, now: float, record: Record, report: LifeReport) -> ReportAnswer:
         if not record.on:
             if record.life:
                 record.until = max(record.until, now + KEEP)
             self._file(report.sid, record)
-        return Answer(False, record.life, barred=not record.on and record.barred > now)
+        return ReportAnswer(False, record.life, barred=not record.on and record.barred > now)
 
     def _stop(self, now: float, sid: str, record: Record, why: str) -> None:
         record.on = False
@@ -266,7 +267,7 @@ class Lives:
         why: str = "",
     ) -> None:
         began = record.began if life == record.life else 0.0
-        event = LifeEvent(f"{sid}.{life}.{name or kind}", sid, life, kind, now, began, counts, why, record.about)
+        event = LifeEvent(f"{sid}.{life}.{name or kind}", sid, life, kind, now, began, counts, why, record.said)
         self._tell(event)
 
 

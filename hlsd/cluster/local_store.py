@@ -16,7 +16,7 @@ from hlsd.cluster.lives import Lives
 from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.local_directory import LocalDirectory
-from hlsd.sessions.store import MAX_ABOUT, MAX_BATCH, RENEW_NEAR, Answer, LifeEvent, Report
+from hlsd.sessions.store import MAX_ABOUT, MAX_BATCH, RENEW_NEAR, LifeEvent, LifeReport, ReportAnswer
 
 MAX_EVENTS: Final = 30_000
 """Events that wait to be settled; of more, the oldest are lost and counted."""
@@ -69,12 +69,12 @@ class LocalStore:
         if isinstance(lease, Denial):
             return lease
         record = self._lives.introduce(self._clock.monotonic(), claim.id, claim.about[:MAX_ABOUT])
-        return lease._replace(life=record.life, on=record.on, about=record.about)
+        return lease._replace(life=record.life, on=record.on, about=record.said)
 
     def amend(self, claim: PlaceClaim) -> None:
         """Bounds count it as whoever it is now, and so does who takes it over."""
         self.directory.amend(claim)
-        self._lives.introduce(self._clock.monotonic(), claim.id, claim.about[:MAX_ABOUT])
+        self._lives.introduce(self._clock.monotonic(), claim.id, claim.about[:MAX_ABOUT], anew=True)
 
     def release(self, place: str) -> None:
         """Gives the place away again, unless a life of it is on in another process."""
@@ -82,10 +82,10 @@ class LocalStore:
         if record is None or not record.on:
             self.directory.release(place)
 
-    async def report(self, reports: Sequence[Report]) -> Sequence[Answer]:
+    async def report(self, reports: Sequence[LifeReport]) -> Sequence[ReportAnswer]:
         """Row by row."""
         now, directory = self._clock.monotonic(), self.directory
-        answers: list[Answer] = []
+        answers: list[ReportAnswer] = []
         for report in reports[:MAX_BATCH]:
             answer = self._lives.report(now, report)
             answers.append(answer)

@@ -113,7 +113,7 @@ class RedisLine:
             await client.aclose()
 
     async def ask(self, command: Command) -> Any:  # noqa: ANN401 - what Redis says
-        """What Redis says. Raises StoreAway, and ResponseError of redis for what it does not like."""
+        """What Redis says. Raises StoreAway, also for what Redis does not like."""
         return await self.send(command)
 
     def send(self, command: Command) -> asyncio.Future[Any]:
@@ -177,7 +177,7 @@ class RedisLine:
 
     async def _together(self, commands: list[Command]) -> list[Any]:
         """Answers of all, in order; scripts that the server does not know are said in full."""
-        from redis.exceptions import NoScriptError, ReadOnlyError  # noqa: PLC0415
+        from redis.exceptions import NoScriptError  # noqa: PLC0415
 
         said = await self._pipeline(commands)
         unknown = [n for n, one in enumerate(said) if isinstance(one, NoScriptError)]
@@ -186,8 +186,9 @@ class RedisLine:
             for n, one in zip(unknown, await self._pipeline(again), strict=True):
                 said[n] = one
         self.commands += len(said)
-        if any(isinstance(one, ReadOnlyError) for one in said):
-            raise StoreAway("it is a replica: the master is elsewhere by now")
+        for one in said:
+            if isinstance(one, Exception) and _not_now(one):
+                raise StoreAway(str(one)) from one
         return said
 
     async def _pipeline(self, commands: list[Command]) -> list[Any]:
@@ -231,11 +232,24 @@ def _client(url: str, patience: float) -> Redis:
         raise ConfigError(f"cluster.redis: {error}") from error
 
 
+def _not_now(error: Exception) -> bool:
+    """Whether Redis takes nothing for now: a replica, one that reads its file, is busy or has no memory left."""
+    from redis.exceptions import (  # noqa: PLC0415
+        AuthenticationError,
+        BusyLoadingError,
+        OutOfMemoryError,
+        ReadOnlyError,
+    )
+
+    kinds = (AuthenticationError, BusyLoadingError, OutOfMemoryError, ReadOnlyError)
+    return isinstance(error, kinds) or str(error).startswith(("BUSY", "MASTERDOWN", "TRYAGAIN", "OOM", "READONLY"))
+
+
 def _answer(answer: asyncio.Future[Any], said: object) -> None:
     if answer.done():
         return
     if isinstance(said, Exception):
-        answer.set_exception(said)
+        answer.set_exception(StoreAway(f"Redis refuses: {said}"))
     else:
         answer.set_result(said)
 

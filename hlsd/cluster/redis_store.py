@@ -27,7 +27,7 @@ from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.refusals import TOO_MANY
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.store import MAX_ABOUT, RENEW, SLACK, Answer, LifeEvent, Report
+from hlsd.sessions.store import MAX_ABOUT, RENEW, SLACK, LifeEvent, LifeReport, ReportAnswer
 
 SHARDS: Final = 64
 PATIENCE: Final = 1.0
@@ -125,7 +125,7 @@ class RedisStore:
             self._places.pop(claim.id, None)
         if claim.about:
             self.line.tell(
-                self._introduce.call([self._leases(claim.id)], self._now(), claim.id, claim.about[:MAX_ABOUT])
+                self._introduce.call([self._leases(claim.id)], self._now(), claim.id, claim.about[:MAX_ABOUT], "1")
             )
 
     def release(self, place: str) -> None:
@@ -141,7 +141,7 @@ class RedisStore:
 
         self.line.send(("HGET", f"{self._shard(place)}s:{place}", "s")).add_done_callback(known)
 
-    async def report(self, reports: Sequence[Report]) -> Sequence[Answer]:
+    async def report(self, reports: Sequence[LifeReport]) -> Sequence[ReportAnswer]:
         """One script for each shard."""
         by_shard: dict[str, list[int]] = {}
         for number, report in enumerate(reports):
@@ -150,7 +150,7 @@ class RedisStore:
         for leases, numbers in by_shard.items():
             arguments = [one for number in numbers for one in scripts.arguments(reports[number])]
             asked.append(self.line.send(self._report.call([leases], self._now(), *arguments)))
-        answers: list[Answer] = [Answer(False, 0)] * len(reports)
+        answers: list[ReportAnswer] = [ReportAnswer(False, 0)] * len(reports)
         prolonged: dict[str, list[object]] = {}
         for numbers, said in zip(by_shard.values(), await asyncio.gather(*asked), strict=True):
             for number, one in zip(numbers, said, strict=True):
@@ -220,7 +220,7 @@ class RedisStore:
 
     async def _about(self, sid: str, about: str) -> list[Any]:
         said: list[Any] = await self.line.ask(
-            self._introduce.call([self._leases(sid)], self._now(), sid, about[:MAX_ABOUT])
+            self._introduce.call([self._leases(sid)], self._now(), sid, about[:MAX_ABOUT], "0")
         )
         return said
 

@@ -19,9 +19,9 @@ from hlsd.sessions.store import (
     REMEMBERED_LIVES,
     SILENCE,
     SLACK,
-    Answer,
     LifeEvent,
-    Report,
+    LifeReport,
+    ReportAnswer,
 )
 
 MAX_EVENTS: Final = 100_000
@@ -215,13 +215,18 @@ INTRODUCE = (
     _HEAD
     + """
 local k = P .. 's:' .. ARGV[2]
-if ARGV[3] ~= '' then redis.call('HSET', k, 'about', ARGV[3]) end
 local said = redis.call('HMGET', k, 'life', 's', 'about')
+if ARGV[3] ~= '' and (ARGV[4] == '1' or said[2] ~= 'on' or not said[3]) then
+  redis.call('HSET', k, 'about', ARGV[3]); said[3] = ARGV[3]
+end
 if said[2] ~= 'on' and redis.call('PTTL', k) < @SLACK@ then redis.call('PEXPIRE', k, @SLACK@) end
 return {tonumber(said[1] or '0'), said[2] == 'on' and 1 or 0, said[3] or ''}
 """
 )
-"""KEYS: <prefix>leases. ARGV: now or "", sid, what is said about it or "". Gives life, whether it is on, about."""
+"""KEYS: <prefix>leases. ARGV: now or "", sid, what is said about it or "", "1" if whatever was said before.
+
+Gives its life, whether that is on, and about.
+"""
 
 LIMIT = """
 local now = tonumber(ARGV[1])
@@ -229,14 +234,15 @@ if not now then local t = redis.call('TIME'); now = t[1] * 1000 + math.floor(t[2
 local there, order, sid, most, how = KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[4]), ARGV[5]
 local until_ = string.format('%.0f', now + tonumber(ARGV[3]))
 local function away(one) redis.call('ZREM', there, one); redis.call('ZREM', order, one) end
-for _, one in ipairs(redis.call('ZRANGEBYSCORE', there, '-inf', string.format('%.0f', now))) do away(one) end
+local this = string.format('%.0f', now)
+for _, one in ipairs(redis.call('ZRANGEBYSCORE', there, '-inf', this, 'LIMIT', 0, 1000)) do away(one) end
 for i = 6, #ARGV do away(ARGV[i]) end
 if redis.call('ZSCORE', there, sid) then
   redis.call('ZADD', there, 'GT', until_, sid)
   redis.call('PEXPIRE', there, 3600000); redis.call('PEXPIRE', order, 3600000)
   return {1, 0}
 end
-local n, soft, gone = redis.call('ZCARD', there), 0, {}
+local n, soft, gone = redis.call('ZCOUNT', there, '(' .. this, '+inf'), 0, {}
 if how == 'unique' then gone = redis.call('ZRANGE', order, 0, -1)
 elseif most > 0 and n >= most then
   if how == 'refuse' then return {0, 0} end
@@ -349,7 +355,7 @@ def source(script: str) -> str:
     return script
 
 
-def arguments(report: Report) -> list[str]:
+def arguments(report: LifeReport) -> list[str]:
     """A report as `REPORT` wants it."""
     return [
         report.sid,
@@ -366,9 +372,9 @@ def arguments(report: Report) -> list[str]:
     ]
 
 
-def answer(said: Sequence[int]) -> Answer:
+def answer(said: Sequence[int]) -> ReportAnswer:
     """What `REPORT` gives for one."""
-    return Answer(bool(said[0]), said[1], bool(said[2]), bool(said[3]))
+    return ReportAnswer(bool(said[0]), said[1], bool(said[2]), bool(said[3]))
 
 
 def life_event(entry: str, fields: Mapping[str, str]) -> LifeEvent:

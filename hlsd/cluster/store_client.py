@@ -22,7 +22,7 @@ from hlsd.base.upkeep import end, keep
 from hlsd.cluster import wire
 from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
-from hlsd.sessions.store import RENEW_NEAR, Answer, LifeEvent, Report, StoreAway
+from hlsd.sessions.store import RENEW_NEAR, LifeEvent, LifeReport, ReportAnswer, StoreAway
 
 PATIENCE: Final = 1.0
 """Seconds for an answer."""
@@ -86,7 +86,7 @@ class StoreClient:
         """Told to the store."""
         self._tell(wire.RELEASE, place)
 
-    async def report(self, reports: Sequence[Report]) -> Sequence[Answer]:
+    async def report(self, reports: Sequence[LifeReport]) -> Sequence[ReportAnswer]:
         """What the store says."""
         return wire.answers_in(await self._ask(wire.REPORT, reports), len(reports))
 
@@ -149,7 +149,7 @@ class StoreClient:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
-            await loop.create_unix_connection(lambda: _Line(self), str(self._path))
+            await loop.create_unix_connection(lambda: _StoreConnection(self), str(self._path))
 
     def made(self, transport: asyncio.Transport) -> None:
         """It is connected."""
@@ -183,7 +183,7 @@ class StoreClient:
                 revoked(revocation)
 
 
-class _Line(asyncio.Protocol):
+class _StoreConnection(asyncio.Protocol):
     """The connection."""
 
     def __init__(self, client: StoreClient) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from hlsd.base.errors import ProtocolError
 from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
-from hlsd.sessions.store import Answer, Report
+from hlsd.sessions.store import LifeReport, ReportAnswer
 
 HEAD: Final = struct.Struct(">BII")
 MAX_MESSAGE: Final = 16 << 20
@@ -91,21 +91,21 @@ def revocation_in(said: Any) -> Revocation:  # noqa: ANN401 - what json gives
         raise ProtocolError("no revocation") from error
 
 
-def reports_in(said: Any) -> list[Report]:  # noqa: ANN401 - what json gives
+def reports_in(said: Any) -> list[LifeReport]:  # noqa: ANN401 - what json gives
     """Reports, of JSON."""
     try:
         return [
-            Report(sid, token, int(life), _counts(counts), float(left), bool(active), *rest)
+            LifeReport(sid, token, int(life), _counts(counts), float(left), bool(active), *rest)
             for sid, token, life, counts, left, active, *rest in said
         ]
     except (ValueError, TypeError) as error:
         raise ProtocolError("no reports") from error
 
 
-def answers_in(said: Any, most: int) -> list[Answer]:  # noqa: ANN401 - what json gives
+def answers_in(said: Any, most: int) -> list[ReportAnswer]:  # noqa: ANN401 - what json gives
     """Answers, of JSON: so many."""
     try:
-        answers = [Answer(*one) for one in said]
+        answers = [ReportAnswer(*one) for one in said]
     except TypeError as error:
         raise ProtocolError("no answers") from error
     if len(answers) != most:

@@ -15,8 +15,11 @@ from hlsd.console.settings import ConsoleSettings
 from hlsd.delivery.flv.settings import FlvSettings
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.tls.settings import HttpsSettings
+from hlsd.ingest.gb28181.settings import Gb28181Settings
+from hlsd.ingest.jt1078.settings import Jt1078Settings
 from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.ingest.ts.settings import TsSettings
 from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
 from hlsd.notify.settings import NotifySettings
@@ -92,6 +95,9 @@ class Settings(BaseModel):
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    ts: TsSettings = Field(default_factory=TsSettings)
+    jt1078: Jt1078Settings = Field(default_factory=Jt1078Settings)
+    gb28181: Gb28181Settings = Field(default_factory=Gb28181Settings)
     recorder: RecorderSettings = Field(default_factory=RecorderSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)

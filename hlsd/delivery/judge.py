@@ -74,6 +74,8 @@ class Judge:
             if request.method == "OPTIONS":
                 return self.replies.preflight(request)
             if request.method not in ("GET", "HEAD"):
+                if request.method in {"POST", "PUT"} and target is not None and target.name.endswith(".ts"):
+                    return FALL  # who publishes MPEG-TS: by another method it is the page of a stream called so
                 return self.replies.refuse(request, 405, more=[(b"allow", METHODS)])
             if target is None:
                 return self.replies.refuse(request, 404)

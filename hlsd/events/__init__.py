@@ -57,6 +57,9 @@ class Action(enum.StrEnum):
     RECORD_LOST = "recordLost"
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
+    RECEIVER_DONE = "receiverDone"
+    STREAM_WANTED = "streamWanted"
+    STREAM_UNWATCHED = "streamUnwatched"
 
 
 @dataclass(frozen=True, slots=True)

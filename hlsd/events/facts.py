@@ -15,8 +15,8 @@ class Facts(TypedDict, total=False):
     """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
     Which of them an event has is its subject's business: `publisher_facts`, `relay_facts`, `record_facts`,
-    `snapshot_facts` and, for viewers, `hlsd.sessions.session.facts` make all that there are, in the order in which they
-    go out. Times are milliseconds of the epoch, sizes bytes.
+    `snapshot_facts`, `receiver_facts`, `wish_facts` and, for viewers, `hlsd.sessions.session.facts` make all that there
+    are, in the order in which they go out. Times are milliseconds of the epoch, sizes bytes.
     """
 
     ip: str
@@ -195,6 +195,29 @@ def snapshot_facts(  # noqa: PLR0913 - a picture has as many
         "bytes": size,
         "createtime": int(taken * 1000),
     }
+
+
+def receiver_facts(  # noqa: PLR0913 - a receiver has as many
+    *, ip: str, app: str, name: str, since: float, at: float, received: int, reason: str, detail: str
+) -> Facts:
+    """Of a receiver of GB/T 28181 that is over; `since` and `at` in seconds of the epoch, `received` in bytes."""
+    return {
+        "ip": ip,
+        "app": app,
+        "name": name,
+        "path": f"/{app}/{name}",
+        "protocol": "gb28181",
+        "createtime": int(since * 1000),
+        "endtime": int(at * 1000),
+        "inbytes": received,
+        "reason": reason,
+        "detail": detail,
+    }
+
+
+def wish_facts(app: str, name: str) -> Facts:
+    """Of a stream of a terminal that is wanted, or that nobody watches."""
+    return {"app": app, "name": name, "path": f"/{app}/{name}", "protocol": "jt1078"}
 
 
 def address(ip: str, port: int) -> str:

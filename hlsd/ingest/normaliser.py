@@ -167,6 +167,10 @@ class Normaliser:
         if self.opening is not None:
             self.opening.sound_announced = True
 
+    def lose(self) -> None:
+        """Something of the picture is missing: nothing more is decoded before the next key picture."""
+        self._gate.need_key, self._plain = True, ""
+
     def unreadable(self, kind: Kind, error: MediaError, now: float) -> None:
         """Something of a track came that cannot be read, or, UnsupportedCodec, whose codec is not carried."""
         if self._closed:
@@ -214,8 +218,6 @@ class Normaliser:
             self._foreign = (error, now)
             if self.opening is None:
                 self._publication.left_out((error.codec,))
-
-    # video
 
     def _take(  # noqa: PLR0913, PLR0917 - as `video`
         self,
@@ -330,8 +332,6 @@ class Normaliser:
             self._audio_heard = False
         announced = self._tracks.audio
         return announced if announced is not None and track.decodes_as(announced) else track
-
-    # start
 
     def _start_if_due(self, now: float) -> None:
         opening = self.opening

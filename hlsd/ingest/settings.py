@@ -134,6 +134,10 @@ class PublishSettings(BaseModel):
         description="Whether /{app}/{stream}.flv takes publishers too, on the HTTP and HTTPS ports: by POST, PUT and "
         "WebSocket, under the same rules as RTMP, with rtmp.publish_timeout and rtmp.idle_timeout.",
     )
+    ts: bool = Field(
+        default=True,
+        description="Whether /{app}/{stream}.ts takes publishers, likewise: MPEG-TS by POST and PUT.",
+    )
     max_events: float = Field(
         default=20.0,
         ge=0,

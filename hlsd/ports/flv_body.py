@@ -1,4 +1,4 @@
-"""What a way in that carries an FLV file, as HTTP and WebSocket do, asks of who publishes what is in it."""
+"""What a way in that carries a file, as HTTP and WebSocket do, asks of who publishes what is in it: FLV, MPEG-TS."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class PublishEnding:
     """Why a publisher is not let in, or has ended; `words` are fit for its eyes.
 
     `reason` is a `RefuseCode`, what the hub dropped it with ("kicked", "replaced", "shutdown" …), or one of these:
-    "closed" (it has sent its last), "lost" (its connection), "no_flv", "large" (a tag), "codec", "protocol" (of what
-    carries it), "late" (nothing came), "idle" (nothing more came), "error:internal".
+    "closed" (it has sent its last), "lost" (its connection), "no_flv", "no_ts", "large" (a tag), "codec", "protocol"
+    (of what carries it), "late" (nothing came), "idle" (nothing more came), "error:internal".
     """
 
     reason: str
@@ -48,7 +48,7 @@ class BodyPublisher(Protocol):
         ...
 
     async def open(self, body: FlvBody) -> PublishEnding | None:
-        """Reads until it is clear that it is FLV; None if it is. Nobody has been asked for the name yet."""
+        """Reads until it is clear that it is what it should be; None if so. Nobody has been asked for the name yet."""
         ...
 
     async def enter(self, request: PublishRequest) -> PublishEnding | None:

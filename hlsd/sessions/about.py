@@ -22,9 +22,11 @@ CONNECTED: Final = 60.0
 """Seconds for which a session that lives on a connection, or waits for an answer, is certainly there."""
 _NOBODY: Final = Grant()
 _FIELDS: Final = {field.name: type(getattr(_NOBODY, field.name)) for field in dataclasses.fields(Grant)}
+_READ: Final[dict[type, tuple[type, ...]]] = {str: (str,), bool: (bool,), int: (int,), float: (float, int)}
+"""By the type of a field, those in which JSON may have it."""
 
 
-class About:
+class SessionAbout:
     """`hlsd.sessions.reporter.Knows` of this server's sessions."""
 
     def __init__(self, schedule: Schedule, facts: Callable[[Session], Facts]) -> None:
@@ -69,5 +71,7 @@ def grant_of(text: str) -> Grant | None:
     terms = read_about(text).get("grant")
     if not isinstance(terms, dict):
         return None
-    known = {name: terms[name] for name, kind in _FIELDS.items() if isinstance(terms.get(name), kind)}
+    known = {name: kind(terms[name]) for name, kind in _FIELDS.items() if type(terms.get(name)) in _READ[kind]}
+    if len(known) < len(terms):
+        return None  # a bound that is not understood is no grant: the rules are asked again
     return Grant(**known)

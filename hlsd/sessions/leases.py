@@ -84,7 +84,7 @@ class Leases:
             return
         if self._lives is not None and session.phase in BACK and not self._renewal.take_over(session, lease):
             return
-        now = self._claims.of(session)
+        now = self._claims.of(session)._replace(about=claim.about)  # what others said of it stands
         if now != claim:
             self._directory.amend(now)
         self._renewal.soften(session, lease)

@@ -16,7 +16,7 @@ from hlsd.base.clock import Clock
 from hlsd.events import Bus
 from hlsd.ports import VOD, Denial, Gate, Grant, Playable, PlayRequest
 from hlsd.ports import ViewerSession as Viewer
-from hlsd.sessions.about import About
+from hlsd.sessions.about import SessionAbout
 from hlsd.sessions.claims import Claims
 from hlsd.sessions.directory import Revocation, SessionDirectory
 from hlsd.sessions.enforcement import Enforcement
@@ -80,7 +80,7 @@ class Registry:
         self._table = table = SessionTable(max_sessions)
         self._events = SessionEvents(self.bus, clock, about)
         schedule = Schedule(clock.monotonic(), idle, settings.update_interval)
-        knows = About(schedule, self._events.facts)
+        knows = SessionAbout(schedule, self._events.facts)
         self.common: SharedDirectory | None = None
         """What this process and others have in common; None if it serves all sessions."""
         if store is not None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, Protocol, TypeVar
 
-from hlsd.sessions.store import LATE, NOTHING, RENEW, Answer, Counts, Report
+from hlsd.sessions.store import LATE, NOTHING, RENEW, Counts, LifeReport, ReportAnswer
 
 LINGER: Final = RENEW
 """Seconds after its end in which a session is watched for what is still counted; then its end is said once more: a
@@ -41,7 +41,7 @@ class Knows(Protocol[C_contra]):
         ...
 
 
-class Outcome(enum.Enum):
+class ReportOutcome(enum.Enum):
     """What an answer means for the session here."""
 
     ON = "on"
@@ -54,11 +54,10 @@ class Outcome(enum.Enum):
     GONE = "gone"
 
 
-class Entry(Generic[C]):
+class ReportEntry(Generic[C]):
     """One session of this process, and how far it was told."""
 
     __slots__ = (
-        "about",
         "acked",
         "after",
         "asked",
@@ -72,6 +71,7 @@ class Entry(Generic[C]):
         "token",
         "told",
         "urgent",
+        "wanted",
         "whole",
         "why",
     )
@@ -90,7 +90,7 @@ class Entry(Generic[C]):
         self.acked = now
         self.asked = False
         """A report is under way."""
-        self.about = False
+        self.wanted = False
         """The store wants to know about it."""
         self.ended = False
         self.urgent = False
@@ -102,7 +102,7 @@ class Entry(Generic[C]):
         """Its end was said once more."""
 
 
-class Reporter(Generic[C]):
+class LifeReporter(Generic[C]):
     """Of one process, whose `name` no other has or had; each session is reported each `period` seconds."""
 
     def __init__(self, name: str, period: float, knows: Knows[C]) -> None:
@@ -110,11 +110,11 @@ class Reporter(Generic[C]):
         self._name = name
         self._period = period
         self._number = 0
-        self._entries: dict[C, Entry[C]] = {}
-        self._turns: deque[tuple[float, Entry[C]]] = deque()
+        self._entries: dict[C, ReportEntry[C]] = {}
+        self._turns: deque[tuple[float, ReportEntry[C]]] = deque()
         """Who is due when, in that order: all wait equally long."""
-        self._urgent: deque[Entry[C]] = deque()
-        self._leaving: dict[Entry[C], float] = {}
+        self._urgent: deque[ReportEntry[C]] = deque()
+        self._leaving: dict[ReportEntry[C], float] = {}
         """Who is over here, and since when; in that order."""
         self.lost = 0
         """Sessions whose end could not be told in time."""
@@ -127,7 +127,7 @@ class Reporter(Generic[C]):
         """Sessions that are over here and not told for good."""
         return len(self._leaving)
 
-    def get(self, session: C) -> Entry[C] | None:
+    def get(self, session: C) -> ReportEntry[C] | None:
         """How far an open session was told; None if it has not begun."""
         return self._entries.get(session)
 
@@ -135,7 +135,7 @@ class Reporter(Generic[C]):
         """A session gets its first media here; `after`: its life is later than this one."""
         if session in self._entries:
             return
-        entry = self._entries[session] = Entry(sid, self._token(), session, now, after)
+        entry = self._entries[session] = ReportEntry(sid, self._token(), session, now, after)
         self._hurry(entry)
 
     def end(self, now: float, session: C, why: str, *, whole: bool = False, bar: float = 0.0) -> None:
@@ -150,9 +150,9 @@ class Reporter(Generic[C]):
         self._leaving[entry] = now
         self._hurry(entry)
 
-    def due(self, now: float, most: int) -> list[tuple[Entry[C], Report]]:
+    def due(self, now: float, most: int) -> list[tuple[ReportEntry[C], LifeReport]]:
         """What is to be said now; each must be `answered` or `failed`."""
-        some: list[tuple[Entry[C], Report]] = []
+        some: list[tuple[ReportEntry[C], LifeReport]] = []
         while self._urgent and len(some) < most:
             entry = self._urgent.popleft()
             entry.urgent = False
@@ -164,7 +164,7 @@ class Reporter(Generic[C]):
                 some.append((entry, self._report(now, entry)))
         return some
 
-    def answered(self, now: float, entry: Entry[C], report: Report, answer: Answer) -> Outcome:
+    def answered(self, now: float, entry: ReportEntry[C], report: LifeReport, answer: ReportAnswer) -> ReportOutcome:
         """The store has said what it made of a report."""
         away, entry.asked, entry.acked = now - entry.acked, False, now
         if answer.again:  # that life is not known: lost with a store's last second, or forgotten long after its end
@@ -172,18 +172,18 @@ class Reporter(Generic[C]):
                 entry.after = max(entry.after, entry.life)
                 self._renew_token(entry)
             else:
-                entry.about = True
+                entry.wanted = True
             self._hurry(entry)
-            return Outcome.ANEW
+            return ReportOutcome.ANEW
         if answer.on:
-            outcome = Outcome.ON if entry.life else Outcome.FIRST
-            entry.life, entry.about = answer.life, False
+            outcome = ReportOutcome.ON if entry.life else ReportOutcome.FIRST
+            entry.life, entry.wanted = answer.life, False
         else:
-            outcome = Outcome.BARRED if answer.barred else Outcome.ANEW
+            outcome = ReportOutcome.BARRED if answer.barred else ReportOutcome.ANEW
             entry.after = max(entry.after, answer.life, report.life)
         entry.told = report.counts
         if not report.active:
-            return Outcome.GONE  # the token stays: what is still counted is a fix to that life
+            return ReportOutcome.GONE  # the token stays: what is still counted is a fix to that life
         if not answer.on:
             self._renew_token(entry)
             self._hurry(entry)
@@ -193,7 +193,7 @@ class Reporter(Generic[C]):
             self._turns.append((now + self._period, entry))
         return outcome
 
-    def failed(self, now: float, entry: Entry[C]) -> None:
+    def failed(self, now: float, entry: ReportEntry[C]) -> None:
         """Nobody knows whether it was heard: it is said again with what is counted by then."""
         entry.asked = False
         if entry.ended:
@@ -214,18 +214,18 @@ class Reporter(Generic[C]):
                 entry.repeated = True
                 self._hurry(entry)
 
-    def _hurry(self, entry: Entry[C]) -> None:
+    def _hurry(self, entry: ReportEntry[C]) -> None:
         if not entry.urgent:
             entry.urgent = True
             self._urgent.append(entry)
 
-    def _report(self, now: float, entry: Entry[C]) -> Report:
+    def _report(self, now: float, entry: ReportEntry[C]) -> LifeReport:
         entry.asked = True
         session, active = entry.session, not entry.ended
-        about = self._knows.about(session) if entry.about or not entry.life else ""
+        about = self._knows.about(session) if entry.wanted or not entry.life else ""
         left = max(0.0, self._knows.left(session, now)) if active else 0.0
         counts = self._total(entry)
-        return Report(
+        return LifeReport(
             entry.sid,
             entry.token,
             entry.life,
@@ -239,12 +239,12 @@ class Reporter(Generic[C]):
             about,
         )
 
-    def _total(self, entry: Entry[C]) -> Counts:
+    def _total(self, entry: ReportEntry[C]) -> Counts:
         """What it has counted under its token."""
         counts = _minus(self._knows.counts(entry.session), entry.base)
         return counts if counts[0] > entry.told[0] else entry.told
 
-    def _renew_token(self, entry: Entry[C]) -> None:
+    def _renew_token(self, entry: ReportEntry[C]) -> None:
         entry.base = _plus(entry.base, entry.told)
         entry.told, entry.life, entry.token = NOTHING, 0, self._token()
 
@@ -253,8 +253,8 @@ class Reporter(Generic[C]):
         return f"{self._name}{self._number:x}"
 
 
-def _first(table: dict[Entry[C], float], most: int) -> list[tuple[Entry[C], float]]:
-    found: list[tuple[Entry[C], float]] = []
+def _first(table: dict[ReportEntry[C], float], most: int) -> list[tuple[ReportEntry[C], float]]:
+    found: list[tuple[ReportEntry[C], float]] = []
     for item in table.items():
         if len(found) == most:
             break

@@ -13,7 +13,7 @@ from hlsd.sessions.memory import SessionMemory
 from hlsd.sessions.schedule import Schedule
 from hlsd.sessions.session_events import SessionEvents
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.shared_directory import Lives
+from hlsd.sessions.shared_directory import SharedLives
 from hlsd.sessions.signing import Signer
 from hlsd.sessions.table import SessionTable
 from hlsd.stats import Stats
@@ -36,5 +36,5 @@ class Shared:
     events: SessionEvents
     claims: Claims
     stats: Stats
-    lives: Lives | None = None
+    lives: SharedLives | None = None
     """Who tells of sessions that several processes serve; None where this one serves all."""

@@ -21,10 +21,10 @@ from hlsd.ports import Denial
 from hlsd.sessions.bans import Bans
 from hlsd.sessions.directory import GIVEN, Lease, PlaceClaim, Revocation, Viewer, viewer
 from hlsd.sessions.refusals import AWAY, BANNED
-from hlsd.sessions.reporter import Entry, Knows, Outcome, Reporter
+from hlsd.sessions.reporter import Knows, LifeReporter, ReportEntry, ReportOutcome
 from hlsd.sessions.session import Session
 from hlsd.sessions.signing import PUBLIC
-from hlsd.sessions.store import MAX_BATCH, SLACK, Answer, Report, SessionStore, StoreAway
+from hlsd.sessions.store import MAX_BATCH, SLACK, LifeReport, ReportAnswer, SessionStore, StoreAway
 
 TICK: Final = 0.25
 """Seconds between two looks at what is due; what has just begun or ended is said at once."""
@@ -34,7 +34,7 @@ FAREWELL: Final = 2.0
 """Seconds at the end for what is not said yet, also to a store that is away for a moment."""
 
 
-class Lives(Protocol):
+class SharedLives(Protocol):
     """Who tells of lives that several processes share."""
 
     def begin(self, session: Session) -> None:
@@ -47,7 +47,7 @@ class Lives(Protocol):
 
 
 class SharedDirectory:
-    """`hlsd.sessions.directory.SessionDirectory` and `Lives` of one process, by `store`.
+    """`hlsd.sessions.directory.SessionDirectory` and `SharedLives` of one process, by `store`.
 
     `closed(app)`: whether who comes is turned away while the store is away. `farewell` is awaited when all is said, and
     before the store is stopped.
@@ -68,7 +68,7 @@ class SharedDirectory:
         self._faults = faults
         self._closed = closed
         self._farewell = farewell
-        self._reporter: Reporter[Session] = Reporter(secrets.token_urlsafe(6) + ".", store.period, knows)
+        self._reporter: LifeReporter[Session] = LifeReporter(secrets.token_urlsafe(6) + ".", store.period, knows)
         self._playing: dict[str, Session] = {}
         """By public id, those of which a life is reported."""
         self._lost: dict[str, None] = {}
@@ -191,7 +191,7 @@ class SharedDirectory:
         self.dead.sweep(now)
         self._store.sweep()
 
-    # -- Lives
+    # -- SharedLives
 
     def begin(self, session: Session) -> None:
         """It is reported from now on."""
@@ -240,28 +240,30 @@ class SharedDirectory:
         due = reporter.due(self._clock.monotonic(), MAX_BATCH)
         if not due:
             return False
-        answers: Sequence[Answer] | None = None
+        answers: Sequence[ReportAnswer] | None = None
         try:
             answers = await self._store.report([report for _, report in due])
         finally:
             if answers is None:  # also when this task is ended
                 for entry, _ in due:
                     reporter.failed(self._clock.monotonic(), entry)
+                    if not entry.life and entry.sid in self._playing:
+                        self._lost[entry.sid] = None  # a store that has forgotten all takes it for a new one
         for (entry, report), answer in zip(due, answers, strict=True):
             self._came(entry, report, answer)
         return True
 
-    def _came(self, entry: Entry[Session], report: Report, answer: Answer) -> None:
+    def _came(self, entry: ReportEntry[Session], report: LifeReport, answer: ReportAnswer) -> None:
         session = entry.session
         match self._reporter.answered(self._clock.monotonic(), entry, report, answer):
-            case Outcome.FIRST:
+            case ReportOutcome.FIRST:
                 if answer.life > 1:
                     session.extra.life, session.extra.mark = answer.life, f".{answer.life}"
-            case Outcome.ANEW if entry.sid in self._playing:
+            case ReportOutcome.ANEW if entry.sid in self._playing:
                 self._lost[entry.sid] = None
-            case Outcome.BARRED:
+            case ReportOutcome.BARRED:
                 self._told(Revocation(entry.sid, "kicked"))
-            case Outcome.GONE if not answer.on and entry.sid not in self._playing:
+            case ReportOutcome.GONE if not answer.on and entry.sid not in self._playing:
                 self._store.release(entry.sid)
             case _:
                 pass

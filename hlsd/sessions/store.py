@@ -63,7 +63,7 @@ class StoreAway(HlsdError):
     """The store did not answer: whether it has heard is unknown, so the same is said again later."""
 
 
-class Report(NamedTuple):
+class LifeReport(NamedTuple):
     """What one process says of one session.
 
     `sid` is its public id, `token` this count's name, `life` the life it counts for, 0 while that is unknown, `counts`
@@ -85,7 +85,7 @@ class Report(NamedTuple):
     about: str = ""
 
 
-class Answer(NamedTuple):
+class ReportAnswer(NamedTuple):
     """What the store says to a report: whether the session is on, in which life.
 
     Not on: that life is over, its counts are told; what is counted from here on belongs to another life, under another
@@ -156,7 +156,7 @@ class SessionStore(Protocol):
         """Nobody of this process has that session any more, and none of its lives is on here."""
         ...
 
-    async def report(self, reports: Sequence[Report]) -> Sequence[Answer]:
+    async def report(self, reports: Sequence[LifeReport]) -> Sequence[ReportAnswer]:
         """What the store says to each (at most MAX_BATCH), in order; each is one atomic step, with its events."""
         ...
 

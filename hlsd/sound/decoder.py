@@ -6,6 +6,7 @@ bytes here: it is for the sound process only.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, cast
 
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
     from hlsd.media.sounds import SoundFormat
 
 _NAMELESS: Final = frozenset(
-    {"pcm_alaw", "pcm_f32le", "pcm_mulaw", "pcm_s16le", "pcm_u8", "adpcm_swf", "nellymoser", "speex"}
+    {"pcm_alaw", "pcm_f32le", "pcm_mulaw", "pcm_s16le", "pcm_u8", "nellymoser", "speex"}
+    | {"adpcm_ima_smjpeg", "adpcm_swf"}
 )
 """Codecs whose packets do not say their rate and channels."""
 _STREAMINFO: Final = 34
+_DUMMY: Final = 4096
+"""Bytes of a file that is made to be told of."""
 
 
 def decoder(form: SoundFormat) -> AudioCodecContext:
     """A decoder for packets of `form`. Raises as the module."""
+    if form.codec.startswith("g726"):
+        return _g726(form)
     context = cast(AudioCodecContext, av.CodecContext.create({"mp3": "mp3float"}.get(form.codec, form.codec), "r"))
     context.thread_count = 1
     if form.codec in _NAMELESS:
@@ -37,6 +43,17 @@ def decoder(form: SoundFormat) -> AudioCodecContext:
     if (extradata := _extradata(form)) is not None:
         context.extradata = extradata
     context.open()
+    return context
+
+
+def _g726(form: SoundFormat) -> AudioCodecContext:
+    """A decoder of G.726, whose bits of a sample only the reader of a file can tell it."""
+    bits = form.config[0] if form.config else 4
+    if not 2 <= bits <= 5:
+        raise MediaError(f"G.726 of {bits} bits")
+    with av.open(io.BytesIO(bytes(_DUMMY)), "r", format=form.codec, options={"code_size": str(bits)}) as container:
+        context = container.streams.audio[0].codec_context
+    context.thread_count = 1
     return context
 
 

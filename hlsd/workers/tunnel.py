@@ -92,7 +92,7 @@ class Tunnel:
                 scope[STATUS] = 101
                 joined.begin(taken)
             return
-        if scope["method"] in ("POST", "PUT") and scope["path"].endswith(".flv"):
+        if scope["method"] in ("POST", "PUT") and scope["path"].endswith((".flv", ".ts")):
             lasts = scope.get(LASTING)
             if lasts is not None:
                 lasts()  # the core has its own deadline for it

@@ -19,7 +19,8 @@ from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.delivery.web import create_app
-from hlsd.ingest.flv_publisher import FlvPublishers
+from hlsd.ingest.file_form import flv_form
+from hlsd.ingest.file_publisher import FilePublishers
 from hlsd.media import flv
 from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.stats import Stats
@@ -51,7 +52,7 @@ class FlvPublishRoom:
 
     http: HttpServer
     https: HttpsServer
-    publishers: FlvPublishers
+    publishers: FilePublishers
     admission: NotedAdmission
     stats: Stats
     sinks: list[NotedTags] = field(default_factory=list)
@@ -100,7 +101,7 @@ async def flv_publish_room(
     http = HttpSettings(bind="127.0.0.1", port=0, allow_origin=list(origins))
     directory, sessions = MemoryDirectory(), viewers()
     judge = Judge(directory, sessions, http)
-    publishers = FlvPublishers(doorman, intake, clock, structlog.get_logger(), stats.faults, first, idle)
+    publishers = FilePublishers(doorman, flv_form(intake), clock, structlog.get_logger(), stats.faults, first, idle)
     service = FlvPublishService(publishers, judge, stats.faults, on=on)
     entrance = ViewerEntrance(sessions, directory, stats)
     routes = service.routes()

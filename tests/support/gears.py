@@ -51,6 +51,10 @@ CUTS = Amount("cuts of a recording at any byte, each repaired (property/test_rec
 TAPES = Amount("tapes of recordings looked at while they grow (property/test_timeshift_law)", 20, 400)
 LIVES = Amount("runs of sessions over several processes, each table (property/test_session_lives)", 40, 500)
 PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 200, 1000)
+TS_FUZZ = Amount("pieces of transport streams, mutated (property/test_mpegts_damage)", 1000, 1_000_000)
+TS_DAMAGE = Amount("transport streams with damage, each through to its units (property/test_mpegts_damage)", 20, 1000)
+JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
+PS_FUZZ = Amount("pieces of programme streams, mutated (property/test_mpegps_damage)", 500, 1_000_000)
 STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
 AMOUNTS = (
     CUTS,
@@ -66,6 +70,10 @@ AMOUNTS = (
     CLICKS,
     KILLS,
     STORE_KILLS,
+    JT_FUZZ,
+    PS_FUZZ,
+    TS_FUZZ,
+    TS_DAMAGE,
     PLAY,
     RULES,
 )

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from hlsd.cluster import scripts
 from hlsd.cluster.lives import Lives
-from hlsd.sessions.reporter import Entry, Outcome, Reporter
-from hlsd.sessions.store import NOTHING, RENEW, Answer, Counts, LifeEvent, Report
+from hlsd.sessions.reporter import LifeReporter, ReportEntry, ReportOutcome
+from hlsd.sessions.store import NOTHING, RENEW, Counts, LifeEvent, LifeReport, ReportAnswer
 
 IDLE = 10.0
 
@@ -23,7 +23,7 @@ IDLE = 10.0
 class Table(Protocol):
     """A table of lives, whoever keeps it."""
 
-    def report(self, now: float, reports: list[Report]) -> list[Answer]: ...
+    def report(self, now: float, reports: list[LifeReport]) -> list[ReportAnswer]: ...
 
     def reap(self, now: float) -> None: ...
 
@@ -54,7 +54,7 @@ class MemoryTable:
     def _tell(self, event: LifeEvent) -> None:
         self.told.append(event)
 
-    def report(self, now: float, reports: list[Report]) -> list[Answer]:
+    def report(self, now: float, reports: list[LifeReport]) -> list[ReportAnswer]:
         return [self.lives.report(now, report) for report in reports]
 
     def reap(self, now: float) -> None:
@@ -107,7 +107,7 @@ class RedisTable:
         self._leases = self.PREFIX + "leases"
         self._last = "0"
 
-    def report(self, now: float, reports: list[Report]) -> list[Answer]:
+    def report(self, now: float, reports: list[LifeReport]) -> list[ReportAnswer]:
         args: list[Any] = [f"{now * 1000:.0f}"]
         for report in reports:
             args += scripts.arguments(report)
@@ -180,7 +180,7 @@ class Process:
     def start(self) -> None:
         self.births += 1
         self.cut = False
-        self.reporter: Reporter[Viewing] = Reporter(f"{self.name}{self.births}.", self.period, Knows())
+        self.reporter: LifeReporter[Viewing] = LifeReporter(f"{self.name}{self.births}.", self.period, Knows())
         self.viewings: dict[str, Viewing] = {}
 
 
@@ -201,9 +201,13 @@ class World:
         self.back: tuple[float, Any] | None = None
         self.unsure = 0
         """Bytes about which a store that went back may be wrong."""
+        self.known = 0
+        """Events that were told before the store's last second."""
+        self.loose: set[str] = set()
+        """Sessions of which a store that went back had told an end."""
         self.went_back = False
         self.kicked: set[str] = set()
-        self.said: list[tuple[float, Report]] = []
+        self.said: list[tuple[float, LifeReport]] = []
         self.kinds: Counter[str] = Counter()
 
     def hit(self, process: Process, sid: str, size: int, *, lose: bool = False) -> None:
@@ -239,7 +243,7 @@ class World:
             for (entry, report), answer in zip(due, answers, strict=True):
                 if report.active and report.life and not self.faults and not self.went_back:
                     assert answer.on or entry.sid in self.kicked, ("it plays and is over", report)
-                if reporter.answered(self.now, entry, report, answer) is Outcome.BARRED and not entry.ended:
+                if reporter.answered(self.now, entry, report, answer) is ReportOutcome.BARRED and not entry.ended:
                     self._leave(process, entry.session, "kicked")
         raise AssertionError("a process that never has done talking")
 
@@ -280,7 +284,7 @@ class World:
         process.start()
 
     @staticmethod
-    def entries(process: Process) -> Iterable[Entry[Viewing]]:
+    def entries(process: Process) -> Iterable[ReportEntry[Viewing]]:
         return [*process.reporter._entries.values(), *process.reporter._leaving]
 
     def kick(self, sid: str, *, heard: bool) -> None:
@@ -294,7 +298,9 @@ class World:
 
     def mark(self) -> None:
         """The store is as it may be after a failover within the next second."""
+        self.hear()
         self.back = self.now, self.table.keep()
+        self.known = len(self.order)
         self.said.clear()
 
     def fail_over(self) -> None:
@@ -304,6 +310,8 @@ class World:
         self.went_back = True
         self.unsure += sum(report.counts[0] for at, report in self.said if at >= self.back[0])
         self.hear()
+        # a stop that was handed on stands; told again with more, it has the same id, and receivers leave it out
+        self.loose |= {event.sid for event in self.order[self.known :] if event.kind != "start"}
         self.table.go_back(self.back[1])
         if isinstance(self.table, RedisTable):
             entries = self.table._redis.xrevrange(self.table.PREFIX + "ev", count=1)
@@ -358,4 +366,11 @@ class World:
         assert self.went_back or not open_lives, ("never stopped", open_lives)
         for sid, size in self.sent.items():
             wrong = counted[sid] - (size - self.died[sid])
-            assert abs(wrong) <= self.unsure, ("bytes", sid, counted[sid], size, self.died[sid], self.order)
+            assert sid in self.loose or abs(wrong) <= self.unsure, (
+                "bytes",
+                sid,
+                counted[sid],
+                size,
+                self.died[sid],
+                self.order,
+            )

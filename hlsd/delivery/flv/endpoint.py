@@ -116,12 +116,12 @@ async def _feed(ticket: Ticket, upgrade: bytes, head: Headers, asgi: tuple[Scope
             raise
 
 
-def target_of(request: Request) -> Target | None:
-    """The stream that the path names. Raises BadRequest."""
+def target_of(request: Request, suffix: str = SUFFIX) -> Target | None:
+    """The stream that the path names before its suffix. Raises BadRequest."""
     target = parse_path(request.path)
-    if target is None or target.kind != "foreign" or not target.name.endswith(SUFFIX):
+    if target is None or target.kind not in {"foreign", "page"} or not target.name.endswith(suffix):
         return None
-    name = target.name.removesuffix(SUFFIX)
+    name = target.name.removesuffix(suffix)
     return target._replace(name=name) if name else None
 
 

@@ -1,4 +1,4 @@
-"""Answers publishers at `/{app}/{stream}.flv`: `POST` and `PUT` of a body that goes on for hours, and WebSockets.
+"""Answers publishers at `/{app}/{stream}.flv` and `.ts`: `POST` and `PUT` of a body that lasts hours, and WebSockets.
 
 An ASGI endpoint, so that HTTP/1.1, TLS, HTTP/2 and an application that hlsd is mounted in are alike: what is not asked
 for by `receive` waits at the sender. A WebSocket takes its connection over. Law: who is refused is answered before a
@@ -8,7 +8,7 @@ frame is kept, and hears why; since ffmpeg shows only "Broken pipe", the log say
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import structlog
 
@@ -39,7 +39,7 @@ _METHODS: Final = frozenset(("POST", "PUT"))
 _PROTOCOLS: Final = (b"publisher", b"post")
 """Subprotocols by which a WebSocket says that it sends, as Node-Media-Server 4 has it."""
 _STATUSES: Final = {
-    "bad_name": 400, "no_flv": 400, "protocol": 400, "denied": 403, "late": 408, "idle": 408, "busy": 409,
+    "bad_name": 400, "no_flv": 400, "no_ts": 400, "protocol": 400, "denied": 403, "late": 408, "idle": 408, "busy": 409,
     "replaced": 409, "large": 413, "codec": 415, "limit": 429, "error:internal": 500, "draining": 503, "shutdown": 503,
 }  # fmt: skip
 """What HTTP says of an ending; of any other, 403: somebody does not want it here."""
@@ -52,19 +52,32 @@ _OFF: Final = "nobody publishes by HTTP here"
 _GONE: Final = PublishEnding("lost")
 
 
-def publishes(scope: Scope) -> bool:
-    """Whether a request to the address of a stream's FLV comes from one who would send it."""
-    if scope["type"] != "http" or not scope["path"].endswith(".flv"):
+class SentForm(NamedTuple):
+    """What is sent: the end of its path, what its publishers' protocol is called, and that of WebSockets, if any."""
+
+    suffix: str
+    protocol: str
+    socket: str = ""
+
+
+FLV: Final = SentForm(".flv", "flv", "wsflv")
+TS: Final = SentForm(".ts", "ts")
+
+
+def publishes(scope: Scope, form: SentForm = FLV) -> bool:
+    """Whether a request to such an address of a stream comes from one who would send it."""
+    if scope["type"] != "http" or not scope["path"].endswith(form.suffix):
         return False
     return scope["method"] in _METHODS or (
-        scope["method"] == "GET" and upgrades(scope) and _protocol(scope["headers"]) is not None
+        bool(form.socket) and scope["method"] == "GET" and upgrades(scope) and _protocol(scope["headers"]) is not None
     )
 
 
 class FlvPublishEndpoint:
     """The endpoint; `publishers` publish what comes."""
 
-    def __init__(self, publishers: BodyPublishers, judge: Judge, *, on: bool) -> None:
+    def __init__(self, publishers: BodyPublishers, judge: Judge, *, on: bool, form: SentForm = FLV) -> None:
+        self._form = form
         self._publishers = publishers
         self._judge = judge
         self._on = on
@@ -83,10 +96,11 @@ class FlvPublishEndpoint:
         self._judge.locate(request)
         replies = self._judge.replies
         try:
-            target = target_of(request)
+            target = target_of(request, self._form.suffix)
             if target is None:
                 return self._refuse(request, 404)
-            asked = play_request(request, target, "flv" if request.method in _METHODS else "wsflv")
+            form = self._form
+            asked = play_request(request, target, form.protocol if request.method in _METHODS else form.socket)
             token = b"" if request.method in _METHODS else switching_key(scope)
         except BadRequest as error:
             return self._refuse(request, 400, words=str(error))

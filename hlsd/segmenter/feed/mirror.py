@@ -30,7 +30,7 @@ from hlsd.segmenter.window import Part, Segment, Window
 
 MOST_FRAMES: Final = 200_000
 """Of one version: a window of hours has tens of thousands of parts."""
-MOST_INITS: Final = 64
+MOST_INITS: Final = 10_000
 
 
 class MirrorWindow(Window):

@@ -18,7 +18,7 @@ from hlsd.cluster.redis_store import RedisStore
 from hlsd.ports import Denial
 from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.store import LifeEvent, Report, StoreAway
+from hlsd.sessions.store import LifeEvent, LifeReport, StoreAway
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, needed
 
@@ -52,8 +52,8 @@ async def nodes(server: RedisServer, count: int = 3, **settings: object) -> Asyn
         await one.stop()
 
 
-def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> Report:
-    return Report(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
+def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> LifeReport:
+    return LifeReport(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
 
 
 async def settled(store: RedisStore, most: int = 100) -> list[LifeEvent]:
@@ -198,6 +198,19 @@ async def test_while_redis_is_away_everybody_is_told_at_once_and_it_goes_on_afte
 
             await eventually(back)
             assert [event.id for event in await settled(store)] == ["y.1.start"]
+
+
+async def test_a_redis_that_takes_nothing_is_away(redis: RedisServer) -> None:
+    async with nodes(redis, 1) as made:
+        client = redis.client()
+        await made[0].report([report()])
+        client.config_set("maxmemory", 1)
+        with pytest.raises(StoreAway):
+            await made[0].claim(PlaceClaim("x", "/live/cam", "", about="{}"))
+        made[0].revoke(Revocation("s", "kicked", 30.0))
+        client.config_set("maxmemory", 0)
+        await eventually(lambda: client.hget(f"h:{{{_shard('s')}}}:s:s", "s") == "over", what="it was told again")
+        client.close()
 
 
 def _shard(sid: str) -> int:

@@ -20,14 +20,14 @@ from hlsd.sessions.directory import Lease, PlaceClaim, Revocation
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
-from hlsd.sessions.store import SLACK, Report, StoreAway
+from hlsd.sessions.store import SLACK, LifeReport, StoreAway
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.shared_sessions import SharedSessions
 
 
-def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> Report:
-    return Report(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
+def report(sid: str = "s", token: str = "t1", life: int = 0, sent: int = 5, *, active: bool = True) -> LifeReport:
+    return LifeReport(sid, token, life, (sent, sent, 1, 1, 1), 10.0 if active else 0.0, active, about="{}")
 
 
 class Link:
@@ -142,8 +142,12 @@ async def test_what_is_said_wrong_ends_one_connection(tmp_path: Path, octets: by
         assert await made.clients[0].report([report()]) == [(True, 1, False, False)]
 
 
-async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path) -> None:
-    """It forgets all; who serves viewers says it again and is believed: same life, same account, bounds hold."""
+@pytest.mark.parametrize("known", [True, False])
+async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path, *, known: bool) -> None:
+    """It forgets all; who serves viewers says it again and is believed: same life, same account, bounds hold.
+
+    Also if it goes before a process knows the life of its session.
+    """
     async with link(tmp_path, max_per_user=1, when_full="refuse") as made:
         shared = SharedSessions(stores=list(made.clients), max_per_user=1, when_full="refuse")
         shared.clock = made.clock
@@ -154,6 +158,11 @@ async def test_sessions_outlive_the_process_of_the_store(tmp_path: Path) -> None
             there = shared.admit(1, first)
             assert isinstance(there, Session)
             shared.processes[1].charge(there, 5, 1)
+            if known:
+                common = shared.processes[0].common
+                assert common is not None
+                await eventually(lambda: (entry := common._reporter.get(first)) is not None and entry.life)
+            first.held = there.held = 1  # each has a request that waits: neither is idle, however fast the clock goes
             await eventually(lambda: made.store.on == 1)
             await made.restart()
             shared.processes[1].charge(there, 6, 1)

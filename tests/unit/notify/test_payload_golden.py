@@ -16,8 +16,9 @@ import structlog
 
 from hlsd.base.faults import Faults
 from hlsd.base.match import Match
+from hlsd.cluster.event_drain import EventDrain
 from hlsd.events import Action, Bus, Event
-from hlsd.events.facts import record_facts, snapshot_facts
+from hlsd.events.facts import receiver_facts, record_facts, snapshot_facts, wish_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
@@ -28,6 +29,7 @@ from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.relay.template import TemplateSubject
 from hlsd.sessions.session import Session, facts
+from hlsd.sessions.store import LifeEvent
 from hlsd.stats import RelayStats
 from tests.support.clock import FakeClock
 from tests.support.frames import BOTH, VIDEO
@@ -129,6 +131,20 @@ def snapshots() -> list[Event]:
     return [Event(Action.SNAPSHOT_DONE, "of-a-rule-and-stream", 1, AT, facts)]
 
 
+def receivers() -> list[Event]:
+    """A receiver that is over; a stream of a vehicle that is wanted, and one that nobody watches."""
+    facts = receiver_facts(
+        ip="192.0.2.7:15060", app="live", name="a", since=1_700_000_000.0, at=1_700_000_015.0, received=1234,
+        reason="idle", detail="no media for 15 s",
+    )  # fmt: skip
+    wish = wish_facts("live", "014482607571_1")
+    return [
+        Event(Action.RECEIVER_DONE, "a-receiver", 1, AT, facts),
+        Event(Action.STREAM_WANTED, "a-wish", 1, AT, wish),
+        Event(Action.STREAM_UNWATCHED, "another-wish", 1, AT, wish),
+    ]
+
+
 def recordings() -> list[Event]:
     """The file of a recording: opened, done, and one that the disk ended."""
     told: Any = {
@@ -150,6 +166,29 @@ def recordings() -> list[Event]:
         ),
         Event(Action.RECORD_STORED, "a-file", 3, AT, record_facts(**ended)),
     ]
+
+
+async def _at_once() -> None:
+    """What is told here is kept."""
+
+
+def fixes() -> list[Event]:
+    """Of a cluster: a session was sent more than its end said."""
+    store: Any = None
+    drain = EventDrain(store, Bus(), Faults(), safe=_at_once, send_away=lambda _sid, _why: None)
+    said = {"facts": viewers()[0].facts, "query": {"u": "42&2", "token": "***"}}
+    fix = LifeEvent(
+        "c2Vzc2lvbi1pZC0x.2.fix.t1.512",
+        "c2Vzc2lvbi1pZC0x",
+        2,
+        "fix",
+        AT,
+        0.0,
+        (512, 500, 64, 1, 1),
+        "",
+        json.dumps(said),
+    )
+    return [drain._event(fix)[0]]
 
 
 def lines(events: list[Event]) -> list[str]:
@@ -181,7 +220,9 @@ def lines(events: list[Event]) -> list[str]:
 
 
 async def everything() -> list[str]:
-    return lines([*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings()])
+    return lines(
+        [*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings(), *receivers(), *fixes()]
+    )
 
 
 async def test_every_event_goes_out_as_it_always_did() -> None:

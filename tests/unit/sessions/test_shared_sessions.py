@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import pytest
+
 from hlsd.ports import Denial, Grant
+from hlsd.sessions.about import grant_of
 from hlsd.sessions.session import Session
 from hlsd.subjects import Handler, Subject
 from tests.support.shared_sessions import SharedSessions
@@ -43,6 +47,17 @@ async def test_who_goes_on_elsewhere_has_the_grant_that_it_was_let_in_with() -> 
         assert there.grant == grant
         assert there.id == first.id
         assert there.until == shared.clock.monotonic() + 999.0
+
+
+@pytest.mark.parametrize("ends", [1_700_001_000, 1_700_001_000.5])
+def test_a_grant_goes_over_whole_or_not_at_all(ends: float) -> None:
+    """A bound that is lost on the way would be no bound."""
+    grant = Grant("7", 3, True, 30, ends, "t1", "cam", "jwt", ends)
+    said = dataclasses.asdict(grant)
+    assert grant_of(json.dumps({"grant": said})) == grant
+    for name, wrong in (("ends", "never"), ("unique", 1), ("max_sessions", True), ("later", 1)):
+        assert grant_of(json.dumps({"grant": {**said, name: wrong}})) is None
+    assert grant_of("{") is None
 
 
 async def test_who_has_a_say_is_asked_once_in_a_life() -> None:

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from hlsd.base.clock import SystemClock
 from hlsd.base.faults import Faults
-from hlsd.ingest.flv_publisher import FlvPublishers
+from hlsd.ingest.file_form import flv_form
+from hlsd.ingest.file_publisher import FilePublishers
 from hlsd.ingest.share import PART
 from hlsd.ports import PublishRequest
 from hlsd.ports.flv_body import PublishEnding
@@ -46,9 +47,9 @@ class DearTags(NotedTags):
         super().tag(type_id, timestamp, body, now, wall)
 
 
-def publishers(sink: NotedTags, admission: NotedAdmission) -> FlvPublishers:
+def publishers(sink: NotedTags, admission: NotedAdmission) -> FilePublishers:
     clock, log = SystemClock(), structlog.get_logger()
-    return FlvPublishers(admission, lambda _publication, _now: sink, clock, log, Faults(), 15.0, 30.0)
+    return FilePublishers(admission, flv_form(lambda _publication, _now: sink), clock, log, Faults(), 15.0, 30.0)
 
 
 async def test_what_costs_too_much_is_read_more_slowly_and_others_have_their_turns() -> None:
