@@ -22,7 +22,7 @@ from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import MAX_AGENT, Session
 from hlsd.sessions.signing import PUBLIC
-from hlsd.sessions.store import NOTHING, RENEW_NEAR, Answer, Counts, LifeEvent, Report
+from hlsd.sessions.store import NOTHING, RENEW_NEAR, Counts, LifeEvent, LifeReport, ReportAnswer
 
 KEEP: Final = 120.0
 """Seconds for which an id is remembered that nobody reports: for what is said again."""
@@ -102,7 +102,7 @@ class RegistryStore:
     def release(self, place: str) -> None:
         """A worker has it no more: the registry sees by itself when nobody asks."""
 
-    async def report(self, reports: Sequence[Report]) -> Sequence[Answer]:
+    async def report(self, reports: Sequence[LifeReport]) -> Sequence[ReportAnswer]:
         """Charges what is new of each."""
         return [self._report(report) for report in reports]
 
@@ -165,7 +165,7 @@ class RegistryStore:
             place.at(found)
         return found
 
-    def _report(self, report: Report) -> Answer:
+    def _report(self, report: LifeReport) -> ReportAnswer:
         place, life = self._place(report.sid), max(1, report.life)
         if report.about and not place.agent:
             place.agent = _agent(report.about)
@@ -177,16 +177,16 @@ class RegistryStore:
         if report.active and place.sid and (session is None or session.over):
             found = self._admit(place)  # it has ended here, and goes on there: in another life, unless it may not
             if isinstance(found, Denial):
-                return Answer(on=False, life=life, barred=True)
+                return ReportAnswer(on=False, life=life, barred=True)
             session = found
         if session is None:
-            return Answer(on=True, life=life)  # what it owes is charged when the worker has claimed it
+            return ReportAnswer(on=True, life=life)  # what it owes is charged when the worker has claimed it
         self._settle(place, session)
         if report.active:
             self._touch(session, report.left)
         elif report.whole and report.why in BY_SERVER and not session.over:
             self._registry.end(session, report.why, ban=report.bar)
-        return Answer(on=not session.over, life=life)
+        return ReportAnswer(on=not session.over, life=life)
 
     def _current(self, public: str, place: _Place) -> Session | None:
         """The session of that id, open or, for what is still to be charged, over."""

@@ -10,7 +10,7 @@ from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.sessions.settings import SessionSettings
 from hlsd.sessions.signing import Key, Signer
-from hlsd.sessions.store import Counts, Report
+from hlsd.sessions.store import Counts, LifeReport
 from hlsd.workers.session_store import KEEP, LATE, RegistryStore
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
@@ -52,7 +52,7 @@ class Core:
 
     async def say(self, session: Session, token: str, counts: Counts, *, active: bool = True, **more: object) -> bool:
         public = session.sid[:16].decode()
-        report = Report(public, token, 1, counts, IDLE, active, **more)  # type: ignore[arg-type]
+        report = LifeReport(public, token, 1, counts, IDLE, active, **more)  # type: ignore[arg-type]
         (answer,) = await self.store.report([report])
         return answer.on
 
