@@ -240,7 +240,8 @@ class Node:
 
     def _relay(self) -> RelayService:
         settings = self.settings
-        ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port} - {0}
+        ports = {settings.rtmp.port, settings.rtmp.tls_port, settings.http.port, settings.https.port}
+        ports = (ports | {settings.srt.port}) - {0}
         return RelayService(
             settings.relay,
             self.hub,

@@ -26,6 +26,7 @@ from hlsd.delivery.flv_publish.service import FlvPublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.tls.https import HttpsServer
+from hlsd.delivery.ts.streams import TsStreams
 from hlsd.delivery.web import WebApp, create_app
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
@@ -37,6 +38,9 @@ from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.srt.publisher import SrtHost
+from hlsd.ingest.srt.room import SrtRoom
+from hlsd.ingest.srt.service import SrtService
 from hlsd.ingest.ts.service import TsUdpService
 from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.metrics.exporter import Exporter
@@ -51,6 +55,7 @@ from hlsd.record.service import RecordService
 from hlsd.snapshots.service import SnapshotService
 from hlsd.streams.stream import StreamState
 from hlsd.timeshift.service import TimeshiftService
+from hlsd.transcode.service import TranscodeService
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
@@ -173,6 +178,15 @@ def _whip(services: Services) -> Service:
         return room.whose(app, ident) or by_socket
 
     return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
+
+
+def _srt(services: Services) -> Service:
+    node, settings = services.node, services.node.settings
+    rtmp, faults = settings.rtmp, node.stats.faults
+    host = SrtHost(node.clock, node.log, faults, node.mpeg_media, rtmp.publish_timeout, rtmp.idle_timeout)
+    streams = TsStreams(node.entrance, node.sessions, faults)
+    room = SrtRoom(settings.srt, node.hub, streams, host, rtmp.bind)
+    return SrtService(room, streams, on=settings.srt.port > 0)
 
 
 def _flv_publish(services: Services) -> Service:
@@ -300,6 +314,11 @@ def _snapshot(services: Services) -> Service:
     )
 
 
+def _transcode(services: Services) -> Service:
+    node = services.node
+    return TranscodeService(node.settings.transcode, node.clock, node.bus, node.log, node.stats.faults)
+
+
 def _console(services: Services) -> Service:
     node = services.node
     return ConsoleService(
@@ -351,6 +370,7 @@ SERVICES: tuple[Made, ...] = (
     ("recorder", _recorder),  # before the page at the same address
     ("rtmp", _rtmp),
     ("whip", _whip),
+    ("srt", _srt),
     ("flv_publish", _flv_publish),
     ("ts_publish", _ts_publish),
     ("ts_udp", _ts_udp),
@@ -362,6 +382,7 @@ SERVICES: tuple[Made, ...] = (
     ("timeshift", _timeshift),
     ("flv", _flv),
     ("snapshot", _snapshot),
+    ("transcode", _transcode),
     ("console", _console),
     ("api", _api),
 )

@@ -31,7 +31,7 @@ from hlsd.media import aac, aac_silence, flv
 from hlsd.media.unit import AccessUnit, Kind
 from hlsd.sound.converter import RECORDS
 from hlsd.sound.service import SoundService
-from hlsd.sound.settings import TranscodeSettings
+from hlsd.sound.settings import SoundSettings
 from tests.support.clicks import BY_FOURCC, PLAIN, ClickFilm, missing
 from tests.support.collected import Collected, Tag
 
@@ -116,7 +116,7 @@ def _words(one: Run) -> str:
 
 
 async def _measure(codec: str, tags: list[Tag], count: int, seconds: float) -> Run:
-    desk = SoundService(TranscodeSettings(), SystemClock(), structlog.get_logger())
+    desk = SoundService(SoundSettings(), SystemClock(), structlog.get_logger())
     sound = [tag for tag in tags if tag[0] == flv.AUDIO]  # metadata would announce a picture
     try:
         warm = Intake(Collected(), time.monotonic(), patience=0.0, sound=desk)
@@ -148,7 +148,7 @@ async def _measure(codec: str, tags: list[Tag], count: int, seconds: float) -> R
 
 async def _killed(tags: list[Tag]) -> float:
     """Seconds from the process's end until each of its streams has sound again."""
-    desk = SoundService(TranscodeSettings(), SystemClock(), structlog.get_logger())
+    desk = SoundService(SoundSettings(), SystemClock(), structlog.get_logger())
     sound = [tag for tag in tags if tag[0] == flv.AUDIO]
     heard = [_Timed() for _ in range(KILLED)]
     delays: list[float] = []

@@ -24,6 +24,8 @@ from hlsd.base import masking
 from hlsd.base.clock import Clock
 from hlsd.events import Event
 from hlsd.events.facts import address
+from hlsd.media.codecs import codecs_attribute
+from hlsd.ports import OfferedRendition
 from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
 from hlsd.streams.hub import Hub
@@ -180,6 +182,7 @@ class Handlers:
             target_duration=run.live.target_duration if run else 0,
             low_latency=run is not None and run.live.low_latency,
             media_bytes=run.bytes if run else 0,
+            renditions=[_rendition(one) for one in run.offered()] if run else [],
             snapshot=f"{stream.path}.jpg" if self._snapshots and video and stream.newest_key is not None else "",
         )
 
@@ -298,3 +301,16 @@ def rss() -> int:
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _rendition(one: OfferedRendition) -> models.RenditionView:
+    video = one.tracks.video
+    return models.RenditionView(
+        name=one.name,
+        codecs=codecs_attribute(one.tracks),
+        width=video.width if video else 0,
+        height=video.height if video else 0,
+        frame_rate=round(one.frame_rate, 3) if video else 0.0,
+        bandwidth=one.bandwidth,
+        average_bandwidth=one.average_bandwidth,
+    )

@@ -89,7 +89,7 @@ class SessionsQuery(Query):
     user_id: str | None = Field(None, min_length=1, max_length=256, description="Of this user only.")
     ip: str | None = Field(None, min_length=1, max_length=64, description="From this address only.")
     protocol: str | None = Field(
-        None, pattern=r"^[a-z0-9]{1,16}$", description="By this protocol only: hls, flv, wsflv, rtmp."
+        None, pattern=r"^[a-z0-9]{1,16}$", description="By this protocol only: hls, flv, wsflv, rtmp, srt."
     )
     limit: Limit = 100
     cursor: Cursor = None
@@ -196,6 +196,18 @@ class PublisherList(BaseModel):
     cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
+class RenditionView(BaseModel):
+    """What viewers are offered of a stream."""
+
+    name: str = Field(description="In its URLs; `main` is the media as it came.")
+    codecs: str
+    width: int = Field(description="0 where there is no picture.")
+    height: int
+    frame_rate: float
+    bandwidth: int = Field(description="BANDWIDTH, bits per second.")
+    average_bandwidth: int
+
+
 class StreamView(BaseModel):
     """A stream that is live, in its grace, or kept for its last readers."""
 
@@ -219,6 +231,9 @@ class StreamView(BaseModel):
     target_duration: int = Field(description="EXT-X-TARGETDURATION, seconds; 0 before the first segment.")
     low_latency: bool
     media_bytes: int = Field(description="Media held in memory for it.")
+    renditions: list[RenditionView] = Field(
+        default=[], description="As the multivariant playlist names them, once somebody has asked for it."
+    )
     snapshot: str = Field(default="", description="Where a picture of it is, for who may watch it; empty: nowhere.")
 
 
@@ -245,7 +260,10 @@ class SessionView(BaseModel):
     requests: int = 0
     segments: int = 0
     codec: str = ""
-    rendition: str = ""
+    rendition: str = Field(default="", description="Of which it got most bytes.")
+    renditions: dict[str, int] = Field(
+        default={}, description="Of media_bytes, those of each rendition; empty: it has had the main one only."
+    )
     stream_id: str = Field(default="", description="Id of the run of the stream it watches.")
     resumed_from: str = Field(default="", description="Id of the session it goes on with.")
     previous_ip: str = Field(default="", description="Where it came from before.")

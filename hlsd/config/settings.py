@@ -19,6 +19,7 @@ from hlsd.ingest.gb28181.settings import Gb28181Settings
 from hlsd.ingest.jt1078.settings import Jt1078Settings
 from hlsd.ingest.recorder.settings import RecorderSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
+from hlsd.ingest.srt.settings import SrtSettings
 from hlsd.ingest.ts.settings import TsSettings
 from hlsd.ingest.webrtc.settings import WebrtcSettings
 from hlsd.metrics.settings import MetricsSettings
@@ -28,8 +29,8 @@ from hlsd.relay.settings import RelaySettings
 from hlsd.segmenter.settings import HlsSettings
 from hlsd.sessions.settings import SessionSettings
 from hlsd.snapshots.settings import SnapshotSettings
-from hlsd.sound.settings import TranscodeSettings
 from hlsd.timeshift.settings import DvrSettings
+from hlsd.transcode.settings import TranscodeSettings
 
 
 class ServerSettings(BaseModel):
@@ -94,6 +95,7 @@ class Settings(BaseModel):
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     rtmp: RtmpSettings = Field(default_factory=RtmpSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
+    srt: SrtSettings = Field(default_factory=SrtSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     ts: TsSettings = Field(default_factory=TsSettings)
     jt1078: Jt1078Settings = Field(default_factory=Jt1078Settings)

@@ -62,6 +62,20 @@ class WaitForPlaylist:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitForRenditions(WaitForPlaylist):
+    """Hold until there is a playlist of every rendition that there will be; then as `WaitForPlaylist`."""
+
+    @property
+    def what(self) -> Hashable:
+        """As `WaitForPlaylist.what`."""
+        return "renditions"
+
+    def verdict(self) -> bool | None:
+        """As `WaitForPlaylist.verdict`."""
+        return True if self.playable.target_duration and self.playable.whole else _over(self.playable)
+
+
+@dataclass(frozen=True, slots=True)
 class WaitForPart:
     """Hold until the playlist has part `part` of segment `msn`; then as `WaitForPlaylist`."""
 
@@ -137,7 +151,7 @@ class Enter:
     """It is led to the media playlist at once: its player reads no multivariant playlist."""
 
 
-Wait = WaitForPlaylist | WaitForPart | WaitForMedia | WaitForNews
+Wait = WaitForPlaylist | WaitForRenditions | WaitForPart | WaitForMedia | WaitForNews
 Answer = Reply | Wait | Enter | Fall
 
 

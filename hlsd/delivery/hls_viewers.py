@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from hlsd.base.clock import Clock
-from hlsd.delivery.answer import Enter, Reply, Wait, WaitForNews, WaitForPlaylist
+from hlsd.delivery.answer import Enter, Reply, Wait, WaitForNews, WaitForRenditions
 from hlsd.delivery.replies import NOT_READY, Replies
 from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
@@ -68,6 +68,7 @@ class FirstPlaylist:
         self._first_wait = first_wait
         self._wait = wait
         self._flat = coming.flat
+        self._rendition = coming.target.rendition
         self._back = bool(coming.target.sid)
         """It plays already, with an id that is not accepted: no news is worth its waiting."""
 
@@ -77,16 +78,21 @@ class FirstPlaylist:
 
     async def ready(self, request: PlayRequest, output: Playable) -> Denial | None:
         """Waits for the next part, or for the first playlist."""
-        if not self._back and _soon_newer(output):
+        if output.target_duration and not (output.whole or self._flat or output.ended):
+            # Players read a multivariant playlist once: what it does not name they never change to.
+            await self._wait(WaitForRenditions(output, self._first_wait))
+        elif not self._back and _soon_newer(output):
             await self._wait(WaitForNews(output, output.version, output.part_target))  # nobody is refused for it
         elif not (output.target_duration or self._flat):
             # a variant whose playlist is not there yet is not worth naming (P07)
             if output.ended:
                 return ABSENT
-            if self._first_wait and await self._wait(WaitForPlaylist(output, self._first_wait)) is Outcome.REFUSED:
+            if self._first_wait and await self._wait(WaitForRenditions(output, self._first_wait)) is Outcome.REFUSED:
                 return NOT_READY
             if not output.target_duration:
                 return self.late(request.app, request.name, output)
+        if self._rendition and output.rendition(self._rendition) is None:
+            return ABSENT
         return self.late(request.app, request.name, output) if output.gone else None
 
     def late(self, app: str, name: str, output: Playable) -> Denial:

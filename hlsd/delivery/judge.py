@@ -33,7 +33,7 @@ from hlsd.delivery.request import (
     parse_query,
 )
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import Denial, Directory, Lateness, Playable, Rendering, Sessions
+from hlsd.ports import AUDIO_ONLY, Denial, Directory, Lateness, Playable, Rendering, Sessions
 
 ANEW = ("unknown", "split")
 """Why an id is not accepted though its viewer may be: a playlist then leads to a session of its own (§4.2, rule 13)."""
@@ -131,6 +131,8 @@ class Judge:
         if "dvr" in query:
             return FALL
         flat = query.get("flat", "") not in ("", "0")
+        if query.get("audio") == "only":
+            target = target._replace(rendition=AUDIO_ONLY)
         if request.method == "GET":
             if is_prefetch(request.headers):  # nobody watches yet: no session, and nothing that could be used later
                 return self.replies.refuse(request, 503, words="not to be fetched ahead")

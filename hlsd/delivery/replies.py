@@ -12,7 +12,7 @@ from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Cors, Headers
 from hlsd.delivery.request import Request, Span, Target, accepts_gzip, etag_matches, parse_range
 from hlsd.delivery.settings import HttpSettings
-from hlsd.ports import MAIN, MEDIA, MORE, Denial, Media, Playable, Rendering, ViewerSession
+from hlsd.ports import MAIN, MEDIA, MORE, Denial, Media, Playable, Rendering, RenditionBody, ViewerSession
 
 PLAYLIST_TYPE = b"application/vnd.apple.mpegurl"
 NOT_READY = Denial(503, "not ready, ask again", "not_ready")
@@ -23,6 +23,7 @@ _TOLD = frozenset(("banned", "expired", "limit", "address", "late"))
 _FULL = b"10"
 """Seconds after which somebody else may have gone."""
 
+_MAIN = frozenset(("", MAIN))
 _NO_STORE = b"no-store"
 MEDIA_CACHE = b"max-age=3600, immutable"
 _REASONS = {
@@ -148,7 +149,7 @@ class Replies:
             target = _renamed(target, session.name)
         if flat:
             return self.redirect(request, f"{session.prefix.decode()}{target.rendition or MAIN}/index.m3u8")
-        body = playable.multivariant(f"{target.variant}~{session.sid.decode()}/")
+        body = playable.multivariant(f"{target.variant}~{session.sid.decode()}/", target.rendition)
         if body is None:
             return None
         headers = self._multivariant_headers(request)
@@ -192,7 +193,9 @@ class Replies:
         if etag_matches(get(b"if-none-match"), media.etag):
             return Reply(304, headers)
         size = len(media.body)
-        kind = MORE if media.init else MEDIA
+        kind: int = MORE if media.init else MEDIA
+        if media.rendition not in _MAIN:
+            kind = RenditionBody.of(kind, media.rendition)
         wanted = get(b"range")
         condition = get(b"if-range")
         if wanted is None or request.method == "HEAD" or (condition and condition.strip() != media.etag.encode()):

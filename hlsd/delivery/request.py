@@ -59,7 +59,7 @@ _DIGITS = re.compile(r"[0-9]{1,17}")
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _CMCD_SID = re.compile(rb'(?:^|[,= ])sid="([^"]{1,64})"')
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
-_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "dvr", "flat", "sid"))
+_KNOWN = frozenset(("_HLS_msn", "_HLS_part", "_HLS_skip", "audio", "dvr", "flat", "sid"))
 
 
 class BadRequest(Exception):

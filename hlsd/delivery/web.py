@@ -34,7 +34,7 @@ from hlsd.delivery.runner import Runner
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.wait_queue import WaiterCount
 from hlsd.net.kernel import file_limit
-from hlsd.ports import MORE, Directory, Entrance, Playable, Sessions, ViewerSession
+from hlsd.ports import Directory, Entrance, Playable, Sessions, ViewerSession, rest_of
 from hlsd.stats import Stats
 
 PIECE = 64 * 1024
@@ -224,7 +224,7 @@ class StreamMiddleware:
                 await asyncio.sleep(0)  # or a hang-up is never noticed
                 if gone.done():
                     return
-                self._sessions.charge(session, len(piece), reply.media if not at else reply.media and MORE)
+                self._sessions.charge(session, len(piece), reply.media if not at else rest_of(reply.media))
                 if session is not None:
                     session.last = monotonic()
         finally:

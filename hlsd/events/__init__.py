@@ -57,6 +57,8 @@ class Action(enum.StrEnum):
     RECORD_LOST = "recordLost"
     RECORD_STORED = "recordStored"
     SNAPSHOT_DONE = "snapshotDone"
+    TRANSCODE_REFUSED = "transcodeRefused"
+    TRANSCODE_SHED = "transcodeShed"
     RECEIVER_DONE = "receiverDone"
     STREAM_WANTED = "streamWanted"
     STREAM_UNWATCHED = "streamUnwatched"

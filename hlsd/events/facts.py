@@ -15,8 +15,8 @@ class Facts(TypedDict, total=False):
     """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
     Which of them an event has is its subject's business: `publisher_facts`, `relay_facts`, `record_facts`,
-    `snapshot_facts`, `receiver_facts`, `wish_facts` and, for viewers, `hlsd.sessions.session.facts` make all that there
-    are, in the order in which they go out. Times are milliseconds of the epoch, sizes bytes.
+    `snapshot_facts`, `transcode_facts`, `receiver_facts`, `wish_facts` and, for viewers, `hlsd.sessions.session.facts`
+    make all that there are, in the order in which they go out. Times are milliseconds of the epoch, sizes bytes.
     """
 
     ip: str
@@ -42,6 +42,9 @@ class Facts(TypedDict, total=False):
     reason: str
     codec: str
     rendition: str
+    """Of which most bytes were sent."""
+    renditions: dict[str, int]
+    """Bytes of media by rendition; only where there was another one than the main one."""
     resumed_from: str
     previous_ip: str
     adopted: bool
@@ -218,6 +221,22 @@ def receiver_facts(  # noqa: PLR0913 - a receiver has as many
 def wish_facts(app: str, name: str) -> Facts:
     """Of a stream of a terminal that is wanted, or that nobody watches."""
     return {"app": app, "name": name, "path": f"/{app}/{name}", "protocol": "jt1078"}
+
+
+def transcode_facts(  # noqa: PLR0913 - it has as many
+    *, app: str, name: str, stream_id: str, rendition: str, reason: str, detail: str
+) -> Facts:
+    """Of a stream that is not transcoded, or of a `rendition` of it that was given up."""
+    return {
+        "app": app,
+        "name": name,
+        "path": f"/{app}/{name}",
+        "protocol": "transcode",
+        "stream_id": stream_id,
+        "rendition": rendition,
+        "reason": reason,
+        "detail": detail,
+    }
 
 
 def address(ip: str, port: int) -> str:

@@ -9,6 +9,7 @@ from hlsd.ports.admission import ABSENT, REJECTED, VOD, Denial, Gate, Grant, Pla
 from hlsd.ports.directory import Directory, OnDemand, StreamSummary
 from hlsd.ports.entrance import Ending, Entrance, Entry, O, Outputs
 from hlsd.ports.outputs import (
+    AUDIO_ONLY,
     MAIN,
     EventTaker,
     Feed,
@@ -26,12 +27,14 @@ from hlsd.ports.outputs import (
 from hlsd.ports.pictures import KeyPicture, PictureMaker
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.renditions import Ladder, OfferedRendition, RenditionFeed
 from hlsd.ports.service import Service
-from hlsd.ports.sessions import MEDIA, MORE, WORDS, Sessions, ViewerSession
+from hlsd.ports.sessions import MEDIA, MORE, WORDS, RenditionBody, Sessions, ViewerSession, rest_of
 from hlsd.ports.sound import SoundConverter, SoundDesk, SoundSink, SoundTeller
 
 __all__ = [
     "ABSENT",
+    "AUDIO_ONLY",
     "MAIN",
     "MEDIA",
     "MORE",
@@ -50,12 +53,14 @@ __all__ = [
     "Grant",
     "Keeping",
     "KeyPicture",
+    "Ladder",
     "Lateness",
     "LineState",
     "LiveStream",
     "Media",
     "MediaRun",
     "O",
+    "OfferedRendition",
     "OnDemand",
     "Output",
     "OutputFactory",
@@ -69,6 +74,8 @@ __all__ = [
     "Refuse",
     "RefuseCode",
     "Rendering",
+    "RenditionBody",
+    "RenditionFeed",
     "SegmentSink",
     "Service",
     "Sessions",
@@ -82,4 +89,5 @@ __all__ = [
     "StreamSummary",
     "ViewerSession",
     "earlier",
+    "rest_of",
 ]

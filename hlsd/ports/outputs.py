@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from hlsd.media.date_range import DateRange
@@ -10,10 +10,13 @@ from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Tracks
 from hlsd.ports.playable import Playable
 from hlsd.ports.publishing import PublishRequest
+from hlsd.ports.renditions import Ladder, OfferedRendition
 from hlsd.stats import StreamStats
 
 MAIN: Final = "main"
 """The rendition that every run has: the media as it was published."""
+AUDIO_ONLY: Final = "audio"
+"""The rendition of its sound alone, where there is one."""
 
 
 class Output(Protocol):
@@ -120,6 +123,15 @@ class MediaRun(Protocol):
     @property
     def live(self) -> Playable:
         """The main rendition."""
+        ...
+
+    @property
+    def ladder(self) -> Ladder:
+        """Its renditions beside the main one."""
+        ...
+
+    def offered(self) -> Sequence[OfferedRendition]:
+        """What viewers are offered, the main one first."""
         ...
 
     @property

@@ -29,6 +29,8 @@ class Media:
     etag: str
     init: bool = False
     """Whether it is an initialisation section."""
+    rendition: str = ""
+    """What it is of; empty: the stream has but one, or it is no stream's."""
 
 
 class Lateness(enum.Enum):
@@ -99,8 +101,16 @@ class Playable(Protocol):
         """Another rendition of the same run, or this one; None if it has none of that name. Empty: this one."""
         ...
 
-    def multivariant(self, base: str) -> bytes | None:
-        """The multivariant playlist, whose renditions are `{base}{rendition}/index.m3u8`; None while there is none."""
+    @property
+    def whole(self) -> bool:
+        """Whether every rendition that the run will have is there, or nobody waits for it any more."""
+        ...
+
+    def multivariant(self, base: str, only: str = "") -> bytes | None:
+        """The multivariant playlist, whose renditions are `{base}{rendition}/index.m3u8`; None while there is none.
+
+        `only`: of the rendition of that name alone.
+        """
         ...
 
     def media(self, run: str, name: str) -> Media | None:

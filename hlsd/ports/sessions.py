@@ -14,6 +14,36 @@ MEDIA = 1
 """A segment or part; as good as True."""
 MORE = 2
 """An initialisation section, or the rest of what was charged as `MEDIA` before: nobody begins to watch with it."""
+_MEDIA_OF = 3
+_MORE_OF = 4
+
+
+class RenditionBody(int):
+    """`MEDIA` or `MORE` of a rendition beside the main one, by which a session's account tells them apart.
+
+    A number of its own, so that the main one's bytes, which nearly all are, cost no look at it.
+    """
+
+    rendition: str
+
+    @classmethod
+    def of(cls, kind: int, rendition: str) -> RenditionBody:
+        """That of `MEDIA` or `MORE`."""
+        made = cls(_MEDIA_OF if kind == MEDIA else _MORE_OF)
+        made.rendition = rendition
+        return made
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is `MEDIA`."""
+        return self == _MEDIA_OF
+
+
+def rest_of(kind: int) -> int:
+    """What the further pieces of a body are charged as whose first one was of that kind."""
+    if isinstance(kind, RenditionBody):
+        return RenditionBody.of(MORE, kind.rendition)
+    return kind and MORE
 
 
 class ViewerSession(Protocol):
@@ -42,6 +72,11 @@ class ViewerSession(Protocol):
     over: bool
     """Whether it has ended."""
 
+    @property
+    def of_renditions(self) -> dict[str, int]:
+        """Of `media_bytes`, those that are not of the main rendition, by name; to be counted in."""
+        ...
+
 
 class Sessions(Protocol):
     """The viewers of this server as delivery sees them."""
@@ -49,8 +84,8 @@ class Sessions(Protocol):
     find: Callable[[bytes], ViewerSession | None]
     """The open session of an id, for whatever stream: the caller compares `prefix`."""
     charge: Callable[[ViewerSession | None, int, int], None]
-    """Counts body bytes handed to a socket, of a session or of nobody: `WORDS`, `MEDIA` or `MORE`; negative for a
-    refund."""
+    """Counts body bytes handed to a socket, of a session or of nobody: `WORDS`, `MEDIA`, `MORE` or `RenditionBody`;
+    negative for a refund."""
 
     async def authorise(self, request: PlayRequest) -> Grant | Denial:
         """Whether the viewer may watch: asked before anything is looked for, pulled or made."""

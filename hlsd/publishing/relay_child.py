@@ -3,8 +3,8 @@
 `python -m hlsd.publishing.relay_child` takes an order, one line of JSON, on standard input; writes FLV to standard
 output; says why it ends in one line on standard error. Law: it can hurt nobody but itself. Its memory is bounded, it
 writes no files, it ends with its input, libav may use the protocols of its kind of source and no others, and never
-speaks HTTP itself: an MPEG-TS stream is fetched here, each address judged like the first one; segments of HLS come by
-standard input behind the order, fetched by the relay, and are all that libav gets to see of it.
+speaks HTTP itself: an MPEG-TS stream is fetched here, each address judged like the first one; segments of HLS, and what
+SRT brings, come by standard input behind the order, fetched by the relay, and are all that libav gets to see of it.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def _media(order: dict[str, Any]) -> Iterator[Tag]:
 
         yield from Source(Path(read_address(order["url"]).path), loop=True, any_sound=True).tags()
         return
-    if order["kind"] == "hls":
+    if order["kind"] in {"hls", "srt"}:
         for form, stretch in stretches(sys.stdin.buffer):
             yield from _stretch(form, stretch)
         return
@@ -319,7 +319,7 @@ def main() -> int:
     """One order; 0 if the source came to its end."""
     order = json.loads(sys.stdin.buffer.readline(_ORDER))
     confine(int(order["memory"]), _FILES)
-    if order["kind"] != "hls":  # whose reader sees the end of the input by itself
+    if order["kind"] not in {"hls", "srt"}:  # whose reader sees the end of the input by itself
         # Raw, or the thread would hold the lock of a buffer that the interpreter wants at its end
         raw = cast(BinaryIO, os.fdopen(os.dup(0), "rb", buffering=0))
         threading.Thread(target=_end_with, args=(raw,), daemon=True).start()

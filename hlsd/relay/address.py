@@ -11,14 +11,18 @@ from typing import Final, Literal, NamedTuple
 
 from hlsd.base import masking
 
-Kind = Literal["rtmp", "flv", "hls", "mpegts", "rtsp", "udp", "file"]
+Kind = Literal["rtmp", "flv", "hls", "mpegts", "rtsp", "udp", "srt", "file"]
 """How media is fetched: rtmp and flv in the loop, the rest in a process of its own."""
 Format = Literal["auto", "flv", "hls", "mpegts"]
 
 PORTS: Final = {
-    "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "udp": 0, "rtp": 0, "file": 0,
+    "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "udp": 0, "rtp": 0, "srt": 0,
+    "file": 0,
 }  # fmt: skip
 """Default ports by scheme; the schemes that there are."""
+PUSHED: Final = frozenset({"rtmp", "rtmps", "srt"})
+"""Where streams are pushed to."""
+ONLY: Final = "a stream is pushed to rtmp://, rtmps:// or srt:// only"
 LONGEST: Final = 4096
 
 _URL = re.compile(
@@ -70,8 +74,8 @@ def read_address(url: str) -> Address:
     port = int(match["port"]) if match["port"] else PORTS[scheme]
     if port > 65535 or (match["port"] and not port):
         raise ValueError(f"port {port} of the URL is no port")
-    if scheme in {"udp", "rtp"} and not port:
-        raise ValueError("a URL of UDP needs a port")
+    if scheme in {"udp", "rtp", "srt"} and not port:
+        raise ValueError("a URL of UDP or SRT needs a port")
     return Address(
         scheme, match["user"] or "", match["host"].strip("[]"), port, match["path"] or "", match["query"] or ""
     )
@@ -85,6 +89,8 @@ def kind_of(address: Address, form: Format = "auto") -> Kind:
         return "rtsp"
     if address.scheme in {"udp", "rtp"}:
         return "udp"
+    if address.scheme == "srt":
+        return "srt"
     if address.scheme == "file":
         return "file"
     if form != "auto":

@@ -1,4 +1,4 @@
-"""Sends a stream on to RTMP servers: one queue and one connection for each target, whatever the others do.
+"""Sends a stream on to RTMP and SRT servers: one queue and one connection for each target, whatever the others do.
 
 Law: a target that is slow, dead or refuses costs the stream nothing and the other targets nothing. Its queue is
 bounded in seconds and bytes; beyond either, what waits is dropped up to the next key frame, so that what arrives always
@@ -27,11 +27,13 @@ from hlsd.events.facts import relay_facts
 from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
 from hlsd.media.flv import SCRIPT
 from hlsd.net.congestion import Congestion
-from hlsd.relay.address import read_address
+from hlsd.relay.address import ONLY, PUSHED, read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.plan import Fillable, Plan
 from hlsd.relay.relayed import Relayed
+from hlsd.relay.srt_push import SrtPush
+from hlsd.relay.srt_target import read_target
 from hlsd.relay.template import TemplateSubject, carried
 from hlsd.stats import RelayStats
 
@@ -232,7 +234,7 @@ class Push(Relayed):
         self._log.info("relay target lost" if began else "relay target not reached", url=self.shown, reason=self.error)
         return self._backoff.pause(random.random())  # noqa: S311 - jitter
 
-    async def _connect(self) -> RtmpPush:
+    async def _connect(self) -> RtmpPush | SrtPush:
         host, plan, subject = self._host, self.plan, self.subject
         via = carried(subject.args, host.server_id) if plan.via else ""
         url = self._template.fill(
@@ -246,12 +248,14 @@ class Push(Relayed):
         self._url = url
         self.shown = masking.address(url)
         address = read_address(url)
-        if address.scheme not in {"rtmp", "rtmps"}:
-            raise SourceError("a stream is pushed to rtmp:// or rtmps:// only", final=True)
+        if address.scheme not in PUSHED:
+            raise SourceError(ONLY, final=True)
         self.ip = await host.dial(plan).resolve(address)
+        if address.scheme == "srt":
+            return await SrtPush.connect(read_target(address), self.ip, address.port, CONNECT_WITHIN)
         return await RtmpPush.connect(url, ip=self.ip, within=CONNECT_WITHIN, prepare=host.push_congestion.apply)
 
-    async def _send(self, push: RtmpPush) -> None:
+    async def _send(self, push: RtmpPush | SrtPush) -> None:
         """Sends what comes until the connection is lost. Raises PushError."""
         for tag in self._opening:
             await push.send(tag.kind, self._queue[0].time if self._queue else 0, tag.body)
@@ -294,7 +298,7 @@ class Push(Relayed):
         host.bus.emit(Event(action, self.id, self._sequence, host.clock.wall(), facts), self)
 
 
-async def _close(push: RtmpPush) -> None:
+async def _close(push: RtmpPush | SrtPush) -> None:
     """Says goodbye; cut off from it, drops the connection."""
     try:
         with contextlib.suppress(HlsdError, OSError):

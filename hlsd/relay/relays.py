@@ -15,7 +15,7 @@ from hlsd.base.clock import Clock
 from hlsd.base.errors import HlsdError
 from hlsd.base.match import Match
 from hlsd.events import new_id
-from hlsd.relay.address import kind_of, read_address
+from hlsd.relay.address import ONLY, PUSHED, read_address
 from hlsd.relay.dial import Dial, SourceError
 from hlsd.relay.guard import Forbidden, HostList
 from hlsd.relay.plan import FixedUrl, Plan
@@ -149,7 +149,6 @@ class Relays:
     async def _judge(self, task: Task, url: str) -> None:
         try:
             address = read_address(url)
-            kind = kind_of(address, task.format)
             self._host.hosts.lists(address)
             await self._host.guarded.resolve(address)
         except ValueError as error:
@@ -160,8 +159,8 @@ class Relays:
             if error.final:
                 raise RelayRefused(403, "forbidden_host", str(error)) from None
             # else a name that cannot be resolved at this instant; it may be later on
-        if task.mode == "push" and kind != "rtmp":
-            raise RelayRefused(400, "bad_url", "a stream is pushed to rtmp:// or rtmps:// only")
+        if task.mode == "push" and address.scheme not in PUSHED:
+            raise RelayRefused(400, "bad_url", ONLY)
 
     def _take(self, task: Task) -> None:
         plan = Plan(

@@ -52,6 +52,7 @@ from hlsd.relay.relays import Relays
 from hlsd.relay.routes import operations
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
+from hlsd.relay.srt_pull import pull_srt
 from hlsd.relay.tasks import TaskStore
 from hlsd.relay.template import TemplateSubject, looped
 from hlsd.stats import RelayStats
@@ -382,6 +383,8 @@ class RelayService(Service):
             await pull_rtmp(url, address, dial, feed)
         elif kind == "flv":
             await pull_flv(address, dial, feed)
+        elif kind == "srt":
+            await pull_srt(url, address, plan, dial, feed, memory=self.settings.child_memory)
         elif kind == "hls":
             await pull_hls(
                 url, address, plan, dial, feed, self.log.bind(rule=plan.name), memory=self.settings.child_memory

@@ -13,7 +13,7 @@ from hlsd.base.log import MASK
 from hlsd.base.match import Match
 from hlsd.base.quantities import MIB, Duration, Size
 from hlsd.net.congestion import AUTO, CongestionName
-from hlsd.relay.address import Format
+from hlsd.relay.address import ONLY, PUSHED, Format
 from hlsd.relay.guard import HostList
 from hlsd.relay.presets import preset_urls
 from hlsd.relay.signs import Scheme
@@ -98,8 +98,9 @@ class RelayRule(BaseModel):
         if self.preset and not self.host:
             raise ValueError("a preset needs host")
         given = [url for url in (self.url, *self.urls) if url]
-        if self.mode == "push" and (self.preset or not all(url.startswith(("rtmp://", "rtmps://")) for url in given)):
-            raise ValueError("a stream is pushed to rtmp:// or rtmps:// only")
+        pushed = all(url.partition("://")[0] in PUSHED for url in given)
+        if self.mode == "push" and (self.preset or not pushed):
+            raise ValueError(ONLY)
         if self.backoff[0] <= 0 or self.backoff[1] < self.backoff[0]:
             raise ValueError("backoff is [first, longest] in seconds, above 0 and rising")
         return self

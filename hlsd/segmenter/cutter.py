@@ -17,8 +17,6 @@ Units: 90 kHz ticks. It refuses to know containers, names, sequence numbers, pla
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 from hlsd.segmenter.cut import Cut, CutLimits, Sample
 from hlsd.segmenter.silence import Silence
@@ -50,9 +48,6 @@ class Cutter:
 
     One cutter serves one set of tracks; at a discontinuity `flush()` it and make another.
     """
-
-    follows: ClassVar[bool] = False
-    """Whether it is told by another one where segments end."""
 
     def __init__(self, tracks: Tracks, limits: CutLimits) -> None:
         self._limits = limits
@@ -145,7 +140,7 @@ class Cutter:
             dts + expected - self._segment_start > limits.segment_limit
             or self._segment_bytes + len(payload) > limits.segment_bytes
         )
-        if (may_not or (key and self._may_end(unit))) if not self.follows else self._due(unit, may_not=may_not):
+        if may_not or (key and self._may_end(unit)):
             if self._end(dts, cuts, closes=True):
                 self._force(unit)
         elif dts + expected - self._part_start > limits.part_target:
@@ -315,10 +310,6 @@ class Cutter:
             return  # sound that ended before the first picture would only shift the two apart (FM10)
         self._segment_bytes += len(unit.payload)
         (self._video if unit.kind is _VIDEO else self._audio).append(Sample(unit, duration))
-
-    def _due(self, unit: AccessUnit, *, may_not: bool) -> bool:
-        """Where others decide: whether the segment ends before `unit`; `may_not`: it may not go on."""
-        return may_not or self._may_end(unit)
 
     def _may_end(self, unit: AccessUnit) -> bool:
         """Whether the segment ends before a key frame because it should."""

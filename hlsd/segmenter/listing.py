@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hlsd.media.unit import TICKS
+from hlsd.segmenter.frame_meter import FrameMeter
 from hlsd.segmenter.live import Live
 from hlsd.segmenter.mux import muxer_for
 from hlsd.segmenter.playlist import low_latency_for
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.cut import Cut
     from hlsd.segmenter.cutter import Cutter
-    from hlsd.segmenter.run import Rendition
+    from hlsd.segmenter.ladder import RenditionLadder
+    from hlsd.segmenter.rendition import Rendition
     from hlsd.stats import AppStats
 
 QUIET = 3
@@ -42,14 +44,11 @@ AUTO_BYTES = 128 << 20
 OVERSHOOT = 0.49
 """How far a segment may pass the target duration, seconds: "round(EXTINF) ≤ TD" (MP02)."""
 
-SLOW = 1.0
-"""Seconds between pictures, without sound, above which parts are of no use to anybody."""
-
 
 class Listing:
-    """A rendition's parts and segments; `finished` and `overflow` as in `hlsd.segmenter.segmenter.Segmenter`."""
+    """A rendition's parts and segments; the leading one tells its `ladder`. `finished`, `overflow`: as `Segmenter`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it knows
         self,
         rendition: Rendition,
         *,
@@ -57,9 +56,11 @@ class Listing:
         overflow: Callable[[], None],
         stats: AppStats,
         log: FilteringBoundLogger,
+        ladder: RenditionLadder | None = None,
     ) -> None:
         self._rendition = rendition
         self._run = run = rendition.run
+        self._ladder = ladder
         self._sinks = run.sinks
         self._settings = settings = run.settings
         self.faults = run.faults
@@ -82,7 +83,8 @@ class Listing:
         """Listed so far, by kind: `ts`, `fmp4`, `part`."""
         self.limits = run.limits
         """Those of the cutters of all renditions."""
-        self._tracks: Tracks | None = None
+        self.tracks: Tracks | None = None
+        """Of the timeline under way, or of the last one."""
         self._cutter: Cutter | None = None
         self._writer: Writer | None = None
         self._init_uri: str | None = None
@@ -99,19 +101,22 @@ class Listing:
         self._segment_start = 0
         self.dated = False
         """Whether the mapping of media time to wall clock stands (MP15)."""
-        self._frames = 0
-        self._frames_span = 0
+        self._meter = FrameMeter()
         self.forced_cuts = 0
         """Segments that began at an ordinary frame because no IDR came in time."""
 
     # the life of a timeline
 
-    def begin(self, tracks: Tracks, cutter: Cutter) -> None:
-        """A timeline begins. Raises MediaError if there is no muxer for its tracks."""
-        self._tracks = tracks
+    def begin(self, tracks: Tracks, cutter: Cutter | None, *, mapped: bool = False, continues: bool = False) -> None:
+        """A timeline begins. Raises MediaError if there is no muxer for its tracks.
+
+        Of one that follows another rendition: `mapped`: that is fMP4; `continues`: since the last beginning there has
+        been nothing but gaps, and it stands.
+        """
+        self.tracks = tracks
         metadata = self._settings.timed_metadata
         # An EXT-X-MAP stays in force to the end of the playlist, so MPEG-TS cannot follow fMP4 (MP18).
-        muxer = muxer_for(tracks, "fmp4" if self._inits else self._settings.container, metadata=metadata)
+        muxer = muxer_for(tracks, "fmp4" if self._inits or mapped else self._settings.container, metadata=metadata)
         form = "fmp4" if muxer.init is not None else self._settings.container
         self._writer = Writer(muxer, self._log, self.faults, lambda: muxer_for(tracks, form, metadata=metadata))
         self._cutter = cutter
@@ -126,16 +131,18 @@ class Listing:
             self._inits += 1
         self._epoch = None
         self.dated = False
-        self._discontinuity = window.open is not None or bool(window.segments)
-        self._frames = self._frames_span = 0
+        self._discontinuity = not continues and (window.open is not None or bool(window.segments))
+        self._meter = FrameMeter(tracks)
         version = 6 if init is None else 7
         self.live.describe(tracks, version, muxer.content_type, lambda: self.frame_rate)
+        if self._ladder is not None:
+            self._ladder.begins(tracks, mapped=init is not None, discontinuity=self._discontinuity)
 
     def renew(self, tracks: Tracks, after: int) -> bool:
         """Whether pictures decoded after `after` ticks can have the parameter sets of `tracks` without a seam."""
         if self._writer is None or not self._writer.renew(tracks, after):
             return False
-        self._tracks = tracks
+        self.tracks = tracks
         return True
 
     def close(self, cuts: list[Cut]) -> None:
@@ -146,6 +153,8 @@ class Listing:
             self._finish_segment()
             self.live.changed()
         self._writer = None
+        if self._ladder is not None:
+            self._ladder.closes()
 
     def discard(self) -> None:
         """The timeline ends before anything of it was shown."""
@@ -155,6 +164,8 @@ class Listing:
         self._longest_stub = max(self._longest_stub, stub)
         self._cutter = self._writer = None
         self.window.discard_open()
+        if self._ladder is not None:
+            self._ladder.discards()
 
     @property
     def shows(self) -> bool:
@@ -176,6 +187,8 @@ class Listing:
             self._fix()
         self.window.ended = True
         self.live.changed()
+        if self._ladder is not None:
+            self._ladder.ends()
 
     def mend(self) -> None:
         """Something has raised in the middle of a change: what is listed stays, what is under way is let go."""
@@ -187,6 +200,8 @@ class Listing:
         else:
             window.discard_open()  # before the first playlist, as at a jump
         self.live.changed()
+        if self._ladder is not None:
+            (self._ladder.closes if window.target_duration else self._ladder.discards)()
 
     # cuts
 
@@ -194,6 +209,10 @@ class Listing:
         """A frame came whose time 0 was at `epoch` on the wall clock: the earliest of these is believed."""
         if self._epoch is None or epoch < self._epoch:
             self._epoch = epoch
+
+    def note_span(self, ticks: int) -> None:
+        """So much of what was listed has no picture: it counts in the frame rate."""
+        self._meter.span += ticks
 
     def aim(self) -> None:
         """Before the first playlist: makes the first segment short for who waits for it, as one does who had it pulled.
@@ -209,8 +228,6 @@ class Listing:
         for number, cut in enumerate(cuts):
             if not self.window.target_duration:
                 self._coming = max((after.duration for after in cuts[number + 1 :]), default=0)
-            if cut.closes:
-                self._run.ends(self._rendition, cut.start + cut.duration)
             if not cut.duration:  # the segment ended with the part before
                 if self.window.open is not None:
                     self._finish_segment()
@@ -220,6 +237,8 @@ class Listing:
                 self._catch_up()  # somebody waits who has not been answered yet; a muxer takes its parts in order
                 assert self._writer is not None
                 self._add(cut, self._writer.part(cut))
+            if self._ladder is not None and self._ladder.followers:
+                self._ladder.cut(cut, self.window)
         if self.window.target_duration and (self._low_latency or any(cut.closes for cut in cuts)):
             self.live.changed()
 
@@ -267,13 +286,13 @@ class Listing:
             assert writer is not None
             part = self.put_off.add(cut, writer)
         self._sinks.part(self._run, self._rendition.name, window.open, part)
-        assert self._tracks is not None
+        assert self.tracks is not None
         if self._low_latency:
             self.counts["part"] += 1
             self._stats.segment_duration["part"].observe(cut.duration / TICKS)
-        samples = cut.video if self._tracks.video is not None else cut.audio
-        self._frames += len(samples)
-        self._frames_span += sum([sample.duration for sample in samples])
+        samples = cut.video if self.tracks.video is not None else cut.audio
+        self._meter.frames += len(samples)
+        self._meter.span += sum([sample.duration for sample in samples])
         if cut.closes:
             self._finish_segment()
 
@@ -341,7 +360,7 @@ class Listing:
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
                 self._catch_up()
                 window.forget_parts(segment)
-        if self._epoch is None or not self._frames:
+        if self._epoch is None or not self._meter.frames:
             return  # these segments end where the timeline does, before anything of the next one came: dates stand
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
         date = self._epoch + self._segment_start / TICKS
@@ -355,11 +374,14 @@ class Listing:
 
     def _promise(self, target_duration: int) -> None:
         """Fixes what low latency promises, or that there is none (LL07)."""
-        if self._tracks is not None and self._tracks.audio is None and 0 < self.frame_rate * SLOW < 1:
+        if self._ladder is None:  # as the leading rendition has it (MV12)
+            self._low_latency = self._low_latency and self._run.promises is not None
+        elif self._meter.slow:
             self._low_latency = False
         if self._low_latency:
             part = self._settings.part
-            promises = low_latency_for(part, self._frame_distance, target_duration)
+            longest = self._cutter.longest_frame / TICKS if self._cutter is not None else 0.0
+            promises = low_latency_for(part, self._meter.distance(longest, part), target_duration)
             if promises.part_target * TICKS < self._coming:
                 promises = low_latency_for(part, self._coming / TICKS, target_duration)
             promises = self._run.promise(promises)
@@ -373,28 +395,6 @@ class Listing:
         return limits.segment_limit, limits.segment_limit
 
     @property
-    def _frame_distance(self) -> float:
-        """How far apart frames of the leading track are, seconds; 0.0: not known.
-
-        Without sound a picture that comes late leaves a part empty, so it is somewhat more than the longest distance
-        where a part holds few of them.
-        """
-        rate = self.frame_rate
-        usual = 1 / rate if rate else 0.0
-        longest = self._cutter.longest_frame / TICKS if self._cutter is not None else 0.0
-        silent = self._tracks is not None and self._tracks.audio is None
-        if not silent or 3 * longest < self._settings.part:
-            return usual
-        return min(SLOW, (1.1 if longest < 1.5 * usual else 1.25) * longest)
-
-    @property
     def frame_rate(self) -> float:
         """Frames per second of the leading track since the last discontinuity, as measured (MV07)."""
-        video = self._tracks.video if self._tracks is not None else None
-        declared = float(video.frame_rate) if video is not None and video.frame_rate else 0.0
-        if not self._frames_span:
-            return declared
-        measured = self._frames * TICKS / self._frames_span
-        # The SPS knows 30000/1001 exactly where RTMP's milliseconds do not, and what an encoder that drops frames
-        # means to send; it is not believed where it is far off, as with timing counted in fields.
-        return declared if 0.7 * declared < measured < 1.02 * declared else measured
+        return self._meter.rate

@@ -14,7 +14,7 @@ from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, Lateness, Media, Rendering
 from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
-from hlsd.segmenter.playlist import Variant, media_playlist, multivariant_playlist
+from hlsd.segmenter.playlist import RenditionReport, Variant, media_playlist, multivariant_playlist
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ SAMPLE = 3
 """Whole segments from which that is enough."""
 FIRST_HEAD_ROOM = 2.0, 1.25
 """Before: who asks for a stream as it begins is told for good what its first second was like, often a still picture."""
+
+ENCODER_PEAK = 1.35
+"""How far a segment of an encoder of ours may pass its bit rate: its buffer is of half a second, and a segment may be
+the shortest that there is (`hlsd.transcode.encoder`)."""
+OVERHEAD = 1.06
+"""What the container adds to pictures."""
+SOUND = 130_000
+"""And the sound, about: bits per second."""
 
 
 class LiveGroup:
@@ -76,6 +84,12 @@ class Live:
         self._wanted = wanted
         self.previous: Playable | None = None
         """See `follow`."""
+        self.bitrate = 0
+        """What its pictures have at most, bits per second, where we encode them; 0: that is not ours to say."""
+        self.awaited = False
+        """It is about to begin: who asks for the renditions waits for it."""
+        self.withdrawn = False
+        """It has been given up: nobody is led to it any more."""
         self.gone = False
         """The stream was removed: nothing will be answered any more."""
 
@@ -214,7 +228,9 @@ class Live:
 
     def _render(self, skip: bool) -> Rendering:
         facts = self.facts
-        body = media_playlist(self._window, facts.playlist_version, facts.promises, skip=skip).encode()
+        others = [live for live in self._group.lives if live is not self] if facts.promises is not None else ()
+        reports = [report for live in others if (report := live.report()) is not None]
+        body = media_playlist(self._window, facts.playlist_version, facts.promises, skip=skip, reports=reports).encode()
         return Rendering(
             body=body,
             gzip=gzip.compress(body, compresslevel=5, mtime=0),
@@ -226,14 +242,34 @@ class Live:
         found = self._rendered.get(skip) or self._rendered.get(False)
         return found[1] if found is not None else None
 
-    def multivariant(self, base: str) -> bytes | None:
-        """The multivariant playlist, whose renditions are `{base}{rendition}/index.m3u8`; None while there is none."""
-        if self.variant(base) is None:
+    def report(self) -> RenditionReport | None:
+        """What the playlists of other renditions say of this one (LL21); None where it may not be played."""
+        window = self._window
+        if not self.target_duration or self.withdrawn or self.facts.promises is None:
             return None
-        variants = [variant for live in self._group.lives if (variant := live.variant(base)) is not None]
+        newest = window.open or (window.segments[-1] if window.segments else None)
+        if newest is None:
+            return None
+        return RenditionReport(f"../{self.name}/index.m3u8", newest.msn, len(newest.parts) - 1)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every rendition that the run will have is there, or nobody waits for it any more."""
+        return not any(live.awaited for live in self._group.lives)
+
+    def multivariant(self, base: str, only: str = "") -> bytes | None:
+        """The multivariant playlist, whose renditions are `{base}{rendition}/index.m3u8`; None while there is none.
+
+        `only`: of the rendition of that name alone.
+        """
+        if self.variant(base) is None or not self.whole:
+            return None
+        lives = [live for live in self._group.lives if not live.withdrawn and only in ("", live.name)]
+        variants = [variant for live in lives if (variant := live.variant(base)) is not None]
+        variants.sort(key=lambda one: not one.tracks.video)  # sound alone is what nobody should begin with
         version = 9 if self.facts.promises else self.facts.playlist_version
-        independent = all(live.facts.independent for live in self._group.lives)
-        return multivariant_playlist(variants, version=version, independent=independent).encode()
+        independent = all(live.facts.independent for live in lives)
+        return multivariant_playlist(variants, version=version, independent=independent).encode() if variants else None
 
     def variant(self, base: str) -> Variant | None:
         """What is said of this one; None while it has no media playlist.
@@ -248,6 +284,14 @@ class Live:
             facts.rates = self._measure()
         return Variant(f"{base}{self.name}/index.m3u8", facts.tracks, facts.rates)
 
+    @property
+    def offer(self) -> tuple[Tracks, Rates] | None:
+        """What `variant` says, for who does not watch; None too while it has not been asked for, or is not offered."""
+        facts = self.facts
+        if facts.rates is None or self._tracks is None or self.withdrawn or self._silent:
+            return None
+        return self._tracks, facts.rates
+
     def media(self, run: str, name: str) -> Media | None:
         """The segment, part or initialisation section `{run}/{name}`; None if it is not there (any more)."""
         window = self._window
@@ -257,7 +301,7 @@ class Live:
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
-            return Media(init, self.facts.init_type, etag, init=True)
+            return Media(init, self.facts.init_type, etag, init=True, rendition=self.name)
         found = window.find(name)
         if found is None:
             return None
@@ -267,7 +311,7 @@ class Live:
         body = found.body
         if found.gap or body is None:  # without a body only a segment that is being written
             return None
-        return Media(body, content_type, etag)
+        return Media(body, content_type, etag, rendition=self.name)
 
     def expects(self, run: str, name: str) -> bool:
         """Whether `{run}/{name}` is the hinted next part."""
@@ -342,4 +386,9 @@ class Live:
         whole = [s for s in segments if s.duration >= TICKS * self.target_duration // 2] or segments
         peak = max((segment.size * 8 * TICKS / max(1, segment.duration) for segment in whole), default=average)
         above_peak, above_average = HEAD_ROOM if len(whole) >= SAMPLE else FIRST_HEAD_ROOM
-        return Rates(max(1, round(above_peak * peak)), max(1, round(above_average * average)), self._frame_rate())
+        bandwidth, mean = above_peak * peak, above_average * average
+        if self.bitrate:
+            # What the encoder may come to is known, and what the first seconds were like is not what follows.
+            least = self.bitrate * OVERHEAD + SOUND
+            bandwidth, mean = max(bandwidth, ENCODER_PEAK * least), max(mean, least)
+        return Rates(max(1, round(bandwidth)), max(1, round(mean)), self._frame_rate())

@@ -14,7 +14,7 @@ import structlog
 
 from hlsd.base.clock import Clock
 from hlsd.base.quantities import in_mib
-from hlsd.ports import LiveStream, PublishRequest, SinkFactory
+from hlsd.ports import AUDIO_ONLY, LiveStream, PublishRequest, SinkFactory
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
@@ -77,6 +77,8 @@ class HlsOutputs:
             stats=self._stats.app(stream.app),
             log=self._log.bind(app=stream.app, name=stream.name),
         )
+        if self._settings.audio_only:
+            run.ladder.add_sound(AUDIO_ONLY)
         for factory in self._sinks():
             try:
                 sink = factory.sink(stream)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hlsd.media.unit import TICKS
 from hlsd.segmenter.facts import LowLatency, Rates, TrackFacts
@@ -30,6 +30,17 @@ class Variant:
     rates: Rates
 
 
+class RenditionReport(NamedTuple):
+    """Where another rendition stands, for who changes to it (EXT-X-RENDITION-REPORT, rfc8216bis §4.4.5.4).
+
+    `msn` of its last segment and `part`, the index of the last part in it; -1 if it has none.
+    """
+
+    uri: str
+    msn: int
+    part: int
+
+
 def low_latency_for(part: float, frame: float, target_duration: int) -> LowLatency:
     """The promises for a part target of `part` seconds, frames of `frame` seconds and the given target duration.
 
@@ -44,9 +55,17 @@ def low_latency_for(part: float, frame: float, target_duration: int) -> LowLaten
 
 
 def media_playlist(  # noqa: C901 - who tells of no date range asks for none, at each place where one may be
-    window: Window, version: int, low_latency: LowLatency | None, *, skip: bool = False
+    window: Window,
+    version: int,
+    low_latency: LowLatency | None,
+    *,
+    skip: bool = False,
+    reports: Sequence[RenditionReport] = (),
 ) -> str:
-    """The media playlist of this instant; with `skip` as a delta update where one is due (DD10)."""
+    """The media playlist of this instant; with `skip` as a delta update where one is due (DD10).
+
+    `reports`: of the other renditions that the stream has (LL21).
+    """
     lines = _head(window, version, low_latency)
     segments, ranges = window.segments, window.ranges
     skips = skip and low_latency is not None and not window.ended  # EN01: "directives ignored" behind ENDLIST
@@ -81,6 +100,7 @@ def media_playlist(  # noqa: C901 - who tells of no date range asks for none, at
             lines += _parts(window.open, ranges)
         lines += ranges.tail(window.last_msn + 1)
         lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{window.hint}"')
+        lines += [_report(report) for report in reports]
     else:
         lines += ranges.tail(segments[-1].msn + 1 if segments else window.last_msn)
     if window.ended:
@@ -181,6 +201,11 @@ def _part(part: Part) -> str:
     if part.gap:
         return f"#EXT-X-PART:{attributes},GAP=YES"
     return f"#EXT-X-PART:{attributes}{',INDEPENDENT=YES' if part.independent else ''}"
+
+
+def _report(report: RenditionReport) -> str:
+    part = f",LAST-PART={report.part}" if report.part >= 0 else ""
+    return f'#EXT-X-RENDITION-REPORT:URI="{report.uri}",LAST-MSN={report.msn}{part}'
 
 
 def _seconds(ticks: int) -> str:

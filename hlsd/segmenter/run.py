@@ -3,68 +3,31 @@
 Law: "All media playlists: same TD, same SERVER-CONTROL, PROGRAM-DATE-TIME in all or none with one mapping, same
 discontinuity numbers, matching timestamps" (MV12). So the first media sequence number, the target duration, what low
 latency promises, the limits of cutting and the wall clock belong to the run. The rendition that was made first leads:
-it decides where segments end, and by what clock they are dated; the others end theirs at the same ticks
-(`FollowingCutter`). A rendition joins before the run's first segment.
+it is cut, and dated; the others list its parts with pictures of their own (`hlsd.segmenter.ladder`). A rendition joins
+before the run's first segment.
 
 `main`, the media as it was published, leads and is always there.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, Protocol
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS
-from hlsd.ports import MAIN
+from hlsd.ports import MAIN, OfferedRendition
 from hlsd.segmenter.cut import CutLimits
-from hlsd.segmenter.cutter import Cutter
+from hlsd.segmenter.ladder import RenditionLadder
 from hlsd.segmenter.live import LiveGroup
 from hlsd.segmenter.sinks import Sinks
 
 if TYPE_CHECKING:
-    from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.ports import MediaRun, SegmentSink
     from hlsd.segmenter.facts import LowLatency
     from hlsd.segmenter.live import Live
+    from hlsd.segmenter.rendition import Rendition
     from hlsd.segmenter.settings import HlsSettings
-    from hlsd.segmenter.window import Window
-
-GRID: Final = 64
-"""Ends of segments that are remembered: how far a rendition may be behind the leading one."""
-
-
-class Rendition(Protocol):
-    """What a run knows of one of its renditions (`hlsd.segmenter.segmenter.Segmenter`)."""
-
-    name: str
-    run: Run
-    live: Live
-    window: Window
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Listed so far, by kind."""
-        ...
-
-    @property
-    def forced_cuts(self) -> int:
-        """Segments that began at an ordinary frame."""
-        ...
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second, as measured."""
-        ...
-
-    @property
-    def muted(self) -> bool:
-        """Whether there is sound that is left out."""
-        ...
-
-    def allow(self, bitrate: float) -> None:
-        """Lets the window grow with what comes in."""
-        ...
 
 
 class Run:
@@ -94,7 +57,8 @@ class Run:
             part_target=round(settings.part * TICKS),
             segment_bytes=settings.max_segment_bytes,
         )
-        self.grid = KeyGrid()
+        self.ladder = RenditionLadder(self)
+        """The renditions beside the leading one."""
         self.group = LiveGroup()
         self.sinks = Sinks(self.faults)
         self.renditions: dict[str, Rendition] = {}
@@ -113,17 +77,6 @@ class Run:
         """Whether somebody waits for what is next of any rendition."""
         lives = self.group.lives  # asked for each unit until there is a playlist
         return lives[0].watched or (len(lives) > 1 and any(live.watched for live in lives))
-
-    def cutter(self, rendition: Rendition, tracks: Tracks) -> Cutter:
-        """A cutter for one timeline of the rendition: the leading one decides, the others follow."""
-        if rendition is self._leader:
-            return Cutter(tracks, self.limits)
-        return FollowingCutter(tracks, self.limits, self.grid)
-
-    def ends(self, rendition: Rendition, at: int) -> None:
-        """A segment of the rendition ends at that tick."""
-        if rendition is self._leader:
-            self.grid.mark(at)
 
     def date(self, rendition: Rendition, msn: int, own: float) -> float:
         """The wall clock of a segment's first frame: the leading rendition's if it has that segment, else `own`."""
@@ -156,6 +109,18 @@ class Run:
     def live(self) -> Live:
         """The main rendition as it is served."""
         return self.renditions[MAIN].live
+
+    def offered(self) -> list[OfferedRendition]:
+        """What viewers are offered, the main one first."""
+        found = []
+        for one in self.renditions.values():
+            offer = one.live.offer
+            if offer is not None:
+                tracks, rates = offer
+                found.append(
+                    OfferedRendition(one.name, tracks, one.frame_rate, rates.bandwidth, rates.average_bandwidth)
+                )
+        return found
 
     @property
     def about(self) -> tuple[str, str]:
@@ -234,40 +199,3 @@ class Run:
     @property
     def _leader(self) -> Rendition:
         return next(iter(self.renditions.values()))
-
-
-class KeyGrid:
-    """Where the segments of the leading rendition ended, newest last; ticks."""
-
-    def __init__(self) -> None:
-        self._ends: deque[int] = deque(maxlen=GRID)
-
-    def mark(self, at: int) -> None:
-        """One more."""
-        self._ends.append(at)
-
-    def ends(self, at: int) -> bool:
-        """Whether one ended there."""
-        return at in self._ends
-
-    def knows(self, at: int) -> bool:
-        """Whether what is to be known of that tick is known: the leading rendition is past it."""
-        return bool(self._ends) and at <= self._ends[-1]
-
-
-class FollowingCutter(Cutter):
-    """Ends segments where the leading rendition did, whatever its own pictures would allow; parts by the same limits.
-
-    It is fed behind the leading one. Where that has told nothing yet, nothing ends but what may not go on.
-    """
-
-    follows = True
-
-    def __init__(self, tracks: Tracks, limits: CutLimits, grid: KeyGrid) -> None:
-        super().__init__(tracks, limits)
-        self._grid = grid
-
-    def _due(self, unit: AccessUnit, *, may_not: bool) -> bool:
-        if self._grid.ends(unit.dts):
-            return unit.dts > self._part_start
-        return may_not and not self._grid.knows(unit.dts)

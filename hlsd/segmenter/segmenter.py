@@ -17,6 +17,7 @@ from hlsd.media.aac import oddity
 from hlsd.media.unit import TICKS, Kind, Tracks
 from hlsd.ports import MAIN
 from hlsd.segmenter.alignment import LATE, Alignment
+from hlsd.segmenter.cutter import Cutter
 from hlsd.segmenter.holes import Holes
 from hlsd.segmenter.listing import Listing
 from hlsd.segmenter.pending_events import PendingEvents
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import AccessUnit, AudioTrack
     from hlsd.segmenter.cut import Cut
-    from hlsd.segmenter.cutter import Cutter
     from hlsd.segmenter.live import Live
     from hlsd.segmenter.run import Run
     from hlsd.segmenter.window import Window
@@ -45,7 +45,7 @@ _PICTURES = 0  # as an index: an enumeration's member is a slow one
 
 
 class Segmenter:
-    """One rendition of a run (`hlsd.ports.Output`): alignment, cutter, listing; `live` is what delivery serves.
+    """The leading rendition of a run (`hlsd.ports.Output`): alignment, cutter, listing; `live` is what delivery serves.
 
     `finished(msn)` is called for each finished segment; `overflow()` when not even the shortest window fits into
     `max_stream_bytes`.
@@ -66,7 +66,9 @@ class Segmenter:
         self.run = run
         self._settings = run.settings
         self._log: FilteringBoundLogger = (log or structlog.get_logger()).bind(run=run.id)
-        self.listing = Listing(self, finished=finished, overflow=overflow, stats=stats or AppStats(), log=self._log)
+        self.listing = Listing(
+            self, finished=finished, overflow=overflow, stats=stats or AppStats(), log=self._log, ladder=run.ladder
+        )
         self.live: Live = self.listing.live
         self.window: Window = self.listing.window
         """The live window, for figures."""
@@ -217,6 +219,7 @@ class Segmenter:
         else:
             window.ranges.add(told, window.last_msn + 1)
         self.live.changed()
+        self.run.ladder.date_range(told)
 
     def _list(self, cuts: list[Cut], arrived: float) -> None:
         """Lists what was cut at a unit that came `arrived`."""
@@ -292,6 +295,7 @@ class Segmenter:
         if self.window.target_duration:
             self._seam()
         self.live.left()
+        self.run.ladder.left()
 
     def end(self) -> None:
         """Nothing will follow: EXT-X-ENDLIST (EN01), the open segment first (EN02)."""
@@ -311,14 +315,16 @@ class Segmenter:
     def halt(self) -> None:
         """It stays off (`Mendable`): no playlist until the next publication, which goes on with the run."""
         self.live.halted(True)
+        self.run.ladder.halt(off=True)
         self.live.changed()
 
     def _start(self) -> None:
         self._easy = False
         self.live.halted(False)
+        self.run.ladder.halt(off=False)
         if self._tracks is None:
             return
-        cutter = self.run.cutter(self, self._tracks)
+        cutter = Cutter(self._tracks, self.run.limits)
         try:
             self.listing.begin(self._tracks, cutter)
         except MediaError as error:

@@ -61,6 +61,11 @@ class HlsSettings(BaseModel):
         description='"auto": MPEG-TS for H.264, fMP4 for H.265 and AV1. "fmp4": fMP4 for all; very old players '
         "lose H.264.",
     )
+    audio_only: bool = Field(
+        False,
+        description="Offer the sound alone too, as a rendition of its own (`audio`): players take it where a path has "
+        "room for no picture, and ?audio=only asks for it. Costs its packing, and no encoding.",
+    )
     timed_metadata: bool = Field(
         False,
         description="Carry timed metadata (onTextData, onCuePoint and what is marked by the API) in MPEG-TS too, as "

@@ -227,6 +227,12 @@ class Window:
             del self._named[part.uri.rpartition("/")[2]]
         segment.parts.clear()
 
+    def pass_over(self) -> None:
+        """Another rendition has a segment that this one, of which nothing is listed yet, will not have."""
+        assert not self.segments
+        assert self.open is None
+        self._next_msn += 1
+
     def discard_open(self) -> None:
         """Forgets the open segment, which nobody may have been told of; its number is used again."""
         segment, self.open = self.open, None

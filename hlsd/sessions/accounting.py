@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
-from hlsd.ports import MEDIA, ViewerSession
+from hlsd.ports import MEDIA, MORE, RenditionBody, ViewerSession
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class Ledger:
                 if not segments and not session.over:
                     self.begins(session)
                 session.segments = segments + 1
+            elif media > MORE:
+                self._of_rendition(session, size, cast("RenditionBody", media))
             session.media_bytes += size
             tally.media_bytes += size
         else:
@@ -44,6 +47,16 @@ class Ledger:
             tally.playlist_bytes += size
         if session.over:
             self.closed += size
+
+    def _of_rendition(self, session: ViewerSession, size: int, media: RenditionBody) -> None:
+        """What is not of the main rendition is counted beside, by name."""
+        if media.begins and size > 0:
+            segments = session.segments
+            if not segments and not session.over:
+                self.begins(session)
+            session.segments = segments + 1
+        named = session.of_renditions
+        named[media.rendition] = named.get(media.rendition, 0) + size
 
     def close(self, session: ViewerSession) -> None:
         """Takes over the figures of a session that ends."""

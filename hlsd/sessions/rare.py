@@ -33,6 +33,7 @@ class Rare:
         "pending",
         "previous_ip",
         "refused",
+        "renditions",
         "resumed_from",
         "succeeds",
         "until_reason",
@@ -65,6 +66,8 @@ class Rare:
         """The token of its Authorization header: a secret."""
         self.pending = False
         """It plays already while the directory is asked for its place."""
+        self.renditions: dict[str, int] = {}
+        """Bytes of media that were not of the main rendition, by name: a stream has a handful."""
         self.lingers = 0.0
         """Until when it is kept though it is silent, and its stream may be over: it watches what was recorded."""
         self.ban: float | None = None

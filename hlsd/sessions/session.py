@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from hlsd.base import masking
 from hlsd.events.facts import Facts, address, bracketed
-from hlsd.ports import Grant, PlayRequest
+from hlsd.ports import MAIN, Grant, PlayRequest
 from hlsd.sessions.life import Phase
 from hlsd.sessions.rare import Rare
 from hlsd.sessions.signing import PUBLIC
@@ -213,6 +213,11 @@ class Session:
             self.rare = Rare()
         return self.rare
 
+    @property
+    def of_renditions(self) -> dict[str, int]:
+        """As `hlsd.ports.ViewerSession`."""
+        return self.extra.renditions
+
     def request(self) -> PlayRequest:
         """What it asked with, as far as it is kept, from where it is now; `name` is what it watches."""
         rare = self.rare
@@ -241,7 +246,8 @@ class Session:
         rare = self.rare
         if rare is not None:
             rare.bearer = ""
-            if not (rare.asked or rare.again or rare.until_reason or rare.refused or rare.life):
+            kept = rare.asked or rare.again or rare.until_reason or rare.refused
+            if not (kept or rare.life or rare.renditions):
                 self.rare = None
 
     def reject(self, reason: str = "kicked") -> None:
@@ -276,10 +282,14 @@ def facts(session: Session, stream_id: str = "", codec: str = "") -> Facts:
         "segments": session.segments,
         "reason": session.reason,
         "codec": codec,
-        "rendition": "main",
+        "rendition": MAIN,
     }
     rare = session.rare
     if rare is not None:
+        if rare.renditions:
+            named = {MAIN: session.media_bytes - sum(rare.renditions.values()), **rare.renditions}
+            told["renditions"] = named = {name: size for name, size in named.items() if size > 0}
+            told["rendition"] = max(named, key=lambda name: named[name], default=MAIN)
         if rare.resumed_from:
             told["resumed_from"] = rare.resumed_from
         if rare.previous_ip:

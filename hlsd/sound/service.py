@@ -10,14 +10,14 @@ from hlsd.ports import Service, SoundConverter, SoundSink, SoundTeller
 from hlsd.sound.converter import Converter
 from hlsd.sound.figures import SoundFigures, SoundStats
 from hlsd.sound.process import SoundProcess
-from hlsd.sound.settings import TranscodeSettings
+from hlsd.sound.settings import SoundSettings
 
 
 class SoundService(Service):
     """The service, and `hlsd.ports.SoundDesk`. Nothing runs before it is needed."""
 
     def __init__(
-        self, settings: TranscodeSettings, clock: Clock, log: FilteringBoundLogger, faults: Faults | None = None
+        self, settings: SoundSettings, clock: Clock, log: FilteringBoundLogger, faults: Faults | None = None
     ) -> None:
         self.settings = settings
         self.stats = SoundStats()

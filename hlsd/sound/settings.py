@@ -1,4 +1,4 @@
-"""Declares the [transcode] section of the configuration."""
+"""Declares what the [transcode] section of the configuration says of sound."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from hlsd.base.quantities import MIB, Size
 
 
-class TranscodeSettings(BaseModel):
-    """What is decoded and encoded anew: sound, of every kind but AAC."""
+class SoundSettings(BaseModel):
+    """What is decoded and encoded anew of sound: every kind but AAC."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

@@ -62,7 +62,12 @@ class Expected:
         """What comes may have it."""
         return self
 
-    def multivariant(self, base: str) -> bytes | None:  # noqa: ARG002
+    @property
+    def whole(self) -> bool:
+        """There is nothing."""
+        return False
+
+    def multivariant(self, base: str, only: str = "") -> bytes | None:  # noqa: ARG002
         """There is none."""
         return None
 

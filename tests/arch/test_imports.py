@@ -74,4 +74,6 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         "sound/resampler.py",
         "sound/transcoder.py",
         "snapshots/painter.py",  # a process of its own for the node
+        "transcode/encoder.py",  # a process of its own for each stream
+        "transcode/transcoder.py",
     }

@@ -121,7 +121,7 @@ BROKEN_MULTIVARIANT: list[tuple[str, str, str]] = [
     ("MV11", "FRAME-RATE=30.000", 'FRAME-RATE=30.000,AUDIO="none"'),
     ("MV11", "#EXT-X-STREAM", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a"\n#EXT-X-STREAM'),
     ("MV13", "avc1.64001f,", ""),
-    ("MV13", "cam/~abc/index.m3u8\n", "a.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n"),
+    ("MV13", "cam/~abc/index.m3u8\n", "a.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n"),
     ("MV15", "avc1.64001f", "avc1.64001F"),
     ("P04", "VERSION:6", "VERSION:x"),
 ]

@@ -259,16 +259,18 @@ def _judge_change(watch: Watch, now: Playlist, before: Playlist) -> None:
         watch.listed_after.append(now.at - before.at)
 
 
-async def watch(url: str, seconds: float, *, own_rate: float | None = None) -> Watch:
+async def watch(url: str, seconds: float, *, own_rate: float | None = None, rendition: str = "") -> Watch:
     """Plays `url` (multivariant) for so many seconds or to its end.
 
-    `own_rate` is what the media takes from part to part at most, for LL20 (default: the part target), seconds.
+    `rendition`: the one to be played, by its name; empty: the first. `own_rate` is what the media takes from part to
+    part at most, for LL20 (default: the part target), seconds.
     """
     seen = Watch()
     async with httpx.AsyncClient(timeout=20, headers={"Accept-Encoding": "gzip"}) as client:
         top = await client.get(url)
         top.raise_for_status()
-        variant = top.url.join(next(line for line in top.text.splitlines() if line and line[0] != "#"))
+        named_so = [line for line in top.text.splitlines() if line and line[0] != "#" and f"{rendition}/index" in line]
+        variant = top.url.join(named_so[0])
         now = await _load(client, variant, {})
         judge(seen, now, None)
         seen.playlists.append(now)
@@ -291,7 +293,9 @@ async def _load(client: httpx.AsyncClient, variant: httpx.URL, params: dict[str,
     answer = await client.get(variant.copy_merge_params(params))
     if answer.status_code != httpx.codes.OK:
         raise AssertionError(f"{answer.url}: {answer.status_code} {answer.text[:100]}")
-    return parse(answer.text, time.monotonic())
+    # Where other renditions stand changes by itself, and is no part of what is merged or comes last.
+    own = [line for line in answer.text.splitlines(keepends=True) if not line.startswith("#EXT-X-RENDITION-REPORT")]
+    return parse("".join(own), time.monotonic())
 
 
 async def _step(client: httpx.AsyncClient, variant: httpx.URL, now: Playlist, seen: Watch) -> Playlist:

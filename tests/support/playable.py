@@ -104,10 +104,12 @@ class MemoryPlayable:
     def rendition(self, name: str) -> MemoryPlayable | None:
         return self if name in ("", MAIN) else self.others.get(name)
 
-    def multivariant(self, base: str) -> bytes | None:
+    whole = True
+
+    def multivariant(self, base: str, only: str = "") -> bytes | None:
         if not self.done:
             return None
-        variant = f"{base}{MAIN}/index.m3u8"
+        variant = f"{base}{only or MAIN}/index.m3u8"
         self.minted.append(variant)
         return f'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000000,CODECS="avc1.64001f"\n{variant}\n'.encode()
 

@@ -216,8 +216,10 @@ def _check_multivariant(lines: list[str]) -> list[Violation]:
         if not following or following.startswith("#"):
             found.append(Violation("MV01", "no URI line after EXT-X-STREAM-INF"))
         found += _check_variant(_attributes(line), groups)
-    if variants != 1:
-        found.append(Violation("MV13", f"{variants} variants"))
+    uris = [line for line in lines if line and not line.startswith("#")]
+    sized = [_attributes(line).get("RESOLUTION") for line in lines if line.startswith("#EXT-X-STREAM-INF:")]
+    if not variants or len(set(uris)) < len(uris) or sized.count(None) > 1:
+        found.append(Violation("MV13", f"{variants} variants, {sized}"))
     return found
 
 

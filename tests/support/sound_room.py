@@ -11,7 +11,7 @@ import structlog
 from hlsd.base.faults import Faults
 from hlsd.ingest.intake import Intake
 from hlsd.sound.service import SoundService
-from hlsd.sound.settings import TranscodeSettings
+from hlsd.sound.settings import SoundSettings
 from tests.support.clicks import Heard, heard
 from tests.support.clock import FakeClock
 from tests.support.collected import Collected, Tag
@@ -78,7 +78,7 @@ async def sound_room(**settings: Any) -> AsyncIterator[SoundRoom]:
     """A room, its process ended at the end; nothing in it may have failed."""
     faults = Faults()
     clock = FakeClock()
-    desk = SoundService(TranscodeSettings(**settings), clock, structlog.get_logger(), faults)
+    desk = SoundService(SoundSettings(**settings), clock, structlog.get_logger(), faults)
     try:
         yield SoundRoom(desk, clock)
     finally:

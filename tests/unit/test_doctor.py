@@ -52,6 +52,15 @@ def test_a_port_of_nobody_s_address_and_one_of_udp_are_told(taken: int) -> None:
     assert [one.what for one in found if one.grade == "bad"] == [f"webrtc.port (UDP 127.0.0.1:{port})"]
 
 
+def test_every_port_that_is_asked_for_is_looked_at() -> None:
+    ports = {key: free_port() for key in ("srt.port", "jt1078.port", "rtmp.tls_port", "metrics.port")}
+    udp = [{"port": free_port(), "path": "live/cam", "allow": ["127.0.0.1"]}]
+    given = {"rtmp.cert": "a", "rtmp.key": "b", "ts.udp": udp, **ports}
+    looked = [one.what.partition(" ")[0] for one in machine.ports(settings(**given))]
+    assert set(looked) == {"http.port", "rtmp.port", "ts.udp[0].port", *ports}
+    assert looked.count("jt1078.port") == 2
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (found,) = disk.folders(settings(server__state_dir=Path("/proc/nobody/writes/here")))
     assert found.grade == "bad"

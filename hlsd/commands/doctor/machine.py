@@ -43,6 +43,12 @@ def ports(settings: Settings) -> Iterator[Finding]:
         wanted.append(("metrics.port", metrics.bind, metrics.port, socket.SOCK_STREAM))
     if webrtc.enabled:
         wanted.append(("webrtc.port", webrtc.bind or web.bind, webrtc.port or web.port, socket.SOCK_DGRAM))
+    if settings.srt.port:
+        wanted.append(("srt.port", settings.srt.bind or rtmp.bind, settings.srt.port, socket.SOCK_DGRAM))
+    if (terminals := settings.jt1078).port:
+        both = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        wanted += [("jt1078.port", terminals.bind, terminals.port, kind) for kind in both]
+    wanted += [(f"ts.udp[{at}].port", one.bind, one.port, socket.SOCK_DGRAM) for at, one in enumerate(settings.ts.udp)]
     ours = _is_hlsd(web.bind, web.port)
     for key, bind, port, kind in wanted:
         if port:

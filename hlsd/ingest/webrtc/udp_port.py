@@ -1,4 +1,4 @@
-"""Is the UDP socket of WebRTC: datagrams with the time at which the kernel had them, some in each turn of the loop."""
+"""Is the UDP socket of WebRTC and SRT: datagrams with the time at which the kernel had them, some in each turn."""
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ _timespec: Final = struct.Struct("@ll").unpack_from
 
 
 class UdpPort:
-    """The socket. `take(datagram, address, now)` gets each; what it raises costs that datagram."""
+    """The socket. `take(datagram, address, now)` gets each; what it raises costs that datagram.
 
-    def __init__(self, take: Callable[[bytes, Any, float], None], clock: Clock, faults: Faults) -> None:
+    `whose`: the section of its settings.
+    """
+
+    def __init__(
+        self, take: Callable[[bytes, Any, float], None], clock: Clock, faults: Faults, whose: str = "webrtc"
+    ) -> None:
         self.number = 0
         """Once opened."""
         self._take = take
+        self._whose = whose
         self._clock = clock
         self._faults = faults
         self._sock: socket.socket | None = None
@@ -56,7 +62,7 @@ class UdpPort:
         except (OSError, OverflowError) as error:
             sock.close()
             code = getattr(error, "errno", None) or errno.EINVAL
-            raise OSError(code, refusal("webrtc.port", bind, number, error)) from error
+            raise OSError(code, refusal(f"{self._whose}.port", bind, number, error)) from error
         sock.setblocking(False)
         self._sock = sock
         self.number = sock.getsockname()[1]
@@ -75,6 +81,11 @@ class UdpPort:
         if self._sock is not None:
             with contextlib.suppress(OSError):
                 self._sock.sendto(datagram, address)
+
+    def look(self) -> None:
+        """Takes what waits in the kernel, now: for who is about to say that something has not come."""
+        if self._sock is not None:
+            self._read()
 
     def _read(self) -> None:
         now = self._clock.monotonic()
@@ -97,4 +108,4 @@ class UdpPort:
             try:
                 self._take(datagram, address, arrived)
             except Exception as error:  # noqa: BLE001 - an error of ours must not close the port
-                self._faults.task("webrtc", error)
+                self._faults.task(self._whose, error)

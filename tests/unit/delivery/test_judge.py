@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from hlsd.delivery.request import Request
 from hlsd.delivery.settings import HttpSettings
 from hlsd.delivery.wait_queue import Outcome
 from hlsd.events import Event
-from hlsd.ports import Denial, Grant
+from hlsd.ports import Denial, Grant, RenditionBody
 from hlsd.sessions.signing import Issue
 from tests.support.answers import Answers, Said
 from tests.support.playable import MemoryDirectory, MemoryPlayable
@@ -119,6 +120,30 @@ def test_who_has_lost_its_session_is_led_to_the_rendition_that_it_asked_for(low:
         assert place is not None
         assert place.endswith(f"/{led}/index.m3u8")
         assert low.reply(place).status == 200
+
+
+def test_the_sound_alone_is_for_who_asks_for_it_where_it_is_offered(low: Player) -> None:
+    assert low.reply("/live/cam.m3u8?audio=only").status == 404
+    low.stream.add_rendition("audio")
+    body = bytes(low.reply("/live/cam.m3u8?audio=only").body)
+    assert b"/audio/index.m3u8" in body
+    assert b"/main/" not in body
+    assert b"/main/" in bytes(low.reply("/live/cam.m3u8?audio=yes").body)
+    place = header(low.reply("/live/cam.m3u8?audio=only&flat=1"), "location")
+    assert place is not None
+    assert place.endswith("/audio/index.m3u8")
+
+
+def test_what_is_not_of_the_main_rendition_says_so_for_the_accounts(low: Player) -> None:
+    small = low.stream.add_rendition("v480")
+    for name, init in (("p7.ts", False), ("i0.mp4", True)):
+        small.add_media("r1", name, b"small")
+        small.resources["r1", name] = replace(small.resources["r1", name], rendition="v480", init=init)
+    whole, head = (low.reply(f"/live/cam/~{SID}/v480/r1/{name}").media for name in ("p7.ts", "i0.mp4"))
+    assert isinstance(whole, RenditionBody)
+    assert isinstance(head, RenditionBody)
+    assert (whole.rendition, whole.begins, head.rendition, head.begins) == ("v480", True, "v480", False)
+    assert type(low.reply(MEDIA).media) is int, "the main one costs nothing more"
 
 
 # -- session URIs

@@ -18,7 +18,7 @@ from hlsd.base.faults import Faults
 from hlsd.base.match import Match
 from hlsd.cluster.event_drain import EventDrain
 from hlsd.events import Action, Bus, Event
-from hlsd.events.facts import receiver_facts, record_facts, snapshot_facts, wish_facts
+from hlsd.events.facts import receiver_facts, record_facts, snapshot_facts, transcode_facts, wish_facts
 from hlsd.media.unit import Tracks
 from hlsd.notify.event_ring import EventRing
 from hlsd.notify.eventlog import EventLog
@@ -145,6 +145,17 @@ def receivers() -> list[Event]:
     ]
 
 
+def transcodings() -> list[Event]:
+    """A stream that is offered as it came, and a rendition that was given up."""
+    told: Any = {"app": "live", "name": "a", "stream_id": "1m7yzee2r"}
+    full = transcode_facts(**told, rendition="", reason="full", detail="as many are encoded as transcode.max allows")
+    late = transcode_facts(**told, rendition="480p", reason="pace", detail="it cannot keep pace")
+    return [
+        Event(Action.TRANSCODE_REFUSED, "refused", 1, AT, full),
+        Event(Action.TRANSCODE_SHED, "shed", 1, AT, late),
+    ]
+
+
 def recordings() -> list[Event]:
     """The file of a recording: opened, done, and one that the disk ended."""
     told: Any = {
@@ -191,6 +202,15 @@ def fixes() -> list[Event]:
     return [drain._event(fix)[0]]
 
 
+def switched() -> list[Event]:
+    """A viewer that had two renditions."""
+    request = PlayRequest("live", "a", "hls", "192.0.2.7", 51_234)
+    session = Session(b"c2Vzc2lvbi1pZC0z", request, Grant(), now=1000.0, epoch=1_699_999_000.0)
+    session.media_bytes = 500
+    session.of_renditions["480p"] = 400
+    return [Event(Action.DONE_PLAY, session.id, 2, AT, facts(session), {})]
+
+
 def lines(events: list[Event]) -> list[str]:
     """Each event in each shape, one JSON object a line."""
     found = []
@@ -221,7 +241,17 @@ def lines(events: list[Event]) -> list[str]:
 
 async def everything() -> list[str]:
     return lines(
-        [*viewers(), *await publishers(), *await relays(), *snapshots(), *recordings(), *receivers(), *fixes()]
+        [
+            *viewers(),
+            *await publishers(),
+            *await relays(),
+            *snapshots(),
+            *recordings(),
+            *receivers(),
+            *transcodings(),
+            *switched(),
+            *fixes(),
+        ]
     )
 
 

@@ -15,6 +15,7 @@ from hlsd.segmenter.segmenter import Segmenter
 from hlsd.segmenter.sinks import MOST, Sinks
 from tests.support.flvmedia import make_flv
 from tests.support.frames import BOTH, VIDEO, audio, interleaved, video
+from tests.support.ladder import Encoder, feed_ladder
 from tests.support.mischief import Mischief
 from tests.support.runs import feed, settings
 from tests.support.units import units_of
@@ -145,12 +146,9 @@ def test_a_sink_that_comes_amid_a_stream_that_nobody_watches_begins_with_the_nex
 def test_every_rendition_is_told_under_its_name() -> None:
     sink = Recorder()
     run, main = make(sink)
-    small = Segmenter(run, "v480")
-    for one in (main, small):
-        one.tracks(Tracks(VIDEO))
-    for unit in video(30, 9.0):
-        main.unit(unit)
-        small.unit(unit)
+    small = run.ladder.add("v480", 0)
+    assert small is not None
+    feed_ladder(main, [Encoder(small)], video(30, 9.0), Tracks(VIDEO))
     assert {rendition for rendition, _ in sink.whole} == {"main", "v480"}
     assert [msn for name, msn in sink.whole if name == "main"] == [msn for name, msn in sink.whole if name == "v480"]
 

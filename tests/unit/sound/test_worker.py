@@ -21,7 +21,7 @@ from hlsd.sound.clock import FRAME
 from hlsd.sound.converter import Converter
 from hlsd.sound.figures import SoundStats
 from hlsd.sound.process import STREAM_BYTES, SoundProcess
-from hlsd.sound.settings import TranscodeSettings
+from hlsd.sound.settings import SoundSettings
 from hlsd.sound.worker import BURST, SHARE, CpuAllowance, Worker
 from tests.support.collected import Collected
 from tests.support.seeds import first_seed
@@ -103,7 +103,7 @@ def test_it_encodes_under_the_shipped_unit_and_where_the_unit_lets_it_choose_no_
 
 @pytest.mark.thorough
 def test_it_has_room_for_as_many_streams_as_are_let_in() -> None:
-    settings = TranscodeSettings()
+    settings = SoundSettings()
     command = [sys.executable, "-m", "hlsd.sound.worker", str(settings.audio_memory)]
     streams = range(1, settings.audio_streams + 1)
     octets = b"".join(wire.opening(stream, ORDER._replace(channels=2)) for stream in streams)

@@ -1,0 +1,38 @@
+"""Is the SRT service: a UDP port for publishers and players, if one is set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hlsd.base.upkeep import ended
+from hlsd.ports import OutputFactory, Service
+
+if TYPE_CHECKING:
+    from hlsd.ingest.srt.figures import SrtFigures
+    from hlsd.ingest.srt.room import SrtRoom
+
+
+class SrtService(Service):
+    """`room` has the connections, `feeder` makes what its players get; `on`: whether there is a port."""
+
+    def __init__(self, room: SrtRoom, feeder: OutputFactory, *, on: bool) -> None:
+        self.room = room
+        self._feeder = feeder
+        self._on = on
+
+    async def start(self) -> None:
+        """Listens. Raises OSError when it cannot."""
+        if self._on:
+            self.room.start()
+
+    async def stop(self, deadline: float) -> None:
+        """Ends every connection."""
+        await ended(self.room.stop(), deadline)
+
+    def outputs(self) -> tuple[OutputFactory, ...]:
+        """What players are fed from; a server without the port pays nothing for it."""
+        return (self._feeder,) if self._on else ()
+
+    def figures(self) -> tuple[SrtFigures, ...]:
+        """What is counted."""
+        return (self.room.figures(),)

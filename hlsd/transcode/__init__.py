@@ -1,0 +1,1 @@
+"""Renditions of live streams: pictures decoded once and encoded smaller, in a process for each stream."""
