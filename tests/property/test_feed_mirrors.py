@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def _moved(units: list[AccessUnit], seconds: float) -> list[AccessUnit]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_mirrors_serve_the_same_bytes_at_every_version(seed: int) -> None:
     draw = random.Random(seed)
-    changes = {
+    changes: dict[str, Any] = {
         "low_latency": draw.random() < 0.7,
         "time": draw.choice((1, 2)),
         "list": draw.choice((3, 6)),

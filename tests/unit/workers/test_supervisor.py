@@ -9,9 +9,10 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from hlsd.config.settings import ServerSettings
+from hlsd.base.errors import HlsdError
+from hlsd.config.settings import ServerSettings, Settings
 from hlsd.workers.orders import Orders
-from hlsd.workers.supervisor import _pause, count
+from hlsd.workers.supervisor import Supervisor, _pause, count
 
 
 @pytest.mark.thorough
@@ -52,3 +53,16 @@ def test_what_ends_again_and_again_is_begun_more_and_more_seldom() -> None:
     assert pauses == sorted(pauses)
     assert pauses[-1] == 5.0
     assert _pause(5.0, 60.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"cluster": {"redis": "redis://127.0.0.1:1/0"}, "sessions": {"secret": "x" * 20}}, "Redis"),
+        ({"hls": {"audio_only": True}}, "renditions"),
+    ],
+)
+async def test_what_workers_cannot_do_is_said_before_anything_is_begun(section: dict[str, object], said: str) -> None:
+    settings = Settings.model_validate(section)
+    with pytest.raises(HlsdError, match=said):
+        await Supervisor(settings, 2, "", {}).run()

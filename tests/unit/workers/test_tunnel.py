@@ -83,7 +83,7 @@ async def ask(
         sent.append(dict(message))
 
     async with asyncio.timeout(10):
-        await tunnel(scope, receive, send)  # type: ignore[arg-type]
+        await tunnel(scope, receive, send)
     assert tunnel.open == 0
     start = sent[0]
     return start["status"], dict(start["headers"]), b"".join(one.get("body", b"") for one in sent[1:])
