@@ -216,9 +216,9 @@ async def _key(file: Path) -> bytes:
 
 async def run(settings: Settings, orders: Orders) -> int:
     """Runs it until it is told to stop. Returns the exit status; raises HlsdError when it cannot listen."""
+    beat = Beat(orders.line)  # first: a supervisor that has gone would never be missed by one that waits for the core
     key = await _key(Path(key_path(orders.folder)))
     worker = EdgeWorker(settings, orders, key)
-    beat = Beat(orders.line)
     with StopSignals() as signals:
         try:
             await worker.start()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from hlsd.base.errors import HlsdError
 from hlsd.config.settings import ServerSettings, Settings
-from hlsd.workers.orders import Orders
+from hlsd.workers.orders import BEAT, Orders
 from hlsd.workers.supervisor import Supervisor, _pause, count
 
 
@@ -66,3 +68,19 @@ async def test_what_workers_cannot_do_is_said_before_anything_is_begun(section: 
     settings = Settings.model_validate(section)
     with pytest.raises(HlsdError, match=said):
         await Supervisor(settings, 2, "", {}).run()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("role", ["worker", "core"])
+def test_a_process_whose_supervisor_has_gone_ends_though_it_still_waits(role: str, tmp_path: Path) -> None:
+    """A worker waits for the core's key, and there is none."""
+    ours, its = socket.socketpair()
+    settings: dict[str, object] = {"rtmp.port": 0, "server.state_dir": str(tmp_path), "webrtc.enabled": False}
+    orders = Orders(role, str(tmp_path), its.fileno(), "", settings, 1, 2)
+    command = [sys.executable, "-m", "hlsd.workers.child", orders.text()]
+    with subprocess.Popen(command, pass_fds=[its.fileno()], stderr=subprocess.DEVNULL) as process:
+        its.close()
+        ours.settimeout(60)
+        assert ours.recv(1) == BEAT
+        ours.close()
+        process.wait(30)
