@@ -25,17 +25,18 @@ from hlsd.delivery.hosted import HostedApp
 from hlsd.event_source import EventSource
 from hlsd.events import Bus
 from hlsd.node import Node
-from hlsd.services import FRONTS, SERVICES, Services
+from hlsd.services import Services
 from hlsd.stats import Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.types import ASGIApp
 
     from hlsd.config import Settings
     from hlsd.notify.notify import Notify
     from hlsd.ports import OutputFactory, Service, SinkFactory
+    from hlsd.services import Made
     from hlsd.sessions.registry import Registry
     from hlsd.streams.hub import Hub
 
@@ -60,11 +61,12 @@ class Server(EventSource):
 
     `server.on("prePlay", handler)` calls `handler(viewer)` for each viewer at the door, and `viewer.reject()` turns it
     away; the names of events are those of `hlsd.events.Action`. `server.asgi()` is for another application to mount.
-    Nothing on disk or network is touched before `start`.
+    Nothing on disk or network is touched before `start`. `fronts` answer HTTP in place of `hlsd.services.FRONTS`.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, fronts: Sequence[Made] | None = None) -> None:
         self.settings = settings
+        self._fronts = fronts
         self._clock = clock or SystemClock()
         self.stats = Stats(settings.metrics.max_apps)
         self._faults = self.stats.faults
@@ -106,8 +108,8 @@ class Server(EventSource):
     @property
     def web(self) -> ASGIApp | None:
         """What answers HTTP while the server runs."""
-        running = len(self._started) == len(SERVICES) + len(FRONTS)
-        return self._services.web if running and self._services is not None else None
+        services = self._services
+        return services.web if services is not None and len(self._started) == len(services.by_name) else None
 
     def asgi(self) -> HostedApp[Server]:
         """The server as an ASGI application, for another one to mount below a path: docs/embedding.md."""
@@ -124,7 +126,7 @@ class Server(EventSource):
         """Starts every service. Raises CannotListen, with everything that had started stopped again."""
         node = Node(self.settings, self._clock, self.stats, self.bus, self._outputs, self._sinks, os.environ)
         try:
-            self._services = services = Services(node, self.unready, self.impaired)
+            self._services = services = Services(node, self.unready, self.impaired, self._fronts)
         except BaseException:
             await node.stop()
             raise
@@ -245,13 +247,15 @@ def asgi(settings: Settings) -> HostedApp[Server]:
     return Server(settings).asgi()
 
 
-async def serve(settings: Settings, *, ready: Callable[[Server], None] | None = None) -> int:
+async def serve(
+    settings: Settings, *, ready: Callable[[Server], None] | None = None, fronts: Sequence[Made] | None = None
+) -> int:
     """Runs a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
 
-    `ready` is called when every service listens. Raises HlsdError when one cannot.
+    `ready` is called when every service listens; `fronts` as in `Server`. Raises HlsdError when one cannot.
     """
     log = structlog.get_logger()
-    server = Server(settings)
+    server = Server(settings, fronts=fronts)
     asyncio.get_running_loop().set_exception_handler(server.stray)
     with StopSignals() as signals:
         await server.start()

@@ -46,6 +46,7 @@ from hlsd.sessions.figures import SessionFigures
 from hlsd.sessions.key_file import KEY_BYTES, load_key
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.registry import Registry
+from hlsd.sessions.schedule import idle_of
 from hlsd.sessions.signing import Key, Signer
 from hlsd.sound.service import SoundService
 from hlsd.streams.directory import StreamDirectory
@@ -108,7 +109,8 @@ class Node:
         """How programs of this machine are known to the API."""
         self.access = Access(settings.api, env, settings.http.proxies, self.local_token.value)
         self.hls = HlsOutputs(settings.hls, clock, SequenceJournal(state / "hlsd.sqlite"), stats, sinks=sinks)
-        key = self._session_key()
+        self.key = key = self._session_key()
+        """What signs the ids of sessions."""
         self.gate = gate_of(
             settings.auth,
             clock,
@@ -129,6 +131,8 @@ class Node:
             gate=self.gate,
             over=self._over,
         )
+        self.session_idle = idle_of(settings.sessions.idle_timeout, self.hub.find)
+        """Seconds without a request after which a viewer is gone."""
         signer = Signer([key], clock.wall, self.id)
         self.cluster = self._cluster()
         """What it shares with other nodes; None if it stands alone."""
@@ -136,7 +140,7 @@ class Node:
         self.sessions = Registry(
             signer,
             clock,
-            self._session_idle,
+            self.session_idle,
             max_sessions=settings.sessions.max_sessions,
             stats=stats,
             bus=bus,
@@ -310,15 +314,3 @@ class Node:
             return Key(secrets.token_bytes(KEY_BYTES))
         except ValueError as error:
             raise ConfigError(str(error)) from error
-
-    def _session_idle(self, app: str, name: str) -> float:
-        """Seconds: "max(3 x TARGETDURATION, 10 s), cap 60 s" (contract §4.2, rule 5).
-
-        After the end of the stream one target duration and a second: whoever has not seen the end yet asks within
-        that time, be it for the playlist, be it for the next one of the last segments.
-        """
-        fixed = self.settings.sessions.idle_timeout
-        live = self.hub.find(app, name)
-        if live is not None and live.ended:
-            return min(fixed or 60.0, live.target_duration + 1.0)
-        return fixed or min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))

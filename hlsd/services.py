@@ -76,7 +76,11 @@ class Services:
     """
 
     def __init__(
-        self, node: Node, unready: Callable[[], Sequence[str]], impaired: Callable[[], Sequence[str]] = tuple
+        self,
+        node: Node,
+        unready: Callable[[], Sequence[str]],
+        impaired: Callable[[], Sequence[str]] = tuple,
+        fronts: Sequence[Made] | None = None,
     ) -> None:
         self.node = node
         self._ready = ready_route(unready, impaired)
@@ -90,7 +94,7 @@ class Services:
             self.by_name[name] = make(self)  # one may stand on one before it
         self.web = self._web()
         """What HTTP answers, on every port of it."""
-        self.by_name |= {name: front(self) for name, front in FRONTS}
+        self.by_name |= {name: front(self) for name, front in (FRONTS if fronts is None else fronts)}
 
     def outputs(self) -> list[OutputFactory]:
         """What all of them make of each stream."""
@@ -212,10 +216,6 @@ def _ts_publish(services: Services) -> Service:
     form = ts_form(node.mpeg_media)
     publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, rtmp.publish_timeout, rtmp.idle_timeout)
     return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
-
-
-def _ts_udp(services: Services) -> Service:
-    return TsUdpService(services.node.settings.ts, _packets(services))
 
 
 def _jt1078(services: Services) -> Service:
@@ -365,11 +365,10 @@ def _https(services: Services) -> Service:
     return HttpsServer(settings.https, settings.http, services.web, services.node.log, services.handshakes)
 
 
-def _http(services: Services) -> Service:
-    return HttpServer(services.node.settings.http, services.web, services.node.log)
+Made = tuple[str, Callable[[Services], Service]]
+"""A service by its name, and who makes it."""
 
-
-SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+SERVICES: tuple[Made, ...] = (
     ("record", _record),
     ("recorder", _recorder),  # before the page at the same address
     ("rtmp", _rtmp),
@@ -377,7 +376,7 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("srt", _srt),
     ("flv_publish", _flv_publish),
     ("ts_publish", _ts_publish),
-    ("ts_udp", _ts_udp),
+    ("ts_udp", lambda services: TsUdpService(services.node.settings.ts, _packets(services))),
     ("jt1078", _jt1078),
     ("gb28181", _gb28181),
     ("metrics", _metrics),
@@ -392,8 +391,8 @@ SERVICES: tuple[tuple[str, Callable[[Services], Service]], ...] = (
     ("console", _console),
     ("api", _api),
 )
-FRONTS: tuple[tuple[str, Callable[[Services], Service]], ...] = (
+FRONTS: tuple[Made, ...] = (
     ("https", _https),
-    ("http", _http),
+    ("http", lambda services: HttpServer(services.node.settings.http, services.web, services.node.log)),
 )
 """What the routes of all others are answered by."""

@@ -125,7 +125,7 @@ class Access:
         if hmac.compare_digest(self._local, digest):
             # Nobody guesses 256 bits: the operator is not kept out by strangers whom a proxy gives the same address.
             return LOCAL
-        address = self._address(ask)
+        address = self.address(ask)
         left = self._left(address, now)
         if left < 1.0:
             wait = max(1, round((1.0 - left) * REFILL))
@@ -147,7 +147,7 @@ class Access:
             return LOOPBACK
         raise _unauthorized(ask, "a token is needed")
 
-    def _address(self, ask: Credential) -> str:
+    def address(self, ask: Credential) -> str:
         """Whose guesses these are: the client behind a trusted proxy, of IPv6 the network of a customer."""
         chain = ", ".join(ask.headers.get("x-forwarded-for", ()))
         text = self._proxies.viewer(ask.peer, chain.encode("latin-1")) if chain else ask.peer

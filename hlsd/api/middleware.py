@@ -172,7 +172,14 @@ class ApiRoute(BaseRoute):
                 raise
             await _answer(problem)(scope, receive, noting)
         if ask.method not in SAFE:
-            self._log.info("api", who=who, ip=ask.peer, method=ask.method, path=scope["path"][:256], status=status)
+            self._log.info(
+                "api",
+                who=who,
+                ip=ask.peer or self._access.address(ask),
+                method=ask.method,
+                path=scope["path"][:256],
+                status=status,
+            )
 
     def _share(self, message: Message, origin: str) -> None:
         """CORS, where web pages of other origins are let in at all."""

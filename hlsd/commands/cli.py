@@ -69,11 +69,22 @@ def serve(
     state_dir: StateDir = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="Processes that serve viewers; auto: one for each processor.")
+    ] = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     overrides = _overrides(bind, rtmp_port, http_port, state_dir, log_level, log_format)
+    if workers is not None:
+        overrides["server.workers"] = int(workers) if workers.isdecimal() else workers
     settings = _configuration(config_file, overrides).settings
     log.configure(settings.server.log_level, settings.server.log_format)
+    if settings.server.workers != 1:
+        from hlsd.workers import supervisor  # noqa: PLC0415 - it loads nothing of a server
+
+        if supervisor.count(settings.server.workers) > 1:
+            file = config_file or config.default_path()
+            raise typer.Exit(_run(supervisor.run(settings, str(file) if file is not None else "", overrides)))
     from hlsd import app  # noqa: PLC0415 - mistakes are told without loading the server
 
     raise typer.Exit(_run(app.serve(settings)))

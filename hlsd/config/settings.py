@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,6 +48,12 @@ class ServerSettings(BaseModel):
         Path("var"),
         description="Folder for what must survive a restart, relative to the working directory. Media sequence numbers "
         "are remembered here: without it a player that outlives a restart could see them go back if the clock did.",
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
+        1,
+        description="Processes that serve viewers over HTTP and HTTPS; with more than one, another process takes "
+        'publishers in, and one watches over all. "auto": one for each processor. More than one only with hlsd serve: '
+        "docs/workers.md says what then differs.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info",

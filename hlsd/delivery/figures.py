@@ -58,7 +58,7 @@ class DeliveryFigures(Reporter):
         yield from self._answered()
         yield UNHELD, (), self._blocked.refused
         there = self._connections
-        yield CONNECTIONS, (), there.open
+        yield CONNECTIONS, (), there.open if there.elsewhere is None else there.elsewhere
         for reason, count in (("refused", there.refused), ("timed_out", there.timed_out), ("slow", there.slow)):
             yield TURNED_AWAY, (reason,), count
 

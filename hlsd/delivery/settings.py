@@ -190,3 +190,12 @@ class HttpSettings(BaseModel):
     def proxies(self) -> Proxies:
         """`trusted_proxies` and `prefix` as everybody asks them: read once."""
         return Proxies(self.trusted_proxies, self.prefix)
+
+
+class TunnelSettings(HttpSettings):
+    """Section `http` of a process that is asked by others of its own server: they have no address, and are believed."""
+
+    @cached_property
+    def proxies(self) -> Proxies:
+        """As the operator has named them, and those."""
+        return Proxies(self.trusted_proxies, self.prefix, unnamed=True)

@@ -96,11 +96,13 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     judge: Judge | None = None,
     playables: Callable[[], Iterable[tuple[str, Playable]]] = tuple,
     listed: Callable[[str], bool] = lambda _app: True,
+    behind: ASGIApp | None = None,
 ) -> WebApp:
     """The HTTP side of a server: streams and pages, and before the pages the `routes` of other services.
 
     `entrance` lets viewers in. `playables()` are the streams of figures, each with its app. `listed(app)`: whether the
-    front page may name that app's streams.
+    front page may name that app's streams. `behind` answers what neither is a stream's business nor one of `routes`,
+    instead of the pages.
     """
     stats = stats or Stats()
     judge = judge or Judge(directory, sessions, settings)
@@ -108,22 +110,27 @@ def create_app(  # noqa: PLR0913 - what a server is made of
     viewers = HlsViewers(entrance, directory, judge.replies, settings, clock)
     runner = Runner(judge, viewers, blocked, clock, stats)
     pages = Pages(directory, settings, clock, rtmp_port, listed)
+    pages_of = [
+        Route("/", pages.page),
+        Route("/streams.json", pages.streams),
+        Route("/_/films", pages.films),
+        Route("/_/{name}", pages.file),
+        Route("/{app}/{name}", pages.page),
+        Route("/{app}/{name}/r", pages.recordings),
+        Route("/{app}/{name}/", pages.page),
+    ]
     app = Starlette(
         routes=[
             Route("/healthz", pages.healthy),
             *routes,
-            Route("/", pages.page),
-            Route("/streams.json", pages.streams),
-            Route("/_/films", pages.films),
-            Route("/_/{name}", pages.file),
-            Route("/{app}/{name}", pages.page),
-            Route("/{app}/{name}/r", pages.recordings),
-            Route("/{app}/{name}/", pages.page),
+            *([] if behind is not None else pages_of),
         ],
         middleware=[Middleware(StreamMiddleware, judge=judge, runner=runner, sessions=sessions)],
         exception_handlers={404: pages.missing},
     )
     app.router.redirect_slashes = False
+    if behind is not None:
+        app.router.default = behind
     connections = Connections(settings, monotonic(), file_limit(), stats.faults)
     refusal = judge.replies.unavailable(Request("GET", b"/", b"", {}))
     hot = HotPath(

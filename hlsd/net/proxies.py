@@ -34,14 +34,16 @@ class Proxies:
     """The proxies of one server: addresses and networks. `prefix` is what they take off paths unless they say it.
 
     IPv4 in IPv6's clothes (`::ffff:192.0.2.1`, as a socket for both says it) is what it is without them. Raises
-    ValueError for what is neither an address nor a network.
+    ValueError for what is neither an address nor a network. `unnamed`: a peer without an address is one too, as those
+    of a Unix socket are.
     """
 
-    def __init__(self, trusted: Iterable[str] = (), prefix: str = "") -> None:
+    def __init__(self, trusted: Iterable[str] = (), prefix: str = "", *, unnamed: bool = False) -> None:
         networks = [ipaddress.ip_network(one, strict=False) for one in trusted]
         single = [str(one.network_address) for one in networks if one.num_addresses == 1]
         self._prefix = prefix
-        self._exact = frozenset([*single, *(f"::ffff:{one}" for one in single if ":" not in one)])
+        mapped = [f"::ffff:{one}" for one in single if ":" not in one]
+        self._exact = frozenset([*single, *mapped, *([""] if unnamed else ())])
         self._networks = tuple(one for one in networks if one.num_addresses > 1)
         self.viewer = lru_cache(maxsize=4096)(self._viewer)
         """See `_viewer`."""

@@ -189,7 +189,7 @@ class Follower:
         self._told.clear()
         self._made.clear()
         self.run.faults.output("rendition", error, run=self.run.id, rendition=self.name)
-        self.live.off = True
+        self.live.halted(True)
         self.live.changed()
 
     def _advance(self) -> None:

@@ -91,7 +91,7 @@ class RenditionLadder:
     def halt(self, *, off: bool) -> None:
         """The leading rendition stays off, or is back."""
         for one in self.followers:
-            one.live.off = off or one.broken
+            one.live.halted(off or one.broken)
 
     def date_range(self, told: DateRange) -> None:
         """Another date range for the playlists."""

@@ -9,13 +9,18 @@ lines, the oldest go: they stand in every playlist, and in each delta update.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
-if TYPE_CHECKING:
-    from hlsd.media.date_range import DateRange
+from hlsd.media.date_range import DateRange
 
 MOST: Final = 128
 MOST_BYTES: Final = 64 << 10
+
+
+_TOLD_ELSEWHERE: Final = DateRange("", 0.0)
+Line = tuple[int, int, str]
+"""A line before part `part` of segment `msn`: (msn, part, line)."""
 
 
 class PlacedRange(NamedTuple):
@@ -45,6 +50,15 @@ class ListedRanges:
         size = sum(len(one.line) for one in placed)
         while len(placed) > MOST or (size > MOST_BYTES and len(placed) > 1):
             size -= len(placed.pop(0).line)
+
+    @property
+    def lines(self) -> list[Line]:
+        """All that is told, in order."""
+        return [(one.msn, one.part, one.line) for one in self._placed]
+
+    def mirror(self, lines: Iterable[Line]) -> None:
+        """Tells these and nothing else: whoever made them says when they go, and `expire` is not to be called."""
+        self._placed = [PlacedRange(msn, part, _TOLD_ELSEWHERE, line) for msn, part, line in lines]
 
     def expire(self, begins: float) -> None:
         """The first listed segment begins then: what is over by that time goes."""

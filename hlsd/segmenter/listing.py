@@ -299,7 +299,7 @@ class Listing:
     def _begin_segment(self, cut: Cut) -> None:
         assert self._epoch is not None
         self._segment_start = cut.start
-        self.live.away = False
+        self.live.back()
         window, run, rendition = self.window, self._run, self._rendition
         segment = window.begin(
             date=run.date(rendition, window.last_msn + 1, self._epoch + cut.start / TICKS),

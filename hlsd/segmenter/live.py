@@ -11,17 +11,10 @@ import gzip
 from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
-from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, Lateness, Media, Rendering
-from hlsd.segmenter.playlist import (
-    LowLatency,
-    Rates,
-    RenditionReport,
-    Variant,
-    media_playlist,
-    multivariant_playlist,
-)
+from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
+from hlsd.segmenter.playlist import RenditionReport, Variant, media_playlist, multivariant_playlist
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
@@ -80,33 +73,23 @@ class Live:
         """Rises whenever an answer of any rendition of the run may have become another one."""
         self._window = window
         self._faults = faults or Faults()
-        self._version = 0
+        self.facts = RenditionFacts()
+        """What its playlists are rendered from beside the window."""
         self._rendered: dict[bool, tuple[int, Rendering | None]] = {}
         self._tracks: Tracks | None = None
-        self._tracks_version = 6
-        self.independent = True
-        """Every segment so far began with an IDR (MV10)."""
         self._frame_rate: Callable[[], float] = float
-        self._rates: Rates | None = None
-        self._promises: LowLatency | None = None
         self._watchers: dict[Callable[[], None], None] = {}
         self.asked = False
         """Whether anybody has asked for anything; the segmenter takes it back to learn whether anybody still does."""
         self._wanted = wanted
-        self._content_type = "video/mp2t"
-        self._init_type = "video/mp4"
         self.previous: Playable | None = None
         """See `follow`."""
-        self.away = False
-        """The publisher has left and may be back."""
         self.bitrate = 0
         """What its pictures have at most, bits per second, where we encode them; 0: that is not ours to say."""
         self.awaited = False
         """It is about to begin: who asks for the renditions waits for it."""
         self.withdrawn = False
         """It has been given up: nobody is led to it any more."""
-        self.off = False
-        """It failed too often: there is no playlist until the next publication."""
         self.gone = False
         """The stream was removed: nothing will be answered any more."""
 
@@ -115,31 +98,48 @@ class Live:
     def describe(self, tracks: Tracks, version: int, content_type: str, frame_rate: Callable[[], float]) -> None:
         """The tracks, playlist version and media type of what follows; `frame_rate` tells the measured one."""
         self._rise()
+        facts = self.facts
         if tracks != self._tracks:
-            self._rates = None  # MV14: "the same answer for the run; a changed codec is a new discontinuity"
+            facts.rates = None  # MV14: "the same answer for the run; a changed codec is a new discontinuity"
+            facts.tracks = TrackFacts.of(tracks)
         self._tracks = tracks
-        self._tracks_version = version
-        self._content_type = content_type
-        self._init_type = "video/mp4" if tracks.video else "audio/mp4"
+        facts.playlist_version = version
+        facts.content_type = content_type
         self._frame_rate = frame_rate
 
     def promise(self, low_latency: LowLatency | None) -> None:
         """Fixes what SERVER-CONTROL and PART-INF say, before the first answer and for ever (LL07)."""
-        self._promises = low_latency
+        self.facts.promises = low_latency
 
     def dependent(self) -> None:
         """A segment begins without an IDR: later answers make no promise of independent segments (MV10)."""
-        self.independent = False
+        self.facts.independent = False
 
     def changed(self) -> None:
         """The window has a new version: tells whoever watches."""
         self._rise()
         self._tell()
 
+    def back(self) -> None:
+        """What a publisher sends is listed again."""
+        self.facts.away = False
+
+    def halted(self, off: bool) -> None:
+        """It failed too often (`off`), or there is another publication."""
+        self.facts.off = off
+
     def left(self) -> None:
         """The publisher has left: what is held from now on ends in another way."""
-        self.away = True
+        self.facts.away = True
         self.changed()
+
+    def mirror(self, window: Window, facts: RenditionFacts) -> None:
+        """Another process says all there is to say of this instant (`hlsd.segmenter.feed`)."""
+        self._window = window
+        self.facts = facts
+        for live in self._group.lives:
+            live.version += 1
+        self._tell()
 
     def follow(self, previous: Playable | None) -> None:
         """Answers for the same of the name's ended run too, whose media somebody may still be reading (EN04)."""
@@ -161,12 +161,18 @@ class Live:
     @property
     def part_target(self) -> float:
         """EXT-X-PART-INF's PART-TARGET in seconds; 0 without low latency."""
-        return self._promises.part_target if self._promises else 0.0
+        promises = self.facts.promises
+        return promises.part_target if promises else 0.0
 
     @property
     def low_latency(self) -> bool:
         """Whether parts are listed and reloads may block."""
-        return self._promises is not None
+        return self.facts.promises is not None
+
+    @property
+    def away(self) -> bool:
+        """The publisher has left and may be back."""
+        return self.facts.away
 
     @property
     def ended(self) -> bool:
@@ -176,7 +182,13 @@ class Live:
     @property
     def about(self) -> tuple[str, str]:
         """The run's id, and the codecs as a multivariant playlist says them: what events tell of the stream."""
-        return self._window.run, codecs_attribute(self._tracks)
+        tracks = self.facts.tracks
+        return self._window.run, tracks.codecs if tracks is not None else ""
+
+    @property
+    def window(self) -> Window:
+        """What is listed and served of the run."""
+        return self._window
 
     def rendition(self, name: str) -> Live | None:
         """Another rendition of the run, or this one; None if it has none of that name. Empty: this one."""
@@ -203,7 +215,7 @@ class Live:
             return None
         self._ask()
         cached = self._rendered.get(skip)
-        if cached is not None and cached[0] == self._version:
+        if cached is not None and cached[0] == self.facts.version:
             return cached[1]
         rendering: Rendering | None
         try:
@@ -211,17 +223,18 @@ class Live:
         except Exception as error:  # noqa: BLE001 - it is ours, and no reason to fail who asks: the last one is lawful
             self._faults.output("hls", error, run=self._window.run)
             rendering = self._last(skip)
-        self._rendered[skip] = (self._version, rendering)
+        self._rendered[skip] = (self.facts.version, rendering)
         return rendering
 
     def _render(self, skip: bool) -> Rendering:
-        others = [live for live in self._group.lives if live is not self] if self._promises is not None else ()
+        facts = self.facts
+        others = [live for live in self._group.lives if live is not self] if facts.promises is not None else ()
         reports = [report for live in others if (report := live.report()) is not None]
-        body = media_playlist(self._window, self._tracks_version, self._promises, skip=skip, reports=reports).encode()
+        body = media_playlist(self._window, facts.playlist_version, facts.promises, skip=skip, reports=reports).encode()
         return Rendering(
             body=body,
             gzip=gzip.compress(body, compresslevel=5, mtime=0),
-            etag=f'"{self._window.run}-{self._version}{"d" if skip else ""}"',
+            etag=f'"{self._window.run}-{facts.version}{"d" if skip else ""}"',
         )
 
     def _last(self, skip: bool) -> Rendering | None:
@@ -232,7 +245,7 @@ class Live:
     def report(self) -> RenditionReport | None:
         """What the playlists of other renditions say of this one (LL21); None where it may not be played."""
         window = self._window
-        if not self.target_duration or self.withdrawn or self._promises is None:
+        if not self.target_duration or self.withdrawn or self.facts.promises is None:
             return None
         newest = window.open or (window.segments[-1] if window.segments else None)
         if newest is None:
@@ -253,9 +266,9 @@ class Live:
             return None
         lives = [live for live in self._group.lives if not live.withdrawn and only in ("", live.name)]
         variants = [variant for live in lives if (variant := live.variant(base)) is not None]
-        variants.sort(key=lambda one: one.tracks.video is None)  # sound alone is what nobody should begin with
-        version = 9 if self._promises else self._tracks_version
-        independent = all(live.independent for live in lives)
+        variants.sort(key=lambda one: not one.tracks.video)  # sound alone is what nobody should begin with
+        version = 9 if self.facts.promises else self.facts.playlist_version
+        independent = all(live.facts.independent for live in lives)
         return multivariant_playlist(variants, version=version, independent=independent).encode() if variants else None
 
     def variant(self, base: str) -> Variant | None:
@@ -263,19 +276,21 @@ class Live:
 
         Rates are measured up to the first answer and stay (MV08, MV14).
         """
-        if not self.target_duration or self._tracks is None:
+        facts = self.facts
+        if not self.target_duration or facts.tracks is None:
             return None
         self._ask()
-        if self._rates is None:
-            self._rates = self._measure()
-        return Variant(f"{base}{self.name}/index.m3u8", self._tracks, self._rates)
+        if facts.rates is None:
+            facts.rates = self._measure()
+        return Variant(f"{base}{self.name}/index.m3u8", facts.tracks, facts.rates)
 
     @property
-    def offer(self) -> Variant | None:
-        """As `variant`, for who does not watch; None too while it has not been asked for, or is not offered."""
-        if self._rates is None or self._tracks is None or self.withdrawn or self._silent:
+    def offer(self) -> tuple[Tracks, Rates] | None:
+        """What `variant` says, for who does not watch; None too while it has not been asked for, or is not offered."""
+        facts = self.facts
+        if facts.rates is None or self._tracks is None or self.withdrawn or self._silent:
             return None
-        return Variant("", self._tracks, self._rates)
+        return self._tracks, facts.rates
 
     def media(self, run: str, name: str) -> Media | None:
         """The segment, part or initialisation section `{run}/{name}`; None if it is not there (any more)."""
@@ -286,13 +301,13 @@ class Live:
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
-            return Media(init, self._init_type, etag, init=True, rendition=self.name)
+            return Media(init, self.facts.init_type, etag, init=True, rendition=self.name)
         found = window.find(name)
         if found is None:
             return None
         # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by whether it needs a MAP.
         mapped = found.init is not None if isinstance(found, Segment) else found.mapped
-        content_type = self._content_type if mapped else "video/mp2t"
+        content_type = self.facts.content_type if mapped else "video/mp2t"
         body = found.body
         if found.gap or body is None:  # without a body only a segment that is being written
             return None
@@ -301,12 +316,12 @@ class Live:
     def expects(self, run: str, name: str) -> bool:
         """Whether `{run}/{name}` is the hinted next part."""
         window = self._window
-        return self.low_latency and not window.ended and not self.off and f"{run}/{name}" == window.hint
+        return self.low_latency and not window.ended and not self.facts.off and f"{run}/{name}" == window.hint
 
     def lateness(self, msn: int, part: int | None) -> Lateness:
         """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window (DD01-DD04, DD07, DD08)."""
         window = self._window
-        if window.ended or self.off or msn < window.media_sequence:
+        if window.ended or self.facts.off or msn < window.media_sequence:
             return Lateness.READY
         if msn > window.last_msn + 2:
             return Lateness.TOO_FAR
@@ -332,11 +347,11 @@ class Live:
     @property
     def _silent(self) -> bool:
         """Whether there is no playlist though there was one; the end of a stream is told all the same."""
-        return self.off and not self._window.ended
+        return self.facts.off and not self._window.ended
 
     def _rise(self) -> None:
         """There is another version: of what was built for the run nothing is good any more."""
-        self._version += 1
+        self.facts.version += 1
         for live in self._group.lives:
             live.version += 1
 

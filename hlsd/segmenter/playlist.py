@@ -11,33 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from hlsd.media.codecs import codecs_attribute
 from hlsd.media.unit import TICKS
+from hlsd.segmenter.facts import LowLatency, Rates, TrackFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hlsd.media.unit import Tracks
     from hlsd.segmenter.listed_ranges import ListedRanges
     from hlsd.segmenter.window import Part, Segment, Window
-
-
-@dataclass(frozen=True, slots=True)
-class LowLatency:
-    """What EXT-X-SERVER-CONTROL and EXT-X-PART-INF promise, seconds; fixed for the life of a playlist (LL07)."""
-
-    part_target: float
-    part_hold_back: float
-    can_skip_until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Measured before the first answer: bits per second (MV08) and frames per second (MV07)."""
-
-    bandwidth: int
-    average_bandwidth: int
-    frame_rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +26,7 @@ class Variant:
     """A rendition as a multivariant playlist says it: the URI of its media playlist, its tracks and its rates."""
 
     uri: str
-    tracks: Tracks
+    tracks: TrackFacts
     rates: Rates
 
 
@@ -155,18 +136,18 @@ def multivariant_playlist(variants: Sequence[Variant], *, version: int, independ
     return "\n".join(lines)
 
 
-def _stream_inf(tracks: Tracks, rates: Rates) -> str:
+def _stream_inf(tracks: TrackFacts, rates: Rates) -> str:
     attributes = [
         f"BANDWIDTH={rates.bandwidth}",
         f"AVERAGE-BANDWIDTH={rates.average_bandwidth}",
-        f'CODECS="{codecs_attribute(tracks)}"',
+        f'CODECS="{tracks.codecs}"',
     ]
-    if tracks.video is not None:
-        attributes.append(f"RESOLUTION={tracks.video.width}x{tracks.video.height}")
+    if tracks.video:
+        attributes.append(f"RESOLUTION={tracks.width}x{tracks.height}")
         if rates.frame_rate > 0:
             attributes.append(f"FRAME-RATE={rates.frame_rate:.3f}")
-        if tracks.video.video_range != "SDR":
-            attributes.append(f"VIDEO-RANGE={tracks.video.video_range}")
+        if tracks.video_range != "SDR":
+            attributes.append(f"VIDEO-RANGE={tracks.video_range}")
     return ",".join(attributes)
 
 

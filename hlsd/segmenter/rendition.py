@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from hlsd.base.faults import Faults
     from hlsd.segmenter.cut import CutLimits
+    from hlsd.segmenter.facts import LowLatency
     from hlsd.segmenter.live import Live, LiveGroup
-    from hlsd.segmenter.playlist import LowLatency
     from hlsd.segmenter.settings import HlsSettings
     from hlsd.segmenter.sinks import Sinks
     from hlsd.segmenter.window import Window

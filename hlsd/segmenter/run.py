@@ -24,8 +24,8 @@ from hlsd.segmenter.sinks import Sinks
 
 if TYPE_CHECKING:
     from hlsd.ports import MediaRun, SegmentSink
+    from hlsd.segmenter.facts import LowLatency
     from hlsd.segmenter.live import Live
-    from hlsd.segmenter.playlist import LowLatency
     from hlsd.segmenter.rendition import Rendition
     from hlsd.segmenter.settings import HlsSettings
 
@@ -114,11 +114,11 @@ class Run:
         """What viewers are offered, the main one first."""
         found = []
         for one in self.renditions.values():
-            variant = one.live.offer
-            if variant is not None:
-                rates = variant.rates
+            offer = one.live.offer
+            if offer is not None:
+                tracks, rates = offer
                 found.append(
-                    OfferedRendition(one.name, variant.tracks, one.frame_rate, rates.bandwidth, rates.average_bandwidth)
+                    OfferedRendition(one.name, tracks, one.frame_rate, rates.bandwidth, rates.average_bandwidth)
                 )
         return found
 
@@ -172,7 +172,10 @@ class Run:
         """Lets go of old media: each rendition of as large a part of it as of the others."""
         held, to = self.bytes, max(0, to)
         for one in self.renditions.values() if held > to else ():
+            head = one.window.media_sequence
             one.window.shrink(one.window.bytes * to // held)
+            if one.window.media_sequence != head:
+                one.live.changed()  # another playlist is another version, wherever it is rendered
 
     def follow(self, previous: MediaRun | None) -> None:
         """Answers for the ended run of the same name too."""

@@ -314,13 +314,13 @@ class Segmenter:
 
     def halt(self) -> None:
         """It stays off (`Mendable`): no playlist until the next publication, which goes on with the run."""
-        self.live.off = True
+        self.live.halted(True)
         self.run.ladder.halt(off=True)
         self.live.changed()
 
     def _start(self) -> None:
         self._easy = False
-        self.live.off = False
+        self.live.halted(False)
         self.run.ladder.halt(off=False)
         if self._tracks is None:
             return

@@ -112,6 +112,8 @@ class Window:
         self.bytes = 0
         """Media held, bytes."""
         self.ended = False
+        self.revision = 0
+        """Rises when something that was listed becomes another thing, and is not merely followed or let go."""
         self._next_msn = first_msn
         self._listed = listed
         self.max_bytes = max_bytes
@@ -197,6 +199,7 @@ class Window:
         """Puts a discontinuity before a segment of which nobody has been told; one that is off the list needs none."""
         if segment is self.open or any(segment is one for one in self.segments):
             segment.discontinuity = True
+            self.revision += 1
 
     def holds(self, part: Part) -> bool:
         """Whether the part can still be asked for."""
@@ -219,6 +222,7 @@ class Window:
     def forget_parts(self, segment: Segment) -> None:
         """Leaves a finished segment without parts, as if it had been cut in one piece."""
         assert segment.body is not None  # joined while its parts are there
+        self.revision += 1
         for part in segment.parts:
             del self._named[part.uri.rpartition("/")[2]]
         segment.parts.clear()
@@ -234,6 +238,7 @@ class Window:
         segment, self.open = self.open, None
         self._hint = ""
         if segment is not None:
+            self.revision += 1
             self.bytes -= segment.size
             self._next_msn = segment.msn
             for part in segment.parts:
@@ -244,6 +249,7 @@ class Window:
 
         `waiting`: the `id` of each part whose body is still to come.
         """
+        self.revision += 1
         every = [*self.removed, *self.segments]
         segment = self.open
         if segment is not None and any(segment is one for one in every):

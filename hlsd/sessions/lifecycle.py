@@ -102,6 +102,14 @@ class Lifecycle:
                 with self._stats.faults.guard("session_end"):
                     drop(reason)
 
+    def played(self, session: Session) -> None:
+        """It has ended, and only now it is known that it had got media: its start and its stop are told, once."""
+        if session.over and not session.started:
+            session.started = session.last
+            self._stats.app(session.app).started[session.protocol] += 1
+            self._events.tell(Action.POST_PLAY, session)
+            self._events.tell(Action.DONE_PLAY, session)
+
     def rejected(self, session: Session, reason: str) -> None:
         """A handler has called `reject`; while it is asked, it is who asks that sees to it."""
         if session.phase not in ASKED:
@@ -149,6 +157,9 @@ class Lifecycle:
     def _settle(self, session: Session) -> None:
         self._table.remove(session)
         self._schedule.drop(session)
+        if self._lives is not None and not session.started:  # it plays elsewhere, perhaps; else nobody knows of it
+            ours = session.reason in BY_SERVER
+            self._lives.over(session, session.reason, whole=ours, bar=self._ban(session) if ours else 0.0)
         self._directory.release(session.id)
         self.ledger.close(session)
         session.tally.sessions -= 1

@@ -142,6 +142,19 @@ class Registry:
         """The open session whose `id` is `sid`, or who has it in the path."""
         return self._table.get(sid)
 
+    def in_any_life(self, public: str) -> Session | None:
+        """The open session of a public id, whichever of its lives that is."""
+        return self._table.in_any_life(public)
+
+    def played(self, session: Session) -> None:
+        """A session that is over had got media, as is known only now: events tell of it."""
+        self._lifecycle.played(session)
+
+    def claim_all(self) -> None:
+        """Claims every place anew: whoever keeps them has begun again, and knows of nobody."""
+        for session in list(self._open.values()):
+            self._leases.claim_meanwhile(session)
+
     def of_stream(self, path: str) -> int:
         """How many sessions `/{app}/{name}` has, by whatever protocol."""
         return self._table.streams[path]

@@ -33,6 +33,7 @@ class Renewal:
         self._schedule = shared.schedule
         self._events = shared.events
         self._directory = shared.directory
+        self._lives = shared.lives
         self._claims = shared.claims
         self._signer = shared.signer
         self._gate = shared.gate
@@ -105,6 +106,8 @@ class Renewal:
         elif not self.ask(session):
             self._lifecycle.close(session, "limit")
             return False
+        if lease.on and self._lives is not None:
+            self._lives.begin(session)  # what is sent here counts, were it only playlists
         if grant is None and session.adopted and not self.renew(session):
             session.renew_at = self._clock.monotonic() + 1.0  # the rules may be others by now
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hlsd.base.wheel import Wheel
-from hlsd.ports import VOD
+from hlsd.ports import VOD, Playable
 from hlsd.sessions.session import Session
 
 VOD_IDLE = 60.0
@@ -14,6 +14,23 @@ SLICE = 200
 """Sessions that are looked at in one turn of the event loop: about 5 ms if all of them end."""
 _TICKS = 4.0
 """Of the wheel in a second: a session is looked at a quarter of a second late at most."""
+
+
+def idle_of(fixed: float, find: Callable[[str, str], Playable | None]) -> Callable[[str, str], float]:
+    """Seconds without a request after which a viewer of `/{app}/{name}` is gone: `fixed`, or by its stream.
+
+    "max(3 x TARGETDURATION, 10 s), cap 60 s" (contract §4.2, rule 5). After the end of the stream one target duration
+    and a second: whoever has not seen the end yet asks within that time, be it for the playlist, be it for the next one
+    of the last segments.
+    """
+
+    def idle(app: str, name: str) -> float:
+        live = find(app, name)
+        if live is not None and live.ended:
+            return min(fixed or 60.0, live.target_duration + 1.0)
+        return fixed or min(60.0, max(3.0 * live.target_duration if live is not None else 0.0, 10.0))
+
+    return idle
 
 
 class _Filed:

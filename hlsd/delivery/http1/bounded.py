@@ -175,6 +175,11 @@ class BoundedProtocol(TakeableProtocol):
         self.pause_writing()
         return True
 
+    def yields(self) -> None:
+        """Its next answer is the last one: another process takes what comes after."""
+        self.draining = True
+        self.lead = NEVER
+
     def shutdown(self) -> None:
         """Uvicorn's call to end in good order: what is held is answered first, with `Connection: close`."""
         self.draining = True

@@ -89,6 +89,8 @@ class Connections:
         """Connections that are served at once."""
         self.addresses: dict[str, ClientAddress] = {}
         self.open = 0
+        self.elsewhere: int | None = None
+        """Open at the processes that have the ports; None: at this one."""
         self.refused = 0
         self.timed_out = 0
         """Heads, bodies and silences that took too long, since the start."""

@@ -41,9 +41,13 @@ PERIOD = 60.0
 
 
 class HttpServer(Service):
-    """One HTTP listener for `web`."""
+    """One HTTP listener for `web`: on the port of its settings, on a socket that is `given`, or on a Unix `path`."""
 
-    def __init__(self, settings: HttpSettings, web: WebApp, log: Log) -> None:
+    def __init__(
+        self, settings: HttpSettings, web: WebApp, log: Log, *, given: socket.socket | None = None, path: str = ""
+    ) -> None:
+        self._given = given
+        self._path = path
         self._settings = settings
         self._web = web
         self._log = log
@@ -67,9 +71,10 @@ class HttpServer(Service):
             self._log.warning("uvicorn does not fit: plain ASGI", version=uvicorn.__version__, reason=misfit, lost=LOST)
         settings = self._settings
         congestion = Congestion("http.congestion", settings.congestion, self._log)
-        self._socket = listen("http.port", settings.bind, settings.port, MAX_BACKLOG, congestion)
-        self.congestion = congestion.held
-        self.port = self._socket.getsockname()[1]
+        if not self._path:
+            self._socket = listen("http.port", settings.bind, settings.port, MAX_BACKLOG, congestion, self._given)
+            self.congestion = congestion.held
+        self.port = self._socket.getsockname()[1] if self._socket is not None else 0
         hot = self._web.hot
         fast = cast("type[asyncio.Protocol]", partial(self.protocol, hot))
         config = uvicorn.Config(
@@ -84,6 +89,7 @@ class HttpServer(Service):
             proxy_headers=False,
             timeout_keep_alive=self._settings.keep_alive,  # type: ignore[arg-type]  # handed to call_later: a float does
             backlog=MAX_BACKLOG,
+            uds=self._path or None,
         )
         config.load()
         hush()
@@ -91,17 +97,31 @@ class HttpServer(Service):
         server.lifespan = config.lifespan_class(config)
         await server.on_tick(0)  # the Date header must be there for the first answer
         hot.dates = server.server_state
-        await server.startup(sockets=[self._socket])
+        await server.startup(sockets=[self._socket] if self._socket is not None else None)
         self._server = server
         faults = hot.blocked.faults
         self._ticking = keep(server.main_loop, "http_tick", faults, lambda: server.should_exit)
         self._sweeping = keep(partial(self._sweep, hot), "http_sweep", faults)
-        self._log.info("http listening", bind=settings.bind, port=self.port, congestion=self.congestion)
+        bind = self._path or settings.bind
+        self._log.info("http listening", bind=bind, port=self.port, congestion=self.congestion)
 
     @property
     def hot(self) -> HotPath:
         """What its connections share."""
         return self._web.hot
+
+    def yield_port(self) -> None:
+        """Takes no more connections; those that are there may ask on, and each answer is the connection's last.
+
+        An idle one is left alone: its client may be about to ask, and would meet a closed door.
+        """
+        server = self._server
+        if server is not None:
+            for listening in server.servers:
+                listening.close()
+            for connection in list(server.server_state.connections):
+                if isinstance(connection, FastProtocol):
+                    connection.yields()
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""

@@ -49,15 +49,18 @@ SWEEP = 1.0
 class HttpsServer(Service):
     """One HTTPS listener for `web`, which the plain listener serves too. Without a certificate it does nothing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on
         self,
         settings: HttpsSettings,
         http: HttpSettings,
         web: WebApp,
         log: Log,
         handshakes: Handshakes | None = None,
+        *,
+        given: socket.socket | None = None,
     ) -> None:
         self._settings = settings
+        self._given = given
         wanted = http.congestion if settings.congestion is None else settings.congestion
         self._congestion = Congestion("https.congestion", wanted, log)
         self._pace = Pace(
@@ -130,7 +133,7 @@ class HttpsServer(Service):
             )
         certificates = Certificates(settings.pairs, settings.certificates_dir, alpn)
         context = certificates.open(self._log, asyncio.get_running_loop().time())
-        sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG, self._congestion)
+        sock = listen("https.port", settings.bind, settings.port, MAX_BACKLOG, self._congestion, self._given)
         self.congestion = self._congestion.held
         self._config.load()
         self._date()
@@ -143,6 +146,14 @@ class HttpsServer(Service):
         self._log.info(
             "https listening", bind=settings.bind, port=self.port, protocols=alpn, congestion=self.congestion
         )
+
+    def yield_port(self) -> None:
+        """As `HttpServer.yield_port`; connections of HTTP/2 end in their own order when it stops."""
+        if self._listener is not None:
+            self._listener.close()
+            for h1 in list(self._state.connections):
+                if isinstance(h1, FastProtocol):
+                    h1.yields()
 
     async def stop(self, deadline: float = 5.0) -> None:
         """Drains for at most `deadline` seconds; safe to call twice."""

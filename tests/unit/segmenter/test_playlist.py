@@ -14,9 +14,8 @@ import m3u8
 import pytest
 
 from hlsd.media.unit import Aside, Colour, Tracks
+from hlsd.segmenter.facts import LowLatency, Rates, TrackFacts
 from hlsd.segmenter.playlist import (
-    LowLatency,
-    Rates,
     RenditionReport,
     Variant,
     low_latency_for,
@@ -109,16 +108,16 @@ def _gap() -> str:
 
 def _multivariant() -> str:
     rates = Rates(3_600_000, 2_900_000, 30000 / 1001)
-    variant = Variant("stream/~sid/main/index.m3u8", BOTH, rates)
+    variant = Variant("stream/~sid/main/index.m3u8", TrackFacts.of(BOTH), rates)
     return multivariant_playlist([variant], version=6, independent=True)
 
 
 def _multivariant_renditions() -> str:
     small = replace(VIDEO, width=160, height=90, codec_string="avc1.64000b")
     variants = [
-        Variant("a/~s/main/index.m3u8", BOTH, Rates(3_600_000, 2_900_000, 30.0)),
-        Variant("a/~s/90p/index.m3u8", Tracks(small, AUDIO), Rates(460_000, 330_000, 15.0)),
-        Variant("a/~s/audio/index.m3u8", Tracks(None, AUDIO), Rates(160_000, 130_000, 46.875)),
+        Variant("a/~s/main/index.m3u8", TrackFacts.of(BOTH), Rates(3_600_000, 2_900_000, 30.0)),
+        Variant("a/~s/90p/index.m3u8", TrackFacts.of(Tracks(small, AUDIO)), Rates(460_000, 330_000, 15.0)),
+        Variant("a/~s/audio/index.m3u8", TrackFacts.of(Tracks(None, AUDIO)), Rates(160_000, 130_000, 46.875)),
     ]
     return multivariant_playlist(variants, version=9, independent=True)
 
@@ -134,7 +133,7 @@ def _reports() -> str:
 
 def _multivariant_audio() -> str:
     rates = Rates(160_000, 130_000, 46.875)
-    variant = Variant("a/~s/main/index.m3u8", Tracks(None, AUDIO), rates)
+    variant = Variant("a/~s/main/index.m3u8", TrackFacts.of(Tracks(None, AUDIO)), rates)
     return multivariant_playlist([variant], version=6, independent=True)
 
 
@@ -274,7 +273,7 @@ def test_audio_only_claims_no_picture() -> None:
     assert "FRAME-RATE" not in text
     assert 'CODECS="mp4a.40.2"' in text
     assert "avc1" in multivariant_playlist(
-        [Variant("v", Tracks(VIDEO), Rates(1, 1, 0.0))], version=6, independent=False
+        [Variant("v", TrackFacts.of(Tracks(VIDEO)), Rates(1, 1, 0.0))], version=6, independent=False
     )
 
 
@@ -285,5 +284,7 @@ def test_audio_only_claims_no_picture() -> None:
 def test_what_is_not_sdr_says_its_range(transfer: int, preferred: int, said: str) -> None:
     """HE05: by the code point of the transfer characteristics; without the attribute a picture is SDR."""
     track = replace(VIDEO, colour=Colour(9, transfer, 9), aside=Aside(transfer=preferred))
-    text = multivariant_playlist([Variant("v", Tracks(track), Rates(1, 1, 25.0))], version=6, independent=False)
+    text = multivariant_playlist(
+        [Variant("v", TrackFacts.of(Tracks(track)), Rates(1, 1, 25.0))], version=6, independent=False
+    )
     assert (f",VIDEO-RANGE={said}\n" in text) if said else ("VIDEO-RANGE" not in text)

@@ -148,8 +148,8 @@ def test_what_an_encoder_does_not_make_is_a_gap_and_it_joins_again_at_a_segment(
     assert watcher.violations == []
     assert any("GAP=YES" in seen.text for seen in watcher.history)
     assert "#EXT-X-GAP" in text(small.live)
-    assert main.live.independent
-    assert small.live.independent
+    assert main.live.facts.independent
+    assert small.live.facts.independent
 
 
 def test_an_encoder_that_hangs_holds_a_rendition_up_for_three_seconds_and_nobody_else() -> None:
