@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hlsd.api.masking import shown
 from hlsd.api.readiness import ready_route
 from hlsd.api.service import ApiService
-from hlsd.console.history import StreamPoint
+from hlsd.console.history import History, points_of
 from hlsd.console.service import ConsoleService
 from hlsd.delivery.flv.service import FlvService
 from hlsd.delivery.flv.streams import FlvStreams
@@ -218,6 +218,10 @@ def _ts_publish(services: Services) -> Service:
     return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
 
 
+def _ts_udp(services: Services) -> Service:
+    return TsUdpService(services.node.settings.ts, _packets(services))
+
+
 def _jt1078(services: Services) -> Service:
     node = services.node
     return Jt1078Service(node.settings.jt1078, _packets(services), node.vehicle_names, node.wishes)
@@ -329,17 +333,9 @@ def _transcode(services: Services) -> Service:
 
 def _console(services: Services) -> Service:
     node = services.node
-    return ConsoleService(
-        node.settings.console,
-        lambda: [
-            StreamPoint(stream.path, stream.stats.bitrate, node.sessions.of_stream(stream.path))
-            for stream in node.hub.streams
-            if stream.state is not StreamState.ENDED
-        ],
-        node.clock.wall,
-        node.stats.faults,
-        api=node.settings.api.enabled,
-    )
+    api = node.settings.api.enabled
+    history = History(lambda: points_of(node.hub.streams, node.sessions.of_stream), node.clock.wall)
+    return ConsoleService(node.settings.console, history, node.stats.faults, api=api)
 
 
 def _api(services: Services) -> Service:
@@ -365,6 +361,10 @@ def _https(services: Services) -> Service:
     return HttpsServer(settings.https, settings.http, services.web, services.node.log, services.handshakes)
 
 
+def _http(services: Services) -> Service:
+    return HttpServer(services.node.settings.http, services.web, services.node.log)
+
+
 Made = tuple[str, Callable[[Services], Service]]
 """A service by its name, and who makes it."""
 
@@ -376,7 +376,7 @@ SERVICES: tuple[Made, ...] = (
     ("srt", _srt),
     ("flv_publish", _flv_publish),
     ("ts_publish", _ts_publish),
-    ("ts_udp", lambda services: TsUdpService(services.node.settings.ts, _packets(services))),
+    ("ts_udp", _ts_udp),
     ("jt1078", _jt1078),
     ("gb28181", _gb28181),
     ("metrics", _metrics),
@@ -393,6 +393,6 @@ SERVICES: tuple[Made, ...] = (
 )
 FRONTS: tuple[Made, ...] = (
     ("https", _https),
-    ("http", lambda services: HttpServer(services.node.settings.http, services.web, services.node.log)),
+    ("http", _http),
 )
 """What the routes of all others are answered by."""

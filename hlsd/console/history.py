@@ -7,8 +7,10 @@ Law: a point is 8 bytes, a stream has `POINTS` of them at most, and is forgotten
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
+
+from hlsd.streams.stream import Stream, StreamState
 
 EVERY: Final = 10.0
 POINTS: Final = 360
@@ -24,6 +26,13 @@ class StreamPoint(NamedTuple):
     path: str
     bitrate: float
     viewers: int
+
+
+def points_of(streams: Iterable[Stream], viewers: Callable[[str], int]) -> Iterator[StreamPoint]:
+    """The points of the streams that are live or in their grace; `viewers(path)` says how many watch one."""
+    for stream in streams:
+        if stream.state is not StreamState.ENDED:
+            yield StreamPoint(stream.path, stream.stats.bitrate, viewers(stream.path))
 
 
 class _Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from hlsd.base import stream_name
 from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, sweep
-from hlsd.console.history import EVERY, History, StreamPoint
+from hlsd.console.history import EVERY, History
 from hlsd.console.settings import ConsoleSettings
 from hlsd.delivery.request import accepts_gzip, etag_matches
 from hlsd.ports import Service
@@ -62,19 +62,11 @@ class StreamHistory(BaseModel):
 
 
 class ConsoleService(Service):
-    """Of one server; `samples()` are its streams now."""
+    """Of one server; `api`: whether there is one."""
 
-    def __init__(
-        self,
-        settings: ConsoleSettings,
-        samples: Callable[[], Iterable[StreamPoint]],
-        wall: Callable[[], float],
-        faults: Faults,
-        *,
-        api: bool,
-    ) -> None:
+    def __init__(self, settings: ConsoleSettings, history: History, faults: Faults, *, api: bool) -> None:
         self._on = settings.enabled and api
-        self._history = History(samples, wall)
+        self._history = history
         self._faults = faults
         self._sweeping: asyncio.Task[None] | None = None
         self._files = {path.name: path.read_bytes() for path in FILES.iterdir() if path.suffix in _TYPES}
