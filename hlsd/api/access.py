@@ -121,6 +121,8 @@ class Access:
 
     def _known(self, ask: Credential, now: float) -> Caller:
         user, token = _credentials(ask.one("authorization"))
+        if not token:  # a page whose token is gone says so: nobody's guess
+            raise _unauthorized(ask, "a token is needed")
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         if hmac.compare_digest(self._local, digest):
             # Nobody guesses 256 bits: the operator is not kept out by strangers whom a proxy gives the same address.

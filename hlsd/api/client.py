@@ -102,6 +102,13 @@ class ApiClient:
         found: dict[str, Any] = self._ask("GET", "server", {})
         return found
 
+    def has_console(self) -> bool:
+        """Whether there is a page for the operator."""
+        try:
+            return self._http.head("/console").status_code == 200
+        except httpx.HTTPError as error:
+            raise ApiRefused(f"{self.url} cannot be asked: {error}") from None
+
     def record(self, ident: str) -> dict[str, Any]:
         """A recording."""
         found: dict[str, Any] = self._ask("GET", f"records/{quote(ident, safe='')}", {})

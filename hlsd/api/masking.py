@@ -47,4 +47,6 @@ def _shown(value: object) -> object:
 
 
 def _member(key: str, value: object) -> object:
+    if key == "command" and isinstance(value, list | tuple) and value:
+        return [_shown(value[0]), *[MASK] * (len(value) - 1)]  # what a program is told may be anything
     return MASK if value and key.lower() in _SECRET_KEYS else _shown(value)

@@ -30,6 +30,9 @@ class StateLock:
         except BlockingIOError:
             os.close(file)
             return False
+        except OSError:  # a file system without locks
+            os.close(file)
+            raise
         self._file = file
         return True
 

@@ -141,13 +141,20 @@ def console(
     state_dir: StateDir = None,
     config_file: ConfigFile = None,
 ) -> None:
-    """Print the address of the console of a running server, with the token of this machine behind the hash.
+    """Print the address of the console of a running server, with a token behind the hash that signs in.
 
-    A browser tells no server what stands there. Whoever has the address is administrator until the server ends.
+    It is the token of this machine where that can be read, which the server's end makes worthless; else the one that
+    was given. A browser tells no server what stands behind the hash, but may keep it in its history.
     """
     with client_of(url, token, state_dir, config_file) as client:
+        local = ""
+        if token is None and url is None:
+            local = local_token.read(state_dir or configuration(config_file, {}).settings.server.state_dir)
+        shown = local or client.token
         told(client.server)
-        typer.echo(f"{client.url}/console#token={quote(client.token, safe='')}")
+        if not told(client.has_console):
+            fail("the server has no console: console.enabled or api.enabled is off", 1)
+        typer.echo(f"{client.url}/console#token={quote(shown, safe='')}")
 
 
 def client_of(url: str | None, token: str | None, state_dir: Path | None, config_file: Path | None) -> ApiClient:

@@ -73,9 +73,9 @@ def _find(configured: str, *places: str) -> Path | None:
     if configured:
         path = Path(configured)
         return path if path.is_file() else None
-    roots = (Path(__file__).parents[2], Path.cwd())
-    found = [root / place for place in places for root in roots]
-    found += [_PACKED / Path(place).name for place in places]
+    names = [Path(place).name for place in places]
+    found = [Path(__file__).parents[2] / place for place in places] + [_PACKED / name for name in names]
+    found += [Path.cwd() / place for place in places]
     return next((path for path in found if path.is_file()), None)
 
 

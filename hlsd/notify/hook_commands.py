@@ -142,9 +142,11 @@ class HookCommands:
             async with asyncio.timeout(self._rule.timeout):
                 await _converse(process, told + b"\n", said)
                 code = await process.wait()
+        except asyncio.CancelledError:
+            _end_group(process.pid)
+            raise
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)  # also what it has left behind, and holds its output
+            _end_group(process.pid)
             log.warning("program ended: it took too long", seconds=self._rule.timeout, said=_text(said))
             return "timeout"
         finally:
@@ -157,6 +159,12 @@ class HookCommands:
         return "ok"
 
 
+def _end_group(pid: int) -> None:
+    """Ends what a program has begun, also where it has ended itself: what it left behind may hold its output."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
     """What a program finds beside the event."""
     kept = {name: environ[name] for name in _KEPT if name in environ}
@@ -167,8 +175,11 @@ def variables(payload: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """The event as variables: `EVENT_` and the field's name; lists with commas, arguments each as `EVENT_QUERY_…`."""
     for name, value in payload.items():
         if isinstance(value, Mapping):
+            told: set[str] = set()
             for key, one in value.items():
-                if key.isascii() and key.isidentifier():
+                # Case is lost: of `a` and `A` the first one counts.
+                if key.isascii() and key.isidentifier() and key.upper() not in told:
+                    told.add(key.upper())
                     yield f"EVENT_{name.upper()}_{key.upper()}", _plain(one)
         else:
             yield f"EVENT_{name.upper()}", _plain(value)
@@ -179,7 +190,7 @@ def _plain(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = ",".join(str(one) for one in value)
-    return str(value).replace("\0", "")[:VALUE]
+    return str(value).encode("utf-8", "replace").decode().replace("\0", "")[:VALUE]
 
 
 async def _converse(process: asyncio.subprocess.Process, told: bytes, said: bytearray) -> None:

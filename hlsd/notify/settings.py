@@ -37,7 +37,8 @@ class ExecRule(BaseModel):
     command: list[str] = Field(
         min_length=1,
         max_length=64,
-        description="The program and its arguments, as they are: no shell reads them. A name is looked for in PATH.",
+        description="The program and its arguments, as they are: no shell reads them. What is no path is looked for in "
+        "/bin and /usr/bin.",
     )
     events: Annotated[list[str], BeforeValidator(_listed)] = Field(
         min_length=1, description="The actions at which it runs. pre… events are not waited for: it cannot refuse."
@@ -157,7 +158,11 @@ class NotifySettings(BaseModel):
     def _web_addresses(cls, urls: list[str]) -> list[str]:
         for url in urls:
             parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            try:
+                fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:  # a port that is none
+                fine = False
+            if not fine:
                 raise ValueError("should be a URL that begins with http:// or https://")
         if len(set(urls)) != len(urls):
             raise ValueError("names a URL twice")

@@ -99,6 +99,8 @@ class Relays:
             raise RelayRefused(409, "too_many", "relay.max_tasks is reached")
         for url in (task.url, *task.urls):
             await self._judge(task, url)
+        if len(self._plans) >= self._host.settings.max_tasks:  # others came while names were looked up
+            raise RelayRefused(409, "too_many", "relay.max_tasks is reached")
         task = task.model_copy(update={"id": new_id(), "created": self._host.clock.wall()})
         self._store.put(task)
         self._take(task)

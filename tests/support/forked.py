@@ -11,16 +11,20 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 HLSD = [sys.executable, "-m", "hlsd"]
 """How a command line of hlsd begins."""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["hlsd.app", "hlsd.services", "hlsd.commands.cli", __name__])
+
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Where a fork runs, as what is run by `start` elsewhere."""
 
 
 class Forked:
@@ -79,6 +83,7 @@ def _run(arguments: list[str], env: dict[str, str], paths: tuple[str, str]) -> N
         opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(opened, number)
         os.close(opened)
+    os.chdir(CHECKOUT)
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["hlsd", *arguments]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hlsd.base.errors import ConfigError
 from hlsd.commands.doctor import disk, machine, services
 from hlsd.commands.doctor.finding import Finding
 from hlsd.config import Settings, load
@@ -75,6 +76,23 @@ def test_a_receiver_that_is_not_there_is_told_without_its_secrets(taken: int) ->
     away, there = services.reachable(settings(notify__url=[url, f"http://127.0.0.1:{taken}/"]))
     assert (away.grade, there.grade) == ("bad", "good")
     assert "SECRET" not in str(away)
+
+
+def test_an_address_that_is_none_and_a_folder_one_may_not_see_are_findings(tmp_path: Path) -> None:
+    (found,) = services.reachable(settings(auth__callback_url=f"http://{'a' * 70}.test/"))
+    assert found.grade == "bad"
+    with pytest.raises(ConfigError, match="should be a URL"):
+        settings(notify__url="http://127.0.0.1:99999/")
+    if os.geteuid():
+        (tmp_path / "closed").mkdir(mode=0)
+        (found,) = disk.folders(settings(server__state_dir=tmp_path / "closed" / "state"))
+        assert found.grade == "bad"
+
+
+def test_a_program_of_events_that_is_not_there_is_told() -> None:
+    rules = [{"command": [name], "events": ["postPlay"]} for name in ("sh", "no-such-program")]
+    there, away = services.programs(settings(notify__exec=rules))
+    assert (there.grade, away.grade) == ("good", "bad")
 
 
 def test_a_certificate_that_does_not_exist_is_told() -> None:

@@ -28,14 +28,23 @@ def folders(settings: Settings) -> Iterator[Finding]:
         yield _folder("notify.log", settings.notify.log.absolute().parent, LEAST)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is such a folder. Raises OSError where one may not look."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def _folder(key: str, path: Path, least: int) -> Finding:
     what = f"{key} ({path})"
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    whose = f"chown it to the user that runs hlsd, or set {key}"
     try:
+        there = next(one for one in (path, *path.absolute().parents) if _is_there(one))
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        whose = f"chown it to the user that runs hlsd, or set {key}"
         return Finding("bad", what, f"cannot be written: {error.strerror}", whose)
     free = shutil.disk_usage(there).free
     if free < least:

@@ -20,4 +20,5 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield machine.clock()
     yield machine.memory(settings)
     yield from services.packages(settings)
+    yield from services.programs(settings)
     yield from services.reachable(settings)

@@ -65,7 +65,11 @@ def _port(key: str, bind: str, port: int, kind: socket.SocketKind, *, ours: bool
                 sock.listen(1)  # two binds may succeed, a second listen does not
         except OSError as error:
             if error.errno == errno.EADDRINUSE and ours:
-                return Finding("good", what, "taken, and an hlsd answers on http.port")
+                if key == "http.port":
+                    return Finding("good", what, "taken: a server answers /healthz there as hlsd does")
+                return Finding(
+                    "note", what, "taken; a server runs on http.port", "look whether this port is its own too"
+                )
             remedies = {
                 errno.EADDRINUSE: f"`ss -lnp 'sport = :{port}'` names who has it; end that, or set {key}",
                 errno.EACCES: "ports below 1024 want CAP_NET_BIND_SERVICE (AmbientCapabilities= of the unit)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import socket
 import ssl
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from hlsd.base import masking
+from hlsd.base.children import ENVIRONMENT
 from hlsd.commands.certificates import told
 from hlsd.commands.doctor.finding import Finding
 from hlsd.config import Settings
@@ -60,10 +62,24 @@ def _connect(key: str, url: str) -> Finding:
                     pass
     except ssl.SSLCertVerificationError as error:
         return Finding("bad", what, error.verify_message, "its certificate must be one that this machine trusts")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a port or a name that is none
         waits = "pre… events and questions find nobody, others wait on disk"
-        return Finding("bad", what, f"not reached: {error.strerror or error}; {waits}", "start it, or mend the address")
+        reason = getattr(error, "strerror", None) or error
+        return Finding("bad", what, f"not reached: {reason}; {waits}", "start it, or mend the address")
     return Finding("good", what, "takes connections")
+
+
+def programs(settings: Settings) -> Iterator[Finding]:
+    """Whether the programs of events can be found, as the server will look for them."""
+    for at, rule in enumerate(settings.notify.exec):
+        found = shutil.which(rule.command[0], path=ENVIRONMENT["PATH"])
+        what = f"notify.exec[{at}] ({rule.command[0]})"
+        if found is None:
+            yield Finding(
+                "bad", what, "not there, or not to be run", f"name it by its path; PATH is {ENVIRONMENT['PATH']}"
+            )
+        else:
+            yield Finding("good", what, found)
 
 
 def packages(settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from hlsd.events import Action, Event
 from hlsd.events.facts import Facts
-from hlsd.notify.hook_commands import SAID, WAITING, HookCommands
+from hlsd.notify.hook_commands import SAID, WAITING, HookCommands, variables
 from hlsd.notify.settings import ExecRule, NotifySettings
 from hlsd.stats import NotifyStats
 from tests.support.eventually import eventually
@@ -121,6 +121,22 @@ async def test_one_that_fails_hangs_or_says_too_much(tmp_path: Path, script: str
     if (tmp_path / "left").exists():
         pid = int((tmp_path / "left").read_text())
         await eventually(lambda: not os.path.exists(f"/proc/{pid}/fd/1"))  # noqa: PTH110
+
+
+async def test_what_a_program_left_behind_ends_with_the_server(tmp_path: Path) -> None:
+    hooks = Hooks(tmp_path, "sleep 300 & echo $! > $1/left; exit 0")
+    hooks.tell()
+    await eventually(lambda: bool(lines(tmp_path / "left")))
+    pid = int((tmp_path / "left").read_text())
+    await hooks.commands.stop(0.0)
+    await eventually(lambda: not os.path.exists(f"/proc/{pid}/fd/1"))  # noqa: PTH110
+
+
+def test_whatever_a_peer_says_can_stand_in_an_environment() -> None:
+    said = dict(variables({"name": "a\ud800b\0", "query": {"a": "one", "A": "two", "user-id": "x"}, "adopted": True}))
+    assert said == {"EVENT_NAME": "a?b", "EVENT_QUERY_A": "one", "EVENT_ADOPTED": "true"}
+    for value in said.values():
+        os.fsencode(value)
 
 
 async def test_a_program_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
