@@ -28,7 +28,7 @@ from tests.support.llcheck import watch
 from tests.support.players import Recording, follow
 from tests.support.server import HlsdServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(240)]
 
 FILMS = {
     "cam": Film(seconds=12, width=640, height=360, rate=30, gop=30, b_frames=2),
@@ -155,7 +155,21 @@ def test_ffmpeg_plays_each_of_them(server: HlsdServer, name: str) -> None:
     programs = [one for one in (system_ffmpeg(), current_ffmpeg()) if one and not one.endswith("ffprobe")]
     for program in programs:
         for rendition, (_, url) in variants(server, name).items():
-            command = [program, "-v", "error", "-xerror", "-i", url, "-t", "3", "-f", "null", "-"]
+            command = [
+                program,
+                "-v",
+                "error",
+                "-xerror",
+                "-i",
+                url,
+                "-t",
+                "3",
+                "-fps_mode",
+                "passthrough",
+                "-f",
+                "null",
+                "-",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert (done.returncode, done.stderr) == (0, ""), (program, rendition)
 

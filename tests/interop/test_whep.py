@@ -20,7 +20,7 @@ from tests.support.server import CHECKOUT, HlsdServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.alone, pytest.mark.timeout(150)]
 
 GLASS = 300
 """Milliseconds from when a picture is drawn to when it is shown, on loopback."""
