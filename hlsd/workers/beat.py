@@ -9,9 +9,14 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
+from typing import Final
 
 from hlsd.base.upkeep import end
 from hlsd.workers.orders import BEAT, EVERY, READY
+
+
+ALONE: Final = 30.0
+"""Seconds that a process without a supervisor has to drain."""
 
 
 class Beat:
@@ -48,7 +53,9 @@ class Beat:
                 await asyncio.wait({gone}, timeout=EVERY)
         finally:
             gone.cancel()
-        os.kill(os.getpid(), signal.SIGTERM)
+        while True:  # until `stop`: the second one is for what does not come to its end by itself
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(ALONE)
 
     async def _gone(self, loop: asyncio.AbstractEventLoop) -> None:
         with contextlib.suppress(OSError):

@@ -34,6 +34,10 @@ PROCESS = st.integers(0, 2)
 SID = st.sampled_from("xxy")
 
 
+SPELLS = 20
+"""Long spells without the store in one run: each is some tokens of a life, whose number has a bound (`MAX_TOKENS`)."""
+
+
 class Machine(RuleBasedStateMachine):
     """What may befall a cluster."""
 
@@ -43,6 +47,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(calm=st.booleans(), period=st.sampled_from([RENEW, RENEW_NEAR]))
     def begin(self, calm: bool, period: float) -> None:
         self.calm = calm
+        self.spells = 0
         self.world = World(self.make(), period=period)
 
     @rule(process=PROCESS, sid=SID, size=st.integers(1, 9), lose=st.booleans())
@@ -66,8 +71,10 @@ class Machine(RuleBasedStateMachine):
         self.world.away = True
         self.world.pass_time(seconds)
 
+    @precondition(lambda self: self.spells < SPELLS)
     @rule(process=PROCESS, size=st.integers(1, 9))
     def serve_on_while_the_store_is_away(self, process: int, size: int) -> None:
+        self.spells += 1
         self.world.away = True
         for _ in range(4):
             self.world.hit(self.world.processes[process], "x", size)

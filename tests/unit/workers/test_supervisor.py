@@ -79,8 +79,11 @@ def test_a_process_whose_supervisor_has_gone_ends_though_it_still_waits(role: st
     orders = Orders(role, str(tmp_path), its.fileno(), "", settings, 1, 2)
     command = [sys.executable, "-m", "hlsd.workers.child", orders.text()]
     with subprocess.Popen(command, pass_fds=[its.fileno()], stderr=subprocess.DEVNULL) as process:
-        its.close()
-        ours.settimeout(60)
-        assert ours.recv(1) == BEAT
-        ours.close()
-        process.wait(30)
+        try:
+            its.close()
+            ours.settimeout(60)
+            assert ours.recv(1) == BEAT
+            ours.close()
+            process.wait(60)
+        finally:
+            process.kill()
