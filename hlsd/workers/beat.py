@@ -14,7 +14,6 @@ from typing import Final
 from hlsd.base.upkeep import end
 from hlsd.workers.orders import BEAT, EVERY, READY
 
-
 ALONE: Final = 30.0
 """Seconds that a process without a supervisor has to drain."""
 
