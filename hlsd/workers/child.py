@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 
 import uvloop
@@ -16,6 +17,8 @@ from hlsd.workers.orders import Orders
 
 def main(text: str) -> int:
     """Runs one process to its end. Returns the exit status."""
+    # Whoever began us may ignore what we are ended by, and a signal that is ignored stays so over an exec.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     orders = Orders.read(text)
     from pathlib import Path  # noqa: PLC0415
 

@@ -77,7 +77,7 @@ def test_a_process_whose_supervisor_has_gone_ends_though_it_still_waits(role: st
     ours, its = socket.socketpair()
     settings: dict[str, object] = {"rtmp.port": 0, "server.state_dir": str(tmp_path), "webrtc.enabled": False}
     orders = Orders(role, str(tmp_path), its.fileno(), "", settings, 1, 2)
-    command = [sys.executable, "-m", "hlsd.workers.child", orders.text()]
+    command = ["sh", "-c", 'trap "" TERM; exec "$@"', "-", sys.executable, "-m", "hlsd.workers.child", orders.text()]
     with subprocess.Popen(command, pass_fds=[its.fileno()], stderr=subprocess.DEVNULL) as process:
         try:
             its.close()
