@@ -17,7 +17,7 @@ from hlsd.base.errors import MediaError, ProtocolError, UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
 from hlsd.ingest.attendance import Attendance
-from hlsd.ingest.publish_endings import QUIET, TOLD
+from hlsd.ingest.publish_endings import QUIET, conclude
 from hlsd.ingest.turns import Turns
 from hlsd.media.flv import LargeTag
 from hlsd.ports import Refuse
@@ -246,13 +246,7 @@ class FilePublisher:
             # Strangers do not fill the log of warnings.
             level = self._host.log.info if publication is None else self._host.log.warning
             level("publisher refused", app=self._app, name=self._name, ip=self._ip, reason=ending.words)
-        guard = self._host.faults.guard("publication_end")
-        if sink is not None:
-            with guard:
-                sink.close()
-        if publication is not None:
-            with guard:
-                publication.end(TOLD.get(ending.reason, ending.reason))
+        conclude(sink, publication, ending.reason, self._host.faults)
 
     def _remark(self, event: str, facts: Mapping[str, object]) -> None:
         self._host.log.warning(event, app=self._app, name=self._name, ip=self._ip, **facts)

@@ -16,7 +16,7 @@ from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.file_form import size_of
 from hlsd.ingest.mpeg.items import MpegLoss
-from hlsd.ingest.publish_endings import QUIET, TOLD
+from hlsd.ingest.publish_endings import QUIET, TOLD, conclude
 from hlsd.ingest.share import HELD_BACK, Share
 from hlsd.media.unit import Kind
 from hlsd.ports import PublishRequest, Refuse
@@ -183,13 +183,7 @@ class PacketPublisher:
             return
         publication, media = self._publication, self._media
         self._publication = self._media = None
-        guard = self.host.faults.guard("publication_end")
-        if media is not None:
-            with guard:
-                media.close()
-        if publication is not None:
-            with guard:
-                publication.end(TOLD.get(ending.reason, ending.reason))
+        conclude(media, publication, ending.reason, self.host.faults)
         self._conclude(ending)
 
     # -- how

@@ -87,10 +87,10 @@ class HlsSettings(BaseModel):
     max_stream_bytes: Size = Field(
         0,
         ge=0,
-        description="Media in memory for one stream, bytes: 0, or at least 4 MiB. When reached, old segments go early; "
-        "a publisher that needs more than three target durations' worth is turned away, with the figures. 0 follows "
-        "the stream: twice what its bit rate makes of the playlist and what stays downloadable, at least 128 MiB; "
-        "limits.max_memory bounds all streams together.",
+        description="Media in memory for each rendition of a stream, bytes: 0, or at least 4 MiB. When reached, old "
+        "segments go early; a publisher that needs more than three target durations' worth is turned away, with the "
+        "figures. 0 follows the stream: twice what its bit rate makes of the playlist and what stays downloadable, at "
+        "least 128 MiB; limits.max_memory bounds all streams together.",
     )
 
     @model_validator(mode="after")

@@ -49,8 +49,8 @@ class WebrtcSettings(BaseModel):
     )
     play: bool = Field(
         default=True,
-        description="Whether viewers may come by WHEP: POST to /{app}/{stream}/whep. A viewer costs about as much as "
-        "fifty by HLS: every packet is encrypted for it alone.",
+        description="Whether viewers may come by WHEP: POST to /{app}/{stream}/whep. A viewer costs many times what "
+        "one by HLS does: every packet is encrypted for it alone.",
     )
     max_viewers: int = Field(default=200, ge=1, le=10_000, description="Viewers by WebRTC at once.")
     bind: str = Field(default="", description="Address for UDP; empty: that of http.bind.")

@@ -109,16 +109,19 @@ def parse_attributes(text: str) -> dict[str, str]:
         at += 1
 
 
-def check_playlist(text: str, history: Sequence[Snapshot] = (), at: float | None = None) -> list[Violation]:
+def check_playlist(
+    text: str, history: Sequence[Snapshot] = (), at: float | None = None, *, variants: int = 1
+) -> list[Violation]:
     """Judges a playlist of either kind.
 
     `history` holds the earlier texts of the same playlist, oldest first; `at` is the time of this one, for MP09.
+    `variants`: how many a multivariant playlist is to have, no more and no fewer.
     """
     found = _check_text(text)
     lines = text.splitlines()
     names = [_name(line) for line in lines if line.startswith("#EXT")]
     if "EXT-X-STREAM-INF" in names:
-        return found + _check_multivariant(lines)
+        return found + _check_multivariant(lines, variants)
     try:
         playlist = _read(text)
     except ValueError as error:
@@ -196,7 +199,7 @@ def _check_version(lines: list[str], names: list[str]) -> list[Violation]:
     return [Violation("P04", f"version {stated[0]}, needs {needed}")] if int(stated[0]) < needed else []
 
 
-def _check_multivariant(lines: list[str]) -> list[Violation]:
+def _check_multivariant(lines: list[str], wanted: int) -> list[Violation]:
     found = []
     groups: dict[str, set[str]] = {}
     for line in lines:
@@ -218,7 +221,7 @@ def _check_multivariant(lines: list[str]) -> list[Violation]:
         found += _check_variant(_attributes(line), groups)
     uris = [line for line in lines if line and not line.startswith("#")]
     sized = [_attributes(line).get("RESOLUTION") for line in lines if line.startswith("#EXT-X-STREAM-INF:")]
-    if not variants or len(set(uris)) < len(uris) or sized.count(None) > 1:
+    if variants != wanted or len(set(uris)) < len(uris) or sized.count(None) > 1:
         found.append(Violation("MV13", f"{variants} variants, {sized}"))
     return found
 

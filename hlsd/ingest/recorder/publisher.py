@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
 from hlsd.base.upkeep import end
-from hlsd.ingest.publish_endings import QUIET, TOLD
+from hlsd.ingest.publish_endings import QUIET, conclude
 from hlsd.ingest.recorder import texts
 from hlsd.ingest.recorder.chunks import ChunkReader
 from hlsd.ingest.recorder.container import ContainerReader
@@ -213,13 +213,7 @@ class RecorderPublisher:
             return
         publication, media = self._publication, self._media
         self._publication = self._media = None
-        guard = self._host.faults.guard("publication_end")
-        if media is not None:
-            with guard:
-                media.close()
-        if publication is not None:
-            with guard:
-                publication.end(TOLD.get(ending.reason, ending.reason))
+        conclude(media, publication, ending.reason, self._host.faults)
         self._conclude(ending)
 
     # -- its connection

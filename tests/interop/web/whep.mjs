@@ -57,7 +57,7 @@ async function look(page) {
   const errors = [];
   page.setDefaultTimeout(90_000); // the browsers of other tests share the cores
   page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (line) => line.type() === "error" && errors.push(line.text()));
+  page.on("console", (line) => line.type() === "error" && errors.push(`${line.text()} ${line.location().url}`));
   await page.goto(`${base}/${path}?way=whep${options.query && `&${options.query}`}`);
   await page.waitForFunction(() => document.querySelector("video").currentTime > 1);
   await page.waitForTimeout(Number(options.seconds) * 1000);
