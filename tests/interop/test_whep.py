@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.interop.test_whip import Lossy, chromium, codecs, ffmpeg, server_url
+from tests.support.broadcast import wait_for_playlist
 from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
 from tests.support.server import CHECKOUT, HlsdServer
@@ -103,7 +104,8 @@ def test_b_frames_are_refused_in_words_and_the_page_goes_on_by_hls(tmp_path: Pat
 
 def test_the_page_plays_it_and_tells_its_latency(tmp_path: Path) -> None:
     with HlsdServer(tmp_path) as server, coded(server):
-        page = whep(server, "--page", "--seconds", "4")
+        wait_for_playlist(server.hls("cam"))  # a page that is early asks again, and its browser complains of the 404
+        page = whep(server, "--page", "--seconds", "4", "--screenshot", str(tmp_path / "page.png"))
     assert page["errors"] == []
     assert (page["way"], page["engine"]) == ("whep", "WebRTC")
     assert page["chosen"].startswith("WebRTC · ")
