@@ -1,0 +1,131 @@
+"""Who makes the services that publishers come by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hlsd.delivery.flv_publish.endpoint import TS
+from hlsd.delivery.flv_publish.service import FlvPublishService
+from hlsd.delivery.recorder.service import RecorderService
+from hlsd.delivery.ts.streams import TsStreams
+from hlsd.delivery.whip.service import WhipService
+from hlsd.ingest.file_form import flv_form, ts_form
+from hlsd.ingest.file_publisher import FilePublishers
+from hlsd.ingest.gb28181.service import Gb28181Service
+from hlsd.ingest.jt1078.service import Jt1078Service
+from hlsd.ingest.packet_publisher import PacketHost
+from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
+from hlsd.ingest.recorder.publisher import RecorderHost
+from hlsd.ingest.recorder.room import RecorderRoom
+from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.srt.publisher import SrtHost
+from hlsd.ingest.srt.room import SrtRoom
+from hlsd.ingest.srt.service import SrtService
+from hlsd.ingest.ts.service import TsUdpService
+from hlsd.ingest.webrtc.room import WebrtcRoom
+
+if TYPE_CHECKING:
+    from hlsd.ports import Service
+    from hlsd.services.services import Services
+
+
+def rtmp(services: Services) -> Service:
+    """Publishers and viewers by RTMP and RTMPS."""
+    node = services.node
+    return RtmpServer(
+        node.settings.rtmp,
+        node.hub,
+        node.intake,
+        node.clock,
+        node.log,
+        audience=services.audience,
+        round_period=ROUND if node.settings.hls.low_latency else LONG_ROUND,
+        faults=node.stats.faults,
+        ended=node.stats.rtmp_ended,
+        handshakes=services.handshakes,
+    )
+
+
+def whip(services: Services) -> Service:
+    """Publishers by WebRTC."""
+    node, settings = services.node, services.node.settings
+    sound = node.sound if settings.transcode.audio else None
+    first = settings.rtmp.publish_timeout
+    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first)
+    servers = settings.webrtc.ice_servers
+    known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
+    https_port = settings.https.port if settings.https.secure else 0
+
+    def whose(app: str, ident: str) -> str:
+        recorder = services.by_name.get("recorder")
+        by_socket = recorder.whose(app, ident) if isinstance(recorder, RecorderService) else ""
+        return room.whose(app, ident) or by_socket
+
+    return WhipService(room, node.judge, node.sessions.of_stream, whose, known, open_to_all, https_port)
+
+
+def srt(services: Services) -> Service:
+    """Publishers and viewers by SRT."""
+    node, settings = services.node, services.node.settings
+    rtmp, faults = settings.rtmp, node.stats.faults
+    host = SrtHost(node.clock, node.log, faults, node.mpeg_media, rtmp.publish_timeout, rtmp.idle_timeout)
+    streams = TsStreams(node.entrance, node.sessions, faults)
+    room = SrtRoom(settings.srt, node.hub, streams, host, rtmp.bind)
+    return SrtService(room, streams, on=settings.srt.port > 0)
+
+
+def flv_publish(services: Services) -> Service:
+    """Publishers by HTTP whose body is FLV."""
+    node, rtmp = services.node, services.node.settings.rtmp
+    faults = node.stats.faults
+    first, idle = rtmp.publish_timeout, rtmp.idle_timeout
+    form = flv_form(node.intake)
+    publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, first, idle)
+    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
+
+
+def ts_publish(services: Services) -> Service:
+    """Publishers by HTTP whose body is MPEG-TS."""
+    node, rtmp = services.node, services.node.settings.rtmp
+    faults = node.stats.faults
+    form = ts_form(node.mpeg_media)
+    publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, rtmp.publish_timeout, rtmp.idle_timeout)
+    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
+
+
+def ts_udp(services: Services) -> Service:
+    """MPEG-TS by UDP."""
+    return TsUdpService(services.node.settings.ts, _packets(services))
+
+
+def jt1078(services: Services) -> Service:
+    """Vehicles."""
+    node = services.node
+    return Jt1078Service(node.settings.jt1078, _packets(services), node.vehicle_names, node.wishes)
+
+
+def gb28181(services: Services) -> Service:
+    """What a SIP platform sends here."""
+    return Gb28181Service(services.node.settings.gb28181, _packets(services), services.node.bus)
+
+
+def _packets(services: Services) -> PacketHost:
+    """What those know who publish packets without a word."""
+    node = services.node
+    return PacketHost(node.hub, node.mpeg_media, node.clock, node.log, node.stats.faults)
+
+
+def recorder(services: Services) -> Service:
+    """Browsers that publish by WebSocket."""
+    node, settings = services.node, services.node.settings
+    rtmp, mine, faults = settings.rtmp, settings.recorder, node.stats.faults
+    sound = node.sound if settings.transcode.audio else None
+    first, idle, grace = rtmp.publish_timeout, rtmp.idle_timeout, settings.publish.grace
+    host = RecorderHost(node.hub, node.clock, node.log, faults, sound, first, idle, grace)
+    room = RecorderRoom(host, node.stats.label)
+    return RecorderService(room, node.judge, faults, mine.max_bytes, on=mine.enabled)
+
+
+def relay(services: Services) -> Service:
+    """What is fetched from elsewhere and sent there; the node has it, since viewers may ask for it."""
+    return services.node.relay
