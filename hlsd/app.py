@@ -25,7 +25,7 @@ from hlsd.delivery.hosted import HostedApp
 from hlsd.event_source import EventSource
 from hlsd.events import Bus
 from hlsd.node import Node
-from hlsd.services import Services
+from hlsd.services import FRONTS, SERVICES, Services
 from hlsd.stats import Stats
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Server(EventSource):
     Nothing on disk or network is touched before `start`. `fronts` answer HTTP in place of `hlsd.services.FRONTS`.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, *, fronts: Sequence[Made] | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None, *, fronts: Sequence[Made] = FRONTS) -> None:
         self.settings = settings
         self._fronts = fronts
         self._clock = clock or SystemClock()
@@ -126,7 +126,7 @@ class Server(EventSource):
         """Starts every service. Raises CannotListen, with everything that had started stopped again."""
         node = Node(self.settings, self._clock, self.stats, self.bus, self._outputs, self._sinks, os.environ)
         try:
-            self._services = services = Services(node, self.unready, self.impaired, self._fronts)
+            self._services = services = Services(node, self.unready, self.impaired, SERVICES, self._fronts)
         except BaseException:
             await node.stop()
             raise
@@ -248,7 +248,7 @@ def asgi(settings: Settings) -> HostedApp[Server]:
 
 
 async def serve(
-    settings: Settings, *, ready: Callable[[Server], None] | None = None, fronts: Sequence[Made] | None = None
+    settings: Settings, *, ready: Callable[[Server], None] | None = None, fronts: Sequence[Made] = FRONTS
 ) -> int:
     """Runs a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
 

@@ -17,30 +17,33 @@ from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Service, SinkFactory
-from hlsd.services.table import FRONTS, SERVICES
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
 
     from hlsd.base.figures import Reporter
     from hlsd.node import Node
-    from hlsd.services.table import Made
 
 T = TypeVar("T")
+
+Made = tuple[str, Callable[["Services"], Service]]
+"""A service by its name, and who makes it."""
 
 
 class Services:
     """The services of one node, made and not started.
 
-    `unready()` says why no viewer should be sent here, `impaired()` what viewers of some streams do not get.
+    `unready()` says why no viewer should be sent here, `impaired()` what viewers of some streams do not get; `fronts`
+    stand behind the others of the `table`, and answer with their routes.
     """
 
     def __init__(
         self,
         node: Node,
         unready: Callable[[], Sequence[str]],
-        impaired: Callable[[], Sequence[str]] = tuple,
-        fronts: Sequence[Made] | None = None,
+        impaired: Callable[[], Sequence[str]],
+        table: Sequence[Made],
+        fronts: Sequence[Made],
     ) -> None:
         self.node = node
         self._ready = ready_route(unready, impaired)
@@ -50,11 +53,11 @@ class Services:
         self.handshakes = Handshakes(https.max_handshakes, https.max_handshakes_per_ip)
         """Of TLS, on all ports: they share a processor."""
         self.by_name: dict[str, Service] = {}
-        for name, make in SERVICES:
+        for name, make in table:
             self.by_name[name] = make(self)  # one may stand on one before it
         self.web = self._web()
         """What HTTP answers, on every port of it."""
-        self.by_name |= {name: front(self) for name, front in (FRONTS if fronts is None else fronts)}
+        self.by_name |= {name: front(self) for name, front in fronts}
 
     def outputs(self) -> list[OutputFactory]:
         """What all of them make of each stream."""

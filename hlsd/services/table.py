@@ -8,17 +8,8 @@ until the last publisher has been let go: the hub does that first, so nobody pub
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from hlsd.ports import Service
 from hlsd.services import operating, ways_in, ways_out
-
-if TYPE_CHECKING:
-    from hlsd.services.services import Services
-
-Made = tuple[str, Callable[["Services"], Service]]
-"""A service by its name, and who makes it."""
+from hlsd.services.services import Made
 
 SERVICES: tuple[Made, ...] = (
     ("record", ways_out.record),
