@@ -41,7 +41,7 @@ def ends(octets: bytes) -> dict[str, tuple[float, float, int]]:
     with tempfile.TemporaryFile() as file:
         file.write(octets)
         file.seek(0)
-        with av.open(file) as container:
+        with av.open(file, "r") as container:
             for packet in container.demux():
                 if packet.pts is None or packet.time_base is None:
                     continue
