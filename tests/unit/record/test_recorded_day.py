@@ -5,6 +5,7 @@ Ten minutes in the test run, HLSD_LONG=1 makes it a day.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
 from typing import Final
@@ -16,7 +17,7 @@ from hlsd.media.unit import TICKS, AccessUnit, Kind
 from hlsd.record.segments import Segments
 from hlsd.record.shape import scan
 from tests.support.frames import BOTH, WALL, audio, interleaved, video
-from tests.support.recording import MemoryStore, finished, listed, reading, recorder
+from tests.support.recording import MemoryStore, finished, listed, reading, recorded, recorder
 from tests.support.told import yes
 
 BLIPS: Final = 50
@@ -49,6 +50,14 @@ def ends(octets: bytes) -> dict[str, tuple[float, float, int]]:
                 first, _, count = found.get(packet.stream.type, (at, at, 0))
                 found[packet.stream.type] = first, at, count + 1
     return found
+
+
+def frames(octets: bytes) -> Iterator[tuple[str, bytes]]:
+    """The frames of a file in their order, and of which track each is."""
+    with av.open(io.BytesIO(octets), "r") as container:
+        for packet in container.demux():
+            if packet.size:
+                yield packet.stream.type, bytes(packet)
 
 
 @pytest.mark.thorough
@@ -99,3 +108,21 @@ def test_in_a_day_of_blips_and_skew_nothing_drifts() -> None:
         seen += pictures
     assert seen == pytest.approx(len(arrivals), abs=BLIPS)
     assert worst <= 0.1
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(1800)
+def test_files_of_ten_seconds_have_each_frame_once() -> None:
+    """An hour of them in the long form: each file is a whole one, and all in a row are what was published."""
+    seconds = 3600.0 if yes("LONG") else 90.0
+    units = interleaved(video(25, seconds, gop=2.0, size=24), audio(seconds, size=12))
+    files = recorded(BOTH, units, rotate=10.0)
+    assert len(files) == pytest.approx(seconds / 10, abs=1)
+    found: dict[str, list[bytes]] = {"video": [], "audio": []}
+    for file in files:
+        whole, said = finished(file)
+        assert said.duration == pytest.approx(10.0, abs=2.1) or file is files[-1]
+        for track, octets in frames(whole):
+            found[track].append(octets)
+    for kind, track in ((Kind.VIDEO, "video"), (Kind.AUDIO, "audio")):
+        assert found[track] == [unit.payload for unit in units if unit.kind is kind]
