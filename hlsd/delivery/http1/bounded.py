@@ -122,7 +122,7 @@ class BoundedProtocol(TakeableProtocol):
         super().on_headers_complete()
 
     def _file_sender(self, scope: Scope) -> FileSender | None:
-        return file_sender(self, scope)
+        return file_sender(self, self.hot.connections, scope)
 
     # -- the transport
 

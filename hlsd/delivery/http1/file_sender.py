@@ -24,6 +24,18 @@ from hlsd.ports import ViewerSession
 FILES: Final = "hlsd.files"
 
 
+class Places(Protocol):
+    """What knows how many descriptors there may be (`hlsd.delivery.http1.connections`)."""
+
+    def lend(self) -> bool:
+        """Whether there is room for one more."""
+        ...
+
+    def give_back(self) -> None:
+        """It is closed."""
+        ...
+
+
 class FileConnection(Protocol):
     """A connection as whoever sends files over it sees it."""
 
@@ -49,24 +61,26 @@ class FileConnection(Protocol):
 class _Socket:
     """A descriptor of a connection's socket. It goes with the last who has it: a thread may still be writing to it."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("_places", "fd")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, places: Places) -> None:
         self.fd = os.dup(fd)
+        self._places = places
 
     def __del__(self) -> None:
-        if hasattr(self, "fd"):
+        if hasattr(self, "_places"):
             os.close(self.fd)
+            self._places.give_back()
 
 
 class FileSender:
     """Sends the body of one answer, whose head ASGI has sent with a Content-Length. `close` it in any case."""
 
-    def __init__(self, connection: FileConnection) -> None:
+    def __init__(self, connection: FileConnection, places: Places) -> None:
         self._connection = connection
         self._cycle = connection.cycle
         self._loop = asyncio.get_running_loop()
-        self._socket: _Socket | None = _Socket(connection.fd)
+        self._socket: _Socket | None = _Socket(connection.fd, places)
         self._waits = False
 
     async def send(self, do: Callable[[Callable[[], int]], Awaitable[int]], file: int, offset: int, size: int) -> int:
@@ -130,13 +144,14 @@ class FileSender:
             self._connection.resume_writing()
 
 
-def file_sender(connection: FileConnection, scope: Scope) -> FileSender | None:
+def file_sender(connection: FileConnection, places: Places, scope: Scope) -> FileSender | None:
     """What sends the answer to the request of `scope`; None if its connection takes bytes by its transport alone."""
-    if connection.fd < 0 or connection.lost or connection.cycle.scope is not scope:
+    if connection.fd < 0 or connection.lost or connection.cycle.scope is not scope or not places.lend():
         return None
     try:
-        return FileSender(connection)
+        return FileSender(connection, places)
     except OSError:  # out of descriptors: the other way needs none
+        places.give_back()
         return None
 
 

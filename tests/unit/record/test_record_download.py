@@ -159,3 +159,21 @@ async def test_over_tls_it_goes_in_pieces_that_grow(tmp_path: Path, monkeypatch:
     assert counted.read.count(PIECE) >= DOWNLOAD // PIECE
     assert max(counted.read) == LARGE
     assert counted.direct == []
+
+
+async def test_the_second_descriptor_takes_a_place_and_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording_server(tmp_path, http__max_connections=16) as (server, operator):
+        url, octets = await recorded(server, operator, tmp_path, 12_000)
+        counted = Counted(monkeypatch)
+        places = server.services["http"].hot.connections  # type: ignore[attr-defined]
+        assert places.lend()
+        assert (await operator.web.get(url)).content == octets
+        assert sum(counted.direct) == len(octets)
+        assert places.senders == 1
+        assert places.lend()
+        assert not places.lend(), "one in eight places, and no more"
+        assert (await operator.web.get(url)).content == octets
+        assert sum(counted.direct) == len(octets), "who finds no place is served in pieces"
+        assert places.senders == 2
