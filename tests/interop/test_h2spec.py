@@ -22,9 +22,7 @@ TAKEN_BACK = {"Sends PRIORITY frame that depend on itself"}
 """RFC 9113 §5.3.2: "the priority signaling in RFC 7540 is deprecated"; who receives such a frame reads past it."""
 
 
-@pytest.mark.skipif(
-    TOOL is None, reason="h2spec is not here: scripts/h2spec.sh"
-)
+@pytest.mark.skipif(TOOL is None, reason="h2spec is not here: scripts/h2spec.sh")
 def test_the_cases_of_others_find_nothing(tmp_path: Path) -> None:
     assert TOOL is not None
     write_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", ["localhost"])
