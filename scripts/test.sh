@@ -41,7 +41,7 @@ else
   trap 'kill $busy 2> /dev/null; exit 130' INT TERM
   # Real encoders, players and browsers at the pace of the clock wait most of the time: more of them than cores. A file
   # stays in one process, and two processes have all the browsers: with more of either, what is judged by the clock is judged wrongly.
-  HLSD_BROWSERS=2 $bounded "$python" -m pytest -n "$((jobs * 7 / 2))" --dist loadfile --no-loadscope-reorder -m "not alone" --durations 20 --durations-min 10 tests/interop \
+  HLSD_BROWSERS=2 $bounded "$python" -m pytest -n "$((jobs * 4))" --dist loadfile --no-loadscope-reorder -m "not alone" --durations 20 --durations-min 10 tests/interop \
     tests/fault "$@"
   note $?
   # Stalls, latency and the pace of media are judged by who has the cores to itself, but for what is nice, and one line
