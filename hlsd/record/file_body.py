@@ -93,7 +93,7 @@ class FileBody:
     async def _send_next(self, front: bytes, offset: int, at: int, span: Span, send: Send) -> int:
         """Sends what comes at `at`; how many bytes, 0 where there is nothing or nobody takes it."""
         left = span.stop - at
-        if self._files is not None and at >= len(front) and left >= DIRECT:
+        if self._files is not None and at >= len(front) and left >= DIRECT and await self._files.ready():
             place = offset + at - len(front)
             try:
                 sent = await self._files.send(

@@ -22,6 +22,8 @@ from hlsd.net.kernel import is_reset
 from hlsd.ports import ViewerSession
 
 FILES: Final = "hlsd.files"
+_TURNS: Final = 3
+"""Turns of the loop in which what was just written leaves, unless the socket is full."""
 
 
 class Places(Protocol):
@@ -83,16 +85,22 @@ class FileSender:
         self._socket: _Socket | None = _Socket(connection.fd, places)
         self._waits = False
 
+    async def ready(self) -> bool:
+        """Whether nothing that the transport still has stands before what `send` would put into the socket."""
+        for _ in range(_TURNS):
+            if not self._connection.transport.get_write_buffer_size():
+                return True
+            await asyncio.sleep(0)  # what was just written goes out at the end of this turn or the next
+        return not self._connection.transport.get_write_buffer_size()
+
     async def send(self, do: Callable[[Callable[[], int]], Awaitable[int]], file: int, offset: int, size: int) -> int:
         """Sends up to `size` bytes of a file, which a thread of `do` reads; how many, 0 where it ends or nobody reads.
 
-        Raises OSError: the file cannot be read.
+        Only if it is `ready`. Raises OSError: the file cannot be read.
         """
         connection, socket = self._connection, self._socket
         if socket is None:
             return 0
-        if connection.transport.get_write_buffer_size():
-            await asyncio.sleep(0)  # what was written in this turn of the loop goes out at its end
         while True:
             if connection.flow.write_paused:
                 await connection.flow.drain()
