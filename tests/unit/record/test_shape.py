@@ -182,5 +182,5 @@ def test_durations_are_distances_of_decode_times_however_many_fragments_there_ar
     firsts = list(accumulate((len(run.sizes) for run in runs), initial=1))
     assert list(keys) == firsts[:-1:3]
     assert bytes.fromhex(table(moov, 0, b"co64"))[8:] == struct.pack(f">{len(runs)}Q", *[run.offset for run in runs])
-    sizes = bytes.fromhex(table(moov, 0, b"stsz"))[12:]
-    assert sizes == struct.pack(f">{len(true)}I", *[size for run in runs for size in run.sizes])
+    stsz = bytes.fromhex(table(moov, 0, b"stsz"))[12:]
+    assert stsz == struct.pack(f">{len(true)}I", *[size for run in runs for size in run.sizes])
