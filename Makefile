@@ -6,7 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup wheel test test-fast test-setup footage check format lock conf bench clean
+.PHONY: help run demo setup wheel test test-fast test-setup footage check format lock conf man bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: $(VENV)/.dev          ## put the sources into shape
 conf: $(VENV)/.run            ## write conf/hlsd.toml anew from the models
 	$(BIN)/hlsd check --template > conf/hlsd.toml.new
 	mv conf/hlsd.toml.new conf/hlsd.toml
+
+man: $(VENV)/.run             ## write docs/man/hlsd.1 anew from the commands
+	@PYTHONPATH=. $(BIN)/python scripts/manpage.py
 
 lock:            ## resolve the dependencies anew (needs uv)
 	@scripts/lock.sh
