@@ -125,8 +125,8 @@ class HookCommands:
         payload = event.payload(self._server_id, send_secrets=self._send_secrets)
         told = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
         log = self._log.bind(action=event.action.value, event_id=event.event_id)
-        try:
-            process = await asyncio.create_subprocess_exec(
+        beginning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *self._rule.command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -134,6 +134,16 @@ class HookCommands:
                 env=surroundings(os.environ) | dict(variables(payload)),
                 start_new_session=True,
             )
+        )
+        try:
+            process = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # It runs already while asyncio is still at its pipes: what it has begun meanwhile would stay.
+            with contextlib.suppress(OSError):
+                process = await beginning
+                _end_group(process.pid)
+                await kill(process)
+            raise
         except OSError as error:
             log.warning("program not started", reason=error.strerror)
             return "failed"

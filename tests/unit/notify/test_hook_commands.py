@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -129,6 +130,20 @@ async def test_what_a_program_left_behind_ends_with_the_server(tmp_path: Path) -
     await eventually(lambda: bool(lines(tmp_path / "left")))
     pid = int((tmp_path / "left").read_text())
     await hooks.commands.stop(0.0)
+    await eventually(lambda: not os.path.exists(f"/proc/{pid}/fd/1"))  # noqa: PTH110
+
+
+async def test_one_that_only_just_begins_leaves_nothing_behind_either(tmp_path: Path) -> None:
+    """The program runs while asyncio is still at its pipes: it may have begun something before it has a number here."""
+    hooks = Hooks(tmp_path, "sleep 300 & echo $! > $1/left; exit 0")
+    hooks.tell()
+    for _ in range(2):
+        await asyncio.sleep(0)  # its task begins, and then the process
+    deadline = time.monotonic() + 30
+    while not lines(tmp_path / "left"):  # the loop may not go on meanwhile
+        assert time.monotonic() < deadline
+    await hooks.commands.stop(0.0)
+    pid = int((tmp_path / "left").read_text())
     await eventually(lambda: not os.path.exists(f"/proc/{pid}/fd/1"))  # noqa: PTH110
 
 
