@@ -6,7 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup wheel test test-fast test-setup footage check format lock conf man bench clean
+.PHONY: help run demo setup wheel deb test test-fast test-setup footage check format lock conf man bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup: $(VENV)/.run web-modules   ## set up what is missing, and no more: for a 
 
 wheel: $(VENV)/.run web-modules   ## build dist/hlsd-….whl and the source archive, with all that the pages load
 	@$(BIN)/python -m hatchling build
+
+deb: wheel                        ## build dist/hlsd_….deb for this Debian: environment, unit, configuration, manual
+	@scripts/deb.sh $(BIN)/python
 
 test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=no: installs nothing by apt)
 	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)
