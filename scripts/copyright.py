@@ -12,8 +12,9 @@ from pathlib import Path
 
 def licence(of: Distribution) -> str:
     """What a package says of it: the expression, the word, or the classifiers."""
-    said = of.metadata.get("License-Expression") or of.metadata.get("License") or ""
-    if said and "\n" not in said:
+    fields = of.metadata.json
+    said = fields.get("license_expression") or fields.get("license") or ""
+    if isinstance(said, str) and said and "\n" not in said:
         return said
     words = [
         one.rpartition(" :: ")[2] for one in of.metadata.get_all("Classifier") or () if one.startswith("License ::")
