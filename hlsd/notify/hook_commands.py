@@ -61,6 +61,11 @@ class HookCommands:
         self._idle.set()
         self._log = structlog.get_logger().bind(command=rule.command[0])
 
+    @property
+    def patience(self) -> float:
+        """Seconds that what waits here may take at most, of a rule that holds no more."""
+        return self._rule.timeout
+
     def start(self) -> None:
         """Begins: what was put before runs now."""
         self._running = True
@@ -85,14 +90,16 @@ class HookCommands:
 
     async def stop(self, seconds: float) -> None:
         """Lets what waits have its run for so long, then ends what still runs."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        self._running = False
-        if self._waiting:
-            self._stats.commands["dropped"] += len(self._waiting)
-            self._waiting.clear()
-        for task in list(self._busy.values()):
-            await end(task)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
+        finally:  # also when it is told to stop sooner
+            self._running = False
+            if self._waiting:
+                self._stats.commands["dropped"] += len(self._waiting)
+                self._waiting.clear()
+            for task in list(self._busy.values()):
+                await end(task)
 
     def _next(self) -> None:
         """Begins what may run: the oldest of those whose turn it is."""
@@ -126,13 +133,9 @@ class HookCommands:
         told = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
         log = self._log.bind(action=event.action.value, event_id=event.event_id)
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await _begun(
                 *self._rule.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
                 env=surroundings(os.environ) | dict(variables(payload)),
-                start_new_session=True,
             )
         except OSError as error:
             log.warning("program not started", reason=error.strerror)
@@ -157,6 +160,27 @@ class HookCommands:
         if said:
             log.info("program said", said=_text(said))
         return "ok"
+
+
+async def _begun(*command: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """Begins a program. Who is cancelled meanwhile ends it with all that it has begun by then. Raises OSError."""
+    beginning = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        process = await beginning
+        _end_group(process.pid)
+        await kill(process)
+        raise
 
 
 def _end_group(pid: int) -> None:
