@@ -133,10 +133,7 @@ class HookCommands:
         told = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
         log = self._log.bind(action=event.action.value, event_id=event.event_id)
         try:
-            process = await _begun(
-                *self._rule.command,
-                env=surroundings(os.environ) | dict(variables(payload)),
-            )
+            process = await _begun(self._rule.command, surroundings(os.environ) | dict(variables(payload)))
         except OSError as error:
             log.warning("program not started", reason=error.strerror)
             return "failed"
@@ -162,24 +159,26 @@ class HookCommands:
         return "ok"
 
 
-async def _begun(*command: str, env: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """Begins a program. Who is cancelled meanwhile ends it with all that it has begun by then. Raises OSError."""
-    beginning = asyncio.ensure_future(
+async def _begun(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """The program, in a session of its own. Raises OSError."""
+    making = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=env,
+            env=environment,
             start_new_session=True,
         )
     )
     try:
-        return await asyncio.shield(beginning)
+        return await asyncio.shield(making)
     except asyncio.CancelledError:
-        process = await beginning
-        _end_group(process.pid)
-        await kill(process)
+        # It may run already, and have begun others, before its pipes are ours; asyncio would end it alone.
+        with contextlib.suppress(OSError):
+            process = await making
+            _end_group(process.pid)
+            await kill(process)
         raise
 
 

@@ -17,7 +17,7 @@ const wrong = [];
 for (const file of JSON.parse(process.argv[1])) {
   const text = readFileSync(file, "utf8");
   try {
-    if (/^(import|export)\\b/m.test(text)) new SourceTextModule(text);
+    if (/^(import|export)\\b|import[.]meta/m.test(text)) new SourceTextModule(text);
     else new Script(text);
   } catch (error) {
     wrong.push(`${file}: ${error.message}`);
