@@ -600,7 +600,7 @@ async def test_what_is_being_deleted_when_the_server_stops_is_deleted_whole(
         await eventually(begun.is_set, 20, what="the look that deletes it")
         asyncio.get_running_loop().call_later(0.5, gate.set)
     assert not (tmp_path / "records" / row["file"]).exists()
-    assert not service._faults.tasks["record_keep"]
+    assert not service.faults.tasks["record_keep"]
     async with recording_server(tmp_path) as (_, operator):
         assert await operator.records() == []
 
