@@ -42,7 +42,7 @@ FAREWELL: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Answered:
     """What became of a test event at one receiver; `status` 0: no answer, for a reason."""
 
     url: str
@@ -61,7 +61,7 @@ class QueueState:
     failures: int
 
 
-class _Line:
+class _UrlLine:
     """What there is for the URLs of one reading of the settings."""
 
     def __init__(
@@ -113,17 +113,17 @@ class Webhooks:
         self._transport = transport
         self._running = False
         self._outbox: Outbox | None = None
-        self._line: _Line | None = None
+        self._line: _UrlLine | None = None
         self._handing_over: set[asyncio.Task[None]] = set()
         self._tests = 0
         self._log = structlog.get_logger()
         if settings.url:
             self._take(self._made(settings))
 
-    def _made(self, settings: NotifySettings) -> _Line:
-        return _Line(settings, self._clock, self._stats, self._server_id, self._transport)
+    def _made(self, settings: NotifySettings) -> _UrlLine:
+        return _UrlLine(settings, self._clock, self._stats, self._server_id, self._transport)
 
-    def _take(self, line: _Line) -> None:
+    def _take(self, line: _UrlLine) -> None:
         """Events go by this line from now on."""
         settings = line.settings
         if self._outbox is None:
@@ -158,7 +158,7 @@ class Webhooks:
         self._outbox.start()
         await self._begin(self._line)
 
-    async def _begin(self, line: _Line) -> None:
+    async def _begin(self, line: _UrlLine) -> None:
         assert self._outbox is not None
         settings = line.settings
         before = self._clock.wall() - settings.keep_for
@@ -196,7 +196,7 @@ class Webhooks:
 
         return commit
 
-    async def _hand_over(self, old: _Line | None, new: _Line | None) -> None:
+    async def _hand_over(self, old: _UrlLine | None, new: _UrlLine | None) -> None:
         with self._faults.guard("webhooks"):
             if old is not None:
                 await self._retire(old)
@@ -207,7 +207,7 @@ class Webhooks:
         if old is not None:
             await old.client.close()
 
-    async def _retire(self, old: _Line) -> None:
+    async def _retire(self, old: _UrlLine) -> None:
         calm = [task for sender, task in zip(old.senders, old.tasks, strict=False) if not sender.failures]
         for sender in old.senders:
             sender.retire()
@@ -262,7 +262,7 @@ class Webhooks:
             for url, sender, (waiting, oldest) in zip(line.settings.url, line.senders, found, strict=True)
         ]
 
-    async def test(self) -> list[Tried]:
+    async def test(self) -> list[Answered]:
         """Sends each receiver an event that says it is a test, past the queue; what they say of it closes nobody."""
         line = self._line
         if line is None:
@@ -279,17 +279,17 @@ class Webhooks:
             body = b"[%b]" % body
         return await asyncio.gather(*(self._try(line, url, body, event.event_id) for url in line.settings.url))
 
-    async def _try(self, line: _Line, url: str, body: bytes | None, event_id: str) -> Tried:
+    async def _try(self, line: _UrlLine, url: str, body: bytes | None, event_id: str) -> Answered:
         shown, began = masking.address(url), self._clock.monotonic()
         if body is None:
-            return Tried(shown, 0, f"the format {line.settings.format} has no word for a test event", 0.0)
+            return Answered(shown, 0, f"the format {line.settings.format} has no word for a test event", 0.0)
         reply = await line.client.post(
             url, body, content_type=line.form.content_type, event_id=event_id, attempt=1, phase="queued"
         )
         took = self._clock.monotonic() - began
         if isinstance(reply, NoAnswer):
-            return Tried(shown, 0, reply.reason, took)
-        return Tried(shown, reply.status, "", took)
+            return Answered(shown, 0, reply.reason, took)
+        return Answered(shown, reply.status, "", took)
 
     def _wake(self) -> None:
         for sender in self._line.senders if self._line is not None else ():

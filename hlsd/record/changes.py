@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from hlsd.base.match import Match
 from hlsd.ports import Commit, Reloadable
 from hlsd.record.retention import RetentionLimits
 
 if TYPE_CHECKING:
+    from hlsd.base.faults import Faults
     from hlsd.ports import LiveStream
-    from hlsd.record.service import RecordService
+    from hlsd.record.recorder import Recorder
     from hlsd.record.settings import RecordRule, RecordSettings
+    from hlsd.record.store import RecordingStore
 
 BY_RULE: Final = "record"
 """Name of the output of a stream that rules want."""
@@ -20,6 +23,25 @@ READ: Final = frozenset({"path", "format", "rotate", "max_bytes", "max_tasks"})
 HOOKED: Final = frozenset({"rules", "keep_for", "keep_bytes", "keep_free"})
 
 Rules = list[tuple[Match, "RecordRule", str]]
+
+
+class Ruled(Protocol):
+    """Whoever records by the rules."""
+
+    limits: RetentionLimits
+    rules: Rules
+    recorders: dict[tuple[str, str, str], Recorder]
+    on_air: Callable[[], Iterable[LiveStream]]
+    store: RecordingStore
+    faults: Faults
+
+    def rule_for(
+        self, app: str, name: str, when: Literal["always", "api"] | None = None
+    ) -> tuple[RecordRule, str] | None:
+        """The first rule for a stream, and what it is called."""
+
+    def by_rule(self, stream: LiveStream) -> Recorder | None:
+        """The recorder that a rule wants of a stream."""
 
 
 def rules_of(settings: RecordSettings) -> Rules:
@@ -32,7 +54,7 @@ def limits_of(settings: RecordSettings) -> RetentionLimits:
     return RetentionLimits(settings.keep_for, settings.keep_bytes, settings.keep_free)
 
 
-def reloadables(service: RecordService) -> tuple[Reloadable, ...]:
+def reloadables(service: Ruled) -> tuple[Reloadable, ...]:
     """What a service of recordings takes while it runs."""
 
     def change(settings: RecordSettings) -> Commit:
@@ -54,12 +76,12 @@ def reloadables(service: RecordService) -> tuple[Reloadable, ...]:
     return (Reloadable("record", READ), Reloadable("record", HOOKED, change))
 
 
-def _always(service: RecordService, stream: LiveStream) -> RecordRule | None:
+def _always(service: Ruled, stream: LiveStream) -> RecordRule | None:
     found = service.rule_for(stream.app, stream.name)
     return found[0] if found is not None and found[0].when == "always" else None
 
 
-def _follow(service: RecordService, stream: LiveStream, before: RecordRule | None) -> None:
+def _follow(service: Ruled, stream: LiveStream, before: RecordRule | None) -> None:
     now = _always(service, stream)
     if now == before:
         return

@@ -7,24 +7,48 @@ it has pulled for viewers goes on until nobody watches it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.ports import Commit, Reloadable
 from hlsd.relay.guard import HostList
 from hlsd.relay.plan import Plan, plan_of
 
 if TYPE_CHECKING:
-    from hlsd.relay.service import RelayService
+    from hlsd.base.faults import Faults
+    from hlsd.relay.dial import Dial
+    from hlsd.relay.pull import Pull
+    from hlsd.relay.push import Push
     from hlsd.relay.settings import RelayRule, RelaySettings
 
 READ: Final = frozenset({"max_pulls", "max_pushes", "max_starts_per_ip", "max_tasks"})
 """Keys that are read whenever they are needed."""
 HOOKED: Final = frozenset({"rules", "allow_hosts", "push_seconds", "push_bytes"})
 
-Ruled = tuple["RelayRule", Plan]
+RuledPlan = tuple["RelayRule", Plan]
 
 
-def reloadables(service: RelayService) -> tuple[Reloadable, ...]:
+class Relaying(Protocol):
+    """Whoever relays by the rules."""
+
+    ruled: list[RuledPlan]
+    hosts: HostList
+    guarded: Dial
+    max_seconds: float
+    max_bytes: int
+    faults: Faults
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Of the rules."""
+
+    def of(self, plan: Plan) -> list[Pull | Push]:
+        """What runs of a rule."""
+
+    def begin(self, plan: Plan) -> None:
+        """A rule is new."""
+
+
+def reloadables(service: Relaying) -> tuple[Reloadable, ...]:
     """What a service of relays takes while it runs."""
 
     def change(settings: RelaySettings) -> Commit:
@@ -49,12 +73,12 @@ def reloadables(service: RelayService) -> tuple[Reloadable, ...]:
     return (Reloadable("relay", READ), Reloadable("relay", HOOKED, change))
 
 
-def ruled_of(settings: RelaySettings) -> list[Ruled]:
+def ruled_of(settings: RelaySettings) -> list[RuledPlan]:
     """Each rule with its plan. Raises ValueError where a preset is not known."""
     return [(rule, plan_of(rule, number, settings.presets)) for number, rule in enumerate(settings.rules, 1)]
 
 
-def _kept(old: Sequence[Ruled], new: Sequence[Ruled]) -> Iterator[Ruled]:
+def _kept(old: Sequence[RuledPlan], new: Sequence[RuledPlan]) -> Iterator[RuledPlan]:
     """The new rules, each with its old plan where the rule is the same, wherever it stands: what runs is of that."""
     left = list(old)
     for rule, plan in new:
