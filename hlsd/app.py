@@ -64,13 +64,13 @@ class NotRunning(RuntimeError):
 class ConfigSource:
     """Where a server's configuration is read from again.
 
-    `read()` gives it, in a thread, or raises ConfigError. `elsewhere(key)`: what another process sees to, which is
-    `told()` when this one has changed.
+    `read()` gives it, in a thread, or raises ConfigError. `seen_to(key)`: what another process sees to, which hears by
+    `taken_up()` that this one has changed.
     """
 
     read: Callable[[], Settings]
-    elsewhere: Callable[[tuple[str, str]], bool] = lambda _key: False
-    told: Callable[[], None] = lambda: None
+    seen_to: Callable[[tuple[str, str]], bool] = lambda _key: False
+    taken_up: Callable[[], None] = lambda: None
 
 
 class Server(EventSource):
@@ -206,7 +206,7 @@ class Server(EventSource):
         """
         if self._services is None:
             raise NotRunning("the server does not run")
-        elsewhere = self._source.elsewhere if self._source is not None else lambda _key: False
+        elsewhere = self._source.seen_to if self._source is not None else lambda _key: False
         return Reload(self.settings, self._services.reloads, elsewhere).apply(settings)
 
     async def reread(self) -> Reloaded:
@@ -220,7 +220,7 @@ class Server(EventSource):
                     self._log.error("configuration not reloaded: nothing has changed", problem=problem)
                 raise
             self._log.info("configuration reloaded", changed=list(done.changed), needs_restart=list(done.restart))
-            self._source.told()
+            self._source.taken_up()
             return done
 
     def hang_up(self) -> None:

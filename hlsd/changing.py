@@ -99,7 +99,7 @@ class NodeChanges:
         new = self._node.gate_of(auth)
 
         def commit() -> None:
-            gate.rules = new
+            gate.turn_to(new)
             if isinstance(rules, AuthGate):
                 self._close_later(rules)
 

@@ -79,7 +79,7 @@ class _UrlLine:
         wanted = frozenset(settings.events)
         self.client = WebhookClient(clock, stats, timeout=settings.timeout, secret=secret, transport=transport)
         self.queues = tuple(queue_of(url) for url in settings.url)
-        self.wanted: Callable[[Event], bool] = lambda event: _queued(event, wanted)
+        self.passes: Callable[[Event], bool] = lambda event: _queued(event, wanted)
         self.asker = SyncWebhook(
             tuple(settings.url), self.form, self.client, clock, stats, on_error=settings.on_error, wanted=wanted
         )
@@ -135,14 +135,14 @@ class Webhooks:
                 most=settings.max_queue,
                 most_bytes=settings.max_queue_bytes,
                 wake=self._wake,
-                wanted=line.wanted,
+                wanted=line.passes,
                 faults=self._faults,
             )
             self._bus.listen(self._outbox.put)
             if self._running:
                 self._outbox.start()
         else:
-            self._outbox.direct(line.queues, line.form, line.wanted, settings.max_queue, settings.max_queue_bytes)
+            self._outbox.direct(line.queues, line.form, line.passes, settings.max_queue, settings.max_queue_bytes)
         line.senders = [
             Sender(url, queue, line.form, self._outbox, line.client, settings, self._clock, self._stats, self._refused)
             for url, queue in zip(settings.url, line.queues, strict=True)

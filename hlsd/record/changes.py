@@ -28,12 +28,13 @@ Rules = list[tuple[Match, "RecordRule", str]]
 class Ruled(Protocol):
     """Whoever records by the rules."""
 
-    limits: RetentionLimits
-    rules: Rules
     recorders: dict[tuple[str, str, str], Recorder]
     on_air: Callable[[], Iterable[LiveStream]]
     store: RecordingStore
     faults: Faults
+
+    def turn_to(self, rules: Rules, limits: RetentionLimits) -> None:
+        """Keeps other rules from now on, for what begins."""
 
     def rule_for(
         self, app: str, name: str, when: Literal["always", "api"] | None = None
@@ -63,7 +64,7 @@ def reloadables(service: Ruled) -> tuple[Reloadable, ...]:
         def commit() -> None:
             on_air = list(service.on_air())
             before = [(stream, _always(service, stream)) for stream in on_air]
-            service.limits, service.rules = limits_of(settings), rules
+            service.turn_to(rules, limits_of(settings))
             for _, rule, number in rules:
                 service.store.stats.rule(rule.name or number)
             guard = service.faults.guard("record_change")

@@ -31,7 +31,7 @@ from hlsd.ports import (
     Sessions,
 )
 from hlsd.record.browsing import BrowseEndpoint, browse_routes
-from hlsd.record.changes import BY_RULE, limits_of, reloadables, rules_of
+from hlsd.record.changes import BY_RULE, Rules, limits_of, reloadables, rules_of
 from hlsd.record.figures import Instant, RecordFigures
 from hlsd.record.index import RecordIndex
 from hlsd.record.open_recordings import OpenRecordings
@@ -166,6 +166,10 @@ class RecordService(Service):
     def reloads(self) -> tuple[Reloadable, ...]:
         """Rules, and what is kept how long; files that are begun go on as they are."""
         return reloadables(self)
+
+    def turn_to(self, rules: Rules, limits: RetentionLimits) -> None:
+        """Keeps other rules from now on, for what begins."""
+        self.rules, self.limits = rules, limits
 
     def routes(self) -> Sequence[BaseRoute]:
         """Playback."""

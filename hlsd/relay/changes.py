@@ -15,7 +15,6 @@ from hlsd.relay.plan import Plan, plan_of
 
 if TYPE_CHECKING:
     from hlsd.base.faults import Faults
-    from hlsd.relay.dial import Dial
     from hlsd.relay.pull import Pull
     from hlsd.relay.push import Push
     from hlsd.relay.settings import RelayRule, RelaySettings
@@ -31,11 +30,10 @@ class Relaying(Protocol):
     """Whoever relays by the rules."""
 
     ruled: list[RuledPlan]
-    hosts: HostList
-    guarded: Dial
-    max_seconds: float
-    max_bytes: int
     faults: Faults
+
+    def turn_to(self, ruled: list[RuledPlan], settings: RelaySettings, hosts: HostList) -> None:
+        """Keeps other rules and bounds from now on, for what begins."""
 
     @property
     def plans(self) -> list[Plan]:
@@ -56,9 +54,8 @@ def reloadables(service: Relaying) -> tuple[Reloadable, ...]:
         ruled = list(_kept(service.ruled, ruled_of(settings)))
 
         def commit() -> None:
-            service.hosts = service.guarded.hosts = hosts
-            service.max_seconds, service.max_bytes = settings.push_seconds, settings.push_bytes
-            before, service.ruled = service.plans, ruled
+            before = service.plans
+            service.turn_to(ruled, settings, hosts)
             guard = service.faults.guard("relay_change")
             for plan in _without(before, service.plans):
                 for relay in service.of(plan) if plan.mode != "pull" else ():

@@ -38,7 +38,7 @@ from hlsd.ports import (
     Service,
 )
 from hlsd.relay.address import Address, Kind
-from hlsd.relay.changes import reloadables, ruled_of
+from hlsd.relay.changes import RuledPlan, reloadables, ruled_of
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
 from hlsd.relay.figures import RelayFigures
@@ -138,6 +138,12 @@ class RelayService(Service):
         """Rules, hosts and bounds."""
         return reloadables(self)
 
+    def turn_to(self, ruled: list[RuledPlan], settings: RelaySettings, hosts: HostList) -> None:
+        """Keeps other rules and bounds from now on, for what begins."""
+        self.ruled, self.hosts = ruled, hosts
+        self.guarded.turn_to(hosts)
+        self.max_seconds, self.max_bytes = settings.push_seconds, settings.push_bytes
+
     @property
     def plans(self) -> list[Plan]:
         """Of the rules."""
@@ -205,8 +211,6 @@ class RelayService(Service):
         """A publisher has been let in: its stream goes on to every target that a rule names."""
         return self._pushes.output(stream, request, (*self.plans, *self.plans_by_api)) if self._open else None
 
-    # As the API sees it.
-
     def add(self, plan: Plan) -> None:
         """Takes a task up."""
         self.plans_by_api.append(plan)
@@ -234,8 +238,6 @@ class RelayService(Service):
     def running(self) -> list[Pull | Push]:
         """Every relay of this instant."""
         return [*self.pulls.values(), *self.pushes]
-
-    # Pulls.
 
     def _keep_static(self) -> None:
         """Pulls what is to be pulled always and is not: at the start, and again when somebody ended it."""

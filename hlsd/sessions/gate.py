@@ -41,6 +41,10 @@ class ChangingGate(OpenGate):
     def __init__(self, rules: Gate | None = None) -> None:
         self.rules = rules
 
+    def turn_to(self, rules: Gate | None) -> None:
+        """Keeps other rules from now on."""
+        self.rules = rules
+
     @property
     def open(self) -> bool:
         """Whether there are no rules now."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,15 @@ OTHER = "http://other.test/hook"
 def settings(**given: object) -> Settings:
     """By section and key with two underscores between."""
     return load(None, {}, {name.replace("__", "."): value for name, value in given.items()})
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """The log's level is the process's: other tests read the log too."""
+    before, level = structlog.get_config()["wrapper_class"], logging.getLogger().level
+    yield
+    structlog.configure(wrapper_class=before)
+    logging.getLogger().setLevel(level)
 
 
 def test_what_can_change_changes_where_everybody_has_it_and_the_rest_is_named() -> None:
@@ -72,6 +83,7 @@ def test_what_was_worked_out_from_old_rules_goes_with_them() -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("logging_as_before")
 async def test_a_running_server_takes_rules_tokens_bounds_and_level_and_keeps_who_is_here(tmp_path: Path) -> None:
     async with running(tmp_path, {"api.token": "the old token of sixteen"}) as server:
         here = await server.sessions.open(viewer("192.0.2.1"), grant_of(await server.sessions.authorise(viewer())))
@@ -133,7 +145,7 @@ async def test_a_file_with_mistakes_is_told_and_changes_nothing(tmp_path: Path) 
 
     file.write_text("[limits]\nmax_streams = 5\n")
     told: list[str] = []
-    source = ConfigSource(read, told=lambda: told.append("again"))
+    source = ConfigSource(read, taken_up=lambda: told.append("again"))
     server = Server(read(), source=source)
     async with server:
         token = (tmp_path / "state" / "api.token").read_text().strip()
