@@ -26,7 +26,8 @@ T = TypeVar("T")
 THREADS: Final = 2
 MOST_WAITING: Final = 256
 """Questions that wait for the threads."""
-MAX_COVER: Final = 16 << 20
+MAX_SMALL: Final = 16 << 20
+"""Bytes of a cover, and of a track of text."""
 
 
 class JobRefused(HlsdError):
@@ -154,15 +155,19 @@ class VodDesk:
         job = await self.find(ident)
         if job is None or job.state != "done" or job.outcome is None or number >= job.outcome.covers:
             return None
-        return await self.do(lambda: self._cover(ident, number))
+        return await self.file(ident, f"{number}.jpg")
 
-    def _cover(self, ident: str, number: int) -> bytes | None:
+    async def file(self, ident: str, name: str) -> bytes | None:
+        """A small file of a film; None if there is none."""
+        return await self.do(lambda: self._small(ident, name))
+
+    def _small(self, ident: str, name: str) -> bytes | None:
         try:
-            fd = self.folder.open(ident, f"{number}.jpg")
+            fd = self.folder.open(ident, name)
         except OSError:
             return None
         with os.fdopen(fd, "rb") as file:
-            return file.read(MAX_COVER)
+            return file.read(MAX_SMALL)
 
     # -- upkeep
 

@@ -17,6 +17,7 @@ FINAL: Final = frozenset({"done", "failed", "cancelled"})
 ID: Final = re.compile(r"[0-9]{23}", re.ASCII)
 """What a job is called: the ms of the epoch at which it was asked for, and ten random digits."""
 MOST_COVERS: Final = 20
+MOST_RENDITIONS: Final = 8
 MOST_TRIES: Final = 20
 """Tries that went wrong and are told of."""
 _AT: Final = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-5]?[0-9]):)?([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
@@ -63,6 +64,11 @@ def _is_time(text: str) -> str:
 CoverTime = Annotated[str, Field(max_length=20), AfterValidator(_is_time)]
 
 
+RenditionName = Literal[
+    "sd", "hd", "240p", "360p", "480p", "540p", "720p", "1080p", "1440p", "2160p", "audio"
+]  # fmt: skip
+
+
 class Wish(BaseModel):
     """What a job is asked for, as the API takes it. One of `file`, `url` and `upload`."""
 
@@ -72,11 +78,11 @@ class Wish(BaseModel):
     url: str = Field(default="", max_length=4096, description="Where it is fetched: http or https.")
     upload: str = Field(default="", pattern=r"^([0-9a-f]{32})?$", description="Id of an upload that is whole.")
     title: str = Field(default="", max_length=200, description="What people call it.")
-    renditions: list[Literal["sd", "hd"]] = Field(
+    renditions: list[RenditionName] = Field(
         default_factory=list,
-        max_length=2,
-        description="sd: at most 480 lines; hd: at most 1080, of films that have 720. None: the film as it is where "
-        "players can play it so, else both.",
+        max_length=MOST_RENDITIONS,
+        description="sd: at most 480 lines; hd: at most 1080, of films that have 720; 720p and the like: so many lines "
+        "at most; audio: sound alone. None: the film as it is where players can play it so, else sd and hd.",
     )
     covers: list[CoverTime] = Field(
         default_factory=lambda: ["10%"],
@@ -114,6 +120,16 @@ class RenditionMade(BaseModel):
     bandwidth: int
     """Bits a second of the segment with the most."""
     copied: bool
+    video_range: str = ""
+    """SDR, PQ or HLG, as VIDEO-RANGE says it; "" where there are no pictures, or it is not known."""
+
+
+class TextMade(BaseModel):
+    """A track of text that was made of one in the source, as WebVTT."""
+
+    file: str
+    language: str
+    name: str
 
 
 class FilmOutcome(BaseModel):
@@ -123,6 +139,7 @@ class FilmOutcome(BaseModel):
     renditions: list[RenditionMade]
     covers: int
     damaged: bool = False
+    texts: list[TextMade] = Field(default_factory=list)
 
 
 class Progress(NamedTuple):

@@ -39,7 +39,7 @@ class RenditionWriter:
         self.sound: EncodedSound | None = None
         self._copied: dict[int, Any] = {}
         self._unpacked = film.audio.index if adts else -1
-        if film.video is not None:
+        if film.video is not None and made.width:
             if made.copy_video:
                 self._copied[film.video.index] = self._copy(film.video)
             else:

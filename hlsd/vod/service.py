@@ -88,7 +88,9 @@ class VodService(Service):
         beside = RecordFolder(folder.root)
         self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find))
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)
-        self._film = FilmEndpoint(self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find)
+        self._film = FilmEndpoint(
+            self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find, self.desk.file
+        )
         self._cover = CoverEndpoint(judge, entrance, self.desk.cover)
         self._compat = CompatRoutes(self.desk, compat) if compat.vod else None
         self._counts: dict[str, int] = {}
