@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from hlsd.base.errors import HlsdError
 
+CallbackForm = Literal["post", "get", "rec"]
+"""How a callback is told: ours by POST; by GET, as of another server; the same of a recording."""
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: Final = frozenset({"done", "failed", "cancelled"})
 ID: Final = re.compile(r"[0-9]{23}", re.ASCII)
@@ -90,6 +92,12 @@ class Wish(BaseModel):
         description="Pictures of it, at seconds, hh:mm:ss or a percentage.",
     )
     callback: str = Field(default="", max_length=2048, description="URL that is told by POST when the job is over.")
+    max_duration: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds for which a live playlist is recorded at most; 0: vod.max_duration.",
+    )
     priority: int = Field(default=5, ge=1, le=9, description="1 goes before 9.")
 
     @model_validator(mode="after")
@@ -157,7 +165,7 @@ class VodJob(BaseModel):
     id: str
     owner: str
     wish: Wish
-    callback_form: Literal["post", "get"] = "post"
+    callback_form: CallbackForm = "post"
     created: int
     started: int = 0
     ended: int = 0

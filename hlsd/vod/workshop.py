@@ -7,6 +7,7 @@ another worker has, or that nobody wants.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import stat
@@ -20,12 +21,14 @@ from hlsd.base.errors import MediaError
 from hlsd.base.quantities import in_mib
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox
+from hlsd.record.remote.bucket import Bucket, StoreFault
 from hlsd.record.repair import reader
 from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, scan
 from hlsd.vod.codec_names import codecs_of
-from hlsd.vod.fetch import fetch, way_out
+from hlsd.vod.fetch import awaited, fetch, way_out
 from hlsd.vod.fetch_playlist import fetch_playlist, is_playlist
+from hlsd.vod.film_store import bring
 from hlsd.vod.folder import SOURCE, TMP, VodFolder, below
 from hlsd.vod.forms import LOOK, form_of
 from hlsd.vod.job import (
@@ -97,9 +100,19 @@ class Bench:
         """Makes the pictures; how many there are."""
         return self._tried("covers", lambda: self._covers(film, duration))
 
-    def publish(self) -> None:
-        """All of it is there from now on."""
-        self._tried("publish", lambda: self._folder.publish(self.job.id))
+    def publish(self, bucket: Bucket | None) -> None:
+        """All of it is there from now on, or in the store and in `.tmp` still."""
+        self._tried("publish", lambda: self._publish(bucket))
+
+    def _publish(self, bucket: Bucket | None) -> None:
+        if bucket is None:
+            self._folder.publish(self.job.id)
+            return
+        work = bring(bucket, self._folder, self.job.id, lambda done, of: self._tell(100 * done / of))
+        try:
+            asyncio.run(awaited(work, self.wanted))
+        except StoreFault as error:
+            raise TryAgain(str(error)) from None
 
     # -- how they are done
 
@@ -113,8 +126,11 @@ class Bench:
         else:
             self._room()
             dial, grow = way_out(self._settings), partial(self._folder.grow, ident)
-            how = fetch_playlist if is_playlist(wish.url) else fetch
-            how(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
+            if is_playlist(wish.url):
+                enough, longest = partial(self._ledger.is_enough, ident), wish.max_duration
+                fetch_playlist(wish.url, self._settings, dial, grow, self.wanted, self._fetched, enough, longest)
+            else:
+                fetch(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
             folder = self._folder.open_tmp(ident)
             try:
                 os.rename(SOURCE + TMP, SOURCE, src_dir_fd=folder, dst_dir_fd=folder)

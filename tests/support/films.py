@@ -60,7 +60,7 @@ def draw(
 
 
 def with_text(path: Path, target: Path) -> Path:
-    """The film again, with a track of SRT in English that says two lines from 0.5 s to 1.5 s."""
+    """The MP4 again, with a track of SRT in English that says two lines from 0.5 s to 1.5 s."""
     srt = target.with_suffix(".srt")
     srt.write_text("1\n00:00:00,500 --> 00:00:01,500\n<i>Hello</i>\nthere\n\n", encoding="utf-8")
     with av.open(str(path)) as film, av.open(str(srt)) as text, av.open(str(target), "w") as out:

@@ -60,7 +60,7 @@ def test_damaged_films_end_in_words_or_in_a_film_and_never_outside(tmp_path: Pat
     whole = [
         draw(tmp_path / "a.mp4", seconds=1).read_bytes(),
         draw(tmp_path / "b.ts", seconds=1).read_bytes(),
-        with_text(draw(tmp_path / "c.mkv", seconds=1, audio=""), tmp_path / "d.mkv").read_bytes(),
+        with_text(draw(tmp_path / "c.mp4", seconds=1, audio=""), tmp_path / "d.mkv").read_bytes(),
     ]
     before = sorted(tmp_path.parent.rglob("*"))
     (tmp_path / "work").mkdir()

@@ -87,7 +87,7 @@ def test_cues_stand_by_their_times_and_end_after_they_begin() -> None:
 
 
 def pq(nits: float) -> int:
-    """The luma of ten bits of so much light (SMPTE ST 2084 §5.2)."""
+    """The luma of ten bits of so much light (SMPTE ST 2084)."""
     one: float = (nits / 10_000) ** 0.1593017578125
     return int(64.5 + 876 * ((0.8359375 + 18.8515625 * one) / (1 + 18.6875 * one)) ** 78.84375)
 
@@ -116,8 +116,8 @@ def test_light_that_no_screen_of_eight_bits_shows_is_brought_below_it_and_not_cu
 @pytest.mark.thorough
 async def test_text_sound_alone_and_a_ladder_are_played(tmp_path: Path) -> None:
     """A film with SRT, of MKV: as WebVTT in a player's hands, beside three renditions."""
-    draw(tmp_path / "bare.mkv", size=(640, 360), seconds=3)
-    with_text(tmp_path / "bare.mkv", tmp_path / "film.mkv")
+    draw(tmp_path / "bare.mp4", size=(640, 360), seconds=3)
+    with_text(tmp_path / "bare.mp4", tmp_path / "film.mkv")
     async with vod_rig(tmp_path, preset="ultrafast") as rig:
         rig.work()
         wanted = ["audio", "240p", "360p"]
