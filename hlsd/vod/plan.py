@@ -17,6 +17,8 @@ SOUND_ALONE: Final = "audio"
 """Name of the rendition that has no pictures."""
 TEXTS: Final = 8
 """Tracks of text that are carried."""
+MOST_TEXT: Final = 4 << 20
+"""Bytes of one of them."""
 MAX_WIDTH: Final = 8192
 MAX_HEIGHT: Final = 4320
 MAX_RATE: Final = 240

@@ -10,8 +10,6 @@ from typing import Final
 from hlsd.vod.job import TextMade
 from hlsd.vod.plan import TextTrack
 
-MOST_TEXT: Final = 4 << 20
-"""Bytes of a track."""
 GROUP: Final = "text"
 FILE: Final = re.compile(r"([0-9]{23})s([0-9])", re.ASCII)
 """Name of a track's file."""

@@ -16,7 +16,7 @@ import av
 from hlsd.vod.film import Film
 from hlsd.vod.hybrid import ORIGIN
 from hlsd.vod.orders import MediaOrder
-from hlsd.vod.text_tracks import MOST_TEXT
+from hlsd.vod.plan import MOST_TEXT
 
 MOST_CUES: Final = 50_000
 """Of a track."""

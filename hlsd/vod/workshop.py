@@ -46,9 +46,9 @@ from hlsd.vod.job import (
 from hlsd.vod.ledger import JobLedger
 from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
-from hlsd.vod.plan import RANGES, PlannedRendition, Probed, examine, plan
+from hlsd.vod.plan import MOST_TEXT, RANGES, PlannedRendition, Probed, examine, plan
 from hlsd.vod.settings import VodSettings
-from hlsd.vod.text_tracks import MOST_TEXT, texts_made
+from hlsd.vod.text_tracks import texts_made
 
 T = TypeVar("T")
 TRIES: Final = 3

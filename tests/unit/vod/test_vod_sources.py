@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hlsd.relay.dial import Dial
@@ -18,6 +21,7 @@ from hlsd.vod.folder import NOTES, SOURCE, TMP, below
 from hlsd.vod.job import Cancelled, JobFailed, TryAgain
 from hlsd.vod.settings import VodSettings
 from tests.support.films import draw
+from tests.support.gears import LONG
 from tests.support.vod_rig import vod_rig
 
 PRIVATE = [
@@ -242,6 +246,50 @@ async def test_films_by_url_by_form_and_by_an_upload_that_was_cut(tmp_path: Path
         assert (tried["step"], tried["reason"]) == ("fetch", "the connection was cut off")
         assert [head for head in one.asked if head.startswith("POST /told")]
         assert not [name for name in rig.films() if "uploads" in name or "source" in name]
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+async def test_an_upload_that_is_cut_twenty_times_goes_on_and_takes_no_memory(tmp_path: Path) -> None:
+    """Each time the connection goes in the middle of a request; what had come is there, and nothing of it twice."""
+    piece, size, cuts = random.Random(1).randbytes(1 << 20), (2048 if LONG else 42) << 20, 20
+    whole, at, cut = hashlib.sha256(), 0, 0
+    for _ in range(size // len(piece)):
+        whole.update(piece)
+    async with vod_rig(tmp_path, max_bytes=4 << 30) as rig:
+        begun = await rig.http.post("/api/v1/uploads", headers={"upload-length": str(size)})
+        place, ident = begun.headers["location"], begun.json()["data"]["id"]
+        before = peak = resident()
+
+        async def body(at: int, end: int) -> AsyncIterator[bytes]:
+            nonlocal peak
+            while at < end:
+                octets = piece[at % len(piece) :][: end - at]
+                at += len(octets)
+                yield octets
+                peak = max(peak, resident())
+            if end < size:
+                raise ConnectionError  # before all is sent that was announced
+
+        async with asyncio.timeout(800):
+            while at < size:
+                end = size if cut == cuts else at + (size - at) // (cuts + 1 - cut)
+                head = {"upload-offset": str(at), "content-length": str(size - at)}
+                head["content-type"] = "application/offset+octet-stream"
+                with contextlib.suppress(ConnectionError, httpx.TransportError):  # or 423: the cut one is not over yet
+                    await rig.http.patch(place, content=body(at, end), headers=head)
+                there = int((await rig.http.head(place)).headers["upload-offset"])
+                assert at <= there <= end
+                cut, at = cut + (at < there < size), there
+        assert cut >= cuts
+        with (tmp_path / "state/vod/uploads" / ident).open("rb") as kept:
+            assert hashlib.file_digest(kept, "sha256").digest() == whole.digest()
+    assert peak - before < 32 << 20, f"{(peak - before) >> 20} MiB more"
 
 
 @pytest.mark.thorough
