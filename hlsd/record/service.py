@@ -21,6 +21,7 @@ from hlsd.base.match import Match
 from hlsd.base.upkeep import end, ended, sweep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Bus
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import Entrance, LiveStream, OutputFactory, PictureMaker, PublishRequest, Service, Sessions
 from hlsd.record.browsing import BrowseEndpoint, browse_routes
 from hlsd.record.figures import Instant, RecordFigures
@@ -75,6 +76,7 @@ class RecordService(Service):
         sessions: Sessions,
         judge: Judge,
         pictures: Callable[[], PictureMaker | None] = lambda: None,
+        vault: KeyVault | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -100,7 +102,7 @@ class RecordService(Service):
         self.recordings = Recordings(self)
         """What the API asks."""
         self.sprites = Sprites(self.open_recordings, self.store.folder, pictures, lambda: self.store.writer.full)
-        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock)
+        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock, vault)
         self._browse = BrowseEndpoint(self.recordings, judge, entrance, clock)
         self._turn = 0
         self._stuck: set[str] = set()

@@ -21,6 +21,7 @@ from hlsd.delivery.judge import Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import BadRequest, Request, Target, etag_matches, parse_path
 from hlsd.delivery.web import read_request
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import VOD, Denial, Entrance, PlayRequest, Rendering, Sessions
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.playback import RecordEndpoint, RecordRequest
@@ -61,8 +62,9 @@ class FilmEndpoint(RecordEndpoint):
         sessions: Sessions,
         clock: Clock,
         find: Callable[[str], Awaitable[VodJob | None]],
+        vault: KeyVault | None = None,
     ) -> None:
-        super().__init__(open_recordings, sprites, judge, entrance, sessions, clock)
+        super().__init__(open_recordings, sprites, judge, entrance, sessions, clock, vault)
         self._find = find
 
     def _read(self, request: Request, target: Target, scope: Scope) -> RecordRequest:
