@@ -111,7 +111,12 @@ def test_a_key_is_there_while_a_segment_is_served_that_has_it_and_no_other() -> 
 def test_a_segment_is_encrypted_once_and_counted_as_long_as_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     real = segment_keys.encrypt
-    monkeypatch.setattr(segment_keys, "encrypt", lambda *given: calls.append(1) or real(*given))
+
+    def counted(body: bytes | memoryview, key: bytes, iv: int) -> bytes:
+        calls.append(iv)
+        return real(body, key, iv)
+
+    monkeypatch.setattr(segment_keys, "encrypt", counted)
     made = on_air(list=3)
     window, live = made.window, made.live
     text(live)  # what was put off while nobody asked is written now
