@@ -29,6 +29,7 @@ from hlsd.event_source import EventSource
 from hlsd.events import Bus
 from hlsd.node import Node
 from hlsd.reload import Reload, Reloaded
+from hlsd.segmenter import encryption
 from hlsd.services import FRONTS, SERVICES, Services
 from hlsd.stats import Stats
 
@@ -281,6 +282,8 @@ class Server(EventSource):
             names = (["api.token"] if api.token is not None else []) + [f"api.tokens {one.name}" for one in api.tokens]
             own = str(node.local_token.path) if kept else ""
             self._log.info("the API and /metrics ask for a token", configured=names, this_machine=own)
+        for line in encryption.told(self.settings.hls):
+            self._log.info(line)
         if api.loopback:
             self._log.warning("api.loopback: every program of this machine is administrator, and so is everybody "
                               "behind a proxy on it that adds no header")  # fmt: skip

@@ -32,6 +32,7 @@ from hlsd.ingest.jt1078.names import JtNames
 from hlsd.ingest.jt1078.wishes import JtWishes
 from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.script_events import EventLimits
+from hlsd.media.key_vault import KeyVault
 from hlsd.metrics.node import NodeFigures
 from hlsd.notify.figures import NotifyFigures
 from hlsd.notify.notify import Notify
@@ -111,9 +112,12 @@ class Node:
         self.local_token = LocalToken(state)
         """How programs of this machine are known to the API."""
         self.access = Access(settings.api, env, settings.http.proxies, self.local_token.value)
-        self.hls = HlsOutputs(settings.hls, clock, SequenceJournal(state / "hlsd.sqlite"), stats, sinks=sinks)
         self.key = key = self._session_key()
         """What signs the ids of sessions."""
+        self.vault = KeyVault(key.secret, settings.hls.encrypt, settings.hls.key_segments)
+        """What segments are encrypted by."""
+        journal = SequenceJournal(state / "hlsd.sqlite")
+        self.hls = HlsOutputs(settings.hls, clock, journal, stats, sinks=sinks, vault=self.vault)
         self.gate = ChangingGate(self.gate_of(settings.auth))
         """Who may play and publish; open where everybody may."""
         self.hub = Hub(

@@ -20,6 +20,7 @@ from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end, ended, sweep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Bus
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import (
     Entrance,
     LiveStream,
@@ -83,6 +84,7 @@ class RecordService(Service):
         sessions: Sessions,
         judge: Judge,
         pictures: Callable[[], PictureMaker | None] = lambda: None,
+        vault: KeyVault | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
@@ -108,7 +110,7 @@ class RecordService(Service):
         self.recordings = Recordings(self)
         """What the API asks."""
         self.sprites = Sprites(self.open_recordings, self.store.folder, pictures, lambda: self.store.writer.full)
-        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock)
+        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock, vault)
         self._browse = BrowseEndpoint(self.recordings, judge, entrance, clock)
         self._turn = 0
         self._stuck: set[str] = set()

@@ -22,6 +22,7 @@ from hlsd.delivery.judge import Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import BadRequest, Request, Target, etag_matches, parse_path
 from hlsd.delivery.web import read_request
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import VOD, Denial, Entrance, PlayRequest, Rendering, Sessions
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.playback import RecordEndpoint, RecordRequest
@@ -70,9 +71,10 @@ class FilmEndpoint(RecordEndpoint):
         clock: Clock,
         find: Callable[[str], Awaitable[VodJob | None]],
         read: Callable[[str, str], Awaitable[bytes | None]],
+        vault: KeyVault | None = None,
     ) -> None:
         """`read(id, name)` is a small file of a film, None if there is none."""
-        super().__init__(open_recordings, sprites, judge, entrance, sessions, clock)
+        super().__init__(open_recordings, sprites, judge, entrance, sessions, clock, vault)
         self._find = find
         self._file = read
 

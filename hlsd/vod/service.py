@@ -20,6 +20,7 @@ from hlsd.base.upkeep import end, keep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action, Bus, Event
 from hlsd.events.facts import job_facts
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import Entrance, PictureMaker, Service, Sessions
 from hlsd.record.folder import RecordFolder
 from hlsd.record.open_recordings import OpenRecordings
@@ -78,6 +79,7 @@ class VodService(Service):
         sessions: Sessions,
         judge: Judge,
         pictures: Callable[[], PictureMaker | None],
+        vault: KeyVault | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -95,7 +97,7 @@ class VodService(Service):
         self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find), far)
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)
         self._film = FilmEndpoint(
-            self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find, self.desk.file
+            self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find, self.desk.file, vault
         )
         self._cover = CoverEndpoint(judge, entrance, self.desk.cover)
         self._compat = CompatRoutes(self.desk, compat) if compat.vod else None
