@@ -65,6 +65,7 @@ clean:           ## remove everything that can be made again
 	rm -rf $(VENV) web/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@[ ! -d var ] || echo "var/ stays: state, tokens and recordings of this checkout's server. rm -r var takes them away."
 
 # --- set-up: stamps in .venv say what is there, so that a second run starts at once ---
 

@@ -46,6 +46,10 @@ class Dial:
         self._own_ports = own_ports
         self.hosts = hosts
 
+    def turn_to(self, hosts: HostList) -> None:
+        """Another guard from now on."""
+        self.hosts = hosts
+
     @property
     def entries(self) -> Sequence[str]:
         """What `relay.allow_hosts` lists; nothing for the operator's own rules."""
