@@ -33,7 +33,6 @@ _LOCKS = (
     "requirements.txt",
     "requirements-dev.txt",
     "requirements-build.txt",
-    "requirements-docs.txt",
     "requirements-node.txt",
 )
 
