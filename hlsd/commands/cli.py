@@ -87,7 +87,9 @@ def serve(
             raise typer.Exit(_run(supervisor.run(settings, str(file) if file is not None else "", overrides)))
     from hlsd import app  # noqa: PLC0415 - mistakes are told without loading the server
 
-    raise typer.Exit(_run(app.serve(settings)))
+    file = config_file or config.default_path()
+    source = app.ConfigSource(lambda: config.load(file, os.environ, overrides))
+    raise typer.Exit(_run(app.serve(settings, source=source)))
 
 
 @application.command()

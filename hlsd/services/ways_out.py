@@ -82,7 +82,7 @@ def snapshot(services: Services) -> Service:
         entrance=node.entrance,
         judge=node.judge,
         state=node.state,
-        gated=node.gate is not None,
+        gated=lambda: not node.gate.open,
         clock=node.clock,
         bus=node.bus,
         log=node.log,
