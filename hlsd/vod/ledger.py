@@ -181,10 +181,10 @@ class JobLedger:
     # -- workers
 
     def unqueued(self, most: int = 100) -> list[tuple[str, int]]:
-        """Ids and priorities of jobs that no queue knows yet, the oldest first."""
+        """Ids and priorities of jobs that no queue knows yet, the most urgent first, of these the oldest."""
         asked = sa.select(_JOBS.c.id, _JOBS.c.priority).where(_JOBS.c.state == "queued", _JOBS.c.queued.is_(False))
         with self._engine.connect() as connection:
-            rows = connection.execute(asked.order_by(_JOBS.c.id).limit(most))
+            rows = connection.execute(asked.order_by(_JOBS.c.priority, _JOBS.c.id).limit(most))
             return [(row.id, row.priority) for row in rows]
 
     def queue(self, ident: str) -> None:

@@ -59,6 +59,18 @@ def test_of_two_workers_one_has_the_job(ledger: JobLedger) -> None:
     assert [ledger.tell(one.id), ledger.tell(one.id)] == [True, False]
 
 
+def test_the_most_urgent_goes_first_of_these_the_oldest(ledger: JobLedger) -> None:
+    drawn = [job(priority=priority) for priority in (9, 5, 1, 5)]
+    wanted = [one.model_copy(update={"id": f"{drawn[0].id[:22]}{at}"}) for at, one in enumerate(drawn)]
+    for one in wanted:
+        ledger.add(one, 10)
+    assert [priority for _, priority in ledger.unqueued()] == [1, 5, 5, 9]
+    ledger.queue(wanted[2].id)
+    found = ledger.unqueued()
+    assert [ident for ident, priority in found if priority == 5] == sorted((wanted[1].id, wanted[3].id))
+    assert wanted[2].id not in [ident for ident, _ in found]
+
+
 def test_who_was_taken_for_dead_gets_nothing_any_more(ledger: JobLedger) -> None:
     one = job()
     ledger.add(one, 10)
