@@ -35,10 +35,10 @@ Charge = Callable[[ViewerSession | None, int, int], None]
 class _Sealed:
     """One encrypted segment, and how many are being sent it."""
 
-    __slots__ = ("body", "size", "users")
+    __slots__ = ("sealing", "size", "users")
 
-    def __init__(self, body: asyncio.Future[bytes], size: int) -> None:
-        self.body = body
+    def __init__(self, sealing: asyncio.Future[bytes], size: int) -> None:
+        self.sealing = sealing
         self.size = size
         self.users = 0
 
@@ -103,7 +103,7 @@ class SealedAnswers:
             return self._replies.refuse(request, 404, cache=b"max-age=1")
         one = self._take(recording, name, place, keys)
         try:
-            body = await asyncio.shield(one.body)
+            body = await asyncio.shield(one.sealing)
             reply = self._replies.resource(request, Media(body, "video/mp4", f'"{recording.row.id}-{name}-k"'))
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
@@ -131,7 +131,7 @@ class SealedAnswers:
         for key, one in list(self._segments.items()):
             if self._size + size <= BYTES:
                 return
-            if not one.users and one.body.done():
+            if not one.users and one.sealing.done():
                 del self._segments[key]
                 self._size -= one.size
         if self._size + size > BYTES:
