@@ -98,7 +98,8 @@ class Listing:
         self._stubs = 0  # ticks of segments that were discarded before the first playlist
         self._longest_stub = 0
         self._epoch: float | None = None
-        self._segment_start = 0
+        self.segment_start = 0
+        """When the newest segment began, ticks."""
         self.dated = False
         """Whether the mapping of media time to wall clock stands (MP15)."""
         self._meter = FrameMeter()
@@ -210,6 +211,15 @@ class Listing:
         if self._epoch is None or epoch < self._epoch:
             self._epoch = epoch
 
+    @property
+    def epoch(self) -> float | None:
+        """The wall clock of tick 0; None while it may still change."""
+        return self._epoch if self.dated else None
+
+    def date_as(self, epoch: float) -> None:
+        """Tick 0 was at `epoch` on the wall clock: another stream says so, with which this one is played (MV12)."""
+        self._epoch, self.dated = epoch, True
+
     def note_span(self, ticks: int) -> None:
         """So much of what was listed has no picture: it counts in the frame rate."""
         self._meter.span += ticks
@@ -220,7 +230,7 @@ class Listing:
         What follows comes in parts, so one group of pictures is enough to begin with.
         """
         time = self._settings.time
-        hurry = self._low_latency and self._run.watched
+        hurry = self._low_latency and self._run.watched and not self._run.grouped
         self.limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def take(self, cuts: list[Cut]) -> None:
@@ -298,7 +308,7 @@ class Listing:
 
     def _begin_segment(self, cut: Cut) -> None:
         assert self._epoch is not None
-        self._segment_start = cut.start
+        self.segment_start = cut.start
         self.live.back()
         window, run, rendition = self.window, self._run, self._rendition
         segment = window.begin(
@@ -363,7 +373,7 @@ class Listing:
         if self._epoch is None or not self._meter.frames:
             return  # these segments end where the timeline does, before anything of the next one came: dates stand
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
-        date = self._epoch + self._segment_start / TICKS
+        date = self._epoch + self.segment_start / TICKS
         for after, segment in zip((None, *reversed(window.segments)), reversed(window.segments), strict=False):
             if after is not None:
                 if after.discontinuity:

@@ -18,7 +18,7 @@ from hlsd.segmenter.playlist import RenditionReport, Variant, media_playlist, mu
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hlsd.media.unit import Tracks
     from hlsd.ports import Playable
@@ -213,23 +213,36 @@ class Live:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
         if not self.target_duration:
             return None
-        self._ask()
+        self.ask()
         cached = self._rendered.get(skip)
         if cached is not None and cached[0] == self.facts.version:
             return cached[1]
         rendering: Rendering | None
         try:
-            rendering = self._render(skip)
+            rendering = self._render(skip, self._reports())
         except Exception as error:  # noqa: BLE001 - it is ours, and no reason to fail who asks: the last one is lawful
             self._faults.output("hls", error, run=self._window.run)
             rendering = self._last(skip)
         self._rendered[skip] = (self.facts.version, rendering)
         return rendering
 
-    def _render(self, skip: bool) -> Rendering:
+    def rendered(self, reports: Sequence[RenditionReport], *, skip: bool = False) -> Rendering | None:
+        """As `playlist`, with these reports instead of the run's: for who offers it among others. Nothing is kept."""
+        if not self.target_duration:
+            return None
+        self.ask()
+        try:
+            return self._render(skip, reports)
+        except Exception as error:  # noqa: BLE001 - as in `playlist`
+            self._faults.output("hls", error, run=self._window.run)
+            return self._last(skip)
+
+    def _reports(self) -> list[RenditionReport]:
+        others = [live for live in self._group.lives if live is not self] if self.facts.promises is not None else ()
+        return [report for live in others if (report := live.report()) is not None]
+
+    def _render(self, skip: bool, reports: Sequence[RenditionReport]) -> Rendering:
         facts = self.facts
-        others = [live for live in self._group.lives if live is not self] if facts.promises is not None else ()
-        reports = [report for live in others if (report := live.report()) is not None]
         body = media_playlist(self._window, facts.playlist_version, facts.promises, skip=skip, reports=reports).encode()
         return Rendering(
             body=body,
@@ -279,7 +292,7 @@ class Live:
         facts = self.facts
         if not self.target_duration or facts.tracks is None:
             return None
-        self._ask()
+        self.ask()
         if facts.rates is None:
             facts.rates = self._measure()
         return Variant(f"{base}{self.name}/index.m3u8", facts.tracks, facts.rates)
@@ -297,7 +310,7 @@ class Live:
         window = self._window
         if run != window.run:
             return self.previous.media(run, name) if self.previous is not None else None
-        self._ask()
+        self.ask()
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
@@ -366,7 +379,8 @@ class Live:
             else:
                 return
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Somebody asks for something of it."""
         if not self.asked:
             self.asked = True
             try:
