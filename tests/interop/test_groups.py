@@ -142,7 +142,7 @@ def test_hls_js_changes_down_and_up_in_one_session(server: HlsdServer) -> None:
 def test_a_member_that_is_sent_away_is_offered_no_more(server: HlsdServer) -> None:
     """The last test: the encoder does not come back."""
     found = variants(server)
-    url = f"http://127.0.0.1:{server.http_port}/api/v1/streams/live/cam_hevc/publisher"
+    url = f"http://127.0.0.1:{server.http_port}/api/v1/streams/live/cam_hevc"
     httpx.delete(url, headers=server.bearer, timeout=20).raise_for_status()
     eventually_here(lambda: httpx.get(found["hevc"][1], timeout=20).status_code == 404, 20, what="it is gone")
     assert "hevc" not in variants(server)
