@@ -18,21 +18,21 @@ from tests.interop.test_transcoding import listed
 from tests.support import browser as browsers
 from tests.support.broadcast import wait_for_playlist
 from tests.support.encoders import Publishing, current_ffmpeg
-from tests.support.eventually import eventually_here
 from tests.support.footage import Film
+from tests.support.gears import LONG
 from tests.support.hlscheck import check_recording
 from tests.support.players import Recording, follow
-from tests.support.gears import LONG
 from tests.support.server import HlsdServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(900 if LONG else 200)]
 
+# Eight seconds are whole frames of sound: where ffmpeg begins the film anew nothing is missing.
 FILMS = {
-    "large": Film(seconds=12, width=640, height=360, rate=30, gop=30),
-    "small": Film(seconds=12, width=320, height=180, rate=30, gop=30),
-    "hevc": Film(seconds=12, width=640, height=360, rate=30, gop=30, codec="h265"),
+    "large": Film(seconds=8, width=256, height=144, rate=30, gop=30),
+    "small": Film(seconds=8, width=128, height=96, rate=30, gop=30),
+    "hevc": Film(seconds=8, width=192, height=108, rate=30, gop=30, codec="h265"),
 }
-SIZES = {"large": "640x360", "small": "320x180", "hevc": "640x360"}
+SIZES = {"large": "256x144", "small": "128x96", "hevc": "192x108"}
 ENV = {"HLSD_HLS__GROUPS": json.dumps([{"match": "live/*", "members": list(FILMS)}])}
 
 
@@ -103,7 +103,7 @@ def test_a_client_that_changes_is_one_session_with_its_bytes_by_member(server: H
                 had[name] += len(client.get(playlist.url.join(uri)).content)
     mine = [one for one in sessions(server) if one["id"] not in before]
     assert len(mine) == 1
-    assert mine[0]["stream"] == "cam"
+    assert mine[0]["name"] == "cam"
     assert mine[0]["renditions"] == had
     assert mine[0]["media_bytes"] == sum(had.values())
 
@@ -127,7 +127,7 @@ def test_hls_js_changes_down_and_up_in_one_session(server: HlsdServer) -> None:
             "until": f"{height} === {wanted}",
             "say": "hls.levels.map((one) => one.height).sort((a, b) => a - b)",
         }
-        for wanted in (180, 360, 180)
+        for wanted in (96, 144, 96)
     ]
     before = {one["id"] for one in sessions(server)}
     report = browsers.play(server.hls("cam"), "chromium", "hlsjs", 5.0, acts=turns)
@@ -137,12 +137,3 @@ def test_hls_js_changes_down_and_up_in_one_session(server: HlsdServer) -> None:
     assert len(mine) == 1
     assert set(mine[0]["renditions"]) >= {"large", "small"}
     assert sum(mine[0]["renditions"].values()) == mine[0]["media_bytes"]
-
-
-def test_a_member_that_is_sent_away_is_offered_no_more(server: HlsdServer) -> None:
-    """The last test: the encoder does not come back."""
-    found = variants(server)
-    url = f"http://127.0.0.1:{server.http_port}/api/v1/streams/live/cam_hevc"
-    httpx.delete(url, headers=server.bearer, timeout=20).raise_for_status()
-    eventually_here(lambda: httpx.get(found["hevc"][1], timeout=20).status_code == 404, 20, what="it is gone")
-    assert "hevc" not in variants(server)
