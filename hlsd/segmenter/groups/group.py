@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hlsd.segmenter.groups.joined import Joined
-from hlsd.segmenter.groups.member import Member
-from hlsd.segmenter.groups.rule import Rules
+from hlsd.segmenter.groups.joined import JoinedStream
+from hlsd.segmenter.groups.member import GroupMember
+from hlsd.segmenter.groups.rule import RuleBook
 from hlsd.segmenter.rendition import Terms
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Group:
         """What all members promise."""
         self.epoch: float | None = None
         """The wall clock of tick 0, once somebody who has left knew it."""
-        self.members: dict[str, Member] = {}
-        self.joined = Joined(names, now)
+        self.members: dict[str, GroupMember] = {}
+        self.joined = JoinedStream(names, now)
         """What viewers find."""
 
     @property
@@ -41,28 +41,28 @@ class Group:
         """`/{app}/{name}`."""
         return f"/{self.app}/{self.name}"
 
-    def member(self, name: str, inner: Segmenter) -> Member:
+    def member(self, name: str, inner: Segmenter) -> GroupMember:
         """A new run of the member of that name."""
-        made = self.members[name] = Member(inner, self, name)
+        made = self.members[name] = GroupMember(inner, self, name)
         self.joined.take(made)
         return made
 
     # -- as its members see it
 
-    def others(self, member: Member) -> bool:
+    def others(self, member: GroupMember) -> bool:
         """Whether somebody else is on air."""
         return any(one is not member and not one.away for one in self.members.values())
 
-    def clocked(self, member: Member) -> bool:
+    def clocked(self, member: GroupMember) -> bool:
         """Whether somebody else has a place on the clock."""
         return any(one is not member and one.placed and not one.away for one in self.members.values())
 
-    def leader(self, member: Member) -> Member | None:
+    def leader(self, member: GroupMember) -> GroupMember | None:
         """Another member whose clock is known; one that cuts as the group does if there is one."""
         there = [one for one in self.members.values() if one is not member and one.placed and not one.away]
         return next((one for one in there if one.epoch is not None and one.aligned), next(iter(there), None))
 
-    def leaves(self, member: Member) -> None:
+    def leaves(self, member: GroupMember) -> None:
         """Its publisher has gone."""
         member.away = True
         if member.epoch is not None and member.aligned:
@@ -88,7 +88,7 @@ class Groups:
     """Those of one server. `now` is a monotonic clock, seconds."""
 
     def __init__(self, rules: list[GroupRule], now: Callable[[], float]) -> None:
-        self._rules = Rules(rules)
+        self._rules = RuleBook(rules)
         self._now = now
         self._groups: dict[tuple[str, str], Group] = {}
 
@@ -103,7 +103,7 @@ class Groups:
             group = self._groups[app, base] = Group(app, base, names, self._now)
         return group, member
 
-    def find(self, app: str, name: str) -> Joined | None:
+    def find(self, app: str, name: str) -> JoinedStream | None:
         """The group of that name as viewers find it."""
         group = self._groups.get((app, name)) if self._groups else None
         return group.joined if group is not None and not group.over else None

@@ -16,17 +16,17 @@ from hlsd.segmenter.playlist import RenditionReport, Variant, multivariant_playl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hlsd.segmenter.groups.member import Member
+    from hlsd.segmenter.groups.member import GroupMember
     from hlsd.segmenter.live import Live
 
 GATHERING: Final = 4.0
 """Seconds from the first member's coming for which those are waited for that have not come."""
 
 
-class View:
+class MemberView:
     """One member's run, as a rendition of the group (`hlsd.ports.Playable`)."""
 
-    def __init__(self, member: Member, joined: Joined) -> None:
+    def __init__(self, member: GroupMember, joined: JoinedStream) -> None:
         self.name = member.name
         self.member = member
         self.live: Live = member.inner.live
@@ -90,7 +90,7 @@ class View:
         self.live.unwatch(changed)
         self._joined.unwatch(changed)
 
-    def rendition(self, name: str) -> View | None:
+    def rendition(self, name: str) -> MemberView | None:
         """As `Playable`."""
         return self._joined.rendition(name)
 
@@ -135,18 +135,18 @@ class View:
         return self.live.lateness(msn, part)
 
 
-class Joined:
+class JoinedStream:
     """The members of one group (`hlsd.ports.Playable`), the best one first."""
 
     def __init__(self, names: tuple[str, ...], now: Callable[[], float]) -> None:
         self._names = names
         self._now = now
         self._began: float | None = None
-        self._views: dict[str, View] = {}
+        self._views: dict[str, MemberView] = {}
         self._past = 0  # versions of runs that are here no more
         self._watchers: dict[Callable[[], None], None] = {}
 
-    def take(self, member: Member) -> None:
+    def take(self, member: GroupMember) -> None:
         """A member's new run."""
         if self._began is None:
             self._began = self._now()
@@ -154,7 +154,7 @@ class Joined:
         old = self._views.get(member.name)
         if old is not None:
             self._past += old.live.version + 1
-        self._views[member.name] = View(member, self)
+        self._views[member.name] = MemberView(member, self)
         for changed in self._watchers:
             member.inner.live.watch(changed)
         self.tell()
@@ -165,29 +165,29 @@ class Joined:
         for changed in tuple(self._watchers):
             changed()
 
-    def keeps(self, view: View) -> bool:
+    def keeps(self, view: MemberView) -> bool:
         """Whether its viewers have nowhere better to go."""
         return self._views.get(view.name) is view and (not view.member.away or not self._offered)
 
     @property
-    def _ordered(self) -> list[View]:
+    def _ordered(self) -> list[MemberView]:
         views = self._views
         return [views[name] for name in self._names if name in views]
 
     @property
-    def _offered(self) -> list[View]:
+    def _offered(self) -> list[MemberView]:
         return [view for view in self._ordered if view.on]
 
     @property
-    def _there(self) -> list[View]:
+    def _there(self) -> list[MemberView]:
         """Those that are offered; without any, those that may be again, or have ended."""
         return self._offered or [view for view in self._ordered if not view.live.gone]
 
     @property
-    def _first(self) -> View | None:
+    def _first(self) -> MemberView | None:
         return next(iter(self._there), None)
 
-    def reports(self, but: View) -> list[RenditionReport]:
+    def reports(self, but: MemberView) -> list[RenditionReport]:
         """Of all that are offered but one."""
         return [report for view in self._offered if view is not but and (report := view.report()) is not None]
 
@@ -256,7 +256,7 @@ class Joined:
         for view in self._views.values():
             view.live.unwatch(changed)
 
-    def rendition(self, name: str) -> View | None:
+    def rendition(self, name: str) -> MemberView | None:
         """As `Playable`: a member that is there; `main` or none: the best one."""
         if name in ("", MAIN):
             return self._first

@@ -11,7 +11,7 @@ have the same position" (rfc8216bis §4.4.3.2), and dates and timestamps let pla
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hlsd.media.date_range import DateRange
     from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import Tracks
-    from hlsd.segmenter.groups.group import Group
     from hlsd.segmenter.run import Run
     from hlsd.segmenter.segmenter import Segmenter
 
@@ -36,7 +35,7 @@ LONGEST: Final = 15.0
 REMEMBERED: Final = 8
 
 
-class Key(NamedTuple):
+class KeyPicture(NamedTuple):
     """A key picture: ticks, and the wall clock when it came."""
 
     dts: int
@@ -44,18 +43,49 @@ class Key(NamedTuple):
     arrived: float
 
 
-class Start(NamedTuple):
+class SegmentStart(NamedTuple):
     """A segment that was begun with a key picture."""
 
     msn: int
     timeline: int
-    key: Key
+    key: KeyPicture
 
 
-class Member:
+class Company(Protocol):
+    """The group as its members see it."""
+
+    epoch: float | None
+    """The wall clock of tick 0, once somebody who has left knew it."""
+
+    def others(self, member: GroupMember) -> bool:
+        """Whether somebody else is on air."""
+        ...
+
+    def clocked(self, member: GroupMember) -> bool:
+        """Whether somebody else has a place on the clock."""
+        ...
+
+    def leader(self, member: GroupMember) -> GroupMember | None:
+        """Another member whose clock is known; one that cuts as the group does if there is one."""
+        ...
+
+    def leaves(self, member: GroupMember) -> None:
+        """Its publisher has gone."""
+        ...
+
+    def started(self) -> None:
+        """A member has begun a segment."""
+        ...
+
+    def changed(self) -> None:
+        """Somebody has come to be there, or has left."""
+        ...
+
+
+class GroupMember:
     """One such stream (`hlsd.ports.Output`, `hlsd.ports.Keeping`); `inner` cuts it."""
 
-    def __init__(self, inner: Segmenter, group: Group, name: str) -> None:
+    def __init__(self, inner: Segmenter, group: Company, name: str) -> None:
         self.name = name
         """In the group, and in URLs."""
         self.inner = inner
@@ -65,10 +95,10 @@ class Member:
         """Whether its segments begin where the others' do."""
         self.away = True
         """Nobody publishes it at this instant."""
-        self.starts: deque[Start] = deque(maxlen=REMEMBERED)
+        self.starts: deque[SegmentStart] = deque(maxlen=REMEMBERED)
         """Its newest segments that begin with a key picture."""
         self._group = group
-        self._keys: deque[Key] = deque(maxlen=2 * REMEMBERED)
+        self._keys: deque[KeyPicture] = deque(maxlen=2 * REMEMBERED)
         self._shift = 0
         self._last = -1  # the newest tick that was fed
         self._held: list[AccessUnit] = []
@@ -91,7 +121,8 @@ class Member:
     @property
     def epoch(self) -> float | None:
         """The wall clock of tick 0; None while it is not known for good."""
-        return self.inner.listing.epoch if self.placed else None
+        listing = self.inner.listing
+        return listing.epoch if self.placed and listing.dated else None
 
     def tracks(self, tracks: Tracks) -> None:
         """As `Output.tracks`."""
@@ -160,7 +191,7 @@ class Member:
             return
         if other.epoch is None:
             return
-        mine = [Key(one.dts, one.pts, one.arrived) for one in self._held if one.key and one.kind is Kind.VIDEO]
+        mine = [KeyPicture(one.dts, one.pts, one.arrived) for one in self._held if one.key and one.kind is Kind.VIDEO]
         near = self._near(other)
         for start in other.starts:
             key = next((key for key in mine if abs(key.arrived - start.key.arrived) <= near), None)
@@ -174,7 +205,7 @@ class Member:
     # -- the clock
 
     @staticmethod
-    def _near(other: Member) -> float:
+    def _near(other: GroupMember) -> float:
         keys = other._keys
         gaps = [after.arrived - before.arrived for before, after in zip(keys, list(keys)[1:], strict=False)]
         return min([NEAR, *(0.4 * gap for gap in gaps if gap > 0)])
@@ -217,7 +248,7 @@ class Member:
         )
         self._settle(round((first.arrived - epoch) * TICKS) - first.dts, start, epoch)
 
-    def _settle(self, shift: int, start: Start | None = None, epoch: float | None = None) -> None:
+    def _settle(self, shift: int, start: SegmentStart | None = None, epoch: float | None = None) -> None:
         """Places what is held, and all that follows."""
         held, self._held, self._held_bytes = self._held, [], 0
         tracks = self._tracks
@@ -242,7 +273,7 @@ class Member:
             unit = AccessUnit(kind, dts, pts, key, clean, payload, arrived)
         self._last = max(self._last, dts)
         if key and kind is Kind.VIDEO:
-            self._keys.append(Key(dts, pts, arrived))
+            self._keys.append(KeyPicture(dts, pts, arrived))
         self.inner.unit(unit)
         if self.inner.window.last_msn != self._seen:
             self._note_start()
@@ -253,13 +284,14 @@ class Member:
         self._seen = window.last_msn
         key = next((key for key in reversed(self._keys) if abs(key.dts - at) <= TICKS // 100), None)
         if key is not None and window.open is not None:
-            self.starts.append(Start(self._seen, window.timeline, key))
+            self.starts.append(SegmentStart(self._seen, window.timeline, key))
             self._group.started()
 
     def _date(self) -> None:
         """The mapping of media time to the wall clock is the group's (MP15, MV12)."""
         if self._epoch is not None:
-            self.inner.listing.date_as(self._epoch)
+            listing = self.inner.listing
+            listing.epoch, listing.dated = self._epoch, True
 
     def _drop_before(self, dts: int) -> None:
         """What came before the picture with which it begins is not shown."""

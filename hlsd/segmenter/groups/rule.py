@@ -37,7 +37,7 @@ GroupRules = list[GroupRule]
 """Under a name of its own, for a section of the configuration in which `list` is a setting."""
 
 
-class Rules:
+class RuleBook:
     """All of them; the first that fits holds."""
 
     def __init__(self, rules: list[GroupRule]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hlsd.media.unit import TICKS, AccessUnit
 from hlsd.ports import Lateness
 from hlsd.segmenter.groups.group import Group, Groups
-from hlsd.segmenter.groups.member import Member
+from hlsd.segmenter.groups.member import GroupMember
 from hlsd.segmenter.groups.rule import GroupRule
 from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
@@ -26,7 +26,7 @@ class World:
         self.groups = Groups([RULE], lambda: self.now)
         self.made = 0
 
-    def begin(self, name: str, first_msn: int = 0) -> Member:
+    def begin(self, name: str, first_msn: int = 0) -> GroupMember:
         group, member = self.groups.of("live", f"cam_{name}") or (None, "")
         assert group is not None
         self.made += 1
@@ -56,14 +56,14 @@ def film(seconds: float, *, gop: float = 2.0, came: float = 0.0, since: float = 
     ]
 
 
-def feed(*streams: tuple[Member, list[AccessUnit]]) -> None:
+def feed(*streams: tuple[GroupMember, list[AccessUnit]]) -> None:
     """Hands all over in order of arrival."""
     order = [(unit.arrived, number, unit) for number, (_, units) in enumerate(streams) for unit in units]
     for _, number, unit in sorted(order, key=lambda row: row[:2]):
         streams[number][0].unit(unit)
 
 
-def cuts(member: Member) -> dict[int, tuple[int, float, bool, list[int]]]:
+def cuts(member: GroupMember) -> dict[int, tuple[int, float, bool, list[int]]]:
     window = member.inner.window
     return {
         one.msn: (one.duration, one.date, one.discontinuity, [part.duration for part in one.parts])
