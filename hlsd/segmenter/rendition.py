@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hlsd.segmenter.window import Window
 
 
-class Terms:
+class RunTerms:
     """What runs promise that are played as one (MV12): one run's own, or those of a group of streams."""
 
     __slots__ = ("promises", "target_duration")

@@ -20,7 +20,7 @@ from hlsd.ports import MAIN, OfferedRendition
 from hlsd.segmenter.cut import CutLimits
 from hlsd.segmenter.ladder import RenditionLadder
 from hlsd.segmenter.live import LiveGroup
-from hlsd.segmenter.rendition import Terms
+from hlsd.segmenter.rendition import RunTerms
 from hlsd.segmenter.sinks import Sinks
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Run:
         first_msn: int,
         first_discontinuity: int = 0,
         faults: Faults | None = None,
-        terms: Terms | None = None,
+        terms: RunTerms | None = None,
     ) -> None:
         self.id = id
         self.settings = settings
@@ -54,7 +54,7 @@ class Run:
         self.faults = faults or Faults()
         self.grouped = terms is not None
         """Whether it is played with other streams: then it ends its segments where they do."""
-        self.terms = terms or Terms()
+        self.terms = terms or RunTerms()
         self.target_duration = 0
         """EXT-X-TARGETDURATION, seconds; 0 until the first rendition is to be shown."""
         self.promises: LowLatency | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hlsd.segmenter.groups.joined import JoinedStream
 from hlsd.segmenter.groups.member import GroupMember
 from hlsd.segmenter.groups.rule import RuleBook
-from hlsd.segmenter.rendition import Terms
+from hlsd.segmenter.rendition import RunTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class Group:
         self.app = app
         self.name = name
         self.names = names
-        self.terms = Terms()
+        self.terms = RunTerms()
         """What all members promise."""
         self.epoch: float | None = None
         """The wall clock of tick 0, once somebody who has left knew it."""

@@ -35,7 +35,7 @@ LONGEST: Final = 15.0
 REMEMBERED: Final = 8
 
 
-class KeyPicture(NamedTuple):
+class KeyArrival(NamedTuple):
     """A key picture: ticks, and the wall clock when it came."""
 
     dts: int
@@ -48,7 +48,7 @@ class SegmentStart(NamedTuple):
 
     msn: int
     timeline: int
-    key: KeyPicture
+    key: KeyArrival
 
 
 class Company(Protocol):
@@ -98,7 +98,7 @@ class GroupMember:
         self.starts: deque[SegmentStart] = deque(maxlen=REMEMBERED)
         """Its newest segments that begin with a key picture."""
         self._group = group
-        self._keys: deque[KeyPicture] = deque(maxlen=2 * REMEMBERED)
+        self._keys: deque[KeyArrival] = deque(maxlen=2 * REMEMBERED)
         self._shift = 0
         self._last = -1  # the newest tick that was fed
         self._held: list[AccessUnit] = []
@@ -191,7 +191,7 @@ class GroupMember:
             return
         if other.epoch is None:
             return
-        mine = [KeyPicture(one.dts, one.pts, one.arrived) for one in self._held if one.key and one.kind is Kind.VIDEO]
+        mine = [KeyArrival(one.dts, one.pts, one.arrived) for one in self._held if one.key and one.kind is Kind.VIDEO]
         near = self._near(other)
         for start in other.starts:
             key = next((key for key in mine if abs(key.arrived - start.key.arrived) <= near), None)
@@ -273,7 +273,7 @@ class GroupMember:
             unit = AccessUnit(kind, dts, pts, key, clean, payload, arrived)
         self._last = max(self._last, dts)
         if key and kind is Kind.VIDEO:
-            self._keys.append(KeyPicture(dts, pts, arrived))
+            self._keys.append(KeyArrival(dts, pts, arrived))
         self.inner.unit(unit)
         if self.inner.window.last_msn != self._seen:
             self._note_start()
