@@ -24,6 +24,7 @@ from hlsd.segmenter.rendition import RunTerms
 from hlsd.segmenter.sinks import Sinks
 
 if TYPE_CHECKING:
+    from hlsd.media.segment_keys import SegmentKeys
     from hlsd.ports import MediaRun, SegmentSink
     from hlsd.segmenter.facts import LowLatency
     from hlsd.segmenter.live import Live
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 class Run:
     """The HLS of one run (`hlsd.ports.MediaRun`). `id` is a path part, never used again (MP19).
 
-    `terms`: those of the group of streams that it is played with.
+    `terms`: those of the group of streams that it is played with. `keys`: what the main rendition is encrypted by, if
+    it is to be.
     """
 
-    def __init__(  # noqa: PLR0913 - what its renditions have in common
+    def __init__(  # noqa: PLR0913 - what a run is
         self,
         id: str,  # noqa: A002 - it is one
         settings: HlsSettings,
@@ -46,6 +48,7 @@ class Run:
         first_discontinuity: int = 0,
         faults: Faults | None = None,
         terms: RunTerms | None = None,
+        keys: SegmentKeys | None = None,
     ) -> None:
         self.id = id
         self.settings = settings
@@ -67,7 +70,7 @@ class Run:
         )
         self.ladder = RenditionLadder(self)
         """The renditions beside the leading one."""
-        self.group = LiveGroup()
+        self.group = LiveGroup(keys)
         self.sinks = Sinks(self.faults)
         self.renditions: dict[str, Rendition] = {}
         """By name, the leading one first."""
