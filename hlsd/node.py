@@ -130,6 +130,7 @@ class Node:
             bus=bus,
             gate=self.gate,
             over=self._over,
+            joined=self.hls.groups.find,
         )
         self.session_idle = idle_of(settings.sessions.idle_timeout, self.hub.find)
         """Seconds without a request after which a viewer is gone."""
@@ -303,6 +304,9 @@ class Node:
     def _over(self, app: str, name: str) -> None:
         """A stream has ended, or was removed; sessions are made after the hub, which they ask."""
         self.sessions.stream_over(app, name)
+        group = self.hls.groups.stream_over(app, name)
+        if group is not None:
+            self.sessions.stream_over(*group)
 
     def _refused(self, action: str, ident: str) -> None:
         """A receiver does not want this client (Node-Media-Server: any status but 200 closes it)."""
@@ -313,7 +317,7 @@ class Node:
 
     def _about(self, app: str, name: str) -> tuple[str, str]:
         """A stream's run and codecs, for events; empty once it is gone."""
-        run = self.hub.run(app, name)
+        run = self.hub.run(app, name) or self.hls.groups.find(app, name)
         return run.about if run is not None else ("", "")
 
     def _session_key(self) -> Key:

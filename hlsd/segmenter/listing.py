@@ -97,8 +97,8 @@ class Listing:
         self._coming = 0  # the longest part that has been cut already when the promises are made, ticks
         self._stubs = 0  # ticks of segments that were discarded before the first playlist
         self._longest_stub = 0
-        self._epoch: float | None = None
-        self._segment_start = 0
+        self.epoch: float | None = None  # the wall clock of tick 0
+        self.segment_start = 0  # when the newest segment began, ticks
         self.dated = False
         """Whether the mapping of media time to wall clock stands (MP15)."""
         self._meter = FrameMeter()
@@ -129,7 +129,7 @@ class Listing:
         elif self._init_uri is None or window.inits.get(self._init_uri.rpartition("/")[2]) != init:
             self._init_uri = window.add_init(f"i{self._inits}.mp4", init)
             self._inits += 1
-        self._epoch = None
+        self.epoch = None
         self.dated = False
         self._discontinuity = not continues and (window.open is not None or bool(window.segments))
         self._meter = FrameMeter(tracks)
@@ -206,8 +206,8 @@ class Listing:
 
     def note_arrival(self, epoch: float) -> None:
         """A frame came whose time 0 was at `epoch` on the wall clock: the earliest of these is believed."""
-        if self._epoch is None or epoch < self._epoch:
-            self._epoch = epoch
+        if self.epoch is None or epoch < self.epoch:
+            self.epoch = epoch
 
     def note_span(self, ticks: int) -> None:
         """So much of what was listed has no picture: it counts in the frame rate."""
@@ -219,7 +219,7 @@ class Listing:
         What follows comes in parts, so one group of pictures is enough to begin with.
         """
         time = self._settings.time
-        hurry = self._low_latency and self._run.watched
+        hurry = self._low_latency and self._run.watched and not self._run.grouped
         self.limits.segment_target = round((min(time, FIRST) if hurry else time) * TICKS)
 
     def take(self, cuts: list[Cut]) -> None:
@@ -246,7 +246,7 @@ class Listing:
 
         `left_out` ticks of the source's time are not in the media.
         """
-        delay, epoch = self._stats.segment_delay, self._epoch
+        delay, epoch = self._stats.segment_delay, self.epoch
         assert epoch is not None
         for cut in cuts:
             late = max(0.0, arrived - epoch - (cut.start + cut.duration + left_out) / TICKS)
@@ -297,12 +297,12 @@ class Listing:
             self._finish_segment()
 
     def _begin_segment(self, cut: Cut) -> None:
-        assert self._epoch is not None
-        self._segment_start = cut.start
+        assert self.epoch is not None
+        self.segment_start = cut.start
         self.live.back()
         window, run, rendition = self.window, self._run, self._rendition
         segment = window.begin(
-            date=run.date(rendition, window.last_msn + 1, self._epoch + cut.start / TICKS),
+            date=run.date(rendition, window.last_msn + 1, self.epoch + cut.start / TICKS),
             discontinuity=self._discontinuity,
             init=self._init_uri,
             independent=cut.independent,
@@ -360,10 +360,10 @@ class Listing:
                 # Cut before the part target was known, and never shown: it is listed without parts (LL08).
                 self._catch_up()
                 window.forget_parts(segment)
-        if self._epoch is None or not self._meter.frames:
+        if self.epoch is None or not self._meter.frames:
             return  # these segments end where the timeline does, before anything of the next one came: dates stand
         # TL08: the first segments get the tightest mapping of media time to wall clock that their frames allow.
-        date = self._epoch + self._segment_start / TICKS
+        date = self.epoch + self.segment_start / TICKS
         for after, segment in zip((None, *reversed(window.segments)), reversed(window.segments), strict=False):
             if after is not None:
                 if after.discontinuity:

@@ -12,35 +12,20 @@ from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
 from hlsd.media.key_vault import of_rendition
-from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, Lateness, Media, Rendering
 from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
 from hlsd.segmenter.key_resource import served_key
 from hlsd.segmenter.playlist import RenditionReport, Variant, media_playlist, multivariant_playlist
+from hlsd.segmenter.rates import measured
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hlsd.media.segment_keys import SegmentKeys
     from hlsd.media.unit import Tracks
     from hlsd.ports import Playable
     from hlsd.segmenter.window import Window
-
-HEAD_ROOM = 1.2, 1.0
-"""What is announced for the highest rate seen, and for the average (MV08)."""
-SAMPLE = 3
-"""Whole segments from which that is enough."""
-FIRST_HEAD_ROOM = 2.0, 1.25
-"""Before: who asks for a stream as it begins is told for good what its first second was like, often a still picture."""
-
-ENCODER_PEAK = 1.35
-"""How far a segment of an encoder of ours may pass its bit rate: its buffer is of half a second, and a segment may be
-the shortest that there is (`hlsd.transcode.encoder`)."""
-OVERHEAD = 1.06
-"""What the container adds to pictures."""
-SOUND = 130_000
-"""And the sound, about: bits per second."""
 
 
 class LiveGroup:
@@ -217,23 +202,36 @@ class Live:
         """The media playlist of this instant (`skip`: as delta update), or None while there is none."""
         if not self.target_duration:
             return None
-        self._ask()
+        self.ask()
         cached = self._rendered.get(skip)
         if cached is not None and cached[0] == self.facts.version:
             return cached[1]
         rendering: Rendering | None
         try:
-            rendering = self._render(skip)
+            rendering = self._render(skip, self._reports())
         except Exception as error:  # noqa: BLE001 - it is ours, and no reason to fail who asks: the last one is lawful
             self._faults.output("hls", error, run=self._window.run)
             rendering = self._last(skip)
         self._rendered[skip] = (self.facts.version, rendering)
         return rendering
 
-    def _render(self, skip: bool) -> Rendering:
+    def rendered(self, reports: Sequence[RenditionReport], *, skip: bool = False) -> Rendering | None:
+        """As `playlist`, with these reports instead of the run's: for who offers it among others. Nothing is kept."""
+        if not self.target_duration:
+            return None
+        self.ask()
+        try:
+            return self._render(skip, reports)
+        except Exception as error:  # noqa: BLE001 - as in `playlist`
+            self._faults.output("hls", error, run=self._window.run)
+            return self._last(skip)
+
+    def _reports(self) -> list[RenditionReport]:
+        others = [live for live in self._group.lives if live is not self] if self.facts.promises is not None else ()
+        return [report for live in others if (report := live.report()) is not None]
+
+    def _render(self, skip: bool, reports: Sequence[RenditionReport]) -> Rendering:
         facts = self.facts
-        others = [live for live in self._group.lives if live is not self] if facts.promises is not None else ()
-        reports = [report for live in others if (report := live.report()) is not None]
         how = facts.playlist_version, facts.promises
         body = media_playlist(self._window, *how, skip=skip, reports=reports, keys=facts.keys).encode()
         return Rendering(
@@ -281,9 +279,9 @@ class Live:
         facts = self.facts
         if not self.target_duration or facts.tracks is None:
             return None
-        self._ask()
+        self.ask()
         if facts.rates is None:
-            facts.rates = self._measure()
+            facts.rates = measured(self._window.segments, self.target_duration, self.bitrate, self._frame_rate())
         return Variant(f"{base}{self.name}/index.m3u8", facts.tracks, facts.rates)
 
     @property
@@ -299,7 +297,7 @@ class Live:
         window = self._window
         if run != window.run:
             return self.previous.media(run, name) if self.previous is not None else None
-        self._ask()
+        self.ask()
         etag = f'"{run}-{name}"'
         init = window.inits.get(name)
         if init is not None:
@@ -370,7 +368,8 @@ class Live:
             else:
                 return
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Somebody asks for something of it."""
         if not self.asked:
             self.asked = True
             try:
@@ -382,17 +381,3 @@ class Live:
         """How many parts ahead may be asked for: "3/PT if PT < 1 s, else 3" (DD08)."""
         target = self.part_target
         return round(3 / target) if 0 < target < 1 else 3
-
-    def _measure(self) -> Rates:
-        segments = self._window.segments
-        seconds = sum(segment.duration for segment in segments) / TICKS or 1.0
-        average = sum(segment.size for segment in segments) * 8 / seconds
-        whole = [s for s in segments if s.duration >= TICKS * self.target_duration // 2] or segments
-        peak = max((segment.size * 8 * TICKS / max(1, segment.duration) for segment in whole), default=average)
-        above_peak, above_average = HEAD_ROOM if len(whole) >= SAMPLE else FIRST_HEAD_ROOM
-        bandwidth, mean = above_peak * peak, above_average * average
-        if self.bitrate:
-            # What the encoder may come to is known, and what the first seconds were like is not what follows.
-            least = self.bitrate * OVERHEAD + SOUND
-            bandwidth, mean = max(bandwidth, ENCODER_PEAK * least), max(mean, least)
-        return Rates(max(1, round(bandwidth)), max(1, round(mean)), self._frame_rate())

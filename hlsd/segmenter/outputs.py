@@ -15,7 +15,8 @@ import structlog
 from hlsd.base.clock import Clock
 from hlsd.base.quantities import in_mib
 from hlsd.media.key_vault import KeyVault
-from hlsd.ports import AUDIO_ONLY, LiveStream, PublishRequest, SinkFactory
+from hlsd.ports import AUDIO_ONLY, LiveStream, Output, PublishRequest, SinkFactory
+from hlsd.segmenter.groups.group import Groups
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
@@ -49,16 +50,21 @@ class HlsOutputs:
         self._faults = stats.faults
         self._sinks = sinks
         self._log = structlog.get_logger()
+        self.groups = Groups(settings.groups, clock.monotonic)
+        """Streams that are played as one."""
 
-    def output(self, stream: LiveStream, request: PublishRequest) -> Segmenter:  # noqa: ARG002 - whoever publishes
+    def output(self, stream: LiveStream, request: PublishRequest) -> Output:  # noqa: ARG002 - whoever publishes
         """The main rendition of a new run; `stream.id` names it in URLs."""
-        path, journal = stream.path, self._journal
+        place = self.groups.of(stream.app, stream.name)
+        # The members of a group have one count: what begins later has the numbers of what is there.
+        path, journal = place[0].path if place is not None else stream.path, self._journal
         run = Run(
             stream.id,
             self._settings,
             first_msn=self._first(path),
             first_discontinuity=journal.timeline(path),
             faults=self._faults,
+            terms=place[0].terms if place is not None else None,
             keys=self._vault.live(stream.app, stream.name, stream.id) if self._vault is not None else None,
         )
 
@@ -93,7 +99,7 @@ class HlsOutputs:
                     run.attach(factory.name, sink)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is that factory's
                 self._faults.output(factory.name, error, app=stream.app, name=stream.name)
-        return main
+        return place[0].member(place[1], main) if place is not None else main
 
     def leave(self, streams: Iterable[LiveStream]) -> None:
         """Notes where the runs stand that did not end: they go on in the server that takes this one's place."""
@@ -101,7 +107,13 @@ class HlsOutputs:
             run = stream.run
             if isinstance(run, Run) and not run.ended:
                 window = run.main.window
-                self._journal.leave(stream.path, window.last_msn + 1, window.timeline + 1, self._clock.wall())
+                place = self.groups.of(stream.app, stream.name)
+                self._journal.leave(
+                    place[0].path if place is not None else stream.path,
+                    window.last_msn + 1,
+                    window.timeline + 1,
+                    self._clock.wall(),
+                )
 
     def close(self) -> None:
         """Lets go of the journal."""

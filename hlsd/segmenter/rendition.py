@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from hlsd.segmenter.window import Window
 
 
+class RunTerms:
+    """What runs promise that are played as one (MV12): one run's own, or those of a group of streams."""
+
+    __slots__ = ("promises", "target_duration")
+
+    def __init__(self) -> None:
+        self.target_duration = 0
+        """EXT-X-TARGETDURATION, seconds; 0 until the first one is to be shown."""
+        self.promises: LowLatency | None = None
+        """What low latency promises, fixed with it; None if nothing."""
+
+
 class Rendition(Protocol):
     """What a run knows of one of its renditions: the leading `Segmenter`, or a `Follower`."""
 
@@ -64,6 +76,7 @@ class RenditionRun(MediaRun, Protocol):
     faults: Faults
     target_duration: int
     promises: LowLatency | None
+    grouped: bool
     limits: CutLimits
     group: LiveGroup
     sinks: Sinks

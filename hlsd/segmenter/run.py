@@ -20,6 +20,7 @@ from hlsd.ports import MAIN, OfferedRendition
 from hlsd.segmenter.cut import CutLimits
 from hlsd.segmenter.ladder import RenditionLadder
 from hlsd.segmenter.live import LiveGroup
+from hlsd.segmenter.rendition import RunTerms
 from hlsd.segmenter.sinks import Sinks
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class Run:
     """The HLS of one run (`hlsd.ports.MediaRun`). `id` is a path part, never used again (MP19).
 
-    `keys`: what the main rendition is encrypted by, if it is to be.
+    `terms`: those of the group of streams that it is played with. `keys`: what the main rendition is encrypted by, if
+    it is to be.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is
@@ -45,6 +47,7 @@ class Run:
         first_msn: int,
         first_discontinuity: int = 0,
         faults: Faults | None = None,
+        terms: RunTerms | None = None,
         keys: SegmentKeys | None = None,
     ) -> None:
         self.id = id
@@ -52,6 +55,9 @@ class Run:
         self.first_msn = first_msn
         self.first_discontinuity = first_discontinuity
         self.faults = faults or Faults()
+        self.grouped = terms is not None
+        """Whether it is played with other streams: then it ends its segments where they do."""
+        self.terms = terms or RunTerms()
         self.target_duration = 0
         """EXT-X-TARGETDURATION, seconds; 0 until the first rendition is to be shown."""
         self.promises: LowLatency | None = None
@@ -94,13 +100,21 @@ class Run:
         return own
 
     def aim(self, target_duration: int) -> int:
-        """The target duration: that of the first rendition that asks (TL05, MV12)."""
-        self.target_duration = self.target_duration or target_duration
+        """The target duration: that of the first rendition that asks (TL05, MV12).
+
+        A stream of a group that needs a longer one than was promised has its own, and is not offered with the others.
+        """
+        if not self.target_duration:
+            self.terms.target_duration = self.terms.target_duration or target_duration
+            self.target_duration = max(self.terms.target_duration, target_duration)
         return self.target_duration
 
     def promise(self, promises: LowLatency) -> LowLatency:
-        """What low latency promises: what it promised first (LL07)."""
-        self.promises = self.promises or promises
+        """What low latency promises: what it promised first (LL07); as `aim` where parts must be longer."""
+        if self.promises is None:
+            terms = self.terms
+            terms.promises = terms.promises or promises
+            self.promises = promises if promises.part_target > terms.promises.part_target else terms.promises
         return self.promises
 
     # -- as the hub and delivery see it

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hlsd.base.match import Match
 from hlsd.base.quantities import Duration, Size
+from hlsd.segmenter.groups.rule import GroupRules
 
 LEAST_STREAM_BYTES: Final = 4 * 1024 * 1024
 
@@ -79,6 +80,13 @@ class HlsSettings(BaseModel):
         False,
         description="Offer the sound alone too, as a rendition of its own (`audio`): players take it where a path has "
         "room for no picture, and ?audio=only asks for it. Costs its packing, and no encoding.",
+    )
+    groups: GroupRules = Field(
+        default_factory=GroupRules,
+        max_length=1000,
+        description="Streams that encoders send in several qualities and that are played as one: tables "
+        '[[hls.groups]] with match = "live/*" and members = ["720", "480"], which joins live/cam_720 and live/cam_480 '
+        "to live/cam. docs/renditions.md.",
     )
     timed_metadata: bool = Field(
         False,

@@ -231,6 +231,13 @@ class Window:
             del self._named[part.uri.rpartition("/")[2]]
         segment.parts.clear()
 
+    def start_at(self, msn: int, timeline: int) -> bool:
+        """Numbers the first segment and its timeline so; False where there has been one, which keeps its numbers."""
+        if self.segments or self.open is not None or self.removed:
+            return self._next_msn == msn
+        self._next_msn, self.discontinuity_sequence = msn, timeline
+        return True
+
     def pass_over(self) -> None:
         """Another rendition has a segment that this one, of which nothing is listed yet, will not have."""
         assert not self.segments

@@ -37,7 +37,7 @@ class Hub:
     `outputs()` make the ways out of each stream, in the order in which they are fed: asked when a stream begins.
     `max_streams` and `max_memory` (bytes of media in all windows) bound what
     is let in. `bus` is told of publishers and streams, `over(app, name)` when a stream has ended, and when it was
-    removed.
+    removed. `joined(app, name)`: what viewers find where nobody publishes that name itself.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -52,12 +52,14 @@ class Hub:
         bus: Bus | None = None,
         stats: Stats | None = None,
         over: Callable[[str, str], None] = lambda _app, _name: None,
+        joined: Callable[[str, str], Playable | None] = lambda _app, _name: None,
     ) -> None:
         self.bus = bus or Bus()
         self._outputs = outputs
         self._stats = stats or Stats()
         self._faults = self._stats.faults
         self._over = over
+        self._joined = joined
         self._settings = settings
         self._clock = clock
         self._channels: dict[tuple[str, str], Channel] = {}
@@ -125,9 +127,10 @@ class Hub:
     # As delivery sees it.
 
     def find(self, app: str, name: str) -> Playable | None:
-        """The main rendition of a stream that is live, in its grace or kept after its end."""
+        """The main rendition of a stream that is live, in its grace or kept after its end; or what is joined so."""
         channel = self._channels.get((app, name))
-        return channel.live if channel is not None else None
+        found = channel.live if channel is not None else None
+        return found if found is not None else self._joined(app, name)
 
     def expected(self, app: str, name: str) -> Expected:
         """What stands for a stream that is not here, until it comes."""

@@ -120,8 +120,9 @@ class Supervisor:
         settings = self._settings
         if settings.cluster.redis is not None:
             raise HlsdError("server.workers: a node that shares its sessions by Redis has one worker for now")
-        if settings.transcode.rules or settings.hls.audio_only:
-            raise HlsdError("server.workers: with renditions (transcode.rules, hls.audio_only) there is one for now")
+        if settings.transcode.rules or settings.hls.audio_only or settings.hls.groups:
+            wanted = "transcode.rules, hls.audio_only, hls.groups"
+            raise HlsdError(f"server.workers: with renditions ({wanted}) there is one for now")
         try:
             ports = {"http": _Port("http.port", settings.http.bind, settings.http.port)}
             if settings.https.secure:

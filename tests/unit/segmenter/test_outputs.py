@@ -30,6 +30,7 @@ def outputs(journal: Path | None = None, clock: FakeClock | None = None, stats: 
 
 def made(factory: HlsOutputs, stream: Stream) -> Segmenter:
     output = factory.output(stream, REQUEST)
+    assert isinstance(output, Segmenter)  # one of no group
     stream.attach(factory.name, output)
     return output
 

@@ -1,0 +1,1 @@
+"""Streams that encoders send in several qualities, joined to one."""
