@@ -359,6 +359,27 @@ OVERVIEW = Board(
                 width=6,
             ),
         ),
+        "Browsers that publish by WebSocket": (
+            Panel(
+                "Browsers on air",
+                "Now, and those away that are expected back.",
+                ((total("hlsd_recorder_sessions", NODE, "state"), "{{state}}"),),
+            ),
+            Panel(
+                "How late they come",
+                "What browsers send, behind what came soonest: the latest one of an app.",
+                ((f"max by (app) (hlsd_recorder_lag_seconds{{{NODE}}})", "{{app}}"),),
+                "s",
+            ),
+            Panel(
+                "Ended and resumed",
+                "A second: browsers refused or ended by the server, by reason; resumed went on by another connection.",
+                (
+                    (rate("hlsd_recorder_ended_total", NODE, "reason"), "{{reason}}/s"),
+                    (rate("hlsd_recorder_resumed_total", NODE, "instance"), "resumed {{instance}}/s"),
+                ),
+            ),
+        ),
         "Recordings": (
             Panel(
                 "Recordings under way",

@@ -16,6 +16,7 @@ from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.settings import HttpSettings
 from hlsd.ingest.figures import RtmpFigures
+from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.media.unit import Tracks
 from hlsd.metrics.node import NodeFigures
@@ -105,6 +106,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     NotifyFigures,
     RecordFigures,
     StoreFigures,
+    RecorderFigures,
     RelayFigures,
     SnapshotFigures,
     RtmpFigures,
@@ -135,6 +137,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         NotifyFigures(stats.notify),
         RecordFigures(RecordStats(), lambda: Instant(Counter(), 0, 0, full=False)),
         StoreFigures(StoreStats(), lambda: StoreNow(0.0, 0)),
+        RecorderFigures(RecorderStats(), list, str),
         RelayFigures(stats.relays),
         SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),
