@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.base.errors import ProtocolError
@@ -22,7 +22,7 @@ from hlsd.ingest.rtsp.description import describe, played_tracks
 from hlsd.ingest.rtsp.player import RtspSender
 from hlsd.ingest.rtsp.reception import PublisherReception
 from hlsd.ingest.share import Share
-from hlsd.ports import Denial, LineState, PlayRequest, RefuseCode
+from hlsd.ports import Denial, PlayRequest, RefuseCode
 from hlsd.ports.flv_body import PublishEnding
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = 16 * 1024
 """Bytes that are worked on before others have their turn."""
+LINGER: Final = 5.0
+"""Seconds that the last words may take."""
 SILENCE: Final = 3 * said.TIMEOUT
 """Seconds without a word of a player by UDP, in requests or reports, after which it is gone."""
 _STATUS: Final = {
@@ -85,6 +87,7 @@ class RtspConnection(asyncio.Protocol):
         self._waiting = b""
         self._held_back = False
         self._heard = 0.0
+        self._leaving = 0.0
         self._why = "closed"
 
     # -- as asyncio sees it
@@ -125,6 +128,10 @@ class RtspConnection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Once a second."""
         self.share.second()
+        if self._leaving:
+            if now - self._leaving >= LINGER:
+                self.abort()  # it does not read what it is to be told last
+            return
         if self._held_back:
             self._work()
         if self.sender is not None:
@@ -148,7 +155,13 @@ class RtspConnection(asyncio.Protocol):
         if reason == "slow":
             transport.abort()
         else:
+            self._leaving = self._now()
             transport.close()
+
+    def abort(self) -> None:
+        """Ends it at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def datagram(self, track: int, octets: bytes, now: float, *, control: bool) -> None:
         """One of a track has come by UDP."""
@@ -232,23 +245,23 @@ class RtspConnection(asyncio.Protocol):
             self.close("closed")
 
     def _act(self, happening: Happening) -> None:
-        if isinstance(happening, said.Media):
+        if isinstance(happening, said.RtspMedia):
             self._media(happening.track, happening.payload, self._now(), control=happening.control)
         elif isinstance(happening, said.Announced):
             self._announce(happening)
         elif isinstance(happening, said.Described):
             self.task = asyncio.create_task(self._guarded(self._play(happening)))
-        elif isinstance(happening, said.Recording):
+        elif isinstance(happening, said.RtspRecording):
             self._record()
         elif isinstance(happening, said.Playing):
             self._begin(again=happening.again)
         elif isinstance(happening, said.Paused) and self.sender is not None:
-            self.sender.paused = True
+            self.sender.pause()
 
-    async def _guarded(self, work: asyncio.Future[None] | object) -> None:
+    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
         """What the door may raise ends this client and no other; what came meanwhile is worked on."""
         try:
-            await work  # type: ignore[misc]
+            await work
             if self._transport is not None and not self._transport.is_closing():
                 self._go_on()
         except ProtocolError:
@@ -317,14 +330,6 @@ class RtspConnection(asyncio.Protocol):
                 self.write(b"$" + bytes((transport.pair[1],)) + len(compound).to_bytes(2, "big") + compound)
             else:
                 self.send(compound, transport.pair[1], control=True)
-
-    def line(self) -> LineState | None:
-        """How its packets come through, where they can be lost."""
-        reception = self.reception
-        if reception is None or all(one.tcp for one in self.conversation.transports.values()):
-            return None
-        lost = reception.lost
-        return LineState(self._transport is not None, lost / max(1, lost + reception.received), 0)
 
     # -- playing
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtsp.address import RtspTarget, control_of, read_url
 from hlsd.ingest.rtsp.announced import AnnouncedTrack, read_description
-from hlsd.ingest.rtsp.credentials import Shown, challenges, proves, read_shown
+from hlsd.ingest.rtsp.credentials import ShownCredentials, challenges, proves, read_shown
 from hlsd.ingest.rtsp.message import REASONS, Interleaved, RtspReader, RtspRequest, write_answer
 from hlsd.ingest.rtsp.transports import Transport, read_transports
 
@@ -43,7 +43,7 @@ class Described(NamedTuple):
     user_agent: str
 
 
-class Recording(NamedTuple):
+class RtspRecording(NamedTuple):
     """Media follows."""
 
 
@@ -61,7 +61,7 @@ class Left(NamedTuple):
     """It has said goodbye."""
 
 
-class Media(NamedTuple):
+class RtspMedia(NamedTuple):
     """A packet of a track, RTP or RTCP."""
 
     track: int
@@ -69,7 +69,7 @@ class Media(NamedTuple):
     payload: bytes
 
 
-Happening = Announced | Described | Recording | Playing | Paused | Left | Media
+Happening = Announced | Described | RtspRecording | Playing | Paused | Left | RtspMedia
 Accounts = Callable[[RtspTarget, str], Sequence[tuple[str, str]]]
 """The users and passwords of whom a stream's publisher ("publish") or player ("play") must be one; none: anybody."""
 Claim = Callable[[int, tuple[int, int]], tuple[int, int] | None]
@@ -126,7 +126,7 @@ class RtspConversation:
             if isinstance(one, Interleaved):
                 known = self._channels.get(one.channel)
                 if known is not None:
-                    yield Media(*known, one.payload)
+                    yield RtspMedia(*known, one.payload)
                 continue
             happening = self._request(one)
             if happening is not None:
@@ -228,7 +228,9 @@ class RtspConversation:
             return target._replace(query={"user": shown.user, "pass": shown.password, **target.query})
         return target
 
-    def _proven(self, request: RtspRequest, shown: Shown | None, accounts: Sequence[tuple[str, str]]) -> bool:
+    def _proven(
+        self, request: RtspRequest, shown: ShownCredentials | None, accounts: Sequence[tuple[str, str]]
+    ) -> bool:
         if shown is not None and (self._basic or shown.scheme == "digest"):
             if any(proves(shown, user, password, self._nonce, request.method) for user, password in accounts):
                 return True
@@ -296,7 +298,7 @@ class RtspConversation:
         if method == "RECORD" and state in ("announced", "recording") and self.transports:
             self.state = "recording"
             self._reply(request, 200, head)
-            return Recording()
+            return RtspRecording()
         if method == "PLAY" and state in ("described", "playing") and self.transports:
             self.state = "playing"
             self._reply(request, 200, {**head, "Range": "npt=now-"})

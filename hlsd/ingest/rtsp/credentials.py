@@ -19,7 +19,7 @@ _PAIR: Final = re.compile(r'([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))
 _LONGEST: Final = 4096
 
 
-class Shown(NamedTuple):
+class ShownCredentials(NamedTuple):
     """What an Authorization header says. Holds secrets: never log it."""
 
     scheme: str
@@ -35,7 +35,7 @@ def challenges(nonce: str, *, digest: bool, basic: bool) -> list[str]:
     return [*asked, f'Basic realm="{REALM}"'] if basic else asked
 
 
-def read_shown(header: str) -> Shown | None:
+def read_shown(header: str) -> ShownCredentials | None:
     """What is shown; None if it cannot be read."""
     scheme, _, rest = header.strip().partition(" ")
     if len(rest) > _LONGEST:
@@ -46,14 +46,14 @@ def read_shown(header: str) -> Shown | None:
         except (binascii.Error, ValueError):
             return None
         user, colon, password = text.partition(":")
-        return Shown("basic", user, password) if colon else None
+        return ShownCredentials("basic", user, password) if colon else None
     if scheme.lower() == "digest":
         facts = dict(_pairs(rest))
-        return Shown("digest", facts.get("username", ""), "", facts)
+        return ShownCredentials("digest", facts.get("username", ""), "", facts)
     return None
 
 
-def proves(shown: Shown, user: str, password: str, nonce: str, method: str) -> bool:
+def proves(shown: ShownCredentials, user: str, password: str, nonce: str, method: str) -> bool:
     """Whether what is shown is this user's; `nonce` is the connection's."""
     if not _same(shown.user, user):
         return False

@@ -113,6 +113,10 @@ class RtspSender:
         """The server ends it."""
         self._ended(reason)
 
+    def pause(self) -> None:
+        """It wants nothing for now."""
+        self.paused = True
+
     def resume(self) -> None:
         """It goes on behind a pause, with a key picture."""
         self.paused, self._leaves_out = False, True

@@ -86,6 +86,9 @@ class RtspService(Service):
         await ended([one.task for one in connections if one.task is not None], deadline)
         self.datagrams.close()
         await asyncio.sleep(0)  # connection_lost of those that had nothing more to send
+        for connection in list(self.connections):
+            connection.abort()
+        await asyncio.sleep(0)
 
     def outputs(self) -> tuple[OutputFactory, ...]:
         """What players are fed from; a server without the port pays nothing for it."""

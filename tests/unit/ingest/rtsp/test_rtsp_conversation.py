@@ -53,7 +53,7 @@ def recording() -> RtspConversation:
     talk.accept()
     ask(talk, "SETUP", URL + "/streamid=0", Transport="RTP/AVP/TCP;unicast;interleaved=0-1;mode=record")
     ask(talk, "SETUP", URL + "/streamid=1", Transport="RTP/AVP/TCP;unicast;interleaved=2-3;mode=record")
-    assert ask(talk, "RECORD", Session="abc") == [said.Recording()]
+    assert ask(talk, "RECORD", Session="abc") == [said.RtspRecording()]
     assert talk.take_out().count(b"RTSP/1.0 200 OK") == 4
     return talk
 
@@ -67,7 +67,7 @@ def test_a_publisher_is_understood_however_its_bytes_come() -> None:
     for one in octets:
         talk.feed(bytes((one,)))
         found += talk.happenings()
-    assert found == [said.Media(1, False, b"abc"), said.Media(1, True, b"d")]
+    assert found == [said.RtspMedia(1, False, b"abc"), said.RtspMedia(1, True, b"d")]
     assert b"CSeq: 9" in talk.take_out()
     assert ask(talk, "TEARDOWN") == [said.Left()]
 
