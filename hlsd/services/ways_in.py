@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hlsd.delivery.flv_publish.endpoint import TS
-from hlsd.delivery.flv_publish.service import FlvPublishService
+from hlsd.delivery.flv_publish.service import FilePublishService
 from hlsd.delivery.recorder.service import RecorderService
 from hlsd.delivery.rtsp.streams import RtspStreams
 from hlsd.delivery.ts.streams import TsStreams
@@ -83,7 +83,7 @@ def flv_publish(services: Services) -> Service:
     first, idle = rtmp.publish_timeout, rtmp.idle_timeout
     form = flv_form(node.intake)
     publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, first, idle)
-    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
+    return FilePublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
 
 
 def ts_publish(services: Services) -> Service:
@@ -92,7 +92,7 @@ def ts_publish(services: Services) -> Service:
     faults = node.stats.faults
     form = ts_form(node.mpeg_media)
     publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, rtmp.publish_timeout, rtmp.idle_timeout)
-    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
+    return FilePublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
 
 
 def ts_udp(services: Services) -> Service:
