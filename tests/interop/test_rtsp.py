@@ -69,6 +69,7 @@ async def port_of(state: Path) -> AsyncIterator[tuple[Watched, RtspService]]:
         "rtsp.udp_port": even_port(),
         "rtsp.users": [{"match": "safe/*", "user": "cam", "password": SECRET}],
         "rtsp.basic": False,
+        "publish.grace": 90,  # a stream is looked at when the slowest client is done
         "hls.low_latency": True,
     }
     async with running(state, settings) as server:
@@ -99,7 +100,8 @@ async def test_every_picture_of_a_publisher_arrives(films: Path, tmp_path: Path)
             names[f"{app}/{number}"] = client
             command = publish(client, film, f"rtsp://{who}127.0.0.1:{rtsp.port}/{app}/{number}")
             await stack.enter_async_context(running_client(command, tmp_path / f"{number}.log"))
-        for name, coding in CODINGS.items():
+        await eventually(lambda: gone(here) >= len(names), 90, what="the end of every film")
+        for name, coding in CODINGS.items():  # later: whoever encodes takes the processor from those who copy
             names[f"live/{name}"] = f"ffmpeg-current tcp, {name}"
             command = publish("ffmpeg-current tcp", film, f"rtsp://127.0.0.1:{rtsp.port}/live/{name}", coding)
             await stack.enter_async_context(running_client(command, tmp_path / f"{name}.log"))
