@@ -6,7 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup wheel test test-fast test-setup footage check format lock conf bench clean
+.PHONY: help run demo setup wheel deb test test-fast test-setup footage check docs format lock conf man bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup: $(VENV)/.run web-modules   ## set up what is missing, and no more: for a 
 
 wheel: $(VENV)/.run web-modules   ## build dist/hlsd-….whl and the source archive, with all that the pages load
 	@$(BIN)/python -m hatchling build
+
+deb: wheel                        ## build dist/hlsd_….deb for this Debian: environment, unit, configuration, manual
+	@scripts/deb.sh $(BIN)/python
 
 test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=no: installs nothing by apt)
 	@JOBS=$(JOBS) scripts/test.sh $(BIN)/python $(ARGS)
@@ -45,9 +48,15 @@ format: $(VENV)/.dev          ## put the sources into shape
 	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs           ## the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(VENV)/docs/bin/mkdocs build --quiet
+
 conf: $(VENV)/.run            ## write conf/hlsd.toml anew from the models
 	$(BIN)/hlsd check --template > conf/hlsd.toml.new
 	mv conf/hlsd.toml.new conf/hlsd.toml
+
+man: $(VENV)/.run             ## write docs/man/hlsd.1 anew from the commands
+	@PYTHONPATH=. $(BIN)/python scripts/manpage.py
 
 lock:            ## resolve the dependencies anew (needs uv)
 	@scripts/lock.sh
@@ -56,6 +65,7 @@ clean:           ## remove everything that can be made again
 	rm -rf $(VENV) web/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@[ ! -d var ] || echo "var/ stays: state, tokens and recordings of this checkout's server. rm -r var takes them away."
 
 # --- set-up: stamps in .venv say what is there, so that a second run starts at once ---
 
@@ -72,6 +82,12 @@ $(VENV)/.run: $(VENV)/.venv requirements.txt requirements-build.txt pyproject.to
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "hlsd: installing the locked tools"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.venv requirements-docs.txt
+	@echo "hlsd: installing the locked maker of the site"
+	@$(BIN)/python -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.txt
 	@touch $@
 
 .PHONY: web-modules

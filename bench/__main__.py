@@ -20,6 +20,7 @@ from bench.pages import (
     relay,
     sessions,
     sound,
+    vod,
 )
 
 PAGES = {
@@ -39,6 +40,7 @@ PAGES = {
         players,
         loss,
         sound,
+        vod,
     )
 }
 

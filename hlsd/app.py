@@ -8,8 +8,11 @@ the outbox last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -17,7 +20,7 @@ import structlog
 from hlsd import __version__
 from hlsd.base import collector
 from hlsd.base.clock import Clock, SystemClock
-from hlsd.base.errors import HlsdError
+from hlsd.base.errors import ConfigError, HlsdError
 from hlsd.base.log import tell_left_out
 from hlsd.base.stop_signals import StopSignals
 from hlsd.base.upkeep import end, keep
@@ -25,6 +28,8 @@ from hlsd.delivery.hosted import HostedApp
 from hlsd.event_source import EventSource
 from hlsd.events import Bus
 from hlsd.node import Node
+from hlsd.reload import Reload, Reloaded
+from hlsd.segmenter import encryption
 from hlsd.services import FRONTS, SERVICES, Services
 from hlsd.stats import Stats
 
@@ -56,16 +61,40 @@ class NotRunning(RuntimeError):
     """What was asked for is there between `start` and `stop`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """Where a server's configuration is read from again.
+
+    `read()` gives it, in a thread, or raises ConfigError. `seen_to(key)`: what another process sees to, which hears by
+    `taken_up()` that this one has changed.
+    """
+
+    read: Callable[[], Settings]
+    seen_to: Callable[[tuple[str, str]], bool] = lambda _key: False
+    taken_up: Callable[[], None] = lambda: None
+
+
 class Server(EventSource):
     """One hlsd inside the running event loop: `async with Server(settings) as server: …`, or `start` and `stop`.
 
     `server.on("prePlay", handler)` calls `handler(viewer)` for each viewer at the door, and `viewer.reject()` turns it
     away; the names of events are those of `hlsd.events.Action`. `server.asgi()` is for another application to mount.
-    Nothing on disk or network is touched before `start`. `fronts` answer HTTP in place of `hlsd.services.FRONTS`.
+    Nothing on disk or network is touched before `start`. `fronts` answer HTTP in place of `hlsd.services.FRONTS`;
+    `source` is where the configuration is read from again.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None, *, fronts: Sequence[Made] = FRONTS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        *,
+        fronts: Sequence[Made] = FRONTS,
+        source: ConfigSource | None = None,
+    ) -> None:
         self.settings = settings
+        self._source = source
+        self._reloading = asyncio.Lock()
+        self._reloads: set[asyncio.Task[None]] = set()
         self._fronts = fronts
         self._clock = clock or SystemClock()
         self.stats = Stats(settings.metrics.max_apps)
@@ -126,7 +155,8 @@ class Server(EventSource):
         """Starts every service. Raises CannotListen, with everything that had started stopped again."""
         node = Node(self.settings, self._clock, self.stats, self.bus, self._outputs, self._sinks, os.environ)
         try:
-            self._services = services = Services(node, self.unready, self.impaired, SERVICES, self._fronts)
+            again = self.reread if self._source is not None else None
+            self._services = services = Services(node, self.unready, self.impaired, SERVICES, self._fronts, again)
         except BaseException:
             await node.stop()
             raise
@@ -167,6 +197,44 @@ class Server(EventSource):
         self._sweeping = None
         await node.stop()
         self._services = None
+
+    def reload(self, settings: Settings) -> Reloaded:
+        """Puts other settings in force as far as that can be done while everybody stays; says what wants a restart.
+
+        Raises:
+            ConfigError: they cannot be used, and why; then nothing has changed.
+            NotRunning: the server does not run.
+        """
+        if self._services is None:
+            raise NotRunning("the server does not run")
+        elsewhere = self._source.seen_to if self._source is not None else lambda _key: False
+        return Reload(self.settings, self._services.reloads, elsewhere).apply(settings)
+
+    async def reread(self) -> Reloaded:
+        """`reload` with what the configuration says now; tells the log. Raises ConfigError."""
+        assert self._source is not None
+        async with self._reloading:
+            try:
+                done = self.reload(await asyncio.to_thread(self._source.read))
+            except ConfigError as error:
+                for problem in str(error).splitlines():
+                    self._log.error("configuration not reloaded: nothing has changed", problem=problem)
+                raise
+            self._log.info("configuration reloaded", changed=list(done.changed), needs_restart=list(done.restart))
+            self._source.taken_up()
+            return done
+
+    def hang_up(self) -> None:
+        """SIGHUP: reads the configuration again."""
+
+        async def again() -> None:
+            with contextlib.suppress(ConfigError, NotRunning):  # the log has it
+                await self.reread()
+
+        if self._source is not None:
+            task = asyncio.get_running_loop().create_task(again(), name="reload")
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
 
     def stray(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody caught, as the loop's exception handler: a fault of ours like any other, unless a network's."""
@@ -214,6 +282,8 @@ class Server(EventSource):
             names = (["api.token"] if api.token is not None else []) + [f"api.tokens {one.name}" for one in api.tokens]
             own = str(node.local_token.path) if kept else ""
             self._log.info("the API and /metrics ask for a token", configured=names, this_machine=own)
+        for line in encryption.told(self.settings.hls):
+            self._log.info(line)
         if api.loopback:
             self._log.warning("api.loopback: every program of this machine is administrator, and so is everybody "
                               "behind a proxy on it that adds no header")  # fmt: skip
@@ -248,15 +318,23 @@ def asgi(settings: Settings) -> HostedApp[Server]:
 
 
 async def serve(
-    settings: Settings, *, ready: Callable[[Server], None] | None = None, fronts: Sequence[Made] = FRONTS
+    settings: Settings,
+    *,
+    ready: Callable[[Server], None] | None = None,
+    fronts: Sequence[Made] = FRONTS,
+    source: ConfigSource | None = None,
 ) -> int:
     """Runs a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
 
-    `ready` is called when every service listens; `fronts` as in `Server`. Raises HlsdError when one cannot.
+    `ready` is called when every service listens; `fronts` and `source` as in `Server`: SIGHUP reads it again. Raises
+    HlsdError when a service cannot listen.
     """
     log = structlog.get_logger()
-    server = Server(settings, fronts=fronts)
-    asyncio.get_running_loop().set_exception_handler(server.stray)
+    server = Server(settings, fronts=fronts, source=source)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(server.stray)
+    if source is not None:
+        loop.add_signal_handler(signal.SIGHUP, server.hang_up)
     with StopSignals() as signals:
         await server.start()
         ports = {f"{name}_port": service.port for name, service in server.services.items() if service.port}

@@ -20,10 +20,11 @@ from hlsd.api.access import Access
 from hlsd.api.local_token import LocalToken
 from hlsd.api.middleware import asked
 from hlsd.auth.figures import AuthFigures
-from hlsd.auth.gate import gate_of
+from hlsd.auth.gate import AuthGate, gate_of
 from hlsd.base.errors import ConfigError
 from hlsd.base.figures import Reporter
 from hlsd.base.state_lock import StateLock
+from hlsd.changing import NodeChanges
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action
 from hlsd.ingest.intake import Intake
@@ -31,6 +32,7 @@ from hlsd.ingest.jt1078.names import JtNames
 from hlsd.ingest.jt1078.wishes import JtWishes
 from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.script_events import EventLimits
+from hlsd.media.key_vault import KeyVault
 from hlsd.metrics.node import NodeFigures
 from hlsd.notify.figures import NotifyFigures
 from hlsd.notify.notify import Notify
@@ -43,6 +45,7 @@ from hlsd.segmenter.outputs import HlsOutputs
 from hlsd.sessions.ban_store import BanStore
 from hlsd.sessions.entrance import ViewerEntrance
 from hlsd.sessions.figures import SessionFigures
+from hlsd.sessions.gate import ChangingGate
 from hlsd.sessions.key_file import KEY_BYTES, load_key
 from hlsd.sessions.local_directory import LocalDirectory
 from hlsd.sessions.registry import Registry
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
+    from hlsd.auth.settings import AuthSettings
     from hlsd.base.clock import Clock
     from hlsd.cluster.membership import Membership
     from hlsd.config import Settings
@@ -108,18 +112,14 @@ class Node:
         self.local_token = LocalToken(state)
         """How programs of this machine are known to the API."""
         self.access = Access(settings.api, env, settings.http.proxies, self.local_token.value)
-        self.hls = HlsOutputs(settings.hls, clock, SequenceJournal(state / "hlsd.sqlite"), stats, sinks=sinks)
         self.key = key = self._session_key()
         """What signs the ids of sessions."""
-        self.gate = gate_of(
-            settings.auth,
-            clock,
-            salt=hmac.digest(key.secret, b"names of tokens", "sha256"),
-            server_id=self.id,
-            trusted=settings.http.proxies,
-            stats=stats,
-        )
-        """Who may play and publish; None where everybody may."""
+        self.vault = KeyVault(key.secret, settings.hls.encrypt, settings.hls.key_segments)
+        """What segments are encrypted by."""
+        journal = SequenceJournal(state / "hlsd.sqlite")
+        self.hls = HlsOutputs(settings.hls, clock, journal, stats, sinks=sinks, vault=self.vault)
+        self.gate = ChangingGate(self.gate_of(settings.auth))
+        """Who may play and publish; open where everybody may."""
         self.hub = Hub(
             settings.publish,
             clock,
@@ -169,6 +169,8 @@ class Node:
         self.entrance = ViewerEntrance(self.sessions, self.directory, stats)
         """Where viewers are let in, by whatever protocol."""
         self.judge = Judge(self.directory, self.sessions, settings.http)
+        self.changes = NodeChanges(self, env)
+        """What it takes of a changed configuration."""
 
     async def start(self) -> None:
         """Takes up what was left: events that were not told yet, who is banned."""
@@ -189,9 +191,11 @@ class Node:
             self.hls.leave(self.hub.streams)
         with guard:
             await self.notify.stop()
-        if self.gate is not None:
+        with guard:
+            await self.changes.stop()
+        if isinstance(self.gate.rules, AuthGate):
             with guard:
-                await self.gate.close()
+                await self.gate.rules.close()
         with guard:
             self.hls.close()
         with guard:
@@ -218,6 +222,17 @@ class Node:
             AuthFigures(self.stats),
             NotifyFigures(self.stats.notify),
             *(self.cluster.figures(self.sessions.common) if self.cluster and self.sessions.common else ()),
+        )
+
+    def gate_of(self, auth: AuthSettings) -> AuthGate | None:
+        """The gate that such rules ask for; None where they ask for none."""
+        return gate_of(
+            auth,
+            self.clock,
+            salt=hmac.digest(self.key.secret, b"names of tokens", "sha256"),
+            server_id=self.id,
+            trusted=self.settings.http.proxies,
+            stats=self.stats,
         )
 
     def intake(self, publication: Publication, now: float) -> Intake:

@@ -81,6 +81,7 @@ class HttpStats:
         "part",
         "segment",
         "init",
+        "key",
         "flv",
         "snapshot",
         "page",

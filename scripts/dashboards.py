@@ -730,7 +730,7 @@ def dashboard(board: Board) -> dict[str, Any]:
         "title": board.title,
         "description": board.words,
         "tags": ["hlsd"],
-        "schemaVersion": 39,
+        "schemaVersion": 41,  # Grafana 12; older ones take it as it is
         "version": 1,
         "editable": True,
         "refresh": "10s",
@@ -770,7 +770,6 @@ def _variable(name: str) -> dict[str, Any]:
         "label": name,
         "type": "query",
         "datasource": SOURCE,
-        "definition": query,
         "query": {"query": query, "refId": name},
         "refresh": 2,
         "sort": 1,

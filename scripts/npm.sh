@@ -19,7 +19,7 @@ if ! command -v npm >/dev/null; then
   exit 0
 fi
 echo "hlsd: npm ci in $folder"
-if (cd "$folder" && npm ci --no-fund --no-audit --loglevel=error); then
+if (cd "$folder" && npm ci --no-fund --no-audit --no-update-notifier --loglevel=error); then
   touch "$stamp"
 else
   echo "hlsd: npm ci failed in $folder: $without" >&2

@@ -16,7 +16,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -88,6 +88,17 @@ class Access:
         self._local = _digest(local) if local else b""
         self._guesses: dict[str, tuple[float, float]] = {}
         """By address: guesses left, and when that was counted."""
+
+    def change(self, settings: ApiSettings, env: Mapping[str, str]) -> Callable[[], None]:
+        """What puts other tokens in force. Raises ConfigError where a token's variable is not set."""
+        callers = _callers(settings, env)
+
+        def commit() -> None:
+            self._loopback = settings.loopback
+            self._origins = frozenset(origin.lower() for origin in settings.allow_origin)
+            self._callers = callers
+
+        return commit
 
     def reads(self, ask: Credential, now: float) -> bool:
         """Whether who asks may read: for what has no words of its own for a refusal."""

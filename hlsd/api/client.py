@@ -25,6 +25,8 @@ else:
 
 TIMEOUT = 10.0
 """Seconds for an answer."""
+RELOAD = 60.0
+"""Seconds for reading a configuration again, with all that it names."""
 MAX_BODY = 64 * 1024 * 1024
 
 
@@ -100,6 +102,11 @@ class ApiClient:
     def server(self) -> dict[str, Any]:
         """The server itself."""
         found: dict[str, Any] = self._ask("GET", "server", {})
+        return found
+
+    def reload(self) -> dict[str, Any]:
+        """Has it read its configuration again."""
+        found: dict[str, Any] = self._ask("POST", "reload", {}, RELOAD)
         return found
 
     def has_console(self) -> bool:

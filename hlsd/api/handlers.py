@@ -10,7 +10,7 @@ import asyncio
 import os
 import platform
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,32 @@ class Ring(Protocol):
         ...
 
 
+class Reread(Protocol):
+    """What became of a configuration that was read again, by dotted keys."""
+
+    @property
+    def changed(self) -> Sequence[str]:
+        """In force now."""
+        ...
+
+    @property
+    def restart(self) -> Sequence[str]:
+        """What a restart is needed for."""
+        ...
+
+
+class Hooks(Protocol):
+    """The webhooks (`hlsd.notify.webhooks.Webhooks`)."""
+
+    async def queues(self) -> Sequence[Any]:
+        """The receivers with what waits for them."""
+        ...
+
+    async def test(self) -> Sequence[Any]:
+        """Sends each of them an event that says it is a test."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ApiContext:
     """What the API is about; `config()` is what may be shown of the configuration, by section."""
@@ -57,6 +83,9 @@ class ApiContext:
     server_id: str
     congestion: Callable[[], Mapping[str, str]] = dict
     """By service; only those that have one."""
+    reread: Callable[[], Awaitable[Reread]] | None = None
+    """Reads the configuration again."""
+    webhooks: Hooks | None = None
     snapshots: bool = False
     """Whether there are pictures of streams on demand."""
 

@@ -24,6 +24,7 @@ from hlsd.api.openapi import document
 from hlsd.api.operations import NO_STORE, Operation
 from hlsd.api.problems import PROBLEM_TYPE, ApiError, Code
 from hlsd.api.publishers import PublisherHandlers
+from hlsd.api.upkeep import UpkeepHandlers
 from hlsd.base.logger import Log
 
 _STREAM = {"app": "The app.", "stream": "The stream's name."}
@@ -35,6 +36,7 @@ def operations(premises: ApiContext) -> list[Operation]:
     desk = Handlers(premises)
     who = PublisherHandlers(premises.hub)
     nms = NmsHandlers(premises)
+    keeper = UpkeepHandlers(premises)
     v1, old = "/api/v1", "Node-Media-Server"
     return [
         Operation("GET", f"{v1}/server", "This server.", desk.server),
@@ -85,6 +87,21 @@ def operations(premises: ApiContext) -> list[Operation]:
             parts=_SESSION,
         ),
         Operation("GET", f"{v1}/events", "What happened since.", desk.events, [Code.TOO_MANY_WAITING]),
+        Operation(
+            "POST",
+            f"{v1}/reload",
+            "Reads the configuration again: what can change without a restart does.",
+            keeper.reload,
+            [Code.NOT_RELOADED],
+        ),
+        Operation("GET", f"{v1}/webhooks", "The receivers of events, and what waits for them.", keeper.webhooks),
+        Operation(
+            "POST",
+            f"{v1}/webhooks/test",
+            "Sends each receiver an event that says it is a test.",
+            keeper.test,
+            [Code.TOO_MANY_WAITING],
+        ),
         Operation("GET", f"{v1}/config", "The effective configuration, without its secrets.", desk.config),
         Operation("GET", "/api/server", "As Node-Media-Server.", nms.server, plain=True, tag="nms"),
         Operation("GET", "/api/streams", "As Node-Media-Server.", nms.streams, plain=True, tag="nms"),

@@ -339,3 +339,40 @@ class SettingsView(BaseModel):
     """The effective configuration, by section and key."""
 
     sections: dict[str, dict[str, Any]] = Field(description="Secrets are `********`, or `***` within a URL.")
+
+
+class ReloadView(BaseModel):
+    """What became of a configuration that was read again."""
+
+    changed: list[str] = Field(description="Keys that are in force otherwise now, `section.key`.")
+    needs_restart: list[str] = Field(description="Keys that are written otherwise than they are in force.")
+
+
+class WebhookView(BaseModel):
+    """A receiver of events."""
+
+    url: str = Field(description="Without what may be a secret.")
+    waiting: int = Field(description="Events that it has not taken yet.", ge=0)
+    oldest: int = Field(description="When the oldest of them came about; 0: there is none.", ge=0)
+    failures: int = Field(description="Attempts in a row that it did not take.", ge=0)
+
+
+class WebhookList(BaseModel):
+    """The receivers, as the configuration lists them."""
+
+    items: list[WebhookView]
+
+
+class WebhookTried(BaseModel):
+    """What a receiver said to a test event."""
+
+    url: str
+    status: int = Field(description="HTTP status; 0: it gave no answer.", ge=0)
+    reason: str = Field(description="Why it gave none.")
+    duration_ms: int = Field(ge=0)
+
+
+class WebhookTestView(BaseModel):
+    """What became of a test event."""
+
+    items: list[WebhookTried]

@@ -36,6 +36,7 @@ class Code(enum.StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_MANY_FAILURES = "too_many_failures"
     TOO_MANY_WAITING = "too_many_waiting"
+    NOT_RELOADED = "not_reloaded"
     INTERNAL = "internal"
 
     @property
@@ -62,6 +63,7 @@ _STATUS: Mapping[Code, int] = {
     Code.METHOD_NOT_ALLOWED: 405,
     Code.TOO_MANY_FAILURES: 429,
     Code.TOO_MANY_WAITING: 429,
+    Code.NOT_RELOADED: 409,
     Code.INTERNAL: 500,
 }
 

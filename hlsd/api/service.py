@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hlsd.api.handlers import ApiContext, Ring
+from hlsd.api.handlers import ApiContext, Hooks, Reread, Ring
 from hlsd.api.middleware import create_api
 from hlsd.ports import Service
 
@@ -36,11 +36,15 @@ class ApiService(Service):
         config: Callable[[], Mapping[str, Mapping[str, Any]]],
         server_id: str,
         congestion: Callable[[], Mapping[str, str]] = dict,
+        reread: Callable[[], Awaitable[Reread]] | None = None,
+        webhooks: Hooks | None = None,
         snapshots: bool = False,
         more: Callable[[], Sequence[Route]],
     ) -> None:
         self._enabled = settings.enabled
-        self._context = ApiContext(hub, sessions, ring, clock, config, server_id, congestion, snapshots)
+        self._context = ApiContext(
+            hub, sessions, ring, clock, config, server_id, congestion, reread, webhooks, snapshots
+        )
         self._access = access
         self._log = log
         self._more = more

@@ -24,6 +24,10 @@ class Failures:
     def __len__(self) -> int:
         return len(self._table)
 
+    def bound(self, limit: int, window: float) -> None:
+        """Other bounds from now on."""
+        self._limit, self._window = limit, window
+
     def barred(self, ip: str, now: float) -> bool:
         """Whether the address has reached the limit and must wait for the end of its window."""
         if not self._table:

@@ -9,6 +9,7 @@ guess wrongly too often are refused unheard for a while, and are told so (429).
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -65,6 +66,7 @@ class AuthGate:
         stats: Stats | None = None,
     ) -> None:
         self._clock = clock
+        self._server_id = server_id
         self._stats = stats or Stats()
         self._salt = salt
         self._trusted = trusted or Proxies()
@@ -104,6 +106,21 @@ class AuthGate:
         """Whether a publisher's stream name may be its key."""
         rules = self._book.of(app)
         return rules.on("publish") and "key" in rules.methods["publish"]
+
+    def change(self, settings: AuthSettings) -> Callable[[], Rulebook]:
+        """Other rules: what puts them in force, and gives the book of the old ones, to be closed.
+
+        Raises ValueError or OSError where they cannot be kept. Whoever is being asked about is judged by the old ones;
+        addresses that are barred stay so.
+        """
+        new = Rulebook(settings, self._clock, self._server_id)
+
+        def commit() -> Rulebook:
+            old, self._book = self._book, new
+            self._failures.bound(settings.max_failures, settings.failure_window)
+            return old
+
+        return commit
 
     async def close(self) -> None:
         """Gives up what is under way."""

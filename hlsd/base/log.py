@@ -87,6 +87,12 @@ def configure(level: Level, fmt: Format, stream: TextIO | None = None) -> None:
     logging.captureWarnings(capture=True)
 
 
+def set_level(level: Level) -> None:
+    """Another level from now on, of what `configure` has set up."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+    logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
+
+
 _rate: Final[list[LogRate]] = []
 """The one of the process, once `configure` was called."""
 

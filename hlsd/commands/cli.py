@@ -25,6 +25,7 @@ from hlsd.commands.doctor import command as doctor_command
 from hlsd.commands.options import ConfigFile
 from hlsd.commands.options import configuration as _configuration
 from hlsd.commands.options import fail as _fail
+from hlsd.segmenter import encryption
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -87,7 +88,9 @@ def serve(
             raise typer.Exit(_run(supervisor.run(settings, str(file) if file is not None else "", overrides)))
     from hlsd import app  # noqa: PLC0415 - mistakes are told without loading the server
 
-    raise typer.Exit(_run(app.serve(settings)))
+    file = config_file or config.default_path()
+    source = app.ConfigSource(lambda: config.load(file, os.environ, overrides))
+    raise typer.Exit(_run(app.serve(settings, source=source)))
 
 
 @application.command()
@@ -152,6 +155,8 @@ def check(
     typer.echo(f"# {path or 'no file: defaults and environment'}")
     typer.echo(config.listing(found), nl=False)
     typer.echo(congestion.listing(found.settings), nl=False)
+    for line in encryption.told(found.settings.hls):
+        typer.echo(f"# {line}")
     from hlsd.commands.certificates import told  # noqa: PLC0415 - it loads a library that only this needs
 
     lines, usable = told(found.settings)

@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 def register(application: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (sessions, streams, kick, events, console):
+    for command in (sessions, streams, kick, events, reload, console):
         application.command()(command)
 
 
@@ -133,6 +133,30 @@ def events(
             if not follow:
                 return
             shown, after = told(client.events, after, wait=_WAIT)
+
+
+def reload(
+    as_json: Json = False,
+    url: Url = None,
+    token: Token = None,
+    state_dir: StateDir = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Have a running server read its configuration again; nobody is dropped. Says what changed, what wants a restart.
+
+    A configuration with mistakes changes nothing. As SIGHUP, which tells the log instead.
+    """
+    with client_of(url, token, state_dir, config_file) as client:
+        done = told(client.reload)
+    if as_json:
+        typer.echo(json.dumps(done))
+        return
+    for key in done["changed"]:
+        typer.echo(f"changed: {key}")
+    for key in done["needs_restart"]:
+        typer.echo(f"needs a restart: {key}")
+    if not done["changed"] and not done["needs_restart"]:
+        typer.echo("nothing has changed")
 
 
 def console(

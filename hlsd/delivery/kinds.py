@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-_MEDIA: Final = {112: "part", 115: "segment", 105: "init"}
-"""By the first letter of the name: p12.ts, s7.m4s, i0.mp4 (`hlsd.segmenter.window`)."""
+_MEDIA: Final = {112: "part", 115: "segment", 105: "init", 107: "key"}
+"""By the first letter of the name: p12.ts, s7.m4s, i0.mp4 k0.key (`hlsd.segmenter.window`, `key_resource`)."""
 
 
 def kind_of(path: bytes) -> str:

@@ -185,7 +185,7 @@ class Replies:
         """A segment, part or initialisation section; immutable, so every cache may keep it."""
         get = request.headers.get
         headers: Headers = [
-            (b"cache-control", MEDIA_CACHE),
+            (b"cache-control", _NO_STORE if media.secret else MEDIA_CACHE),
             (b"etag", media.etag.encode()),
             (b"accept-ranges", b"bytes"),
             *self.readable(request),

@@ -63,6 +63,8 @@ class Action(enum.StrEnum):
     RECEIVER_DONE = "receiverDone"
     STREAM_WANTED = "streamWanted"
     STREAM_UNWATCHED = "streamUnwatched"
+    TEST = "test"
+    """Sent to receivers when the operator asks for it; nothing has happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,14 @@ class Bus:
     def consult(self, sync_webhook: Asker) -> None:
         """`sync_webhook` is asked about every `pre…` from now on."""
         self._askers.append(sync_webhook)
+
+    def leave(self, sink: Sink) -> None:
+        """`sink` gets none from now on."""
+        self._sinks = [one for one in self._sinks if one != sink]  # another list: an event may be on its way
+
+    def dismiss(self, sync_webhook: Asker) -> None:
+        """`sync_webhook` is asked no more; what it was asked already it still says."""
+        self._askers = [one for one in self._askers if one is not sync_webhook]
 
     def heard(self, action: Action) -> bool:
         """Whether anybody would hear an event of that action: if not, it need not be made."""

@@ -135,11 +135,8 @@ class ConnectionBounds:
     ) -> None:
         self._end = end
         self._log = log
-        self._per_ip = settings.max_connections_per_ip
-        self._strangers_per_ip = settings.max_handshakes_per_ip
-        usable = max(4, files - RESERVE)
-        self.most = min(settings.max_connections, usable // 2)
-        self.most_strangers = max(1, min(settings.max_handshakes, usable // 4))
+        self._usable = usable = max(4, files - RESERVE)
+        self.bound(settings)
         self._most_players = max(1, usable // 2)
         self._high = files - SPARE
         self._all = _Places()
@@ -148,6 +145,13 @@ class ConnectionBounds:
         self._why: Counter[str] = Counter()
         self._whose: Counter[str] = Counter()
         self._told: float | None = None
+
+    def bound(self, settings: RtmpSettings) -> None:
+        """The bounds of the settings, for who comes from now on."""
+        self._per_ip = settings.max_connections_per_ip
+        self._strangers_per_ip = settings.max_handshakes_per_ip
+        self.most = min(settings.max_connections, self._usable // 2)
+        self.most_strangers = max(1, min(settings.max_handshakes, self._usable // 4))
 
     @property
     def strangers(self) -> int:

@@ -34,7 +34,7 @@ from hlsd.net.kernel import file_limit
 from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificates
-from hlsd.ports import Admission, Service
+from hlsd.ports import Admission, Commit, Reloadable, Service
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -105,6 +105,22 @@ class RtmpServer(Service):
     def identities(self) -> Sequence[Identity]:
         """The certificates of rtmps://."""
         return self._certificates.identities if self._certificates is not None else ()
+
+    def reloads(self) -> tuple[Reloadable, ...]:
+        """Certificates, and how many connections there may be."""
+        files = frozenset({"cert", "key", "certificates", "certificates_dir"})
+        bounds = frozenset({"max_connections", "max_connections_per_ip", "max_handshakes", "max_handshakes_per_ip"})
+        taken = Reloadable("rtmp", bounds, self._bound)
+        if self._certificates is None:
+            return (taken,)
+        return (taken, Reloadable("rtmp", files, self._certify, always=True))
+
+    def _certify(self, settings: RtmpSettings) -> Commit:
+        assert self._certificates is not None
+        return self._certificates.turn_to(settings.pairs, settings.certificates_dir, self.log, self.clock.monotonic())
+
+    def _bound(self, settings: RtmpSettings) -> Commit:
+        return lambda: self.bounds.bound(settings)
 
     @property
     def publishing(self) -> int:

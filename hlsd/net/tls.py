@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +91,25 @@ class Certificates:
         _tell(problems, log)
         self._sort_out(log)
         return self._rotate(now)
+
+    def turn_to(
+        self, pairs: Iterable[tuple[str | Path, str | Path]], folder: str | Path | None, log: Log, now: float
+    ) -> Callable[[], None]:
+        """Other files; what shows their certificates from then on. What is resumed goes on.
+
+        Raises:
+            OSError: none can be used; the text says what is wrong with the first.
+        """
+        new = Certificates(pairs, folder, self._alpn)
+        new.open(log, now)
+
+        def commit() -> None:
+            self._listed, self._folder, self._folder_said = new._listed, new._folder, ""
+            self._looked, self._sorted, self._made = new._looked, new._sorted, new._made
+            self._default, self._by_name = new._default, new._by_name
+            self._turns = 0
+
+        return commit
 
     def refresh(self, log: Log, now: float) -> None:
         """Looks at files and clock once more, as a sweep does each second; says what has changed, once."""

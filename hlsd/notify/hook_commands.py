@@ -61,6 +61,11 @@ class HookCommands:
         self._idle.set()
         self._log = structlog.get_logger().bind(command=rule.command[0])
 
+    @property
+    def patience(self) -> float:
+        """Seconds that what waits here may take at most, of a rule that holds no more."""
+        return self._rule.timeout
+
     def start(self) -> None:
         """Begins: what was put before runs now."""
         self._running = True
@@ -85,14 +90,16 @@ class HookCommands:
 
     async def stop(self, seconds: float) -> None:
         """Lets what waits have its run for so long, then ends what still runs."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        self._running = False
-        if self._waiting:
-            self._stats.commands["dropped"] += len(self._waiting)
-            self._waiting.clear()
-        for task in list(self._busy.values()):
-            await end(task)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
+        finally:  # also when it is told to stop sooner
+            self._running = False
+            if self._waiting:
+                self._stats.commands["dropped"] += len(self._waiting)
+                self._waiting.clear()
+            for task in list(self._busy.values()):
+                await end(task)
 
     def _next(self) -> None:
         """Begins what may run: the oldest of those whose turn it is."""

@@ -56,6 +56,16 @@ class _Ask(Generic[_T]):
         self.settle(result, error)
 
 
+class _Turn:
+    """Where events go from here on: what stands behind it in the queue is none of the transaction before it."""
+
+    def __init__(self, what: Callable[[Store], None]) -> None:
+        self._what = what
+
+    def __call__(self, store: Store) -> None:
+        self._what(store)
+
+
 _Job = Event | _Ask[Any] | Callable[[Store], None] | None
 
 
@@ -103,6 +113,18 @@ class Outbox:
         if self._path is not None:
             self._syncer = threading.Thread(target=self._sync, args=(self._path,), name="outbox sync", daemon=True)
             self._syncer.start()
+
+    def direct(
+        self, queues: tuple[str, ...], form: PayloadFormat, wanted: Callable[[Event], bool], most: int, most_bytes: int
+    ) -> None:
+        """From now on events go to these queues, in these words; what waits is as it was put."""
+        self._wanted = wanted
+
+        def turn(store: Store) -> None:  # in the thread, behind what was put before
+            self._queues, self._form = queues, form
+            store.bound(most, most_bytes)
+
+        self._jobs.put(_Turn(turn))
 
     def put(self, event: Event) -> None:
         """Takes an event in (`hlsd.events.Sink`)."""
@@ -154,7 +176,7 @@ class Outbox:
         stopping = False
         while not stopping:
             jobs = [self._jobs.get()]
-            while len(jobs) < _TURN:
+            while len(jobs) < _TURN and not isinstance(jobs[-1], _Turn):
                 try:
                     jobs.append(self._jobs.get_nowait())
                 except queue.Empty:

@@ -67,6 +67,7 @@ class Sender:
         self._clock = clock
         self._stats = stats
         self._refused = refused
+        self._retired = False
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._log = structlog.get_logger().bind(url=masking.address(url))
@@ -76,9 +77,14 @@ class Sender:
         self._idle.clear()
         self._more.set()
 
+    def retire(self) -> None:
+        """Another one takes its place: `run` returns when what it is at is done."""
+        self._retired = True
+        self._more.set()
+
     async def run(self) -> None:
-        """Delivers until cancelled."""
-        while True:
+        """Delivers until cancelled, or retired."""
+        while not self._retired:
             self._more.clear()
             page = await self._page()
             if not page:
@@ -105,7 +111,7 @@ class Sender:
     async def _rest(self) -> None:
         """Waits for another event, or for when one that failed is due again."""
         due = await self._outbox.ask(lambda store: store.next_due(self._queue))
-        if self._more.is_set():
+        if self._more.is_set() or self._retired:
             return
         if due is None:
             self._idle.set()
@@ -132,6 +138,8 @@ class Sender:
             nonlocal well
             while waiting and well:
                 for letter in waiting.popleft():
+                    if self._retired:
+                        return
                     if not await self._send(letter):
                         well = False
                         break  # what is behind it waits with it

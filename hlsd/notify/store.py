@@ -86,6 +86,10 @@ class Store:
         self._bytes: dict[str, int] = {}
         self._count()
 
+    def bound(self, most: int, most_bytes: int) -> None:
+        """Other bounds for what comes from now on."""
+        self._most, self._most_bytes = most, most_bytes
+
     def begin(self) -> None:
         """Opens a transaction."""
         self._db.execute("BEGIN IMMEDIATE")

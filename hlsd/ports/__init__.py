@@ -27,6 +27,7 @@ from hlsd.ports.outputs import (
 from hlsd.ports.pictures import KeyPicture, PictureMaker
 from hlsd.ports.playable import Lateness, Media, Playable, Rendering
 from hlsd.ports.publishing import Admission, LineState, Publication, PublishRequest, Refuse, RefuseCode
+from hlsd.ports.reload import Commit, Reloadable
 from hlsd.ports.renditions import Ladder, OfferedRendition, RenditionFeed
 from hlsd.ports.service import Service
 from hlsd.ports.sessions import MEDIA, MORE, WORDS, RenditionBody, Sessions, ViewerSession, rest_of
@@ -42,6 +43,7 @@ __all__ = [
     "VOD",
     "WORDS",
     "Admission",
+    "Commit",
     "Denial",
     "Directory",
     "Ending",
@@ -75,6 +77,7 @@ __all__ = [
     "RangeTaker",
     "Refuse",
     "RefuseCode",
+    "Reloadable",
     "Rendering",
     "RenditionBody",
     "RenditionFeed",

@@ -31,6 +31,8 @@ class Media:
     """Whether it is an initialisation section."""
     rendition: str = ""
     """What it is of; empty: the stream has but one, or it is no stream's."""
+    secret: bool = False
+    """It is a key: nobody keeps it."""
 
 
 class Lateness(enum.Enum):

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from hlsd.base.figures import Reporter
 from hlsd.ports.outputs import OutputFactory, SinkFactory
+from hlsd.ports.reload import Reloadable
 
 
 class Service:
@@ -42,6 +43,10 @@ class Service:
 
     def sinks(self) -> Sequence[SinkFactory]:
         """What wants the HLS segments of each stream."""
+        return ()
+
+    def reloads(self) -> Sequence[Reloadable]:
+        """What of its settings it takes while it runs."""
         return ()
 
     def impaired(self) -> Sequence[str]:

@@ -33,6 +33,7 @@ from hlsd.delivery.request import (
     parse_range,
 )
 from hlsd.delivery.web import COUNTED, charge_of, read_request
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import (
     ABSENT,
     VOD,
@@ -48,6 +49,7 @@ from hlsd.record.file_body import DIRECT, FileBody
 from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
+from hlsd.record.sealed_answers import SealedAnswers
 from hlsd.record.segments import FIRST, piece_of
 from hlsd.record.sprites import Sprites
 from hlsd.record.thumbnail_answers import ThumbnailAnswers
@@ -123,8 +125,10 @@ class RecordEndpoint:
         entrance: Entrance,
         sessions: Sessions,
         clock: Clock,
+        vault: KeyVault | None = None,
     ) -> None:
         self._open_recordings = open_recordings
+        self._sealed = SealedAnswers(open_recordings, judge.replies, vault)
         self._thumbnails = ThumbnailAnswers(sprites, judge.replies)
         self._judge = judge
         self._replies = judge.replies
@@ -234,11 +238,13 @@ class RecordEndpoint:
             if recording.layout is None:
                 return self._replies.refuse(request, 404)
             cache = b"private, max-age=3600" if recording.whole else b"private, no-cache"
-            return self._replies.playlist(request, recording.listed, cache=cache)
+            return self._replies.playlist(request, self._sealed.listed(recording), cache=cache)
         if one.ending == "vtt":
             return self._thumbnails.cues(request, recording)
         if one.ending != recording.row.format:
             return self._replies.refuse(request, 404)
+        if self._sealed.keys(recording) is not None:
+            return self._sealed.no_file(request)
         part = await self._excerpt(one, recording)
         headers = self._file_headers(one, recording, part)
         size = len(part.front) + part.size if part is not None else recording.size
@@ -255,6 +261,8 @@ class RecordEndpoint:
         sheet = sheet_name(one.below)
         if sheet is not None:
             return await self._thumbnails.sheet(request, recording, sheet)
+        if (keys := self._sealed.keys(recording)) is not None:
+            return await self._sealed.piece(request, one.below, recording, layout, keys, one.charge, send)
         number = one.below.removeprefix("s").removesuffix(".m4s")
         if piece := piece_of(one.below, layout.fragments):
             part = Excerpt(b"", *piece)
@@ -313,6 +321,8 @@ class RecordEndpoint:
         """Sends the file, or a part of it; None once it is sent."""
         if one.ending != recording.row.format:
             return self._replies.refuse(one.request, 404)
+        if self._sealed.keys(recording) is not None:
+            return self._sealed.no_file(one.request)
         part = await self._excerpt(one, recording)
         headers = self._file_headers(one, recording, part)
         whole = part if part is not None else Excerpt(b"", 0, recording.size)

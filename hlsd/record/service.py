@@ -17,12 +17,22 @@ from structlog.typing import FilteringBoundLogger
 
 from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
-from hlsd.base.match import Match
 from hlsd.base.upkeep import end, ended, sweep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Bus
-from hlsd.ports import Entrance, LiveStream, OutputFactory, PictureMaker, PublishRequest, Service, Sessions
+from hlsd.media.key_vault import KeyVault
+from hlsd.ports import (
+    Entrance,
+    LiveStream,
+    OutputFactory,
+    PictureMaker,
+    PublishRequest,
+    Reloadable,
+    Service,
+    Sessions,
+)
 from hlsd.record.browsing import BrowseEndpoint, browse_routes
+from hlsd.record.changes import BY_RULE, Rules, limits_of, reloadables, rules_of
 from hlsd.record.figures import Instant, RecordFigures
 from hlsd.record.index import RecordIndex
 from hlsd.record.open_recordings import OpenRecordings
@@ -48,9 +58,8 @@ CALM: Final = 3600.0
 """Seconds after a leap in which nothing is deleted for its age: what set the clock wrong may set it right again."""
 LAST: Final = 2.0
 """Seconds that the list of recordings has at the end, whatever the rest has taken."""
-BY_RULE: Final = "record"
 BY_API: Final = "record_api"
-"""Names of the two outputs of a stream."""
+"""Name of the output of a stream that the API wants; `BY_RULE` is the other one's."""
 API_RULE: Final = "api"
 """What recordings are called in figures that no rule says anything of."""
 
@@ -75,20 +84,21 @@ class RecordService(Service):
         sessions: Sessions,
         judge: Judge,
         pictures: Callable[[], PictureMaker | None] = lambda: None,
+        vault: KeyVault | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
         self._log = log
-        self._faults = faults
-        self._on_air = on_air
-        self._limits = RetentionLimits(settings.keep_for, settings.keep_bytes, settings.keep_free)
-        self._rules = [(Match(rule.match), rule, f"rule{at}") for at, rule in enumerate(settings.rules, 1)]
+        self.faults = faults
+        self.on_air = on_air
+        self.limits = limits_of(settings)
+        self.rules = rules_of(settings)
         root = settings.dir or state / "records"
         self.state_file = file = state / "hlsd.sqlite"
         """Where the list of recordings is kept."""
         self.index = RecordIndex(file)
         self.store = RecordingStore(settings, root, self.index, clock, bus, log, faults)
-        for _, rule, number in self._rules:
+        for _, rule, number in self.rules:
             self.store.stats.rule(rule.name or number)  # rules that have done nothing yet are figures too
         self._tasks = stored_tasks(file)  # used in the thread of the index: the disk is the recorder's own
         self._wanted: dict[tuple[str, str], RecordTask] = {}
@@ -100,7 +110,7 @@ class RecordService(Service):
         self.recordings = Recordings(self)
         """What the API asks."""
         self.sprites = Sprites(self.open_recordings, self.store.folder, pictures, lambda: self.store.writer.full)
-        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock)
+        self._endpoint = RecordEndpoint(self.open_recordings, self.sprites, judge, entrance, sessions, clock, vault)
         self._browse = BrowseEndpoint(self.recordings, judge, entrance, clock)
         self._turn = 0
         self._stuck: set[str] = set()
@@ -128,7 +138,7 @@ class RecordService(Service):
             self.recordings.begin_repair()
         if self.offload is not None:
             self.offload.uploads.start()
-        self._sweeping = sweep(SWEEP, self._sweep, "record_sweep", self._faults)
+        self._sweeping = sweep(SWEEP, self._sweep, "record_sweep", self.faults)
 
     async def stop(self, deadline: float) -> None:
         """Finishes every file, within `deadline` seconds; a moment more is for what must be written down."""
@@ -138,7 +148,7 @@ class RecordService(Service):
         self._sweeping = None
         await self.recordings.stop()
         await self.sprites.stop()
-        guard = self._faults.guard("record_stop")
+        guard = self.faults.guard("record_stop")
         for recorder in list(self.recorders.values()):
             with guard:
                 recorder.stop("shutdown")
@@ -154,6 +164,14 @@ class RecordService(Service):
         self.index.beside(self._tasks.close)
         with guard:
             await self.index.stop(max(LAST, until - loop.time()))
+
+    def reloads(self) -> tuple[Reloadable, ...]:
+        """Rules, and what is kept how long; files that are begun go on as they are."""
+        return reloadables(self)
+
+    def turn_to(self, rules: Rules, limits: RetentionLimits) -> None:
+        """Keeps other rules from now on, for what begins."""
+        self.rules, self.limits = rules, limits
 
     def routes(self) -> Sequence[BaseRoute]:
         """Playback."""
@@ -174,7 +192,7 @@ class RecordService(Service):
 
     def impaired(self) -> list[str]:
         """What is not recorded for now."""
-        disk = ["record: disk"] if self.store.writer.full and (self._rules or self._wanted) else []
+        disk = ["record: disk"] if self.store.writer.full and (self.rules or self._wanted) else []
         return disk if self.offload is None else disk + self.offload.impaired()
 
     # -- recorders
@@ -212,7 +230,7 @@ class RecordService(Service):
         self, app: str, name: str, when: Literal["always", "api"] | None = None
     ) -> tuple[RecordRule, str] | None:
         """The first rule for a stream, and what it is called."""
-        for match, rule, number in self._rules:
+        for match, rule, number in self.rules:
             if (when is None or rule.when == when) and match.groups(app, name) is not None:
                 return rule, rule.name or number
         return None
@@ -275,12 +293,12 @@ class RecordService(Service):
         return recorder
 
     def _stream(self, app: str, name: str) -> LiveStream | None:
-        return next((one for one in self._on_air() if one.app == app and one.name == name), None)
+        return next((one for one in self.on_air() if one.app == app and one.name == name), None)
 
     # -- upkeep
 
     def _sweep(self) -> None:
-        guard = self._faults.guard("record_sweep")
+        guard = self.faults.guard("record_sweep")
         with guard:
             self.store.sweep()
         with guard:
@@ -317,14 +335,14 @@ class RecordService(Service):
 
     async def _keep(self) -> None:
         """Deletes what is not to be kept any more."""
-        guard = self._faults.guard("record_keep")
+        guard = self.faults.guard("record_keep")
         with guard:
             if self.offload is not None:
                 limits = self._in_force()
                 self.store.stats.kept = await self.offload.keep(limits, calm=self._clock.monotonic() < self._calm)
                 return
             count, size = self.store.stats.kept = await self.index.ask(lambda table: table.totals())
-            if not count or not self._limits.any:
+            if not count or not self.limits.any:
                 return
             most = BATCH + len(self._stuck)
             rows = [row for row in await self.index.ask(lambda table: table.oldest(most)) if row.id not in self._stuck]
@@ -346,7 +364,7 @@ class RecordService(Service):
             self._log.warning("the clock has jumped: no recording is deleted for its age now", seconds=CALM)
             self._calm = now + CALM
         self._offset = offset
-        return self._limits._replace(age=0.0) if now < self._calm else self._limits
+        return self.limits._replace(age=0.0) if now < self._calm else self.limits
 
     async def delete(self, ident: str) -> bool:
         """Deletes a recording for the limits of the store; whether that was done."""

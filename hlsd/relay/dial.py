@@ -46,6 +46,10 @@ class Dial:
         self._own_ports = own_ports
         self.hosts = hosts
 
+    def turn_to(self, hosts: HostList) -> None:
+        """Another guard from now on."""
+        self.hosts = hosts
+
     @property
     def entries(self) -> Sequence[str]:
         """What `relay.allow_hosts` lists; nothing for the operator's own rules."""
@@ -56,35 +60,46 @@ class Dial:
         return Dial(self._own_ports, ANY_PUBLIC)
 
     async def resolve(self, address: Address) -> str:
-        """The IP address to connect to. Raises SourceError."""
+        """The IP address to connect to, where one is all that can be tried. Raises SourceError."""
+        return (await self.addresses(address))[0]
+
+    async def addresses(self, address: Address) -> list[str]:
+        """The IP addresses that may be connected to, in the resolver's order; at least one. Raises SourceError."""
         try:
             if self.hosts is not None:
                 self.hosts.lists(address)
             found = await _look_up(address.host, address.port)
-            ip = found[0] if self.hosts is None else self.hosts.judge(address.scheme, found)
+            if self.hosts is not None:
+                self.hosts.judge(address.scheme, found)
         except Forbidden as error:
             raise SourceError(str(error), final=True) from None
-        if address.port in self._own_ports() and _is_here(ip, address.port):
+        if address.port in self._own_ports() and any(_is_here(ip, address.port) for ip in found):
             raise SourceError("the address is this server's own: a stream must not feed itself", final=True)
-        return ip
+        return found
 
     async def open(self, address: Address, within: float = CONNECT_WITHIN, tls: ssl.SSLContext | None = None) -> Dialed:
         """Connects, with TLS where the scheme says so, by `tls` if it is given. Raises SourceError."""
         try:
             async with asyncio.timeout(within):
-                ip = await self.resolve(address)
-                reader, writer = await asyncio.open_connection(
-                    ip,
-                    address.port,
-                    limit=READ_LIMIT,
-                    ssl=(tls or ssl.create_default_context()) if address.secure else None,
-                    server_hostname=address.host if address.secure else None,
-                )
+                *others, last = await self.addresses(address)
+                secured = (tls or ssl.create_default_context()) if address.secure else None
+                # A name may have addresses where nobody listens: Debian's localhost is ::1 first, and servers of
+                # IPv4 alone are many.
+                for ip in others:
+                    with contextlib.suppress(OSError):
+                        return await _connected(ip, address, secured)
+                return await _connected(last, address, secured)
         except TimeoutError:
             raise SourceError(f"{address.authority} gave no answer in {within:g} s") from None
         except OSError as error:
             raise SourceError(f"{address.authority} cannot be reached: {error.strerror or error}") from None
-        return Dialed(reader, writer, ip)
+
+
+async def _connected(ip: str, address: Address, tls: ssl.SSLContext | None) -> Dialed:
+    reader, writer = await asyncio.open_connection(
+        ip, address.port, limit=READ_LIMIT, ssl=tls, server_hostname=address.host if tls is not None else None
+    )
+    return Dialed(reader, writer, ip)
 
 
 async def _look_up(host: str, port: int) -> list[str]:

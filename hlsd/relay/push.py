@@ -24,10 +24,10 @@ from hlsd.base.errors import HlsdError
 from hlsd.base.faults import Faults
 from hlsd.events import Action, Bus, Event, new_id
 from hlsd.events.facts import relay_facts
-from hlsd.ingest.rtmp_push import PushRefused, RtmpPush
+from hlsd.ingest.rtmp_push import PushError, PushRefused, RtmpPush
 from hlsd.media.flv import SCRIPT
 from hlsd.net.congestion import Congestion
-from hlsd.relay.address import ONLY, PUSHED, read_address
+from hlsd.relay.address import ONLY, PUSHED, Address, read_address
 from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.plan import Fillable, Plan
@@ -250,10 +250,21 @@ class Push(Relayed):
         address = read_address(url)
         if address.scheme not in PUSHED:
             raise SourceError(ONLY, final=True)
-        self.ip = await host.dial(plan).resolve(address)
+        *others, last = await host.dial(plan).addresses(address)
+        for ip in others:
+            try:
+                return await self._connect_to(ip, url, address)
+            except PushRefused:
+                raise
+            except PushError:
+                continue  # a name may have addresses where nobody listens
+        return await self._connect_to(last, url, address)
+
+    async def _connect_to(self, ip: str, url: str, address: Address) -> RtmpPush | SrtPush:
+        self.ip = ip
         if address.scheme == "srt":
-            return await SrtPush.connect(read_target(address), self.ip, address.port, CONNECT_WITHIN)
-        return await RtmpPush.connect(url, ip=self.ip, within=CONNECT_WITHIN, prepare=host.push_congestion.apply)
+            return await SrtPush.connect(read_target(address), ip, address.port, CONNECT_WITHIN)
+        return await RtmpPush.connect(url, ip=ip, within=CONNECT_WITHIN, prepare=self._host.push_congestion.apply)
 
     async def _send(self, push: RtmpPush | SrtPush) -> None:
         """Sends what comes until the connection is lost. Raises PushError."""

@@ -30,9 +30,9 @@ class PushHost(Sending, Protocol):
 
 
 class Pushes:
-    """The pushes of one server, at most `most`; `figures(rule, mode)`: where they are counted."""
+    """The pushes of one server, at most `most()`; `figures(rule, mode)`: where they are counted."""
 
-    def __init__(self, host: PushHost, figures: Callable[[str, str], RelayStats], most: int) -> None:
+    def __init__(self, host: PushHost, figures: Callable[[str, str], RelayStats], most: Callable[[], int]) -> None:
         self._host = host
         self._figures = figures
         self._most = most
@@ -82,7 +82,7 @@ class Pushes:
         groups = plan.match.groups(subject.app, subject.name) or ()
         begun: list[Push] = []
         for template in plan.templates:
-            if len(self.pushes) >= self._most:
+            if len(self.pushes) >= self._most():
                 self._host.log.warning("push not started: relay.max_pushes is reached", rule=plan.name)
                 break
             figures = self._figures(plan.name, plan.mode)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
@@ -34,9 +34,11 @@ from hlsd.ports import (
     PlayRequest,
     Publication,
     PublishRequest,
+    Reloadable,
     Service,
 )
 from hlsd.relay.address import Address, Kind
+from hlsd.relay.changes import RuledPlan, reloadables, ruled_of
 from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
 from hlsd.relay.figures import RelayFigures
@@ -44,7 +46,7 @@ from hlsd.relay.guard import HostList
 from hlsd.relay.hls_pull import pull_hls
 from hlsd.relay.memory import PullMemory, asker_of, share
 from hlsd.relay.nms_routes import nms_routes
-from hlsd.relay.plan import Plan, plan_of
+from hlsd.relay.plan import Plan
 from hlsd.relay.pull import Pull
 from hlsd.relay.push import Push
 from hlsd.relay.pushes import OUTPUT, Pushes
@@ -55,6 +57,7 @@ from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
 from hlsd.relay.srt_pull import pull_srt
 from hlsd.relay.tasks import TaskStore
 from hlsd.relay.template import TemplateSubject, looped
+from hlsd.relay.viewer import PullViewer
 from hlsd.stats import RelayStats
 
 SWEEP: Final = 0.5
@@ -67,20 +70,6 @@ FULL: Final = Denial(503, "too many streams, ask again", "limit")
 CROWDED: Final = Denial(503, "too many streams begin for you, ask again", "limit")
 
 Key = tuple[str, str]
-
-
-class PullViewer(Protocol):
-    """A session, as far as it shows that somebody watches."""
-
-    app: str
-    name: str
-    last: float
-    held: int
-
-    @property
-    def protocol(self) -> str:
-        """Whether it asks again and again ("hls"), or lives on a connection (all others)."""
-        ...
 
 
 class RelayService(Service):
@@ -117,7 +106,8 @@ class RelayService(Service):
         self.log = log
         self.server_id = server_id
         self.hosts = HostList(settings.allow_hosts)
-        self.plans = [plan_of(rule, number, settings.presets) for number, rule in enumerate(settings.rules, 1)]
+        self.ruled = ruled_of(settings)
+        """The rules, each with its plan."""
         self.relays = Relays(self, tasks)
         """What the API asks."""
         self.plans_by_api: list[Plan] = []
@@ -127,7 +117,7 @@ class RelayService(Service):
         for plan in self.plans:
             self._figures(plan.name, plan.mode)  # rules that have done nothing yet are figures too
         self.pulls: dict[Key, Pull] = {}
-        self._pushes = Pushes(self, self._figures, settings.max_pushes)
+        self._pushes = Pushes(self, self._figures, lambda: settings.max_pushes)
         self.fans = self._pushes.fans
         self.pushes = self._pushes.pushes
         self.max_seconds = settings.push_seconds
@@ -143,6 +133,21 @@ class RelayService(Service):
         self._told = float("-inf")
         self._sweeping: asyncio.Task[None] | None = None
         self._open = False
+
+    def reloads(self) -> tuple[Reloadable, ...]:
+        """Rules, hosts and bounds."""
+        return reloadables(self)
+
+    def turn_to(self, ruled: list[RuledPlan], settings: RelaySettings, hosts: HostList) -> None:
+        """Keeps other rules and bounds from now on, for what begins."""
+        self.ruled, self.hosts = ruled, hosts
+        self.guarded.turn_to(hosts)
+        self.max_seconds, self.max_bytes = settings.push_seconds, settings.push_bytes
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Of the rules."""
+        return [plan for _, plan in self.ruled]
 
     def operations(self) -> list[Route]:
         """What the API can do with relays."""
@@ -206,11 +211,14 @@ class RelayService(Service):
         """A publisher has been let in: its stream goes on to every target that a rule names."""
         return self._pushes.output(stream, request, (*self.plans, *self.plans_by_api)) if self._open else None
 
-    # As the API sees it.
-
     def add(self, plan: Plan) -> None:
-        """Takes a task up; it has effect on streams that are on air too."""
+        """Takes a task up."""
         self.plans_by_api.append(plan)
+        self.begin(plan)
+
+    def begin(self, plan: Plan) -> None:
+        """A task or rule is new; it has effect on streams that are on air too."""
+        self._figures(plan.name, plan.mode)
         if not self._open:
             return
         self._keep_static()
@@ -230,8 +238,6 @@ class RelayService(Service):
     def running(self) -> list[Pull | Push]:
         """Every relay of this instant."""
         return [*self.pulls.values(), *self.pushes]
-
-    # Pulls.
 
     def _keep_static(self) -> None:
         """Pulls what is to be pulled always and is not: at the start, and again when somebody ended it."""

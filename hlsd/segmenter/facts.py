@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hlsd.media.codecs import codecs_attribute
+from hlsd.media.segment_keys import SegmentKeys
 from hlsd.media.unit import Tracks
 
 
@@ -73,6 +74,8 @@ class RenditionFacts:
     """The publisher has left and may be back."""
     off: bool = False
     """It failed too often: there is no playlist until the next publication."""
+    keys: SegmentKeys | None = None
+    """What its segments are encrypted by; None: by nothing."""
 
     @property
     def init_type(self) -> str:

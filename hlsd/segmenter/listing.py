@@ -91,7 +91,7 @@ class Listing:
         self._inits = 0
         self._discontinuity = False
         self.takes_events = False  # timed metadata
-        self._low_latency = settings.low_latency
+        self._low_latency = settings.low_latency and run.group.keys is None
         self.spans = self._span()
         """The longest stretch without anything that may stay in the media, and what a longer one shrinks to; ticks."""
         self._coming = 0  # the longest part that has been cut already when the promises are made, ticks
@@ -133,8 +133,7 @@ class Listing:
         self.dated = False
         self._discontinuity = not continues and (window.open is not None or bool(window.segments))
         self._meter = FrameMeter(tracks)
-        version = 6 if init is None else 7
-        self.live.describe(tracks, version, muxer.content_type, lambda: self.frame_rate)
+        self.live.describe(tracks, 6 if init is None else 7, muxer.content_type, lambda: self.frame_rate)
         if self._ladder is not None:
             self._ladder.begins(tracks, mapped=init is not None, discontinuity=self._discontinuity)
 
@@ -261,7 +260,8 @@ class Listing:
         if not self._settings.max_stream_bytes:
             window = self.window
             span = 2 * max(window.duration(), self._settings.list * max(window.target_duration, self._settings.time))
-            window.max_bytes = max(window.max_bytes, round(2 * span * bitrate / 8))
+            twice = 2 if self._run.group.keys is None else 4  # in the clear, and encrypted
+            window.max_bytes = max(window.max_bytes, round(twice * span * bitrate / 8))
 
     @property
     def _kind(self) -> str:
@@ -374,7 +374,7 @@ class Listing:
 
     def _promise(self, target_duration: int) -> None:
         """Fixes what low latency promises, or that there is none (LL07)."""
-        if self._ladder is None:  # as the leading rendition has it (MV12)
+        if self._ladder is None:  # MV12
             self._low_latency = self._low_latency and self._run.promises is not None
         elif self._meter.slow:
             self._low_latency = False

@@ -11,15 +11,18 @@ import gzip
 from typing import TYPE_CHECKING
 
 from hlsd.base.faults import Faults
+from hlsd.media.key_vault import of_rendition
 from hlsd.media.unit import TICKS
 from hlsd.ports import MAIN, Lateness, Media, Rendering
 from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
+from hlsd.segmenter.key_resource import served_key
 from hlsd.segmenter.playlist import RenditionReport, Variant, media_playlist, multivariant_playlist
 from hlsd.segmenter.window import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hlsd.media.segment_keys import SegmentKeys
     from hlsd.media.unit import Tracks
     from hlsd.ports import Playable
     from hlsd.segmenter.window import Window
@@ -43,9 +46,10 @@ SOUND = 130_000
 class LiveGroup:
     """The renditions of one run as they are served, in the order in which multivariant playlists name them."""
 
-    __slots__ = ("lives",)
+    __slots__ = ("keys", "lives")
 
-    def __init__(self) -> None:
+    def __init__(self, keys: SegmentKeys | None = None) -> None:
+        self.keys = keys
         self.lives: list[Live] = []
 
 
@@ -73,7 +77,7 @@ class Live:
         """Rises whenever an answer of any rendition of the run may have become another one."""
         self._window = window
         self._faults = faults or Faults()
-        self.facts = RenditionFacts()
+        self.facts = RenditionFacts(keys=of_rendition(self._group.keys, name))
         """What its playlists are rendered from beside the window."""
         self._rendered: dict[bool, tuple[int, Rendering | None]] = {}
         self._tracks: Tracks | None = None
@@ -142,7 +146,7 @@ class Live:
         self._tell()
 
     def follow(self, previous: Playable | None) -> None:
-        """Answers for the same of the name's ended run too, whose media somebody may still be reading (EN04)."""
+        """Answers for the same of the name's ended run too, whose media somebody may still read (EN04)."""
         self.previous = previous
 
     def remove(self) -> None:
@@ -230,7 +234,8 @@ class Live:
         facts = self.facts
         others = [live for live in self._group.lives if live is not self] if facts.promises is not None else ()
         reports = [report for live in others if (report := live.report()) is not None]
-        body = media_playlist(self._window, facts.playlist_version, facts.promises, skip=skip, reports=reports).encode()
+        how = facts.playlist_version, facts.promises
+        body = media_playlist(self._window, *how, skip=skip, reports=reports, keys=facts.keys).encode()
         return Rendering(
             body=body,
             gzip=gzip.compress(body, compresslevel=5, mtime=0),
@@ -239,16 +244,13 @@ class Live:
 
     def _last(self, skip: bool) -> Rendering | None:
         """The newest rendering that there is; a delta update can always be a whole playlist (§6.2.5.1)."""
-        found = self._rendered.get(skip) or self._rendered.get(False)
-        return found[1] if found is not None else None
+        return (self._rendered.get(skip) or self._rendered.get(False) or (0, None))[1]
 
     def report(self) -> RenditionReport | None:
         """What the playlists of other renditions say of this one (LL21); None where it may not be played."""
         window = self._window
-        if not self.target_duration or self.withdrawn or self.facts.promises is None:
-            return None
         newest = window.open or (window.segments[-1] if window.segments else None)
-        if newest is None:
+        if not self.target_duration or self.withdrawn or self.facts.promises is None or newest is None:
             return None
         return RenditionReport(f"../{self.name}/index.m3u8", newest.msn, len(newest.parts) - 1)
 
@@ -302,15 +304,17 @@ class Live:
         init = window.inits.get(name)
         if init is not None:
             return Media(init, self.facts.init_type, etag, init=True, rendition=self.name)
-        found = window.find(name)
-        if found is None:
-            return None
+        found, keys = window.find(name), self.facts.keys
+        if found is None or (keys is not None and not isinstance(found, Segment)):  # no part, which is in the clear
+            return served_key(window, keys, name)
         # A run that began as MPEG-TS may have gone on as fMP4: what it holds is known by whether it needs a MAP.
         mapped = found.init is not None if isinstance(found, Segment) else found.mapped
         content_type = self.facts.content_type if mapped else "video/mp2t"
         body = found.body
         if found.gap or body is None:  # without a body only a segment that is being written
             return None
+        if keys is not None and isinstance(found, Segment):
+            body = window.seal(found, keys)
         return Media(body, content_type, etag, rendition=self.name)
 
     def expects(self, run: str, name: str) -> bool:

@@ -14,6 +14,7 @@ import structlog
 
 from hlsd.base.clock import Clock
 from hlsd.base.quantities import in_mib
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import AUDIO_ONLY, LiveStream, PublishRequest, SinkFactory
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.run import Run
@@ -23,11 +24,14 @@ from hlsd.stats import Stats
 
 
 class HlsOutputs:
-    """The HLS side of one server. `sinks()` make who wants the segments of every run: asked when one begins."""
+    """The HLS side of one server. `sinks()` make who wants the segments of every run: asked when one begins.
+
+    `vault` says whose segments are encrypted.
+    """
 
     name = "hls"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom it knows
         self,
         settings: HlsSettings,
         clock: Clock,
@@ -35,7 +39,9 @@ class HlsOutputs:
         stats: Stats,
         *,
         sinks: Callable[[], Iterable[SinkFactory]] = tuple,
+        vault: KeyVault | None = None,
     ) -> None:
+        self._vault = vault
         self._settings = settings
         self._clock = clock
         self._journal = journal
@@ -53,6 +59,7 @@ class HlsOutputs:
             first_msn=self._first(path),
             first_discontinuity=journal.timeline(path),
             faults=self._faults,
+            keys=self._vault.live(stream.app, stream.name, stream.id) if self._vault is not None else None,
         )
 
         def overflow() -> None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from hlsd.media.segment_keys import KeyLines
 from hlsd.media.unit import TICKS
 from hlsd.segmenter.facts import LowLatency, Rates, TrackFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hlsd.media.segment_keys import SegmentKeys
     from hlsd.segmenter.listed_ranges import ListedRanges
     from hlsd.segmenter.window import Part, Segment, Window
 
@@ -54,23 +56,26 @@ def low_latency_for(part: float, frame: float, target_duration: int) -> LowLaten
     return LowLatency(target, round(3 * target + 0.001, 3), 6.0 * target_duration)
 
 
-def media_playlist(  # noqa: C901 - who tells of no date range asks for none, at each place where one may be
+def media_playlist(  # noqa: C901, PLR0913 - who tells of no date range asks for none, at each place where one may be
     window: Window,
     version: int,
     low_latency: LowLatency | None,
     *,
     skip: bool = False,
     reports: Sequence[RenditionReport] = (),
+    keys: SegmentKeys | None = None,
 ) -> str:
     """The media playlist of this instant; with `skip` as a delta update where one is due (DD10).
 
-    `reports`: of the other renditions that the stream has (LL21).
+    `reports`: of the other renditions that the stream has (LL21). `keys`: what its segments are encrypted by; then
+    without low latency, since parts would not be.
     """
     lines = _head(window, version, low_latency)
     segments, ranges = window.segments, window.ranges
     skips = skip and low_latency is not None and not window.ended  # EN01: "directives ignored" behind ENDLIST
     skipped = _skippable(window, low_latency.can_skip_until) if skips and low_latency is not None else 0
     init: str | None = None
+    crypt = KeyLines(keys, window.run) if keys is not None else None
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
         init = segments[skipped - 1].init
@@ -83,7 +88,7 @@ def media_playlist(  # noqa: C901 - who tells of no date range asks for none, at
     for segment in segments:
         if ranges:
             lines += ranges.before(segment.msn, parts=low_latency is not None)
-        init = _open_segment(lines, segment, init)
+        init = _open_segment(lines, segment, init, crypt)
         if parts_from is not None and segment.msn >= parts_from:
             lines += _parts(segment, ranges)
         elif ranges and low_latency is not None:
@@ -171,12 +176,16 @@ def _first_with_parts(window: Window) -> int:
     return first
 
 
-def _open_segment(lines: list[str], segment: Segment, init: str | None) -> str | None:
+def _open_segment(lines: list[str], segment: Segment, init: str | None, crypt: KeyLines | None = None) -> str | None:
     """The tags that stand before a segment's first part or EXTINF, in MP21's order; returns the MAP in force."""
     if segment.discontinuity:
         lines.append("#EXT-X-DISCONTINUITY")
     if segment.init is not None and segment.init != init:
+        if crypt is not None:
+            lines += crypt.before_map()
         lines.append(f'#EXT-X-MAP:URI="{segment.init}"')
+    if crypt is not None:
+        lines += crypt.before(segment.msn)
     date = datetime.fromtimestamp(segment.date, UTC)
     lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z")
     return segment.init

@@ -23,6 +23,7 @@ from hlsd.segmenter.live import LiveGroup
 from hlsd.segmenter.sinks import Sinks
 
 if TYPE_CHECKING:
+    from hlsd.media.segment_keys import SegmentKeys
     from hlsd.ports import MediaRun, SegmentSink
     from hlsd.segmenter.facts import LowLatency
     from hlsd.segmenter.live import Live
@@ -31,9 +32,12 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """The HLS of one run (`hlsd.ports.MediaRun`). `id` is a path part, never used again (MP19)."""
+    """The HLS of one run (`hlsd.ports.MediaRun`). `id` is a path part, never used again (MP19).
 
-    def __init__(
+    `keys`: what the main rendition is encrypted by, if it is to be.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run is
         self,
         id: str,  # noqa: A002 - it is one
         settings: HlsSettings,
@@ -41,6 +45,7 @@ class Run:
         first_msn: int,
         first_discontinuity: int = 0,
         faults: Faults | None = None,
+        keys: SegmentKeys | None = None,
     ) -> None:
         self.id = id
         self.settings = settings
@@ -59,7 +64,7 @@ class Run:
         )
         self.ladder = RenditionLadder(self)
         """The renditions beside the leading one."""
-        self.group = LiveGroup()
+        self.group = LiveGroup(keys)
         self.sinks = Sinks(self.faults)
         self.renditions: dict[str, Rendition] = {}
         """By name, the leading one first."""

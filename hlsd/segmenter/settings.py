@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hlsd.base.match import Match
 from hlsd.base.quantities import Duration, Size
 
 LEAST_STREAM_BYTES: Final = 4 * 1024 * 1024
@@ -61,6 +62,19 @@ class HlsSettings(BaseModel):
         description='"auto": MPEG-TS for H.264, fMP4 for H.265 and AV1. "fmp4": fMP4 for all; very old players '
         "lose H.264.",
     )
+    encrypt: tuple[str, ...] = Field(
+        (),
+        max_length=1000,
+        description='Streams whose segments are encrypted (AES-128), as "app/stream" with * and ?, or ~regular '
+        "expression: live, recordings and films. Each has no Low-Latency HLS then, and its recordings cannot be "
+        "downloaded; FLV, WebRTC, RTMP and other ways out stay as they are. Keys are for live sessions only.",
+    )
+    key_segments: int = Field(
+        60,
+        ge=1,
+        le=100_000,
+        description="Segments that are encrypted by one key; then comes the next one.",
+    )
     audio_only: bool = Field(
         False,
         description="Offer the sound alone too, as a rendition of its own (`audio`): players take it where a path has "
@@ -92,6 +106,13 @@ class HlsSettings(BaseModel):
         "figures. 0 follows the stream: twice what its bit rate makes of the playlist and what stays downloadable, at "
         "least 128 MiB; limits.max_memory bounds all streams together.",
     )
+
+    @field_validator("encrypt")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            Match(pattern)
+        return patterns
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

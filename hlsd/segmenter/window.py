@@ -20,6 +20,8 @@ from hlsd.segmenter.listed_ranges import ListedRanges
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
+    from hlsd.media.segment_keys import SegmentKeys
+
 
 @dataclass(slots=True)
 class Part:
@@ -57,6 +59,8 @@ class Segment:
     duration: int = 0
     size: int = 0
     finished: bool = False
+    sealed: bytes = b""
+    """The same encrypted, once somebody asked for it."""
     _whole: bytes | None = None
 
     @property
@@ -266,11 +270,18 @@ class Window:
             if segment.parts:
                 segment.duration = sum(part.duration for part in segment.parts)
                 segment.size = sum(part.size for part in segment.parts)
-        self.bytes = sum(segment.size for segment in every) + sum(map(len, self.inits.values()))
+        self.bytes = sum(segment.size + len(segment.sealed) for segment in every) + sum(map(len, self.inits.values()))
 
     def find(self, name: str) -> Segment | Part | None:
         """The finished segment or the part of that name in this run, listed or not yet dropped."""
         return self._named.get(name)
+
+    def seal(self, segment: Segment, keys: SegmentKeys) -> bytes:
+        """A finished segment encrypted, once for all who ask for it."""
+        if not segment.sealed and segment.body is not None:
+            segment.sealed = keys.seal(segment.body, segment.msn)
+            self.bytes += len(segment.sealed)
+        return segment.sealed
 
     def over_budget(self) -> bool:
         """Whether even the shortest legal window needs more bytes than allowed."""
@@ -333,7 +344,7 @@ class Window:
         return head.duration
 
     def _drop(self, segment: Segment) -> None:
-        self.bytes -= segment.size
+        self.bytes -= segment.size + len(segment.sealed)
         self._named.pop(segment.uri.rpartition("/")[2], None)
         for part in segment.parts:
             self._named.pop(part.uri.rpartition("/")[2], None)

@@ -57,6 +57,8 @@ def api(services: Services) -> Service:
         config=lambda: shown(node.settings),
         server_id=node.id,
         more=services.operations,
+        reread=services.reread,
+        webhooks=node.notify.webhooks,
         snapshots=node.settings.snapshot.on_demand,
         congestion=lambda: {name: one.congestion for name, one in services.by_name.items() if one.congestion},
     )

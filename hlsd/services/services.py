@@ -6,7 +6,7 @@ fault; what it raises when it starts, the server does not start with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from hlsd.api.readiness import ready_route
@@ -16,13 +16,14 @@ from hlsd.delivery.web import WebApp, create_app
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
-from hlsd.ports import OutputFactory, Service, SinkFactory
+from hlsd.ports import OutputFactory, Reloadable, Service, SinkFactory
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute, Route
 
     from hlsd.base.figures import Reporter
     from hlsd.node import Node
+    from hlsd.reload import Reloaded
 
 T = TypeVar("T")
 
@@ -37,15 +38,18 @@ class Services:
     stand behind the others of the `table`, and answer with their routes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a server has
         self,
         node: Node,
         unready: Callable[[], Sequence[str]],
         impaired: Callable[[], Sequence[str]],
         table: Sequence[Made],
         fronts: Sequence[Made],
+        reread: Callable[[], Awaitable[Reloaded]] | None = None,
     ) -> None:
         self.node = node
+        self.reread = reread
+        """Reads the configuration again; None where nobody said where it is."""
         self._ready = ready_route(unready, impaired)
         self.audience = FlvStreams(node.settings.flv, node.entrance, node.sessions, node.stats.faults)
         """Feeds FLV tags to viewers of HTTP, WebSocket and RTMP."""
@@ -74,6 +78,10 @@ class Services:
     def figures(self) -> list[Reporter]:
         """Who reports their figures."""
         return self._of_each("figures", lambda service: service.figures())
+
+    def reloads(self) -> list[Reloadable]:
+        """What can be changed while all of it runs."""
+        return [*self.node.changes.reloads(), *self._of_each("reloads", lambda service: service.reloads())]
 
     def impaired(self) -> list[str]:
         """What they do not do for now."""

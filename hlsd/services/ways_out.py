@@ -50,6 +50,7 @@ def record(services: Services) -> Service:
         sessions=node.sessions,
         judge=node.judge,
         pictures=lambda: made.spare if isinstance(made := services.by_name["snapshot"], SnapshotService) else None,
+        vault=node.vault,
     )
 
 
@@ -67,6 +68,7 @@ def timeshift(services: Services) -> Service:
         entrance=node.entrance,
         sessions=node.sessions,
         judge=node.judge,
+        vault=node.vault,
     )
 
 
@@ -82,7 +84,7 @@ def snapshot(services: Services) -> Service:
         entrance=node.entrance,
         judge=node.judge,
         state=node.state,
-        gated=node.gate is not None,
+        gated=lambda: not node.gate.open,
         clock=node.clock,
         bus=node.bus,
         log=node.log,

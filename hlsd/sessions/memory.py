@@ -25,6 +25,10 @@ class SessionMemory:
         self.kept = 0
         """Bytes that count for `MAX_KEPT`."""
 
+    def bound(self, most: int) -> None:
+        """How many are kept, from now on."""
+        self._most = most
+
     def has_room(self, session: Session) -> bool:
         """Whether all that it came with may be kept."""
         return self.kept + _weight(session) <= MAX_KEPT
@@ -39,7 +43,7 @@ class SessionMemory:
 
     def remember(self, session: Session) -> None:
         """It is over, and its player may come back."""
-        if len(self._past) >= self._most:
+        while len(self._past) >= self._most:
             self.bury(next(iter(self._past)))
         self._past[session.sid] = session
 

@@ -246,6 +246,11 @@ class Registry:
         elif self.common is not None:
             self.common.revoke(Revocation(sid, reason, self.settings.ban_time))
 
+    def bound(self, max_sessions: int) -> None:
+        """How many there may be, from now on; who is here stays."""
+        self._table.most = max_sessions
+        self._shared.memory.bound(max_sessions)
+
     def drain(self) -> None:
         """The server is about to stop: that is why sessions end from now on, and not that their streams do."""
         self._sweep.drain()

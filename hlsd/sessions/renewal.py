@@ -81,7 +81,8 @@ class Renewal:
 
     def renew(self, session: Session) -> bool:
         """Has it asked about a viewer again who must be; False if too many are being asked about."""
-        if isinstance(self._gate, OpenGate) and not (session.rare is not None and session.rare.again):
+        nobody = isinstance(self._gate, OpenGate) and self._gate.open
+        if nobody and not (session.rare is not None and session.rare.again):
             return True
         return self._events.meanwhile(self._renew(session))
 

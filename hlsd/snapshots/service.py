@@ -43,7 +43,7 @@ class SnapshotService(Service):
         entrance: Entrance,
         judge: Judge,
         state: Path,
-        gated: bool,
+        gated: Callable[[], bool],
         clock: Clock,
         bus: Bus,
         log: Log,
@@ -64,7 +64,7 @@ class SnapshotService(Service):
             judge,
             self.stats,
             settings.width,
-            guarded=lambda: gated or bus.asks(Action.PRE_PLAY),
+            guarded=lambda: gated() or bus.asks(Action.PRE_PLAY),
         )
 
     async def start(self) -> None:

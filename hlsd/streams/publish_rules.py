@@ -55,6 +55,10 @@ class PublishRules:
         self._bans: dict[tuple[str, str, str], float] = {}
         """Until when (monotonic) an address may not publish under a name."""
 
+    def bound(self, max_streams: int, max_memory: int) -> None:
+        """Other bounds for who comes from now on."""
+        self._max_streams, self.max_memory = max_streams, max_memory
+
     def hides(self, request: PublishRequest, asked: str) -> bool:
         """Whether the request's name may still be the secret that it came with as `asked`."""
         return self._gate is not None and self._gate.hides_names(request.app) and request.name == asked

@@ -14,6 +14,7 @@ from hlsd.base.faults import Faults
 from hlsd.base.upkeep import end
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action, Bus
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import Entrance, Service, Sessions
 from hlsd.record.index import IndexStopped
 from hlsd.record.service import RecordService
@@ -43,6 +44,7 @@ class TimeshiftService(Service):
         entrance: Entrance,
         sessions: Sessions,
         judge: Judge,
+        vault: KeyVault | None = None,
     ) -> None:
         self._settings = settings
         self._record = record
@@ -59,7 +61,7 @@ class TimeshiftService(Service):
             lambda: record.recordings.repair.running,
         )
         """What was recorded of each stream, in a row."""
-        self.playlists = ShiftedPlaylists(self.tapes, record.open_recordings, clock, settings.max, on_air)
+        self.playlists = ShiftedPlaylists(self.tapes, record.open_recordings, clock, settings.max, on_air, vault)
         self._endpoint = ShiftEndpoint(self.playlists, judge, entrance, sessions, clock)
         self._ended: dict[tuple[str, str], None] = {}
         self._some = asyncio.Event()

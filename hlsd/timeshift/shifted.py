@@ -14,8 +14,11 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final, NamedTuple
 
 from hlsd.base.clock import Clock
+from hlsd.media.key_vault import KeyVault
+from hlsd.media.segment_keys import SegmentKeys
 from hlsd.ports import Rendering
 from hlsd.record.open_recordings import OpenRecordings, Unreadable
+from hlsd.record.sealed_playlist import sealed_text
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render, variant
 from hlsd.timeshift.tape import TapeFile, spoken, stretches
@@ -46,16 +49,21 @@ class NotYet(Exception):
 
 
 class ShiftedPlaylists:
-    """Those of one server. `on_air(app, name)`: whether more may come; `most`: seconds of the longest."""
+    """Those of one server. `on_air(app, name)`: whether more may come; `most`: seconds of the longest.
 
-    def __init__(
+    `vault` says whose segments are encrypted.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - whom it knows
         self,
         tapes: Tapes,
         open_recordings: OpenRecordings,
         clock: Clock,
         most: float,
         on_air: Callable[[str, str], bool],
+        vault: KeyVault | None = None,
     ) -> None:
+        self._vault = vault
         self.most = most
         self._tapes = tapes
         self._open_recordings = open_recordings
@@ -98,7 +106,7 @@ class ShiftedPlaylists:
             if len(self._making) >= MAKING:
                 raise NotYet
             making = self._making[key] = asyncio.ensure_future(
-                self._make(key, found, f"{chosen.tag}-{files:x}", skip=skip)
+                self._make(key, (app, name), found, f"{chosen.tag}-{files:x}", skip=skip)
             )
             making.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(making)
@@ -181,16 +189,28 @@ class ShiftedPlaylists:
         finally:
             self._open_recordings.put_back(recording)
 
-    async def _make(self, key: Hashable, found: Shifted, tag: str, *, skip: bool) -> Rendering:
-        chosen = found.chosen
+    async def _make(self, key: Hashable, of: tuple[str, str], found: Shifted, tag: str, *, skip: bool) -> Rendering:
+        chosen, sealed = found.chosen, self._keys_of(*of)
 
         def made() -> Rendering:
-            text = render(found.files, chosen, skip=skip).encode()
+            text = render(found.files, chosen, skip=skip)
+            if sealed is not None:
+                text = sealed_text(text, sealed, explicit=True)
+            return packed(text.encode())
+
+        def packed(text: bytes) -> Rendering:
             return Rendering(text, gzip.compress(text, 1, mtime=0), f'"{tag}{"-d" * skip}"')
 
         rendering = await self._open_recordings.do(made) if chosen.high - chosen.low > LARGE else made()
         self._keep(key, rendering)
         return rendering
+
+    def _keys_of(self, app: str, name: str) -> Callable[[str], SegmentKeys | None] | None:
+        """The keys of a stream's recordings, by their ids; None if it has none."""
+        vault = self._vault
+        if vault is None or not vault.seals(app, name):
+            return None
+        return lambda ident: vault.recording(app, name, ident)
 
     def _keep(self, key: Hashable, rendering: Rendering) -> None:
         self._texts[key] = rendering

@@ -71,9 +71,11 @@ async def _ask(dial: Dial, address: Address, job: VodJob, settings: VodSettings)
 
 
 def _posted(address: Address, job: VodJob, settings: VodSettings) -> bytes:
-    if job.callback_form == "get":
+    if job.callback_form != "post":
         own = {key for key, _ in parse_qsl(address.query, keep_blank_values=True)}
         told = {"hlsd_id": job.id, "status": job.state, "code": job.code, "msg": job.error}
+        if job.callback_form == "rec":
+            told["t"] = str(job.ended)
         ours = urlencode({key: one for key, one in told.items() if key not in own})  # its own stay as they are
         query = "&".join(part for part in (address.query, ours) if part)
         return request(address._replace(query=query), AGENT)

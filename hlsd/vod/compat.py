@@ -1,4 +1,4 @@
-"""Answers as a pull server for VOD does that other programs were written for: `/version`, `/hls`, `/update`.
+"""Answers as a pull server for VOD does: `/version`, `/hls`, `/update`, `/recording`, for programs written for one.
 
 Arguments come in the query, as JSON or in a form, by GET and by POST. Every answer has status 200 and the envelope
 `{code, data, msg}`, with a code of text: 200, 444 (no key), 40500 (it went wrong here), 40501 (no MP4), 40502 (no
@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -25,9 +25,10 @@ from hlsd import __version__
 from hlsd.relay.dial import SourceError
 from hlsd.vod.desk import JobRefused, VodDesk
 from hlsd.vod.fetch import check_url, way_out
+from hlsd.vod.fetch_playlist import is_playlist
 from hlsd.vod.folder import UPLOADS, below
 from hlsd.vod.forms import LOOK, is_mp4
-from hlsd.vod.job import MOST_COVERS, VodJob, Wish, cover_at, folder_of, is_id
+from hlsd.vod.job import MOST_COVERS, VodJob, Wish, cover_at, folder_of, is_id, new_id
 from hlsd.vod.routes import form_with_film
 from hlsd.vod.settings import CompatSettings
 from hlsd.vod.uploads import UploadRefused
@@ -69,6 +70,7 @@ class CompatRoutes:
             Route("/version", self._guarded(self._version), methods=both),
             Route("/hls", self._guarded(self._hls), methods=both),
             Route("/update", self._guarded(self._update), methods=["POST"]),
+            Route("/recording", self._guarded(self._recording), methods=both),
             Route("/{yyyy:int}/{mm:int}/{dd:int}/{ident}/{file}", self._lead, methods=["GET"]),
         ]
 
@@ -114,7 +116,25 @@ class CompatRoutes:
             wish = self._wish(said, callback, url=uri)
         else:
             raise CompatRefused(FAULT, "way should be disk or url")
-        return self._told(request, await self._desk.add(wish, OWNER, get_back=True))
+        return self._told(request, await self._desk.add(wish, OWNER, form="get"))
+
+    async def _recording(self, request: Request) -> dict[str, Any]:
+        """A live playlist, of this server or another one, to MP4; its callback says where that is."""
+        said = await _arguments(request)
+        uri, callback, ident = _one(said, "m3u8"), self._callback(said), new_id()
+        await self._look_at_url(uri)
+        if not is_playlist(uri):
+            raise CompatRefused(NO_URL, "m3u8 should be the URL of a playlist: it ends with .m3u8")
+        if callback:
+            own = {key for key, _ in parse_qsl(urlsplit(callback).query, keep_blank_values=True)}
+            file, settings = f"{ident}0.mp4", self._desk.settings
+            disk = "" if settings.store else str(self._desk.folder.root / folder_of(ident) / ident / file)
+            told = {"diskuri": disk, "neturi": f"{self._origin(request)}/{settings.app}/{ident}/v/{file}"}
+            ours = urlencode({key: one for key, one in told.items() if key not in own})
+            bare, hash_, fragment = callback.partition("#")
+            callback = f"{bare}{'&' if '?' in bare else '?'}{ours}{hash_}{fragment}"
+        wish = self._wish(said, callback, renditions=[], url=uri, max_duration=_one(said, "max_duration") or 0)
+        return self._told(request, await self._desk.add(wish, OWNER, form="rec", ident=ident))
 
     async def _update(self, request: Request) -> dict[str, Any]:
         fields, upload = await form_with_film(self._desk, request)
@@ -124,7 +144,7 @@ class CompatRoutes:
             callback = self._callback(fields)
             if not is_mp4(await self._desk.do(lambda: self._head(upload))):
                 raise CompatRefused(NO_MP4, "only MP4 is taken")  # noqa: TRY301 - the upload is removed below
-            job = await self._desk.add(self._wish(fields, callback, upload=upload), OWNER, get_back=True)
+            job = await self._desk.add(self._wish(fields, callback, upload=upload), OWNER, form="get")
         except BaseException:
             self._desk.folder.remove_upload(upload)
             self._desk.uploads.forget(upload)
@@ -172,23 +192,26 @@ class CompatRoutes:
                 raise CompatRefused(NO_CALLBACK, str(error)) from None
         return callback
 
-    def _wish(self, said: Said, callback: str, **source: str) -> Wish:
+    def _wish(self, said: Said, callback: str, **source: object) -> Wish:
         try:
-            return Wish(renditions=["sd", "hd"], covers=covers_of(said), callback=callback, **source)
+            wish = {"renditions": ["sd", "hd"], "covers": covers_of(said), "callback": callback, **source}
+            return Wish.model_validate(wish)
         except ValueError:
             raise CompatRefused(FAULT, "an argument is no good") from None
 
     # -- what is answered
 
     def _told(self, request: Request, job: VodJob) -> dict[str, Any]:
-        base = self._base or f"{request.url.scheme}://{request.headers.get('host', '')}"
-        place = f"{base}/{folder_of(job.id)}/{job.id}"
+        place = f"{self._origin(request)}/{folder_of(job.id)}/{job.id}"
         return {
             "id": job.id,
             "liveAddress": f"{place}/{job.id}0.m3u8",
             "hdAddress": f"{place}/{job.id}1.m3u8",
             "cover": [f"{place}/{at}.jpg" for at in range(len(job.wish.covers))],
         }
+
+    def _origin(self, request: Request) -> str:
+        return self._base or f"{request.url.scheme}://{request.headers.get('host', '')}"
 
     async def _lead(self, request: Request) -> Response:
         """From the address that was told to the film: 503 until it is there, 404 if it never will be."""

@@ -15,9 +15,12 @@ from typing import Final, NoReturn, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from hlsd.base.errors import HlsdError
+from hlsd.record.remote.bucket import Bucket, StoreFault
 from hlsd.vod.fetch import check_url
+from hlsd.vod.fetch_playlist import is_playlist
+from hlsd.vod.film_store import FarFilms, key_of, remove
 from hlsd.vod.folder import VodFolder
-from hlsd.vod.job import FINAL, VodJob, Wish, is_id, new_id
+from hlsd.vod.job import FINAL, CallbackForm, VodJob, Wish, is_id, new_id
 from hlsd.vod.ledger import JobLedger, QuotaFull
 from hlsd.vod.settings import VodSettings
 from hlsd.vod.uploads import FilmUploads
@@ -26,7 +29,8 @@ T = TypeVar("T")
 THREADS: Final = 2
 MOST_WAITING: Final = 256
 """Questions that wait for the threads."""
-MAX_COVER: Final = 16 << 20
+MAX_SMALL: Final = 16 << 20
+"""Bytes of a cover, and of a track of text."""
 
 
 class JobRefused(HlsdError):
@@ -45,13 +49,20 @@ class VodDesk:
     """
 
     def __init__(
-        self, settings: VodSettings, ledger: JobLedger, folder: VodFolder, gone: Callable[[VodJob, bool], None]
+        self,
+        settings: VodSettings,
+        ledger: JobLedger,
+        folder: VodFolder,
+        gone: Callable[[VodJob, bool], None],
+        store: tuple[Bucket, FarFilms] | None = None,
     ) -> None:
         self.settings = settings
         self.folder = folder
         self.uploads = FilmUploads(folder, settings)
         self._ledger = ledger
         self._gone = gone
+        self._bucket = store[0] if store is not None else None
+        self._far = store[1] if store is not None else None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hlsd-vod")
         self._waiting = 0
 
@@ -79,14 +90,11 @@ class VodDesk:
 
     # -- jobs
 
-    async def add(self, wish: Wish, owner: str, *, get_back: bool = False) -> VodJob:
-        """Takes a job in; `get_back`: its callback is told by GET. Raises JobRefused."""
+    async def add(self, wish: Wish, owner: str, *, form: CallbackForm = "post", ident: str = "") -> VodJob:
+        """Takes a job in, by the name `ident` if it has one; `form`: how its callback is told. Raises JobRefused."""
         self._check(wish)
-        now = time.time()
-        form = "get" if get_back else "post"
-        job = VodJob.model_validate(
-            {"id": new_id(now), "owner": owner, "wish": wish, "callback_form": form, "created": int(now * 1000)}
-        )
+        created = int(time.time() * 1000)
+        job = VodJob(id=ident or new_id(), owner=owner, wish=wish, callback_form=form, created=created)
         try:
             await self.do(lambda: self._add(job))
         except QuotaFull as error:
@@ -131,6 +139,14 @@ class VodDesk:
         """Jobs, the newest first."""
         return await self.do(lambda: self._ledger.page(state=state, owner=owner, after=after, most=most))
 
+    async def finish(self, ident: str) -> VodJob:
+        """Records a live playlist no further: what it has brought becomes the film. Raises JobRefused."""
+        job = await self.get(ident)
+        if job.state != "running" or job.step != "fetch" or not (job.wish.url and is_playlist(job.wish.url)):
+            raise JobRefused(409, "no_recording", "no live playlist is being recorded by this job")
+        await self.do(lambda: self._ledger.enough(ident))
+        return job
+
     async def remove(self, ident: str) -> VodJob | None:
         """Cancels a job that is not over, and is what it is then; else deletes it and all that it made, and is None."""
         job = await self.get(ident)
@@ -138,6 +154,11 @@ class VodDesk:
             await self.do(lambda: self._ledger.cancel(ident, int(time.time() * 1000)))
             return await self.get(ident)
         self._gone(job, await self.do(lambda: self._ledger.tell(ident)))
+        if self._bucket is not None and job.state == "done":
+            try:
+                await remove(self._bucket, ident)
+            except StoreFault as error:  # it is listed still, and can be deleted again
+                raise JobRefused(502, "store", f"it cannot be removed from the store: {error}") from None
         await self.do(lambda: self._remove(job))
         return None
 
@@ -154,15 +175,25 @@ class VodDesk:
         job = await self.find(ident)
         if job is None or job.state != "done" or job.outcome is None or number >= job.outcome.covers:
             return None
-        return await self.do(lambda: self._cover(ident, number))
+        return await self.file(ident, f"{number}.jpg")
 
-    def _cover(self, ident: str, number: int) -> bytes | None:
+    async def file(self, ident: str, name: str) -> bytes | None:
+        """A small file of a film; None if there is none."""
+        found = await self.do(lambda: self._small(ident, name))
+        if found is None and self._far is not None:
+            try:
+                return await self._far.small(key_of(ident, name), MAX_SMALL)
+            except StoreFault:
+                return None  # the log has it once
+        return found
+
+    def _small(self, ident: str, name: str) -> bytes | None:
         try:
-            fd = self.folder.open(ident, f"{number}.jpg")
+            fd = self.folder.open(ident, name)
         except OSError:
             return None
         with os.fdopen(fd, "rb") as file:
-            return file.read(MAX_COVER)
+            return file.read(MAX_SMALL)
 
     # -- upkeep
 

@@ -9,6 +9,7 @@ worker of the old one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -22,7 +23,9 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
+from hlsd.record.remote.bucket import StoreFault
 from hlsd.vod.callback import call_back
+from hlsd.vod.film_store import bucket_of, remove
 from hlsd.vod.folder import VodFolder
 from hlsd.vod.job import FINAL, Cancelled, JobFailed, State
 from hlsd.vod.ledger import JobLedger, ledger_urls
@@ -56,6 +59,7 @@ class Engine:
         self._settings = settings
         self._log = log
         self.folder = VodFolder(root_of(settings, state))
+        self._bucket = bucket_of(settings, patient=True)
         jobs, self._workflows = ledger_urls(settings.database, str(state))
         self.ledger = JobLedger(jobs)
         self.worker = f"{socket.gethostname()[:40]}-{secrets.token_hex(6)}"
@@ -199,16 +203,29 @@ class Engine:
         return self._bench(ident).covers(Probed.read(film), duration)
 
     def _publish(self, ident: str, made: dict[str, Any], covers: int) -> None:
-        self._bench(ident).publish()
+        self._bench(ident).publish(self._bucket)
         if self.ledger.finish(ident, self.worker, "done", _now(), outcome=outcome_of(made, covers)):
             self._log.info("job done", job=ident)
+            if self._bucket is not None:
+                swept(self.folder, ident)  # it is in the store
 
     def _fail(self, ident: str, code: str, words: str) -> None:
         self.ledger.take(ident, self.worker, _now())
         swept(self.folder, ident)
+        self._taken_back(ident)
         state: State = "cancelled" if code == "cancelled" else "failed"
         if self.ledger.finish(ident, self.worker, state, _now(), code=code, error=words):
             self._log.info("job over", job=ident, state=state, code=code, reason=words)
+
+    def _taken_back(self, ident: str) -> None:
+        """What may have come into the store of a job that came to nothing goes."""
+        job = self.ledger.get(ident)
+        if self._bucket is None or job is None or job.state in FINAL or job.step != "publish":
+            return
+        try:
+            asyncio.run(remove(self._bucket, ident))
+        except StoreFault as error:
+            self._log.warning("what is in the store of a job that failed stays there", job=ident, reason=str(error))
 
     def _tell(self, ident: str) -> None:
         job = self.ledger.get(ident)

@@ -11,15 +11,13 @@ import av
 
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import split_adts
-from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND
-from hlsd.vod.plan import Probed
+from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND, TEXT
+from hlsd.vod.plan import RANGES, TEXTS, Probed, TextTrack
 
 BUFFER: Final = 256 << 10
 """Bytes that libavformat reads at a time: each time is a turn of Python's."""
 _PACKETS: Final = 2000
 """That are read until there is a first picture."""
-_HDR: Final = frozenset({16, 18})
-"""Transfer characteristics of PQ and HLG (ITU-T H.273)."""
 _COVER: Final = 0x400
 """AV_DISPOSITION_ATTACHED_PIC: a picture of what is heard."""
 
@@ -92,13 +90,25 @@ class Film:
             height=frame.height if frame is not None else 0,
             frame_rate=float(video.guessed_rate or video.average_rate or 0) if video is not None else 0.0,
             rotation=int(frame.rotation) if frame is not None else 0,
-            hdr=frame is not None and int(frame.color_trc) in _HDR,
+            hdr=frame is not None and int(frame.color_trc) in RANGES,
             interlaced=frame is not None and bool(frame.interlaced_frame),
             audio=plain_codec(heard.name) if heard is not None else "",
             audio_profile=_aac_profile(heard) if heard is not None else 0,
             audio_rate=heard.sample_rate if heard is not None else 0,
             channels=heard.layout.nb_channels if heard is not None else 0,
+            transfer=int(frame.color_trc) if frame is not None else 0,
+            texts=self.texts(),
         )
+
+    def texts(self) -> list[TextTrack]:
+        """Its tracks of text that can be read, the first ones."""
+        found = []
+        for stream in self.container.streams:
+            context = getattr(stream, "codec_context", None)
+            if stream.type == "subtitle" and context is not None and context.name in TEXT:
+                told = {key.lower(): str(value) for key, value in stream.metadata.items()}
+                found.append(TextTrack(stream.index, told.get("language", "")[:16], told.get("title", "")[:64]))
+        return found[:TEXTS]
 
     def _picture(self) -> Any:  # noqa: ANN401 - as the container
         try:

@@ -1,6 +1,7 @@
 """Answers `/{app}/{id}/v/…`: films that were made of files, to viewers with sessions, as recordings are.
 
-`index.m3u8` lists the renditions; `{id}{n}.m3u8`, `.mp4` and `.vtt` are one of them. Covers, `{n}.jpg`, are for
+`index.m3u8` lists the renditions; `{id}{n}.m3u8`, `.mp4` and `.vtt` (thumbnails) are one of them, `{id}s{n}.m3u8` and
+`.vtt` a track of text. Covers, `{n}.jpg`, are for
 whoever may watch, and make no session.
 """
 
@@ -21,21 +22,25 @@ from hlsd.delivery.judge import Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.request import BadRequest, Request, Target, etag_matches, parse_path
 from hlsd.delivery.web import read_request
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import VOD, Denial, Entrance, PlayRequest, Rendering, Sessions
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.playback import RecordEndpoint, RecordRequest
 from hlsd.record.sprites import Sprites
-from hlsd.vod.job import RenditionMade, VodJob, is_id
+from hlsd.vod.job import FilmOutcome, VodJob, is_id
+from hlsd.vod.text_tracks import FILE, GROUP, media_tags, text_playlist
 
 _INDEX: Final = "index"
 _METHODS: Final = b"GET, HEAD, OPTIONS"
 _CACHE: Final = b"private, max-age=3600"
 
 
-def multivariant(renditions: list[RenditionMade]) -> bytes:
+def multivariant(film: FilmOutcome) -> bytes:
     """The list of the renditions, the largest first (RFC 8216 §4.3.4.2)."""
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    for one in sorted(renditions, key=lambda one: -one.bandwidth):
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", *media_tags(film.texts)]
+    # "The attribute ... is REQUIRED if any other" than SDR (rfc8216bis §4.4.6.2), and says then what the others are
+    ranges = any(one.video_range in {"PQ", "HLG"} for one in film.renditions)
+    for one in sorted(film.renditions, key=lambda one: -one.bandwidth):
         said = [f"BANDWIDTH={one.bandwidth}"]
         if one.codecs:
             said.append(f'CODECS="{one.codecs}"')
@@ -43,6 +48,10 @@ def multivariant(renditions: list[RenditionMade]) -> bytes:
             said.append(f"RESOLUTION={one.width}x{one.height}")
         if one.frame_rate:
             said.append(f"FRAME-RATE={one.frame_rate:.3f}")
+        if ranges and one.video_range:
+            said.append(f"VIDEO-RANGE={one.video_range}")
+        if film.texts:
+            said.append(f'SUBTITLES="{GROUP}"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(said)}", f"{one.file}.m3u8"]
     return ("\n".join(lines) + "\n").encode()
 
@@ -61,24 +70,51 @@ class FilmEndpoint(RecordEndpoint):
         sessions: Sessions,
         clock: Clock,
         find: Callable[[str], Awaitable[VodJob | None]],
+        read: Callable[[str, str], Awaitable[bytes | None]],
+        vault: KeyVault | None = None,
     ) -> None:
-        super().__init__(open_recordings, sprites, judge, entrance, sessions, clock)
+        """`read(id, name)` is a small file of a film, None if there is none."""
+        super().__init__(open_recordings, sprites, judge, entrance, sessions, clock, vault)
         self._find = find
+        self._file = read
 
     def _read(self, request: Request, target: Target, scope: Scope) -> RecordRequest:
-        """Of the list of renditions the first one tells whether the film is there."""
-        within = f"{target.name}0" if target.resource == f"{_INDEX}.m3u8" else ""
+        """Of the list of renditions, and of text, the first rendition tells whether the film is there."""
+        stem, _, ending = target.resource.rpartition(".")
+        known = target.resource == f"{_INDEX}.m3u8" or (FILE.fullmatch(stem) and ending in {"m3u8", "vtt"})
+        within = f"{target.name}0" if known else ""
         return RecordRequest(request, target, scope, self._sessions, within)
 
     async def _whole(self, one: RecordRequest, recording: OpenRecording) -> Reply | None:
-        if one.asked != _INDEX:
+        text = FILE.fullmatch(one.asked)
+        if one.asked != _INDEX and text is None:
             return await super()._whole(one, recording)
         job = await self._find(recording.row.name)
         if job is None or job.outcome is None:
             return self._replies.refuse(one.request, 404)
-        body = multivariant(job.outcome.renditions)
-        rendering = Rendering(body, gzip.compress(body, 1, mtime=0), f'"{job.id}-v"')
-        return self._replies.playlist(one.request, rendering, cache=_CACHE)
+        if text is None:
+            body = multivariant(job.outcome)
+            rendering = Rendering(body, gzip.compress(body, 1, mtime=0), f'"{job.id}-v"')
+            return self._replies.playlist(one.request, rendering, cache=_CACHE)
+        if all(made.file != one.asked for made in job.outcome.texts):
+            return self._replies.refuse(one.request, 404)
+        if one.ending == "m3u8":
+            body = text_playlist(one.asked, job.outcome.duration_ms)
+            rendering = Rendering(body, gzip.compress(body, 1, mtime=0), f'"{one.asked}"')
+            return self._replies.playlist(one.request, rendering, cache=_CACHE)
+        return await self._text(one.request, job.id, one.asked)
+
+    async def _text(self, request: Request, ident: str, name: str) -> Reply:
+        """A track of text as it was made."""
+        tag = f'"{name}-t"'
+        headers = [(b"etag", tag.encode()), (b"cache-control", _CACHE), *self._replies.readable(request)]
+        if etag_matches(request.headers.get(b"if-none-match"), tag):
+            return Reply(304, headers)
+        body = await self._file(ident, f"{name}.vtt")
+        if body is None:
+            return self._replies.refuse(request, 404)
+        headers += [(b"content-type", b"text/vtt; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        return Reply(200, headers, b"" if request.method == "HEAD" else body)
 
 
 class Looking:

@@ -20,6 +20,8 @@ _FILE: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 TMP: Final = ".tmp"
 SOURCE: Final = "source"
 """What the film is called in `.tmp`."""
+NOTES: Final = "source.notes"
+"""What says how far a film is that comes segment by segment."""
 UPLOADS: Final = "uploads"
 
 
@@ -92,6 +94,22 @@ class VodFolder:
             os.close(folder)
         return True
 
+    def made(self, ident: str) -> list[str]:
+        """Names of what a job has made so far."""
+        folder = self.open_tmp(ident)
+        try:
+            return sorted(name for name in os.listdir(folder) if name not in {SOURCE, SOURCE + TMP, NOTES})  # noqa: PTH208
+        finally:
+            os.close(folder)
+
+    def open_made(self, ident: str, name: str) -> int:
+        """A descriptor to read one of these by. Raises OSError."""
+        folder = self.open_tmp(ident)
+        try:
+            return os.open(name, os.O_RDONLY | _FILE, dir_fd=folder)
+        finally:
+            os.close(folder)
+
     def publish(self, ident: str) -> None:
         """What is in `.tmp` is the film's from now on; the source goes. Raises OSError."""
         with self._day(ident) as day:
@@ -101,7 +119,7 @@ class VodFolder:
                 os.close(os.open(ident, _DIRECTORY, dir_fd=day))  # it was done before
                 return
             try:
-                for name in (SOURCE, SOURCE + TMP):
+                for name in (SOURCE, SOURCE + TMP, NOTES):
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=folder)
                 os.fsync(folder)

@@ -31,8 +31,10 @@ SOUND: Final = frozenset(
     {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "vorbis", "flac", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le",
      "pcm_s24be", "pcm_f32le"}
 )  # fmt: skip
+TEXT: Final = frozenset({"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"})
+"""Text that is shown beside pictures: libavcodec has two decoders for SRT and for ASS."""
 DECODERS: Final = ",".join(
-    sorted(PICTURES | SOUND | {"libdav1d", "libvpx", "libvpx-vp9", "flv", "mp3float", "mp2float", "libopus"})
+    sorted(PICTURES | SOUND | TEXT | {"libdav1d", "libvpx", "libvpx-vp9", "flv", "mp3float", "mp2float", "libopus"})
 )
 """Names by which libavcodec knows what reads these."""
 

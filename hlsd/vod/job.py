@@ -12,11 +12,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from hlsd.base.errors import HlsdError
 
+CallbackForm = Literal["post", "get", "rec"]
+"""How a callback is told: ours by POST; by GET, as of another server; the same of a recording."""
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: Final = frozenset({"done", "failed", "cancelled"})
 ID: Final = re.compile(r"[0-9]{23}", re.ASCII)
 """What a job is called: the ms of the epoch at which it was asked for, and ten random digits."""
 MOST_COVERS: Final = 20
+MOST_RENDITIONS: Final = 8
 MOST_TRIES: Final = 20
 """Tries that went wrong and are told of."""
 _AT: Final = re.compile(r"(?:(?:([0-9]{1,3}):)?([0-5]?[0-9]):)?([0-9]{1,6}(?:\.[0-9]{1,3})?)", re.ASCII)
@@ -63,6 +66,11 @@ def _is_time(text: str) -> str:
 CoverTime = Annotated[str, Field(max_length=20), AfterValidator(_is_time)]
 
 
+RenditionName = Literal[
+    "sd", "hd", "240p", "360p", "480p", "540p", "720p", "1080p", "1440p", "2160p", "audio"
+]  # fmt: skip
+
+
 class Wish(BaseModel):
     """What a job is asked for, as the API takes it. One of `file`, `url` and `upload`."""
 
@@ -72,11 +80,11 @@ class Wish(BaseModel):
     url: str = Field(default="", max_length=4096, description="Where it is fetched: http or https.")
     upload: str = Field(default="", pattern=r"^([0-9a-f]{32})?$", description="Id of an upload that is whole.")
     title: str = Field(default="", max_length=200, description="What people call it.")
-    renditions: list[Literal["sd", "hd"]] = Field(
+    renditions: list[RenditionName] = Field(
         default_factory=list,
-        max_length=2,
-        description="sd: at most 480 lines; hd: at most 1080, of films that have 720. None: the film as it is where "
-        "players can play it so, else both.",
+        max_length=MOST_RENDITIONS,
+        description="sd: at most 480 lines; hd: at most 1080, of films that have 720; 720p and the like: so many lines "
+        "at most; audio: sound alone. None: the film as it is where players can play it so, else sd and hd.",
     )
     covers: list[CoverTime] = Field(
         default_factory=lambda: ["10%"],
@@ -84,6 +92,12 @@ class Wish(BaseModel):
         description="Pictures of it, at seconds, hh:mm:ss or a percentage.",
     )
     callback: str = Field(default="", max_length=2048, description="URL that is told by POST when the job is over.")
+    max_duration: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds for which a live playlist is recorded at most; 0: vod.max_duration.",
+    )
     priority: int = Field(default=5, ge=1, le=9, description="1 goes before 9.")
 
     @model_validator(mode="after")
@@ -114,6 +128,16 @@ class RenditionMade(BaseModel):
     bandwidth: int
     """Bits a second of the segment with the most."""
     copied: bool
+    video_range: str = ""
+    """SDR, PQ or HLG, as VIDEO-RANGE says it; "" where there are no pictures, or it is not known."""
+
+
+class TextMade(BaseModel):
+    """A track of text that was made of one in the source, as WebVTT."""
+
+    file: str
+    language: str
+    name: str
 
 
 class FilmOutcome(BaseModel):
@@ -123,6 +147,7 @@ class FilmOutcome(BaseModel):
     renditions: list[RenditionMade]
     covers: int
     damaged: bool = False
+    texts: list[TextMade] = Field(default_factory=list)
 
 
 class Progress(NamedTuple):
@@ -140,7 +165,7 @@ class VodJob(BaseModel):
     id: str
     owner: str
     wish: Wish
-    callback_form: Literal["post", "get"] = "post"
+    callback_form: CallbackForm = "post"
     created: int
     started: int = 0
     ended: int = 0

@@ -7,6 +7,7 @@ one has done it. A job that is over is never changed again, but for being forgot
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any, Final, Literal
 
@@ -57,6 +58,8 @@ _WORKERS: Final = sa.Table(
     sa.Column("reaper", sa.String(64), nullable=False, default=""),
     sa.Column("reaped", sa.Float, nullable=False, default=0.0),
 )
+_ENOUGH: Final = sa.Table("hlsd_enough", _META, sa.Column("id", sa.String(23), primary_key=True))
+"""Jobs whose recording is to end."""
 _SEEN: Final = [column for column in _JOBS.columns if column.name in VodJob.model_fields]
 
 
@@ -139,7 +142,18 @@ class JobLedger:
 
     def forget(self, ident: str) -> bool:
         """Takes a job that is over out; whether it was there."""
+        self._run(_ENOUGH.delete().where(_ENOUGH.c.id == ident))
         return self._run(_JOBS.delete().where(_JOBS.c.id == ident, _JOBS.c.state.in_(FINAL)))
+
+    def enough(self, ident: str) -> None:
+        """What a live playlist has brought so far is to be the film."""
+        with contextlib.suppress(sa.exc.IntegrityError), self._engine.begin() as connection:
+            connection.execute(_ENOUGH.insert().values(id=ident))  # or it was said before
+
+    def is_enough(self, ident: str) -> bool:
+        """Whether that was said."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(_ENOUGH.c.id).where(_ENOUGH.c.id == ident)) is not None
 
     def untold(self, most: int = 100) -> list[VodJob]:
         """Jobs that are over, and nobody was told yet."""

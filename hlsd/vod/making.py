@@ -24,6 +24,8 @@ _TAGS: Final = {"h264": "avc1", "hevc": "hvc1"}
 """Sample entries: parameter sets in the configuration, which is what players of HLS want."""
 _BAD: Final = 500
 """Packets in a row that cannot be read, after which no more is tried."""
+_TOLD: Final = 256
+"""Packets of a film that is copied as a whole between two words on how far it is."""
 _TICK: Final = Fraction(1, TICKS)
 
 
@@ -39,7 +41,7 @@ class RenditionWriter:
         self.sound: EncodedSound | None = None
         self._copied: dict[int, Any] = {}
         self._unpacked = film.audio.index if adts else -1
-        if film.video is not None:
+        if film.video is not None and made.width:
             if made.copy_video:
                 self._copied[film.video.index] = self._copy(film.video)
             else:
@@ -64,30 +66,32 @@ class RenditionWriter:
 
     def take(self, packet: Any, *, alone: bool) -> None:  # noqa: ANN401 - libav's
         """A packet of the source, for tracks that are copied; `alone`: nobody else wants it, and it may be changed."""
-        stream = self._copied.get(packet.stream_index)
-        if stream is None or packet.dts is None or not packet.size:
+        index, dts = packet.stream_index, packet.dts
+        stream = self._copied.get(index)
+        if stream is None or dts is None or not packet.size:
             return
-        picture = stream.type == "video"
         if self._waiting:
-            if not (picture and packet.is_keyframe):
+            if not (stream.type == "video" and packet.is_keyframe):
                 return  # a film that does not begin with a key picture begins where there is one
             self._waiting = False
-        if packet.dts <= self._last.get(packet.stream_index, packet.dts - 1):
+        if dts <= self._last.get(index, dts - 1):
             return  # it says that it is decoded before what came first: a damaged file
-        self._last[packet.stream_index] = packet.dts
-        mine = packet if alone else av.Packet(bytes(packet))
-        if packet.stream_index == self._unpacked:
+        self._last[index] = dts
+        mine = packet
+        if index == self._unpacked:
             found = split_adts(bytes(packet))
             if found is None:
                 return
             mine = av.Packet(found[1])
-        later = self._shifts[packet.stream_index]
-        dts, pts, base = packet.dts + later, packet.pts, packet.time_base
-        mine.is_keyframe, mine.duration = packet.is_keyframe, packet.duration
-        mine.time_base, mine.dts = base, dts
+        elif not alone:
+            mine = av.Packet(bytes(packet))
+        if mine is not packet:  # each of these is a turn of Python's, tens of thousands of times
+            mine.is_keyframe, mine.duration, mine.time_base = packet.is_keyframe, packet.duration, packet.time_base
+        later, pts = self._shifts[index], packet.pts
+        mine.dts = dts = dts + later
         mine.pts = max(dts, pts + later) if pts is not None else dts
         mine.stream = stream
-        self._out.mux(mine)
+        self._out.mux_one(mine)
 
     def show(self, frame: Any, *, key: bool) -> None:  # noqa: ANN401 - libav's
         """A picture, for who encodes."""
@@ -130,6 +134,7 @@ class Making:
         self._tick = float(lead.time_base)
         self._alone = len(made) == 1 and not self._sees and not self._hears
         self.damaged = False
+        self._count = 0
         self._bad = 0
 
     def run(self) -> list[Finished]:
@@ -137,6 +142,7 @@ class Making:
         film = self._film
         streams = [stream for stream in (film.video, film.audio) if stream is not None]
         packets = dated(film.container.demux(streams))
+        one = self._copied if self._alone else self._packet
         while True:
             try:
                 packet = next(packets, None)
@@ -145,17 +151,38 @@ class Making:
                 break
             if packet is None:
                 break
-            self._packet(packet)
+            one(packet)
         try:
             return [writer.close() for writer in self._writers]
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"it cannot be written: {words(error)}") from None
 
+    def _copied(self, packet: Any) -> None:  # noqa: ANN401 - libav's
+        """A packet of a film of which nothing is made anew: it costs as little as it can, since there are many."""
+        self._count += 1
+        at = packet.pts if not self._count % _TOLD else None
+        if packet.is_corrupt:
+            self.damaged = True
+        base = packet.time_base if at is not None else 0
+        try:
+            self._writers[0].take(packet, alone=True)
+        except av.error.InvalidDataError:
+            self._is_bad()
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(f"it cannot be made: {words(error)}") from None
+        if at is not None:
+            self._told(float(at * base) - self._start)
+
+    def _is_bad(self) -> None:
+        self.damaged = True
+        self._bad += 1
+        if self._bad > _BAD:
+            raise MediaError("too much of it cannot be decoded") from None
+
     def _packet(self, packet: Any) -> None:  # noqa: ANN401 - libav's
         picture = self._film.video is not None and packet.stream_index == self._film.video.index
         self.damaged |= bool(packet.is_corrupt)
-        leads = picture or self._film.video is None
-        at = packet.pts * self._tick if leads and packet.pts is not None else None
+        at = packet.pts if picture or self._film.video is None else None
         try:
             for writer in self._writers:
                 writer.take(packet, alone=self._alone)
@@ -167,14 +194,11 @@ class Making:
                     self._heard(frame)
             self._bad = 0
         except av.error.InvalidDataError:
-            self.damaged = True
-            self._bad += 1
-            if self._bad > _BAD:
-                raise MediaError("too much of it cannot be decoded") from None
+            self._is_bad()
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(f"it cannot be made: {words(error)}") from None
         if at is not None:
-            self._told(at - self._start)
+            self._told(at * self._tick - self._start)
 
     def _frame(self, frame: Any) -> None:  # noqa: ANN401 - libav's
         if frame.pts is None:

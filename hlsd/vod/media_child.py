@@ -17,13 +17,15 @@ from typing import BinaryIO, Final, cast
 
 import av
 import av.filter
+import av.subtitles.codeccontext
 import av.subtitles.stream
+import av.subtitles.subtitle
 import av.video.reformatter
 
 from hlsd.base.confinement import confine
 from hlsd.base.errors import HlsdError, MediaError
 from hlsd.base.landlock import seal
-from hlsd.vod import covers, making
+from hlsd.vod import covers, making, texts
 from hlsd.vod.film import Film, words
 from hlsd.vod.orders import LONGEST, MediaOrder, media_line
 
@@ -73,6 +75,8 @@ def carry_out(order: MediaOrder) -> dict[str, object]:
             return {"film": film.probe()._asdict()}
         if order.do == "cover":
             return {"covers": covers.cover(order, film)}
+        if order.do == "text":
+            return {"cues": texts.write_texts(order, film, tell)}
         adts = film.adts()
         if adts:
             film.close()

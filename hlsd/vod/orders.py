@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from hlsd.vod.plan import PlannedRendition
+from hlsd.vod.plan import PlannedRendition, TextTrack
 
 LONGEST = 64 * 1024
 """Bytes of an order, and of a line of answer."""
@@ -18,10 +18,12 @@ LONGEST = 64 * 1024
 class MediaOrder(NamedTuple):
     """`probe`: say what it is. `make`: write the renditions into `outputs`. `cover`: write a picture at `at` each.
 
+    `text`: write the tracks of text.
+
     `source` and `outputs` are descriptors; `memory` and `written` bytes, `seconds` of the processor.
     """
 
-    do: Literal["probe", "make", "cover"]
+    do: Literal["probe", "make", "cover", "text"]
     source: int
     form: str
     memory: int
@@ -37,6 +39,7 @@ class MediaOrder(NamedTuple):
     threads: int = 1
     preset: str = "veryfast"
     crf: int = 23
+    texts: Sequence[TextTrack] = ()
 
     def write(self) -> bytes:
         """The line."""
@@ -48,6 +51,7 @@ class MediaOrder(NamedTuple):
         """What `write` wrote."""
         said: dict[str, Any] = json.loads(line)
         said["renditions"] = [PlannedRendition.read(one) for one in said["renditions"]]
+        said["texts"] = [TextTrack(*one) for one in said["texts"]]
         return cls(**said)
 
 

@@ -13,16 +13,29 @@ from typing import Any, Final, NamedTuple
 from hlsd.base.errors import MediaError
 from hlsd.vod.forms import PICTURES, SOUND
 
-RENDITIONS: Final = ("sd", "hd")
-"""By name, the smallest first."""
+SOUND_ALONE: Final = "audio"
+"""Name of the rendition that has no pictures."""
+TEXTS: Final = 8
+"""Tracks of text that are carried."""
+MOST_TEXT: Final = 4 << 20
+"""Bytes of one of them."""
 MAX_WIDTH: Final = 8192
 MAX_HEIGHT: Final = 4320
 MAX_RATE: Final = 240
 HD_FROM: Final = 720
 """Lines from which a film is HD."""
-_LINES: Final = {"sd": 480, "hd": 1080}
-_MOST: Final = {"sd": 1_400_000, "hd": 5_000_000}
-"""Bits a second that pictures may have for a while."""
+_LINES: Final = {
+    "240p": 240, "360p": 360, "sd": 480, "480p": 480, "540p": 540, "720p": 720, "hd": 1080, "1080p": 1080,
+    "1440p": 1440, "2160p": 2160,
+}  # fmt: skip
+"""Lines at most of a rendition, by its name; the smallest first."""
+_MOST: Final = {
+    240: 500_000, 360: 900_000, 480: 1_400_000, 540: 2_000_000, 720: 3_000_000, 1080: 5_000_000, 1440: 9_000_000,
+    2160: 16_000_000,
+}  # fmt: skip
+"""Bits a second that pictures of so many lines may have for a while."""
+RANGES: Final = {16: "PQ", 18: "HLG"}
+"""What VIDEO-RANGE says of transfer characteristics (ITU-T H.273) that are HDR."""
 _H264_PROFILES: Final = frozenset({66, 77, 88, 100, 578})
 """Baseline, Main, Extended, High and Constrained Baseline: 8 bits, 4:2:0."""
 _H264_LEVEL: Final = 52
@@ -32,8 +45,19 @@ _AAC_LC: Final = frozenset({-99, 1, 4, 28})
 """Profiles of AAC as libavcodec counts: not told, LC, HE, HEv2."""
 
 
+class TextTrack(NamedTuple):
+    """A track of text: `stream` is its number in the file; what it says of its language and its name, or ""."""
+
+    stream: int
+    language: str
+    title: str
+
+
 class Probed(NamedTuple):
-    """What a film is, as far as its file says. `rotation` in degrees; `hdr`: PQ or HLG. Empty codec: it has none."""
+    """What a film is, as far as its file says. `rotation` in degrees; `hdr`: PQ or HLG. Empty codec: it has none.
+
+    `transfer` is as ITU-T H.273 counts.
+    """
 
     form: str
     duration: float
@@ -51,11 +75,13 @@ class Probed(NamedTuple):
     audio_profile: int
     audio_rate: int
     channels: int
+    transfer: int = 0
+    texts: Sequence[TextTrack] = ()
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Probed:
         """The same of JSON."""
-        return cls(**said)
+        return cls(**{**said, "texts": [TextTrack(*one) for one in said.get("texts", ())]})
 
 
 class PlannedRendition(NamedTuple):
@@ -95,17 +121,25 @@ def plan(film: Probed, wanted: Sequence[str]) -> list[PlannedRendition]:
     copy_audio = film.audio == "aac" and film.audio_profile in _AAC_LC and 0 < film.channels <= 8
     if not film.video:
         return [PlannedRendition("sd", 0, 0, 0, False, copy_audio)]
+    alone = [PlannedRendition(SOUND_ALONE, 0, 0, 0, False, copy_audio)] if film.audio and SOUND_ALONE in wanted else []
+    pictures = [name for name in wanted if name != SOUND_ALONE]
+    return alone if alone and not pictures else [*_pictures(film, pictures, copy_audio=copy_audio), *alone]
+
+
+def _pictures(film: Probed, wanted: Sequence[str], *, copy_audio: bool) -> list[PlannedRendition]:
+    """The renditions with pictures, the smallest first, no two of one size."""
     width, height = (film.height, film.width) if film.rotation % 180 else (film.width, film.height)
     fits = can_copy(film)
     own = "hd" if min(width, height) >= HD_FROM else "sd"
-    names = [name for name in RENDITIONS if name in wanted] if wanted else [own] if fits else list(RENDITIONS)
-    if own == "sd":
-        names = ["sd"]  # nothing is made larger
-    found = []
+    names = [name for name in _LINES if name in wanted] if wanted else [own] if fits else ["sd", "hd"]
+    if own == "sd" and names != [own]:  # nothing is made larger: hd of a small film is its sd
+        names = list(dict.fromkeys("sd" if name == "hd" else name for name in names))
+    found: list[PlannedRendition] = []
     for name in names:
-        copied = fits and name == own
+        copied = fits and (name == own or _LINES[name] >= min(width, height))
         across, lines = (width, height) if copied else scaled(width, height, _LINES[name])
-        found.append(PlannedRendition(name, across, lines, _MOST[name], copied, copy_audio))
+        if not any((one.width, one.height) == (across, lines) for one in found):
+            found.append(PlannedRendition(name, across, lines, _MOST[_LINES[name]], copied, copy_audio))
     return found
 
 

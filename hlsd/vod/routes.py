@@ -91,6 +91,9 @@ def job_operations(desk: VodDesk) -> list[DescribedRoute]:  # noqa: C901, PLR091
         job = await desk.remove(request.path_params["job_id"])
         return _done(JobView.of(job, app) if job is not None else None)
 
+    async def finish(request: Request) -> Response:
+        return _done(JobView.of(await desk.finish(request.path_params["job_id"]), app), 202)
+
     async def events(request: Request) -> Response:
         job = await desk.get(request.path_params["job_id"])
         if len(listening) >= LISTENERS:
@@ -130,6 +133,7 @@ def job_operations(desk: VodDesk) -> list[DescribedRoute]:  # noqa: C901, PLR091
             ("GET", this, one),
             ("DELETE", this, remove),
             ("GET", f"{this}/events", events),
+            ("POST", f"{this}/finish", finish),
         )
     ]
     return [*found, *upload_operations(desk, named)]
@@ -223,6 +227,7 @@ def _described(name: str, method: str) -> dict[str, Any]:
             {"anyOf": [job, {"type": "null"}]},
             ident,
         ),
+        "finish": ("Records a live playlist no further: what it has brought becomes the film.", 202, job, ident),
         "events": ("Each change of a job, as server-sent events, until it is over.", 200, job, ident),
     }[name]
     problems = [(400, "it was not understood"), (404, "`no_such_job`"), (503, "`busy`, `no_database`")]
@@ -233,7 +238,12 @@ def _described(name: str, method: str) -> dict[str, Any]:
         "tags": ["vod"],
         "x-scope": "read" if method == "GET" else "write",
         "parameters": parameters,
-        "responses": responses(status, envelope(data), problems + (more if name == "add" else []), "JobProblem"),
+        "responses": responses(
+            status,
+            envelope(data),
+            problems + {"add": more, "finish": [(409, "`no_recording`")]}.get(name, []),
+            "JobProblem",
+        ),
     }
     if name == "events":
         found["responses"]["200"]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}

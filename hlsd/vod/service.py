@@ -20,15 +20,18 @@ from hlsd.base.upkeep import end, keep
 from hlsd.delivery.judge import Judge
 from hlsd.events import Action, Bus, Event
 from hlsd.events.facts import job_facts
+from hlsd.media.key_vault import KeyVault
 from hlsd.ports import Entrance, PictureMaker, Service, Sessions
 from hlsd.record.folder import RecordFolder
 from hlsd.record.open_recordings import OpenRecordings
+from hlsd.record.remote.stats import StoreStats
 from hlsd.record.sprites import Sprites
 from hlsd.vod.compat import CompatRoutes
 from hlsd.vod.desk import JobRefused, VodDesk
 from hlsd.vod.figures import VodFigures
 from hlsd.vod.film_endpoint import CoverEndpoint, FilmEndpoint, film_routes
 from hlsd.vod.film_shelf import FilmShelf
+from hlsd.vod.film_store import FarFilms, bucket_of
 from hlsd.vod.folder import VodFolder
 from hlsd.vod.job import VodJob
 from hlsd.vod.ledger import JobLedger, ledger_urls
@@ -76,6 +79,7 @@ class VodService(Service):
         sessions: Sessions,
         judge: Judge,
         pictures: Callable[[], PictureMaker | None],
+        vault: KeyVault | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -84,11 +88,17 @@ class VodService(Service):
         self._faults = faults
         self._state = state
         folder = VodFolder(root_of(settings, state))
-        self.desk = VodDesk(settings, JobLedger(ledger_urls(settings.database, str(state))[0]), folder, self._gone)
+        bucket = bucket_of(settings, patient=False)
+        far = FarFilms(bucket, log, StoreStats(), "films") if bucket is not None else None
+        ledger = JobLedger(ledger_urls(settings.database, str(state))[0])
+        store = (bucket, far) if bucket is not None and far is not None else None
+        self.desk = VodDesk(settings, ledger, folder, self._gone, store)
         beside = RecordFolder(folder.root)
-        self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find))
+        self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find), far)
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)
-        self._film = FilmEndpoint(self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find)
+        self._film = FilmEndpoint(
+            self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find, self.desk.file, vault
+        )
         self._cover = CoverEndpoint(judge, entrance, self.desk.cover)
         self._compat = CompatRoutes(self.desk, compat) if compat.vod else None
         self._counts: dict[str, int] = {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from hlsd.base import stream_name
 from hlsd.base.quantities import GIB, MIB, Duration, Size
+from hlsd.record.remote.address import parse_store
 
 
 class VodSettings(BaseModel):
@@ -71,6 +72,16 @@ class VodSettings(BaseModel):
         description="Jobs that failed or were cancelled and are remembered; the oldest are forgotten. Those that are "
         "done stay until they are deleted.",
     )
+    store: str = Field(
+        default="",
+        max_length=2048,
+        description="Where films are kept when they are made, and played from: s3://bucket/prefix?endpoint=…&region=…, "
+        "or file:///folder. Needs hlsd[store]. Empty: in dir.",
+    )
+    store_key: SecretStr | None = Field(
+        default=None, description="Access key of the store. Without it the usual AWS_ variables hold."
+    )
+    store_secret: SecretStr | None = Field(default=None, description="Secret of store_key; both or none.")
     upload_expiry: Duration = Field(
         default=3600.0, ge=60, le=604_800, description="An upload that nobody has gone on with for so long is deleted."
     )
@@ -86,6 +97,19 @@ class VodSettings(BaseModel):
         default="veryfast", description="Preset of x264: what is slower makes smaller files."
     )
     crf: int = Field(default=23, ge=16, le=35, description="Quality of x264 (CRF): lower is better, and larger.")
+
+    @field_validator("store")
+    @classmethod
+    def _is_a_store(cls, text: str) -> str:
+        if text:
+            parse_store(text)
+        return text
+
+    @model_validator(mode="after")
+    def _has_whole_keys(self) -> Self:
+        if (self.store_key is None) != (self.store_secret is None):
+            raise ValueError("store_key and store_secret go together")
+        return self
 
     @field_validator("database")
     @classmethod
@@ -117,8 +141,8 @@ class CompatSettings(BaseModel):
 
     vod: bool = Field(
         default=False,
-        description="Whether /version, /hls and /update answer, as of a pull server for VOD: docs/vod.md. Needs "
-        "vod.enabled.",
+        description="Whether /version, /hls, /update and /recording answer, as of a pull server for VOD: docs/vod.md. "
+        "Needs vod.enabled.",
     )
     keys: list[SecretStr] = Field(
         default_factory=list,
@@ -126,7 +150,7 @@ class CompatSettings(BaseModel):
         description="Who may ask: shown as `Authorization: Bearer`, or as header or argument `token`. Without any only "
         "open_routes are answered.",
     )
-    open_routes: list[Literal["/version", "/hls", "/update"]] = Field(
+    open_routes: list[Literal["/version", "/hls", "/update", "/recording"]] = Field(
         default_factory=list, description="Routes that anybody may ask."
     )
     base: str = Field(

@@ -38,4 +38,5 @@ def vod_service(node: Any, others: Mapping[str, Service]) -> Service:  # noqa: A
         node.sessions,
         node.judge,
         pictures,
+        node.vault,
     )

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from hlsd.base import masking
-from hlsd.vod.job import RenditionMade, State, Tried, VodJob
+from hlsd.vod.job import RenditionMade, State, TextMade, Tried, VodJob
 
 
 class PlaceView(BaseModel):
@@ -42,6 +42,8 @@ class JobView(BaseModel):
     bytes: int
     damaged: bool
     renditions: list[RenditionMade]
+    texts: list[TextMade]
+    """Tracks of text, as WebVTT."""
     places: PlaceView | None
 
     @classmethod
@@ -73,6 +75,7 @@ class JobView(BaseModel):
             bytes=sum(one.bytes for one in made),
             damaged=outcome is not None and outcome.damaged,
             renditions=made,
+            texts=outcome.texts if outcome is not None else [],
             places=PlaceView(
                 playlist=f"{base}/index.m3u8",
                 files={one.name: f"{base}/{one.file}.mp4" for one in made},

@@ -7,6 +7,7 @@ another worker has, or that nobody wants.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import stat
@@ -20,20 +21,34 @@ from hlsd.base.errors import MediaError
 from hlsd.base.quantities import in_mib
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox
+from hlsd.record.remote.bucket import Bucket, StoreFault
 from hlsd.record.repair import reader
 from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, scan
 from hlsd.vod.codec_names import codecs_of
-from hlsd.vod.fetch import fetch, way_out
+from hlsd.vod.fetch import awaited, fetch, way_out
 from hlsd.vod.fetch_playlist import fetch_playlist, is_playlist
+from hlsd.vod.film_store import bring
 from hlsd.vod.folder import SOURCE, TMP, VodFolder, below
 from hlsd.vod.forms import LOOK, form_of
-from hlsd.vod.job import Cancelled, FilmOutcome, JobFailed, Progress, RenditionMade, Tried, TryAgain, VodJob, cover_at
+from hlsd.vod.job import (
+    Cancelled,
+    FilmOutcome,
+    JobFailed,
+    Progress,
+    RenditionMade,
+    TextMade,
+    Tried,
+    TryAgain,
+    VodJob,
+    cover_at,
+)
 from hlsd.vod.ledger import JobLedger
 from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
-from hlsd.vod.plan import PlannedRendition, Probed, examine, plan
+from hlsd.vod.plan import MOST_TEXT, RANGES, PlannedRendition, Probed, examine, plan
 from hlsd.vod.settings import VodSettings
+from hlsd.vod.text_tracks import texts_made
 
 T = TypeVar("T")
 TRIES: Final = 3
@@ -85,9 +100,19 @@ class Bench:
         """Makes the pictures; how many there are."""
         return self._tried("covers", lambda: self._covers(film, duration))
 
-    def publish(self) -> None:
-        """All of it is there from now on."""
-        self._tried("publish", lambda: self._folder.publish(self.job.id))
+    def publish(self, bucket: Bucket | None) -> None:
+        """All of it is there from now on, or in the store and in `.tmp` still."""
+        self._tried("publish", lambda: self._publish(bucket))
+
+    def _publish(self, bucket: Bucket | None) -> None:
+        if bucket is None:
+            self._folder.publish(self.job.id)
+            return
+        work = bring(bucket, self._folder, self.job.id, lambda done, of: self._tell(100 * done / of))
+        try:
+            asyncio.run(awaited(work, self.wanted))
+        except StoreFault as error:
+            raise TryAgain(str(error)) from None
 
     # -- how they are done
 
@@ -101,8 +126,11 @@ class Bench:
         else:
             self._room()
             dial, grow = way_out(self._settings), partial(self._folder.grow, ident)
-            how = fetch_playlist if is_playlist(wish.url) else fetch
-            how(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
+            if is_playlist(wish.url):
+                enough, longest = partial(self._ledger.is_enough, ident), wish.max_duration
+                fetch_playlist(wish.url, self._settings, dial, grow, self.wanted, self._fetched, enough, longest)
+            else:
+                fetch(wish.url, self._settings, dial, grow, self.wanted, self._fetched)
             folder = self._folder.open_tmp(ident)
             try:
                 os.rename(SOURCE + TMP, SOURCE, src_dir_fd=folder, dst_dir_fd=folder)
@@ -186,13 +214,33 @@ class Bench:
             for one in (fd, *outputs):
                 os.close(one)
         duration = max(float(one["duration"]) for one in said["files"])
+        texts, torn = self._texts(film, duration)
         if duration > self._settings.max_duration:
             raise JobFailed("bad_media", f"it lasts {duration:.0f} s; {self._settings.max_duration:.0f} s is the most")
         return {
             "duration": duration,
-            "damaged": bool(said["damaged"]),
+            "damaged": bool(said["damaged"]) or torn,
             "renditions": [one.model_dump() for one in made],
+            "texts": [one.model_dump() for one in texts],
         }
+
+    def _texts(self, film: Probed, duration: float) -> tuple[list[TextMade], bool]:
+        """Tracks of text, of which those count that say something; and whether they could not be read."""
+        if not film.texts:
+            return [], False
+        ident, fd, outputs = self.job.id, self._source(), list[int]()
+        try:
+            for at in range(len(film.texts)):
+                outputs.append(self._folder.make(ident, f"{ident}s{at}.vtt"))
+            memory, most = self._settings.memory, MOST_TEXT
+            order = MediaOrder("text", fd, film.form, memory, most, 600, outputs, texts=film.texts)
+            cues = self._order(order, duration)["cues"]
+        except JobFailed:
+            return [], True  # the film is there, and it is said that it is damaged
+        finally:
+            for one in (fd, *outputs):
+                os.close(one)
+        return texts_made(ident, film.texts, cues), False
 
     def _described(self, fd: int, at: int, made: PlannedRendition, film: Probed) -> RenditionMade:
         size = os.fstat(fd).st_size
@@ -210,10 +258,11 @@ class Bench:
             bytes=size,
             width=made.width,
             height=made.height,
-            frame_rate=round(rate, 3),
+            frame_rate=round(rate, 3) if made.width else 0.0,
             codecs=codecs_of(layout.init),
             bandwidth=max(1, round(peak)),
             copied=made.copy_video,
+            video_range=(RANGES.get(film.transfer, "SDR") if made.copy_video else "SDR") if made.width else "",
         )
 
     def _covers(self, film: Probed, duration: float) -> int:
@@ -292,7 +341,9 @@ def outcome_of(made: dict[str, Any], covers: int) -> FilmOutcome:
     """What came of a job."""
     renditions = [RenditionMade.model_validate(one) for one in made["renditions"]]
     duration = round(made["duration"] * 1000)
-    return FilmOutcome(duration_ms=duration, renditions=renditions, covers=covers, damaged=made["damaged"])
+    texts = [TextMade.model_validate(one) for one in made.get("texts", ())]
+    damaged = made["damaged"]
+    return FilmOutcome(duration_ms=duration, renditions=renditions, covers=covers, damaged=damaged, texts=texts)
 
 
 def root_of(settings: VodSettings, state: Path) -> Path:

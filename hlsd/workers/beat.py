@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hlsd.base.upkeep import end
-from hlsd.workers.orders import BEAT, EVERY, READY
+from hlsd.workers.orders import BEAT, CHANGED, EVERY, READY
 
 ALONE: Final = 30.0
 """Seconds that a process without a supervisor has to drain."""
@@ -33,6 +33,10 @@ class Beat:
     def ready(self, opened: Mapping[str, int]) -> None:
         """Everything listens; `opened` are the ports by service."""
         self._say(READY + json.dumps(dict(opened)).encode() + b"\n")
+
+    def changed(self) -> None:
+        """The configuration was read again."""
+        self._say(CHANGED)
 
     async def stop(self) -> None:
         """No more of it."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hlsd import app
+from hlsd import app, config
 from hlsd.base.upkeep import end, sweep
 from hlsd.cluster.store_server import StoreServer
 from hlsd.delivery.http1.server import HttpServer
@@ -91,17 +91,27 @@ def settings_of(settings: Settings) -> Settings:
     )
 
 
+def _of_workers(key: tuple[str, str]) -> bool:
+    """What the workers have of it that take the place of the ones before: all of HTTP but its sockets."""
+    section, name = key
+    return section in {"http", "https"} and name not in {"bind", "port", "congestion"}
+
+
 async def run(settings: Settings, orders: Orders) -> int:
     """Runs it until it is told to stop. Returns the exit status; raises HlsdError as `hlsd.app.serve`."""
     folder = orders.folder
     fronts = tuple((name, partial(make, folder=folder)) for name, make in _FRONTS)
     beat = Beat(orders.line)
+    path = Path(orders.config) if orders.config else None
+    source = app.ConfigSource(
+        lambda: settings_of(config.load(path, os.environ, orders.overrides)), _of_workers, beat.changed
+    )
 
     def ready(server: app.Server) -> None:
         beat.ready({name: service.port for name, service in server.services.items() if service.port})
 
     try:
-        return await app.serve(settings_of(settings), ready=ready, fronts=fronts)
+        return await app.serve(settings_of(settings), ready=ready, fronts=fronts, source=source)
     finally:
         await beat.stop()
 

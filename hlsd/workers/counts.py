@@ -15,7 +15,7 @@ from hlsd.stats import Stats
 
 MOST: Final = 20_000
 """Names in what a worker says."""
-SERVED: Final = frozenset(("playlist", "part", "segment", "init"))
+SERVED: Final = frozenset(("playlist", "part", "segment", "init", "key"))
 """What workers answer: of what they hand on the core counts the answers itself."""
 _TOTAL: Final = -1
 Totals = dict[str, float]

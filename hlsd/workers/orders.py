@@ -1,8 +1,8 @@
 """Says what a supervisor tells a process that it begins, and by what it hears of it.
 
 The orders stand in the process's arguments: no secret is among them, the configuration is read again. The line back is
-an inherited socket: `READY` with what was opened, once, and `BEAT` each second from the event loop itself; where that
-line ends, the supervisor has gone, and so does the process.
+an inherited socket: `READY` with what was opened, once, `CHANGED` when the core has read the configuration again, and
+`BEAT` each second from the event loop itself; where that line ends, the supervisor has gone, and so does the process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Final
 
 BEAT: Final = b"."
 READY: Final = b"R"
+CHANGED: Final = b"C"
+"""The core has read the configuration again: workers are to be replaced."""
 EVERY: Final = 1.0
 """Seconds between two beats."""
 SHARE: Final = 0.5

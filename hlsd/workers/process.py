@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-from hlsd.workers.orders import READY, Orders
+from hlsd.workers.orders import CHANGED, READY, Orders
 
 _PACKAGE: Final = str(Path(__file__).resolve().parents[2])
 SILENT: Final = 15
@@ -23,10 +23,13 @@ MAX_LINE: Final = 4096
 
 
 class WorkerProcess:
-    """`ended(process)` is called once, when it has gone."""
+    """`ended(process)` is called once, when it has gone; `changed()` when it has read the configuration again."""
 
-    def __init__(self, orders: Orders, process: asyncio.subprocess.Process, line: socket.socket) -> None:
+    def __init__(
+        self, orders: Orders, process: asyncio.subprocess.Process, line: socket.socket, changed: Callable[[], None]
+    ) -> None:
         self.orders = orders
+        self._changed = changed
         self._process = process
         self._line = line
         self._missed: int | None = None
@@ -39,7 +42,7 @@ class WorkerProcess:
         self._watching: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def begin(cls, orders: Orders, ended: Callable[[WorkerProcess], None]) -> Self:
+    async def begin(cls, orders: Orders, ended: Callable[[WorkerProcess], None], changed: Callable[[], None]) -> Self:
         """Begins one; `orders.line` is filled in. Raises OSError."""
         ours, its = socket.socketpair()
         ours.setblocking(False)
@@ -62,7 +65,7 @@ class WorkerProcess:
             raise
         finally:
             its.close()
-        self = cls(orders, process, ours)
+        self = cls(orders, process, ours, changed)
         self._watching = [
             asyncio.create_task(self._wait(ended), name="process"),
             asyncio.create_task(self._hear(), name="process line"),
@@ -84,6 +87,11 @@ class WorkerProcess:
         self.leaving = True
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
+
+    def hang_up(self) -> None:
+        """Tells it to read the configuration again."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """Ends it now, with the processes that it has begun."""
@@ -117,6 +125,8 @@ class WorkerProcess:
             while heard := await loop.sock_recv(self._line, MAX_LINE):
                 self._missed = 0
                 if self.ready.done():
+                    if CHANGED in heard:
+                        self._changed()
                     continue
                 line = (line + heard)[-MAX_LINE:]
                 _, found, rest = line.partition(READY)

@@ -3,9 +3,9 @@
 It loads nothing of media and serves nobody, so that there is little in it that could fail. Each worker has a socket of
 its own on the same port (SO_REUSEPORT), bound here: the kernel spreads connections evenly among those that are listened
 on. Law: the socket of a worker that has crashed is closed at once, before anything else, so that nobody connects to
-nobody, and its successor gets a new one; a worker that is replaced on purpose (SIGHUP) goes when its successor listens
-on the same socket, so that no connection is lost. A core that has crashed is begun again; workers serve what they have
-meanwhile. SIGTERM drains the workers, then the core.
+nobody, and its successor gets a new one; a worker that is replaced on purpose (the configuration was read again:
+SIGHUP, `hlsd reload`) goes when its successor listens on the same socket, so that no connection is lost. A core that
+has crashed is begun again; workers serve what they have meanwhile. SIGTERM drains the workers, then the core.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         try:
             with StopSignals() as signals:
-                loop.add_signal_handler(signal.SIGHUP, self._spawn, self._replace_all)
+                loop.add_signal_handler(signal.SIGHUP, self._hang_up)
                 try:
                     return await self._serve(signals, {f"{name}_port": port.number for name, port in ports.items()})
                 finally:
@@ -210,7 +210,7 @@ class Supervisor:
         )
 
     async def _start(self, orders: Orders) -> WorkerProcess:
-        process = await WorkerProcess.begin(orders, self._ended)
+        process = await WorkerProcess.begin(orders, self._ended, self._changed)
         self._all.add(process)
         return process
 
@@ -252,6 +252,16 @@ class Supervisor:
         if not self._stopping:
             self._core_begun = loop.time()
             self._core = await self._start(self._orders("core"))
+
+    def _hang_up(self) -> None:
+        """SIGHUP: the core reads the configuration first; where that has mistakes it says so, and nothing changes."""
+        if self._core is not None and self._core.ready.done() and not self._core.over.is_set():
+            self._core.hang_up()
+
+    def _changed(self) -> None:
+        """The core keeps another configuration: so are its workers to. Once more if it changes meanwhile."""
+        if not self._stopping and self._started:
+            self._spawn(self._replace_all)
 
     async def _replace_all(self) -> None:
         """Another process for each worker, one after the other, each before the one it follows has gone."""

@@ -68,6 +68,13 @@ def test_every_word_that_users_meet_is_explained(document: str, words: list[str]
     assert [word for word in words if f"`{word}`" not in text] == []
 
 
+def test_the_site_has_each_page_once_and_names_none_that_is_not_there() -> None:
+    """`make docs` says so too; this needs nothing installed."""
+    named = re.findall(r"(?m)^ +- (?:[^:\n]+: )?(\S+\.md)$", (CHECKOUT / "mkdocs.yml").read_text(encoding="utf-8"))
+    docs = CHECKOUT / "docs"
+    assert sorted(named) == sorted(str(path.relative_to(docs)) for path in docs.glob("**/*.md"))
+
+
 def test_every_rule_that_code_names_stands_in_the_rules() -> None:
     # "DD05" beside a branch is worth something only to who can look it up.
     rules = (CHECKOUT / "docs" / "hls-rules.md").read_text()

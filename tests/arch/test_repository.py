@@ -29,7 +29,13 @@ _INDEX_HOSTS = re.compile(
     )
 )
 _MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|home|root)/" + r"[a-z]")
-_LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-build.txt", "requirements-node.txt")
+_LOCKS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-build.txt",
+    "requirements-docs.txt",
+    "requirements-node.txt",
+)
 
 
 @cache
@@ -137,7 +143,7 @@ def test_nothing_names_a_path_of_one_machine() -> None:
     assert not lines_matching(_MACHINE_PATHS)
 
 
-@pytest.mark.parametrize("name", _LOCKS)
+@pytest.mark.parametrize("name", [*_LOCKS, "requirements-docs.txt"])
 def test_locks_pin_everything_with_hashes(name: str) -> None:
     """`pip install --require-hashes` refuses a lock with a gap; better here than on a fresh machine."""
     text = (CHECKOUT / name).read_text(encoding="utf-8").replace("\\\n", " ")

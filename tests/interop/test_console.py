@@ -61,6 +61,8 @@ def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl
         "HLSD_RECORD__RULES": '[{"match": "live/*"}]',
         "HLSD_RECORD__MIN_FREE": "0",
         "HLSD_RELAY__ALLOW_HOSTS": "127.0.0.1",
+        "HLSD_NOTIFY__URL": f"http://127.0.0.1:{free_port()}/nobody",
+        "HLSD_NOTIFY__EVENTS": "jobDone",  # told and not asked, and none of it comes about here
     }
     with HlsdServer(folder, env=env) as running, ExitStack() as stack:
         for name in ("cam", "door"):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import browser as browsers
 from tests.support.films import draw
+from tests.support.server import CHECKOUT
 from tests.support.vod_rig import vod_rig
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
@@ -50,4 +51,5 @@ async def test_the_page_uploads_over_a_cut_shows_plays_and_deletes(tmp_path: Pat
         said = json.loads(await asyncio.to_thread(subprocess.check_output, command, timeout=250))
         assert (said["errors"], said["failed"], said["cut"]) == ([], [], 1)
         assert said["title"] == "film.mp4"
+        assert f'"{said["key"]}"' in (CHECKOUT / "hlsd/console/files/api.js").read_text()  # the console's own
         assert rig.films() == []

@@ -57,3 +57,18 @@ def draw(
                 out.mux(sound.encode(one))
             out.mux(sound.encode(None))
     return path
+
+
+def with_text(path: Path, target: Path) -> Path:
+    """The MP4 again, with a track of SRT in English that says two lines from 0.5 s to 1.5 s."""
+    srt = target.with_suffix(".srt")
+    srt.write_text("1\n00:00:00,500 --> 00:00:01,500\n<i>Hello</i>\nthere\n\n", encoding="utf-8")
+    with av.open(str(path)) as film, av.open(str(srt)) as text, av.open(str(target), "w") as out:
+        pairs: dict[Any, Any] = {one: out.add_stream_from_template(one) for one in (*film.streams, *text.streams)}
+        out.streams[-1].metadata["language"] = "eng"
+        for source in (film, text):
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = pairs[packet.stream]
+                    out.mux(packet)
+    return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,8 +12,11 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
+import av
 import httpx
+import m3u8
 
 from hlsd.app import Server
 from tests.support.server import CHECKOUT
@@ -93,6 +97,27 @@ async def vod_rig(
                     if process.poll() is None:
                         process.kill()
                     process.wait(10)
+
+
+async def watch(rig: VodRig, playlist: str) -> dict[str, int]:
+    """Plays every rendition whole, as a player would; how many pictures each has. By its own session, without a key."""
+    seen = {}
+    answer = await rig.http.get(playlist, follow_redirects=True, headers={"authorization": ""})
+    assert answer.status_code == 200, answer.text
+    top = m3u8.loads(answer.text)
+    for variant in top.playlists:
+        listed = await rig.http.get(urljoin(str(answer.url), variant.uri))
+        one = m3u8.loads(listed.text)
+        assert one.is_endlist
+        body = (await rig.http.get(urljoin(str(listed.url), one.segment_map[0].uri))).content
+        for segment in one.segments:
+            piece = await rig.http.get(urljoin(str(listed.url), segment.uri))
+            assert piece.status_code == 200
+            body += piece.content
+        film: Any = av.open(io.BytesIO(body))
+        seen[variant.uri] = len(list(film.decode(video=0)))
+        film.close()
+    return seen
 
 
 def children_of(pid: int) -> list[int]:

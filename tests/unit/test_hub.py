@@ -491,7 +491,7 @@ async def test_a_wall_clock_set_back_an_hour_changes_nothing() -> None:
 class KeyGate(OpenGate):
     """A gate whose publishers show a key for a name."""
 
-    async def publish(self, request: PublishRequest) -> Grant | Denial:  # type: ignore[override]
+    async def publish(self, request: PublishRequest) -> Grant | Denial:
         return Grant(name="cam") if request.name == "the-key" else Denial(403, "not allowed")
 
     def hides_names(self, app: str) -> bool:

@@ -9,9 +9,10 @@ import { settings } from "./settings.js";
 import { stream } from "./stream.js";
 import { streams } from "./streams.js";
 import { viewers } from "./viewers.js";
+import { webhooks } from "./webhooks.js";
 
-const VIEWS = { streams, viewers, events, relays, recordings: records, settings };
-const TITLES = { streams: "Streams", viewers: "Viewers", events: "Events", relays: "Relays", recordings: "Recordings", settings: "Settings" };
+const VIEWS = { streams, viewers, events, relays, recordings: records, webhooks, settings };
+const TITLES = { streams: "Streams", viewers: "Viewers", events: "Events", relays: "Relays", recordings: "Recordings", webhooks: "Webhooks", settings: "Settings" };
 const place = document.getElementById("view");
 const nav = document.getElementById("nav");
 const node = document.getElementById("node");

@@ -47,10 +47,11 @@ export function ask({ title, text = "", yes, field = "", value = 0 }) {
   });
 }
 
-/** A table. `columns`: [heading, row → cell or text, class]; `sort(index)` makes headings buttons. */
-export function table(caption, columns, rows, sort) {
+/** A table. `columns`: [heading, row → cell or text, class]; `sort(index)` makes headings buttons, `sorted` is [index, 1 or -1]. */
+export function table(caption, columns, rows, sort, sorted = []) {
+  const order = (index) => (sort && sorted[0] === index ? (sorted[1] > 0 ? "ascending" : "descending") : null);
   const heads = columns.map(([heading, , kind], index) =>
-    h("th", { scope: "col", class: kind }, sort && heading ? h("button", { onclick: () => sort(index) }, heading) : heading),
+    h("th", { scope: "col", class: kind, "aria-sort": order(index) }, sort && heading ? h("button", { onclick: () => sort(index) }, heading) : heading),
   );
   const body = rows.map((row) => h("tr", {}, columns.map(([, cell, kind]) => h("td", { class: kind }, cell(row) ?? ""))));
   return h("div", { class: "scroll" }, h("table", { "aria-label": caption }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body)));

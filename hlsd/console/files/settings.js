@@ -1,10 +1,10 @@
 /* The configuration as it is in effect, without its secrets. */
 
-import { get } from "./api.js";
-import { facts, fill, h } from "./dom.js";
+import { get, post } from "./api.js";
+import { facts, fill, h, say } from "./dom.js";
 
 export async function settings(place, _path, signal) {
-  const { sections } = await get("/config", {}, signal);
+  let { sections } = await get("/config", {}, signal);
   const search = h("input", { type: "search", "aria-label": "Keys with", placeholder: "key" });
   const boxes = h("div", { class: "panel" });
   const draw = () => {
@@ -18,6 +18,24 @@ export async function settings(place, _path, signal) {
     fill(boxes, shown.some(Boolean) ? shown : h("p", { class: "note" }, "No such key."));
   };
   search.addEventListener("input", draw);
-  fill(place, h("div", { class: "row between" }, h("h1", {}, "Settings"), search), boxes);
+  const told = h("p", { class: "note", role: "status" });
+  const again = h("button", { onclick: reload, title: "As hlsd reload: nobody is dropped" }, "Read the configuration again");
+  fill(place, h("div", { class: "row between" }, h("h1", {}, "Settings"), h("div", { class: "row" }, search, again)), told, boxes);
+
+  async function reload() {
+    again.disabled = true;
+    try {
+      const done = await post("/reload");
+      const words = (keys, before) => (keys.length ? [`${before}: ${keys.join(", ")}.`] : []);
+      told.textContent = [...words(done.changed, "Changed"), ...words(done.needs_restart, "Needs a restart")].join(" ") || "Nothing has changed.";
+      ({ sections } = await get("/config", {}, signal));
+      draw();
+    } catch (error) {
+      told.textContent = error.message;
+      say("nothing has changed");
+    }
+    again.disabled = false;
+  }
+
   draw();
 }

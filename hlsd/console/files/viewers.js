@@ -59,7 +59,7 @@ export function sessionTable(place, fixed, signal) {
     const by = SORTS[sorted[0]] ?? SORTS[4];
     const shown = rows.toSorted((one, other) => (by(one) > by(other) ? 1 : by(one) < by(other) ? -1 : 0) * sorted[1]);
     const order = (index) => ((sorted = [index + from, sorted[0] === index + from ? -sorted[1] : 1]), draw());
-    fill(list, rows.length ? table("Sessions", columns.slice(from), shown, order) : null);
+    fill(list, rows.length ? table("Sessions", columns.slice(from), shown, order, [sorted[0] - from, sorted[1]]) : null);
     words.textContent = rows.length ? "" : "Nobody.";
     back.hidden = cursors.length < 2;
     next.hidden = upcoming === null;

@@ -85,10 +85,9 @@ class Connections:
     def __init__(self, settings: HttpSettings, now: float, files: int, faults: Faults | None = None) -> None:
         self._guard = (faults or Faults()).guard("http_sweep")
         self._idle = settings.keep_alive
-        self._per_ip = settings.max_connections_per_ip
+        self._files = files
         self._trusted = settings.proxies
-        self.most = max(1, min(settings.max_connections, files - RESERVE))
-        """Connections that are served at once."""
+        self.bound(settings)
         self.addresses: dict[str, ClientAddress] = {}
         self.open = 0
         self.senders = 0
@@ -104,6 +103,12 @@ class Connections:
         """Of the plain port."""
         self._wheel: Wheel[Guarded] = Wheel(now)
         self._stalled: dict[Guarded, tuple[float, int]] = {}
+
+    def bound(self, settings: HttpSettings) -> None:
+        """The bounds of the settings, for who comes from now on."""
+        self._per_ip = settings.max_connections_per_ip
+        self.most = max(1, min(settings.max_connections, self._files - RESERVE))
+        """Connections that are served at once."""
 
     def enter(self, ip: str, *, reserve: bool = True) -> ClientAddress | None:
         """A new connection of `ip`, or None if there are too many; `reserve`: whether the API's places are for it."""

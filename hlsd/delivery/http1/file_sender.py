@@ -26,7 +26,7 @@ _TURNS: Final = 3
 """Turns of the loop in which what was just written leaves, unless the socket is full."""
 
 
-class Places(Protocol):
+class DescriptorPlaces(Protocol):
     """What knows how many descriptors there may be (`hlsd.delivery.http1.connections`)."""
 
     def lend(self) -> bool:
@@ -65,7 +65,7 @@ class _Socket:
 
     __slots__ = ("_places", "fd")
 
-    def __init__(self, fd: int, places: Places) -> None:
+    def __init__(self, fd: int, places: DescriptorPlaces) -> None:
         self.fd = os.dup(fd)
         self._places = places
 
@@ -78,7 +78,7 @@ class _Socket:
 class FileSender:
     """Sends the body of one answer, whose head ASGI has sent with a Content-Length. `close` it in any case."""
 
-    def __init__(self, connection: FileConnection, places: Places) -> None:
+    def __init__(self, connection: FileConnection, places: DescriptorPlaces) -> None:
         self._connection = connection
         self._cycle = connection.cycle
         self._loop = asyncio.get_running_loop()
@@ -152,7 +152,7 @@ class FileSender:
             self._connection.resume_writing()
 
 
-def file_sender(connection: FileConnection, places: Places, scope: Scope) -> FileSender | None:
+def file_sender(connection: FileConnection, places: DescriptorPlaces, scope: Scope) -> FileSender | None:
     """What sends the answer to the request of `scope`; None if its connection takes bytes by its transport alone."""
     if connection.fd < 0 or connection.lost or connection.cycle.scope is not scope or not places.lend():
         return None

@@ -30,7 +30,7 @@ from hlsd.net.congestion import Congestion
 from hlsd.net.listening import listen
 from hlsd.net.strict_http import hush
 from hlsd.net.uvicorn_fit import LOST, fits, steps
-from hlsd.ports import Service
+from hlsd.ports import Commit, Reloadable, Service
 
 MAX_BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -58,6 +58,15 @@ class HttpServer(Service):
         self.protocol: type[FastProtocol] = FastProtocol
         """What its connections are; another one is for measurements."""
         self.port = settings.port
+
+    def reloads(self) -> tuple[Reloadable, ...]:
+        """How many connections there may be, of HTTPS too."""
+        bounds = frozenset({"max_connections", "max_connections_per_ip"})
+
+        def change(settings: HttpSettings) -> Commit:
+            return lambda: self._web.connections.bound(settings)
+
+        return (Reloadable("http", bounds, change),)
 
     async def start(self) -> None:
         """Binds and serves; `port` is the true one from here on.

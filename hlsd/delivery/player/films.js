@@ -9,7 +9,7 @@ const PIECE = 8 << 20; // bytes of an upload that are sent at a time
 const PAUSES = [1, 2, 5, 10, 20, 30]; // seconds before an upload goes on, by how often in a row it was cut off
 const LOOK = 1500; // ms between two looks at jobs that are not over
 const OVER = new Set(["done", "failed", "cancelled"]);
-const KEY = "hlsd-token";
+const KEY = "hlsd-console-token"; // the console's: who came in there, in this tab, is in here too
 
 let hls = null;
 let sending = null; // the upload under way: {file, paused}
@@ -88,6 +88,16 @@ function card(job) {
   const title = element("div", job.title || job.source);
   title.className = "title";
   words.append(title, element("div", state(job)));
+  const covers = element("div", "");
+  covers.className = "covers";
+  for (const path of job.places?.covers.slice(1) ?? []) {
+    const cover = element("img", "");
+    cover.alt = "";
+    cover.loading = "lazy";
+    cover.src = `${root}${path}`;
+    covers.append(cover);
+  }
+  if (covers.children.length) words.append(covers);
   if (!OVER.has(job.state)) {
     const bar = element("progress", "");
     bar.max = 100;

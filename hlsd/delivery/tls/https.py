@@ -38,7 +38,7 @@ from hlsd.net.listening import listen
 from hlsd.net.tls import Certificates
 from hlsd.net.tls_transport import TlsTransport
 from hlsd.net.uvicorn_fit import fits
-from hlsd.ports import Service
+from hlsd.ports import Commit, Reloadable, Service
 
 FAREWELL = 0.5
 """Seconds that a draining HTTP/2 connection with requests under way waits before it says GOAWAY."""
@@ -109,6 +109,16 @@ class HttpsServer(Service):
         """Connections past their handshake."""
         awaited = self._listener.awaited if self._listener is not None else 0
         return len(self.http2.connections) + len(self._state.connections) + awaited
+
+    def reloads(self) -> tuple[Reloadable, ...]:
+        """Certificates."""
+        files = frozenset({"cert", "key", "certificates", "certificates_dir"})
+        return (Reloadable("https", files, self._certify, always=True),) if self._certificates is not None else ()
+
+    def _certify(self, settings: HttpsSettings) -> Commit:
+        assert self._certificates is not None
+        now = asyncio.get_running_loop().time()
+        return self._certificates.turn_to(settings.pairs, settings.certificates_dir, self._log, now)
 
     @property
     def identities(self) -> Sequence[Identity]:

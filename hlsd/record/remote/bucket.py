@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MISSING: Final = (
-    "record.store: the package obstore is missing (pip install 'hlsd[store]'); with it finished recordings are "
-    "uploaded to the store and played from there"
+    "the package obstore is missing (pip install 'hlsd[store]'); with it what is finished is uploaded to the store and "
+    "played from there"
 )
 DIGEST: Final = "hlsd-sha256"
 """Name of the metadata that says what the bytes are."""
@@ -62,13 +62,20 @@ class StoredObject(NamedTuple):
 
 
 class Bucket:
-    """One store. `timeout`: seconds for one request; `retries`: of a request that failed, within the same call.
+    """One store, that `setting` names. `timeout`: seconds for one request; `retries`: of one that failed, in one call.
 
     Raises ConfigError if the library is missing, or refuses the settings.
     """
 
-    def __init__(
-        self, address: StoreAddress, key: SecretStr | None, secret: SecretStr | None, *, timeout: float, retries: int
+    def __init__(  # noqa: PLR0913 - what a store is reached by
+        self,
+        address: StoreAddress,
+        key: SecretStr | None,
+        secret: SecretStr | None,
+        *,
+        timeout: float,
+        retries: int,
+        setting: str = "record.store",
     ) -> None:
         self.folder = address.is_folder
         """Whether it keeps no metadata, and has no ETags that are made of the bytes."""
@@ -78,12 +85,12 @@ class Bucket:
         try:
             import obstore  # noqa: PLC0415 - an extra: needed by who has set record.store
         except ImportError:
-            raise ConfigError(MISSING) from None
+            raise ConfigError(f"{setting}: {MISSING}") from None
         self._library = obstore
         try:
             self._store = self._open(address, timeout, retries)
         except Exception as error:  # noqa: BLE001 - its errors have no common base
-            raise ConfigError(f"record.store cannot be used: {self._words(error)}") from None
+            raise ConfigError(f"{setting} cannot be used: {self._words(error)}") from None
 
     def _open(self, address: StoreAddress, timeout: float, retries: int) -> S3Store | LocalStore:
         from obstore.store import LocalStore, S3Store  # noqa: PLC0415 - see above
@@ -159,6 +166,11 @@ class Bucket:
         except StoreFault as fault:
             if not fault.missing:
                 raise
+
+    async def names(self, folder: str) -> list[str]:
+        """What lies below a folder, by full names: for folders of which is known that they are small."""
+        found = await self._ask(self._library.list(self._store, prefix=f"{folder}/").collect_async(), self._timeout)
+        return [str(one["path"]) for one in found]
 
     async def _ask(self, asked: Awaitable[T], seconds: float | None) -> T:
         """What comes of a request. Raises StoreFault for whatever the library raises, which has no common base."""

@@ -32,24 +32,16 @@ LOADS: Final = 4
 _PIECE: Final = 4 << 20
 
 
-class FarRecordings:
-    """Recordings in the store (`hlsd.record.open_recordings.Far`)."""
+class FarObjects:
+    """What is in a store, by name; `what` of it cannot be read when the store is away."""
 
-    def __init__(self, bucket: Bucket, index: RecordIndex, log: Log, stats: StoreStats) -> None:
+    def __init__(self, bucket: Bucket, log: Log, stats: StoreStats, what: str = "recordings") -> None:
         self._bucket = bucket
-        self._index = index
         self._stats = stats
-        self._health = StoreHealth("recordings cannot be read from the store", log)
+        self._health = StoreHealth(f"{what} cannot be read from the store", log)
         self._slots = asyncio.Semaphore(MOST)
         self._loads = asyncio.Semaphore(LOADS)
         self._waiting = 0
-
-    async def find(self, row: Row) -> tuple[str, Read] | None:
-        """The name of a recording in the store, and its index to read by; None if not there. Raises StoreFault."""
-        copy = await self._index.ask(lambda table: table.copies.get(row.id))
-        if copy is None or copy.state != STORED:
-            return None
-        return copy.key, await self.index(copy.key) if copy.has_index else _nothing
 
     async def index(self, key: str) -> Read:
         """The index of an MP4. Raises StoreFault."""
@@ -73,6 +65,13 @@ class FarRecordings:
     async def read(self, key: str, offset: int, size: int) -> bytes:
         """Bytes of an object. Raises StoreFault."""
         return await self._ask(lambda: self._bucket.read(key, offset, size))
+
+    async def small(self, key: str, most: int) -> bytes | None:
+        """A small object; None if there is none, or it has more than `most` bytes. Raises StoreFault."""
+        found = await self._ask(lambda: self._bucket.look(key))
+        if found is None or found.size > most:
+            return None
+        return await self.read(key, 0, found.size) if found.size else b""
 
     async def _ask(self, what: Callable[[], Awaitable[T]]) -> T:
         if self._waiting >= CROWD:
@@ -98,6 +97,21 @@ class FarRecordings:
     def _bad(self, fault: StoreFault) -> None:
         self._stats.reads["late" if fault.late else "failed"] += 1
         self._health.bad(str(fault))
+
+
+class FarRecordings(FarObjects):
+    """Recordings in the store (`hlsd.record.open_recordings.Far`)."""
+
+    def __init__(self, bucket: Bucket, index: RecordIndex, log: Log, stats: StoreStats) -> None:
+        super().__init__(bucket, log, stats)
+        self._index = index
+
+    async def find(self, row: Row) -> tuple[str, Read] | None:
+        """The name of a recording in the store, and its index to read by; None if not there. Raises StoreFault."""
+        copy = await self._index.ask(lambda table: table.copies.get(row.id))
+        if copy is None or copy.state != STORED:
+            return None
+        return copy.key, await self.index(copy.key) if copy.has_index else _nothing
 
 
 def _nothing(offset: int, size: int) -> bytes:  # noqa: ARG001 - as of a file

@@ -9,6 +9,7 @@ import math
 from typing import Any, Final, TypeVar
 
 from hlsd.base.errors import ProtocolError
+from hlsd.media.segment_keys import SegmentKeys
 from hlsd.segmenter.facts import LowLatency, Rates, RenditionFacts, TrackFacts
 from hlsd.segmenter.feed.numbers import NAME
 from hlsd.segmenter.listed_ranges import MOST, Line
@@ -43,6 +44,7 @@ def state_of(live: Live, window: Window) -> State:
         "independent": facts.independent,
         "away": facts.away,
         "off": facts.off,
+        "keys": None if facts.keys is None else [facts.keys.secret.hex(), facts.keys.every],
         "previous": live.previous.about[0] if isinstance(live.previous, Live) else "",
         "ranges": [list(line) for line in window.ranges.lines] if window.ranges else [],
     }
@@ -51,6 +53,7 @@ def state_of(live: Live, window: Window) -> State:
 def facts_of(state: State, version: int) -> RenditionFacts:
     """The facts in it. Raises ProtocolError."""
     tracks, promises, rates = state.get("tracks"), state.get("promises"), state.get("rates")
+    keys = state.get("keys")
     return RenditionFacts(
         version=version,
         tracks=None if tracks is None else _tracks(tracks),
@@ -61,6 +64,7 @@ def facts_of(state: State, version: int) -> RenditionFacts:
         independent=truth(state, "independent"),
         away=truth(state, "away"),
         off=truth(state, "off"),
+        keys=None if keys is None else _keys(keys),
     )
 
 
@@ -109,6 +113,16 @@ def _tracks(said: object) -> TrackFacts:
 def _rates(said: object) -> Rates:
     highest, average, frames = _items(said, 3)
     return Rates(_whole(highest, _MOST), _whole(average, _MOST), _real(frames))
+
+
+def _keys(said: object) -> SegmentKeys:
+    secret, every = _items(said, 2)
+    if not isinstance(secret, str) or len(secret) != 64 or not every:
+        raise ProtocolError("facts of no keys")
+    try:
+        return SegmentKeys(bytes.fromhex(secret), _whole(every, 1 << 20))
+    except ValueError as error:
+        raise ProtocolError("facts of no keys") from error
 
 
 def _items(said: object, count: int) -> list[Any]:

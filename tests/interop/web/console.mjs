@@ -83,6 +83,10 @@ said.seen.publisher = await text("#view dl");
 await go("viewers");
 await until("viewers", () => document.querySelectorAll("#view tbody tr").length > 0);
 await judged("viewers");
+await click("#view thead button", "Bytes");
+await until("what it is sorted by", () => document.querySelector("#view [aria-sort=ascending]")?.textContent === "Bytes");
+await click("#view thead button", "Bytes");
+await until("sorted the other way", () => document.querySelector("#view [aria-sort=descending]")?.textContent === "Bytes");
 await write("#view label:nth-of-type(4) input", "flv");
 await page.keyboard.press("Enter");
 await until("viewers by FLV", () => [...document.querySelectorAll("#view tbody tr td:nth-child(4)")].map((one) => one.textContent).join() === "flv");
@@ -114,10 +118,18 @@ await go("recordings");
 await until("recordings", () => document.querySelectorAll("#view tbody tr").length > 0);
 await judged("recordings");
 
+await go("webhooks");
+await until("the receiver", () => document.querySelectorAll("#view tbody tr").length === 1);
+await click("#view button", "Send a test event");
+await until("what it says", () => /none/.test(document.querySelector("[aria-label=Test] tbody")?.textContent ?? ""));
+await judged("webhooks");
+
 await go("settings");
 await until("settings", () => document.querySelectorAll("#view details").length > 10);
 await write("#view input", "hls.time");
 await until("one key", () => /time/.test(document.querySelector("#view dl")?.textContent ?? ""));
+await click("#view button", "Read the configuration again");
+await until("nothing has changed", () => /Nothing has changed/.test(document.querySelector("#view [role=status]").textContent));
 await judged("settings");
 said.seen.secrets = await page.evaluate((secret) => document.documentElement.innerHTML.includes(secret), token);
 

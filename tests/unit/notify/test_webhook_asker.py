@@ -95,8 +95,8 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
                 return httpx.Response(200)
 
             world.handle = sleepy  # type: ignore[method-assign]
-            assert here.notify._webhook_client is not None
-            here.notify._webhook_client._client.http()._transport = httpx.MockTransport(sleepy)
+            assert here.notify.webhooks._line is not None
+            here.notify.webhooks._line.client._client.http()._transport = httpx.MockTransport(sleepy)
         known, stranger, elsewhere = await asyncio.gather(
             ask(here, question("192.0.2.1:2", u="1")),
             ask(here, question("192.0.2.1:3", u="2")),

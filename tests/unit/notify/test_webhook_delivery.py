@@ -222,14 +222,14 @@ async def test_a_flood_beyond_what_memory_may_hold_is_counted(
     """A disk that stalls must cost events, not the process."""
     monkeypatch.setattr(outbox_module, "MAX_WAITING", 100)
     async with running(tmp_path, world) as here:
-        assert here.notify._outbox is not None
+        assert here.notify.webhooks._outbox is not None
         stalled, on_again = threading.Event(), threading.Event()
 
         def stall(_: Store) -> None:
             stalled.set()
             on_again.wait(30)
 
-        here.notify._outbox.tell(stall)
+        here.notify.webhooks._outbox.tell(stall)
         await asyncio.to_thread(stalled.wait, 30)
         for seq in range(1, 301):
             here.emit(happened("a", seq))

@@ -596,11 +596,11 @@ async def test_what_is_being_deleted_when_the_server_stops_is_deleted_whole(
         (row,) = await operator.done()
         service = service_of(server)
         monkeypatch.setattr(RecordFolder, "remove", slow)
-        monkeypatch.setattr(service, "_limits", RetentionLimits(bytes=1))
+        monkeypatch.setattr(service, "limits", RetentionLimits(bytes=1))
         await eventually(begun.is_set, 20, what="the look that deletes it")
         asyncio.get_running_loop().call_later(0.5, gate.set)
     assert not (tmp_path / "records" / row["file"]).exists()
-    assert not service._faults.tasks["record_keep"]
+    assert not service.faults.tasks["record_keep"]
     async with recording_server(tmp_path) as (_, operator):
         assert await operator.records() == []
 

@@ -24,3 +24,23 @@ async def test_an_address_in_plain_writing_is_not_asked_of_the_resolver(monkeypa
         await Dial(tuple).resolve(read_address("http://127.1/x"))  # what that is, is the system's to say
     with pytest.raises(SourceError, match="not public"):
         await Dial(tuple, HostList(["10.0.0.*"])).resolve(read_address("http://10.0.0.5/x"))
+
+
+async def test_where_nobody_listens_at_the_first_address_the_next_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's localhost is ::1 first, and most servers of a machine listen on IPv4."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", ("::1", port)), (0, 0, 0, "", ("127.0.0.2", port)), (0, 0, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    address = read_address(f"http://both.test:{port}/x")
+    async with server:
+        dialed = await Dial(tuple).open(address)
+        dialed.writer.close()
+        assert dialed.ip == "127.0.0.1"
+        with pytest.raises(SourceError, match="must not feed itself"):
+            await Dial(lambda: [port]).open(address)
+    with pytest.raises(SourceError, match="cannot be reached"):
+        await Dial(tuple).open(address)

@@ -58,6 +58,24 @@ def test_both_may_be_asked_for_and_the_one_that_fits_is_copied() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (["1080p", "240p", "720p"], [("240p", 240, False), ("720p", 720, False), ("1080p", 1080, True)]),
+        (["audio", "sd"], [("sd", 480, False), ("audio", 0, False)]),
+        (["audio"], [("audio", 0, False)]),
+        (["2160p", "1080p"], [("1080p", 1080, True)]),  # one file of one size
+        (["2160p"], [("2160p", 1080, True)]),
+    ],
+)
+def test_a_ladder_is_asked_for_by_name(wanted: list[str], found: list[tuple[str, int, bool]]) -> None:
+    assert [(one.name, one.height, one.copy_video) for one in plan(FILM, wanted)] == found
+    assert all(one.copy_audio for one in plan(FILM, wanted))
+    silent = FILM._replace(audio="")
+    assert [one.name for one in plan(silent, ["audio"])] == ["hd"]  # there is no sound: the film as it is
+    assert Wish(file="/a", renditions=wanted).renditions == wanted
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"video": "", "audio": ""}, "neither"),

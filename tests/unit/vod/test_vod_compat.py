@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import http.server
 import json
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +15,8 @@ import httpx
 import pytest
 
 from hlsd.vod.compat import covers_of
+from hlsd.vod.folder import NOTES
+from hlsd.vod.job import folder_of
 from tests.support.eventually import eventually
 from tests.support.films import draw
 from tests.support.vod_rig import VodRig, vod_rig
@@ -46,6 +51,46 @@ async def ask(rig: VodRig, method: str, path: str, **more: Any) -> dict[str, Any
     return dict(said)
 
 
+async def watch(rig: VodRig, address: str) -> httpx.Response:
+    """What a viewer gets, who has no key."""
+    path = urlsplit(address).path
+    return await rig.http.get(path, follow_redirects=True, headers={"authorization": ""})
+
+
+async def records_a_live_playlist(rig: VodRig, callback: str, heard: list[str]) -> None:
+    """`/recording`, of a server of which we know nothing but HTTP, until somebody says that it is enough."""
+    tmp_path = rig.folder
+    (tmp_path / "hls").mkdir()
+    draw(tmp_path / "hls" / "live.m3u8", seconds=4)
+    served = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "hls")
+    )
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    ended = (tmp_path / "hls" / "live.m3u8").read_text()
+    (tmp_path / "hls" / "live.m3u8").write_text(ended.replace("#EXT-X-ENDLIST\n", ""))
+    m3u8 = f"http://127.0.0.1:{served.server_port}/live.m3u8"
+    recording = await ask(rig, "POST", "/recording", data={"m3u8": m3u8, "callback": callback})
+    ident = recording["data"]["id"]
+    folder = Path(tmp_path, "state/vod", folder_of(ident))
+    notes = folder / f"{ident}.tmp" / NOTES
+    await eventually(lambda: notes.exists() and notes.stat().st_size > 0, 60, "the first segment")
+    assert (await rig.http.post(f"/api/v1/jobs/{ident}/finish")).status_code == 202
+    done = await rig.until(ident, "done")
+    served.shutdown()
+    served.server_close()
+    assert abs(done["duration_ms"] - 4000) < 200
+    assert (await rig.http.post(f"/api/v1/jobs/{ident}/finish")).status_code == 409
+    await eventually(lambda: len(heard) == 2, what="its callback")
+    asked = parse_qs(urlsplit(heard[1].split()[1]).query, keep_blank_values=True)
+    assert heard[1].startswith("GET /done?id=12&x=a%20b&")
+    assert (asked["id"], asked["x"], asked["hlsd_id"], asked["status"]) == (["12"], ["a b"], [ident], ["done"])
+    assert asked["diskuri"] == [str(folder / ident / f"{ident}0.mp4")]
+    assert Path(asked["diskuri"][0]).stat().st_size == done["bytes"]
+    assert asked["t"] == [str(done["endtime"])]
+    whole = await watch(rig, asked["neturi"][0])
+    assert len(whole.content) == done["bytes"]
+
+
 async def test_a_client_of_the_other_server_works(tmp_path: Path) -> None:
     film = draw(tmp_path / "film.mp4", seconds=1, audio="")
     (tmp_path / "text.mp4").write_text("no film")
@@ -74,6 +119,8 @@ async def test_a_client_of_the_other_server_works(tmp_path: Path) -> None:
             ({"way": "disk", "uri": str(film), "callback": "ftp://a/b"}, "40502"),
             ({"way": "else", "uri": str(film)}, "40500"),
         ]
+        for said in ({"m3u8": "file:///etc/passwd"}, {"m3u8": "http://127.0.0.1/a.mp4"}, {}):
+            assert (await ask(rig, "GET", "/recording", params=said))["code"] == "40504", said
         for said, code in bad:
             assert (await ask(rig, "GET", "/hls", params=said))["code"] == code, said
             assert (await ask(rig, "POST", "/hls", json=said))["code"] == code, said
@@ -92,20 +139,17 @@ async def test_a_client_of_the_other_server_works(tmp_path: Path) -> None:
             assert (early.status_code, early.headers["retry-after"]) == (503, "2")
         rig.work()
 
-        async def watch(address: str) -> httpx.Response:
-            path = urlsplit(address).path
-            return await rig.http.get(path, follow_redirects=True, headers={"authorization": ""})
-
         for answered, covers in ((by_form, 2), (by_upload, 1)):
             await rig.until(answered["data"]["id"], "done")
             for name in ("liveAddress", "hdAddress"):
-                answer = await watch(answered["data"][name])
+                answer = await watch(rig, answered["data"][name])
                 assert "#EXT-X-ENDLIST" in answer.text
             assert len(answered["data"]["cover"]) == covers
             for cover in answered["data"]["cover"]:
-                answer = await watch(cover)
+                answer = await watch(rig, cover)
                 assert answer.content[:2] == b"\xff\xd8"
         await eventually(lambda: len(heard) == 1, what="one callback")
+        await records_a_live_playlist(rig, callback, heard)
         asked = parse_qs(urlsplit(heard[0].split()[1]).query, keep_blank_values=True)
         assert heard[0].startswith("GET /done?id=12&x=a%20b&")
         assert asked == {"id": ["12"], "x": ["a b"], "hlsd_id": [by_form["data"]["id"]], "status": ["done"],

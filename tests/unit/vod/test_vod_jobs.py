@@ -15,36 +15,14 @@ from typing import Any
 from urllib.parse import urljoin
 
 import av
-import m3u8
 import pytest
 
 from tests.support.eventually import eventually
 from tests.support.films import draw
 from tests.support.server import CHECKOUT
-from tests.support.vod_rig import VodRig, children_of, is_there, vod_rig
+from tests.support.vod_rig import VodRig, children_of, is_there, vod_rig, watch
 
 pytestmark = pytest.mark.thorough
-
-
-async def watch(rig: VodRig, playlist: str) -> dict[str, int]:
-    """Plays every rendition whole, as a player would; how many pictures each has. By its own session, without a key."""
-    seen = {}
-    answer = await rig.http.get(playlist, follow_redirects=True, headers={"authorization": ""})
-    assert answer.status_code == 200, answer.text
-    top = m3u8.loads(answer.text)
-    for variant in top.playlists:
-        listed = await rig.http.get(urljoin(str(answer.url), variant.uri))
-        one = m3u8.loads(listed.text)
-        assert one.is_endlist
-        body = (await rig.http.get(urljoin(str(listed.url), one.segment_map[0].uri))).content
-        for segment in one.segments:
-            piece = await rig.http.get(urljoin(str(listed.url), segment.uri))
-            assert piece.status_code == 200
-            body += piece.content
-        film: Any = av.open(io.BytesIO(body))
-        seen[variant.uri] = len(list(film.decode(video=0)))
-        film.close()
-    return seen
 
 
 def told(rig: VodRig) -> list[tuple[object, object]]:

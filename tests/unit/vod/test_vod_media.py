@@ -13,13 +13,14 @@ import av
 import pytest
 
 from hlsd.base.children import ENVIRONMENT
+from hlsd.base.errors import MediaError
 from hlsd.vod.codec_names import codecs_of
 from hlsd.vod.forms import form_of
 from hlsd.vod.job import JobFailed, TryAgain
 from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import PlannedRendition, Probed, plan
-from tests.support.films import draw
+from tests.support.films import draw, with_text
 from tests.support.gears import LONG
 
 MUTANTS = 500 if LONG else 5
@@ -41,7 +42,11 @@ def made(source: bytes, folder: Path, planned: list[PlannedRendition] | None = N
             "make", fd, form, 1 << 30, 8 << 20, 60, outputs, planned, ident="1" * 23, app="vod", rotation=film.rotation
         )
         carry_out(order, lambda: True, lambda _: None)
-    except (JobFailed, TryAgain, ValueError):
+        if film.texts:
+            os.lseek(fd, 0, os.SEEK_SET)
+            texts = MediaOrder("text", fd, form, 1 << 30, 8 << 20, 60, outputs[:1], texts=film.texts[:1])
+            carry_out(texts, lambda: True, lambda _: None)
+    except (JobFailed, TryAgain, MediaError, ValueError):
         return None
     finally:
         for one in (fd, *outputs):
@@ -55,7 +60,7 @@ def test_damaged_films_end_in_words_or_in_a_film_and_never_outside(tmp_path: Pat
     whole = [
         draw(tmp_path / "a.mp4", seconds=1).read_bytes(),
         draw(tmp_path / "b.ts", seconds=1).read_bytes(),
-        draw(tmp_path / "c.mkv", seconds=1, audio="").read_bytes(),
+        with_text(draw(tmp_path / "c.mp4", seconds=1, audio=""), tmp_path / "d.mkv").read_bytes(),
     ]
     before = sorted(tmp_path.parent.rglob("*"))
     (tmp_path / "work").mkdir()

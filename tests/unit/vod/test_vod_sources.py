@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hlsd.relay.dial import Dial
 from hlsd.relay.guard import HostList
 from hlsd.vod.fetch import fetch, way_out
 from hlsd.vod.fetch_playlist import fetch_playlist
-from hlsd.vod.folder import SOURCE, TMP, below
+from hlsd.vod.folder import NOTES, SOURCE, TMP, below
 from hlsd.vod.job import Cancelled, JobFailed, TryAgain
 from hlsd.vod.settings import VodSettings
 from tests.support.films import draw
+from tests.support.gears import LONG
 from tests.support.vod_rig import vod_rig
 
 PRIVATE = [
@@ -244,6 +248,50 @@ async def test_films_by_url_by_form_and_by_an_upload_that_was_cut(tmp_path: Path
         assert not [name for name in rig.films() if "uploads" in name or "source" in name]
 
 
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+async def test_an_upload_that_is_cut_twenty_times_goes_on_and_takes_no_memory(tmp_path: Path) -> None:
+    """Each time the connection goes in the middle of a request; what had come is there, and nothing of it twice."""
+    piece, size, cuts = random.Random(1).randbytes(1 << 20), (2048 if LONG else 42) << 20, 20
+    whole, at, cut = hashlib.sha256(), 0, 0
+    for _ in range(size // len(piece)):
+        whole.update(piece)
+    async with vod_rig(tmp_path, max_bytes=4 << 30) as rig:
+        begun = await rig.http.post("/api/v1/uploads", headers={"upload-length": str(size)})
+        place, ident = begun.headers["location"], begun.json()["data"]["id"]
+        before = peak = resident()
+
+        async def body(at: int, end: int) -> AsyncIterator[bytes]:
+            nonlocal peak
+            while at < end:
+                octets = piece[at % len(piece) :][: end - at]
+                at += len(octets)
+                yield octets
+                peak = max(peak, resident())
+            if end < size:
+                raise ConnectionError  # before all is sent that was announced
+
+        async with asyncio.timeout(800):
+            while at < size:
+                end = size if cut == cuts else at + (size - at) // (cuts + 1 - cut)
+                head = {"upload-offset": str(at), "content-length": str(size - at)}
+                head["content-type"] = "application/offset+octet-stream"
+                with contextlib.suppress(ConnectionError, httpx.TransportError):  # or 423: the cut one is not over yet
+                    await rig.http.patch(place, content=body(at, end), headers=head)
+                there = int((await rig.http.head(place)).headers["upload-offset"])
+                assert at <= there <= end
+                cut, at = cut + (at < there < size), there
+        assert cut >= cuts
+        with (tmp_path / "state/vod/uploads" / ident).open("rb") as kept:
+            assert hashlib.file_digest(kept, "sha256").digest() == whole.digest()
+    assert peak - before < 32 << 20, f"{(peak - before) >> 20} MiB more"
+
+
 @pytest.mark.thorough
 async def test_what_is_asked_wrongly_is_refused_in_words(tmp_path: Path) -> None:
     async with vod_rig(tmp_path, quota=2, max_bytes=1 << 20, roots=[]) as rig:
@@ -279,14 +327,14 @@ async def test_what_is_asked_wrongly_is_refused_in_words(tmp_path: Path) -> None
             assert (await rig.http.get(path)).status_code == 404
 
 
-def hls(url: str, path: Path, dial: Dial) -> bytes:
+def hls(url: str, path: Path, dial: Dial, enough: Callable[[], bool] = lambda: False, longest: float = 0.0) -> bytes:
     """What is fetched of a playlist, or what that raises."""
 
-    def grow(_: str) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    def grow(name: str) -> int:
+        return os.open(path.with_name(path.name + name), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
-    fetch_playlist(url, VodSettings(), dial, grow, lambda: True, lambda *_: None)
-    return path.read_bytes()
+    fetch_playlist(url, VodSettings(), dial, grow, lambda: True, lambda *_: None, enough, longest)
+    return path.with_name(path.name + SOURCE + TMP).read_bytes()
 
 
 async def test_a_playlist_is_fetched_segment_by_segment_each_address_judged(tmp_path: Path) -> None:
@@ -296,7 +344,6 @@ async def test_a_playlist_is_fetched_segment_by_segment_each_address_judged(tmp_
         one.files = {
             "/top.m3u8": b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100\nlow.m3u8\n",
             "/low.m3u8": f"{head}#EXTINF:2,\na.ts\n#EXTINF:2,\n{one.base}/b.ts\n#EXT-X-ENDLIST\n".encode(),
-            "/live.m3u8": f"{head}#EXTINF:2,\na.ts\n".encode(),
             "/key.m3u8": f'{head}#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n'.encode(),
             "/inside.m3u8": f"{head}#EXTINF:2,\nhttp://169.254.169.254/a\n#EXT-X-ENDLIST\n".encode(),
             "/disk.m3u8": f"{head}#EXTINF:2,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n".encode(),
@@ -307,7 +354,6 @@ async def test_a_playlist_is_fetched_segment_by_segment_each_address_judged(tmp_
         got = await asyncio.to_thread(hls, f"{one.base}/top.m3u8", tmp_path / "film", dial)
         assert got == b"first second"
         for name, words in (
-            ("live", "live"),
             ("key", "encrypted"),
             ("inside", "not public, and the test"),
             ("disk", "only HTTP|no URL|no address"),
@@ -317,6 +363,50 @@ async def test_a_playlist_is_fetched_segment_by_segment_each_address_judged(tmp_
                 await asyncio.to_thread(hls, f"{one.base}/{name}.m3u8", tmp_path / "other", dial)
         asked = [line.split()[1] for line in one.asked]
         assert asked.count("/a.ts") == 1
+
+
+LIVE = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{}\n{}"
+
+
+def live(first: int, last: int, *, end: bool = False) -> bytes:
+    """A playlist of segments of a second, by their numbers."""
+    listed = "".join(f"#EXTINF:1,\n{number}.ts\n" for number in range(first, last + 1))
+    return (LIVE.format(first, listed) + ("#EXT-X-ENDLIST\n" if end else "")).encode()
+
+
+async def test_a_live_playlist_is_followed_from_its_newest_to_its_end(tmp_path: Path) -> None:
+    dial = Dial(lambda: (), HostList(["*", "127.0.0.1/32"], "the test does not let it"))
+    async with origin(b"") as one:
+        one.files = {f"/{number}.ts": b"<%d>" % number for number in range(40)}
+        one.files["/live.m3u8"] = live(1, 9)
+        url, looks = f"{one.base}/live.m3u8", 0
+
+        def goes_on() -> bool:
+            """Each look finds another playlist: one slides on, then a segment is gone, then it ends."""
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                one.files["/live.m3u8"] = live(5, 11)
+            elif looks == 2:
+                one.files["/10.ts"], one.files["/12.ts"] = b"", b"<12>"
+                one.files["/live.m3u8"] = live(9, 13, end=True)
+            return False
+
+        got = await asyncio.to_thread(hls, url, tmp_path / "film", dial, goes_on)
+        assert got == b"<7><8><9><10><11><12><13>"
+        # Who goes on where another worker died: what is behind the last note is done again, what is before is not
+        film, notes = tmp_path / f"film{SOURCE}{TMP}", tmp_path / f"film{NOTES}"
+        lines = notes.read_bytes().split(b"\n")
+        assert len(lines) == 8
+        notes.write_bytes(b"\n".join(lines[:3]) + b"\n10 torn")
+        film.write_bytes(b"<7><8><9><1")
+        one.asked.clear()
+        assert await asyncio.to_thread(hls, url, tmp_path / "film", dial) == b"<7><8><9><11><12><13>"
+        assert not any(f" /{number}.ts" in line for line in one.asked for number in (7, 8, 9))
+        # It is long enough, or somebody says so
+        one.files["/live.m3u8"] = live(20, 29)
+        assert await asyncio.to_thread(hls, url, tmp_path / "b", dial, lambda: False, 2.0) == b"<27><28>"
+        assert await asyncio.to_thread(hls, url, tmp_path / "c", dial, lambda: True) == b"<27><28><29>"
 
 
 @pytest.mark.thorough

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,12 +136,18 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(data)
 
 
-async def killed_at_random(rig: VodRig, films: int) -> None:
+async def killed_at_random(rig: VodRig, films: int, callback: str) -> int:
     """Two workers at `films` jobs; one of them is killed again and again. Then all jobs are done, each once."""
     draws = random.Random(7)
-    wanted = [(await rig.add(file=str(rig.folder / "film.mp4"), covers=["1"]))["id"] for _ in range(films)]
+
+    async def add() -> str:
+        return str((await rig.add(file=str(rig.folder / "film.mp4"), covers=["1"], callback=callback))["id"])
+
+    wanted = [await add() for _ in range(films // 2 + 1)]
     workers = [rig.work(), rig.work()]
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        if len(wanted) < films * (number + 1) / KILLS:  # so that there is work until the last one
+            wanted.append(await add())
         await asyncio.sleep(draws.uniform(0.3, 4.0))
         at = draws.randrange(2)
         workers[at].send_signal(signal.SIGKILL)
@@ -147,6 +155,7 @@ async def killed_at_random(rig: VodRig, films: int) -> None:
         workers[at] = rig.work()
     done = [await rig.until(ident, "done", within=200.0) for ident in wanted]
     assert {one["state"] for one in done} == {"done"}
+    films = len(wanted)
 
     def told() -> list[str]:
         events = rig.server.notify.ring.after(0, 1000)[0]
@@ -156,12 +165,28 @@ async def killed_at_random(rig: VodRig, films: int) -> None:
     files = rig.films()
     assert len(files) == 2 * films
     assert not [name for name in files if ".tmp" in name]
+    return films
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(2400 if LONG else 400)
 async def test_two_workers_on_postgresql_are_killed_and_each_job_is_done_once(tmp_path: Path) -> None:
     draw(tmp_path / "film.mp4", seconds=1)
+    called: Counter[str] = Counter()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        called[str(json.loads(await reader.readexactly(length))["job"]["id"])] += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    caller = await asyncio.start_server(listen, "127.0.0.1", 0)
+    callback = f"http://127.0.0.1:{caller.sockets[0].getsockname()[1]}/over"
     with postgres() as url:
-        async with vod_rig(tmp_path, database=url) as rig:
-            await killed_at_random(rig, 20 if LONG else 3)
+        async with caller, vod_rig(tmp_path, database=url, allow_private=True) as rig:
+            films = await killed_at_random(rig, 60 if LONG else 4, callback)
+            await eventually(lambda: len(called) == films, 60, "a callback for each job")
+    # A worker that dies between a callback and the note of it has it told again: nobody can have it exactly once
+    twice = sum(count - 1 for count in called.values())
+    assert twice <= films // 20, f"{KILLS} kills, {films} jobs, {twice} callbacks told twice"
