@@ -20,7 +20,7 @@ from hlsd.base.figures import Histogram
 
 OTHER: Final = "_other"
 """The label value under which everything beyond a bound is counted together; no name of ours begins with `_`."""
-PROTOCOLS: Final = ("hls", "flv", "wsflv", "rtmp", "srt", "whep", "vod")
+PROTOCOLS: Final = ("hls", "flv", "wsflv", "rtmp", "srt", "rtsp", "whep", "vod")
 """By what a stream may be watched (`hlsd.ports.PlayRequest.protocol`)."""
 MAX_APPS: Final = 20
 """Apps that have figures of their own, unless settings say otherwise."""

@@ -89,7 +89,7 @@ class SessionsQuery(Query):
     user_id: str | None = Field(None, min_length=1, max_length=256, description="Of this user only.")
     ip: str | None = Field(None, min_length=1, max_length=64, description="From this address only.")
     protocol: str | None = Field(
-        None, pattern=r"^[a-z0-9]{1,16}$", description="By this protocol only: hls, flv, wsflv, rtmp, srt, whep."
+        None, pattern=r"^[a-z0-9]{1,16}$", description="By this protocol only: hls, flv, wsflv, rtmp, srt, rtsp, whep."
     )
     limit: Limit = 100
     cursor: Cursor = None

@@ -18,6 +18,7 @@ from hlsd.delivery.tls.settings import HttpsSettings
 from hlsd.ingest.gb28181.settings import Gb28181Settings
 from hlsd.ingest.jt1078.settings import Jt1078Settings
 from hlsd.ingest.recorder.settings import RecorderSettings
+from hlsd.ingest.rtsp.settings import RtspSettings
 from hlsd.ingest.settings import PublishSettings, RtmpSettings
 from hlsd.ingest.srt.settings import SrtSettings
 from hlsd.ingest.ts.settings import TsSettings
@@ -101,6 +102,7 @@ class Settings(BaseModel):
     ts: TsSettings = Field(default_factory=TsSettings)
     jt1078: Jt1078Settings = Field(default_factory=Jt1078Settings)
     gb28181: Gb28181Settings = Field(default_factory=Gb28181Settings)
+    rtsp: RtspSettings = Field(default_factory=RtspSettings)
     recorder: RecorderSettings = Field(default_factory=RecorderSettings)
     transcode: TranscodeSettings = Field(default_factory=TranscodeSettings)
     hls: HlsSettings = Field(default_factory=HlsSettings)

@@ -172,6 +172,20 @@ def _skip_picture_order(bits: BitReader) -> None:
             bits.se()
 
 
+def skip_timing_and_colour(bits: BitReader) -> None:
+    """Reads on from `vui_parameters_present_flag` to what follows the timing (§E.1.1). Raises MediaError."""
+    if bits.flag() and bits.u(8) == 255:
+        bits.skip(32)
+    if bits.flag():
+        bits.skip(1)
+    read_colour(bits)
+    if bits.flag():
+        bits.ue()
+        bits.ue()
+    if bits.flag():
+        bits.skip(65)
+
+
 def _timing_and_colour(bits: BitReader) -> tuple[Fraction | None, Colour]:
     """What the VUI says of both (§E.1.1): a frame lasts two ticks of num_units_in_tick / time_scale seconds."""
     colour = Colour()

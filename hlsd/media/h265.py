@@ -131,6 +131,34 @@ def parse_sps(unit: bytes) -> H265Parameters:
     )
 
 
+def reordering(unit: bytes) -> int:
+    """How many pictures at most are shown later than one that follows them: `sps_max_num_reorder_pics` (§7.4.3.2.1).
+
+    Raises MediaError.
+    """
+    bits = BitReader(unescape(unit[2:]))
+    bits.skip(4)
+    sub_layers = bits.u(3) + 1
+    bits.skip(1)
+    _skip_profile_tier_level(bits, sub_layers)
+    bits.ue()
+    if bits.ue() == 3:
+        bits.skip(1)
+    bits.ue()
+    bits.ue()
+    if bits.flag():
+        for _ in range(4):
+            bits.ue()
+    for _ in range(3):
+        bits.ue()  # bit depths, log2_max_pic_order_cnt_lsb_minus4
+    found = 0
+    for _ in range(sub_layers if bits.flag() else 1):
+        bits.ue()
+        found = bits.ue()
+        bits.ue()
+    return found
+
+
 def _identifier(bits: BitReader, highest: int) -> int:
     identifier = bits.ue()
     if identifier > highest:

@@ -22,7 +22,7 @@ class PlayRequest:
     app: str
     name: str
     protocol: str
-    """"hls", "flv", "wsflv", "rtmp", "srt", "whep", "vod"."""
+    """"hls", "flv", "wsflv", "rtmp", "srt", "rtsp", "whep", "vod"."""
     ip: str
     port: int = 0
     query: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -22,6 +22,7 @@ SERVICES: tuple[Made, ...] = (
     ("ts_udp", ways_in.ts_udp),
     ("jt1078", ways_in.jt1078),
     ("gb28181", ways_in.gb28181),
+    ("rtsp", ways_in.rtsp),
     ("metrics", operating.metrics),
     ("relay", ways_in.relay),
     ("sound", ways_out.sound),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hlsd.delivery.flv_publish.endpoint import TS
-from hlsd.delivery.flv_publish.service import FlvPublishService
+from hlsd.delivery.flv_publish.service import FilePublishService
 from hlsd.delivery.recorder.service import RecorderService
+from hlsd.delivery.rtsp.streams import RtspStreams
 from hlsd.delivery.ts.streams import TsStreams
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
@@ -18,6 +19,7 @@ from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
+from hlsd.ingest.rtsp.service import RtspService
 from hlsd.ingest.srt.publisher import SrtHost
 from hlsd.ingest.srt.room import SrtRoom
 from hlsd.ingest.srt.service import SrtService
@@ -81,7 +83,7 @@ def flv_publish(services: Services) -> Service:
     first, idle = rtmp.publish_timeout, rtmp.idle_timeout
     form = flv_form(node.intake)
     publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, first, idle)
-    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
+    return FilePublishService(publishers, node.judge, faults, on=node.settings.publish.flv)
 
 
 def ts_publish(services: Services) -> Service:
@@ -90,7 +92,7 @@ def ts_publish(services: Services) -> Service:
     faults = node.stats.faults
     form = ts_form(node.mpeg_media)
     publishers = FilePublishers(node.hub, form, node.clock, node.log, faults, rtmp.publish_timeout, rtmp.idle_timeout)
-    return FlvPublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
+    return FilePublishService(publishers, node.judge, faults, on=node.settings.publish.ts, form=TS)
 
 
 def ts_udp(services: Services) -> Service:
@@ -107,6 +109,13 @@ def jt1078(services: Services) -> Service:
 def gb28181(services: Services) -> Service:
     """What a SIP platform sends here."""
     return Gb28181Service(services.node.settings.gb28181, _packets(services), services.node.bus)
+
+
+def rtsp(services: Services) -> Service:
+    """Publishers and viewers by RTSP."""
+    node, settings = services.node, services.node.settings
+    streams = RtspStreams(node.entrance, node.sessions, services.audience.gop, node.stats.faults)
+    return RtspService(settings.rtsp, _packets(services), streams, streams, settings.rtmp.bind)
 
 
 def _packets(services: Services) -> PacketHost:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hlsd.base.clock import SystemClock
-from hlsd.delivery.flv_publish.service import FlvPublishService
+from hlsd.delivery.flv_publish.service import FilePublishService
 from hlsd.delivery.http1.server import HttpServer
 from hlsd.delivery.judge import Judge
 from hlsd.delivery.settings import HttpSettings
@@ -102,7 +102,7 @@ async def flv_publish_room(
     directory, sessions = MemoryDirectory(), viewers()
     judge = Judge(directory, sessions, http)
     publishers = FilePublishers(doorman, flv_form(intake), clock, structlog.get_logger(), stats.faults, first, idle)
-    service = FlvPublishService(publishers, judge, stats.faults, on=on)
+    service = FilePublishService(publishers, judge, stats.faults, on=on)
     entrance = ViewerEntrance(sessions, directory, stats)
     routes = service.routes()
     web = create_app(directory, sessions, http, clock, entrance=entrance, judge=judge, routes=routes, stats=stats)

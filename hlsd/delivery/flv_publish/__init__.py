@@ -1,1 +1,1 @@
-"""Publishing by HTTP: `POST` and `PUT` of an FLV file that does not end, and the same by WebSocket."""
+"""Publishing by HTTP: `POST` and `PUT` of a file of FLV or MPEG-TS that does not end, and of FLV by WebSocket."""

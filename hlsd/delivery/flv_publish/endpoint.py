@@ -73,7 +73,7 @@ def publishes(scope: Scope, form: SentForm = FLV) -> bool:
     )
 
 
-class FlvPublishEndpoint:
+class FilePublishEndpoint:
     """The endpoint; `publishers` publish what comes."""
 
     def __init__(self, publishers: BodyPublishers, judge: Judge, *, on: bool, form: SentForm = FLV) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Match, Route
 
 from hlsd.base.upkeep import end, sweep
-from hlsd.delivery.flv_publish.endpoint import FLV, FlvPublishEndpoint, SentForm, publishes
+from hlsd.delivery.flv_publish.endpoint import FLV, FilePublishEndpoint, SentForm, publishes
 from hlsd.delivery.flv_publish.message_body import LINGER
 from hlsd.ports import Service
 
@@ -26,7 +26,7 @@ SWEEP = 1.0
 """Seconds between two looks at deadlines."""
 
 
-class FlvPublishService(Service):
+class FilePublishService(Service):
     """`publishers` publish what comes in `form`; `judge` knows whose a request is. Not `on`, everybody is refused."""
 
     def __init__(
@@ -34,7 +34,7 @@ class FlvPublishService(Service):
     ) -> None:
         self._publishers = publishers
         self._form = form
-        self._endpoint = FlvPublishEndpoint(publishers, judge, on=on, form=form)
+        self._endpoint = FilePublishEndpoint(publishers, judge, on=on, form=form)
         self._faults = faults
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -56,7 +56,7 @@ class FlvPublishService(Service):
 class _PublishRoute(Route):
     """A route that takes publishers only."""
 
-    def __init__(self, form: SentForm, endpoint: FlvPublishEndpoint) -> None:
+    def __init__(self, form: SentForm, endpoint: FilePublishEndpoint) -> None:
         super().__init__("/{app}/{name}" + form.suffix, endpoint)
         self._form = form
 

@@ -49,6 +49,24 @@ class LatmSound:
                 found.append(MpegSound(self._config, element.pts, raw))
         return found
 
+    def told(self, config: bytes) -> SoundFormat | None:
+        """What a StreamMuxConfig that comes beside the stream (RFC 6416 §7.3) says; None where it is not read here.
+
+        GStreamer puts an AudioSpecificConfig with its sync extension there, whose length is told nowhere, and ends
+        behind it.
+        """
+        try:
+            self._configure(BitReader(config))
+        except MediaError:
+            if len(config) < 4 or config[0] != 0x40 or config[1] & 0xFE:
+                return None
+            rest = int.from_bytes(config[1:], "big") << 7 & (1 << 8 * (len(config) - 1)) - 1
+            try:
+                self._config = SoundFormat("aac", aac.read_record(rest.to_bytes(len(config) - 1, "big")).record)
+            except MediaError:
+                return None
+        return self._config
+
     def _look(self, data: bytes, at: int) -> FrameHead | None:
         """AudioSyncStream (§1.7.2): eleven bits 2B7, thirteen of length."""
         if data[at + 1] & 0xE0 != 0xE0:
