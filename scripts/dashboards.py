@@ -359,6 +359,51 @@ OVERVIEW = Board(
                 width=6,
             ),
         ),
+        "Viewers by WebRTC, browsers that publish by WebSocket": (
+            Panel(
+                "Viewers by WebRTC",
+                "Now; those a second that never connected, and those ended as their line carried too little.",
+                (
+                    (total("hlsd_whep_sessions", NODE, "instance"), "{{instance}}"),
+                    (rate("hlsd_whep_unconnected_total", NODE, "instance"), "never connected/s"),
+                    (rate("hlsd_whep_narrow_total", NODE, "instance"), "line too narrow/s"),
+                ),
+                width=6,
+            ),
+            heat(
+                "Viewers: time to connect",
+                "From a viewer's POST to the end of its handshake.",
+                "hlsd_whep_handshake_seconds",
+                NODE,
+                width=6,
+            ),
+            Panel(
+                "Packets to viewers",
+                "A second, by kind; those sent again were lost on the way. And their requests for key pictures.",
+                (
+                    (rate("hlsd_whep_packets_total", NODE, "kind"), "{{kind}}"),
+                    (rate("hlsd_whep_keyframe_requests_total", NODE, "instance"), "key picture asked for"),
+                ),
+                width=6,
+            ),
+            Panel(
+                "Browsers by WebSocket",
+                "Now, by state; ends and recordings that went on by another connection, a second.",
+                (
+                    (total("hlsd_recorder_sessions", NODE, "state"), "{{state}}"),
+                    (rate("hlsd_recorder_resumed_total", NODE, "instance"), "went on/s"),
+                    (rate("hlsd_recorder_ended_total", NODE, "reason"), "ended: {{reason}}/s"),
+                ),
+                width=3,
+            ),
+            Panel(
+                "Recordings' lag",
+                "How late the latest browser's media comes, by app. Above 2 s its page begins a smaller recording.",
+                ((f"max by (app) (hlsd_recorder_lag_seconds{{{NODE}}})", "{{app}}"),),
+                "s",
+                width=3,
+            ),
+        ),
         "Recordings": (
             Panel(
                 "Recordings under way",
