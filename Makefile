@@ -80,6 +80,7 @@ web-modules: $(VENV)/.venv
 	@scripts/npm.sh web/publish "the page that publishes does so by its plain script, which knows WebRTC alone" $(VENV)
 	@scripts/publish_library.sh $(VENV)
 
-test-setup:
+test-setup: $(VENV)/.dev
 	@scripts/apt.sh tests/apt-packages.txt
 	@scripts/npm.sh tests/interop/web "the browser tests are left out"
+	@scripts/h2spec.sh $(VENV)

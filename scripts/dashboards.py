@@ -359,23 +359,21 @@ OVERVIEW = Board(
                 width=6,
             ),
         ),
-        "Viewers by WebRTC, browsers that publish by WebSocket": (
+        "Viewers by WebRTC": (
             Panel(
-                "Viewers by WebRTC",
+                "Viewers by WebRTC now",
                 "Now; those a second that never connected, and those ended as their line carried too little.",
                 (
                     (total("hlsd_whep_sessions", NODE, "instance"), "{{instance}}"),
                     (rate("hlsd_whep_unconnected_total", NODE, "instance"), "never connected/s"),
                     (rate("hlsd_whep_narrow_total", NODE, "instance"), "line too narrow/s"),
                 ),
-                width=6,
             ),
             heat(
                 "Viewers: time to connect",
                 "From a viewer's POST to the end of its handshake.",
                 "hlsd_whep_handshake_seconds",
                 NODE,
-                width=6,
             ),
             Panel(
                 "Packets to viewers",
@@ -384,24 +382,27 @@ OVERVIEW = Board(
                     (rate("hlsd_whep_packets_total", NODE, "kind"), "{{kind}}"),
                     (rate("hlsd_whep_keyframe_requests_total", NODE, "instance"), "key picture asked for"),
                 ),
-                width=6,
+            ),
+        ),
+        "Browsers that publish by WebSocket": (
+            Panel(
+                "Browsers on air",
+                "Now, and those away that are expected back.",
+                ((total("hlsd_recorder_sessions", NODE, "state"), "{{state}}"),),
             ),
             Panel(
-                "Browsers by WebSocket",
-                "Now, by state; ends and recordings that went on by another connection, a second.",
-                (
-                    (total("hlsd_recorder_sessions", NODE, "state"), "{{state}}"),
-                    (rate("hlsd_recorder_resumed_total", NODE, "instance"), "went on/s"),
-                    (rate("hlsd_recorder_ended_total", NODE, "reason"), "ended: {{reason}}/s"),
-                ),
-                width=3,
-            ),
-            Panel(
-                "Recordings' lag",
-                "How late the latest browser's media comes, by app. Above 2 s its page begins a smaller recording.",
+                "How late they come",
+                "What browsers send, behind what came soonest: the latest one of an app.",
                 ((f"max by (app) (hlsd_recorder_lag_seconds{{{NODE}}})", "{{app}}"),),
                 "s",
-                width=3,
+            ),
+            Panel(
+                "Ended and resumed",
+                "A second: browsers refused or ended by the server, by reason; resumed went on by another connection.",
+                (
+                    (rate("hlsd_recorder_ended_total", NODE, "reason"), "{{reason}}/s"),
+                    (rate("hlsd_recorder_resumed_total", NODE, "instance"), "resumed {{instance}}/s"),
+                ),
             ),
         ),
         "Recordings": (

@@ -6,6 +6,9 @@ fast=; if [ "$1" = --fast ]; then fast=yes; shift; fi
 python=$1; shift
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 result=0
+# A runner whose workers died may wait for them for ever. Interrupted it says what it had; the long forms take their time.
+bound=1800; if [ -n "${HLSD_LONG:-}" ]; then bound=0; fi
+bounded="timeout --foreground --signal INT --kill-after 60 $bound"
 note() {
   # 5: nothing was collected, as when -k chooses tests of another part only
   if [ "$1" -ne 0 ] && [ "$1" -ne 5 ]; then result=$1; fi
@@ -30,17 +33,20 @@ if [ -n "$fast" ]; then
 else
   # The busy ones take what the others leave of the cores, from the beginning to the end; what they say comes last.
   # Ports of their own: two runs would hand out the same ones.
-  TESTS_PORT_SHARES=24 nice -n 10 "$python" -m pytest -n "$jobs" --dist worksteal tests --ignore tests/interop --ignore tests/fault "$@" \
-    > "$folder/busy" 2>&1 &
+  # A test of five seconds takes a minute in what is left: its bound is against what hangs, and wider. A run that never
+  # ends is ended too, and says what it had.
+  TESTS_PORT_SHARES=24 $bounded nice -n 10 "$python" -m pytest -n "$jobs" --dist worksteal -o timeout=600 tests --ignore tests/interop \
+    --ignore tests/fault "$@" > "$folder/busy" 2>&1 &
   busy=$!
   trap 'kill $busy 2> /dev/null; exit 130' INT TERM
   # Real encoders, players and browsers at the pace of the clock wait most of the time: more of them than cores. A file
   # stays in one process, and two processes have all the browsers: with more of either, what is judged by the clock is judged wrongly.
-  HLSD_BROWSERS=2 "$python" -m pytest -n "$((jobs * 7 / 2))" --dist loadfile --no-loadscope-reorder -m "not alone" tests/interop tests/fault "$@"
+  HLSD_BROWSERS=2 $bounded "$python" -m pytest -n "$((jobs * 4))" --dist loadfile --no-loadscope-reorder -m "not alone" --durations 20 --durations-min 10 tests/interop \
+    tests/fault "$@"
   note $?
   # Stalls, latency and the pace of media are judged by who has the cores to itself, but for what is nice, and one line
   # of those that have no browser.
-  HLSD_BROWSERS=1 "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m alone tests/interop "$@"
+  HLSD_BROWSERS=1 $bounded "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m alone tests/interop "$@"
   note $?
   wait $busy
   note $?

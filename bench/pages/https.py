@@ -65,14 +65,16 @@ class Way:
     name: str
     tls: bool
     options: tuple[str, ...]
-    targets: tuple[float | None, float | None, float | None]
+    targets: tuple[float, float, float]
 
 
 WAYS = (
-    Way("HTTP/1.1, plain", False, ("--h1",), (0.65, 0.55, 0.55)),
+    # 200 kB fit into a socket's buffer: both hand the kernel one file, whose pages are most of the cost. Before there
+    # was TLS here that was 0.92 of nginx (the page of the hot path); of 800 kB nginx sends what fits, again and again.
+    Way("HTTP/1.1, plain", False, ("--h1",), (0.65, 0.95, 0.55)),
     Way("HTTP/1.1 over TLS", True, ("--h1",), (1.3, 1.0, 1.0)),
-    Way("HTTP/2, 1 stream", True, ("-m1",), (None, None, None)),
-    Way("HTTP/2, 8 streams", True, ("-m8",), (None, None, None)),
+    Way("HTTP/2, 1 stream", True, ("-m1",), (1.5, 1.0, 1.0)),
+    Way("HTTP/2, 8 streams", True, ("-m8",), (1.5, 1.0, 1.0)),
 )
 BODIES = (("2 kB playlist", PLAYLIST), ("200 kB segment", SEGMENT), ("800 kB segment", LARGE))
 
@@ -301,8 +303,7 @@ def _answers_table(costs: dict[str, list[float]], verdicts: Verdicts) -> str:
             if ours and theirs:
                 ratio = _ratio(ours, theirs)
                 rows.append([f"{way.name}, {what}", _spread(ours), _spread(theirs), f"{ratio:.2f}×"])
-                if target is not None:
-                    verdicts.judge(f"{way.name}, {what}, of nginx's CPU", ratio, target)
+                verdicts.judge(f"{way.name}, {what}, of nginx's CPU", ratio, target)
     return report.table(["answer", "hlsd, CPU µs", "nginx, CPU µs", "of nginx"], rows)
 
 
@@ -371,6 +372,8 @@ def _write(
         ),
         "",
         together,
+        "",
+        *(f"- Of this run: {one['warning']}." for one in crowds if one.get("warning")),
         "",
         "## Targets",
         "",

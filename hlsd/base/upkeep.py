@@ -7,7 +7,6 @@ and begun again `PAUSE` seconds later. Only who cancels it ends it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -16,6 +15,10 @@ from hlsd.base.faults import Faults
 
 PAUSE: Final = 1.0
 """Seconds between the end of a task and its new beginning: a task that ends at once must not spin."""
+
+
+AGAIN: Final = 3.0
+"""Seconds that a task has to end, before it is cancelled once more."""
 
 
 class Ended(HlsdError):
@@ -43,7 +46,10 @@ def keep(
                 if task is None or task.cancelling():
                     raise
                 faults.task(name, error)  # something that it waited for was cancelled, not the task
-            except Exception as error:  # noqa: BLE001 - see the module
+            except Exception as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # what it waited for has made this of the cancellation
+                    raise asyncio.CancelledError from error
                 faults.task(name, error)
             await asyncio.sleep(PAUSE)
 
@@ -64,12 +70,19 @@ def sweep(every: float, turn: Callable[[], object], name: str, faults: Faults) -
 
 
 async def end(task: asyncio.Future[Any] | None) -> None:
-    """Cancels the task, if there is one, and waits until it is over; never raises for what it did."""
+    """Cancels the task, if there is one, and waits until it is over; never raises for what it did.
+
+    A library that was waited for may have made another error of the cancellation, and the task gone on: so it is
+    cancelled again, each `AGAIN` seconds. Who is cancelled while it waits here is.
+    """
     if task is None:
         return
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
+    while not task.done():
+        await asyncio.wait({task}, timeout=AGAIN)
+        task.cancel()
+    if not task.cancelled():
+        task.exception()  # looked at, so that the loop does not tell of it
 
 
 async def ended(tasks: Iterable[asyncio.Task[None]], deadline: float) -> None:

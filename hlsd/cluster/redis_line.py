@@ -121,8 +121,9 @@ class RedisLine:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         answer.add_done_callback(_look)
-        if self._broken > loop.time() or self._sending is None or len(self._queue) >= MAX_QUEUE:
-            _refuse(answer)
+        sending = self._sending
+        if self._broken > loop.time() or sending is None or sending.done() or len(self._queue) >= MAX_QUEUE:
+            _refuse(answer)  # nobody would answer
         else:
             self._queue.append((command, answer))
             self._news.set()
@@ -144,6 +145,9 @@ class RedisLine:
             said: Any = await self._waiter.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, TimeoutError) as error:
             await self._waiter.connection_pool.disconnect()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the library has made this of it
+                raise asyncio.CancelledError from error
             raise StoreAway(str(error)) from error
         return said
 

@@ -29,6 +29,14 @@ def in_kernel(fd: int) -> int:
         return 0
 
 
+def is_reset(sock: socket.socket) -> bool:
+    """Whether a TCP connection is no more, though nobody was told yet (tcpi_state is TCP_CLOSE, linux/tcp.h)."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b"\x07"
+    except OSError:
+        return True
+
+
 def file_limit() -> int:
     """How many files this process may open; raised to what the system allows first."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -126,14 +126,7 @@ class HookCommands:
         told = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
         log = self._log.bind(action=event.action.value, event_id=event.event_id)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._rule.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env=surroundings(os.environ) | dict(variables(payload)),
-                start_new_session=True,
-            )
+            process = await _begun(self._rule.command, surroundings(os.environ) | dict(variables(payload)))
         except OSError as error:
             log.warning("program not started", reason=error.strerror)
             return "failed"
@@ -157,6 +150,29 @@ class HookCommands:
         if said:
             log.info("program said", said=_text(said))
         return "ok"
+
+
+async def _begun(command: Sequence[str], environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """The program, in a session of its own. Raises OSError."""
+    making = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        # It may run already, and have begun others, before its pipes are ours; asyncio would end it alone.
+        with contextlib.suppress(OSError):
+            process = await making
+            _end_group(process.pid)
+            await kill(process)
+        raise
 
 
 def _end_group(pid: int) -> None:

@@ -132,8 +132,11 @@ def track_runs(moof: bytes, base: int = 0) -> list[TrackRun]:
 def _ours(moof: bytes, base: int) -> list[TrackRun]:
     """The same of a moof exactly as our muxer writes it, without a look at each box; empty for any other."""
     at, end, found = _FIRST_TRAF, len(moof), []
-    if moof[8:16] != _MFHD:
+    if moof[8:16] != _MFHD or end % 4:
         return []
+    words = array("I", moof)
+    if sys.byteorder == "little":
+        words.byteswap()
     while at < end:
         if end - at < _TRAF.size:
             return []
@@ -149,12 +152,11 @@ def _ours(moof: bytes, base: int) -> list[TrackRun]:
             or size > end - at
         ):
             return []
-        table = array("I", moof[at + _TRAF.size : at + size])
-        if sys.byteorder == "little":
-            table.byteswap()
-        each = table[2::width] if width > 2 else array("I", [flags]) * count
-        shifts = array("i", table[3::width].tobytes()) if width > 3 else _NONE
-        found.append(TrackRun(track, decode, base + offset, table[::width], table[1::width], each, shifts))
+        begin, stop = (at + _TRAF.size) >> 2, (at + size) >> 2
+        durations, sizes = words[begin:stop:width], words[begin + 1 : stop : width]
+        each = words[begin + 2 : stop : width] if width > 2 else array("I", [flags]) * count
+        shifts = array("i", words[begin + 3 : stop : width].tobytes()) if width > 3 else _NONE
+        found.append(TrackRun(track, decode, base + offset, durations, sizes, each, shifts))
         at += size
     return found
 

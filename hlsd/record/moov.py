@@ -18,11 +18,13 @@ from typing import Final
 from hlsd.media.unit import TICKS
 from hlsd.record.boxes import BadBox, TrackRun, box, child, children, full_box, is_sync
 from hlsd.record.fragments import wire
-from hlsd.record.run_table import RunTable
+from hlsd.record.run_table import BULK, RunTable
 from hlsd.record.shape import track_of
 
 LONGEST: Final = (1 << 32) - 1
 """Ticks of a sample: what its field holds."""
+MANY: Final = 2048
+"""Fragments of a track that are taken up together."""
 
 
 class Track:
@@ -37,7 +39,7 @@ class Track:
         self.lead = 0
         """How much later that one is shown than decoded."""
         self.length = 0
-        """Ticks so far: where the next sample begins by those before it."""
+        """Ticks of what was taken up, of all once it is closed: where the next sample begins by those before it."""
         self._held = 0  # the last sample's duration: it is known once the next one's time is
         self._durations = RunTable("I")
         self._shifts = RunTable("i")
@@ -45,36 +47,64 @@ class Track:
         self._keys = array("I")
         self._chunks = array("Q")
         self._per_chunk: list[tuple[int, int]] = []  # first chunk, samples
+        self._waiting: list[TrackRun] = []
+        self._samples = 0  # of these
 
     def add(self, run: TrackRun) -> None:
         """The samples of one fragment, `run.offset` in bytes of the file."""
-        sizes, durations, shifts = run.sizes, run.durations, run.shifts
-        if not sizes:
+        if not run.sizes:
             return
-        before, count = len(self._sizes), len(sizes)
         if self.first is None:
-            self.first, self.lead = run.decode, shifts[0] if shifts else 0
-        else:
-            # As long as until here, whatever it was thought to be; never nothing: what that adds is taken off later.
-            self._time(max(1, min(LONGEST, run.decode - self.first - self.length)))
-        self._held = durations.pop()
-        self.length += sum(durations)
+            self.first, self.lead = run.decode, run.shifts[0] if run.shifts else 0
+        self._waiting.append(run)
+        self._samples += len(run.sizes)
+        if self._samples >= BULK or len(self._waiting) >= MANY:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Takes up what waits: many fragments at once cost less than one by one."""
+        runs, self._waiting, self._samples = self._waiting, [], 0
+        if not runs:
+            return
+        before = len(self._sizes)
+        durations = array("I", b"".join([run.durations for run in runs]))
+        begun, length, end = self.first or 0, self.length, 0  # of samples that were taken up before this one
+        told = self._per_chunk[-1][1] if self._per_chunk else 0
+        for chunk, run in enumerate(runs, len(self._chunks) + 1):
+            count = len(run.sizes)
+            if end or before:
+                # As long as until here, whatever it was thought to be; never nothing: what that adds is taken off
+                # later.
+                until = max(1, min(LONGEST, run.decode - begun - length))
+                length += until
+                if end:
+                    durations[end - 1] = until
+                else:
+                    self._durations.append(until)
+            if self.pictures and (keys := _keys(run.flags)):
+                self._keys.extend([before + end + 1 + key for key in keys])
+            if told != count:
+                told = count
+                self._per_chunk.append((chunk, count))
+            end += count
+            length += sum(run.durations) - durations[end - 1]
+        self.length, self._held = length, durations.pop()
+        self._chunks.extend([run.offset for run in runs])
         self._durations.extend(durations)
-        if shifts or self._shifts:
+        if self._shifts or any(run.shifts for run in runs):
             if not self._shifts:
                 self._shifts.repeat(0, before)
-            self._shifts.extend(shifts or array("i", [0]) * count)
-        if self.pictures:
-            self._keys.extend([before + 1 + at for at in _keys(run.flags)])
-        self._sizes.extend(sizes)
-        self._chunks.append(run.offset)
-        if not self._per_chunk or self._per_chunk[-1][1] != count:
-            self._per_chunk.append((len(self._chunks), count))
+            shifts = [run.shifts or array("i", [0]) * len(run.sizes) for run in runs]
+            self._shifts.extend(array("i", b"".join(shifts)))
+        self._sizes.frombytes(b"".join([run.sizes for run in runs]))
 
     def close(self) -> None:
         """Nothing more comes: the last sample lasts as long as it said."""
+        self._settle()
         if self.first is not None:
-            self._time(max(1, self._held))
+            until = max(1, self._held)
+            self.length += until
+            self._durations.append(until)
 
     @property
     def shown(self) -> int:
@@ -128,10 +158,6 @@ class Track:
     def moved(self, by: int) -> None:
         """All its bytes stand that much later in the file."""
         self._chunks = array("Q", [at + by for at in self._chunks])
-
-    def _time(self, duration: int) -> None:
-        self.length += duration
-        self._durations.append(duration)
 
 
 class Movie:
@@ -196,7 +222,8 @@ class Movie:
 
 def _keys(flags: array[int]) -> list[int]:
     """Which samples need no other; nearly always it is the first alone, or none."""
-    rest = flags[1:]
-    if not rest or (rest.count(rest[0]) == len(rest) and not is_sync(rest[0])):
+    last = flags[-1]
+    others = len(flags) - flags.count(last)
+    if not is_sync(last) and (not others or (others == 1 and flags[0] != last)):
         return [0] if is_sync(flags[0]) else []
     return [at for at, one in enumerate(flags) if is_sync(one)]

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from hlsd.base.clock import Clock
 from hlsd.delivery.answer import Reply
 from hlsd.delivery.cors import Headers
+from hlsd.delivery.http1.file_sender import sender_of
 from hlsd.delivery.judge import ANEW, Judge
 from hlsd.delivery.play_request import play_request
 from hlsd.delivery.replies import MEDIA_CACHE
@@ -43,7 +44,7 @@ from hlsd.ports import (
 )
 from hlsd.record.boxes import BadBox
 from hlsd.record.excerpt import Excerpt
-from hlsd.record.file_body import FileBody
+from hlsd.record.file_body import DIRECT, FileBody
 from hlsd.record.index import IndexAway
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings
 from hlsd.record.remote.bucket import StoreFault
@@ -105,6 +106,7 @@ class RecordRequest:
         """What is named; `ident` is what is read for it."""
         self.ident = within or self.ident
         self.charge = charge_of(scope, sessions)
+        self.scope = scope
 
 
 class RecordEndpoint:
@@ -338,10 +340,15 @@ class RecordEndpoint:
         if status == 206:
             headers.append((b"content-range", b"bytes %d-%d/%d" % (span.start, span.stop - 1, size)))
         headers.append((b"content-length", b"%d" % (span.stop - span.start)))
-        sending = FileBody(request.session, one.charge, recording, self._open_recordings, self._clock)
-        await sending.begin(part.front, part.offset, span)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await sending.run(part.front, part.offset, span, receive, send)
+        files = sender_of(one.scope) if not recording.key and span.stop - span.start >= DIRECT else None
+        try:
+            sending = FileBody(request.session, one.charge, recording, self._open_recordings, self._clock, files)
+            await sending.begin(part.front, part.offset, span)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await sending.run(part.front, part.offset, span, receive, send)
+        finally:
+            if files is not None:
+                files.close()
         return None
 
 

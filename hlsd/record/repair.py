@@ -16,7 +16,7 @@ from hlsd.record.boxes import HEADER, head
 from hlsd.record.moov import Movie
 from hlsd.record.shape import About, Layout, Read, hiding, open_layout, scan, walk
 
-BREATH: Final = 8
+BREATH: Final = 16
 """Fragments after which others run."""
 PIECE: Final = 1 << 20
 """Bytes of a moov that are written at a time."""

@@ -13,7 +13,8 @@ from hlsd.record.open_recordings import OpenRecording
 from hlsd.record.sprites import NoSheet, Sprites
 from hlsd.record.thumbnails import SheetName, webvtt
 
-_AGAIN: Final = b"private, no-cache"
+_UNFINISHED: Final = b"private, no-cache"
+"""Cache-Control of what will be another thing soon: it is asked for again each time."""
 
 
 class ThumbnailAnswers:
@@ -28,7 +29,7 @@ class ThumbnailAnswers:
         if recording.layout is None or picture_track(recording.layout) is None:
             return self._replies.refuse(request, 404, words="there are no pictures in it")
         tag = f'"{recording.row.id}-c{len(recording.spans)}{"v" if recording.whole else ""}"'
-        cache = b"private, max-age=3600" if recording.whole else _AGAIN
+        cache = b"private, max-age=3600" if recording.whole else _UNFINISHED
         headers = self._headers(request, tag, cache)
         if etag_matches(request.headers.get(b"if-none-match"), tag):
             return Reply(304, headers)
@@ -48,7 +49,7 @@ class ThumbnailAnswers:
         made, body = sheet.made, sheet.body
         tag = f'{stem}{made}"'
         whole = sheet.whole and recording.whole
-        headers = self._headers(request, tag, MEDIA_CACHE if whole else _AGAIN)
+        headers = self._headers(request, tag, MEDIA_CACHE if whole else _UNFINISHED)
         headers.append((b"hlsd-tiles", b"%d/%d" % (made, made if sheet.whole else sheet.count)))
         if etag_matches(request.headers.get(b"if-none-match"), tag):
             return Reply(304, headers)

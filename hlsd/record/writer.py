@@ -26,7 +26,7 @@ from hlsd.record.take import PART, Take
 
 LOOK: Final = 5.0
 """Seconds between two looks at how much is free."""
-AGAIN: Final = 1.5
+HYSTERESIS: Final = 1.5
 """How much more than `min_free` must be free for recordings to begin again."""
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -223,7 +223,7 @@ class RecordWriter:
             self.full, self.free = True, 0
         else:
             self.free = found.f_bavail * found.f_frsize
-            self.full = self.free < self._min_free * (AGAIN if self.full else 1)
+            self.full = self.free < self._min_free * (HYSTERESIS if self.full else 1)
 
     def _place(self) -> Path:
         """The folder, or what it will be made in. Raises OSError if it can never be one."""

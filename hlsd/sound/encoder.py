@@ -58,6 +58,11 @@ class SoundEncoder:
         self._anchors: deque[tuple[int, int]] = deque()
         """From which sample on, by the encoder's count, positions are how far from it."""
 
+    @property
+    def room(self) -> int:
+        """Samples up to the next frame."""
+        return self.SAMPLES - len(self._planes[0]) // 4
+
     def anchor(self, at: int) -> list[Frame]:
         """What follows begins at position `at`; what does not fill a frame of before is filled with silence."""
         made = self._fill()

@@ -15,6 +15,7 @@ from hlsd.media.sounds import SoundFormat
 from hlsd.sound.clock import FRAME, RATE, SoundClock
 from hlsd.sound.decoder import SoundDecoder
 from hlsd.sound.encoder import OpusEncoder, SoundEncoder
+from hlsd.sound.joiner import Joiner
 from hlsd.sound.rate import RATE_UNKNOWN, RateFinder
 from hlsd.sound.wire import DRIFT, ERROR, UNABLE, Frame
 
@@ -30,8 +31,11 @@ class Transcoder:
     `step`: a position at which a frame would begin, for a stream that has been heard before. `codec`: "aac", "opus".
     """
 
-    def __init__(self, channels: int, bitrate: int, step: int | None = None, codec: str = "aac") -> None:
+    def __init__(
+        self, channels: int, bitrate: int, step: int | None = None, codec: str = "aac", joins: type[Joiner] = Joiner
+    ) -> None:
         self._step = step
+        self._joins = joins
         self._made_by = OpusEncoder if codec == "opus" else SoundEncoder
         self.channels = channels
         self.silence = 0
@@ -43,6 +47,7 @@ class Transcoder:
         self._decoder: SoundDecoder | None = None
         self._encoder: SoundEncoder | None = None
         self._finder: RateFinder | None = None
+        self._joiner: Joiner | None = None
         self._next: SoundFormat | None = None
         """What follows is of this form: its decoder is made with its first packet, and charged to it."""
         self._lasted = FRAME
@@ -78,12 +83,14 @@ class Transcoder:
             self._finder = None
             self._begin(form)
             return self._all([frame for at, early in waiting for frame in self._take(at, early)])
+        if self._joiner is not None:
+            return self._all(self._each(self._joiner.take(ms, packet, self._encoder.room if self._encoder else 0)))
         return self._all(self._take(ms, packet))
 
     def lose(self, ms: int) -> list[Frame]:
         """As `take`, for a packet that is not looked at: silence stands for it."""
         self.silence = self.flags = 0
-        return self._all(self._place(ms, None))
+        return self._all(self._joined() + self._place(ms, None))
 
     def end(self) -> list[Frame]:
         """All that is left: nothing follows."""
@@ -96,7 +103,15 @@ class Transcoder:
         waiting, self._made = self._made, []
         return waiting + made
 
+    def _each(self, packets: list[tuple[int, bytes]]) -> list[Frame]:
+        return [frame for at, packet in packets for frame in self._take(at, packet)]
+
+    def _joined(self) -> list[Frame]:
+        """Those of packets that wait for others."""
+        return self._each(self._joiner.rest()) if self._joiner is not None else []
+
     def _begin(self, form: SoundFormat) -> None:
+        self._joiner = self._joins(form.rate) if form.codec == "nellymoser" and form.rate else None
         try:
             self._decoder = SoundDecoder(form, self.channels)
         except (av.FFmpegError, MediaError, ValueError):
@@ -162,10 +177,10 @@ class Transcoder:
 
     def _rest(self) -> list[Frame]:
         """What a decoder that is not needed any more still has."""
+        made = self._joined()
         decoder, self._decoder = self._decoder, None
         if decoder is None or self._encoder is None:
-            return []
-        made: list[Frame] = []
+            return made
         try:
             for planes in decoder.rest():
                 made += self._encoder.add(planes)

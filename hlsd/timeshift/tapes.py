@@ -49,6 +49,7 @@ FEW: Final = 300
 SPARE_MS: Final = 600_000
 """What is kept in memory beyond the longest window."""
 FRESH: Final = 1.0
+"""Seconds for which a tape is as it was looked at last."""
 REST: Final = 30.0
 """Seconds after which a file is asked for again that the store did not give."""
 TRIES: Final = 20

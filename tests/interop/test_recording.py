@@ -115,11 +115,13 @@ def test_browsers_play_and_seek(server: HlsdServer, codec: str, browser: browser
     if codec == "h265" and (why := browsers.cannot(browser, f'video/mp4; codecs="{row["codecs"]}"')):
         pytest.skip(why)
     url = url_of(server, row, ".m3u8" if mode == "hlsjs" else ".mp4")
-    report = browsers.play(url, browser, mode, 8, seek=11.0)
+    report = browsers.play(url, browser, mode, 6, seek=11.0)
     assert report["media_error"] is None, report
     assert report["fatal_errors"] == 0, report["errors"]
     assert (report["width"], report["height"]) == (film.width, film.height)
-    assert report["jumps"] >= 1
+    # That a sample of each 0.1 s shows the leap cannot be asked for: on a busy machine there is none for seconds.
+    assert report["sought"]["from"] > 2.0, "it had played"
+    assert report["sought"]["landed"] == pytest.approx(11.0, abs=0.3)
     assert report["time"] > 12.0, "it plays on where it was sent to"
     assert report["decoded"] > 50
 

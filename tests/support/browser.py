@@ -94,7 +94,8 @@ def play(
     `config` is hls.js's, for mode "hlsjs". `again`: the browser has played it before, for three seconds, and what it
     keeps of that (files, compiled scripts) it has. `recover`: hls.js goes on after fatal errors, as its documentation
     has pages do. `until`: it plays until that file is there and the player has then played for three seconds in a row,
-    `seconds` at most; `lasted` of the report says how long that was. `seek`: in the middle of the play it goes there.
+    `seconds` at most; `lasted` of the report says how long that was. `seek`: once it has played for half of `seconds`
+    it goes there; `sought` of the report is where it was and where it landed.
     `acts`: what is done in the page behind that, as play.mjs has it; what came of each is `acts` of the report.
 
     Raises:
@@ -116,6 +117,7 @@ def play(
         seconds += 20 * len(acts)  # each may be waited for
     if seek is not None:
         arguments += ["--seek", str(seek)]
+        seconds += 2 * (seconds + 30)  # so long it may wait for the media's clock before and behind
     program = executable(browser)
     if program is not None and browser != "webkit":
         arguments += ["--executable", program]

@@ -15,7 +15,10 @@ from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
 from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.whep.figures import WhepFigures
+from hlsd.delivery.whep.room import WhepStats
 from hlsd.ingest.figures import RtmpFigures
+from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.media.unit import Tracks
 from hlsd.metrics.node import NodeFigures
@@ -105,12 +108,14 @@ REPORTERS: tuple[type[Reporter], ...] = (
     NotifyFigures,
     RecordFigures,
     StoreFigures,
+    RecorderFigures,
     RelayFigures,
     SnapshotFigures,
     RtmpFigures,
     SoundFigures,
     TlsFigures,
     WebrtcFigures,
+    WhepFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
 """Every family that a server shows."""
@@ -135,11 +140,13 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         NotifyFigures(stats.notify),
         RecordFigures(RecordStats(), lambda: Instant(Counter(), 0, 0, full=False)),
         StoreFigures(StoreStats(), lambda: StoreNow(0.0, 0)),
+        RecorderFigures(RecorderStats(), list, str),
         RelayFigures(stats.relays),
         SnapshotFigures(SnapshotStats()),
         RtmpFigures(stats.rtmp_ended),
         SoundFigures(SoundStats()),
         WebrtcFigures(WebrtcStats(), list),
+        WhepFigures(WhepStats(), list),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )
     return Reader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -83,3 +84,61 @@ async def test_ending_what_raises_at_its_end_does_not_raise() -> None:
     await end(task)
     await end(None)
     assert task.done()
+
+
+async def test_a_task_whose_cancellation_a_library_has_made_another_error_of_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else who stops the server would wait for ever."""
+    monkeypatch.setattr(upkeep, "AGAIN", 0.05)
+    swallowed = 0
+
+    async def work() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed == 3:
+                    raise
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end(task), 20)
+    assert swallowed == 3
+    assert task.cancelled()
+
+
+async def test_what_is_kept_is_over_also_if_its_cancellation_comes_out_of_it_as_another_error() -> None:
+    faults = Faults()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise OSError("the line was cut") from None
+
+    task = keep(work, "kept", faults)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end(task), 20)
+    assert faults.tasks["kept"] == 0
+
+
+async def test_who_is_cancelled_while_it_waits_for_an_end_is_cancelled() -> None:
+    stubborn = asyncio.Event()
+
+    async def work() -> None:
+        while not stubborn.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    ending = asyncio.create_task(end(task))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(ending, 20)
+    stubborn.set()
+    await asyncio.wait_for(end(task), 20)

@@ -11,8 +11,11 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from starlette.types import Scope
+
 from hlsd.base.pace import BODY_RATE
 from hlsd.delivery.http1.connections import ClientAddress, ListenerTerms
+from hlsd.delivery.http1.file_sender import FILES, FileSender, file_sender
 from hlsd.delivery.http1.hotpath import HotPath
 from hlsd.delivery.http1.takeover import TakeableProtocol
 from hlsd.delivery.wait_queue import WaitQueue
@@ -111,6 +114,16 @@ class BoundedProtocol(TakeableProtocol):
         """Bytes given to the connection when it was last found not to take them."""
         self.charged: tuple[ViewerSession | None, int, int] | None = None
 
+    # -- what ASGI is told of it
+
+    def on_headers_complete(self) -> None:
+        """Tells the endpoint that it may send files."""
+        self.scope[FILES] = self._file_sender  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+
+    def _file_sender(self, scope: Scope) -> FileSender | None:
+        return file_sender(self, self.hot.connections, scope)
+
     # -- the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -195,6 +208,11 @@ class BoundedProtocol(TakeableProtocol):
             self.hot.sessions.charge(session, size, media)
             if self.flow.write_paused:
                 self._unsettled(session, size, media)
+
+    def owes(self, session: ViewerSession | None, size: int, media: int) -> None:
+        """So much was charged of an answer that goes straight to the socket: what never arrives is given back."""
+        if not self.lost and self.flow.write_paused:
+            self._unsettled(session, size, media)
 
     def _unsettled(self, session: ViewerSession | None, size: int, media: int) -> None:
         """What was charged has not left our buffer yet: its client reads slowly, and watches all the same."""

@@ -19,6 +19,8 @@ from hlsd.net.kernel import RESERVE
 
 GOVERNING = 16
 """Connections that are served beyond the bound, for the API only."""
+SENDERS = 8
+"""One in so many places may be a second descriptor of a connection."""
 SLOWEST = 64 * 1024
 """Bytes that must leave within `ListenerTerms.stall`, or what is left if that is less."""
 
@@ -89,6 +91,8 @@ class Connections:
         """Connections that are served at once."""
         self.addresses: dict[str, ClientAddress] = {}
         self.open = 0
+        self.senders = 0
+        """Of these, those with a second descriptor (`hlsd.delivery.http1.file_sender`): each takes a place."""
         self.elsewhere: int | None = None
         """Open at the processes that have the ports; None: at this one."""
         self.refused = 0
@@ -112,7 +116,7 @@ class Connections:
         elif self._per_ip and address.connections >= self._per_ip and not address.trusted:
             self.refused += 1
             return None
-        if self.open >= self.most and not (reserve and self._govern()):
+        if self.open + self.senders >= self.most and not (reserve and self._govern()):
             if not address.connections:
                 del self.addresses[ip]
             self.refused += 1
@@ -124,12 +128,23 @@ class Connections:
     @property
     def full(self) -> bool:
         """Whether the last one that entered stands on the reserve."""
-        return self.open > self.most
+        return self.open + self.senders > self.most
 
     def forget(self, connection: Guarded) -> None:
         """The connection has ended: it is not looked at any more."""
         self._wheel.drop(connection)
         self._stalled.pop(connection, None)
+
+    def lend(self) -> bool:
+        """A second descriptor for a connection, if there is room for one; who has it gives it back."""
+        if self.open + self.senders >= self.most or self.senders >= self.most // SENDERS:
+            return False
+        self.senders += 1
+        return True
+
+    def give_back(self) -> None:
+        """What was lent is closed."""
+        self.senders -= 1
 
     def free(self, address: ClientAddress) -> None:
         """A connection of that address has ended: its place is another's."""
@@ -181,4 +196,4 @@ class Connections:
         return now + self._idle  # if closing takes that long, its client does not read either
 
     def _govern(self) -> bool:
-        return self.open < self.most + GOVERNING
+        return self.open + self.senders < self.most + GOVERNING

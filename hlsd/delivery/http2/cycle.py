@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message
 
 from hlsd.delivery.lasting import LASTING
@@ -20,6 +21,14 @@ MAX_WAITING = 64 * 1024
 """Bytes of an answer that wait for the client before the app is made to wait."""
 
 _log = logging.getLogger(__name__)
+
+
+class ClientGone(OSError):
+    """Nobody hears the answer any more.
+
+    ASGI HTTP 2.4: "the server should raise a server-specific subclass of OSError"; an answer that streams makes a
+    `ClientDisconnect` of it.
+    """
 
 
 class Answering(Protocol):
@@ -109,6 +118,8 @@ class Cycle:
         """From the request to the last byte; what the app raises becomes a 500 or a reset stream."""
         try:
             await app(self._scope(), self._receive, self._send)
+        except (ClientGone, ClientDisconnect):  # no fault, and strangers do not make the log say one
+            return
         except Exception:  # noqa: BLE001 - a fault of the app costs this request only
             _log.exception("the app failed on an HTTP/2 request")
         if self._gone or self._ended:
@@ -165,7 +176,7 @@ class Cycle:
         body = b"" if self._stream.method == "HEAD" else message.get("body", b"")
         self._ended = not more
         if self._gone:
-            raise OSError("the client has gone")  # ASGI HTTP 2.4: "should raise a server-specific subclass of OSError"
+            raise ClientGone("the client has gone")
         if not self._begun:
             self._begun = True
             headers = [(name.lower(), value) for name, value in self._start.get("headers", ())]

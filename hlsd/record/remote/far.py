@@ -22,8 +22,11 @@ from hlsd.record.shape import Read
 
 T = TypeVar("T")
 MOST: Final = 32
+"""Reads of the store at once."""
 CROWD: Final = 128
+"""And those that wait for one of these; more are refused."""
 PATIENCE: Final = 10.0
+"""Seconds that somebody waits for the store."""
 LOADS: Final = 4
 """Indexes that are fetched at once: each may be of a day."""
 _PIECE: Final = 4 << 20

@@ -31,8 +31,9 @@ from hlsd.record.remote.upload import Upload, UploadRate
 LOOK: Final = 1.0
 """Seconds between two looks at what is due."""
 REST: Final = 1.0
-LONGEST_REST: Final = 60.0
 """Seconds for which nothing is begun after a failure, doubling with each in a row."""
+LONGEST_REST: Final = 60.0
+"""Until so many."""
 SETTLED: Final = 30.0
 """Seconds after which what was cut off while it was uploaded is removed: the store may still be at the last request."""
 

@@ -14,7 +14,8 @@
  * With --recover hls.js is told to go on after fatal errors, as its documentation has pages do.
  * With --until the play goes on until FILE is there and the media clock has then run for --steady seconds without a stall;
  * --seconds is then the longest it may take.
- * With --seek S the player goes to second S of the media in the middle of the play.
+ * With --seek S the player goes to second S of the media when it has played for half of --seconds; `sought` of the report
+ * is where it was and where it landed.
  * With --acts JSON it is done in the page what a list says, one after the other: each {js} is evaluated, {key} pressed,
  * {click: [selector, x, y]} clicked at a share of its width and height, {shot: FILE} pictured; then `until`, an expression,
  * is waited for (20 s at most), and what the expression `say` gives stands in the report, with whether that came.
@@ -158,6 +159,24 @@ async function recovered(page, { until, steady, seconds }) {
     const ran = Math.min(await page.evaluate(running), (performance.now() - since) / 1000);
     if (ran >= steady) return;
   }
+}
+
+/* Goes to a second of the media in the middle of the play: when it has played for half its time, by the media's clock
+ * and not by the wall's: a browser that is slow to come up has not begun by then. What came of it: where it was, where it
+ * landed when the seek was over, and how far it played on. */
+async function seek(page, to, seconds) {
+  const wait = async (what) => {
+    const end = performance.now() + 1000 * (seconds + 30);
+    while (!(await page.evaluate(what)) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 100));
+  };
+  await wait(`window.probe.firstFrame !== null && window.probe.played >= ${seconds / 2}`);
+  await page.evaluate(`(() => {
+    const video = document.querySelector("video"), sought = (window.sought = { from: video.currentTime, landed: null });
+    video.addEventListener("seeked", () => (sought.landed ??= video.currentTime));
+    video.currentTime = ${to};
+  })()`);
+  await wait(`window.sought.landed !== null && document.querySelector("video").currentTime > ${to} + 1`);
+  return page.evaluate("window.sought");
 }
 
 /* What a viewer does, one after the other, and what came of it. */
@@ -359,11 +378,8 @@ async function play(options, sharing) {
     await page.goto(bare?.address ?? options.url, { waitUntil: opened.until, timeout: 20000 });
     await page.evaluate(probe);
     const began = performance.now();
-    if (options.seek !== undefined) { // in the middle of the play
-      await new Promise((resolve) => setTimeout(resolve, seconds * 500));
-      await page.evaluate(`document.querySelector("video").currentTime = ${Number(options.seek)}`);
-      options.seconds = seconds / 2;
-    }
+    const sought = options.seek === undefined ? null : await seek(page, Number(options.seek), seconds);
+    if (sought) options.seconds = seconds / 2;
     await (options.until ? recovered(page, options) : new Promise((resolve) => setTimeout(resolve, options.seconds * 1000)));
     const acts = await perform(page, JSON.parse(options.acts));
     const lasted = (performance.now() - began) / 1000;
@@ -373,7 +389,7 @@ async function play(options, sharing) {
     // the first seconds are tuning in: latency is told from the second half of the play
     const settled = samples.slice(Math.floor(samples.length / 2));
     return {
-      browser: options.browser, mode: options.mode, seconds, lasted, acts, ...rest,
+      browser: options.browser, mode: options.mode, seconds, lasted, acts, sought, ...rest,
       stall_seconds: result.stalls.reduce((sum, stall) => sum + stall.duration, 0),
       fatal_errors: (result.errors ?? []).filter((error) => error.fatal).length,
       latency: summary(settled.map((sample) => sample.latency)),

@@ -259,6 +259,24 @@ async def test_a_fault_of_the_app_costs_one_answer(
     assert "on purpose" in caplog.text
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/api/echo", "/api/endless", "/nothing/there"])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_client_that_leaves_is_no_fault_of_the_app(
+    both: Both, client: Http2Client, caplog: pytest.LogCaptureFixture, path: str, at_once: bool
+) -> None:
+    """Else anybody could fill the log with errors."""
+    for _ in range(5):
+        stream = client.ask(path)
+        if not at_once:
+            client.flush()
+            await asyncio.sleep(0)
+        client.h2.reset_stream(stream)
+        client.flush()
+    assert (await client.get("/healthz")).status == 200
+    await eventually(lambda: not any(one.busy for one in both.https.http2.connections))
+    assert caplog.text == ""
+
+
 async def test_a_held_reload_is_answered_when_its_part_is_there(both: Both, client: Http2Client) -> None:
     """Ten viewers of one connection, one part."""
     streams = [client.ask(f"/live/cam/~{SID}/index.m3u8?_HLS_msn=103&_HLS_part=0") for _ in range(10)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import time
@@ -15,7 +17,7 @@ from hlsd.events.facts import Facts
 from hlsd.notify.hook_commands import SAID, WAITING, HookCommands, variables
 from hlsd.notify.settings import ExecRule, NotifySettings
 from hlsd.stats import NotifyStats
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_here
 
 
 class Hooks:
@@ -127,6 +129,20 @@ async def test_what_a_program_left_behind_ends_with_the_server(tmp_path: Path) -
     hooks = Hooks(tmp_path, "sleep 300 & echo $! > $1/left; exit 0")
     hooks.tell()
     await eventually(lambda: bool(lines(tmp_path / "left")))
+    pid = int((tmp_path / "left").read_text())
+    await hooks.commands.stop(0.0)
+    await eventually(lambda: not os.path.exists(f"/proc/{pid}/fd/1"))  # noqa: PTH110
+
+
+async def test_what_it_left_behind_ends_too_if_the_server_goes_before_its_pipes_are_there(tmp_path: Path) -> None:
+    """A program runs before asyncio has its pipes: it may have written and ended by then."""
+    hooks = Hooks(tmp_path, "sleep 300 & echo $! > $1/left; exit 0")
+    hooks.tell()
+    for _ in range(3):  # it is begun in one of these turns of the loop, which stands still then until it has written
+        await asyncio.sleep(0)
+        with contextlib.suppress(AssertionError):
+            eventually_here(lambda: lines(tmp_path / "left"), 0.5)
+            break
     pid = int((tmp_path / "left").read_text())
     await hooks.commands.stop(0.0)
     await eventually(lambda: not os.path.exists(f"/proc/{pid}/fd/1"))  # noqa: PTH110

@@ -19,7 +19,6 @@ from hlsd.app import Server
 from hlsd.delivery.tls.certificate import write_self_signed
 from hlsd.media.unit import TICKS, AccessUnit, Kind
 from hlsd.ports import Publication
-from hlsd.record.file_body import DOWNLOAD, LARGE, PIECE, piece_at
 from hlsd.record.folder import RecordFolder
 from hlsd.record.repair import Finished
 from hlsd.record.retention import RetentionLimits
@@ -161,29 +160,6 @@ async def test_a_recording_is_fetched_whole_in_ranges_and_in_part(tmp_path: Path
         for wrong in ("from=abc", "from=-1", "from=nan", "from=99", "from=5&to=2"):
             assert (await operator.web.get(f"{url}?{wrong}")).status_code == 400
         assert (await operator.web.post(url)).status_code == 405
-
-
-async def test_a_download_goes_on_in_larger_pieces_and_is_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert [piece_at(sent) for sent in (0, DOWNLOAD - 1, DOWNLOAD)] == [PIECE, PIECE, LARGE]
-    sizes: list[int] = []
-    real = os.pread
-
-    def counted(fd: int, size: int, at: int) -> bytes:
-        octets = real(fd, size, at)
-        sizes.append(len(octets))
-        return octets
-
-    async with recording_server(tmp_path) as (server, operator):
-        await published(server, interleaved(video(25, 20, size=12_000), audio(20)))
-        (row,) = await operator.done()
-        octets = (tmp_path / "records" / row["file"]).read_bytes()
-        assert len(octets) > DOWNLOAD + LARGE
-        monkeypatch.setattr(os, "pread", counted)
-        assert (await operator.web.get(row["url"].replace(".m3u8", ".mp4"))).content == octets
-    assert sizes.count(PIECE) >= DOWNLOAD // PIECE
-    assert max(sizes) == LARGE
 
 
 async def test_over_tls_and_http2_it_is_the_same_and_charged_the_same(tmp_path: Path) -> None:

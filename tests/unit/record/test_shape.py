@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from array import array
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 
 from hlsd.media.unit import TICKS, Tracks
-from hlsd.record.boxes import BadBox, child, children, head, track_runs
+from hlsd.record.boxes import BadBox, TrackRun, child, children, head, track_runs
+from hlsd.record.moov import MANY, Movie
 from hlsd.record.shape import FREE, About, hiding, mark, open_layout, opening, scan
 from tests.support.footage import Film
 from tests.support.frames import BOTH, VIDEO, audio, interleaved, video, video_at
@@ -146,3 +149,38 @@ def test_a_moof_that_lies_about_its_samples_is_refused() -> None:
         track_runs(bytes(moof))
     with pytest.raises(BadBox):
         track_runs(bytes(moof[:-1]))
+
+
+def test_durations_are_distances_of_decode_times_however_many_fragments_there_are() -> None:
+    """Many are taken up at once: each sample in each batch still lasts until the next fragment's begins."""
+    (file,) = recorded(BOTH, interleaved(video(25, 2), audio(2.0)))
+    movie = Movie(open_layout(reading(file)).init)
+    step, runs = 0, []
+    for number in range(2 * MANY + 7):
+        flags = [0, 0x10000, 0x10000] if not number % 3 else [0x10000] * (1 + number % 4)
+        many = len(flags)
+        shifts = array("i", [40, 0, -40][:many]) if number > 5 and many == 3 else array("i")
+        sizes = array("I", [number + at for at in range(many)])
+        runs.append(TrackRun(1, step, 9 * number, array("I", [100] * many), sizes, array("I", flags), shifts))
+        step += 100 * many + (number % 5 - 2) * 7
+    for run in runs:
+        movie.add([run])
+    moov = movie.moov()
+    stts = bytes.fromhex(table(moov, 0, b"stts"))[8:]
+    lasts = [ticks for count, ticks in struct.iter_unpack(">II", stts) for _ in range(count)]
+    ends = [*[run.decode for run in runs[1:]], step]
+    true = [100] * len(lasts)
+    at = 0
+    for run, end in zip(runs[:-1], ends[:-1], strict=True):
+        at += len(run.sizes)
+        true[at - 1] = end - run.decode - 100 * (len(run.sizes) - 1)
+    assert lasts == true
+    ctts = bytes.fromhex(table(moov, 0, b"ctts"))[8:]
+    shown = [by for count, by in struct.iter_unpack(">Ii", ctts) for _ in range(count)]
+    assert shown == [by for run in runs for by in run.shifts or [0] * len(run.sizes)]
+    keys = struct.unpack(f">{len(runs) // 3 + 1}I", bytes.fromhex(table(moov, 0, b"stss"))[8:])
+    firsts = list(accumulate((len(run.sizes) for run in runs), initial=1))
+    assert list(keys) == firsts[:-1:3]
+    assert bytes.fromhex(table(moov, 0, b"co64"))[8:] == struct.pack(f">{len(runs)}Q", *[run.offset for run in runs])
+    stsz = bytes.fromhex(table(moov, 0, b"stsz"))[12:]
+    assert stsz == struct.pack(f">{len(true)}I", *[size for run in runs for size in run.sizes])

@@ -24,6 +24,7 @@ from tests.support.packets import read_packets
 from tests.support.playlistcheck import MediaPlaylist, check_playlist, parse_media
 from tests.support.recording import Operator, moved, publish, recording_server
 from tests.support.seeds import rng
+from tests.support.told import yes
 
 pytestmark = pytest.mark.thorough
 
@@ -86,6 +87,7 @@ def faults(text: str) -> list[Any]:
     return [one for one in check_playlist(text) if one.rule not in NO_LIVE]
 
 
+@pytest.mark.timeout(1800 if yes("LONG") else 120)
 async def test_any_archive_is_whole_and_right_to_one_gop(tmp_path: Path) -> None:
     async with recording_server(tmp_path, record__rotate=12) as (server, operator):
         for number, begin in enumerate(BEGINS):
@@ -93,7 +95,7 @@ async def test_any_archive_is_whole_and_right_to_one_gop(tmp_path: Path) -> None
             await operator.done(2 * number + 2)  # each is two files
         draw, numbers = rng("archives"), dict[str, int]()
         ends = [begin + 20 for begin in BEGINS]
-        for _ in range(20):
+        for _ in range(1000 if yes("LONG") else 20):
             since, length = int(draw.uniform(WALL - 5, ends[-1] + 5)), draw.randint(1, 200)
             there = [
                 (max(begin, since), min(end, since + length))
