@@ -260,21 +260,6 @@ async def test_the_recorder_of_firefox_is_refused_by_name(tmp_path: Path) -> Non
         assert server.hub.get("live", "cam") is None
 
 
-async def test_the_recorder_of_firefox_is_played_where_its_vp8_becomes_h264(tmp_path: Path) -> None:
-    more: dict[str, object] = {"transcode.video": True, "transcode.preset": "ultrafast"}
-    async with running(tmp_path / "state", LOW | more) as server:
-        async with page(server, tmp_path, "video/webm;codecs=vp8,opus", "--seconds", "14", browser="firefox") as one:
-            await eventually(lambda: on_air(server), 60, what="the playlist")
-            assert (await decoded(server))[0] >= 20
-            report = await one.report()
-        assert not of(report, "error")
-        stream = server.hub.get("live", "cam")
-        assert stream is not None
-        assert stream.tracks is not None
-        assert stream.tracks.video is not None
-        assert stream.tracks.video.codec == "h264"
-
-
 async def test_firefox_publishes_by_webcodecs(tmp_path: Path) -> None:
     async with running(tmp_path / "state", LOW) as server:
         async with page(server, tmp_path, CHUNKS, "--seconds", "9", browser="firefox") as one:
