@@ -30,6 +30,8 @@ from tests.support.recordings import read_all, reader_of, recording
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hlsd.base.clock import Clock
+
 
 class Pipe:
     """Takes what goes to the child."""
@@ -67,7 +69,7 @@ class Office:
         self.stats = TranscodeStats(room, ("main",))
         self.threads = 1
         self.converted = OutputForm(2304, 1_000_000, "ultrafast", 0.0)
-        self.clock = FakeClock()
+        self.clock: Clock = FakeClock()
         self.child = Pipe()
         self.room = room
         self.made: list[tuple[int, bool, bytes]] = []
@@ -209,9 +211,10 @@ async def test_what_a_browser_recorded_is_h264_that_decodes(name: str) -> None:
         media.take(item, service.clock.monotonic(), 1e9)
         track: Any = getattr(item, "track", None)
         went += track is not None and track.kind is Kind.VIDEO
-    assert not service.vacant
+    busy = not service.vacant
     await eventually(lambda: service.stats.pictures["main"] >= went, 60, what="the pictures")
     media.close()
+    assert busy
     assert service.vacant
     await service.stop(1.0)
     video = [unit for unit in publication.units if unit.kind is Kind.VIDEO]
