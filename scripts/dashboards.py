@@ -359,6 +359,31 @@ OVERVIEW = Board(
                 width=6,
             ),
         ),
+        "Viewers by WebRTC": (
+            Panel(
+                "Viewers by WebRTC now",
+                "Now; those a second that never connected, and those ended as their line carried too little.",
+                (
+                    (total("hlsd_whep_sessions", NODE, "instance"), "{{instance}}"),
+                    (rate("hlsd_whep_unconnected_total", NODE, "instance"), "never connected/s"),
+                    (rate("hlsd_whep_narrow_total", NODE, "instance"), "line too narrow/s"),
+                ),
+            ),
+            heat(
+                "Viewers: time to connect",
+                "From a viewer's POST to the end of its handshake.",
+                "hlsd_whep_handshake_seconds",
+                NODE,
+            ),
+            Panel(
+                "Packets to viewers",
+                "A second, by kind; those sent again were lost on the way. And their requests for key pictures.",
+                (
+                    (rate("hlsd_whep_packets_total", NODE, "kind"), "{{kind}}"),
+                    (rate("hlsd_whep_keyframe_requests_total", NODE, "instance"), "key picture asked for"),
+                ),
+            ),
+        ),
         "Browsers that publish by WebSocket": (
             Panel(
                 "Browsers on air",

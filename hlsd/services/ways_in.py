@@ -25,9 +25,11 @@ from hlsd.ingest.srt.room import SrtRoom
 from hlsd.ingest.srt.service import SrtService
 from hlsd.ingest.ts.service import TsUdpService
 from hlsd.ingest.webrtc.room import WebrtcRoom
+from hlsd.transcode.service import TranscodeService
 
 if TYPE_CHECKING:
     from hlsd.ports import Service
+    from hlsd.ports.converted_pictures import PictureDesk, PictureDesks
     from hlsd.services.services import Services
 
 
@@ -130,9 +132,21 @@ def recorder(services: Services) -> Service:
     rtmp, mine, faults = settings.rtmp, settings.recorder, node.stats.faults
     sound = node.sound if settings.transcode.audio else None
     first, idle, grace = rtmp.publish_timeout, rtmp.idle_timeout, settings.publish.grace
-    host = RecorderHost(node.hub, node.clock, node.log, faults, sound, first, idle, grace)
+    pictures = _pictures(services)
+    host = RecorderHost(node.hub, node.clock, node.log, faults, sound, first, idle, grace, pictures)
     room = RecorderRoom(host, node.stats.label)
     return RecorderService(room, node.judge, faults, mine.max_bytes, on=mine.enabled)
+
+
+def _pictures(services: Services) -> PictureDesks:
+    """Who converts pictures, if `transcode.video` allows it; asked late, for that service is made after these."""
+
+    def desk() -> PictureDesk | None:
+        service = services.by_name.get("transcode")
+        on = services.node.settings.transcode.video
+        return service if on and isinstance(service, TranscodeService) else None
+
+    return desk
 
 
 def relay(services: Services) -> Service:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hlsd.base.match import Match
 from hlsd.events import Action, Event, new_id
 from hlsd.events.facts import transcode_facts
 from hlsd.ports import Service
 from hlsd.transcode.child import TranscodeChild
+from hlsd.transcode.conversion import CONVERTED, PictureConversion
 from hlsd.transcode.figures import TranscodeFigures, TranscodeStats
 from hlsd.transcode.transcoding import Transcoding
+from hlsd.transcode.wire import OutputForm
 
 if TYPE_CHECKING:
     from hlsd.base.clock import Clock
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
     from hlsd.base.logger import Log
     from hlsd.events import Bus
     from hlsd.ports import LiveStream, OutputFactory, PublishRequest
+    from hlsd.ports.converted_pictures import ConversionTeller, ConvertedPictures
+    from hlsd.transcode.child import ChildListener
     from hlsd.transcode.settings import TranscodeSettings
+
+TALLEST: Final = 2304
+"""Lines of what is converted: as many as `hlsd.transcode.transcoder.LARGEST` has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +61,18 @@ class TranscodeService(Service):
 
     def __init__(self, settings: TranscodeSettings, clock: Clock, bus: Bus, log: Log, faults: Faults) -> None:
         self._settings = settings
-        self._clock = clock
+        self.clock = clock
         self._bus = bus
         self._log = log
         self._faults = faults
         self.threads = settings.threads
         """Of each encoder."""
-        self.stats = TranscodeStats(settings.room, tuple(settings.profiles))
+        self.converted = OutputForm(TALLEST, settings.video_bitrate, settings.preset, 0.0)
+        """What comes of pictures that are not carried."""
+        names = (*settings.profiles, CONVERTED) if settings.video else tuple(settings.profiles)
+        self.stats = TranscodeStats(settings.room, names)
         self._rules = [(Match(rule.match), rule.profiles) for rule in settings.rules]
-        self._at_work: dict[Transcoding, TranscodeChild] = {}
+        self._at_work: dict[ChildListener, TranscodeChild] = {}
         self._ending: set[TranscodeChild] = set()
 
     async def stop(self, deadline: float) -> None:  # noqa: ARG002 - nothing is waited for
@@ -96,21 +106,32 @@ class TranscodeService(Service):
         """Those that are at work."""
         return list(self._at_work.values())
 
+    # As ways in see it (`hlsd.ports.converted_pictures.PictureDesk`).
+
+    @property
+    def vacant(self) -> bool:
+        """Whether there is room for one more child."""
+        return len(self._at_work) < self._settings.room
+
+    def converter(self, sink: ConvertedPictures, teller: ConversionTeller) -> PictureConversion:
+        """A converter of VP8 and VP9 to H.264."""
+        return PictureConversion(sink, teller, self)
+
     # As transcodings see it.
 
-    def hire(self, transcoding: Transcoding) -> TranscodeChild | None:
+    def hire(self, listener: ChildListener) -> TranscodeChild | None:
         """A child; None if there is no room for one more."""
-        if len(self._at_work) >= self._settings.room:
+        if not self.vacant:
             return None
         settings = self._settings
-        child = TranscodeChild(transcoding, settings.memory, settings.nice, self.stats, self._faults, self._log)
-        self._at_work[transcoding] = child
+        child = TranscodeChild(listener, settings.memory, settings.nice, self.stats, self._faults, self._log)
+        self._at_work[listener] = child
         self.stats.streams = len(self._at_work)
         return child
 
-    def dismiss(self, transcoding: Transcoding) -> None:
+    def dismiss(self, listener: ChildListener) -> None:
         """It is not needed any more; it ends by itself."""
-        child = self._at_work.pop(transcoding, None)
+        child = self._at_work.pop(listener, None)
         self.stats.streams = len(self._at_work)
         self._ending = {one for one in self._ending if not one.over}
         if child is not None:
@@ -151,4 +172,4 @@ class TranscodeService(Service):
             detail=detail,
         )
         subject = Untranscoded(ident, transcoding.app, transcoding.name)
-        self._bus.emit(Event(action, ident, 1, self._clock.wall(), facts), subject)
+        self._bus.emit(Event(action, ident, 1, self.clock.wall(), facts), subject)

@@ -17,6 +17,9 @@ _NAME: Final = re.compile(r"[a-z0-9]{1,16}")
 MOST_OUTPUTS: Final = 8
 
 
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"]
+
+
 class TranscodeProfile(BaseModel):
     """One rendition: a table `[transcode.profiles.NAME]` of the file; NAME stands in URLs, events and figures."""
 
@@ -24,7 +27,7 @@ class TranscodeProfile(BaseModel):
 
     height: int = Field(ge=64, le=2160)
     bitrate: int = Field(ge=50_000, le=50_000_000)
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "veryfast"
+    preset: Preset = "veryfast"
     fps: float = Field(default=0.0, ge=0, le=240)
 
 
@@ -67,6 +70,13 @@ class TranscodeSettings(SoundSettings):
         "event transcodeRefused says so. 0: one for each core but one, at least one. 720p30 to 480p and 360p at "
         "veryfast takes about a third of a core.",
     )
+    video: bool = Field(
+        default=False,
+        description="Whether browsers may publish VP8 and VP9 by WebSocket: it becomes H.264 in a process for each, of "
+        "which each is one of transcode.max. By WebRTC it is refused all the same. docs/browser-websocket.md.",
+    )
+    video_bitrate: int = Field(default=2_500_000, ge=50_000, le=50_000_000, description="Of such H.264, bits a second.")
+    preset: Preset = Field(default="superfast", description="Of x264 for it: a slower one makes a better picture.")
     threads: int = Field(
         default=1,
         ge=1,

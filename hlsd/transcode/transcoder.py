@@ -20,7 +20,7 @@ from hlsd.transcode.encoder import Encoder
 from hlsd.transcode.pairing import Pairing
 from hlsd.transcode.wire import Order, OutputLoad, Settled
 
-DECODERS: Final = {"h264": "h264", "h265": "hevc", "av1": "libdav1d"}
+DECODERS: Final = {"h264": "h264", "h265": "hevc", "av1": "libdav1d", "vp8": "vp8", "vp9": "vp9"}
 LARGEST: Final = 4096 * 2304
 """Pixels of a picture: more is no live stream that one process could encode."""
 

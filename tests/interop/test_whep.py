@@ -71,6 +71,7 @@ def test_on_a_line_that_loses_two_percent_the_picture_goes_on(tmp_path: Path) ->
         with HlsdServer(tmp_path, env=env) as server, coded(server):
             report = whep(server, "--seconds", "12")
             again = figure(server, 'hlsd_whep_packets_total{kind="again"}')
+            missed = figure(server, 'hlsd_whep_packets_total{kind="missed"}')
     finally:
         lossy.over = True
         lossy.join()
@@ -78,7 +79,13 @@ def test_on_a_line_that_loses_two_percent_the_picture_goes_on(tmp_path: Path) ->
     assert lossy.dropped >= 5
     assert again >= 3, video
     assert report["shown"] >= 100, video
-    assert video["framesDecoded"] >= 0.9 * video["framesReceived"], video
+    # What the server owes: all that was asked for came again, so that no decoder had to ask for a key picture.
+    assert missed == 0
+    assert video["packetsLost"] - video["retransmittedPacketsReceived"] <= 3, video  # lost as the test ended
+    assert video["pliCount"] == 0, video
+    # Which of whole pictures it shows is the browser's: on a busy core it leaps to the newest key picture, and counts
+    # what it leaves out as dropped. One that it could not decode would be neither.
+    assert video["framesDecoded"] + video["framesDropped"] >= 0.9 * video["framesReceived"], video
     assert report["longest"] < 2500, video  # at worst the next key picture
 
 

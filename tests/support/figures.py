@@ -15,6 +15,8 @@ from hlsd.delivery.blocked_requests import BlockedRequests, Bounds
 from hlsd.delivery.figures import DeliveryFigures
 from hlsd.delivery.http1.connections import Connections
 from hlsd.delivery.settings import HttpSettings
+from hlsd.delivery.whep.figures import WhepFigures
+from hlsd.delivery.whep.room import WhepStats
 from hlsd.ingest.figures import RtmpFigures
 from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
@@ -113,6 +115,7 @@ REPORTERS: tuple[type[Reporter], ...] = (
     SoundFigures,
     TlsFigures,
     WebrtcFigures,
+    WhepFigures,
 )
 FAMILIES = (*(spec for reporter in REPORTERS for spec in reporter.SPECS), *SPECS)
 """Every family that a server shows."""
@@ -143,6 +146,7 @@ def reader_of(streams: Streams, stats: Stats, *, max_streams: int, ledger: Ledge
         RtmpFigures(stats.rtmp_ended),
         SoundFigures(SoundStats()),
         WebrtcFigures(WebrtcStats(), list),
+        WhepFigures(WhepStats(), list),
         TlsFigures(Handshakes(), lambda: [("https", [IDENTITY])]),
     )
     return Reader(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hlsd.media.codecs import VideoCodec
+    from hlsd.ports.converted_pictures import Convertible
 
 BOXES: Final = 1024
 """Boxes in one."""
@@ -20,6 +21,7 @@ _PICTURES: Final[dict[bytes, tuple[VideoCodec, bytes]]] = {
     b"avc1": ("h264", b"avcC"), b"avc3": ("h264", b"avcC"), b"hvc1": ("h265", b"hvcC"), b"hev1": ("h265", b"hvcC"),
     b"av01": ("av1", b"av1C"),
 }  # fmt: skip
+_CONVERTIBLE: Final[dict[bytes, Convertible]] = {b"vp08": "vp8", b"vp09": "vp9"}
 _NAMES: Final = {b"vp08": "VP8", b"vp09": "VP9", b"encv": "encrypted", b"enca": "encrypted"}
 _PICTURE_ENTRY: Final = 78
 """Bytes of a VisualSampleEntry before its boxes (§12.1.3)."""
@@ -124,7 +126,7 @@ def _name(kind: bytes) -> str:
 def _picture(kind: bytes, entry: bytes) -> RecordedTrack:
     codec, record = _PICTURES.get(kind, (None, b""))
     if codec is None:
-        return RecordedTrack(Kind.VIDEO, _name(kind))
+        return RecordedTrack(Kind.VIDEO, _name(kind), convertible=_CONVERTIBLE.get(kind))
     return RecordedTrack(Kind.VIDEO, _name(kind), codec, find(entry[_PICTURE_ENTRY:], record))
 
 

@@ -25,9 +25,11 @@ from hlsd.ingest.recorder.pieces import (
 )
 from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import Kind
+from hlsd.ports.converted_pictures import CONVERTIBLE
 
 if TYPE_CHECKING:
     from hlsd.media.codecs import VideoCodec
+    from hlsd.ports.converted_pictures import Convertible
 
 _HEAD: Final = Struct(">BBHqI")
 _PICTURE, _SOUND, _PICTURE_CONFIG, _SOUND_CONFIG = 1, 2, 3, 4
@@ -38,7 +40,7 @@ _PICTURES: Final[dict[str, VideoCodec]] = {
     "avc1": "h264", "avc3": "h264", "hvc1": "h265", "hev1": "h265", "av01": "av1",
 }  # fmt: skip
 _SOUNDS: Final = {"opus": "opus", "mp4a": "aac", "mp3": "mp3", "flac": "flac", "alaw": "pcm_alaw", "ulaw": "pcm_mulaw"}
-_NAMES: Final = {"vp8": "VP8", "vp08": "VP8", "vp9": "VP9", "vp09": "VP9"}
+_CONVERTIBLE: Final[dict[str, Convertible]] = {"vp8": "vp8", "vp08": "vp8", "vp9": "vp9", "vp09": "vp9"}
 
 
 class ChunkReader:
@@ -89,12 +91,18 @@ class ChunkReader:
 
 def named(codec: str) -> str:
     """What a codec is called to people."""
-    return _NAMES.get(codec.partition(".")[0].lower(), printable(codec))
+    found = convertible_codec(codec)
+    return CONVERTIBLE[found] if found is not None else printable(codec)
 
 
 def picture_codec(codec: str) -> VideoCodec | None:
     """Of a codec string; None if it is not carried."""
     return _PICTURES.get(codec.partition(".")[0].lower())
+
+
+def convertible_codec(codec: str) -> Convertible | None:
+    """Of a codec string of a picture that is not carried and may be converted."""
+    return _CONVERTIBLE.get(codec.partition(".")[0].lower())
 
 
 def sound_codec(codec: str) -> str:
@@ -113,7 +121,8 @@ def configured(kind: Kind, body: bytes) -> RecordedTrack:
     if not isinstance(codec, str) or not isinstance(rate, int) or not isinstance(channels, int):
         raise MediaError("a configuration that is none")
     if kind is Kind.VIDEO:
-        return RecordedTrack(kind, named(codec), picture_codec(codec), description)
+        found = convertible_codec(codec)
+        return RecordedTrack(kind, named(codec), picture_codec(codec), description, convertible=found)
     if not (1 <= channels <= 255 and 1_000 <= rate <= 384_000):
         rate, channels = 48_000, 2
     decoder = sound_codec(codec)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hlsd.media.codecs import VideoCodec
+    from hlsd.ports.converted_pictures import Convertible
 
 _EBML, _SEGMENT, _INFO, _TRACKS, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
 _SEEK_HEAD, _CUES, _CHAPTERS, _TAGS, _ATTACHMENTS = 0x114D9B74, 0x1C53BB6B, 0x1043A770, 0x1254C367, 0x1941A469
@@ -58,6 +59,7 @@ _PICTURES: Final[dict[bytes, VideoCodec]] = {
     b"V_MPEG4/ISO/AVC": "h264", b"V_MPEGH/ISO/HEVC": "h265", b"V_AV1": "av1",
 }  # fmt: skip
 _NAMES: Final = {b"V_VP8": "VP8", b"V_VP9": "VP9", b"A_VORBIS": "Vorbis"}
+_CONVERTIBLE: Final[dict[bytes, Convertible]] = {b"V_VP8": "vp8", b"V_VP9": "vp9"}
 _SOUNDS: Final = {
     b"A_OPUS": "opus", b"A_AAC": "aac", b"A_MPEG/L3": "mp3", b"A_FLAC": "flac", b"A_AC3": "ac3", b"A_EAC3": "eac3",
 }  # fmt: skip
@@ -282,7 +284,7 @@ def _track(kind: int, parts: dict[int, bytes]) -> RecordedTrack:
     private = parts.get(_PRIVATE, b"")
     name = _NAMES.get(codec) or printable(codec.decode("ascii", "replace"))
     if kind == 1:
-        return RecordedTrack(Kind.VIDEO, name, _PICTURES.get(codec), private)
+        return RecordedTrack(Kind.VIDEO, name, _PICTURES.get(codec), private, convertible=_CONVERTIBLE.get(codec))
     told = dict(_children(parts.get(_AUDIO, b""), 3))
     rate, channels, depth = _float(told.get(_RATE, b"")), *(
         int.from_bytes(told.get(what, b""), "big") for what in (_CHANNELS, _DEPTH)

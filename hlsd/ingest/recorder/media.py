@@ -15,8 +15,9 @@ from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
 
 if TYPE_CHECKING:
-    from hlsd.ingest.recorder.pieces import RecordedItem, RecordedPiece
+    from hlsd.ingest.recorder.pieces import RecordedItem, RecordedPiece, RecordedTrack
     from hlsd.ports import Publication, SoundConverter, SoundDesk
+    from hlsd.ports.converted_pictures import PictureConverter, PictureDesks
 
 _START_CODES: Final = (b"\0\0\1", b"\0\0\0\1")
 
@@ -24,7 +25,9 @@ _START_CODES: Final = (b"\0\0\1", b"\0\0\0\1")
 class RecordedMedia:
     """One publication's. Raises UnsupportedCodec where nothing usable is left, as its `Normaliser` does."""
 
-    def __init__(self, publication: Publication, now: float, sound: SoundDesk | None) -> None:
+    def __init__(
+        self, publication: Publication, now: float, sound: SoundDesk | None, pictures: PictureDesks = lambda: None
+    ) -> None:
         self.normaliser = Normaliser(publication, now)
         self.clock = RecordingClock()
         self.begun = False
@@ -33,11 +36,13 @@ class RecordedMedia:
         self._order = PictureOrder(Remarks(publication.remark), "only MP4 has")
         self._desk = sound
         self._converter: SoundConverter | None = None
+        self._pictures = pictures
+        self._conversion: PictureConverter | None = None
 
     @property
     def held(self) -> int:
         """Bytes that have not been handed over yet."""
-        return self.normaliser.held
+        return self.normaliser.held + (self._conversion.held if self._conversion is not None else 0)
 
     def take(self, item: RecordedItem, now: float, wall: float) -> None:
         """Takes what a reader gave."""
@@ -74,6 +79,7 @@ class RecordedMedia:
         converter, self._converter = self._converter, None
         if converter is not None:
             converter.close()
+        self._carry()
 
     def _take_tracks(self, item: RecordedTracks, now: float) -> None:
         if item.anew:
@@ -83,7 +89,9 @@ class RecordedMedia:
         for track in item.tracks:
             if track.kind is Kind.VIDEO:
                 if track.codec is None:
-                    raise UnsupportedCodec(track.name)
+                    self._convert_pictures(track)
+                    continue
+                self._carry()
                 if track.record:
                     self.normaliser.video_config(track.codec, track.record, now)
             elif track.form is None:
@@ -99,7 +107,11 @@ class RecordedMedia:
         track, data = piece.track, piece.data
         codec = track.codec
         if codec is None:
-            raise UnsupportedCodec(track.name)
+            conversion = self._convert_pictures(track)
+            assert track.convertible is not None
+            conversion.take(track.convertible, ms, data, piece.key, now)
+            self.normaliser.tick(now)
+            return
         self._order.look(piece.dts // 1000, now)
         cts = (piece.cts + 500) // 1000
         if codec == "av1" or track.record or not data.startswith(_START_CODES):
@@ -112,6 +124,21 @@ class RecordedMedia:
             self.normaliser.unreadable(Kind.VIDEO, error, now)
             return
         self.normaliser.video_units(codec, ms, cts, units, piece.key, now, wall)
+
+    def _convert_pictures(self, track: RecordedTrack) -> PictureConverter:
+        """Who converts them. Raises UnsupportedCodec if nobody does."""
+        if self._conversion is None:
+            desk = self._pictures() if track.convertible is not None else None
+            if desk is None:
+                raise UnsupportedCodec(track.name)
+            self._conversion = desk.converter(self.normaliser, self._publication)
+        return self._conversion
+
+    def _carry(self) -> None:
+        """What follows goes as it comes, or there is nobody any more to whom it could go."""
+        conversion, self._conversion = self._conversion, None
+        if conversion is not None:
+            conversion.close()
 
     def _take_sound(self, piece: RecordedPiece, ms: int, now: float, wall: float) -> None:
         form = piece.track.form

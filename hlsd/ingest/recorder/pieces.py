@@ -13,6 +13,7 @@ from hlsd.media.unit import Kind
 
 if TYPE_CHECKING:
     from hlsd.media.codecs import VideoCodec
+    from hlsd.ports.converted_pictures import Convertible
 
 ELEMENT_LIMIT: Final = 8 << 20
 """Bytes of what is taken as a whole: a picture, a fragment's media."""
@@ -27,6 +28,7 @@ class RecordedTrack(NamedTuple):
 
     `codec` is the codec of a picture; None where it is none that is carried. `record`: its configuration record, empty
     where parameter sets come in band. `form`: of sound, "aac" included. `name`: what it is called, for a refusal.
+    `convertible`: a picture that is not carried, and may be converted.
     """
 
     kind: Kind
@@ -34,6 +36,7 @@ class RecordedTrack(NamedTuple):
     codec: VideoCodec | None = None
     record: bytes = b""
     form: SoundFormat | None = None
+    convertible: Convertible | None = None
 
 
 class RecordedTracks(NamedTuple):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hlsd.ingest.recorder.pieces import RecordedItem
     from hlsd.ingest.recorder.texts import PageText
     from hlsd.ports import Admission, PlayRequest, Publication, SoundDesk
+    from hlsd.ports.converted_pictures import PictureDesks
     from hlsd.ports.recorder import RecorderSocket
 
 _LOST: Final = PublishEnding("lost")
@@ -58,6 +59,12 @@ class RecorderHost:
     first: float
     idle: float
     grace: float
+    pictures: PictureDesks = lambda: None
+
+    @property
+    def converts(self) -> bool:
+        """Whether pictures that are not carried are converted."""
+        return self.pictures() is not None
 
 
 class RecorderPublisher:
@@ -160,7 +167,7 @@ class RecorderPublisher:
                 self._publication = verdict
                 self.name = verdict.name
                 self._heard = host.clock.monotonic()
-                self._media = RecordedMedia(verdict, self._heard, host.sound)
+                self._media = RecordedMedia(verdict, self._heard, host.sound, host.pictures)
                 self._begin(said)
                 host.log.info("recording begins", **self._facts(), mime=said.mime, **dict(said.facts))
         except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
@@ -313,7 +320,7 @@ class RecorderPublisher:
 
     def _listen(self, text: str, socket: RecorderSocket) -> None:
         """Takes a text. Raises BadText, UnsupportedCodec."""
-        said = texts.read_text(text)
+        said = texts.read_text(text, converts=self._host.converts)
         if said.type == "start":
             self._begin(said)
             socket.tell(texts.ready(self.ident))

@@ -80,7 +80,8 @@ class RecorderRoom:
                 first = await socket.read()
             if first is None:
                 return PublishEnding("closed")
-            if not isinstance(first, str) or (said := texts.read_text(first)).type != "start":
+            said = texts.read_text(first, converts=self._host.converts) if isinstance(first, str) else None
+            if said is None or said.type != "start":
                 return PublishEnding("parameters", "the first thing to send is a start")
         except TimeoutError:
             return PublishEnding("late", f"no start within {START:g} s")

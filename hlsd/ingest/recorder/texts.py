@@ -7,14 +7,13 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from hlsd.base.errors import UnsupportedCodec
-from hlsd.ingest.recorder.chunks import named, picture_codec, sound_codec
+from hlsd.ingest.recorder.chunks import convertible_codec, named, picture_codec, sound_codec
 from hlsd.ports.recorder import ACK_EVERY
 
 CHUNKS: Final = "application/x-hlsd-chunks"
 _TYPES: Final = ("video/webm", "audio/webm", "video/x-matroska", "audio/x-matroska", "video/mp4", "audio/mp4", CHUNKS)
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _CODECS: Final = re.compile(r'codecs\s*=\s*("[^"]*"|[^;]*)')
-_REFUSED: Final = ("vp8", "vp08", "vp9", "vp09")
 _TEXT: Final = 256
 """Characters of a member that is text."""
 
@@ -46,7 +45,7 @@ class PageText(NamedTuple):
     @property
     def picture(self) -> bool:
         """Whether it says that a picture will come."""
-        return any(picture_codec(codec) for codec in self.codecs)
+        return any(picture_codec(codec) or convertible_codec(codec) for codec in self.codecs)
 
     @property
     def sound(self) -> bool:
@@ -59,8 +58,11 @@ class PageText(NamedTuple):
         return any(sound_codec(codec) not in ("", "aac") for codec in self.codecs)
 
 
-def read_text(text: str) -> PageText:
-    """What a page says. Raises BadText; UnsupportedCodec if it names a codec of pictures that is not carried."""
+def read_text(text: str, *, converts: bool = False) -> PageText:
+    """What a page says; `converts`: pictures that are not carried are converted.
+
+    Raises BadText; UnsupportedCodec if it names a codec of pictures that is neither.
+    """
     try:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -81,7 +83,7 @@ def read_text(text: str) -> PageText:
     found = _CODECS.search(mime)
     codecs = tuple(codec.strip() for codec in found[1].strip('" ').split(",")) if found else ()
     for codec in codecs:
-        if codec.partition(".")[0].lower() in _REFUSED:
+        if not converts and convertible_codec(codec):
             raise UnsupportedCodec(named(codec))
     facts = tuple(
         (name, told[name])
