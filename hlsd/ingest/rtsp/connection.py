@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PIECE: Final = 16 * 1024
 """Bytes that are worked on before others have their turn."""
+UNREAD: Final = 256 * 1024
+"""Bytes of answers that a client may leave unread."""
 LINGER: Final = 5.0
 """Seconds that the last words may take."""
 SILENCE: Final = 3 * said.TIMEOUT
@@ -241,6 +243,8 @@ class RtspConnection(asyncio.Protocol):
         out = conversation.take_out()
         if out:
             self.write(out)
+            if self.sender is None and self.waiting() > UNREAD:
+                self.close("slow")  # it asks and asks, and reads nothing
         if conversation.state == "left":
             self.close("closed")
 
