@@ -393,7 +393,7 @@ OVERVIEW = Board(
             Panel(
                 "How late they come",
                 "What browsers send, behind what came soonest: the latest one of an app.",
-                ((f"max by (app) (hlsd_recorder_lag_seconds{{{NODE}}})", "{{app}}"),),
+                ((f"max by (app) (hlsd_recorder_lag_seconds{{{NODE}}}) or vector(0)", "{{app}}"),),
                 "s",
             ),
             Panel(

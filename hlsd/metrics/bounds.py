@@ -7,7 +7,7 @@ from typing import Final
 from hlsd.base.figures import Counts, Sample, Spec
 from hlsd.metrics.exposition import Family
 
-NODE_SERIES: Final = 400
+NODE_SERIES: Final = 700
 """Series about the process as a whole, at most."""
 APP_SERIES: Final = 120
 """Series of an app, at most (on average over the apps)."""
