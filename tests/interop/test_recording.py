@@ -106,8 +106,10 @@ def test_ffmpeg_plays_the_whole_playlist_and_a_part_of_the_file(
 @pytest.mark.parametrize("codec", FILMS)
 @pytest.mark.parametrize(
     ("browser", "mode"),
-    [("chromium", "hlsjs"), ("chromium", "native"), ("firefox", "hlsjs"), ("firefox", "native"), ("webkit", "hlsjs")],
-)
+    [("chromium", "hlsjs"), ("chromium", "native"), ("firefox", "hlsjs"), ("firefox", "native"),
+     # it is the slowest: with half a core it has shown a sixth of a second after half a minute
+     pytest.param("webkit", "hlsjs", marks=pytest.mark.alone)],
+)  # fmt: skip
 def test_browsers_play_and_seek(server: HlsdServer, codec: str, browser: browsers.Browser, mode: browsers.Mode) -> None:
     if why := browsers.missing(browser):
         pytest.skip(why)

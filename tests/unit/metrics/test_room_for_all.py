@@ -23,4 +23,4 @@ async def test_no_series_is_left_out_for_the_bound(tmp_path: Path) -> None:
         text = (await web.get(f"http://127.0.0.1:{ports['http.port']}/metrics", headers=bearer)).text
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert "hlsd_metrics_series_dropped_total 0" in [line.removesuffix(".0") for line in lines]
-    assert len(lines) < 0.8 * NODE_SERIES, "there is room for more kinds of labels"
+    assert len(lines) < NODE_SERIES / 2, "labels come with what happens"
