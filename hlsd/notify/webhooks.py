@@ -77,11 +77,11 @@ class _UrlLine:
         self.form: PayloadFormat = form_of(settings.format, server_id, send_secrets=settings.send_secrets, batch=batch)
         secret = settings.secret.get_secret_value().encode() if settings.secret is not None else None
         wanted = frozenset(settings.events)
-        self.client = WebhookClient(clock, stats, timeout=settings.timeout, secret=secret, transport=transport)
+        self.poster = WebhookClient(clock, stats, timeout=settings.timeout, secret=secret, transport=transport)
         self.queues = tuple(queue_of(url) for url in settings.url)
         self.passes: Callable[[Event], bool] = lambda event: _queued(event, wanted)
         self.asker = SyncWebhook(
-            tuple(settings.url), self.form, self.client, clock, stats, on_error=settings.on_error, wanted=wanted
+            tuple(settings.url), self.form, self.poster, clock, stats, on_error=settings.on_error, wanted=wanted
         )
         self.senders: list[Sender] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -144,7 +144,7 @@ class Webhooks:
         else:
             self._outbox.direct(line.queues, line.form, line.passes, settings.max_queue, settings.max_queue_bytes)
         line.senders = [
-            Sender(url, queue, line.form, self._outbox, line.client, settings, self._clock, self._stats, self._refused)
+            Sender(url, queue, line.form, self._outbox, line.poster, settings, self._clock, self._stats, self._refused)
             for url, queue in zip(settings.url, line.queues, strict=True)
         ]
         self._bus.consult(line.asker)
@@ -205,7 +205,7 @@ class Webhooks:
             if old is not None:
                 await asyncio.sleep(old.settings.timeout)  # who was asked a moment ago may still answer
         if old is not None:
-            await old.client.close()
+            await old.poster.close()
 
     async def _retire(self, old: _UrlLine) -> None:
         calm = [task for sender, task in zip(old.senders, old.tasks, strict=False) if not sender.failures]
@@ -247,7 +247,7 @@ class Webhooks:
                 await self._outbox.stop()
         if line is not None:
             with guard:
-                await line.client.close()
+                await line.poster.close()
 
     # -- as the operator sees it
 
@@ -283,7 +283,7 @@ class Webhooks:
         shown, began = masking.address(url), self._clock.monotonic()
         if body is None:
             return Answered(shown, 0, f"the format {line.settings.format} has no word for a test event", 0.0)
-        reply = await line.client.post(
+        reply = await line.poster.post(
             url, body, content_type=line.form.content_type, event_id=event_id, attempt=1, phase="queued"
         )
         took = self._clock.monotonic() - began
