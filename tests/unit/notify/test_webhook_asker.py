@@ -96,7 +96,7 @@ async def test_a_receiver_that_says_nothing_leaves_it_to_on_error(
 
             world.handle = sleepy  # type: ignore[method-assign]
             assert here.notify.webhooks._line is not None
-            here.notify.webhooks._line.client._client.http()._transport = httpx.MockTransport(sleepy)
+            here.notify.webhooks._line.poster._client.http()._transport = httpx.MockTransport(sleepy)
         known, stranger, elsewhere = await asyncio.gather(
             ask(here, question("192.0.2.1:2", u="1")),
             ask(here, question("192.0.2.1:3", u="2")),
