@@ -7,7 +7,7 @@ python=$1; shift
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 result=0
 # A runner whose workers died may wait for them for ever. Interrupted it says what it had; the long forms take their time.
-bound=1800; if [ -n "${HLSD_LONG:-}" ]; then bound=0; fi
+bound=2400; if [ -n "${HLSD_LONG:-}" ]; then bound=0; fi
 bounded="timeout --foreground --signal INT --kill-after 60 $bound"
 note() {
   # 5: nothing was collected, as when -k chooses tests of another part only
