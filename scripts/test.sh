@@ -35,13 +35,13 @@ else
   # Ports of their own: two runs would hand out the same ones.
   # A test of five seconds takes a minute in what is left: its bound is against what hangs, and wider. A run that never
   # ends is ended too, and says what it had.
-  TESTS_PORT_SHARES=24 $bounded nice -n 10 "$python" -m pytest -n "$jobs" --dist worksteal -o timeout=600 tests --ignore tests/interop \
+  TESTS_PORT_SHARES=24 $bounded nice -n 12 "$python" -m pytest -n "$jobs" --dist worksteal -o timeout=600 tests --ignore tests/interop \
     --ignore tests/fault "$@" > "$folder/busy" 2>&1 &
   busy=$!
   trap 'kill $busy 2> /dev/null; exit 130' INT TERM
   # Real encoders, players and browsers at the pace of the clock wait most of the time: more of them than cores. A file
   # stays in one process, and two processes have all the browsers: with more of either, what is judged by the clock is judged wrongly.
-  HLSD_BROWSERS=2 $bounded "$python" -m pytest -n "$((jobs * 4))" --dist loadfile --no-loadscope-reorder -m "not alone" --durations 20 --durations-min 10 tests/interop \
+  HLSD_BROWSERS=2 $bounded "$python" -m pytest -n "$((jobs * 3))" --dist loadfile --no-loadscope-reorder -m "not alone" --durations 20 --durations-min 10 tests/interop \
     tests/fault "$@"
   note $?
   # Stalls, latency and the pace of media are judged by who has the cores to itself, but for what is nice, and one line

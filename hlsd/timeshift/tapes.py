@@ -17,7 +17,7 @@ import structlog
 
 from hlsd.base.clock import Clock
 from hlsd.record.boxes import BadBox
-from hlsd.record.index import DONE, RecordIndex, Row, Table
+from hlsd.record.index import DONE, IndexAway, RecordIndex, Row, Table
 from hlsd.record.open_recordings import OpenRecording, OpenRecordings, Unreadable
 from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.store import BROKEN, RecordingStore
@@ -125,7 +125,7 @@ class Tapes:
         self._span_ms = int(most * 1000) + SPARE_MS
         self._repairing = repairing
         self._tapes: OrderedDict[tuple[str, str], Tape] = OrderedDict()
-        self._loading: dict[tuple[str, str], asyncio.Future[Tape | None]] = {}
+        self._loading: dict[tuple[str, str], asyncio.Future[Tape | IndexAway | None]] = {}
         self._files: OrderedDict[str, TapeFile] = OrderedDict()
         self._faults: dict[str, tuple[int, float]] = {}
         """Files that the store did not give: how often, and when they are asked for again."""
@@ -141,9 +141,12 @@ class Tapes:
                 self._tapes.move_to_end(key)
                 if not anew and self._clock.monotonic() - tape.read_at < FRESH:
                     return tape
-            loading = self._loading[key] = asyncio.ensure_future(self._renewed(app, name, tape))
+            loading = self._loading[key] = asyncio.ensure_future(self._looked(app, name, tape))
             loading.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(loading)
+        found = await asyncio.shield(loading)
+        if isinstance(found, IndexAway):
+            raise found
+        return found
 
     async def between(self, tape: Tape, since_ms: int, until_ms: int) -> list[TapeFile]:
         """The files of a tape with anything between two times."""
@@ -201,6 +204,13 @@ class Tapes:
         return found
 
     # -- one look
+
+    async def _looked(self, app: str, name: str, tape: Tape | None) -> Tape | IndexAway | None:
+        """`_renewed`; that the index is away is an answer: who asked may have gone, and it is nobody's fault."""
+        try:
+            return await self._renewed(app, name, tape)
+        except IndexAway as error:
+            return error
 
     async def _renewed(self, app: str, name: str, tape: Tape | None) -> Tape | None:
         made = tape or Tape(app, name)

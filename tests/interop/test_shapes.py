@@ -14,7 +14,7 @@ from tests.support.footage import Film
 from tests.support.playlistcheck import parse_media
 from tests.support.server import HlsdServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(240)]  # how soon segments come is judged too
 
 SHAPES = {
     "audio-only": Film(seconds=8, codec=None),

@@ -52,12 +52,16 @@ async def port_of(state: Path, more: dict[str, object] | None = None) -> AsyncIt
         yield Watched(server), service.room
 
 
+END = 9
+"""Pictures in 0.3 s, which the sender's own latency may hold when it hangs up; six were seen on a busy machine."""
+
+
 def pictures(here: Watched, app: str) -> int:
     stream = here.server.hub.get(app, "cam")
     return stream.stats.video_frames if stream is not None else 0
 
 
-def assert_whole(here: Watched, app: str, least: float = FILM.seconds * 30 - 5) -> None:
+def assert_whole(here: Watched, app: str, least: float = FILM.seconds * 30 - END) -> None:
     """Nothing of the film is missing but its very end: libsrt hangs up with its last datagrams unsent (captured)."""
     stream = here.server.hub.get(app, "cam")
     assert stream is not None
@@ -89,7 +93,7 @@ async def test_every_picture_of_a_publisher_arrives(client: str, safe: bool, fil
             await eventually(lambda: ended(here), 60, what="the end of the film")
         assert ended(here) == ["idle" if client == "srt-live-transmit" else "closed"]  # which says no goodbye
         # srt-live-transmit reads its input while it is still calling, and throws it away.
-        assert_whole(here, app, 150 if client == "srt-live-transmit" else FILM.seconds * 30 - 5)
+        assert_whole(here, app, 150 if client == "srt-live-transmit" else FILM.seconds * 30 - END)
         assert room.stats.packets["lost"] == 0
         assert room.stats.packets["undecrypted"] == 0
 
