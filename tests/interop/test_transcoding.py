@@ -166,6 +166,8 @@ def test_ffmpeg_plays_each_of_them(server: HlsdServer, name: str) -> None:
                 "3",
                 "-fps_mode",
                 "passthrough",
+                "-enc_time_base",  # else times are rounded to a rate that is guessed from the first pictures
+                "1:90000",
                 "-f",
                 "null",
                 "-",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.interop.test_whip import Lossy, chromium, codecs, ffmpeg, server_url
+from tests.support import browser as browsers
 from tests.support.broadcast import wait_for_playlist
 from tests.support.eventually import eventually_here
 from tests.support.ports import free_port
@@ -43,6 +44,30 @@ def whep(server: HlsdServer, *more: str) -> dict[str, Any]:
     return chromium("whep.mjs", f"http://127.0.0.1:{server.http_port}", "live/cam", *more)
 
 
+def seen_and_heard(report: dict[str, Any]) -> list[str]:
+    """What is wrong with a play of eight seconds and more."""
+    late = sorted(report["delays"][30:])  # not while it begins
+    found = [f"{report['shown']} pictures were shown"] if report["shown"] < 100 else []
+    if report["loudness"] <= 0.1:
+        found.append(f"a loudness of {report['loudness']}: {report['inbound']}")
+    if late and statistics.median(late) > GLASS:
+        found.append(f"shown so late: {late}")
+    return found
+
+
+def picture_goes_on(report: dict[str, Any]) -> list[str]:
+    """What is wrong with a play on a line that loses."""
+    video = report["inbound"]["video"]
+    found = [f"{report['shown']} pictures were shown"] if report["shown"] < 100 else []
+    # Which of whole pictures it shows is the browser's: on a busy core it leaps to the newest key picture, and counts
+    # what it leaves out as dropped. One that it could not decode would be neither.
+    if video["framesDecoded"] + video["framesDropped"] < 0.9 * video["framesReceived"]:
+        found.append(f"not decoded: {video}")
+    if report["longest"] >= 2500:  # at worst the next key picture
+        found.append(f"{report['longest']} ms without one")
+    return found
+
+
 def figure(server: HlsdServer, name: str) -> float:
     text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", headers=server.bearer).text
     return sum(float(row.rpartition(" ")[2]) for row in text.splitlines() if row.startswith(name))
@@ -51,12 +76,8 @@ def figure(server: HlsdServer, name: str) -> float:
 @pytest.mark.alone
 def test_pictures_are_seen_within_three_tenths_of_a_second_and_the_tone_is_heard(tmp_path: Path) -> None:
     with HlsdServer(tmp_path) as server, coded(server):
-        report = whep(server, "--seconds", "8")
+        report = browsers.undisturbed(lambda _: whep(server, "--seconds", "8"), seen_and_heard, attempts=2)
         assert report["status"] == 201, report
-        assert report["shown"] >= 100, report["inbound"]
-        assert report["loudness"] > 0.1, report["inbound"]
-        late = sorted(report["delays"][30:])  # not while it begins
-        assert statistics.median(late) <= GLASS, late
         assert report["deleted"] == 200
         assert figure(server, 'hlsd_session_sent_bytes_total{app="live",protocol="whep"') > 300_000
         assert figure(server, "hlsd_whep_sessions ") == 0
@@ -69,7 +90,7 @@ def test_on_a_line_that_loses_two_percent_the_picture_goes_on(tmp_path: Path) ->
     lossy.start()
     try:
         with HlsdServer(tmp_path, env=env) as server, coded(server):
-            report = whep(server, "--seconds", "12")
+            report = browsers.undisturbed(lambda _: whep(server, "--seconds", "12"), picture_goes_on, attempts=2)
             again = figure(server, 'hlsd_whep_packets_total{kind="again"}')
             missed = figure(server, 'hlsd_whep_packets_total{kind="missed"}')
     finally:
@@ -78,15 +99,10 @@ def test_on_a_line_that_loses_two_percent_the_picture_goes_on(tmp_path: Path) ->
     video = report["inbound"]["video"]
     assert lossy.dropped >= 5
     assert again >= 3, video
-    assert report["shown"] >= 100, video
     # What the server owes: all that was asked for came again, so that no decoder had to ask for a key picture.
     assert missed == 0
     assert video["packetsLost"] - video["retransmittedPacketsReceived"] <= 3, video  # lost as the test ended
     assert video["pliCount"] == 0, video
-    # Which of whole pictures it shows is the browser's: on a busy core it leaps to the newest key picture, and counts
-    # what it leaves out as dropped. One that it could not decode would be neither.
-    assert video["framesDecoded"] + video["framesDropped"] >= 0.9 * video["framesReceived"], video
-    assert report["longest"] < 2500, video  # at worst the next key picture
 
 
 def test_what_is_published_by_whip_is_played_and_goes_on_over_an_ice_restart(tmp_path: Path) -> None:
