@@ -55,6 +55,13 @@ def seen_and_heard(report: dict[str, Any]) -> list[str]:
     return found
 
 
+def went_on(report: dict[str, Any]) -> list[str]:
+    """What is wrong behind an ICE restart."""
+    more = report["shown"] - report["before"]
+    found = [] if more > 20 else [f"{more} further pictures: {report['inbound']}"]
+    return found if report["loudness"] > 0.02 else [*found, f"a loudness of {report['loudness']}"]
+
+
 def picture_goes_on(report: dict[str, Any]) -> list[str]:
     """What is wrong with a play on a line that loses."""
     video = report["inbound"]["video"]
@@ -108,10 +115,8 @@ def test_on_a_line_that_loses_two_percent_the_picture_goes_on(tmp_path: Path) ->
 def test_what_is_published_by_whip_is_played_and_goes_on_over_an_ice_restart(tmp_path: Path) -> None:
     with HlsdServer(tmp_path) as server, ffmpeg(server_url(server), tmp_path / "ffmpeg.log", seconds=60):
         eventually_here(lambda: "mp4a" in codecs(server))
-        report = whep(server, "--seconds", "8", "--restart")
+        report = browsers.undisturbed(lambda _: whep(server, "--seconds", "8", "--restart"), went_on, attempts=2)
     assert report["restarted"] == 200, report
-    assert report["shown"] > report["before"] + 20, report["inbound"]
-    assert report["loudness"] > 0.02
 
 
 def test_b_frames_are_refused_in_words_and_the_page_goes_on_by_hls(tmp_path: Path) -> None:
