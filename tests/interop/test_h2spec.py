@@ -15,7 +15,7 @@ from hlsd.delivery.tls.certificate import write_self_signed
 from tests.support.ports import free_port
 from tests.support.server import HlsdServer
 
-pytestmark = [pytest.mark.interop, pytest.mark.alone]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(400)]
 
 TOOL = shutil.which("h2spec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 TAKEN_BACK = {"Sends PRIORITY frame that depend on itself"}
