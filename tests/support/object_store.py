@@ -104,8 +104,16 @@ class ObjectStore:
         """All that it has below a prefix."""
         import obstore
 
-        store = self._client(prefix)
-        names = [one["path"] for some in obstore.list(store) for one in some]
+        store, deadline = self._client(prefix), time.monotonic() + 30
+        while True:
+            try:
+                names = [one["path"] for some in obstore.list(store) for one in some]
+                break
+            except obstore.exceptions.GenericError as error:
+                # One of its processes knows of the bucket later than the one that made it.
+                if "NoSuchBucket" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
         return {name: bytes(obstore.get(store, name).bytes()) for name in names}
 
     def put(self, prefix: str, name: str, octets: bytes) -> None:
