@@ -52,8 +52,8 @@ async def port_of(state: Path, more: dict[str, object] | None = None) -> AsyncIt
         yield Watched(server), service.room
 
 
-END = 9
-"""Pictures in 0.3 s, which the sender's own latency may hold when it hangs up; six were seen on a busy machine."""
+END = 5
+"""Pictures that it may have with it."""
 
 
 def pictures(here: Watched, app: str) -> int:
