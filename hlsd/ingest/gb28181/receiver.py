@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.datagram_port import DatagramPort, plain_ip
@@ -220,12 +220,11 @@ class ReceiverConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It has come, and may have to go."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         ip, self.port = transport.get_extra_info("peername")[:2]
         self.ip = plain_ip(ip)
         if not self._receiver.enter(self):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Media has come."""

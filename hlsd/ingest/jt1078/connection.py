@@ -7,7 +7,7 @@ does the end of its last publication: the terminal has no ear for more.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.datagram_port import plain_ip
@@ -69,13 +69,12 @@ class JtConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It has come, and may have to go."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         ip, self.port = transport.get_extra_info("peername")[:2]
         self.ip = plain_ip(ip)
         self._heard = self._room.host.clock.monotonic()
         if not self._room.enter(self):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Media has come."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.datagram_port import plain_ip
@@ -96,13 +96,12 @@ class RtspConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It has come, and may have to go."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its bases
         ip, self.port = transport.get_extra_info("peername")[:2]
         self.ip = plain_ip(ip)
         self._heard = self._now()
         if not self._room.enter(self):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Requests or media have come."""
@@ -155,7 +154,7 @@ class RtspConnection(asyncio.Protocol):
         if self.sender is not None:
             self.sender.goodbye()
         if reason == "slow":
-            transport.abort()
+            self._transport.abort()
         else:
             self._leaving = self._now()
             transport.close()
@@ -213,12 +212,12 @@ class RtspConnection(asyncio.Protocol):
         except ProtocolError as error:
             self._room.host.log.info("client refused", ip=self.ip, protocol="rtsp", reason=str(error))
             self._why = "error:protocol"
-            transport.abort()
+            self._transport.abort()
             return
         except Exception as error:  # noqa: BLE001 - an error of ours must end this client and no other
             self._room.host.faults.task("rtsp", error)
             self._why = "error:internal"
-            transport.abort()
+            self._transport.abort()
             return
         finally:
             self.share.stop()
