@@ -14,7 +14,7 @@ import av
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import split_adts
 from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND, TEXT
-from hlsd.vod.plan import RANGES, SOUNDS, TEXTS, Probed, SoundTrack, TextTrack, copies_sound
+from hlsd.vod.plan import RANGES, SOUNDS, TEXTS, Probed, FilmSound, TextTrack, copies_sound
 
 BUFFER: Final = 256 << 10
 """Bytes that libavformat reads at a time: each time is a turn of Python's."""
@@ -105,12 +105,12 @@ class Film:
         )
 
     @staticmethod
-    def _sound(stream: Any) -> SoundTrack:  # noqa: ANN401 - as the container
+    def _sound(stream: Any) -> FilmSound:  # noqa: ANN401 - as the container
         context, (language, title) = stream.codec_context, _told(stream)
         fits = bool(context.extradata) and copies_sound(
             plain_codec(context.name), _aac_profile(context), context.layout.nb_channels
         )
-        return SoundTrack(stream.index, language, title, fits)
+        return FilmSound(stream.index, language, title, fits)
 
     def texts(self) -> list[TextTrack]:
         """Its tracks of text that can be read, the first ones."""

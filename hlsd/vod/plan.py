@@ -57,7 +57,7 @@ class TextTrack(NamedTuple):
     title: str
 
 
-class SoundTrack(NamedTuple):
+class FilmSound(NamedTuple):
     """A track of sound: `stream` is its number in the file; what it says of its language and its name, or "".
 
     `fits`: it is AAC that says in front what it is, and can be copied.
@@ -93,14 +93,14 @@ class Probed(NamedTuple):
     channels: int
     transfer: int = 0
     texts: Sequence[TextTrack] = ()
-    sounds: Sequence[SoundTrack] = ()
+    sounds: Sequence[FilmSound] = ()
     """All of them, the one that goes with the pictures first."""
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Probed:
         """The same of JSON."""
         texts = [TextTrack(*one) for one in said.get("texts", ())]
-        return cls(**{**said, "texts": texts, "sounds": [SoundTrack(*one) for one in said.get("sounds", ())]})
+        return cls(**{**said, "texts": texts, "sounds": [FilmSound(*one) for one in said.get("sounds", ())]})
 
 
 class PlannedRendition(NamedTuple):

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from hlsd.vod.job import SoundMade
-from hlsd.vod.plan import SoundTrack
-from hlsd.vod.track_names import TrackName, media_tag, track_names
+from hlsd.vod.plan import FilmSound
+from hlsd.vod.track_names import ListedTrack, media_tag, track_names
 
 GROUP: Final = "sound"
 
 
-def sounds_made(files: Sequence[str], tracks: Sequence[SoundTrack]) -> list[SoundMade]:
+def sounds_made(files: Sequence[str], tracks: Sequence[FilmSound]) -> list[SoundMade]:
     """The group of all; `files` are those of the further ones. Nothing where there is nothing to choose."""
     if not files:
         return []
@@ -28,7 +28,7 @@ def sound_tags(sounds: Sequence[SoundMade]) -> list[str]:
     """The lines of the multivariant playlist."""
     return [
         media_tag(
-            "AUDIO", GROUP, TrackName(one.language, one.name), chosen=not one.file,
+            "AUDIO", GROUP, ListedTrack(one.language, one.name), chosen=not one.file,
             uri=f"{one.file}.m3u8" if one.file else "",
         )
         for one in sounds

@@ -9,7 +9,7 @@ from typing import Final
 
 from hlsd.vod.job import TextMade
 from hlsd.vod.plan import TextTrack
-from hlsd.vod.track_names import TrackName, media_tag, track_names
+from hlsd.vod.track_names import ListedTrack, media_tag, track_names
 
 GROUP: Final = "text"
 FILE: Final = re.compile(r"([0-9]{23})s([0-9])", re.ASCII)
@@ -29,7 +29,7 @@ def texts_made(ident: str, tracks: Sequence[TextTrack], cues: Sequence[int]) -> 
 def text_tags(texts: Sequence[TextMade]) -> list[str]:
     """The lines of the multivariant playlist."""
     return [
-        media_tag("SUBTITLES", GROUP, TrackName(one.language, one.name), chosen=False, uri=f"{one.file}.m3u8")
+        media_tag("SUBTITLES", GROUP, ListedTrack(one.language, one.name), chosen=False, uri=f"{one.file}.m3u8")
         for one in texts
     ]
 

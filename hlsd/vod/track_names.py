@@ -21,16 +21,16 @@ class SaysWhatItIs(Protocol):
         """Any text."""
 
 
-class TrackName(NamedTuple):
+class ListedTrack(NamedTuple):
     """`language` as LANGUAGE has it, or ""; `name` is no other one's of the group."""
 
     language: str
     name: str
 
 
-def track_names(tracks: Iterable[SaysWhatItIs], otherwise: str) -> list[TrackName]:
+def track_names(tracks: Iterable[SaysWhatItIs], otherwise: str) -> list[ListedTrack]:
     """Of a group "all ... MUST have different NAMEs" (RFC 8216 §4.3.4.1.1); `otherwise` for one that says nothing."""
-    found: list[TrackName] = []
+    found: list[ListedTrack] = []
     for at, track in enumerate(tracks):
         language = track.language if _LANGUAGE.fullmatch(track.language) and track.language != "und" else ""
         # "It MUST NOT contain ... line feed (0xA), carriage return (0xD), or double quote" (RFC 8216 §4.2)
@@ -40,11 +40,11 @@ def track_names(tracks: Iterable[SaysWhatItIs], otherwise: str) -> list[TrackNam
         number = at + 1
         while name in taken:
             name, number = f"{title or language or otherwise} {number}", number + 1
-        found.append(TrackName(language, name))
+        found.append(ListedTrack(language, name))
     return found
 
 
-def media_tag(kind: str, group: str, track: TrackName, *, chosen: bool, uri: str) -> str:
+def media_tag(kind: str, group: str, track: ListedTrack, *, chosen: bool, uri: str) -> str:
     """A line of EXT-X-MEDIA; `chosen`: DEFAULT; `uri` "": it is in the renditions with the pictures."""
     said = [f"TYPE={kind}", f'GROUP-ID="{group}"', f'NAME="{track.name}"']
     if track.language:

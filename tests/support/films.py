@@ -103,7 +103,7 @@ def with_sounds(path: Path, target: Path, tones: Sequence[tuple[int, str, str]])
 
 def pitch(octets: bytes) -> float:
     """Hertz of what is loudest in the sound of a file."""
-    with av.open(io.BytesIO(octets)) as heard:
+    with av.open(io.BytesIO(octets), "r") as heard:
         stream = heard.streams.audio[0]
         sound = np.concatenate([frame.to_ndarray()[0] for frame in heard.decode(stream)])[4096:]
     return float(np.argmax(np.abs(np.fft.rfft(sound))) * stream.rate / len(sound))

@@ -15,7 +15,7 @@ import pytest
 
 from hlsd.vod.film_endpoint import multivariant
 from hlsd.vod.job import FilmOutcome, RenditionMade, TextMade
-from hlsd.vod.plan import Probed, SoundTrack, TextTrack, plan
+from hlsd.vod.plan import Probed, FilmSound, TextTrack, plan
 from hlsd.vod.scaler import Scaler
 from hlsd.vod.text_tracks import text_playlist, texts_made
 from hlsd.vod.texts import Cue, webvtt, words
@@ -205,7 +205,7 @@ async def test_each_track_of_sound_can_be_chosen(tmp_path: Path) -> None:
 
 def test_a_film_has_ten_files_at_most() -> None:
     """Their names end in a digit."""
-    tracks = [SoundTrack(at, "", "", True) for at in range(1, 9)]
+    tracks = [FilmSound(at, "", "", True) for at in range(1, 9)]
     film = Probed(
         form="mov", duration=9, video="h264", profile=100, level=40, pixels="yuv420p", width=3840, height=2160,
         frame_rate=25, rotation=0, hdr=False, interlaced=False, audio="aac", audio_profile=1, audio_rate=48_000,
