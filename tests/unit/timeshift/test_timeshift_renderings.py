@@ -11,6 +11,7 @@ from hlsd.media.unit import TICKS
 from hlsd.record.open_recordings import OpenRecordings, Shelf
 from hlsd.timeshift import shifted
 from hlsd.timeshift.forms import Form
+from hlsd.timeshift.listing import render
 from hlsd.timeshift.shifted import ShiftedPlaylists
 from hlsd.timeshift.tape import TapeFacts, TapeFile, TapeSegment
 from hlsd.timeshift.tapes import Tape, Tapes
@@ -53,7 +54,6 @@ async def test_six_hours_are_written_once_for_each_update_and_not_for_each_viewe
         rendered.append((found[1].high, skip))
         return render(*found, skip=skip)
 
-    render = shifted.render
     monkeypatch.setattr(shifted, "render", counted)
     opened = OpenRecordings(cast(Shelf, None))  # no file is looked into: a window is cut at whole segments
     playlists = ShiftedPlaylists(cast(Tapes, MadeUpTapes(tape)), opened, clock, HOURS * 3600.0, lambda *_: True)
