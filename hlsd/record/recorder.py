@@ -18,6 +18,7 @@ from hlsd.media.codecs import codecs_attribute
 from hlsd.media.date_range import DateRange
 from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
+from hlsd.record.beginning import begun
 from hlsd.record.muxers import FileMuxer, file_muxer
 from hlsd.record.shape import About
 from hlsd.record.take import EXTENSIONS, Reason, Take, new_take_id
@@ -273,6 +274,8 @@ class Recorder:
         if take is not None and fresh and self._is_full(take):
             self._end("rotate")
             take = None
+        if self._muxer is None and self.plan.format == "mp4":
+            cut = begun(cut)
         if self._done or (take is None and not (fresh and self._open(cut))):
             return
         take = self.take

@@ -14,7 +14,7 @@ import av
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import split_adts
 from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND, TEXT
-from hlsd.vod.plan import RANGES, SOUNDS, TEXTS, Probed, FilmSound, TextTrack, copies_sound
+from hlsd.vod.plan import RANGES, SOUNDS, TEXTS, FilmSound, Probed, TextTrack, copies_sound
 
 BUFFER: Final = 256 << 10
 """Bytes that libavformat reads at a time: each time is a turn of Python's."""

@@ -122,8 +122,10 @@ def test_browsers_play_and_seek(server: HlsdServer, codec: str, browser: browser
     assert report["fatal_errors"] == 0, report["errors"]
     assert (report["width"], report["height"]) == (film.width, film.height)
     # That a sample of each 0.1 s shows the leap cannot be asked for: on a busy machine there is none for seconds.
-    # WebKitGTK stands still behind its first pictures now and then (0.159 s, two times in seven), until it is sent on.
-    assert report["sought"]["from"] > (0.1 if browser == "webkit" else 2.0), (report["sought"], report["errors"])
+    assert report["sought"]["from"] > 2.0, (report["sought"], report["errors"])
+    # By a leap over nothing at the start WebKitGTK stood still for good, two times in seven (test_beginning). Firefox
+    # may leap over the frame of sound that is there before the first picture, and goes on.
+    assert browser != "webkit" or "bufferSeekOverHole" not in {error["details"] for error in report["errors"]}
     assert report["sought"]["landed"] == pytest.approx(11.0, abs=0.3)
     assert report["time"] > 12.0, "it plays on where it was sent to"
     assert report["decoded"] > 50

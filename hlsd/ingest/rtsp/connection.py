@@ -154,7 +154,7 @@ class RtspConnection(asyncio.Protocol):
         if self.sender is not None:
             self.sender.goodbye()
         if reason == "slow":
-            self._transport.abort()
+            transport.abort()
         else:
             self._leaving = self._now()
             transport.close()
@@ -212,12 +212,12 @@ class RtspConnection(asyncio.Protocol):
         except ProtocolError as error:
             self._room.host.log.info("client refused", ip=self.ip, protocol="rtsp", reason=str(error))
             self._why = "error:protocol"
-            self._transport.abort()
+            transport.abort()
             return
         except Exception as error:  # noqa: BLE001 - an error of ours must end this client and no other
             self._room.host.faults.task("rtsp", error)
             self._why = "error:internal"
-            self._transport.abort()
+            transport.abort()
             return
         finally:
             self.share.stop()

@@ -15,7 +15,7 @@ import pytest
 
 from hlsd.vod.film_endpoint import multivariant
 from hlsd.vod.job import FilmOutcome, RenditionMade, TextMade
-from hlsd.vod.plan import Probed, FilmSound, TextTrack, plan
+from hlsd.vod.plan import FilmSound, Probed, TextTrack, plan
 from hlsd.vod.scaler import Scaler
 from hlsd.vod.text_tracks import text_playlist, texts_made
 from hlsd.vod.texts import Cue, webvtt, words
