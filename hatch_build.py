@@ -14,6 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 MODULES = "web/node_modules"
 FILES = {
     f"{MODULES}/hls.js/dist/hls.light.min.js": "hls.light.min.js",
+    f"{MODULES}/hls.js/dist/hls.min.js": "hls.min.js",
     f"{MODULES}/hls.js/LICENSE": "hls.js.LICENSE",
     f"{MODULES}/mpegts.js/dist/mpegts.js": "mpegts.js",
     f"{MODULES}/mpegts.js/LICENSE": "mpegts.js.LICENSE",

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -37,7 +37,10 @@ _TYPES = {
 }
 _DIST = "web/node_modules/hls.js/dist"
 _HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
-"""The light one first: it lacks what our streams never have (DRM, subtitles, other sound tracks), and a third of it."""
+"""The light one first: it lacks what live streams never have (DRM, subtitles, other sound), and a third of it."""
+_WHOLE: Final = "hls.whole.js"
+"""What the page of films loads: films have tracks of text and of sound to choose from."""
+_FILMS: Final = "films.html"
 _PACKED = Path(__file__).parents[1] / "web"
 """Where a wheel has them."""
 _MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
@@ -62,6 +65,11 @@ class File(NamedTuple):
 def find_hls_js(configured: str) -> Path | None:
     """Where hls.js is: the configured file, or below the project's `web/`; None if it is not installed."""
     return _find(configured, *_HLS_JS_PLACES)
+
+
+def find_whole_hls_js(configured: str) -> Path | None:
+    """The same with all that hls.js can do."""
+    return _find(configured, *reversed(_HLS_JS_PLACES))
 
 
 def find_publisher(name: str = PUBLISHER_JS[0]) -> Path | None:
@@ -98,6 +106,7 @@ class Pages:
         self._clock = clock
         self._list = settings.list_streams
         self._files = {path.name: _load(path) for path in PLAYER.iterdir() if path.suffix in _TYPES}
+        self._hls_js = settings.hls_js
         hls_js = find_hls_js(settings.hls_js)
         if hls_js is not None:
             self._files["hls.js"] = _load(hls_js)
@@ -132,8 +141,9 @@ class Pages:
         text = (PLAYER / shell).read_text(encoding="utf-8").replace("{{prefix}}", prefix)
         for name, file in self._files.items():
             text = text.replace(f"/_/{name}?v=", f"/_/{name}?v={file.version}")
-        hls_js = self._files.get("hls.js")
-        address = f"{prefix}/_/hls.js?v={hls_js.version}" if hls_js else ""
+        name = _WHOLE if shell == _FILMS else "hls.js"
+        hls_js = self._found(name)
+        address = f"{prefix}/_/{name}?v={hls_js.version}" if hls_js else ""
         # Not loaded by the script that needs it: it is compiled while the modules of the page are still on their way.
         script = f'<script id="hls-js" src="{address}" async></script>' if address else ""
         text = text.replace("{{hls_script}}", script)
@@ -142,6 +152,12 @@ class Pages:
         text = text.replace("{{mpegts_js}}", f"{prefix}/_/mpegts.js?v={mpegts_js.version}" if mpegts_js else "")
         text = text.replace("{{rtmp_port}}", html.escape(str(self._rtmp_port)))
         return _file(text.encode(), "text/html; charset=utf-8")
+
+    def _found(self, name: str) -> File | None:
+        """A file of the pages. The whole hls.js is read once somebody wants it: most servers have no films."""
+        if name == _WHOLE and name not in self._files and (path := find_whole_hls_js(self._hls_js)) is not None:
+            self._files[name] = _load(path)
+        return self._files.get(name)
 
     async def page(self, request: Request) -> Response:
         """The front page and every player page."""
@@ -161,11 +177,11 @@ class Pages:
 
     async def films(self, request: Request) -> Response:
         """`/_/films`: the page of films that are made of files; what there is, its script asks the API."""
-        return self._send(request, self._shells(self._prefix(request), "films.html"), "no-cache")
+        return self._send(request, self._shells(self._prefix(request), _FILMS), "no-cache")
 
     async def file(self, request: Request) -> Response:
         """A file of the pages: `/_/{name}`."""
-        file = self._files.get(request.path_params["name"])
+        file = self._found(request.path_params["name"])
         if file is None:
             return await self.missing(request)
         kept = request.query_params.get("v") == file.version

@@ -22,7 +22,11 @@ MOST: Final = TICKS
 
 
 def begun(cut: Cut) -> Cut:
-    """The first cut of a stretch, its pictures decoded no earlier than what is shown first, where that can be."""
+    """The first cut of a stretch, its pictures decoded no earlier than what is shown first, where that can be.
+
+    Times are ticks of 90 kHz. Where it cannot be (no decoder would hold so many back, fewer ticks than pictures), and
+    where nothing is to be done, it is the same cut.
+    """
     video, audio = cut.video, cut.audio
     if not video:
         return cut

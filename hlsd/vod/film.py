@@ -5,8 +5,6 @@ Law: libavformat is told the form, reads one file that is open already, and has 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
 import av
@@ -14,7 +12,7 @@ import av
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import split_adts
 from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND, TEXT
-from hlsd.vod.plan import RANGES, SOUNDS, TEXTS, FilmSound, Probed, TextTrack, copies_sound
+from hlsd.vod.plan import RANGES, TEXTS, Probed, TextTrack
 
 BUFFER: Final = 256 << 10
 """Bytes that libavformat reads at a time: each time is a turn of Python's."""
@@ -36,21 +34,20 @@ class Film:
         except (av.FFmpegError, ValueError, OSError) as error:
             raise MediaError(f"it cannot be read: {words(error)}") from None
         self.form = form
-        self.video: Any = next(self._known("video", PICTURES), None)
-        self.heard = list(itertools.islice(self._known("audio", SOUND), SOUNDS))
-        """The tracks of sound that can be read, the first ones."""
-        self.audio: Any = self.heard[0] if self.heard else None
-        for stream in (self.video, *self.heard):
+        self.video: Any = self._first("video", PICTURES)
+        self.audio: Any = self._first("audio", SOUND)
+        for stream in (self.video, self.audio):
             if stream is not None:
                 stream.codec_context.thread_count = 1
 
-    def _known(self, kind: str, known: frozenset[str]) -> Iterator[Any]:
+    def _first(self, kind: str, known: frozenset[str]) -> Any:  # noqa: ANN401 - as the container
         for stream in self.container.streams:
             context = getattr(stream, "codec_context", None)
             if stream.type == kind and context is not None and not int(stream.disposition) & _COVER:
                 name = plain_codec(context.name)
                 if name in known and (kind == "audio" or (context.width and context.height)):
-                    yield stream
+                    return stream
+        return None
 
     def close(self) -> None:
         """Lets go of it."""
@@ -101,16 +98,7 @@ class Film:
             channels=heard.layout.nb_channels if heard is not None else 0,
             transfer=int(frame.color_trc) if frame is not None else 0,
             texts=self.texts(),
-            sounds=[self._sound(stream) for stream in self.heard],
         )
-
-    @staticmethod
-    def _sound(stream: Any) -> FilmSound:  # noqa: ANN401 - as the container
-        context, (language, title) = stream.codec_context, _told(stream)
-        fits = bool(context.extradata) and copies_sound(
-            plain_codec(context.name), _aac_profile(context), context.layout.nb_channels
-        )
-        return FilmSound(stream.index, language, title, fits)
 
     def texts(self) -> list[TextTrack]:
         """Its tracks of text that can be read, the first ones."""
@@ -118,7 +106,8 @@ class Film:
         for stream in self.container.streams:
             context = getattr(stream, "codec_context", None)
             if stream.type == "subtitle" and context is not None and context.name in TEXT:
-                found.append(TextTrack(stream.index, *_told(stream)))
+                told = {key.lower(): str(value) for key, value in stream.metadata.items()}
+                found.append(TextTrack(stream.index, told.get("language", "")[:16], told.get("title", "")[:64]))
         return found[:TEXTS]
 
     def _picture(self) -> Any:  # noqa: ANN401 - as the container
@@ -142,12 +131,6 @@ class Film:
             return float(self.container.duration / av.time_base)
         said = [s.duration * s.time_base for s in (self.video, self.audio) if s is not None and s.duration]
         return float(max(said, default=0))
-
-
-def _told(stream: Any) -> tuple[str, str]:  # noqa: ANN401 - as the container
-    """What a track says of its language and its name."""
-    said = {key.lower(): str(value) for key, value in stream.metadata.items()}
-    return said.get("language", "")[:16], said.get("title", "")[:64]
 
 
 def form_names(form: str) -> str:

@@ -28,9 +28,7 @@ from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.playback import RecordEndpoint, RecordRequest
 from hlsd.record.sprites import Sprites
 from hlsd.vod.job import FilmOutcome, VodJob, is_id
-from hlsd.vod.sound_tracks import GROUP as SOUNDS
-from hlsd.vod.sound_tracks import sound_tags
-from hlsd.vod.text_tracks import FILE, GROUP, text_playlist, text_tags
+from hlsd.vod.text_tracks import FILE, GROUP, media_tags, text_playlist
 
 _INDEX: Final = "index"
 _METHODS: Final = b"GET, HEAD, OPTIONS"
@@ -39,28 +37,19 @@ _CACHE: Final = b"private, max-age=3600"
 
 def multivariant(film: FilmOutcome) -> bytes:
     """The list of the renditions, the largest first (RFC 8216 §4.3.4.2)."""
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [*sound_tags(film.sounds), *text_tags(film.texts)]
-    apart = {one.file for one in film.sounds}
-    variants = [one for one in film.renditions if one.file not in apart]
-    # "the largest sum of peak segment bit rates that is produced by any playable combination" (RFC 8216 §4.3.4.2)
-    sounds = [one for one in film.renditions if one.file in apart]
-    more = max((one.bandwidth for one in sounds), default=0)
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", *media_tags(film.texts)]
     # "The attribute ... is REQUIRED if any other" than SDR (rfc8216bis §4.4.6.2), and says then what the others are
     ranges = any(one.video_range in {"PQ", "HLG"} for one in film.renditions)
-    for one in sorted(variants, key=lambda one: -one.bandwidth):
-        said = [f"BANDWIDTH={one.bandwidth + more}"]
+    for one in sorted(film.renditions, key=lambda one: -one.bandwidth):
+        said = [f"BANDWIDTH={one.bandwidth}"]
         if one.codecs:
-            codecs = dict.fromkeys(codec for each in (one, *sounds) for codec in each.codecs.split(",") if codec)
-            said.append(f'CODECS="{",".join(codecs)}"')
+            said.append(f'CODECS="{one.codecs}"')
         if one.width:
             said.append(f"RESOLUTION={one.width}x{one.height}")
         if one.frame_rate:
             said.append(f"FRAME-RATE={one.frame_rate:.3f}")
         if ranges and one.video_range:
             said.append(f"VIDEO-RANGE={one.video_range}")
-        if film.sounds:
-            said.append(f'AUDIO="{SOUNDS}"')
         if film.texts:
             said.append(f'SUBTITLES="{GROUP}"')
         lines += [f"#EXT-X-STREAM-INF:{','.join(said)}", f"{one.file}.m3u8"]

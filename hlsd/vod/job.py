@@ -140,14 +140,6 @@ class TextMade(BaseModel):
     name: str
 
 
-class SoundMade(BaseModel):
-    """A track of sound that can be chosen. `file` is "" of the one that goes with the pictures."""
-
-    file: str
-    language: str
-    name: str
-
-
 class FilmOutcome(BaseModel):
     """What came of a job that is done. `damaged`: a part of the source could not be read, and is left out."""
 
@@ -156,7 +148,6 @@ class FilmOutcome(BaseModel):
     covers: int
     damaged: bool = False
     texts: list[TextMade] = Field(default_factory=list)
-    sounds: list[SoundMade] = Field(default_factory=list)
 
 
 class Progress(NamedTuple):

@@ -40,20 +40,18 @@ class RenditionWriter:
         self.pictures: EncodedPictures | None = None
         self.sound: EncodedSound | None = None
         self._copied: dict[int, Any] = {}
-        sound = film.container.streams[made.sound] if made.sound >= 0 else film.audio
-        adts = adts if sound is film.audio else b""
-        self._unpacked = sound.index if adts else -1
+        self._unpacked = film.audio.index if adts else -1
         if film.video is not None and made.width:
             if made.copy_video:
                 self._copied[film.video.index] = self._copy(film.video)
             else:
                 self.pictures = EncodedPictures(self._out, order, made, film)
-        if sound is not None:
+        if film.audio is not None:
             if made.copy_audio:
-                self._copied[sound.index] = self._copy(sound, adts)
+                self._copied[film.audio.index] = self._copy(film.audio, adts)
             else:
-                self.sound = EncodedSound(self._out, sound)
-        streams = [stream for stream in (film.video, sound) if stream is not None]
+                self.sound = EncodedSound(self._out, film)
+        streams = [stream for stream in (film.video, film.audio) if stream is not None]
         self._shifts = {stream.index: round((ORIGIN - film.start) / stream.time_base) for stream in streams}
         self._waiting = bool(film.video is not None and made.copy_video)
         self._last: dict[int, int] = {}
@@ -95,18 +93,13 @@ class RenditionWriter:
         mine.stream = stream
         self._out.mux_one(mine)
 
-    @property
-    def hears(self) -> int:
-        """The track of sound that it encodes, by its number in the source; below 0: none."""
-        return self.sound.source if self.sound is not None else -1
-
     def show(self, frame: Any, *, key: bool) -> None:  # noqa: ANN401 - libav's
         """A picture, for who encodes."""
         if self.pictures is not None:
             self._mux(self.pictures.packets(frame, key=key))
 
     def hear(self, frame: Any) -> None:  # noqa: ANN401 - libav's
-        """Sound of its track, for who encodes; what it is given it may change."""
+        """Sound, for who encodes; what it is given it may change."""
         if self.sound is not None:
             self._mux(self.sound.packets(frame))
 
@@ -137,12 +130,8 @@ class Making:
         self._keys = KeyClock(of_source=any(one.copy_video for one in made))
         self._sees = any(writer.pictures is not None for writer in self._writers)
         self._hears = [writer for writer in self._writers if writer.sound is not None]
-        others = {one.sound for one in made if one.sound >= 0}
-        self._streams = [one for one in (film.video, film.audio) if one is not None]
-        self._streams += [one for one in film.heard if one.index in others and one is not film.audio]
         lead = film.video if film.video is not None else film.audio
         self._tick = float(lead.time_base)
-        self._lead: int = lead.index
         self._alone = len(made) == 1 and not self._sees and not self._hears
         self.damaged = False
         self._count = 0
@@ -150,7 +139,9 @@ class Making:
 
     def run(self) -> list[Finished]:
         """Reads the film to its end. Raises MediaError."""
-        packets = dated(self._film.container.demux(self._streams))
+        film = self._film
+        streams = [stream for stream in (film.video, film.audio) if stream is not None]
+        packets = dated(film.container.demux(streams))
         one = self._copied if self._alone else self._packet
         while True:
             try:
@@ -189,19 +180,18 @@ class Making:
             raise MediaError("too much of it cannot be decoded") from None
 
     def _packet(self, packet: Any) -> None:  # noqa: ANN401 - libav's
-        index = packet.stream_index
-        picture = self._film.video is not None and index == self._film.video.index
+        picture = self._film.video is not None and packet.stream_index == self._film.video.index
         self.damaged |= bool(packet.is_corrupt)
-        at = packet.pts if index == self._lead else None
+        at = packet.pts if picture or self._film.video is None else None
         try:
             for writer in self._writers:
                 writer.take(packet, alone=self._alone)
             if picture and self._sees:
                 for frame in packet.decode():
                     self._frame(frame)
-            elif not picture and (hears := [one for one in self._hears if one.hears == index]):
+            elif not picture and self._hears:
                 for frame in packet.decode():
-                    self._heard(frame, hears)
+                    self._heard(frame)
             self._bad = 0
         except av.error.InvalidDataError:
             self._is_bad()
@@ -219,11 +209,11 @@ class Making:
         for writer in self._writers:
             writer.show(frame, key=key)
 
-    def _heard(self, frame: Any, hears: list[RenditionWriter]) -> None:  # noqa: ANN401 - libav's
+    def _heard(self, frame: Any) -> None:  # noqa: ANN401 - libav's
         if frame.pts is None:
             return
         at = _ticks(frame) + self._later
-        for writer in hears:
+        for writer in self._hears:
             frame.pts, frame.time_base = at, _TICK
             writer.hear(frame)
 

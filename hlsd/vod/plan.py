@@ -17,10 +17,6 @@ SOUND_ALONE: Final = "audio"
 """Name of the rendition that has no pictures."""
 TEXTS: Final = 8
 """Tracks of text that are carried."""
-SOUNDS: Final = 8
-"""Tracks of sound that are carried."""
-FILES: Final = 10
-"""Files that are made of a film at most: their names end in a digit."""
 MOST_TEXT: Final = 4 << 20
 """Bytes of one of them."""
 MAX_WIDTH: Final = 8192
@@ -57,18 +53,6 @@ class TextTrack(NamedTuple):
     title: str
 
 
-class FilmSound(NamedTuple):
-    """A track of sound: `stream` is its number in the file; what it says of its language and its name, or "".
-
-    `fits`: it is AAC that says in front what it is, and can be copied.
-    """
-
-    stream: int
-    language: str
-    title: str
-    fits: bool
-
-
 class Probed(NamedTuple):
     """What a film is, as far as its file says. `rotation` in degrees; `hdr`: PQ or HLG. Empty codec: it has none.
 
@@ -93,21 +77,15 @@ class Probed(NamedTuple):
     channels: int
     transfer: int = 0
     texts: Sequence[TextTrack] = ()
-    sounds: Sequence[FilmSound] = ()
-    """All of them, the one that goes with the pictures first."""
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Probed:
         """The same of JSON."""
-        texts = [TextTrack(*one) for one in said.get("texts", ())]
-        return cls(**{**said, "texts": texts, "sounds": [FilmSound(*one) for one in said.get("sounds", ())]})
+        return cls(**{**said, "texts": [TextTrack(*one) for one in said.get("texts", ())]})
 
 
 class PlannedRendition(NamedTuple):
-    """One rendition. `width` 0: there are no pictures; `copy_…`: as it is in the source.
-
-    `sound`: number of the track of sound in the file, below 0 for the first that can be read.
-    """
+    """One rendition. `width` 0: there are no pictures; `copy_…`: as it is in the source."""
 
     name: str
     width: int
@@ -115,7 +93,6 @@ class PlannedRendition(NamedTuple):
     most: int
     copy_video: bool
     copy_audio: bool
-    sound: int = -1
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> PlannedRendition:
@@ -140,28 +117,8 @@ def examine(film: Probed, longest: float) -> None:
 
 
 def plan(film: Probed, wanted: Sequence[str]) -> list[PlannedRendition]:
-    """The renditions of a film that was examined; `wanted` by name, none for what fits it.
-
-    Behind them one for each further track of sound: none is in two files.
-    """
-    found = _renditions(film, wanted)
-    further = film.sounds[1 : 1 + FILES - len(found)]
-    return [
-        *found,
-        *(
-            PlannedRendition(f"sound{at}", 0, 0, 0, False, track.fits, track.stream)
-            for at, track in enumerate(further, start=2)
-        ),
-    ]
-
-
-def copies_sound(codec: str, profile: int, channels: int) -> bool:
-    """Whether players can play such sound as it is; `profile` as libavcodec counts."""
-    return codec == "aac" and profile in _AAC_LC and 0 < channels <= 8
-
-
-def _renditions(film: Probed, wanted: Sequence[str]) -> list[PlannedRendition]:
-    copy_audio = copies_sound(film.audio, film.audio_profile, film.channels)
+    """The renditions of a film that was examined; `wanted` by name, none for what fits it."""
+    copy_audio = film.audio == "aac" and film.audio_profile in _AAC_LC and 0 < film.channels <= 8
     if not film.video:
         return [PlannedRendition("sd", 0, 0, 0, False, copy_audio)]
     alone = [PlannedRendition(SOUND_ALONE, 0, 0, 0, False, copy_audio)] if film.audio and SOUND_ALONE in wanted else []

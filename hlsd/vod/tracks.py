@@ -85,10 +85,8 @@ class EncodedPictures:
 class EncodedSound:
     """Sound of another codec: frames in, packets of AAC out."""
 
-    def __init__(self, out: Any, source: Any) -> None:  # noqa: ANN401 - libav's
-        """`source` is the stream whose frames it is given."""
-        self.source: int = source.index
-        heard = source.codec_context
+    def __init__(self, out: Any, film: Any) -> None:  # noqa: ANN401 - libav's
+        heard = film.audio.codec_context
         rate = heard.sample_rate if heard.sample_rate in {32_000, 44_100, 48_000} else 48_000
         layout = _CHANNELS.get(heard.layout.nb_channels, "stereo")
         stream = out.add_stream("aac", rate=rate, layout=layout)

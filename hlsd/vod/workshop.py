@@ -37,7 +37,6 @@ from hlsd.vod.job import (
     JobFailed,
     Progress,
     RenditionMade,
-    SoundMade,
     TextMade,
     Tried,
     TryAgain,
@@ -49,7 +48,6 @@ from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import MOST_TEXT, RANGES, PlannedRendition, Probed, examine, plan
 from hlsd.vod.settings import VodSettings
-from hlsd.vod.sound_tracks import sounds_made
 from hlsd.vod.text_tracks import texts_made
 
 T = TypeVar("T")
@@ -217,15 +215,12 @@ class Bench:
                 os.close(one)
         duration = max(float(one["duration"]) for one in said["files"])
         texts, torn = self._texts(film, duration)
-        further = [one.file for one, planned_one in zip(made, planned, strict=True) if planned_one.sound >= 0]
-        sounds = sounds_made(further, film.sounds)
         if duration > self._settings.max_duration:
             raise JobFailed("bad_media", f"it lasts {duration:.0f} s; {self._settings.max_duration:.0f} s is the most")
         return {
             "duration": duration,
             "damaged": bool(said["damaged"]) or torn,
             "renditions": [one.model_dump() for one in made],
-            "sounds": [one.model_dump() for one in sounds],
             "texts": [one.model_dump() for one in texts],
         }
 
@@ -347,11 +342,8 @@ def outcome_of(made: dict[str, Any], covers: int) -> FilmOutcome:
     renditions = [RenditionMade.model_validate(one) for one in made["renditions"]]
     duration = round(made["duration"] * 1000)
     texts = [TextMade.model_validate(one) for one in made.get("texts", ())]
-    sounds = [SoundMade.model_validate(one) for one in made.get("sounds", ())]
     damaged = made["damaged"]
-    return FilmOutcome(
-        duration_ms=duration, renditions=renditions, covers=covers, damaged=damaged, texts=texts, sounds=sounds
-    )
+    return FilmOutcome(duration_ms=duration, renditions=renditions, covers=covers, damaged=damaged, texts=texts)
 
 
 def root_of(settings: VodSettings, state: Path) -> Path:

@@ -57,7 +57,7 @@ def test_a_wheel_s_page_has_all_that_it_loads(unpacked: Path, tmp_path: Path) ->
         for page in ("/live/cam", "/live/cam/publish", "/live/cam/r"):
             text = httpx.get(base + page).text
             asked |= set(re.findall(r'(?:src|href|from|import\()\s*=?\s*"(/_/[^"]+)"', text))
-        asked |= {"/_/hls.js", "/_/mpegts.js", "/_/publish.js", "/_/publish.umd.js"}
+        asked |= {"/_/hls.js", "/_/hls.whole.js", "/_/mpegts.js", "/_/publish.js", "/_/publish.umd.js"}
         assert {path: httpx.get(base + path).status_code for path in asked} == dict.fromkeys(asked, httpx.codes.OK)
     finally:
         server.terminate()

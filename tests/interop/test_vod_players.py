@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import browser as browsers
-from tests.support.films import draw
+from tests.support.films import draw, with_text
 from tests.support.server import CHECKOUT
 from tests.support.vod_rig import vod_rig
 
@@ -42,7 +42,7 @@ async def test_the_page_uploads_over_a_cut_shows_plays_and_deletes(tmp_path: Pat
         pytest.skip(why)
     program = browsers.executable("chromium")
     assert program is not None
-    film = draw(tmp_path / "film.mp4", size=(320, 180), seconds=6)
+    film = with_text(draw(tmp_path / "bare.mp4", size=(320, 180), seconds=6), tmp_path / "film.mkv")
     async with vod_rig(tmp_path) as rig:
         rig.work()
         token = (tmp_path / "state" / "api.token").read_text().strip()
@@ -50,6 +50,8 @@ async def test_the_page_uploads_over_a_cut_shows_plays_and_deletes(tmp_path: Pat
         command = ["node", str(browsers.WEB / "films.mjs"), program, page, token, str(film), str(tmp_path / "page.png")]
         said = json.loads(await asyncio.to_thread(subprocess.check_output, command, timeout=250))
         assert (said["errors"], said["failed"], said["cut"]) == ([], [], 1)
-        assert said["title"] == "film.mp4"
+        assert said["title"] == "film.mkv"
+        assert said["texts"] == ["eng"], "among the player's own controls"
+        assert said["cues"] == ["Hello\nthere"]
         assert f'"{said["key"]}"' in (CHECKOUT / "hlsd/console/files/api.js").read_text()  # the console's own
         assert rig.films() == []

@@ -122,7 +122,7 @@ function card(job) {
 
 function state(job) {
   if (job.state === "done") {
-    const made = job.renditions.map((one) => one.width ? `${one.name} ${one.width}×${one.height}` : one.name).join(", ");
+    const made = job.renditions.map((one) => (one.width ? `${one.name} ${one.width}×${one.height}` : one.name)).join(", ");
     return `${Math.round(job.duration_ms / 1000)} s, ${made}${job.damaged ? ", damaged" : ""}`;
   }
   if (job.state !== "running") return job.error ? `${job.state}: ${job.error}` : job.state;

@@ -39,7 +39,7 @@ def live(server: Server, name: str) -> bool:
 
 
 def test_rtsp_jt1078_and_gb28181_take_connections(tmp_path: Path) -> None:
-    """They took none for as long as they asked for an `asyncio.Transport` (found by the soak)."""
+    """They took none for as long as they asked for an `asyncio.Transport`."""
 
     async def work() -> None:
         ports = {"rtsp.port": free_port(), "jt1078.port": free_port()}

@@ -33,6 +33,7 @@ from hlsd.record.thumbnails import (
     tiles,
     webvtt,
 )
+from tests.support.eventually import eventually
 from tests.support.footage import Film
 from tests.support.frames import BOTH, audio, interleaved, video
 from tests.support.recording import Operator, finished, publish, reading, recorded, recording_server
@@ -222,6 +223,7 @@ async def test_a_sheet_whose_picture_failed_is_made_when_it_is_asked_for_again(f
         assert not file.exists()
         answer = await operator.web.get(url)
         assert (answer.status_code, answer.headers["hlsd-tiles"]) == (200, "5/5")
+        await eventually(file.exists, what="its file: who asks does not wait for the disk")
         assert file.read_bytes() == answer.content
 
 
