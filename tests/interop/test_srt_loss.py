@@ -13,7 +13,7 @@ from tests.support.gears import SRT_LOSS
 from tests.support.lossy_srt import RATE
 
 SECONDS = SRT_LOSS.now()
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(SECONDS + 180)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(SECONDS + 180)]
 
 
 def test_no_picture_is_lost_at_five_percent_with_a_latency_of_four_round_trips() -> None:
