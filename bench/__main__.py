@@ -20,6 +20,7 @@ from bench.pages import (
     relay,
     sessions,
     sound,
+    transports,
     vod,
 )
 
@@ -40,6 +41,7 @@ PAGES = {
         players,
         loss,
         sound,
+        transports,
         vod,
     )
 }

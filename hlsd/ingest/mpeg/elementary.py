@@ -91,9 +91,11 @@ class ElementaryStream:
         return self._size + (self._frames.held if self._frames is not None else 0)
 
     @property
-    def open_ended(self) -> bool:
+    def lacks_its_end(self) -> bool:
         """Whether there is more to come of what is under way, by all that can be told."""
-        return bool(self._parts) and not self._expected and len(self._parts[-1]) >= FULL
+        if not self._parts:
+            return False
+        return self._size < self._expected if self._expected else len(self._parts[-1]) >= FULL
 
     def begin(self, payload: bytes, key: bool, items: list[MpegItem]) -> None:
         """The first bytes of a PES packet; the one before it ends here."""

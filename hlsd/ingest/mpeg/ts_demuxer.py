@@ -76,12 +76,12 @@ class TsDemuxer:
     def flush(self, *, cut: bool = False) -> list[MpegItem]:
         """Nothing follows: what was under way is taken for whole.
 
-        `cut`: its end may not have come. What does not say how long it is ends with a packet that is filled up, nearly
-        always by more than a clock reference takes: a full one is no end.
+        `cut`: its end may not have come, which is no damage. What does not say how long it is ends with a packet that
+        is filled up, nearly always by more than a clock reference takes: a full one is no end.
         """
         items: list[MpegItem] = []
         for stream in self._streams.values():
-            if cut and stream.open_ended:
+            if cut and stream.lacks_its_end:
                 stream.lose()
             stream.finish(items)
         return items
