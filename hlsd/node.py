@@ -40,6 +40,7 @@ from hlsd.ports import OutputFactory, Publication, SinkFactory
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import stored_tasks
 from hlsd.segmenter.figures import SegmentFigures
+from hlsd.segmenter.groups.rule import RuleBook
 from hlsd.segmenter.journal import SequenceJournal
 from hlsd.segmenter.outputs import HlsOutputs
 from hlsd.sessions.ban_store import BanStore
@@ -114,7 +115,8 @@ class Node:
         self.access = Access(settings.api, env, settings.http.proxies, self.local_token.value)
         self.key = key = self._session_key()
         """What signs the ids of sessions."""
-        self.vault = KeyVault(key.secret, settings.hls.encrypt, settings.hls.key_segments)
+        joined = RuleBook(settings.hls.groups).joined
+        self.vault = KeyVault(key.secret, settings.hls.encrypt, settings.hls.key_segments, joined)
         """What segments are encrypted by."""
         journal = SequenceJournal(state / "hlsd.sqlite")
         self.hls = HlsOutputs(settings.hls, clock, journal, stats, sinks=sinks, vault=self.vault)

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hlsd.base.match import Match
 from hlsd.media.segment_keys import SegmentKeys
 
 
 class KeyVault:
-    """Of one server. `patterns` say which streams (`hlsd.base.match`), `every` how many segments have one key."""
+    """Of one server. `patterns` say which streams (`hlsd.base.match`), `every` how many segments have one key.
 
-    def __init__(self, secret: bytes, patterns: Iterable[str], every: int) -> None:
+    `joined(app, name)`: the other names by which viewers find that stream, or what is played as one with it.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        patterns: Iterable[str],
+        every: int,
+        joined: Callable[[str, str], Iterable[str]] = lambda _app, _name: (),
+    ) -> None:
+        self._joined = joined
         self._secret = hmac.digest(secret, b"keys of segments", "sha256")
         self._matches = [Match(pattern) for pattern in patterns]
         self._every = every
 
     def seals(self, app: str, name: str) -> bool:
-        """Whether the HLS of that stream is encrypted."""
-        return any(match.groups(app, name) is not None for match in self._matches)
+        """Whether the HLS of that stream is encrypted: it is named, or what it is played as one with.
+
+        A member in the clear would be the whole of a group in the clear, and would not promise what the others do.
+        """
+        if not self._matches:
+            return False
+        names = (name, *self._joined(app, name))
+        return any(match.groups(app, one) is not None for one in names for match in self._matches)
 
     def live(self, app: str, name: str, run: str) -> SegmentKeys | None:
         """The keys of the main rendition of a run; None if it is not encrypted."""

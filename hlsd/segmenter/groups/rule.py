@@ -50,3 +50,11 @@ class RuleBook:
             if member in members and match.groups(app, base) is not None:
                 return base, member, members
         return None
+
+    def joined(self, app: str, name: str) -> tuple[str, ...]:
+        """The names of the group that a stream is of and of all its members; none if it is of none."""
+        place = self.place(app, name)
+        if place is None:
+            return ()
+        base, _, members = place
+        return base, *[f"{base}_{member}" for member in members]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from hlsd.media.key_vault import KeyVault
+from hlsd.media.segment_keys import encrypt
 from hlsd.media.unit import TICKS, AccessUnit
 from hlsd.ports import Lateness
 from hlsd.segmenter.groups.group import Group, Groups
 from hlsd.segmenter.groups.member import GroupMember
-from hlsd.segmenter.groups.rule import GroupRule
+from hlsd.segmenter.groups.rule import GroupRule, RuleBook
 from hlsd.segmenter.run import Run
 from hlsd.segmenter.segmenter import Segmenter
 from tests.support.frames import BOTH, audio, interleaved, video
@@ -26,11 +28,13 @@ class World:
         self.groups = Groups([RULE], lambda: self.now)
         self.made = 0
 
-    def begin(self, name: str, first_msn: int = 0) -> GroupMember:
+    def begin(self, name: str, first_msn: int = 0, vault: KeyVault | None = None) -> GroupMember:
         group, member = self.groups.of("live", f"cam_{name}") or (None, "")
         assert group is not None
         self.made += 1
-        run = Run(f"r{self.made}", self.settings, first_msn=first_msn or 100 * self.made, terms=group.terms)
+        ident, first = f"r{self.made}", first_msn or 100 * self.made
+        keys = vault.live("live", f"cam_{name}", ident) if vault is not None else None
+        run = Run(ident, self.settings, first_msn=first, terms=group.terms, keys=keys)
         made = group.member(member, Segmenter(run))
         made.tracks(BOTH)
         return made
@@ -254,3 +258,42 @@ def test_what_is_held_for_a_place_is_bounded() -> None:
     feed((small, [unit for unit in film(40) if not unit.key or unit.dts > 0]))
     assert small.placed
     assert small.held < 10_000_000
+
+
+@pytest.mark.parametrize("named", ["live/cam", "live/cam_480", "live/cam_*"])
+def test_all_members_are_encrypted_by_keys_of_their_own_if_one_name_of_the_group_is(named: str) -> None:
+    vault = KeyVault(b"x" * 32, [named], 3, RuleBook([RULE]).joined)
+    assert not vault.seals("live", "other_720")
+    assert not vault.seals("other", "cam_720")
+    assert vault.recording("live", "cam_720", "r") is not None
+    world = World(container="fmp4")
+    large, small = (world.begin(name, vault=vault) for name in ("720", "480"))
+    feed((large, film(20)), (small, film(20)))
+    joined = world.groups.find("live", "cam")
+    assert joined is not None
+    assert (joined.multivariant("~x/") or b"").count(b"STREAM-INF") == 2
+    every: list[dict[str, bytes]] = []
+    for name, member in (("720", large), ("480", small)):
+        view = joined.rendition(name)
+        assert view is not None
+        listed = text(view)
+        assert "EXT-X-PART" not in listed
+        keys, key, opened = dict[str, bytes](), b"", 0
+        for line in listed.splitlines():
+            if line.startswith("#EXT-X-KEY"):
+                uri = line.partition('URI="')[2].rstrip('"')
+                found = view.media(*uri.split("/"))
+                assert found is not None
+                assert found.secret
+                key = keys[uri] = bytes(found.body)
+            elif line and line[0] != "#":
+                sent = view.media(*line.split("/"))
+                segment = next(one for one in member.inner.window.segments if one.uri == line)
+                assert sent is not None
+                assert segment.body is not None
+                assert bytes(sent.body) == encrypt(segment.body, key, segment.msn) != bytes(segment.body)
+                opened += 1
+        assert opened >= 5
+        every.append(keys)
+    assert len(every[0]) == len(every[1]) >= 2
+    assert not set(every[0].values()) & set(every[1].values())
