@@ -120,7 +120,7 @@ class Playable(Protocol):
         ...
 
     def expects(self, run: str, name: str) -> bool:
-        """Whether `{run}/{name}` is the hinted next part."""
+        """Whether `{run}/{name}` is the hinted next part, or about to come."""
         ...
 
     def lateness(self, msn: int, part: int | None) -> Lateness:

@@ -316,9 +316,11 @@ class Live:
         return Media(body, content_type, etag, rendition=self.name)
 
     def expects(self, run: str, name: str) -> bool:
-        """Whether `{run}/{name}` is the hinted next part."""
+        """Whether `{run}/{name}` is the hinted next part, or about to come."""
         window = self._window
-        return self.low_latency and not window.ended and not self.facts.off and f"{run}/{name}" == window.hint
+        if window.ended or self.facts.off or run != window.run:
+            return False
+        return window.nears(name, parts=self.low_latency)
 
     def lateness(self, msn: int, part: int | None) -> Lateness:
         """Judges `_HLS_msn=msn[&_HLS_part=part]` against the window (DD01-DD04, DD07, DD08)."""

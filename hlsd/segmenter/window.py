@@ -151,6 +151,10 @@ class Window:
         """
         return self._hint or self._part_uri(self.next_part)
 
+    def nears(self, name: str, *, parts: bool) -> bool:
+        """Whether the segment or, with `parts`, the part of that name is waited for: of parts, the hinted one."""
+        return parts and f"{self.run}/{name}" == self.hint
+
     def add_init(self, name: str, body: bytes) -> str:
         """Keeps an initialisation section; returns its URI."""
         self.inits[name] = body

@@ -235,6 +235,7 @@ async def test_who_is_listed_page_by_page_is_listed_once(tmp_path: Path) -> None
             task = {"mode": "pull", "app": "live", "name": f"cam{number}", "url": url}
             assert (await http.post("/api/v1/relays", json=task)).status_code == 201
         found: list[str] = []
+        times: list[int] = []
         cursor: str | None = ""
         while cursor is not None:
             page = (await http.get("/api/v1/relays", params={"limit": 3, "cursor": cursor})).json()["data"]
@@ -242,8 +243,10 @@ async def test_who_is_listed_page_by_page_is_listed_once(tmp_path: Path) -> None
             if not found:
                 await http.delete(f"/api/v1/relays/{page['items'][1]['id']}")
             found += [view["name"] for view in page["items"]]
+            times += [view["createtime"] for view in page["items"]]
             cursor = page["cursor"]
-        assert found == [f"cam{number}" for number in range(7)]
+        assert times == sorted(times)
+        assert sorted(found) == [f"cam{number}" for number in range(7)]  # several may be of one millisecond
         for wrong in ("limit=0", "limit=501", "app=live&app=live", "nmae=x", "cursor=!", "cursor=AAAA"):
             answer = await http.get(f"/api/v1/relays?{wrong}")
             assert answer.status_code == 400

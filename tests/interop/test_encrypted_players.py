@@ -34,7 +34,15 @@ def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl
         HlsdServer(folder, env=SETTINGS, low_latency=True) as running,
         endless(FILM.make(films), running.rtmp("cam"), folder / "encoder.log"),
     ):
+        # Not the first second of a stream, in which a player has one segment to stand on.
+        eventually_here(lambda: segments(running) >= 3, 60, what="three segments")
         yield running
+
+
+def segments(server: HlsdServer) -> int:
+    """How many are listed."""
+    answer = httpx.get(f"{base(server)}.m3u8?flat=1", timeout=20, follow_redirects=True)
+    return answer.text.count("#EXTINF")
 
 
 def base(server: HlsdServer) -> str:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
-import select
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +18,7 @@ from tests.support import browser as browsers
 from tests.support import browser_publisher
 from tests.support.encoders import current_ffmpeg
 from tests.support.eventually import eventually_here
+from tests.support.lossy_line import LossyLine
 from tests.support.ports import free_port
 from tests.support.server import HlsdServer
 
@@ -92,47 +90,10 @@ def test_ffmpeg_publishes_high_profile_in_either_role_and_viewers_have_aac(
         assert "Lavf" in log
 
 
-class Lossy(threading.Thread):
-    """Stands at 127.0.0.2 for a UDP port of 127.0.0.1 and drops a share of the datagrams each way, by a seed."""
-
-    def __init__(self, port: int, loss: float, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.passed = self.dropped = 0
-        self._random = random.Random(seed)
-        self._loss = loss
-        self._port = port
-        self._outer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._outer.bind(("127.0.0.2", port))
-        self._inner: dict[Any, socket.socket] = {}
-        self.over = False
-
-    def run(self) -> None:
-        """One socket for each publisher, so that the server sees each as an address of its own."""
-        whose: dict[socket.socket, Any] = {}
-        while not self.over:
-            ready, _, _ = select.select([self._outer, *whose], [], [], 0.1)
-            for sock in ready:
-                datagram, address = sock.recvfrom(2048)
-                # Handshakes are let through: what is tested is media, and a lost hello costs a second.
-                if datagram[0] >= 128 and self._random.random() < self._loss:
-                    self.dropped += 1
-                    continue
-                self.passed += 1
-                if sock is not self._outer:
-                    self._outer.sendto(datagram, whose[sock])
-                    continue
-                if address not in self._inner:
-                    self._inner[address] = inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    whose[inner] = address
-                self._inner[address].sendto(datagram, ("127.0.0.1", self._port))
-        for sock in (self._outer, *whose):
-            sock.close()
-
-
 def test_on_a_line_that_loses_two_percent_pictures_go_on(tmp_path: Path) -> None:
     port = free_port()
     env = {"HLSD_WEBRTC__BIND": "127.0.0.1", "HLSD_WEBRTC__PORT": str(port), "HLSD_WEBRTC__HOSTS": "127.0.0.2"}
-    lossy = Lossy(port, 0.02, 5)
+    lossy = LossyLine(port, 0.02, 5, late=0.04)
     lossy.start()
     try:
         with HlsdServer(tmp_path, target=1, env=env) as server:  # noqa: SIM117 - one needs the other

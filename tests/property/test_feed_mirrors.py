@@ -11,7 +11,7 @@ from hlsd.media.date_range import DateRange
 from hlsd.media.unit import TICKS, AccessUnit, Tracks
 from hlsd.segmenter.feed.frames import FeedFrame, FeedReader, FrameKind
 from hlsd.segmenter.feed.teller import Teller
-from tests.support.feeds import Wire
+from tests.support.feeds import Ear, Wire
 from tests.support.frames import BOTH, VIDEO, audio, interleaved, video
 from tests.support.gears import LONG
 from tests.support.runs import segmenter
@@ -107,3 +107,37 @@ def test_a_part_is_told_once_and_nothing_before_there_is_a_playlist() -> None:
     assert len(parts) == output.counts["part"] > 5
     assert [frame.kind for frame in told].count(FrameKind.HELLO) == 1
     assert b"".join(teller.news())[0] == FrameKind.SLIDE, "no news but where the window stands"
+
+
+@pytest.mark.parametrize("low_latency", [True, False])
+def test_what_one_mirror_lists_is_waited_for_at_one_that_hears_of_it_later(low_latency: bool) -> None:
+    """DD14, HT09: a viewer's connections go to several workers; what it is told by one must not be 404 at the next."""
+    output = segmenter(time=1, list=3, low_latency=low_latency)
+    teller = Teller(output.live, output.window)
+    late, draw = Ear(), random.Random(1)
+    under_way: list[Any] = []
+    output.tracks(BOTH)
+    waited = 0
+    for unit in interleaved(video(25, 8, 1.0), audio(8)):
+        output.unit(unit)
+        news = teller.news()
+        if late.mirror.live is None:
+            late.hear(teller.greeting(), draw)
+            continue
+        if news:
+            under_way.append(news)
+        window, behind = output.window, late.mirror.live
+        newest = [*window.segments[-1:], *([window.open] if window.open is not None else ())]
+        for one in newest:
+            finished = [one.uri] if one.finished else []
+            for uri in (*finished, *[part.uri for part in one.parts if low_latency]):
+                if behind.media(*uri.split("/")) is None:
+                    assert behind.expects(*uri.split("/")), uri
+                    waited += 1
+        run, number = window.run, window.next_part
+        assert not behind.expects(run, f"p{number + 9}.ts")
+        assert not behind.expects(run, f"s{window.last_msn + 3}.ts")
+        assert not behind.expects(run, f"p0{number}.ts")
+        if len(under_way) > 1:
+            late.hear(under_way.pop(0), draw)
+    assert waited > 5

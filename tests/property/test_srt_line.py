@@ -73,20 +73,40 @@ def test_what_nobody_lost_is_handed_on_at_once_and_in_order() -> None:
     assert 0.08 <= receiver.round_trip < 0.16
 
 
-def test_a_gap_is_waited_for_no_longer_than_the_latency() -> None:
-    line = Line(1, way=0.2)
-    sender, receiver = two(line, 0.1, 0)
-    heard: list[bytes] = []
-    keep = line.end
-    gone = iter((True, False))
-    sender._out = lambda datagram: None if next(gone, False) else keep(1)(datagram)
+def _never_resent(line: Line, sender: Link) -> None:
+    """The next packet is lost, and so is each of its resends."""
+    keep, first = line.end(1), sender.outbound.next
+    sender._out = lambda datagram: None if int.from_bytes(datagram[:4], "big") == first else keep(datagram)
+
+
+@pytest.mark.parametrize(
+    ("latency", "way", "waits"), [(0.3, 0.04, 0.46), (0.1, 0.2, 0.9), (0.1, 0.4, 1.0), (1.5, 0.2, 1.5)]
+)
+def test_a_gap_is_waited_for_no_longer_than_the_latency_and_two_round_trips(
+    latency: float, way: float, waits: float
+) -> None:
+    """And beyond the latency no longer than senders keep what they have sent: a second."""
+    line = Line(1, way=way)
+    sender, receiver = two(line, latency, 0)
+    heard: list[tuple[float, bytes]] = []
+
+    def hear(to: int, payload: bytes) -> None:
+        if to:
+            heard.append((line.now, payload))
+
+    for number in range(20):  # until the round trip is known
+        sender.write(b"%d" % number, line.now)
+        line.run([sender, receiver], line.now + 0.1, hear)
+    line.run([sender, receiver], line.now + 1.0, hear)
+    assert len(heard) == 20
+    _never_resent(line, sender)
     sender.write(b"one", line.now)
     sender.write(b"two", line.now)
-    line.run([sender, receiver], line.now + 0.29, lambda to, payload: heard.append(payload) if to else None)
-    assert heard == []
-    line.run([sender, receiver], line.now + 0.03, lambda to, payload: heard.append(payload) if to else None)
-    assert heard == [b"two"]
+    noticed = line.now + way
+    line.run([sender, receiver], line.now + 2.5, hear)
+    assert heard[-1][1] == b"two"
     assert receiver.inbound.counts.lost == 1
+    assert heard[-1][0] - noticed == pytest.approx(waits, abs=0.05)
 
 
 def test_the_last_packet_is_sent_again_though_nobody_misses_it() -> None:

@@ -67,8 +67,9 @@ def publish(client: str, film: Path, port: int, stream_id: str, more: str = "", 
         ]
     url = _url(port, stream_id, f"&latency={latency}{more}")
     if client == "srt-live-transmit":
+        # It reads its input while it is still calling, and throws it away: the film begins when it has called.
         reader = f"{current_ffmpeg()} -v error -nostdin -re -i '{film}' -map 0 -c copy -f mpegts -"
-        return ["sh", "-c", f"{reader} | srt-live-transmit -q file://con '{url}'"]
+        return ["sh", "-c", f"{{ sleep 2; exec {reader}; }} | srt-live-transmit -q file://con '{url}'"]
     return [
         "gst-launch-1.0", "-q", "filesrc", f"location={film}", "!", "tsparse", "set-timestamps=true", "!",
         "identity", "sync=true", "!", "srtsink", f"uri={url}", "wait-for-connection=false",

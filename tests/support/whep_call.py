@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,10 +125,12 @@ class WhepCall:
         except (BlockingIOError, ConnectionRefusedError):
             pass
 
-    async def connect(self) -> None:
-        """Shakes hands."""
+    async def connect(self, pause: float = 0.0) -> None:
+        """Shakes hands; `pause`: seconds from when it is found to its first word, as over a long line."""
         self.socket.send(self.watcher.binding())
         await eventually(lambda: self.watcher.heard["stun"], what="an answer to the binding request")
+        found = time.monotonic()
+        await eventually(lambda: time.monotonic() - found >= pause, what="the pause")
         for datagram in self.watcher.begin():
             self.socket.send(datagram)
         await eventually(lambda: hasattr(self.watcher, "protection"), what="the DTLS handshake")

@@ -138,7 +138,7 @@ class HttpServer(Service):
         if server is None or self._ticking is None:
             return
         server.should_exit = True
-        await self._ticking
+        await end(self._ticking)
         await end(self._sweeping)
         closing = asyncio.create_task(server.shutdown(sockets=[self._socket] if self._socket else None))
         await asyncio.sleep(0)  # every connection under way now answers with `Connection: close`

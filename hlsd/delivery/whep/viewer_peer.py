@@ -110,7 +110,7 @@ class ViewerPeer(PeerTransport):
         self._stream = stream
         self._wall = wall
         self._ready = ready
-        self._begun = False
+        self._serving = False
         self._report_due = now
         self._reported = now, 0
         self._key_due = 0.0
@@ -211,8 +211,8 @@ class ViewerPeer(PeerTransport):
             if now - self.connected >= self._patience:
                 self.end("idle", "it does not answer at the address to which media is to go")
             return
-        if not self._begun:
-            self._begun = True
+        if not self._serving:
+            self._serving = True
             self._key_due = now + KEYS
             if self.picture is not None:
                 self.picture.begin()

@@ -21,6 +21,8 @@ PICTURE_LIMIT: Final = 16 << 20
 """Bytes of a picture, as `hlsd.ingest.picture` has it."""
 PACKET_LIMIT: Final = 256 << 10
 """Bytes of a packet of sound or of tags: 64 KiB where it says how long it is."""
+FULL: Final = 184 - 8
+"""Bytes of payload that a full transport packet has at least, one with a clock reference (ISO/IEC 13818-1 §2.4.3.4)."""
 _FAR: Final = 90_000
 """Ticks that a DTS may be before its PTS and a picture without times behind the one before; the rest is damage."""
 _FRAME: Final = 3_600
@@ -87,6 +89,11 @@ class ElementaryStream:
     def held(self) -> int:
         """Bytes that are not whole yet."""
         return self._size + (self._frames.held if self._frames is not None else 0)
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether there is more to come of what is under way, by all that can be told."""
+        return bool(self._parts) and not self._expected and len(self._parts[-1]) >= FULL
 
     def begin(self, payload: bytes, key: bool, items: list[MpegItem]) -> None:
         """The first bytes of a PES packet; the one before it ends here."""

@@ -73,10 +73,16 @@ class TsDemuxer:
                 streams, sections = self._streams, self._sections  # tables change them
         return items
 
-    def flush(self) -> list[MpegItem]:
-        """Nothing follows: what was under way is taken for whole."""
+    def flush(self, *, cut: bool = False) -> list[MpegItem]:
+        """Nothing follows: what was under way is taken for whole.
+
+        `cut`: its end may not have come. What does not say how long it is ends with a packet that is filled up, nearly
+        always by more than a clock reference takes: a full one is no end.
+        """
         items: list[MpegItem] = []
         for stream in self._streams.values():
+            if cut and stream.open_ended:
+                stream.lose()
             stream.finish(items)
         return items
 

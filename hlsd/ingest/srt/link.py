@@ -36,6 +36,12 @@ DROP_LEAST: Final = 1.0
 RESENDS: Final = 1
 """Packets sent again for each one sent, over a second: what a peer asks for beyond that it does not get."""
 RESENDS_LEAST: Final = 100
+ROUNDS: Final = 2
+"""Round trips that a gap is waited for beyond the latency. At 5 % lost each way a latency of four of them has three
+resends, and of 10^5 packets one wants a fourth: who waits for it is late, and who does not loses all pictures up to the
+next key picture."""
+KEPT: Final = 1.0
+"""Seconds that senders keep what they have sent, whatever the latency (libsrt, §4.6)."""
 
 
 class LinkTerms(NamedTuple):
@@ -175,10 +181,11 @@ class Link:
         if not self.measured:
             self.measured = True
             self.round_trip, self._variance = trip, trip / 2
-            return
-        # "RTT = 7/8 * RTT + 1/8 * rtt" (§4.10)
-        self._variance += (abs(self.round_trip - trip) - self._variance) / 4
-        self.round_trip += (trip - self.round_trip) / 8
+        else:  # "RTT = 7/8 * RTT + 1/8 * rtt" (§4.10)
+            self._variance += (abs(self.round_trip - trip) - self._variance) / 4
+            self.round_trip += (trip - self.round_trip) / 8
+        latency = self.terms.receive_latency
+        self.inbound.patience = min(latency + ROUNDS * self.round_trip, max(latency, KEPT))
 
     def _asked(self, stretches: list[tuple[int, int]], now: float) -> None:
         """The peer misses something."""

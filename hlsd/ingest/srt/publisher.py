@@ -156,7 +156,8 @@ class SrtPublisher:
         if media is not None:
             with guard:
                 if not reason.startswith("error:"):
-                    for item in self._demuxer.flush():
+                    # libsrt says goodbye with its last packets unsent; some senders keep less than a datagram.
+                    for item in self._demuxer.flush(cut=True):
                         media.take(item, self._host.clock.monotonic(), self._host.clock.wall())
             with guard:
                 media.close()

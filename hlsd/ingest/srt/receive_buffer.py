@@ -1,8 +1,8 @@
 """Puts packets in order: hands on at once what is next, waits behind a gap, and gives a gap up when its time is over.
 
 SRT's receivers hold all packets back for the latency, since they feed decoders (draft-sharabayko-srt-01 §4.5). What we
-feed goes by the times in the media, so only what stands behind a gap waits, and at most that long (§4.6, too-late
-packet drop). Bounds: `WINDOW` packets, and bytes; beyond either the oldest gap is given up. Pure.
+feed goes by the times in the media, so only what stands behind a gap waits, and at most for the buffer's `patience`
+(§4.6, too-late packet drop). Bounds: `WINDOW` packets, and bytes; beyond either the oldest gap is given up. Pure.
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ class ReceiveCounts:
 
 
 class ReceiveBuffer:
-    """That of one connection. `latency`: seconds that a gap is waited for."""
+    """That of one connection. `patience`: seconds that a gap is waited for, from when it is noticed."""
 
-    def __init__(self, first: int, latency: float, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, first: int, patience: float, most_bytes: int = MOST_BYTES) -> None:
         self.expected = first
         """The number of the next packet to be handed on: all before it are here, or given up."""
         self.counts = ReceiveCounts()
         self.bytes = 0
         """Of payload that waits."""
-        self._latency = latency
+        self.patience = patience
+        """Of gaps that are noticed from now on."""
         self._most = most_bytes
         self._newest = first  # behind the last that came
         self._held: dict[int, bytes] = {}
@@ -121,7 +122,7 @@ class ReceiveBuffer:
         return stretches
 
     def _miss(self, many: int, now: float) -> None:
-        until, first = now + self._latency, self._newest
+        until, first = now + self.patience, self._newest
         for step in range(many):
             self._missing[(first + step) & SEQUENCE] = until
         self.counts.gaps += many

@@ -31,6 +31,8 @@ from hlsd.segmenter.window import Part, Segment, Window
 MOST_FRAMES: Final = 200_000
 """Of one version: a window of hours has tens of thousands of parts."""
 MOST_INITS: Final = 10_000
+NEAR: Final = 2
+"""Parts beyond the hinted one that another mirror may have hinted already: what is told takes milliseconds."""
 
 
 class MirrorWindow(Window):
@@ -38,6 +40,27 @@ class MirrorWindow(Window):
 
     def __init__(self, run: str, first_msn: int, max_bytes: int) -> None:
         super().__init__(run, first_msn, ".ts", listed=1, max_bytes=max_bytes)
+
+    def nears(self, name: str, *, parts: bool) -> bool:
+        """As `Window`, and what another mirror may have listed already.
+
+        Who asks by several connections is answered by several workers, or nodes, and one of them hears of what is new
+        some milliseconds before another: what one has listed must not be 404 at the next.
+        """
+        if super().nears(name, parts=parts):
+            return True
+        stem, _, extension = name.partition(".")
+        kind, digits = stem[:1], stem[1:]
+        if (
+            not digits.isdecimal()
+            or len(digits) > 18
+            or digits != str(int(digits))
+            or not self.hint.endswith(extension)
+        ):
+            return False
+        if kind == "p":
+            return parts and 0 < int(digits) - self.next_part <= NEAR
+        return kind == "s" and int(digits) == self._next_msn - (self.open is not None)
 
     def open_segment(self, head: SegmentHead) -> None:
         """The next segment begins."""

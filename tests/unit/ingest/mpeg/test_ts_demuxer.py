@@ -181,6 +181,21 @@ def test_a_picture_without_a_length_is_whole_with_the_next_one_or_at_the_end() -
     assert second.data == SLICE
 
 
+def test_of_a_stream_that_is_cut_at_any_packet_no_picture_is_half() -> None:
+    """Whoever may not have sent all of it: the last picture is whole, or is not there."""
+    octets = make_ts(seconds=1.0, gop=1)
+    whole = {picture.data for picture in pictures(demuxed(octets))}
+    halves = 0
+    for packets in range(len(octets) // 188 - 60, len(octets) // 188 + 1):
+        demuxer, kept = TsDemuxer(), TsDemuxer()
+        items = [*demuxer.feed(octets[: 188 * packets]), *demuxer.flush(cut=True)]
+        assert {picture.data for picture in pictures(items)} <= whole, packets
+        kept.feed(octets[: 188 * packets])
+        halves += not {picture.data for picture in pictures(kept.flush())} <= whole
+    assert halves > 10  # where nobody says that it may be cut, what is there is taken
+    assert len(pictures(items)) == len(whole)
+
+
 def test_a_new_map_is_followed_and_the_sound_that_stays_is_not_cut() -> None:
     writer, demuxer = TsWriter(), TsDemuxer()
     items = demuxer.feed(writer.tables((256, H264, b""), (257, AAC, b"")) + writer.pes(256, IDR, 9000, bounded=False))
