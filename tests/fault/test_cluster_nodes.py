@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -57,7 +58,7 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def cluster(folder: Path, redis: RedisServer, **more: object) -> AsyncIterator[Cluster]:
+async def cluster(folder: Path, redis: RedisServer, names: str = "ab", **more: object) -> AsyncIterator[Cluster]:
     settings = {
         "cluster.redis": redis.url,
         "sessions.secret": "0123456789abcdef",
@@ -67,7 +68,7 @@ async def cluster(folder: Path, redis: RedisServer, **more: object) -> AsyncIter
     told: list[Event] = []
     async with contextlib.AsyncExitStack() as stack:
         servers = []
-        for name in "ab":
+        for name in names:
             server = await stack.enter_async_context(running(folder / name, {**settings, "server.id": name}))
             server.bus.listen(told.append)
             servers.append(server)
@@ -133,6 +134,23 @@ async def test_who_plays_plays_on_without_redis_and_who_comes_is_let_in_or_not(t
             redis.thaw()
             await eventually(lambda: ("donePlay", first.id) in made.plays())
             assert made.charged(first.id) == 1010
+
+
+async def test_of_two_hundred_with_one_token_on_three_nodes_three_get_in_and_are_told(tmp_path: Path) -> None:
+    bounds = {"sessions__max_per_token": 3, "sessions__when_full": "refuse"}
+    with RedisServer(tmp_path / "redis") as redis:
+        async with cluster(tmp_path, redis, "abc", **bounds) as made:
+            asked = [PlayRequest("live", "cam", "hls", f"192.0.2.{n}", user_agent="p") for n in range(200)]
+            token = Grant(identity="one token")
+            opened = [made.servers[n % 3].sessions.open(one, token) for n, one in enumerate(asked)]
+            said = await asyncio.gather(*opened)
+            there = [(n % 3, one) for n, one in enumerate(said) if isinstance(one, Session)]
+            assert len(there) == 3
+            assert all(isinstance(one, Session | Denial) for one in said)
+            for at, session in there:
+                made.servers[at].sessions.charge(session, 100, 1)
+            await eventually(lambda: len(made.plays()) == 6, 10.0, "three starts and three stops")
+        assert sorted(made.plays()) == sorted((kind, s.id) for _, s in there for kind in ("postPlay", "donePlay"))
 
 
 async def test_a_redis_that_has_forgotten_all_is_told_again(tmp_path: Path) -> None:
