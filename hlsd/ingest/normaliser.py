@@ -169,6 +169,7 @@ class Normaliser:
 
     def lose(self) -> None:
         """Something of the picture is missing: nothing more is decoded before the next key picture."""
+        self._pictures.hand_on()  # which came before: as a key picture it would end what begins here
         self._gate.need_key, self._plain = True, ""
 
     def unreadable(self, kind: Kind, error: MediaError, now: float) -> None:

@@ -76,6 +76,16 @@ def test_lost_packets_cost_their_gops_and_what_is_shown_was_sent() -> None:
             last = place
 
 
+def test_a_loss_right_behind_the_first_key_picture_costs_its_gop() -> None:
+    """A find of the long form: the key picture was still held, and when it went its key ended the wait for one."""
+    octets = make_ts(seconds=4.0, gop=10, bframes=2)
+    packets = [octets[at : at + 188] for at in range(0, len(octets), 188)]
+    sent = [unit.payload for unit in collected(demuxed(octets)).of(Kind.VIDEO)]
+    second = [n for n, packet in enumerate(packets) if packet[1:3] == b"\x41\x00"][2]
+    got = collected(demuxed(b"".join(packets[:second] + packets[second + 1 :])))
+    assert [sent.index(unit.payload) for unit in got.of(Kind.VIDEO)][:3] == [0, 10, 11]
+
+
 def test_damage_anywhere_hands_no_half_picture_on_unseen() -> None:
     """Bytes changed, lost and put in: nothing is raised but a refusal, and times never step back."""
     random = rng("ts damage")
