@@ -54,6 +54,9 @@ PICTURES = Amount("mutated key pictures for snapshots (fault/test_snapshots)", 2
 TS_FUZZ = Amount("pieces of transport streams, mutated (property/test_mpegts_damage)", 1000, 1_000_000)
 TS_DAMAGE = Amount("transport streams with damage, each through to its units (property/test_mpegts_damage)", 20, 1000)
 SRT_DAMAGE = Amount("packets and stream ids of SRT, damaged (property/test_srt_damage)", 4000, 1_000_000)
+RTSP_FUZZ = Amount(
+    "conversations, descriptions and packets of RTSP, mutated (property/test_rtsp_damage)", 1200, 1_000_000
+)
 SRT_LOSS = Amount("seconds by SRT on a line that loses 5 % (interop/test_srt_loss)", 15, 600)
 JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
 PS_FUZZ = Amount("pieces of programme streams, mutated (property/test_mpegps_damage)", 500, 1_000_000)
@@ -73,6 +76,7 @@ AMOUNTS = (
     KILLS,
     STORE_KILLS,
     JT_FUZZ,
+    RTSP_FUZZ,
     SRT_LOSS,
     SRT_DAMAGE,
     PS_FUZZ,
