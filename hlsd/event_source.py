@@ -6,6 +6,8 @@ from typing import Any, overload
 
 from hlsd.events import Bus
 from hlsd.subjects import (
+    ConnectAction,
+    ConnectionHandler,
     Handler,
     JobAction,
     JobHandler,
@@ -29,6 +31,9 @@ class EventSource:
     """What has events to tell, all of them carried by `bus`."""
 
     bus: Bus
+
+    @overload
+    def on(self, action: ConnectAction, handler: ConnectionHandler) -> None: ...
 
     @overload
     def on(self, action: PlayAction, handler: ViewerHandler) -> None: ...
@@ -60,14 +65,17 @@ class EventSource:
     def on(self, action: str, handler: Any) -> None:
         """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
 
-        The subject is a `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot`, `MediaReceiver` or `FilmJob`
-        (`hlsd.subjects`): `id`, `app`, `name`, `path`, `ip`, `query` and more, and `reject()`, which denies in a `pre…`
-        handler and ends it later. What a handler raises is logged and denies nothing.
+        The subject is a `Connection`, `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot`, `MediaReceiver` or
+        `FilmJob` (`hlsd.subjects`): `id`, `app`, `name`, `path`, `ip`, `query` and more, and `reject()`, which denies
+        in a `pre…` handler and ends it later. What a handler raises is logged and denies nothing.
 
         Raises:
             ValueError: there is no such action.
         """
         self.bus.on(action, handler)
+
+    @overload
+    def off(self, action: ConnectAction, handler: ConnectionHandler) -> None: ...
 
     @overload
     def off(self, action: PlayAction, handler: ViewerHandler) -> None: ...

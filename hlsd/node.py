@@ -53,6 +53,7 @@ from hlsd.sessions.registry import Registry
 from hlsd.sessions.schedule import idle_of
 from hlsd.sessions.signing import Key, Signer
 from hlsd.sound.service import SoundService
+from hlsd.streams.connections import ConnectionDesk
 from hlsd.streams.directory import StreamDirectory
 from hlsd.streams.either import EitherSource
 from hlsd.streams.figures import StreamFigures
@@ -134,6 +135,8 @@ class Node:
             over=self._over,
             joined=self.hls.groups.find,
         )
+        self.connections = ConnectionDesk(bus, clock)
+        """Who hears of connections, and may refuse them."""
         self.session_idle = idle_of(settings.sessions.idle_timeout, self.hub.find)
         """Seconds without a request after which a viewer is gone."""
         signer = Signer([key], clock.wall, self.id)

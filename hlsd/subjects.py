@@ -77,6 +77,15 @@ class Client(Subject, Protocol):
         ...
 
 
+class Connection(Client, Protocol):
+    """A connection: subject of the `…Connect` events. It has no stream: `name` is empty, `path` is `/{app}`."""
+
+    @property
+    def since(self) -> float:
+        """When it came, seconds since the epoch."""
+        ...
+
+
 class Viewer(Client, Protocol):
     """A viewer's session: subject of `prePlay`, `postPlay`, `updatePlay`, `donePlay` and `fixPlay`."""
 
@@ -237,6 +246,7 @@ class MediaReceiver(Subject, Protocol):
         ...
 
 
+ConnectAction = Literal["preConnect", "postConnect", "doneConnect"]
 PlayAction = Literal["prePlay", "postPlay", "updatePlay", "donePlay", "fixPlay"]
 PublishAction = Literal["prePublish", "postPublish", "updatePublish", "donePublish", "streamStart", "streamStop"]
 RelayAction = Literal["relayStart", "relayStop"]
@@ -247,6 +257,7 @@ ReceiverAction = Literal["receiverDone"]
 WishAction = Literal["streamWanted", "streamUnwatched"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
+ConnectionHandler = Callable[[Connection], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
 PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]

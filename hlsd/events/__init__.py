@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -67,6 +68,11 @@ class Action(enum.StrEnum):
     """Sent to receivers when the operator asks for it; nothing has happened."""
 
 
+CONNECTS: Final = frozenset({Action.PRE_CONNECT, Action.POST_CONNECT, Action.DONE_CONNECT})
+"""Receivers get these where they name them, and not by wanting everything: they come before anybody has shown a
+credential, and a receiver that was written without them would refuse what it does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened.
@@ -109,7 +115,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._sinks: list[Sink] = []
-        self._askers: list[Asker] = []
+        self._askers: list[tuple[Asker, Callable[[Action], bool]]] = []
         self._handlers: dict[str, list[Handler]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger()
@@ -118,9 +124,9 @@ class Bus:
         """`sink` gets every event from now on, `pre…` included."""
         self._sinks.append(sink)
 
-    def consult(self, sync_webhook: Asker) -> None:
-        """`sync_webhook` is asked about every `pre…` from now on."""
-        self._askers.append(sync_webhook)
+    def consult(self, sync_webhook: Asker, cares: Callable[[Action], bool] = lambda _: True) -> None:
+        """`sync_webhook` is asked about every `pre…` from now on; `cares` says whether it has a say in one."""
+        self._askers.append((sync_webhook, cares))
 
     def leave(self, sink: Sink) -> None:
         """`sink` gets none from now on."""
@@ -128,7 +134,7 @@ class Bus:
 
     def dismiss(self, sync_webhook: Asker) -> None:
         """`sync_webhook` is asked no more; what it was asked already it still says."""
-        self._askers = [one for one in self._askers if one is not sync_webhook]
+        self._askers = [one for one in self._askers if one[0] is not sync_webhook]
 
     def heard(self, action: Action) -> bool:
         """Whether anybody would hear an event of that action: if not, it need not be made."""
@@ -136,7 +142,7 @@ class Bus:
 
     def asks(self, action: Action) -> bool:
         """Whether anybody has a say in it: a handler or a sync webhook, and not only listeners."""
-        return bool(self._handlers.get(action.value) or self._askers)
+        return bool(self._handlers.get(action.value)) or any(cares(action) for _, cares in self._askers)
 
     def on(self, action: str, handler: Handler) -> None:
         """Calls `handler(subject)` at every event of that action.
@@ -187,7 +193,7 @@ class Bus:
                 self._log.exception("event handler failed", action=event.action.value)
             if (denial := denied()) is not None:
                 return denial
-        for sync_webhook in self._askers:
+        for sync_webhook, _ in self._askers:
             try:
                 said = await sync_webhook(event)
             except Exception:  # noqa: BLE001 - whose ever fault it is, the door stays shut

@@ -14,9 +14,10 @@ from hlsd.base import masking
 class Facts(TypedDict, total=False):
     """What an event says of its subject, ready for JSON: the fields of contract §2.3, and no others.
 
-    Which of them an event has is its subject's business: `publisher_facts`, `relay_facts`, `record_facts`,
-    `snapshot_facts`, `transcode_facts`, `receiver_facts`, `wish_facts` and, for viewers, `hlsd.sessions.session.facts`
-    make all that there are, in the order in which they go out. Times are milliseconds of the epoch, sizes bytes.
+    Which of them an event has is its subject's business: `publisher_facts`, `connect_facts`, `relay_facts`,
+    `record_facts`, `snapshot_facts`, `transcode_facts`, `receiver_facts`, `wish_facts` and, for viewers,
+    `hlsd.sessions.session.facts` make all that there are, in the order in which they go out. Times are milliseconds of
+    the epoch, sizes bytes.
     """
 
     ip: str
@@ -112,6 +113,36 @@ def publisher_facts(  # noqa: PLR0913 - a publisher has as many
     if converted:
         told["converted"] = list(converted)
     return told
+
+
+def connect_facts(  # noqa: PLR0913 - a connection has as many
+    *,
+    ip: str,
+    app: str,
+    protocol: str,
+    since: float,
+    at: float,
+    over: bool,
+    received: int,
+    user_agent: str = "",
+    referer: str = "",
+    reason: str = "",
+) -> Facts:
+    """Of a connection; `since` and `at` (now) in seconds of the epoch, `received` in bytes. It has no stream."""
+    return {
+        "ip": ip,
+        "app": app,
+        "name": "",
+        "protocol": protocol,
+        "createtime": int(since * 1000),
+        "endtime": int(at * 1000) if over else 0,
+        "inbytes": received,
+        "path": f"/{app}",
+        "user_agent": user_agent,
+        "referer": masking.page(referer),
+        "duration_ms": max(0, int(at * 1000) - int(since * 1000)),
+        "reason": reason,
+    }
 
 
 def relay_facts(  # noqa: PLR0913 - a relay has as many

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping
-from typing import Protocol, cast
+from collections.abc import Mapping
+from typing import cast
 
-from structlog.typing import FilteringBoundLogger
-
-from hlsd.audience import Audience
-from hlsd.base.clock import Clock
 from hlsd.base.errors import UnsupportedCodec
-from hlsd.base.faults import Faults
 from hlsd.base.remarks import Remarks
 from hlsd.ingest.connection_bounds import Place
-from hlsd.ingest.poll_reader import AVAILABLE, PollReader
+from hlsd.ingest.poll_reader import AVAILABLE
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed
 from hlsd.ingest.rtmp.server import (
+    ConnectRequested,
     PlayEnded,
     PlayPaused,
     PlayRequested,
@@ -32,40 +28,15 @@ from hlsd.ingest.rtmp.server import (
     PublishRequested,
     ServerConnection,
     ServerEvent,
-    ServerLimits,
 )
+from hlsd.ingest.rtmp_host import RtmpHost
 from hlsd.ingest.rtmp_player import WRITE_BUFFER, RtmpPlayer
-from hlsd.ingest.rtmp_publisher import IntakeFactory, RtmpPublisher
-from hlsd.ingest.settings import RtmpSettings
+from hlsd.ingest.rtmp_publisher import RtmpPublisher
+from hlsd.ingest.rtmp_visit import RtmpVisit
 from hlsd.ingest.share import HELD_BACK, PART, Share
-from hlsd.ports import Admission
 
 LINGER = 3.0
 """How long a peer that was told to go may take to go by itself."""
-
-
-class RtmpHost(Protocol):
-    """What a connection knows of the server it is on."""
-
-    settings: RtmpSettings
-    limits: ServerLimits
-    admission: Admission
-    audience: Audience | None
-    intake_factory: IntakeFactory
-    clock: Clock
-    log: FilteringBoundLogger
-    connections: set[RtmpPeer]
-    rounds: PollReader
-    faults: Faults
-    players: int
-
-    def admit(self, work: Coroutine[object, object, None]) -> None:
-        """Runs the wait for an admission beside the connection."""
-        ...
-
-    def forget(self, peer: RtmpPeer) -> None:
-        """The connection is lost."""
-        ...
 
 
 class RtmpPeer(asyncio.Protocol):
@@ -77,8 +48,10 @@ class RtmpPeer(asyncio.Protocol):
         self.secure = secure
         self.publisher = RtmpPublisher(self)
         self.player = RtmpPlayer(self)
+        self.visit = RtmpVisit(self)
         self.log = host.log
-        self.conversation = ServerConnection(host.clock.monotonic(), host.limits)
+        asks = host.connections_desk is not None
+        self.conversation = ServerConnection(host.clock.monotonic(), host.limits, asks=asks)
         self.ip = ""
         self.port = 0
         self.transport: asyncio.Transport | None = None
@@ -142,7 +115,9 @@ class RtmpPeer(asyncio.Protocol):
         if self.transport is None or self not in self.host.connections:
             return
         self.lost = True
-        self._let_go("closed", "closed" if exc is None else "error:connection")
+        why = "closed" if exc is None else "error:connection"
+        self._let_go("closed", why)
+        self.visit.end(why)
         self.host.forget(self)
 
     # The work.
@@ -194,6 +169,8 @@ class RtmpPeer(asyncio.Protocol):
     def _heed(self, event: ServerEvent | Closed) -> None:
         """Acts on what is no media."""
         match event:
+            case ConnectRequested():
+                self.visit.ask(event)
             case PublishRequested():
                 self.place.settles()
                 self.publisher.ask(event)
@@ -223,6 +200,7 @@ class RtmpPeer(asyncio.Protocol):
         """Says goodbye with a status where there is a stream to say it on, and closes."""
         if self.lost or self.go_by is not None:
             return
+        self.visit.ends(reason)
         told = self.conversation.awaiting or self.conversation.publishing
         if told:
             self.conversation.refuse_publish(code, text)
@@ -233,6 +211,7 @@ class RtmpPeer(asyncio.Protocol):
         self.log.info(
             "rtmp connection closed", ip=self.ip, port=self.port, reason=event.reason, detail=event.text[:256]
         )
+        self.visit.ends(event.reason)
         self.publisher.end(event.reason)
         self.leave(gently=event.reason == "refused")
 
@@ -279,6 +258,7 @@ class RtmpPeer(asyncio.Protocol):
 
     def _let_go(self, played: str, published: str) -> None:
         """Ends what runs on the connection; never raises, for the connection is to be closed behind it."""
+        self.visit.ends(published)
         guard = self.host.faults.guard("connection_end")
         with guard:
             self.player.stop(played)

@@ -35,6 +35,7 @@ from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificates
 from hlsd.ports import Admission, Commit, Reloadable, Service
+from hlsd.ports.connecting import Connections
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -58,6 +59,7 @@ class RtmpServer(Service):
         log: FilteringBoundLogger | None = None,
         *,
         audience: Audience | None = None,
+        connections: Connections | None = None,
         round_period: float = ROUND,
         faults: Faults | None = None,
         ended: Counter[str] | None = None,
@@ -67,6 +69,7 @@ class RtmpServer(Service):
         self.faults = faults or Faults()
         self.admission = admission
         self.audience = audience
+        self.connections_desk = connections
         self.intake_factory = intake_factory
         self.clock = clock
         self.log: FilteringBoundLogger = log or structlog.get_logger()

@@ -69,11 +69,13 @@ class HlsdFormat:
 
 
 class SrsFormat:
-    """SRS's HTTP callbacks: on_publish, on_unpublish, on_play, on_stop; "0" or {"code": 0} allows."""
+    """SRS's HTTP callbacks: on_connect, on_close, on_publish, on_unpublish, on_play, on_stop; "0", {"code": 0}: yes."""
 
     content_type = "application/json"
     lists = False
     _WORDS: Final = {
+        Action.PRE_CONNECT: "on_connect",
+        Action.DONE_CONNECT: "on_close",
         Action.PRE_PUBLISH: "on_publish",
         Action.DONE_PUBLISH: "on_unpublish",
         Action.PRE_PLAY: "on_play",
@@ -129,6 +131,8 @@ class NginxFormat:
     content_type = "application/x-www-form-urlencoded"
     lists = False
     _CALLS: Final = {
+        Action.PRE_CONNECT: "connect",
+        Action.DONE_CONNECT: "disconnect",
         Action.PRE_PUBLISH: "publish",
         Action.DONE_PUBLISH: "publish_done",
         Action.PRE_PLAY: "play",

@@ -98,8 +98,9 @@ class NotifySettings(BaseModel):
     )
     events: Annotated[list[str], BeforeValidator(_listed)] = Field(
         default_factory=list,
-        description="The only actions that are sent to the URLs. Empty: all of them; then the URLs are also asked "
-        "(prePlay, prePublish), and what they refuse is refused.",
+        description="The only actions that are sent to the URLs. Empty: all of them but preConnect, postConnect and "
+        "doneConnect, which have to be named; then the URLs are also asked (prePlay, prePublish), and what they refuse "
+        "is refused.",
     )
     batch: int = Field(
         1,

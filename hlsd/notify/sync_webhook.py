@@ -15,7 +15,7 @@ import structlog
 
 from hlsd.base import masking
 from hlsd.base.clock import Clock
-from hlsd.events import Event
+from hlsd.events import CONNECTS, Action, Event
 from hlsd.notify.payloads import PayloadFormat, host_of
 from hlsd.notify.webhook_client import WebhookClient
 from hlsd.operator.answer import METHOD, Said
@@ -27,7 +27,7 @@ from hlsd.stats import NotifyStats
 
 
 class SyncWebhook:
-    """Asks about the actions that are `wanted` (empty: all); `hlsd.events.Asker` is its call."""
+    """Asks about the actions that are `wanted` (empty: all but of connections); `hlsd.events.Asker` is its call."""
 
     def __init__(  # noqa: PLR0913 - what it needs to know
         self,
@@ -50,9 +50,13 @@ class SyncWebhook:
         self._allowed = GrantMemory()
         self._log = structlog.get_logger()
 
+    def wants(self, action: Action) -> bool:
+        """Whether it asks about such an action."""
+        return action.value in self._wanted if self._wanted else action not in CONNECTS
+
     async def __call__(self, event: Event) -> Denial | Grant | None:
         """What the receivers say, or what is to be done where they say nothing."""
-        if self._wanted and event.action.value not in self._wanted:
+        if not self.wants(event.action):
             return None
         body = self._form.body(event)
         if body is None:

@@ -18,7 +18,7 @@ import structlog
 
 from hlsd.base import masking
 from hlsd.base.upkeep import end, keep
-from hlsd.events import Action, Event, new_id
+from hlsd.events import CONNECTS, Action, Event, new_id
 from hlsd.events.facts import Facts
 from hlsd.notify.outbox import Outbox
 from hlsd.notify.payloads import PayloadFormat, form_of
@@ -147,7 +147,7 @@ class Webhooks:
             Sender(url, queue, line.form, self._outbox, line.poster, settings, self._clock, self._stats, self._refused)
             for url, queue in zip(settings.url, line.queues, strict=True)
         ]
-        self._bus.consult(line.asker)
+        self._bus.consult(line.asker, line.asker.wants)
         self._line = line
 
     async def start(self) -> None:
@@ -303,4 +303,4 @@ def queue_of(url: str) -> str:
 
 def _queued(event: Event, wanted: frozenset[str]) -> bool:
     action = event.action.value
-    return not action.startswith("pre") and (not wanted or action in wanted)
+    return not action.startswith("pre") and (action in wanted if wanted else event.action not in CONNECTS)

@@ -43,6 +43,7 @@ def rtmp(services: Services) -> Service:
         node.clock,
         node.log,
         audience=services.audience,
+        connections=node.connections,
         round_period=ROUND if node.settings.hls.low_latency else LONG_ROUND,
         faults=node.stats.faults,
         ended=node.stats.rtmp_ended,
@@ -55,7 +56,7 @@ def whip(services: Services) -> Service:
     node, settings = services.node, services.node.settings
     sound = node.sound if settings.transcode.audio else None
     first = settings.rtmp.publish_timeout
-    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first)
+    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first, node.connections)
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
@@ -133,7 +134,8 @@ def recorder(services: Services) -> Service:
     sound = node.sound if settings.transcode.audio else None
     first, idle, grace = rtmp.publish_timeout, rtmp.idle_timeout, settings.publish.grace
     pictures = _pictures(services)
-    host = RecorderHost(node.hub, node.clock, node.log, faults, sound, first, idle, grace, pictures)
+    desk = node.connections
+    host = RecorderHost(node.hub, node.clock, node.log, faults, sound, first, idle, grace, pictures, desk)
     room = RecorderRoom(host, node.stats.label)
     return RecorderService(room, node.judge, faults, mine.max_bytes, on=mine.enabled)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hlsd.ingest.recorder.pieces import RecordedItem
     from hlsd.ingest.recorder.texts import PageText
     from hlsd.ports import Admission, PlayRequest, Publication, SoundDesk
+    from hlsd.ports.connecting import Connections
     from hlsd.ports.converted_pictures import PictureDesks
     from hlsd.ports.recorder import RecorderSocket
 
@@ -60,6 +61,7 @@ class RecorderHost:
     idle: float
     grace: float
     pictures: PictureDesks = lambda: None
+    connections: Connections | None = None
 
     @property
     def converts(self) -> bool:
@@ -77,6 +79,8 @@ class RecorderPublisher:
         self.asked = asked
         self.taken = 0
         """Bytes of the recording under way that need not be sent again."""
+        self.received = 0
+        """Bytes of recordings that have come in all."""
         self._host = host
         self._gone = over
         self.name = ""
@@ -286,6 +290,7 @@ class RecorderPublisher:
                 self._listen(said, socket)
             elif (publication := self._publication) is not None:
                 publication.received(len(said))
+                self.received += len(said)
                 self.taken += len(said)
                 items += self._reader.feed(said)
             else:

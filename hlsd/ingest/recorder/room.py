@@ -12,6 +12,7 @@ from hlsd.ingest.recorder import texts
 from hlsd.ingest.recorder.endings import ending_of
 from hlsd.ingest.recorder.figures import RecorderFigures, RecorderStats
 from hlsd.ingest.recorder.publisher import RecorderHost, RecorderPublisher
+from hlsd.ingest.recorder.visit import PageVisit
 from hlsd.ports.flv_body import PublishEnding
 
 if TYPE_CHECKING:
@@ -62,6 +63,19 @@ class RecorderRoom:
                     "publisher refused", app=asked.app, ip=asked.ip, protocol=asked.protocol, reason=said.words
                 )
             return said
+        visit = PageVisit(self._host, asked)
+        if (ending := await visit.begin()) is not None:
+            return ending
+        ending = PublishEnding("lost")
+        try:
+            ending = await self._publish(asked, said, socket, visit)
+        finally:
+            visit.over(ending)
+        return ending
+
+    async def _publish(
+        self, asked: PlayRequest, said: PageText, socket: RecorderSocket, visit: PageVisit
+    ) -> PublishEnding:
         publisher = self._publishers.get(said.resume) if said.resume else None
         again = publisher is not None and (publisher.asked.app, publisher.asked.name) == (asked.app, asked.name)
         if publisher is None or not again:
@@ -71,6 +85,7 @@ class RecorderRoom:
             self._publishers[publisher.ident] = publisher
         else:
             self.stats.resumed += 1
+        visit.carries(publisher)
         return await publisher.run(socket, again=again)
 
     async def _start(self, socket: RecorderSocket) -> PageText | PublishEnding:

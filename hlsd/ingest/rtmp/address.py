@@ -63,6 +63,21 @@ def _arguments(query: str) -> list[tuple[str, str]]:
     return [(unquote(key), unquote(value)) for key, _, value in pairs]
 
 
+def read_app(app: str, tc_url: str) -> tuple[str, dict[str, str]]:
+    """What connect alone says, for who hears of connections: the app and its arguments, whatever was sent.
+
+    What `read_address` would refuse is left out: the app is "" then, and arguments that are too many are none.
+    """
+    url_path, _, url_query = tc_url.partition("?")
+    app_path, _, app_query = app.partition("?")
+    path = app_path or url_path.partition("://")[2].partition("/")[2]
+    first = path.partition("/")[0]
+    if len(url_query) + len(app_query) > MAX_QUERY:
+        return first if is_name(first) else "", {}
+    merged = dict([*_arguments(url_query), *_arguments(app_query)])
+    return first if is_name(first) else "", merged if len(merged) <= MAX_ARGUMENTS else {}
+
+
 def read_address(app: str, tc_url: str, name: str) -> RtmpAddress:
     """Splits and checks what connect (`app`, `tcUrl`) and publish (`name`) said; raises BadAddress."""
     url_path, _, url_query = tc_url.partition("?")

@@ -9,29 +9,32 @@ The answers, and their order, are those that ffmpeg, librtmp (OBS), GStreamer, n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.rtmp import message as rtmp
-from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, read_address
+from hlsd.ingest.rtmp.address import BadAddress, DoubtfulCredential, read_address, read_app
 from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value, encode
 from hlsd.ingest.rtmp.chunk import Dechunker, Message
 from hlsd.ingest.rtmp.connection import COMMAND_CSID, STATUS_CSID, WINDOW, Closed, Connection, Tag
 from hlsd.ingest.rtmp.handshake import ServerHandshake
+from hlsd.ingest.rtmp.welcome import welcome
 
 _MAX_STREAMS = 8
 _UNKNOWN_LIMIT = 64 * 1024
 _HANDSHAKE_SIZE = 1 + 2 * 1536
-# Enhanced RTMP v2, FourCcInfoMask and CapsExMask. Pictures and AAC go on as they came, other sound is made AAC of.
-_CAN_DECODE, _CAN_FORWARD = 1.0, 4.0
-_VIDEO_FOURCCS: Final[dict[str, Value]] = dict.fromkeys(("avc1", "hvc1", "av01"), _CAN_FORWARD)
-_AUDIO_FOURCCS: Final[dict[str, Value]] = {
-    "mp4a": _CAN_FORWARD,
-    **dict.fromkeys(("Opus", "ac-3", "ec-3", "fLaC", ".mp3"), _CAN_DECODE),
-}
-_MULTITRACK, _MOD_EX = 2, 4
-_CAPS_EX = float(_MULTITRACK | _MOD_EX)
-"""Both are read; not TimestampNanoOffset (8): an offset is read and left. Nor Reconnect (1): nothing asks for it."""
+
+
+class ConnectRequested(NamedTuple):
+    """A peer has connected; answer with `accept_connect` or `refuse_connect`. `query` holds secrets.
+
+    Only where the conversation was told to ask. `app` is empty where what was given for it is none.
+    """
+
+    app: str
+    query: dict[str, str]
+    user_agent: str
+    page: str
 
 
 class PublishRequested(NamedTuple):
@@ -72,7 +75,7 @@ class PlayEnded(NamedTuple):
     """The player has ended its playback, accepted or not; the connection stays open."""
 
 
-ServerEvent = PublishRequested | PublishEnded | PlayRequested | PlayPaused | PlayEnded
+ServerEvent = ConnectRequested | PublishRequested | PublishEnded | PlayRequested | PlayPaused | PlayEnded
 """Beside these `receive_data` returns `Tag` and `Closed`."""
 
 
@@ -89,9 +92,9 @@ class ServerLimits:
 
 
 class ServerConnection(Connection[ServerEvent]):
-    """The server's side of one connection. `now` is monotonic seconds throughout."""
+    """The server's side of one connection. `now` is monotonic seconds; `asks`: whether `connect` waits for a yes."""
 
-    def __init__(self, now: float, limits: ServerLimits | None = None) -> None:
+    def __init__(self, now: float, limits: ServerLimits | None = None, *, asks: bool = False) -> None:
         self._limits = limits or ServerLimits()
         dechunker = Dechunker(
             max_message=min(_UNKNOWN_LIMIT, self._limits.max_message),
@@ -109,6 +112,8 @@ class ServerConnection(Connection[ServerEvent]):
         self._announced = False
         self._publishing: int | None = None
         self._asked: int | None = None
+        self._asks = asks
+        self._connecting: rtmp.Command | None = None
         self._playing: int | None = None
         self._play_accepted = False
         self._page = ""
@@ -118,13 +123,13 @@ class ServerConnection(Connection[ServerEvent]):
 
     @property
     def awaiting(self) -> bool:
-        """Whether a PublishRequested waits for its answer."""
-        return self._asked is not None
+        """Whether a ConnectRequested or a PublishRequested waits for its answer."""
+        return self._asked is not None or self._connecting is not None
 
     @property
     def busy(self) -> bool:
-        """Whether bytes wait to be parsed, or a PublishRequested for its answer."""
-        return self._asked is not None or self._dechunker.stopped
+        """Whether bytes wait to be parsed, or a request for its answer."""
+        return self.awaiting or self._dechunker.stopped
 
     @property
     def publishing(self) -> bool:
@@ -144,7 +149,7 @@ class ServerConnection(Connection[ServerEvent]):
     def tick(self, now: float) -> list[ServerEvent | Tag | Closed]:
         """Looks at the deadlines; call it about once a second."""
         events: list[ServerEvent | Tag | Closed] = []
-        if self.closed is not None or self._asked is not None:
+        if self.closed is not None or self.awaiting:
             return events
         limits = self._limits
         if self._publishing is not None:
@@ -156,6 +161,20 @@ class ServerConnection(Connection[ServerEvent]):
         if self.closed is None and self._handshake is None:
             self._ping(now, limits.ping_interval)
         return events
+
+    def accept_connect(self) -> None:
+        """Lets the peer go on; then call `receive_data(b"", now)`: more of it may be here already."""
+        command, self._connecting = self._connecting, None
+        assert command is not None, "no connect to accept"
+        self._welcome(command)
+
+    def refuse_connect(self, text: str) -> None:
+        """Refuses the connection: flush, then close."""
+        command, self._connecting = self._connecting, None
+        if command is not None and self.closed is None:
+            error = _info("error", "NetConnection.Connect.Rejected", text)
+            self._send_command(COMMAND_CSID, 0, "_error", command.transaction, None, error)
+            self.closed = Closed("refused", f"NetConnection.Connect.Rejected: {text}")
 
     def accept_publish(self, now: float) -> None:
         """Lets the publisher start; then call `receive_data(b"", now)`: its media may be here already."""
@@ -175,7 +194,7 @@ class ServerConnection(Connection[ServerEvent]):
     def refuse_publish(self, code: str, text: str) -> None:
         """Refuses the publication, or ends one under way, and the connection: flush, then close."""
         msid = self._asked if self._asked is not None else self._publishing
-        self._asked = self._publishing = None
+        self._asked = self._publishing = self._connecting = None
         if self.closed is None:
             self._send_status(msid or 0, "error", code, text)
             self.closed = Closed("refused", f"{code}: {text}")
@@ -209,7 +228,7 @@ class ServerConnection(Connection[ServerEvent]):
     # Below: what the peer says.
 
     def _waits(self) -> bool:
-        return self._asked is not None
+        return self.awaiting
 
     def _check_limits(self) -> None:
         if not self._known and self.received - self._dechunker.unparsed > _UNKNOWN_LIMIT + _HANDSHAKE_SIZE:
@@ -230,7 +249,7 @@ class ServerConnection(Connection[ServerEvent]):
     ) -> None:
         name = command.name
         if name == "connect":
-            self._on_connect(command)
+            self._on_connect(command, events)
         elif self._app is None:
             raise ProtocolError("a command ahead of connect")
         elif name == "publish":
@@ -271,7 +290,7 @@ class ServerConnection(Connection[ServerEvent]):
             error = _info("error", "NetConnection.Call.Failed", "no such call")
             self._send_command(COMMAND_CSID, 0, "_error", transaction, None, error)
 
-    def _on_connect(self, command: rtmp.Command) -> None:
+    def _on_connect(self, command: rtmp.Command, events: list[ServerEvent | Tag | Closed]) -> None:
         if self._app is not None:
             error = _info("error", "NetConnection.Call.Failed", "connected already")
             self._send_command(COMMAND_CSID, 0, "_error", command.transaction, None, error)
@@ -281,18 +300,19 @@ class ServerConnection(Connection[ServerEvent]):
         self._tc_url = _text(asked.get("tcUrl"))
         self._user_agent = _text(asked.get("flashVer"))
         self._page = _text(asked.get("pageUrl"))
+        if self._asks:
+            self._connecting = command
+            events.append(ConnectRequested(*read_app(self._app, self._tc_url), self._user_agent, self._page))
+        else:
+            self._welcome(command)
+
+    def _welcome(self, command: rtmp.Command) -> None:
+        """Answers connect."""
         self._send_control(rtmp.WINDOW_ACK_SIZE, rtmp.number(WINDOW))
         self._send_control(rtmp.SET_PEER_BANDWIDTH, rtmp.peer_bandwidth(WINDOW))
         # ffmpeg sends at the size we announce here, so a large one saves both sides work
         self._send(self._chunker.set_chunk_size(self._limits.chunk_size))
-        properties: dict[str, Value] = {"fmsVer": "FMS/3,0,1,123", "capabilities": 31.0}
-        info = _info("status", "NetConnection.Connect.Success", "connected")
-        info["objectEncoding"] = 3.0 if asked.get("objectEncoding") == 3.0 else 0.0
-        if not asked.keys().isdisjoint({"fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"}):
-            info["fourCcList"] = [*_VIDEO_FOURCCS, *_AUDIO_FOURCCS]
-            info["videoFourCcInfoMap"] = _VIDEO_FOURCCS
-            info["audioFourCcInfoMap"] = _AUDIO_FOURCCS
-            info["capsEx"] = _CAPS_EX
+        properties, info = welcome(command.object)
         self._send_command(COMMAND_CSID, 0, "_result", command.transaction, properties, info)
 
     def _on_publish(self, command: rtmp.Command, msid: int, events: list[ServerEvent | Tag | Closed]) -> None:

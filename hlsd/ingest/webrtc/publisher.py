@@ -77,6 +77,10 @@ class WebrtcPublisher:
         self.peer: Peer | None = None
         """Once it is let in."""
         self.dropped = False
+        self.ended = ""
+        """Why it is over; empty while it lasts."""
+        self.bytes = 0
+        """Of media that have come."""
         self.local = ""
         """The address of ours at which it asked."""
         self.offered: list[str] = []
@@ -100,6 +104,7 @@ class WebrtcPublisher:
     def drop(self, reason: str) -> None:
         """The publication is gone already and must not be touched again."""
         self.dropped = True
+        self.ended = self.ended or reason
         self._publication = None
         guard = self._host.faults.guard("webrtc_publisher")
         with guard:
@@ -192,6 +197,7 @@ class WebrtcPublisher:
     def end(self, reason: str, why: str = "") -> None:
         """Ends the publication, if there is one; nothing happens if it is over."""
         publication, self._publication = self._publication, None
+        self.ended = self.ended or reason
         with self._host.faults.guard("webrtc_publisher"):  # whatever it is, the name must be free again
             if self.peer is not None:
                 self.peer.end(reason, why)
@@ -233,6 +239,7 @@ class WebrtcPublisher:
 
     def received(self, size: int) -> None:
         """Bytes of media have come."""
+        self.bytes += size
         if self._publication is not None:
             self._publication.received(size)
 

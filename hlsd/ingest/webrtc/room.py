@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.ingest.webrtc.publisher import PublisherHost, WebrtcPublisher
 from hlsd.ports import PublishRequest, Refuse
+from hlsd.ports.connecting import ConnectRequest
 from hlsd.ports.whip import WhipAnswer, WhipRefusal
 from hlsd.webrtc import sdp
 from hlsd.webrtc.sdp_answer import AnswerTerms, answer, fragment
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from hlsd.base.logger import Log
     from hlsd.ingest.webrtc.peer import Peer
     from hlsd.ports import Admission, PlayRequest, SoundDesk
+    from hlsd.ports.connecting import Connected, Connections
     from hlsd.webrtc.port import WebrtcPort
+    from hlsd.webrtc.sdp import Offer
 
 _FAULT: Final = WhipRefusal("error:internal", "something went wrong here")
 
@@ -39,6 +42,7 @@ class WebrtcRoom:
         faults: Faults,
         sound: SoundDesk | None,
         first: float,
+        connections: Connections | None = None,
     ) -> None:
         self.stats = WebrtcStats(lambda: udp.stray)
         self._udp = udp
@@ -47,6 +51,9 @@ class WebrtcRoom:
         self._clock = clock
         self._log = log
         self._faults = faults
+        self._connections = connections
+        self._connected: dict[str, Connected] = {}
+        """Who was let in, by the session's id."""
         self._host = PublisherHost(clock, log, faults, sound, first, self.stats.handshake.observe)
         self._book: SessionBook[WebrtcPublisher] = SessionBook(
             clock, settings.max_sessions, settings.max_handshakes_per_ip
@@ -149,6 +156,42 @@ class WebrtcRoom:
             self._log.info("publisher refused", app=asked.app, ip=asked.ip, protocol="whip", reason=str(error))
             return self._refuse(WhipRefusal("unacceptable", str(error)))
         ident = secrets.token_hex(16)
+        if (refused := await self._connect(asked, ident)) is not None:
+            return self._refuse(refused)
+        refusal = WhipRefusal("closed", "")
+        try:
+            answered = await self._admit(asked, offer, ident, local)
+            if isinstance(answered, WhipRefusal):
+                refusal = answered
+            return answered
+        finally:
+            if self._book.get(asked.app, ident) is None:  # a session that is there is done with when it is over
+                self._disconnect(ident, refusal.reason, 0)
+
+    async def _connect(self, asked: PlayRequest, ident: str) -> WhipRefusal | None:
+        if self._connections is None:
+            return None
+
+        def close(reason: str) -> None:
+            if (publisher := self._book.get(asked.app, ident)) is not None:
+                publisher.end(reason)
+
+        request = ConnectRequest(
+            asked.app, "whip", asked.ip, asked.port, close, asked.query, asked.user_agent, asked.referer
+        )
+        verdict = await self._connections.connect(request)
+        if isinstance(verdict, Refuse):
+            return WhipRefusal(verdict.code.value, verdict.reason)
+        self._connected[ident] = verdict
+        return None
+
+    def _disconnect(self, ident: str, reason: str, received: int) -> None:
+        connected = self._connected.pop(ident, None)
+        if connected is not None:
+            with self._faults.guard("connection_end"):
+                connected.done(reason, received)
+
+    async def _admit(self, asked: PlayRequest, offer: Offer, ident: str, local: str) -> WhipAnswer | WhipRefusal:
         await self._udp.load()
         publisher = WebrtcPublisher(self._host, ident, asked.app, asked.ip, offer, self._forget)
         try:
@@ -199,6 +242,7 @@ class WebrtcRoom:
         self._udp.forget(publisher)
         if publisher.peer is not None:
             self.stats.end(publisher.peer)
+        self._disconnect(publisher.ident, publisher.ended, publisher.bytes)
 
 
 def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishRequest:

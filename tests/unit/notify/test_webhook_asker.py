@@ -15,6 +15,7 @@ from hlsd.events.facts import Facts
 from hlsd.operator import memory
 from hlsd.ports import Denial, Grant
 from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
 from tests.support.webhooks import SECOND, URL, Person, Running, World, running
 
 
@@ -48,6 +49,26 @@ async def test_all_urls_must_allow(tmp_path: Path, world: World) -> None:
         world.answer = lambda _: httpx.Response(200)
         assert is_yes(await ask(here))
         assert here.stats.duration["sync"].count == 4
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_receiver_is_asked_about_connections_only_where_it_names_them(
+    tmp_path: Path, world: World, *, named: bool
+) -> None:
+    """One that was written before there were such events would refuse them all, and with them everybody."""
+    world.answer = lambda _: httpx.Response(404)
+    events = ["preConnect", "doneConnect"] if named else []
+    facts: Facts = {"app": "live", "name": "", "path": "/live", "ip": "192.0.2.1:4000", "protocol": "rtmp"}
+    async with running(tmp_path, world, events=events) as here:
+        assert here.bus.asks(Action.PRE_CONNECT) is named
+        verdict = await ask(here, Event(Action.PRE_CONNECT, "c", 1, 1_700_000_000.0, facts))
+        assert is_yes(verdict) is not named
+        world.answer = lambda _: httpx.Response(200)
+        here.bus.emit(Event(Action.DONE_CONNECT, "c", 2, 1_700_000_000.0, facts), Person())
+        here.bus.emit(Event(Action.POST_CONNECT, "c", 3, 1_700_000_000.0, facts), Person())
+        here.bus.emit(Event(Action.DONE_PLAY, "v", 1, 1_700_000_000.0, facts), Person())
+        expected = ["doneConnect"] if named else ["donePlay"]
+        await eventually(lambda: [event["action"] for event in world.taken] == expected)
 
 
 async def test_who_refuses_and_with_what_stands_in_the_log(tmp_path: Path, world: World) -> None:

@@ -87,6 +87,7 @@ def test_srs_receivers_get_on_play_and_on_stop() -> None:
     assert (found["send_bytes"], found["recv_bytes"], found["duration"]) == (18874368, 4210, 61.5)
     words = {action: form.body(event(action)) for action in Action}
     assert {action for action, body in words.items() if body is not None} == {
+        Action.PRE_CONNECT, Action.DONE_CONNECT,
         Action.PRE_PUBLISH, Action.DONE_PUBLISH, Action.PRE_PLAY, Action.DONE_PLAY
     }  # fmt: skip
 

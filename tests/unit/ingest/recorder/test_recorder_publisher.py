@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +12,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from hlsd.base.clock import SystemClock
+from hlsd.base.errors import ProtocolError
 from hlsd.base.faults import Faults
+from hlsd.events import Action, Bus, Event
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ports import PlayRequest, Refuse, RefuseCode
+from hlsd.streams.connections import ConnectionDesk
 from tests.support.recorder_room import UnitAdmission
 from tests.support.recordings import recording
 
@@ -172,3 +176,26 @@ async def test_each_second_acknowledges_but_in_a_pause_only_what_is_new(last: tu
         await serving
     told = [json.loads(text) for text in page.told]
     assert [one["bytes"] for one in told if one["type"] == "ack"] == [sum(map(len, octets))] * acks
+
+
+async def test_each_connection_of_a_page_is_told_and_ends_once() -> None:
+    """A page that comes back has another connection, and the same publication."""
+    told: list[Event] = []
+    bus = Bus()
+    bus.listen(told.append)
+    admission = UnitAdmission(None)
+    host = RecorderHost(admission, SystemClock(), structlog.get_logger(), Faults(), None, 15.0, 30.0, 10.0)
+    room = RecorderRoom(replace(host, connections=ConnectionDesk(bus, SystemClock())))
+    assert (await room.serve(ASKED, Page(START, recording("chromium.mkv")[:1000], OSError("gone")))).reason == "lost"
+    (publisher,) = room.publishers
+    resume = json.dumps({"type": "start", "mime": "video/x-matroska", "resume": publisher.ident})
+    assert (await room.serve(ASKED, Page(resume, ProtocolError("no frame")))).reason == "protocol"
+    assert [event.action.value for event in told] == ["preConnect", "postConnect", "doneConnect"] * 2
+    assert len({event.id for event in told}) == 2
+    ends = [event.facts for event in told if event.action is Action.DONE_CONNECT]
+    assert [(one["reason"], one["inbytes"]) for one in ends] == [("closed", 1000), ("error:protocol", 0)]
+    bus.on("preConnect", lambda one: one.reject())
+    page = Page(START)
+    assert (await room.serve(ASKED, page)).reason == "denied"
+    assert '"NOT_ALLOWED"' in "".join(page.told)
+    assert len(admission.requests) == 1

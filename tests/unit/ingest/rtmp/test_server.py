@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hlsd.ingest.rtmp.address import read_app
 from hlsd.ingest.rtmp.amf0 import UNDEFINED, Value, encode
 from hlsd.ingest.rtmp.chunk import Message
 from hlsd.ingest.rtmp.connection import Closed, Tag
 from hlsd.ingest.rtmp.server import (
+    ConnectRequested,
     PlayEnded,
     PlayPaused,
     PlayRequested,
@@ -626,3 +628,55 @@ def test_commands_and_aggregates_cost_what_is_in_them() -> None:
     part = bytes((8, 0, 0, 2)) + bytes(7) + b"\xaf\x01" + bytes(4)
     talk.send(talk.peer.chunker.message(6, 22, 0, 1, part * 500))
     assert talk.server.effort - before >= 500
+
+
+def test_a_conversation_that_asks_waits_with_connect_and_all_behind_it() -> None:
+    """What was sent behind connect is there when the answer is yes, and no deadline passes meanwhile."""
+    talk = Talk()
+    talk.server = ServerConnection(0.0, asks=True)
+    talk.send(HANDSHAKE)
+    talk.raw = b""
+    sent = {"app": "live?token=a", "tcUrl": "rtmp://h/live", "flashVer": "F", "pageUrl": "https://p/"}
+    assert talk.say(3, 0, "connect", 1.0, sent) == []
+    assert talk.events == [ConnectRequested("live", {"token": "a"}, "F", "https://p/")]
+    assert talk.server.awaiting
+    assert talk.say(3, 0, "createStream", 2.0, None) == []
+    assert talk.server.tick(1000.0) == []
+    talk.server.accept_connect()
+    talk.send(b"")
+    assert [values[0] for _, values in talk.answers()] == ["_result", "_result"]
+    assert not talk.server.awaiting
+
+
+def test_a_connect_that_is_refused_reads_why() -> None:
+    talk = Talk()
+    talk.server = ServerConnection(0.0, asks=True)
+    talk.send(HANDSHAKE)
+    talk.raw = b""
+    talk.connect()
+    talk.server.refuse_connect("not allowed")
+    ((_, values),) = talk.answers()
+    assert values[0] == "_error"
+    assert values[3] == {
+        "level": "error", "code": "NetConnection.Connect.Rejected", "description": "not allowed",
+    }  # fmt: skip
+    assert talk.server.closed == Closed("refused", "NetConnection.Connect.Rejected: not allowed")
+
+
+@pytest.mark.parametrize(
+    ("app", "url", "told"),
+    [
+        ("live", "rtmp://h/live?a=1", ("live", {"a": "1"})),
+        ("", "rtmp://h/live/cam?a=1", ("live", {"a": "1"})),
+        ("live/key-of-somebody?a=2", "rtmp://h/live?a=1", ("live", {"a": "2"})),
+        ("../etc", "", ("", {})),
+        ("", "", ("", {})),
+        ("live?" + "a" * 5000, "", ("live", {})),
+        ("live?" + "&".join(f"a{n}=1" for n in range(70)), "", ("live", {})),
+    ],
+)
+def test_who_hears_of_connections_is_told_the_app_and_no_more_of_the_path(
+    app: str, url: str, told: tuple[str, dict[str, str]]
+) -> None:
+    """Behind the app may stand a key."""
+    assert read_app(app, url) == told
