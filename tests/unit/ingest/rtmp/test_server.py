@@ -636,7 +636,7 @@ def test_a_conversation_that_asks_waits_with_connect_and_all_behind_it() -> None
     talk.server = ServerConnection(0.0, asks=True)
     talk.send(HANDSHAKE)
     talk.raw = b""
-    sent = {"app": "live?token=a", "tcUrl": "rtmp://h/live", "flashVer": "F", "pageUrl": "https://p/"}
+    sent: dict[str, Value] = {"app": "live?token=a", "tcUrl": "rtmp://h/live", "flashVer": "F", "pageUrl": "https://p/"}
     assert talk.say(3, 0, "connect", 1.0, sent) == []
     assert talk.events == [ConnectRequested("live", {"token": "a"}, "F", "https://p/")]
     assert talk.server.awaiting
