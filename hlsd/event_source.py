@@ -65,7 +65,7 @@ class EventSource:
     def on(self, action: str, handler: Any) -> None:
         """Calls `handler(subject)`, a function or a coroutine function, at every event of that action.
 
-        The subject is a `Connection`, `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot`, `MediaReceiver` or
+        The subject is a `ConnectedClient`, `Viewer`, `Publisher`, `Relay`, `Recording`, `Snapshot`, `MediaReceiver` or
         `FilmJob` (`hlsd.subjects`): `id`, `app`, `name`, `path`, `ip`, `query` and more, and `reject()`, which denies
         in a `pre…` handler and ends it later. What a handler raises is logged and denies nothing.
 

@@ -77,7 +77,7 @@ class Client(Subject, Protocol):
         ...
 
 
-class Connection(Client, Protocol):
+class ConnectedClient(Client, Protocol):
     """A connection: subject of the `…Connect` events. It has no stream: `name` is empty, `path` is `/{app}`."""
 
     @property
@@ -257,7 +257,7 @@ ReceiverAction = Literal["receiverDone"]
 WishAction = Literal["streamWanted", "streamUnwatched"]
 
 Handler = Callable[[Subject], Awaitable[None] | None]
-ConnectionHandler = Callable[[Connection], Awaitable[None] | None]
+ConnectionHandler = Callable[[ConnectedClient], Awaitable[None] | None]
 ViewerHandler = Callable[[Viewer], Awaitable[None] | None]
 PublisherHandler = Callable[[Publisher], Awaitable[None] | None]
 RelayHandler = Callable[[Relay], Awaitable[None] | None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -15,25 +15,24 @@ from hlsd.ingest.rtmp.server import ServerLimits
 from hlsd.ingest.rtmp_publisher import IntakeFactory
 from hlsd.ingest.settings import RtmpSettings
 from hlsd.ports import Admission
-from hlsd.ports.connecting import Connections
+from hlsd.ports.connecting import ConnectDesk
 
-if TYPE_CHECKING:
-    from hlsd.ingest.rtmp_peer import RtmpPeer
+PeerT = TypeVar("PeerT")
 
 
-class RtmpHost(Protocol):
-    """The server (`hlsd.ingest.rtmp_server`)."""
+class RtmpHost(Protocol[PeerT]):
+    """The server (`hlsd.ingest.rtmp_server`), whose connections are each a `PeerT`."""
 
     settings: RtmpSettings
     limits: ServerLimits
     admission: Admission
-    connections_desk: Connections | None
+    connections_desk: ConnectDesk | None
     """Who hears of connections; None: nobody."""
     audience: Audience | None
     intake_factory: IntakeFactory
     clock: Clock
     log: FilteringBoundLogger
-    connections: set[RtmpPeer]
+    connections: set[PeerT]
     rounds: PollReader
     faults: Faults
     players: int
@@ -42,6 +41,6 @@ class RtmpHost(Protocol):
         """Runs the wait for an admission beside the connection."""
         ...
 
-    def forget(self, peer: RtmpPeer) -> None:
+    def forget(self, peer: PeerT) -> None:
         """The connection is lost."""
         ...

@@ -42,7 +42,7 @@ LINGER = 3.0
 class RtmpPeer(asyncio.Protocol):
     """One connection of the server's, from accept to loss."""
 
-    def __init__(self, host: RtmpHost, place: Place, *, secure: bool) -> None:
+    def __init__(self, host: RtmpHost[RtmpPeer], place: Place, *, secure: bool) -> None:
         self.host = host
         self.place = place
         self.secure = secure

@@ -35,7 +35,7 @@ from hlsd.net.listener import Listener
 from hlsd.net.listening import listen
 from hlsd.net.tls import Certificates
 from hlsd.ports import Admission, Commit, Reloadable, Service
-from hlsd.ports.connecting import Connections
+from hlsd.ports.connecting import ConnectDesk
 
 __all__ = ["IntakeFactory", "RtmpServer", "TagSink"]
 
@@ -59,7 +59,7 @@ class RtmpServer(Service):
         log: FilteringBoundLogger | None = None,
         *,
         audience: Audience | None = None,
-        connections: Connections | None = None,
+        connections: ConnectDesk | None = None,
         round_period: float = ROUND,
         faults: Faults | None = None,
         ended: Counter[str] | None = None,

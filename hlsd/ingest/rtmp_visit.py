@@ -11,13 +11,13 @@ from typing import Protocol
 from hlsd.base.faults import Faults
 from hlsd.ingest.rtmp.server import ConnectRequested, ServerConnection
 from hlsd.ports import Refuse
-from hlsd.ports.connecting import Connected, Connections, ConnectRequest
+from hlsd.ports.connecting import ConnectDesk, Connected, ConnectRequest
 
 
 class VisitHost(Protocol):
     """What it knows of the RTMP server."""
 
-    connections_desk: Connections | None
+    connections_desk: ConnectDesk | None
     faults: Faults
 
     def admit(self, work: Coroutine[object, object, None]) -> None:
@@ -78,7 +78,7 @@ class RtmpVisit:
         )
         peer.host.admit(self._admit(desk, request))
 
-    async def _admit(self, desk: Connections, request: ConnectRequest) -> None:
+    async def _admit(self, desk: ConnectDesk, request: ConnectRequest) -> None:
         peer = self._peer
         try:
             verdict = await desk.connect(request)

@@ -36,7 +36,7 @@ class Connected(Protocol):
         ...
 
 
-class Connections(Protocol):
+class ConnectDesk(Protocol):
     """Who hears of connections, and may refuse them."""
 
     async def connect(self, request: ConnectRequest) -> Connected | Refuse:

@@ -70,6 +70,19 @@ class ConnectionEntry:
         if self.held and not again:
             self._close(reason)
 
+    def begins(self) -> None:
+        """It is let in."""
+        self.on = True
+
+    def stays(self) -> None:
+        """The way in knows that it was."""
+        self.held = True
+
+    def ends(self) -> bool:
+        """It is over; whether it was let in, and had not ended before."""
+        was, self.on, self.held = self.on, False, False
+        return was
+
     def denial(self) -> Denial | None:
         """Whether a handler has rejected it before it was let in."""
         return REJECTED if self.rejected else None
@@ -117,7 +130,7 @@ _UNTOLD: Final = _Untold()
 
 
 class ConnectionDesk:
-    """The connections of one server (`hlsd.ports.connecting.Connections`)."""
+    """The connections of one server (`hlsd.ports.connecting.ConnectDesk`)."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:
         self._bus = bus
@@ -134,18 +147,17 @@ class ConnectionDesk:
         verdict = await self._bus.ask(entry.event(Action.PRE_CONNECT, self._clock.wall()), entry, entry.denial)
         if isinstance(verdict, Denial):
             return _refused(verdict)
-        entry.on = True
+        entry.begins()
         self._bus.emit(entry.event(Action.POST_CONNECT, self._clock.wall()), entry)
         if entry.rejected:  # by a handler of postConnect, when there was nothing to close yet
             self.over(entry, "kicked", 0)
             return _refused(REJECTED)
-        entry.held = True
+        entry.stays()
         return _Told(self, entry)
 
     def over(self, entry: ConnectionEntry, reason: str, received: int) -> None:
         """The connection is over; told once."""
-        if entry.on:
-            entry.on = entry.held = False
+        if entry.ends():
             event = entry.event(Action.DONE_CONNECT, self._clock.wall(), received=received, reason=reason)
             self._bus.emit(event, entry)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hlsd.ingest.recorder.pieces import RecordedItem
     from hlsd.ingest.recorder.texts import PageText
     from hlsd.ports import Admission, PlayRequest, Publication, SoundDesk
-    from hlsd.ports.connecting import Connections
+    from hlsd.ports.connecting import ConnectDesk
     from hlsd.ports.converted_pictures import PictureDesks
     from hlsd.ports.recorder import RecorderSocket
 
@@ -61,7 +61,7 @@ class RecorderHost:
     idle: float
     grace: float
     pictures: PictureDesks = lambda: None
-    connections: Connections | None = None
+    connections: ConnectDesk | None = None
 
     @property
     def converts(self) -> bool:

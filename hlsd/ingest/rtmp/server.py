@@ -129,7 +129,7 @@ class ServerConnection(Connection[ServerEvent]):
     @property
     def busy(self) -> bool:
         """Whether bytes wait to be parsed, or a request for its answer."""
-        return self.awaiting or self._dechunker.stopped
+        return self._asked is not None or self._connecting is not None or self._dechunker.stopped
 
     @property
     def publishing(self) -> bool:
@@ -228,7 +228,7 @@ class ServerConnection(Connection[ServerEvent]):
     # Below: what the peer says.
 
     def _waits(self) -> bool:
-        return self.awaiting
+        return self._asked is not None or self._connecting is not None  # looked at with each read
 
     def _check_limits(self) -> None:
         if not self._known and self.received - self._dechunker.unparsed > _UNKNOWN_LIMIT + _HANDSHAKE_SIZE:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hlsd.base.logger import Log
     from hlsd.ingest.webrtc.peer import Peer
     from hlsd.ports import Admission, PlayRequest, SoundDesk
-    from hlsd.ports.connecting import Connected, Connections
+    from hlsd.ports.connecting import ConnectDesk, Connected
     from hlsd.webrtc.port import WebrtcPort
     from hlsd.webrtc.sdp import Offer
 
@@ -42,7 +42,7 @@ class WebrtcRoom:
         faults: Faults,
         sound: SoundDesk | None,
         first: float,
-        connections: Connections | None = None,
+        connections: ConnectDesk | None = None,
     ) -> None:
         self.stats = WebrtcStats(lambda: udp.stray)
         self._udp = udp

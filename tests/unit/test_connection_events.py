@@ -13,7 +13,7 @@ from hlsd.ingest.rtmp_push import PushError, RtmpPush
 from hlsd.ports import Denial, Grant, Refuse, RefuseCode
 from hlsd.ports.connecting import ConnectRequest
 from hlsd.streams.connections import BURST, RATE, ConnectionDesk
-from hlsd.subjects import Connection, Subject
+from hlsd.subjects import ConnectedClient, Subject
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.services import running
@@ -168,7 +168,7 @@ async def test_an_encoder_whose_connection_is_refused_reads_why_and_asks_for_no_
         server.bus.listen(told.append)
         asked = asyncio.Event()
 
-        async def slowly(one: Connection) -> None:
+        async def slowly(one: ConnectedClient) -> None:
             await asyncio.sleep(0)
             asked.set()
             one.reject()
@@ -182,7 +182,7 @@ async def test_an_encoder_whose_connection_is_refused_reads_why_and_asks_for_no_
 
 async def test_a_handler_ends_an_rtmp_connection_and_what_is_published_on_it(tmp_path: Path) -> None:
     told: list[Event] = []
-    met: list[Connection] = []
+    met: list[ConnectedClient] = []
     async with running(tmp_path, MUTE) as server:
         server.bus.listen(told.append)
         server.on("postConnect", met.append)
