@@ -86,6 +86,7 @@ def carry_out(order: MediaOrder) -> dict[str, object]:
         return {
             "files": [{"duration": one.duration, "bytes": one.bytes} for one in done],
             "damaged": work.damaged,
+            "lost": {str(track): why for track, why in work.lost.items()},
         }
     finally:
         film.close()
