@@ -37,11 +37,12 @@ def test_the_example_runs_and_its_rules_hold(tmp_path: Path) -> None:
         assert httpx.get(f"http://127.0.0.1:{http}/healthz").status_code == 200
         asyncio.run(publish_twice(rtmp))
         events = f"http://127.0.0.1:{own}/events"
-        eventually_here(lambda: "donePublish" in httpx.get(events).text, what="donePublish")
-        found = httpx.get(events).json()
-        actions = [event["action"] for event in found["events"]]
-        assert actions == ["prePublish", "prePublish", "postPublish", "donePublish"]
-        assert found["events"][1]["query"] == {"key": "***"}
+        eventually_here(lambda: httpx.get(events).text.count("doneConnect") == 2, what="the end of both")
+        found = httpx.get(events).json()["events"]
+        refused = ["preConnect", "postConnect", "prePublish", "doneConnect"]
+        let_in = ["preConnect", "postConnect", "prePublish", "postPublish", "donePublish", "doneConnect"]
+        assert [event["action"] for event in found] == [*refused, *let_in]
+        assert found[len(refused) + 2]["query"] == {"key": "***"}
         process.terminate()
         assert process.wait(20) in (0, -15)
     finally:

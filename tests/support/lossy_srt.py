@@ -21,6 +21,8 @@ from tests.support.eventually import eventually_here
 from tests.support.server import HlsdServer
 
 RATE = 30
+MORE = 60
+"""Seconds for which it would go on: what a goodbye costs that comes once and may be lost is not what is looked at."""
 ENCODER = (
     *("-f", "lavfi", "-i", f"testsrc2=size=640x360:rate={RATE},noise=alls=40:allf=t"),
     *("-f", "lavfi", "-i", "sine=sample_rate=48000"),
@@ -39,30 +41,23 @@ def main(far: str, seconds: int, latency: int) -> None:
         with HlsdServer(Path(folder), env=env) as server:
             target = f"srt://{NEAR}:10080?streamid=publish:live/cam&latency={latency * 1000}"
             there = ["nsenter", f"--net=/proc/{far}/ns/net", ffmpeg, "-v", "error", "-re"]
-            publisher = subprocess.Popen([*there, *ENCODER, "-t", f"{seconds}", target], stdin=subprocess.DEVNULL)
+            publisher = subprocess.Popen(
+                [*there, *ENCODER, "-t", f"{seconds + MORE}", target], stdin=subprocess.DEVNULL
+            )
             eventually_here(lambda: httpx.get(server.hls("cam"), timeout=20).status_code == httpx.codes.OK)
-            watching = [
-                ffmpeg,
-                "-v",
-                "error",
-                "-live_start_index",
-                "0",
-                "-i",
-                server.hls("cam"),
-                "-map",
-                "0:v",
-                "-f",
-                "null",
-            ]
-            watching += ["-enc_time_base", f"1:{RATE * 10}", "-progress", "pipe:1", "-"]
+            watching = [ffmpeg, "-v", "error", "-live_start_index", "0", "-i", server.hls("cam"), "-map", "0:v"]
+            watching += ["-t", f"{seconds}", "-enc_time_base", f"1:{RATE * 10}"]
+            watching += ["-f", "null", "-progress", "pipe:1", "-"]
             seen = subprocess.run(watching, capture_output=True, text=True, timeout=seconds + 60, check=False)
             text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", headers=server.bearer).text
-            publisher.wait(60)
             log = server.logs()
+            sends = publisher.poll() is None
+            publisher.kill()
+            publisher.wait()
     frames = [int(line[6:]) for line in seen.stdout.splitlines() if line.startswith("frame=")]
     report = {
         "packets": {name: float(value) for name, value in _LINE.findall(text)},
-        "sent": publisher.returncode,
+        "sends": sends,
         "pictures": max(frames, default=0),
         "complaints": seen.stderr,
         "warnings": [line for line in log.splitlines() if '"warning"' in line or '"error"' in line],

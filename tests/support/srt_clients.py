@@ -17,7 +17,7 @@ from tests.support.encoders import current_ffmpeg, system_ffmpeg
 PUBLISHERS = ("ffmpeg-system", "ffmpeg-current", "srt-live-transmit", "gst-srtsink")
 _QUIETLY = ("-v", "warning", "-nostdin", "-y")
 _AS_IT_IS = ("-map", "0", "-c", "copy", "-f", "mpegts")
-PLAYERS = ("ffmpeg-system", "ffmpeg-current", "srt-live-transmit", "gst-srtsrc")
+PLAYERS = ("ffmpeg-system", "ffmpeg-current", "srt-live-transmit", "gst-srtsrc", "vlc")
 
 
 @cache
@@ -33,6 +33,9 @@ def missing(client: str) -> str:
         return "" if listed is not None and "  srt\n" in listed.stdout else "the system has no ffmpeg with SRT"
     if client == "srt-live-transmit":
         return "" if shutil.which(client) else "srt-tools is not installed"
+    if client == "vlc":
+        plugins = any(Path("/usr/lib").glob("**/vlc/plugins/access/libaccess_srt_plugin.so"))
+        return "" if shutil.which(client) and plugins else "there is no VLC with SRT (vlc-plugin-access-extra)"
     element = client.partition("-")[2]
     inspect = shutil.which("gst-inspect-1.0")
     found = inspect and subprocess.run([inspect, "--exists", element], check=False, timeout=60).returncode == 0
@@ -100,6 +103,10 @@ def play(client: str, into: Path, port: int, stream_id: str, more: str = "", *, 
     url = _url(port, stream_id, f"&latency={latency}{more}")
     if client == "srt-live-transmit":
         return ["sh", "-c", f"exec srt-live-transmit -q -a:no '{url}' file://con > '{into}'"]
+    if client == "vlc":
+        user = "setpriv --reuid=65534 --regid=65534 --clear-groups " if os.geteuid() == 0 else ""  # not as root
+        words = "-I dummy --ignore-config --no-media-library --play-and-exit '--sout=#std{access=file,mux=ts,dst=-}'"
+        return ["sh", "-c", f"exec {user}vlc {words} '{url}' vlc://quit > '{into}'"]
     return ["gst-launch-1.0", "-q", "srtsrc", f"uri={url}", "!", "filesink", f"location={into}"]
 
 
