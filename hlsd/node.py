@@ -39,6 +39,7 @@ from hlsd.notify.notify import Notify
 from hlsd.ports import OutputFactory, Publication, SinkFactory
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import stored_tasks
+from hlsd.segmenter import libav
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.segmenter.groups.rule import RuleBook
 from hlsd.segmenter.journal import SequenceJournal
@@ -134,6 +135,7 @@ class Node:
             gate=self.gate,
             over=self._over,
             joined=self.hls.groups.find,
+            ready=libav.loaded,
         )
         self.connections = ConnectionDesk(bus, clock)
         """Who hears of connections, and may refuse them."""

@@ -113,7 +113,7 @@ class Pages:
         # The script names the modules that it imports, which the shell has a browser fetch beside it.
         script = self._files["page.js"]
         text = script.body
-        for name in ("player.js", "timeline.js"):
+        for name in ("player.js", "timeline.js", "controls.js"):
             text = text.replace(f'"./{name}"'.encode(), f'"./{name}?v={self._files[name].version}"'.encode())
         self._files["page.js"] = _file(text, script.content_type)
         mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)

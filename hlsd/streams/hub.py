@@ -25,7 +25,7 @@ from hlsd.streams.run_ids import RunIds
 from hlsd.streams.stream import Claim, Stream, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from hlsd.base.clock import Clock
     from hlsd.ingest.settings import PublishSettings
@@ -37,7 +37,8 @@ class Hub:
     `outputs()` make the ways out of each stream, in the order in which they are fed: asked when a stream begins.
     `max_streams` and `max_memory` (bytes of media in all windows) bound what
     is let in. `bus` is told of publishers and streams, `over(app, name)` when a stream has ended, and when it was
-    removed. `joined(app, name)`: what viewers find where nobody publishes that name itself.
+    removed. `joined(app, name)`: what viewers find where nobody publishes that name itself. `ready()` is waited for
+    before a publisher is let in.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -53,6 +54,7 @@ class Hub:
         stats: Stats | None = None,
         over: Callable[[str, str], None] = lambda _app, _name: None,
         joined: Callable[[str, str], Playable | None] = lambda _app, _name: None,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.bus = bus or Bus()
         self._outputs = outputs
@@ -60,6 +62,7 @@ class Hub:
         self._faults = self._stats.faults
         self._over = over
         self._joined = joined
+        self._ready = ready
         self._settings = settings
         self._clock = clock
         self._channels: dict[tuple[str, str], Channel] = {}
@@ -84,6 +87,8 @@ class Hub:
         """Claims the name for the publisher, or says why not."""
         publisher = PublisherEntry(request, self._clock.wall())
         asked = request.name
+        if self._ready is not None:
+            await self._ready()
         request, refusal = await self.rules.admit(request, publisher)
         if refusal is not None:
             self._stats.app(request.app).publishes[refusal.code.value] += 1
