@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,49 +25,8 @@ from hlsd.vod.job import Cancelled, JobFailed, TryAgain
 from hlsd.vod.settings import VodSettings
 from tests.support.films import draw
 from tests.support.gears import UPLOADED
+from tests.support.tricky_urls import NO_URLS, PRIVATE
 from tests.support.vod_rig import vod_rig
-
-PRIVATE = [
-    "http://127.0.0.1/a.mp4",
-    "http://127.1/a.mp4",
-    "http://2130706433/a.mp4",
-    "http://0x7f000001/a.mp4",
-    "http://017700000001/a.mp4",
-    "http://0.0.0.0/a.mp4",
-    "http://localhost/a.mp4",
-    "http://10.0.0.1/a.mp4",
-    "http://172.16.0.1/a.mp4",
-    "http://192.168.1.1/a.mp4",
-    "http://169.254.169.254/latest/meta-data",
-    "http://168.63.129.16/a.mp4",
-    "http://100.64.0.1/a.mp4",
-    "http://224.0.0.1/a.mp4",
-    "http://255.255.255.255/a.mp4",
-    "http://[::1]/a.mp4",
-    "http://[::]/a.mp4",
-    "http://[::ffff:127.0.0.1]/a.mp4",
-    "http://[::ffff:7f00:1]/a.mp4",
-    "http://[64:ff9b::7f00:1]/a.mp4",
-    "http://[fe80::1]/a.mp4",
-    "http://[fc00::1]/a.mp4",
-    "http://[2002:7f00:1::]/a.mp4",
-    "http://[::127.0.0.1]/a.mp4",
-]
-NO_URLS = [
-    "file:///etc/passwd",
-    "ftp://example.com/a.mp4",
-    "rtmp://example.com/live/a",
-    "gopher://127.0.0.1:6379/_INFO",
-    "http://a b/a.mp4",
-    "http://good.example@127.0.0.1:80@evil/a",
-    "http://example.com\\@127.0.0.1/",
-    "http://%31%32%37.0.0.1/",
-    "concat:/etc/passwd",
-    "http://example.com:0/",
-    "http://example.com:99999/",
-    "//example.com/a.mp4",
-    "/etc/passwd",
-]
 
 
 def into(path: Path, url: str, dial: Dial | None = None, **said: object) -> bytes:
@@ -85,6 +46,37 @@ def test_no_url_leads_into_this_network(tmp_path: Path, url: str) -> None:
     with pytest.raises(JobFailed) as refused:
         into(tmp_path / "film", url)
     assert refused.value.code == "forbidden_url"
+
+
+TOUCHED = """
+import os, sys
+from hlsd.vod.fetch import fetch, way_out
+from hlsd.vod.job import JobFailed
+from hlsd.vod.settings import VodSettings
+touched = []
+def note(event, given):
+    if event in {"socket.connect", "socket.sendto", "open"} and "/lib" not in str(given[0]):
+        touched.append((event, str(given)))
+settings = VodSettings()
+def refused(url):
+    try:
+        fetch(url, settings, way_out(settings), os.memfd_create, lambda: True, lambda *_: None)
+    except JobFailed:
+        return True
+refused("http://127.0.0.1/")  # whatever the first one loads
+sys.addaudithook(note)
+print([refused(url) for url in sys.argv[1:]].count(True), touched)
+"""
+
+
+def test_of_all_of_them_none_is_dialled_and_no_file_is_opened() -> None:
+    """By what the interpreter itself tells of sockets and files (PEP 578)."""
+    urls = [*PRIVATE, *NO_URLS]
+    done = subprocess.run(
+        [sys.executable, "-c", TOUCHED, *urls], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == f"{len(urls)} []\n", done.stdout
+    assert len(set(urls)) >= 60
 
 
 class Origin:
