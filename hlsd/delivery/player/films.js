@@ -123,7 +123,8 @@ function card(job) {
 function state(job) {
   if (job.state === "done") {
     const made = job.renditions.map((one) => (one.width ? `${one.name} ${one.width}×${one.height}` : one.name)).join(", ");
-    return `${Math.round(job.duration_ms / 1000)} s, ${made}${job.damaged ? ", damaged" : ""}`;
+    const without = job.left_out.map((one) => `; without sound ${one.title || one.language || one.stream}: ${one.reason}`).join("");
+    return `${Math.round(job.duration_ms / 1000)} s, ${made}${job.damaged ? ", damaged" : ""}${without}`;
   }
   if (job.state !== "running") return job.error ? `${job.state}: ${job.error}` : job.state;
   const left = job.eta ? `, ${Math.ceil(job.eta)} s left` : "";

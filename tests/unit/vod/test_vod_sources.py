@@ -237,7 +237,8 @@ async def test_films_by_url_by_form_and_by_an_upload_that_was_cut(tmp_path: Path
             assert "secret" not in str(job)
         (tried,) = (await rig.job(by_url["id"]))["tries"]
         assert (tried["step"], tried["reason"]) == ("fetch", "the connection was cut off")
-        assert [head for head in one.asked if head.startswith("POST /told")]
+        (told,) = [head for head in one.asked if head.startswith("POST /told")]
+        assert f'Idempotency-Key: "{by_url["id"]}"' in told
         assert not [name for name in rig.films() if "uploads" in name or "source" in name]
 
 
