@@ -62,7 +62,7 @@ async def test_a_film_is_for_who_may_watch_and_each_track_has_keys_of_its_own(tm
             assert top.status_code == 200, top.text
             assert (await viewer.get(places["covers"][0], params=sign)).status_code == 200
             assert (await viewer.get(places["files"]["sd"], params=sign)).status_code == 403, "encrypted: no download"
-            every = set[str]()
+            every = set[bytes]()
             for one, (hertz, _, _) in zip(m3u8.loads(top.text).media, tones, strict=True):
                 media, keys = await heard(viewer, urljoin(str(top.url), one.uri))
                 assert abs(pitch(media) - hertz) < 3
