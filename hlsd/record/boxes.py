@@ -18,6 +18,8 @@ HEADER: Final = 16
 """Bytes that tell a box's size and name, also where the size has 64 bits."""
 MAX_MOOF: Final = 4 << 20
 """Bytes of a moof: ours of a second have a few kB, and of ten seconds of 240 pictures 40."""
+_ALIKE: Final = 1 << 16
+"""Samples that differ in nothing, of which a trun has not a byte: those of silence are such."""
 _NON_SYNC: Final = 0x00010000
 """Flag of a sample that is no sync sample (§8.8.3.1)."""
 
@@ -204,7 +206,7 @@ def _samples(trun: bytes, track: int, decode: int, defaults: tuple[int, int, int
         at += 4
     present = [bit for bit in (_DURATION, _SIZE, _FLAGS, _OFFSET) if flags & bit]
     width = len(present)
-    if count > (len(trun) - at) // (4 * width or 1) or (not width and count > MAX_MOOF):
+    if count > ((len(trun) - at) // (4 * width) if width else _ALIKE):
         raise BadBox("a trun says more samples than it has")
     table = array("I", trun[at : at + 4 * width * count])
     if sys.byteorder == "little":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hlsd.media.unit import TICKS, Tracks
-from hlsd.record.boxes import BadBox, TrackRun, child, children, head, track_runs
+from hlsd.record.boxes import BadBox, TrackRun, box, child, children, full_box, head, track_runs
 from hlsd.record.moov import MANY, Movie
 from hlsd.record.shape import FREE, About, hiding, mark, open_layout, opening, scan
 from tests.support.footage import Film
@@ -160,6 +160,20 @@ def test_a_moof_that_lies_about_its_samples_is_refused() -> None:
         track_runs(bytes(moof))
     with pytest.raises(BadBox):
         track_runs(bytes(moof[:-1]))
+
+
+def test_samples_that_differ_in_nothing_take_no_byte_of_a_moof() -> None:
+    """As libavformat writes a second of silence; a film ended there, as if what follows were damaged."""
+    tfhd = full_box(b"tfhd", 0, 0x020038, struct.pack(">IIII", 2, 1024, 6, 0x2000000))
+    tfdt = full_box(b"tfdt", 1, 0, struct.pack(">Q", 480))
+    trun = full_box(b"trun", 0, 1, struct.pack(">Ii", 47, 100))
+    mfhd = full_box(b"mfhd", 0, 0, bytes(4))
+    (run,) = track_runs(box(b"moof", mfhd, box(b"traf", tfhd, tfdt, trun)))
+    assert (run.track, run.decode, run.offset, run.end) == (2, 480, 100, 480 + 47 * 1024)
+    assert (list(run.sizes), list(run.durations)) == ([6] * 47, [1024] * 47)
+    many = full_box(b"trun", 0, 1, struct.pack(">Ii", 1 << 31, 100))
+    with pytest.raises(BadBox):
+        track_runs(box(b"moof", mfhd, box(b"traf", tfhd, tfdt, many)))
 
 
 def test_durations_are_distances_of_decode_times_however_many_fragments_there_are() -> None:
