@@ -23,6 +23,8 @@ LONGEST: Final = 4.0
 """Seconds after which it ends at any picture."""
 ORIGIN: Final = 10.0
 """Seconds at which a film begins in the file, so that nothing is decoded before 0; players begin at what is first."""
+APART: Final = 25.0
+"""Seconds of a track that libavformat keeps while others have none: more than sound may stand behind the pictures."""
 BUFFER: Final = 1 << 20
 """Bytes that libavformat writes at a time: each time is a turn of Python's."""
 _MAX_INIT: Final = 1 << 20
@@ -83,6 +85,7 @@ def muxer(file: HybridFile) -> Any:  # noqa: ANN401 - an OutputContainer; its st
         "frag_duration": str(int(LONGEST * 1e6)),
         "video_track_timescale": "90000",
         "flush_packets": "0",
+        "max_interleave_delta": str(int(APART * 1e6)),
     }
     return av.open(cast(Any, file), "w", format="mp4", options=options, buffer_size=BUFFER)
 

@@ -18,12 +18,15 @@ from hlsd.vod.hybrid import ORIGIN, HybridFile, finished, muxer
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import FilmSound, PlannedRendition
 from hlsd.vod.scaler import TICKS
+from hlsd.vod.silence import LAG, LATE, MOST, TAIL, CopiedSound
 from hlsd.vod.tracks import EncodedPictures, EncodedSound, KeyClock
 
 _TAGS: Final = {"h264": "avc1", "hevc": "hvc1"}
 """Sample entries: parameter sets in the configuration, which is what players of HLS want."""
 _BAD: Final = 500
 """Packets in a row that cannot be read, after which no more is tried."""
+_KEPT: Final = 31
+"""Packets between two looks whether the sound keeps up: no multiple of how often pictures stand among them."""
 _TOLD: Final = 256
 """Packets of a film that is copied as a whole between two words on how far it is."""
 _TICK: Final = Fraction(1, TICKS)
@@ -43,6 +46,10 @@ class RenditionWriter:
         self.heard: dict[int, int] = {}
         """Packets of each further track of sound, likewise."""
         self._copied: dict[int, Any] = {}
+        self._kept: dict[int, CopiedSound] = {}
+        """Tracks of sound that are copied."""
+        self._shown = 0.0
+        """Second of the file up to which there are pictures."""
         self._adts = adts
         if film.video is not None and made.width:
             if made.copy_video:
@@ -54,15 +61,19 @@ class RenditionWriter:
         for one in made.further:
             self.heard[one.stream] = 0
             self._add_sound(film.container.streams[one.stream], copied=one.fits, further=one)
+        self._heard: dict[int, CopiedSound | EncodedSound] = {**self._kept, **self.sounds}
         streams = [stream for stream in (film.video, *film.heard) if stream is not None]
         self._shifts = {stream.index: round((ORIGIN - film.start) / stream.time_base) for stream in streams}
         self._waiting = bool(film.video is not None and made.copy_video)
         self._last: dict[int, int] = {}
+        self._tick = film.video.time_base if film.video is not None else Fraction(1)
 
     def _add_sound(self, source: Any, *, copied: bool, further: FilmSound | None = None) -> None:  # noqa: ANN401
         index = source.index
         if copied and (further is None or source.codec_context.extradata or index in self._adts):
             self._copied[index] = made = self._copy(source, self._adts.get(index, b""))
+            configuration = bytes(self._adts.get(index) or source.codec_context.extradata or b"")
+            self._kept[index] = CopiedSound(made, source.time_base, configuration)
         else:
             self.sounds[index] = sound = EncodedSound(self._out, source)
             made = sound.stream
@@ -83,34 +94,68 @@ class RenditionWriter:
         stream = self._copied.get(index)
         if stream is None or dts is None or not packet.size:
             return
-        if self._waiting:
-            if not (stream.type == "video" and packet.is_keyframe):
-                return  # a film that does not begin with a key picture begins where there is one
-            self._waiting = False
+        if self._waiting and not self._begins(packet, stream.type):
+            return  # a film that does not begin with a key picture begins where there is one
         if dts <= self._last.get(index, dts - 1):
             return  # it says that it is decoded before what came first: a damaged file
         self._last[index] = dts
-        mine = packet
-        if index in self._adts:
-            found = split_adts(bytes(packet))
-            if found is None:
-                return
-            mine = av.Packet(found[1])
-        elif not alone:
-            mine = av.Packet(bytes(packet))
-        if mine is not packet:  # each of these is a turn of Python's, tens of thousands of times
-            mine.is_keyframe, mine.duration, mine.time_base = packet.is_keyframe, packet.duration, packet.time_base
-        later, pts = self._shifts[index], packet.pts
+        mine = packet if alone and index not in self._adts else self._again(packet, index)
+        if mine is None:
+            return
+        later, pts, sound = self._shifts[index], packet.pts, self._kept.get(index)
         mine.dts = dts = dts + later
+        if sound is not None and not self._goes_on(sound, dts, packet.duration or 0):
+            return
         mine.pts = max(dts, pts + later) if pts is not None else dts
         mine.stream = stream
         self._out.mux_one(mine)
         if index in self.heard:
             self.heard[index] += 1
 
+    def _begins(self, packet: Any, kind: str) -> bool:  # noqa: ANN401 - libav's
+        if kind != "video" or not packet.is_keyframe:
+            return False
+        self._waiting = False
+        self.keep_up(float((packet.dts + self._shifts[packet.stream_index]) * packet.time_base))
+        return True
+
+    def _again(self, packet: Any, index: int) -> Any:  # noqa: ANN401 - libav's
+        """The packet as one of our own, which may be changed; None if it is none."""
+        octets = bytes(packet)
+        if index in self._adts:
+            found = split_adts(octets)
+            if found is None:
+                return None
+            octets = found[1]
+        mine = av.Packet(octets)  # each of these is a turn of Python's, tens of thousands of times
+        mine.is_keyframe, mine.duration, mine.time_base = packet.is_keyframe, packet.duration, packet.time_base
+        return mine
+
+    def _goes_on(self, sound: CopiedSound, dts: int, duration: int) -> bool:
+        """Puts silence before what is heard then, if there is a hole; whether it is heard in time."""
+        if self._shown and sound.lacks(dts):
+            self._mux(sound.silence(float(dts * sound.tick)))
+        return sound.goes_on(dts, duration)
+
+    def keep_up(self, at: float) -> None:
+        """There are pictures up to that second of the file: sound that is far behind them does not come any more."""
+        if self._waiting:
+            return
+        self._shown = max(self._shown, at)
+        for sound in self._heard.values():
+            sound.begin(at)
+            if LAG < at - (sound.ends_at or 0.0) < MOST:
+                self._mux(sound.silence(at - LAG + 1))
+
+    @property
+    def late(self) -> bool:
+        """Whether sound came so far behind its pictures that it is left out."""
+        return any(sound.late > LATE for sound in self._heard.values())
+
     def show(self, frame: Any, *, key: bool) -> None:  # noqa: ANN401 - libav's
         """A picture, for who encodes."""
         if self.pictures is not None:
+            self._shown = max(self._shown, frame.pts / TICKS)
             self._mux(self.pictures.packets(frame, key=key))
 
     def hear(self, track: int, frame: Any) -> None:  # noqa: ANN401 - libav's
@@ -124,11 +169,18 @@ class RenditionWriter:
         """Nothing more comes of a track of sound."""
         self._copied.pop(track, None)
         self.sounds.pop(track, None)
+        self._heard.pop(track, None)
 
     def close(self) -> Finished:
         """Writes what is left, and the full moov. Raises MediaError."""
         if self.pictures is not None:
             self._mux(self.pictures.rest())
+        for index, stream in self._copied.items():
+            if stream.type == "video" and index in self._last:
+                self._shown = max(self._shown, float((self._last[index] + self._shifts[index]) * self._tick))
+        for one in self._heard.values():
+            if TAIL < self._shown - (one.ends_at or 0.0) < MOST:
+                self._mux(one.silence(self._shown))
         for track, sound in self.sounds.items():
             try:
                 self._mux(sound.rest())
@@ -163,6 +215,7 @@ class Making:
         lead = film.video if film.video is not None else film.audio
         self._tick = float(lead.time_base)
         self._alone = len(made) == 1 and not self._sees and not self._hears
+        self._video = film.video.index if film.video is not None else -1
         self.damaged = False
         self._count = 0
         self._bad = 0
@@ -186,6 +239,7 @@ class Making:
         for track in self._further:
             if not any(writer.heard.get(track) for writer in self._writers):
                 self.lost.setdefault(track, "nothing of it could be read")
+        self.damaged |= any(writer.late for writer in self._writers)
         try:
             return [writer.close() for writer in self._writers]
         except (av.FFmpegError, ValueError) as error:
@@ -195,6 +249,8 @@ class Making:
         """A packet of a film of which nothing is made anew: it costs as little as it can, since there are many."""
         self._count += 1
         at = packet.pts if not self._count % _TOLD else None
+        if not self._count % _KEPT:
+            self._keep_up(packet)
         if packet.is_corrupt:
             self.damaged = True
         base = packet.time_base if at is not None else 0
@@ -207,6 +263,22 @@ class Making:
         if at is not None:
             self._told(float(at * base) - self._start)
 
+    def _is_picture(self, packet: Any) -> bool:  # noqa: ANN401 - libav's
+        """Whether it is one; the sound is to keep up with each few of them."""
+        if packet.stream_index != self._video:
+            return False
+        if not self._count % _KEPT:
+            self._keep_up(packet)
+        self._count += 1
+        return True
+
+    def _keep_up(self, packet: Any) -> None:  # noqa: ANN401 - libav's
+        """Sound that does not come is not waited for."""
+        if packet.stream_index == self._video and packet.dts is not None:
+            at = float(packet.dts * packet.time_base) - self._start + ORIGIN
+            for writer in self._writers:
+                writer.keep_up(at)
+
     def _is_bad(self) -> None:
         self.damaged = True
         self._bad += 1
@@ -217,7 +289,7 @@ class Making:
         if packet.stream_index in self._further:
             self._beside(packet, packet.stream_index)
             return
-        picture = self._film.video is not None and packet.stream_index == self._film.video.index
+        picture = self._is_picture(packet)
         self.damaged |= bool(packet.is_corrupt)
         at = packet.pts if picture or self._film.video is None else None
         try:

@@ -15,6 +15,7 @@ import av
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import PlannedRendition
 from hlsd.vod.scaler import TICKS, Scaler
+from hlsd.vod.silence import HOLE, MOST, SAMPLES, silent_samples
 
 RATE: Final = 60
 EVERY: Final = 2 * TICKS
@@ -83,34 +84,66 @@ class EncodedPictures:
 
 
 class EncodedSound:
-    """Sound of another codec: frames in, packets of AAC out."""
+    """Sound of another codec: frames in, packets of AAC out. Where there is none there is silence."""
 
     def __init__(self, out: Any, source: Any) -> None:  # noqa: ANN401 - libav's
         """`source` is the stream whose frames it is given."""
         heard = source.codec_context
         rate = heard.sample_rate if heard.sample_rate in {32_000, 44_100, 48_000} else 48_000
-        layout = _CHANNELS.get(heard.layout.nb_channels, "stereo")
-        stream = out.add_stream("aac", rate=rate, layout=layout)
+        self._layout = _CHANNELS.get(heard.layout.nb_channels, "stereo")
+        stream = out.add_stream("aac", rate=rate, layout=self._layout)
         stream.bit_rate = SOUND_RATE
         stream.codec_context.time_base = Fraction(1, rate)
         self.stream = stream
         self._rate = rate
-        self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=1024)
+        self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=rate, frame_size=SAMPLES)
         self._next: int | None = None
+        self._begin: int | None = None
+        self._filled = 0
+        self._resampled = False
+        self.late = 0
+        """Frames of it that came when there was silence in their place already."""
+
+    @property
+    def ends_at(self) -> float | None:
+        """Seconds of the file up to which there is sound, or should be; None: it has not begun."""
+        end = self._next if self._next is not None else self._begin
+        return end / self._rate if end is not None else None
+
+    def begin(self, at: float) -> None:
+        """There are pictures from here on."""
+        if self._begin is None:
+            self._begin = round(at * self._rate)
 
     def packets(self, frame: Any) -> Iterator[Any]:  # noqa: ANN401 - libav's
         """What comes out for a frame whose `pts` is in ticks."""
         at = frame.pts * self._rate // TICKS
         frame.pts = None  # holes of less than a picture are none: it goes on from where it began
+        if at < self._filled - SAMPLES:
+            self.late += 1
+            return
+        end = self._next if self._next is not None else self._begin
+        if end is not None and HOLE * self._rate + SAMPLES < at - end < MOST * self._rate:
+            yield from self.silence(at / self._rate)
+            self._next = at
         if self._next is None:
             self._next = at
+        self._resampled = True
         for piece in self._resampler.resample(frame):
             yield from self._encoded(piece)
+
+    def silence(self, until: float) -> Iterator[Any]:
+        """Silence from where it ends to a second of the file."""
+        if self._next is None:
+            self._next = self._begin
+        while self._next is not None and self._next + SAMPLES <= until * self._rate:
+            yield from self._encoded(silent_samples(self._layout, self._rate, self._next))
+            self._filled = self._next
 
     def rest(self) -> Iterator[Any]:
         """What is left."""
         if self._next is not None:
-            for piece in self._resampler.resample(None):
+            for piece in self._resampler.resample(None) if self._resampled else ():
                 yield from self._encoded(piece)
             yield from self.stream.encode(None)
 

@@ -80,6 +80,7 @@ def test_only_the_segmenter_and_the_publishers_load_libav() -> None:
         "vod/making.py",
         "vod/media_child.py",
         "vod/scaler.py",
+        "vod/silence.py",
         "vod/texts.py",
         "vod/tracks.py",
         "transcode/encoder.py",  # a process of its own for each stream

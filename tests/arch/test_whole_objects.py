@@ -31,6 +31,7 @@ STATE = {
     "delivery/runner.py: waiter.session": "whose wait it is, known once the viewer was let in",
     "delivery/flv/output.py: variant.tracks": "what it has been fed by now",
     "publishing/tagger.py: packet.stream": "a packet of libav's",
+    "vod/making.py: mine.stream": "the same",
     "ingest/connection_bounds.py: place.state": "where it is filed, once it is",
     "sessions/returning.py: session.extra.moves": "what is remembered of the session that it continues",
     "streams/hub.py: channel.expected": "who is waited for, as long as somebody is",
