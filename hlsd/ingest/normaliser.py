@@ -30,6 +30,7 @@ from hlsd.ingest.sound_track import SoundTrack
 from hlsd.ingest.timeline import Timeline
 from hlsd.media import aac, nal
 from hlsd.media.codecs import ORDINARY, AudioCodec, VideoCodec
+from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import AccessUnit, Aside, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.ports import Publication
 
@@ -166,6 +167,14 @@ class Normaliser:
         """There will be sound, which is still being converted: it is waited for."""
         if self.opening is not None:
             self.opening.sound_announced = True
+
+    def as_sent(self, form: SoundFormat, timestamp: int, packet: bytes) -> None:
+        """Takes sound that is being converted as it came; nothing of it is kept for a stream that has not begun."""
+        if self._closed or self.opening is not None:
+            return
+        ticks = self.timeline.at(timestamp)
+        if ticks is not None:
+            self._publication.as_sent(form, ticks, packet)
 
     def lose(self) -> None:
         """Something of the picture is missing: nothing more is decoded before the next key picture."""

@@ -28,6 +28,10 @@ class SoundSink(Protocol):
         """There will be sound: a stream that has not begun waits for it."""
         ...
 
+    def as_sent(self, form: SoundFormat, timestamp: int, packet: bytes) -> None:
+        """Takes a packet as it was sent, for viewers who take its codec; the AAC that becomes of it follows."""
+        ...
+
 
 class SoundTeller(Protocol):
     """Who is told what became of a publisher's sound: its `Publication`."""

@@ -54,7 +54,8 @@ def whip(services: Services) -> Service:
     node, settings = services.node, services.node.settings
     sound = node.sound if settings.transcode.audio else None
     first = settings.rtmp.publish_timeout
-    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first, node.connections)
+    desk, pictures = node.connections, _pictures(services)
+    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first, desk, pictures)
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0

@@ -9,13 +9,13 @@ the publisher nor the other outputs (`hlsd.streams.outlet`).
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
 from hlsd.base.faults import Faults
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
-from hlsd.ports import EventTaker, Keeping, RangeTaker
+from hlsd.ports import AsSentTaker, EventTaker, Keeping, RangeTaker
 from hlsd.stats import StreamStats
 from hlsd.streams.outlet import Outlet
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from hlsd.media.date_range import DateRange
+    from hlsd.media.sounds import SoundFormat
     from hlsd.media.timed_event import TimedEvent
     from hlsd.ports import MediaRun, Output, PublishRequest
 
@@ -85,6 +86,8 @@ class Stream:
         self.outlets: dict[str, Outlet] = {}
         self.fed: tuple[Output, ...] = ()
         """The outputs as they are fed: made when one comes, goes or fails, not for each unit."""
+        self.hearing: tuple[AsSentTaker, ...] = ()
+        """Those of them that are `AsSentTaker`."""
         self.claim: Claim | None = None
         self.run: MediaRun | None = None
         """What an output keeps of it to be asked for, once there is one that does."""
@@ -231,6 +234,7 @@ class Stream:
 
     def _refeed(self) -> None:
         self.fed = tuple([outlet.fed for outlet in self.outlets.values()])
+        self.hearing = tuple([one for one in self.fed if isinstance(one, AsSentTaker)])
 
     def measure(self, now: float) -> None:
         """Brings the smoothed bit rate up to `now` (monotonic seconds)."""
@@ -323,6 +327,16 @@ class Claim:
         """The publisher has something to say at an instant."""
         if self.stream is not None:
             self.stream.event(event, "publisher")
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """Hands sound as it came to those outputs that take such."""
+        stream = self.stream
+        for output in stream.hearing if stream is not None else ():
+            try:
+                output.as_sent(form, ticks, packet)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this output's
+                assert stream is not None
+                stream.failed(cast("Output", output), error)
 
     def event_lost(self, reason: str) -> None:
         """Something that it said was dropped."""
