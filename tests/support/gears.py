@@ -57,6 +57,7 @@ SRT_DAMAGE = Amount("packets and stream ids of SRT, damaged (property/test_srt_d
 RTSP_FUZZ = Amount(
     "conversations, descriptions and packets of RTSP, mutated (property/test_rtsp_damage)", 1200, 1_000_000
 )
+LISTED = Amount("thousand sessions in a list that is paged through (unit/api/test_many)", 5, 50)
 SRT_LOSS = Amount("seconds by SRT on a line that loses 5 % (interop/test_srt_loss)", 15, 600)
 JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
 PS_FUZZ = Amount("pieces of programme streams, mutated (property/test_mpegps_damage)", 500, 1_000_000)
