@@ -62,7 +62,9 @@ SRT_LOSS = Amount("seconds by SRT on a line that loses 5 % (interop/test_srt_los
 JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
 PS_FUZZ = Amount("pieces of programme streams, mutated (property/test_mpegps_damage)", 500, 1_000_000)
 STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
+DEATHS = Amount("kills of a server and its children at any moment (fault/test_death_at_any_moment)", 6, 1000)
 AMOUNTS = (
+    DEATHS,
     CUTS,
     REQUESTS,
     CONVERSATIONS,
