@@ -7,6 +7,7 @@ import sys
 
 from bench import handshakes
 from bench.pages import (
+    abr,
     fanout,
     flv,
     hotpath,
@@ -38,6 +39,7 @@ PAGES = {
         flv,
         relay,
         record,
+        abr,
         players,
         loss,
         sound,

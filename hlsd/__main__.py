@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hlsd.commands.cli import main
+from hlsd.commands.entry import main
 
 if __name__ == "__main__":
     main()

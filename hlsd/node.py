@@ -30,7 +30,6 @@ from hlsd.events import Action
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.jt1078.names import JtNames
 from hlsd.ingest.jt1078.wishes import JtWishes
-from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.script_events import EventLimits
 from hlsd.media.key_vault import KeyVault
 from hlsd.metrics.node import NodeFigures
@@ -39,6 +38,7 @@ from hlsd.notify.notify import Notify
 from hlsd.ports import OutputFactory, Publication, SinkFactory
 from hlsd.relay.service import RelayService
 from hlsd.relay.tasks import stored_tasks
+from hlsd.segmenter import libav
 from hlsd.segmenter.figures import SegmentFigures
 from hlsd.segmenter.groups.rule import RuleBook
 from hlsd.segmenter.journal import SequenceJournal
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from hlsd.cluster.membership import Membership
     from hlsd.config import Settings
     from hlsd.events import Bus
+    from hlsd.ingest.mpeg.media import MpegMedia
     from hlsd.stats import Stats
     from hlsd.streams.stream import Stream
 
@@ -134,6 +135,7 @@ class Node:
             gate=self.gate,
             over=self._over,
             joined=self.hls.groups.find,
+            ready=libav.loaded,
         )
         self.connections = ConnectionDesk(bus, clock)
         """Who hears of connections, and may refuse them."""
@@ -248,6 +250,8 @@ class Node:
 
     def mpeg_media(self, publication: Publication, now: float) -> MpegMedia:
         """What takes what a publisher's MPEG-TS is made of, and its like."""
+        from hlsd.ingest.mpeg.media import MpegMedia  # noqa: PLC0415 - what nobody uses is not loaded
+
         publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
         return MpegMedia(publication, now, sound, EventLimits(publish.max_events, publish.max_event_bytes))
 

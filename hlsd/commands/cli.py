@@ -7,28 +7,23 @@ operator's is one line on standard error for each problem, never a traceback.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 
 from hlsd import __version__, config
 from hlsd.base import log
-from hlsd.base.errors import HlsdError
-from hlsd.commands import congestion, jobs_command, operate, records_command, sign_command, worker_command
+from hlsd.commands import congestion, jobs_command, operate, process, records_command, sign_command, worker_command
 from hlsd.commands.doctor import command as doctor_command
 from hlsd.commands.options import ConfigFile
-from hlsd.commands.options import configuration as _configuration
-from hlsd.commands.options import fail as _fail
+from hlsd.commands.process import configuration as _configuration
+from hlsd.commands.process import fail as _fail
+from hlsd.commands.serve_options import settings_of
 from hlsd.segmenter import encryption
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
 
 application = typer.Typer(
     name="hlsd",
@@ -77,20 +72,8 @@ def serve(
     """Serve until SIGTERM or SIGINT, then drain."""
     overrides = _overrides(bind, rtmp_port, http_port, state_dir, log_level, log_format)
     if workers is not None:
-        overrides["server.workers"] = int(workers) if workers.isdecimal() else workers
-    settings = _configuration(config_file, overrides).settings
-    log.configure(settings.server.log_level, settings.server.log_format)
-    if settings.server.workers != 1:
-        from hlsd.workers import supervisor  # noqa: PLC0415 - it loads nothing of a server
-
-        if supervisor.count(settings.server.workers) > 1:
-            file = config_file or config.default_path()
-            raise typer.Exit(_run(supervisor.run(settings, str(file) if file is not None else "", overrides)))
-    from hlsd import app  # noqa: PLC0415 - mistakes are told without loading the server
-
-    file = config_file or config.default_path()
-    source = app.ConfigSource(lambda: config.load(file, os.environ, overrides))
-    raise typer.Exit(_run(app.serve(settings, source=source)))
+        overrides |= settings_of("--workers", workers)
+    raise typer.Exit(process.serve(config_file, overrides))
 
 
 @application.command()
@@ -126,7 +109,7 @@ def demo(
     log.configure(settings.server.log_level, settings.server.log_format)
     from hlsd.commands import demo as demonstration  # noqa: PLC0415
 
-    raise typer.Exit(_run(demonstration.run(settings, name, shape)))
+    raise typer.Exit(process.run(demonstration.run(settings, name, shape)))
 
 
 @application.command()
@@ -212,27 +195,18 @@ def _overrides(
     log_format: str | None,
 ) -> dict[str, object]:
     given = {
-        "rtmp.bind": bind,
-        "http.bind": bind,
-        "https.bind": bind,
-        "rtmp.port": rtmp_port,
-        "http.port": http_port,
-        "server.state_dir": state_dir,
-        "server.log_level": log_level,
-        "server.log_format": log_format,
+        "--bind": bind,
+        "--rtmp-port": rtmp_port,
+        "--http-port": http_port,
+        "--state-dir": state_dir,
+        "--log-level": log_level,
+        "--log-format": log_format,
     }
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _run(work: Coroutine[Any, Any, int]) -> int:
-    os.umask(0o077)  # what a server writes is its owner's: addresses, tokens, keys
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
-    except HlsdError as error:
-        _fail(str(error), 1)
-    except KeyboardInterrupt:
-        return 130
+    settings: dict[str, object] = {}
+    for option, value in given.items():
+        if value is not None:
+            settings |= settings_of(option, str(value))
+    return settings
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import html
 import json
 from collections.abc import Callable
 from functools import lru_cache
@@ -41,6 +40,8 @@ _HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
 _WHOLE: Final = "hls.whole.js"
 """What the page of films loads: films have tracks of text and of sound to choose from."""
 _FILMS: Final = "films.html"
+_LARGE: Final = 64 << 10
+"""Bytes from which on a file is a library."""
 _PACKED = Path(__file__).parents[1] / "web"
 """Where a wheel has them."""
 _MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
@@ -49,12 +50,20 @@ PUBLISHER_JS = ("publish.js", "publish.umd.js")
 
 
 class File(NamedTuple):
-    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form."""
+    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form.
 
-    body: bytes
+    A large one is kept in that form alone: who takes it otherwise is no browser.
+    """
+
+    small: bytes | None
     zipped: bytes
     content_type: str
     etag: str
+
+    @property
+    def body(self) -> bytes:
+        """What is in it."""
+        return gzip.decompress(self.zipped) if self.small is None else self.small
 
     @property
     def version(self) -> str:
@@ -113,7 +122,7 @@ class Pages:
         # The script names the modules that it imports, which the shell has a browser fetch beside it.
         script = self._files["page.js"]
         text = script.body
-        for name in ("player.js", "timeline.js"):
+        for name in ("player.js", "timeline.js", "controls.js"):
             text = text.replace(f'"./{name}"'.encode(), f'"./{name}?v={self._files[name].version}"'.encode())
         self._files["page.js"] = _file(text, script.content_type)
         mpegts_js = _find(settings.mpegts_js, _MPEGTS_JS)
@@ -150,7 +159,7 @@ class Pages:
         text = text.replace("{{hls_js}}", address)
         mpegts_js = self._files.get("mpegts.js")
         text = text.replace("{{mpegts_js}}", f"{prefix}/_/mpegts.js?v={mpegts_js.version}" if mpegts_js else "")
-        text = text.replace("{{rtmp_port}}", html.escape(str(self._rtmp_port)))
+        text = text.replace("{{rtmp_port}}", str(self._rtmp_port))
         return _file(text.encode(), "text/html; charset=utf-8")
 
     def _found(self, name: str) -> File | None:
@@ -247,11 +256,17 @@ def _is_page(scope: Scope) -> bool:
 
 
 def _load(path: Path) -> File:
-    return _file(path.read_bytes(), _TYPES[path.suffix])
+    found = path.stat()
+    return _loaded(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=32)
+def _loaded(path: Path, _changed: int, _size: int) -> File:
+    """That file as it is: hls.js takes a tenth of a second to compress, once in a process."""
+    return _file(path.read_bytes(), _TYPES[path.suffix])
+
+
 def _file(body: bytes, content_type: str) -> File:
-    """The file with its tag and its gzip form: hls.js takes a tenth of a second to compress, once in a process."""
+    """The file with its tag and its gzip form."""
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return File(body, gzip.compress(body, 9, mtime=0), content_type, etag)
+    return File(body if len(body) < _LARGE else None, gzip.compress(body, 9, mtime=0), content_type, etag)

@@ -13,7 +13,6 @@ import contextlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
@@ -110,6 +109,8 @@ class OperatorClient:
     def http(self) -> httpx.AsyncClient:
         """The connections themselves, for what is no question (a key set): with the same rules."""
         if self._http is None:
+            from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - with what else HTTP clients need
+
             # httpcore loads it at the first request: forty milliseconds in which viewers wait.
             with contextlib.suppress(ImportError):  # as anyio has it today
                 importlib.import_module("anyio._backends._asyncio")

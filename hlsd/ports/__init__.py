@@ -11,6 +11,7 @@ from hlsd.ports.entrance import Ending, Entrance, Entry, O, Outputs
 from hlsd.ports.outputs import (
     AUDIO_ONLY,
     MAIN,
+    AsSentTaker,
     EventTaker,
     Feed,
     Keeping,
@@ -43,6 +44,7 @@ __all__ = [
     "VOD",
     "WORDS",
     "Admission",
+    "AsSentTaker",
     "Commit",
     "Denial",
     "Directory",

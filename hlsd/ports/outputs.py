@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from hlsd.media.date_range import DateRange
+from hlsd.media.sounds import SoundFormat
 from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Tracks
 from hlsd.ports.playable import Playable
@@ -58,6 +59,15 @@ class RangeTaker(Protocol):
 
     def date_range(self, told: DateRange) -> None:
         """One more, or more of one that was told of."""
+        ...
+
+
+@runtime_checkable
+class AsSentTaker(Protocol):
+    """An output that takes sound as its publisher sent it, beside the AAC that became of it."""
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """A packet that is to be heard at `ticks` of the stream's clock; it comes before its AAC."""
         ...
 
 

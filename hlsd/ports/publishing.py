@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from hlsd.media.sounds import SoundFormat
 from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Tracks
 
@@ -98,6 +99,10 @@ class Publication(Protocol):
 
     def event(self, event: TimedEvent) -> None:
         """Hands over what the publisher says at an instant; in order of arrival, times may go back."""
+        ...
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """Hands over sound as it came, to be heard at `ticks`; the AAC that becomes of it follows as units."""
         ...
 
     def event_lost(self, reason: str) -> None:

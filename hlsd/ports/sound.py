@@ -28,12 +28,20 @@ class SoundSink(Protocol):
         """There will be sound: a stream that has not begun waits for it."""
         ...
 
+    def at(self, timestamp: int) -> int | None:
+        """Where what was sent at `timestamp` is on the stream, in ticks; None where nothing of it goes out yet."""
+        ...
+
 
 class SoundTeller(Protocol):
     """Who is told what became of a publisher's sound: its `Publication`."""
 
     def converted(self, codecs: tuple[str, ...]) -> None:
         """Says by name what the publisher sends that is turned into AAC; empty: nothing is."""
+        ...
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """Takes a packet as it came, for viewers who take its codec; the AAC that becomes of it goes to the sink."""
         ...
 
     def remark(self, event: str, facts: Mapping[str, object]) -> None:

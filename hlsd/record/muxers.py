@@ -17,8 +17,6 @@ from hlsd.media.unit import Kind, Tracks
 from hlsd.record.boxes import BadBox
 from hlsd.record.shape import About, mark, opening, told_range
 from hlsd.segmenter.cut import Cut, Sample
-from hlsd.segmenter.fmp4 import Fmp4Muxer
-from hlsd.segmenter.mpegts import TsMuxer
 
 _TICKS_MS: Final = 90
 """Ticks in a millisecond, which is what FLV counts in."""
@@ -50,6 +48,8 @@ class Mp4FileMuxer:
     """MP4 whose first time is the tick `origin` of the stream."""
 
     def __init__(self, tracks: Tracks, *, origin: int, sequence: int) -> None:
+        from hlsd.segmenter.fmp4 import Fmp4Muxer  # noqa: PLC0415 - libav, with the first publisher: segmenter/libav.py
+
         self._muxer = Fmp4Muxer(tracks, origin=origin, sequence=sequence)
         self._origin = origin
 
@@ -83,6 +83,8 @@ class TsFileMuxer:
     sequence = 0
 
     def __init__(self, tracks: Tracks, *, origin: int) -> None:
+        from hlsd.segmenter.mpegts import TsMuxer  # noqa: PLC0415
+
         self._muxer = TsMuxer(tracks, metadata=True)
         self._origin = origin
 

@@ -21,7 +21,6 @@ from hlsd.ports.described import DescribedRoute
 from hlsd.record.described import described, schemas
 from hlsd.record.index import IndexAway
 from hlsd.record.recordings import Recordings, RecordRefused
-from hlsd.record.remote.download import download
 
 Handler = Callable[[Request], Awaitable[Response]]
 BODY_LIMIT: Final = 64 * 1024
@@ -87,6 +86,8 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
         path = await recordings.file(ident)
         if path is None and (found := await recordings.stored(ident)) is not None:
             far, copy = found
+            from hlsd.record.remote.download import download  # noqa: PLC0415 - only who has a store needs it
+
             return await download(request, far, copy.key, copy.bytes, _HEADERS)
         if path is None:
             raise RecordRefused(404, "no_such_record", "there is no finished recording of that id")

@@ -14,7 +14,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -32,10 +32,11 @@ from hlsd.relay.backoff import STABLE, Backoff
 from hlsd.relay.dial import CONNECT_WITHIN, Dial, SourceError
 from hlsd.relay.plan import Fillable, Plan
 from hlsd.relay.relayed import Relayed
-from hlsd.relay.srt_push import SrtPush
-from hlsd.relay.srt_target import read_target
 from hlsd.relay.template import TemplateSubject, carried
 from hlsd.stats import RelayStats
+
+if TYPE_CHECKING:
+    from hlsd.relay.srt_push import SrtPush
 
 STALLED: Final = 15.0
 """Seconds that a target may take nothing; then the connection is made anew."""
@@ -263,6 +264,9 @@ class Push(Relayed):
     async def _connect_to(self, ip: str, url: str, address: Address) -> RtmpPush | SrtPush:
         self.ip = ip
         if address.scheme == "srt":
+            from hlsd.relay.srt_push import SrtPush  # noqa: PLC0415 - what nobody uses is not loaded
+            from hlsd.relay.srt_target import read_target  # noqa: PLC0415
+
             return await SrtPush.connect(read_target(address), ip, address.port, CONNECT_WITHIN)
         return await RtmpPush.connect(url, ip=ip, within=CONNECT_WITHIN, prepare=self._host.push_congestion.apply)
 

@@ -43,7 +43,6 @@ from hlsd.relay.child import pull_child
 from hlsd.relay.dial import Dial
 from hlsd.relay.figures import RelayFigures
 from hlsd.relay.guard import HostList
-from hlsd.relay.hls_pull import pull_hls
 from hlsd.relay.memory import PullMemory, asker_of, share
 from hlsd.relay.nms_routes import nms_routes
 from hlsd.relay.plan import Plan
@@ -54,7 +53,6 @@ from hlsd.relay.relays import Relays
 from hlsd.relay.routes import operations
 from hlsd.relay.settings import RelaySettings
 from hlsd.relay.sources import SourceFeed, pull_flv, pull_rtmp
-from hlsd.relay.srt_pull import pull_srt
 from hlsd.relay.tasks import TaskStore
 from hlsd.relay.template import TemplateSubject, looped
 from hlsd.relay.viewer import PullViewer
@@ -151,7 +149,7 @@ class RelayService(Service):
 
     def operations(self) -> list[Route]:
         """What the API can do with relays."""
-        return [*operations(self.relays), *nms_routes(self.relays)]
+        return [*operations(self.relays, self.settings.presets), *nms_routes(self.relays)]
 
     def outputs(self) -> tuple[OutputFactory, ...]:
         """What sends streams on."""
@@ -390,10 +388,13 @@ class RelayService(Service):
         elif kind == "flv":
             await pull_flv(address, dial, feed)
         elif kind == "srt":
+            from hlsd.relay.srt_pull import pull_srt  # noqa: PLC0415 - what nobody uses is not loaded
+
             await pull_srt(url, address, plan, dial, feed, memory=self.settings.child_memory)
         elif kind == "hls":
-            await pull_hls(
-                url, address, plan, dial, feed, self.log.bind(rule=plan.name), memory=self.settings.child_memory
-            )
+            from hlsd.relay.hls_pull import pull_hls  # noqa: PLC0415 - as above
+
+            log = self.log.bind(rule=plan.name)
+            await pull_hls(url, address, plan, dial, feed, log, memory=self.settings.child_memory)
         else:
             await pull_child(url, address, kind, plan, dial, feed, memory=self.settings.child_memory)

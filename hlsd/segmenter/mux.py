@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from hlsd.segmenter.fmp4 import Fmp4Muxer
-from hlsd.segmenter.mpegts import TsMuxer
-
 if TYPE_CHECKING:
     from hlsd.media.unit import Tracks
     from hlsd.segmenter.cut import Cut
@@ -49,6 +46,9 @@ def muxer_for(tracks: Tracks, container: Literal["auto", "fmp4"], *, metadata: b
 
     `metadata`: whether there may be events in its cuts.
     """
+    from hlsd.segmenter.fmp4 import Fmp4Muxer  # noqa: PLC0415 - libav, with the first publisher: see libav.py
+    from hlsd.segmenter.mpegts import TsMuxer  # noqa: PLC0415
+
     if container == "fmp4" or (tracks.video is not None and tracks.video.codec != "h264"):
         return Fmp4Muxer(tracks)
     if tracks.audio is not None and not tracks.audio.ordinary:

@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING
 from hlsd.delivery.flv_publish.endpoint import TS
 from hlsd.delivery.flv_publish.service import FilePublishService
 from hlsd.delivery.recorder.service import RecorderService
-from hlsd.delivery.rtsp.streams import RtspStreams
 from hlsd.delivery.ts.streams import TsStreams
 from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
 from hlsd.ingest.file_publisher import FilePublishers
 from hlsd.ingest.gb28181.service import Gb28181Service
-from hlsd.ingest.jt1078.service import Jt1078Service
+from hlsd.ingest.jt1078.figures import JtCounts, JtFigures
 from hlsd.ingest.packet_publisher import PacketHost
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
 from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
-from hlsd.ingest.rtsp.service import RtspService
-from hlsd.ingest.srt.publisher import SrtHost
-from hlsd.ingest.srt.room import SrtRoom
-from hlsd.ingest.srt.service import SrtService
-from hlsd.ingest.ts.service import TsUdpService
+from hlsd.ingest.rtsp.figures import RtspCounts, RtspFigures
+from hlsd.ingest.srt.figures import SrtFigures, SrtStats
+from hlsd.ingest.ts.figures import TsFigures
 from hlsd.ingest.webrtc.room import WebrtcRoom
+from hlsd.services.unused import Unused
 from hlsd.transcode.service import TranscodeService
 
 if TYPE_CHECKING:
@@ -56,7 +54,8 @@ def whip(services: Services) -> Service:
     node, settings = services.node, services.node.settings
     sound = node.sound if settings.transcode.audio else None
     first = settings.rtmp.publish_timeout
-    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first, node.connections)
+    desk, pictures = node.connections, _pictures(services)
+    room = WebrtcRoom(node.webrtc, node.hub, node.clock, node.log, node.stats.faults, sound, first, desk, pictures)
     servers = settings.webrtc.ice_servers
     known, open_to_all = [one.link for one in servers], [one.link for one in servers if not one.username]
     https_port = settings.https.port if settings.https.secure else 0
@@ -72,11 +71,17 @@ def whip(services: Services) -> Service:
 def srt(services: Services) -> Service:
     """Publishers and viewers by SRT."""
     node, settings = services.node, services.node.settings
+    if not settings.srt.port:
+        return Unused(SrtFigures(SrtStats(), list))
+    from hlsd.ingest.srt.publisher import SrtHost  # noqa: PLC0415 - what is turned off is not loaded
+    from hlsd.ingest.srt.room import SrtRoom  # noqa: PLC0415
+    from hlsd.ingest.srt.service import SrtService  # noqa: PLC0415
+
     rtmp, faults = settings.rtmp, node.stats.faults
     host = SrtHost(node.clock, node.log, faults, node.mpeg_media, rtmp.publish_timeout, rtmp.idle_timeout)
     streams = TsStreams(node.entrance, node.sessions, faults)
     room = SrtRoom(settings.srt, node.hub, streams, host, rtmp.bind)
-    return SrtService(room, streams, on=settings.srt.port > 0)
+    return SrtService(room, streams)
 
 
 def flv_publish(services: Services) -> Service:
@@ -100,12 +105,20 @@ def ts_publish(services: Services) -> Service:
 
 def ts_udp(services: Services) -> Service:
     """MPEG-TS by UDP."""
+    if not services.node.settings.ts.udp:
+        return Unused(TsFigures([]))
+    from hlsd.ingest.ts.service import TsUdpService  # noqa: PLC0415 - what is turned off is not loaded
+
     return TsUdpService(services.node.settings.ts, _packets(services))
 
 
 def jt1078(services: Services) -> Service:
     """Vehicles."""
     node = services.node
+    if not node.settings.jt1078.port:
+        return Unused(JtFigures(lambda: JtCounts(0, 0, 0, 0)))
+    from hlsd.ingest.jt1078.service import Jt1078Service  # noqa: PLC0415 - what is turned off is not loaded
+
     return Jt1078Service(node.settings.jt1078, _packets(services), node.vehicle_names, node.wishes)
 
 
@@ -117,6 +130,11 @@ def gb28181(services: Services) -> Service:
 def rtsp(services: Services) -> Service:
     """Publishers and viewers by RTSP."""
     node, settings = services.node, services.node.settings
+    if not settings.rtsp.port:
+        return Unused(RtspFigures(lambda: RtspCounts([], 0, 0, 0)))
+    from hlsd.delivery.rtsp.streams import RtspStreams  # noqa: PLC0415 - what is turned off is not loaded
+    from hlsd.ingest.rtsp.service import RtspService  # noqa: PLC0415
+
     streams = RtspStreams(node.entrance, node.sessions, services.audience.gop, node.stats.faults)
     return RtspService(settings.rtsp, _packets(services), streams, streams, settings.rtmp.bind)
 

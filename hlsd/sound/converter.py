@@ -13,6 +13,7 @@ from typing import Final
 from hlsd.base.clock import Clock
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.media import aac, aac_silence
+from hlsd.media.opus import is_plain
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.ports import SoundSink, SoundTeller
 from hlsd.sound.clock import FRAME, LEAP, PER_MS
@@ -99,14 +100,11 @@ class Converter:
         if not self._stream:
             if not self._room():
                 raise UnsupportedCodec(name)
-            self.heard_at = now
-            self._stream, self._life = self._process.join(self), -1
-            if not self.channels:
-                self._sink.sound_comes()
-                # Nothing is to be heard before the publisher's own first time, as the encoder's first frame is.
-                self._floor = timestamp * PER_MS
+            self._join(timestamp, now)
         self.heard_at = now
         self._stats.packets[form.codec] += 1
+        if is_plain(form) and 0 < len(octets) <= PACKET_LIMIT and (at := self._sink.at(timestamp)) is not None:
+            self._teller.as_sent(form, at, octets)
         ms = self._unwrapped(timestamp)
         if self._aside:  # what came meanwhile has gone its own way: here it begins anew
             self._aside = self._heard = False
@@ -175,6 +173,14 @@ class Converter:
             self._struck = now
 
     # How.
+
+    def _join(self, timestamp: int, now: float) -> None:
+        self.heard_at = now
+        self._stream, self._life = self._process.join(self), -1
+        if not self.channels:
+            self._sink.sound_comes()
+            # Nothing is to be heard before the publisher's own first time, as the encoder's first frame is.
+            self._floor = timestamp * PER_MS
 
     def _hand_over(self, form: SoundFormat, ms: int, octets: bytes) -> None:
         process = self._process

@@ -16,16 +16,17 @@ from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import Gate, MediaRun, OutputFactory, Playable, Publication, PublishRequest, Refuse, StreamSummary
 from hlsd.stats import Stats
 from hlsd.streams.channel import Channel
+from hlsd.streams.claim import Claim
 from hlsd.streams.expected import Expected
 from hlsd.streams.memory import media_bytes, relieve
 from hlsd.streams.publish_rules import PublishRules
 from hlsd.streams.publisher import PublisherEntry
 from hlsd.streams.publisher_events import PublisherEvents
 from hlsd.streams.run_ids import RunIds
-from hlsd.streams.stream import Claim, Stream, StreamState
+from hlsd.streams.stream import Stream, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from hlsd.base.clock import Clock
     from hlsd.ingest.settings import PublishSettings
@@ -37,7 +38,8 @@ class Hub:
     `outputs()` make the ways out of each stream, in the order in which they are fed: asked when a stream begins.
     `max_streams` and `max_memory` (bytes of media in all windows) bound what
     is let in. `bus` is told of publishers and streams, `over(app, name)` when a stream has ended, and when it was
-    removed. `joined(app, name)`: what viewers find where nobody publishes that name itself.
+    removed. `joined(app, name)`: what viewers find where nobody publishes that name itself. `ready()` is waited for
+    before a publisher is let in.
     """
 
     def __init__(  # noqa: PLR0913 - what a server has
@@ -53,6 +55,7 @@ class Hub:
         stats: Stats | None = None,
         over: Callable[[str, str], None] = lambda _app, _name: None,
         joined: Callable[[str, str], Playable | None] = lambda _app, _name: None,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.bus = bus or Bus()
         self._outputs = outputs
@@ -60,6 +63,7 @@ class Hub:
         self._faults = self._stats.faults
         self._over = over
         self._joined = joined
+        self._ready = ready
         self._settings = settings
         self._clock = clock
         self._channels: dict[tuple[str, str], Channel] = {}
@@ -84,6 +88,8 @@ class Hub:
         """Claims the name for the publisher, or says why not."""
         publisher = PublisherEntry(request, self._clock.wall())
         asked = request.name
+        if self._ready is not None:
+            await self._ready()
         request, refusal = await self.rules.admit(request, publisher)
         if refusal is not None:
             self._stats.app(request.app).publishes[refusal.code.value] += 1
@@ -348,13 +354,11 @@ class Hub:
         if channel.live is None:
             channel.serve()
 
-    def _left(self, claim: Claim, reason: str) -> None:
-        stream = claim.stream
-        if stream is not None:
-            self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
-            stream.release(self._clock.monotonic())
-            with self._faults.guard("publisher_gone"):
-                self._events.done(self._channels[stream.app, stream.name], stream, reason)
+    def _left(self, stream: Stream, reason: str) -> None:
+        self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
+        stream.release(self._clock.monotonic())
+        with self._faults.guard("publisher_gone"):
+            self._events.done(self._channels[stream.app, stream.name], stream, reason)
 
     def _drop(self, channel: Channel, reason: str, now: float, words: str = "") -> None:
         stream, claim = channel.stream, channel.claim

@@ -72,8 +72,8 @@ class TranscodeSettings(SoundSettings):
     )
     video: bool = Field(
         default=False,
-        description="Whether browsers may publish VP8 and VP9 by WebSocket: it becomes H.264 in a process for each, of "
-        "which each is one of transcode.max. By WebRTC it is refused all the same. docs/browser-websocket.md.",
+        description="Whether browsers may publish VP8 and VP9, by WebSocket or WebRTC: it becomes H.264 in a process "
+        "for each, of which each is one of transcode.max. docs/browser-websocket.md.",
     )
     video_bitrate: int = Field(default=2_500_000, ge=50_000, le=50_000_000, description="Of such H.264, bits a second.")
     preset: Preset = Field(default="superfast", description="Of x264 for it: a slower one makes a better picture.")

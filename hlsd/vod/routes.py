@@ -35,7 +35,7 @@ _STATES: Final = ("queued", "running", "done", "failed", "cancelled")
 _LISTS: Final = frozenset({"covers", "renditions"})
 
 
-class JobProblem(BaseModel):
+class JobProblem(BaseModel, defer_build=True):
     """Why something was not done: `code` is for programs."""
 
     success: bool = False

@@ -7,10 +7,10 @@ from typing import Self
 from pydantic import BaseModel
 
 from hlsd.base import masking
-from hlsd.vod.job import RenditionMade, State, TextMade, Tried, VodJob
+from hlsd.vod.job import LeftOut, RenditionMade, SoundMade, State, TextMade, Tried, VodJob
 
 
-class PlaceView(BaseModel):
+class PlaceView(BaseModel, defer_build=True):
     """Where what was made is, as paths of the server."""
 
     playlist: str
@@ -19,7 +19,7 @@ class PlaceView(BaseModel):
     covers: list[str]
 
 
-class JobView(BaseModel):
+class JobView(BaseModel, defer_build=True):
     """A job. Times in ms of the epoch, `speed` in seconds of media a second, `eta` in seconds; 0: not known."""
 
     id: str
@@ -44,6 +44,10 @@ class JobView(BaseModel):
     renditions: list[RenditionMade]
     texts: list[TextMade]
     """Tracks of text, as WebVTT."""
+    sounds: list[SoundMade]
+    """Tracks of sound that can be chosen, where there are several."""
+    left_out: list[LeftOut]
+    """Tracks of sound that are not there, and why."""
     places: PlaceView | None
 
     @classmethod
@@ -76,6 +80,8 @@ class JobView(BaseModel):
             damaged=outcome is not None and outcome.damaged,
             renditions=made,
             texts=outcome.texts if outcome is not None else [],
+            sounds=outcome.sounds if outcome is not None else [],
+            left_out=outcome.left_out if outcome is not None else [],
             places=PlaceView(
                 playlist=f"{base}/index.m3u8",
                 files={one.name: f"{base}/{one.file}.mp4" for one in made},

@@ -30,6 +30,8 @@ _SOUNDS: Final = {"OPUS": 48_000, "PCMU": 8000, "PCMA": 8000}
 """Sound that is taken, the best first, with the only rate that each has (RFC 7587 §4.1, 3551 §6)."""
 _PICTURES: Final = {"H264": 90_000, "H265": 90_000}
 """Likewise (RFC 6184 §8.2.1, 7798 §7.2.1)."""
+_CONVERTED: Final = {"VP8": 90_000, "VP9": 90_000}
+"""Likewise, where somebody makes H.264 of it (RFC 7741 §6.1, 9628 §6.1)."""
 
 Setup = Literal["active", "passive", "actpass"]
 _SETUPS: Final[tuple[Setup, ...]] = ("active", "passive", "actpass")
@@ -128,13 +130,13 @@ class Offer:
         return 0
 
 
-def read_offer(body: bytes) -> Offer:
-    """The offer. Raises BadOffer, Unacceptable."""
+def read_offer(body: bytes, *, converts: bool = False) -> Offer:
+    """The offer; `converts`: whether somebody makes H.264 of VP8 and VP9. Raises BadOffer, Unacceptable."""
     head, sections = read_sections(body)
     sending = [section for section in sections if section.sends]
     if not sending:
         raise Unacceptable("the offer sends neither picture nor sound")
-    picture = _choose(sending, "video", _PICTURES)
+    picture = _choose(sending, "video", _PICTURES | (_CONVERTED if converts else {}))
     sound = _choose(sending, "audio", _SOUNDS)
     return offer_of(head, sections, sending, picture, sound)
 
@@ -312,7 +314,11 @@ def _choose(sending: list[Section], kind: str, wanted: dict[str, int]) -> Chosen
         for payload in fitting:
             payload.feedback += [what for what in section.feedback if what not in payload.feedback]
             return Chosen(section, payload, rtx_of(section, payload.number))
-    raise Unacceptable(f"no {word} that is taken here: the offer has {names(section)}, wanted is {' or '.join(wanted)}")
+    hint = ""
+    if kind == "video" and any(one.name in _CONVERTED and one.name not in wanted for one in section.payloads.values()):
+        hint = "; VP8 and VP9 are taken where transcode.video is on"
+    wished = " or ".join(wanted)
+    raise Unacceptable(f"no {word} that is taken here: the offer has {names(section)}, wanted is {wished}{hint}")
 
 
 def names(section: Section) -> str:

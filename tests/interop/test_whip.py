@@ -180,6 +180,27 @@ def test_chromium_with_vp8_alone_is_refused_with_its_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+def test_chromium_with_another_codec_alone_becomes_h264_where_that_is_on(tmp_path: Path, codec: str) -> None:
+    with HlsdServer(tmp_path, target=1, env={"HLSD_TRANSCODE__VIDEO": "true", "HLSD_PUBLISH__GRACE": "20"}) as server:
+        base = f"http://127.0.0.1:{server.http_port}/"
+        report: dict[str, Any] = {}
+        arguments = ("publish.mjs", base, "live/cam", "--video", codec, "--seconds", "10")
+        publishing = threading.Thread(target=lambda: report.update(chromium(*arguments)))
+        publishing.start()
+        try:
+            eventually_here(lambda: "avc1" in codecs(server), seconds=40, what="H.264")
+            complaints, pictures = decoded(server, tmp_path)
+        finally:
+            publishing.join()
+        assert (report["status"], report["state"]) == (201, "connected")
+        assert f"{codec.upper()}/90000" in report["answer"]
+        assert "H264" not in report["answer"]
+        assert complaints == []
+        assert pictures >= 50
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("how", ["--page", "--plain"])
 def test_the_page_publishes_by_one_button_and_stops_by_it(tmp_path: Path, how: str) -> None:
     """With the library and, where nobody could build it, by its plain script."""

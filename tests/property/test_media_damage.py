@@ -15,6 +15,7 @@ from hlsd.ingest.colour_info import read_colour_info
 from hlsd.ingest.intake import Intake
 from hlsd.media import aac, av1, flv, h264, h265, hdr, nal
 from hlsd.media.enhanced import AUDIO_MULTITRACK, MOD_EX, VIDEO_MULTITRACK, default_track, other_tracks, skip_modifiers
+from hlsd.media.sounds import SoundFormat
 from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Aside, Kind, Tracks
 from tests.support.flvmedia import flv_tags, make_flv
@@ -188,6 +189,11 @@ class _Watch:
 
     def event(self, event: TimedEvent) -> None:
         assert event.tag
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        assert form.codec
+        assert packet
+        assert ticks >= self.origin
 
     def event_lost(self, reason: str) -> None:
         assert reason in {"early", "large", "often", "unreadable"}

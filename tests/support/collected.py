@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from hlsd.ingest.intake import Intake
+from hlsd.media.sounds import SoundFormat
 from hlsd.media.timed_event import TimedEvent
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 
@@ -23,6 +24,7 @@ class Collected:
         self.calls: list[Tracks | AccessUnit | str] = []
         self.repairs: Counter[str] = Counter()
         self.events: list[TimedEvent] = []
+        self.sent: list[tuple[SoundFormat, int, bytes]] = []
         self.lost: Counter[str] = Counter()
         self.dropped: tuple[str, ...] = ()
         self.other_tracks: list[tuple[str, ...]] = []
@@ -37,6 +39,9 @@ class Collected:
 
     def event(self, event: TimedEvent) -> None:
         self.events.append(event)
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        self.sent.append((form, ticks, packet))
 
     def event_lost(self, reason: str) -> None:
         self.lost[reason] += 1

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 HLSD = [sys.executable, "-m", "hlsd"]
 """How a command line of hlsd begins."""
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["hlsd.app", "hlsd.services", "hlsd.commands.cli", __name__])
+# Also what a server loads later: each fork would load it anew.
+_LATER = ["hlsd.segmenter.fmp4", "hlsd.segmenter.mpegts", "hlsd.ingest.srt.service", "hlsd.ingest.rtsp.service"]
+_FORKS.set_forkserver_preload(["hlsd.app", "hlsd.services", "hlsd.commands.cli", *_LATER, __name__])
 
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,6 @@ def _run(arguments: list[str], env: dict[str, str], paths: tuple[str, str]) -> N
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["hlsd", *arguments]
-    from hlsd.commands.cli import main
+    from hlsd.commands.entry import main
 
     main()

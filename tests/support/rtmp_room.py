@@ -16,6 +16,7 @@ from hlsd.ports import PublishRequest, Refuse
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from hlsd.media.sounds import SoundFormat
     from hlsd.media.timed_event import TimedEvent
     from hlsd.media.unit import AccessUnit, Tracks
     from hlsd.ports import Publication
@@ -38,6 +39,9 @@ class NotedPublication:
 
     def event(self, event: TimedEvent) -> None:
         """Nothing is said here."""
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """Nothing is heard here."""
 
     def event_lost(self, reason: str) -> None:
         """Nothing is dropped here."""

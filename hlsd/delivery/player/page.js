@@ -3,6 +3,7 @@
  */
 
 import { LivePlayer } from "./player.js";
+import { Controls, wishes } from "./controls.js";
 import { Timeline, clock as hours } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
@@ -14,13 +15,18 @@ const clock = { offset: 0, trip: Infinity };
 const history = { latency: [], buffer: [] };
 let streams = [];
 let listed = true;
+const wished = own ? wishes(location.hash) : { pop: false, moment: null }; // on the first page `#` names a stream
+const NEXT = 15000; // ms behind the moment of a link from which on it is another one
+const SAID = 12000; // ms for which a note is there
+let noted = 0;
 let current = null; // the path that plays, such as /live/cam
 let known = ""; // codecs and beginning of what plays
 let rate = { at: performance.now(), frames: 0, fps: null };
 
 const player = new LivePlayer($("video"), { root, hlsJs: meta.hlsJs, mpegtsJs: meta.mpegtsJs, serverNow: () => Date.now() + clock.offset });
 const timeline = new Timeline($("timeline"), player);
-window.hlsd = { player, timeline, get hls() { return player.hls; }, stats: () => player.stats() };
+const controls = new Controls(player, { page: () => current && `${location.origin}${root}${current}`, tell: note });
+window.hlsd = { player, timeline, controls, get hls() { return player.hls; }, stats: () => player.stats() };
 
 /* -- what is live */
 
@@ -130,7 +136,15 @@ function tune(path) {
 function start(path) {
   history.latency.length = history.buffer.length = 0;
   $("note").hidden = true;
-  player.play(path, way());
+  player.play(path, way(), own ? wished.moment : null);
+}
+
+/** Says something over the picture: for a while; or, if it goes on, until something else begins or it is clicked away. */
+function note(text, goesOn = false) {
+  clearTimeout(noted);
+  $("note").textContent = text;
+  $("note").hidden = false;
+  if (!goesOn) noted = setTimeout(() => ($("note").hidden = true), SAID);
 }
 
 /* -- which way it comes: `?way=flv`, and a selector that tells the latency each way had here last */
@@ -228,8 +242,16 @@ player.addEventListener("state", () => {
 /* A way that shows nothing has given way to another one. */
 player.addEventListener("way", () => {
   $("way").value = player.way;
-  $("note").hidden = false;
-  $("note").textContent = `${WAYS[player.passed]} does not get through from here; something on the way may hold it back. Now by ${WAYS[player.way]}.`;
+  note(`${WAYS[player.passed]} does not get through from here; something on the way may hold it back. Now by ${WAYS[player.way]}.`, true);
+});
+
+/* A moment that somebody's link named. */
+player.addEventListener("gone", () => note("That moment is not kept any more. This is live."));
+player.addEventListener("state", () => {
+  if (player.state !== "playing" || wished.moment === null) return;
+  const date = player.behind === null ? null : player.pictureDate();
+  if (date !== null && date - wished.moment > NEXT) note("That moment is not kept any more. This is what comes next.");
+  wished.moment = null; // once
 });
 
 function measure() {
@@ -298,6 +320,7 @@ function span(seconds) {
 
 function copyable(id, text) {
   const box = $(id);
+  box.hidden = !text;
   if (!box.firstChild) {
     const input = document.createElement("input");
     input.readOnly = true;
@@ -326,10 +349,16 @@ copyable("push-test", `ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f 
 copyable("push-server", rtmp);
 copyable("push-key", "cam");
 $("unmute").addEventListener("click", () => { player.video.muted = false; sound(); });
+$("note").addEventListener("click", () => ($("note").hidden = true));
 $("again").addEventListener("click", () => current && start(current));
 $("golive").addEventListener("click", () => player.goLive());
 player.video.addEventListener("volumechange", sound);
 addEventListener("hashchange", show);
+$("share-box").addEventListener("fill", () => {
+  for (const box of $("share-box").querySelectorAll(".copy")) copyable(box.id, box.dataset.text);
+});
+document.body.classList.toggle("own", Boolean(own));
+document.body.classList.toggle("bare", wished.pop);
 const asked = new URLSearchParams(location.search).get("way");
 if (!("RTCPeerConnection" in window)) $("way").querySelector("[value=whep]").remove();
 if (asked in WAYS) $("way").value = asked;

@@ -134,6 +134,7 @@ export class LivePlayer extends EventTarget {
     this.session = ""; // the address below which this viewer's session is
     this.keep = ""; // the session to go on with, between live and what was recorded
     this.longest = 3600; // seconds that the server lets one go back
+    this.wanted = null; // the height that the viewer wants of the picture; null: what the line allows
     this.reset();
     video.addEventListener("playing", () => this.onPlaying());
     video.addEventListener("waiting", () => this.onStall());
@@ -156,11 +157,12 @@ export class LivePlayer extends EventTarget {
     this.mediaFaults = 0;
   }
 
-  /** Plays `/app/stream` by `way`, as soon as it is there. */
-  play(path, way = "hls") {
+  /** Plays `/app/stream` by `way`, as soon as it is there; what is kept, from the moment `date` (ms) on, if one is given. */
+  play(path, way = "hls", date = null) {
     this.path = path;
     this.way = way;
-    this.behind = null;
+    this.behind = date;
+    if (date !== null) this.longest = Math.max(this.longest, Math.ceil((this.serverNow() - date) / 1000) + 60);
     this.session = this.keep = "";
     this.reset();
     this.errors = [];
@@ -236,7 +238,10 @@ export class LivePlayer extends EventTarget {
         if (take !== this.take) return;
         const no = ended ? null : refusal(answer);
         if (ended && !answer.ok) ended = null; // forgotten, or no longer ours: the way in will tell
-        else if (answer.status === 404 && this.behind !== null) this.behind = null; // it is not kept any more
+        else if (answer.status === 404 && this.behind !== null) {
+          this.behind = null; // it is not kept any more
+          this.dispatchEvent(new Event("gone"));
+        }
         else if (no) {
           this.set("refused", no.reason);
           if (!no.after) return;
@@ -346,6 +351,8 @@ export class LivePlayer extends EventTarget {
     this.hls = hls;
     this.engine = `hls.js ${Hls.version}`;
     const mine = (handler) => (_, data) => take === this.take && handler(data);
+    hls.on(Hls.Events.MANIFEST_PARSED, mine(() => this.onLevels()));
+    hls.on(Hls.Events.LEVEL_SWITCHED, mine(() => this.dispatchEvent(new Event("levels"))));
     hls.on(Hls.Events.LEVEL_LOADED, mine((data) => this.onLevel(data.details)));
     hls.on(Hls.Events.FRAG_BUFFERED, mine((data) => this.onLoaded(data)));
     hls.on(Hls.Events.ERROR, mine((data) => this.onError(Hls, data)));
@@ -529,6 +536,39 @@ export class LivePlayer extends EventTarget {
       this.frozen = 0;
       this.retry("frozen");
     }
+  }
+
+  /** The qualities there are, of hls.js's: `{width, height, bitrate}`; none where somebody else chooses, or nobody can. */
+  get levels() {
+    return this.hls?.levels ?? [];
+  }
+
+  /** Which of `levels` is on screen; -1: none yet. */
+  get level() {
+    return this.hls?.currentLevel ?? -1;
+  }
+
+  /** Which of `levels` the viewer has chosen; null: hls.js may. It outlives a start anew, at which levels are other objects. */
+  get chosen() {
+    if (this.wanted === null) return null;
+    const at = this.levels.findIndex(({ height, bitrate }) => height === this.wanted.height && bitrate === this.wanted.bitrate);
+    const found = at >= 0 ? at : this.levels.findIndex(({ height }) => height === this.wanted.height);
+    return found >= 0 ? found : null;
+  }
+
+  /** Plays the quality of that place of `levels`, from the next segment on; null: as good as the line allows. */
+  choose(level) {
+    const { height, bitrate } = this.levels[level] ?? {};
+    this.wanted = level === null ? null : { height, bitrate };
+    if (this.hls) this.hls.nextLevel = level ?? -1;
+    this.dispatchEvent(new Event("levels"));
+  }
+
+  /** hls.js knows which qualities there are: what was chosen before holds. */
+  onLevels() {
+    const { chosen } = this;
+    if (chosen !== null) this.hls.startLevel = this.hls.loadLevel = chosen;
+    this.dispatchEvent(new Event("levels"));
   }
 
   /** Brings latency to the target (PART-HOLD-BACK, and a little more after each stall) by the speed of playback.

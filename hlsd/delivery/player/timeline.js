@@ -10,6 +10,7 @@ const NOTHING = 30000; // the same while nothing is
 const LEAST = 20; // seconds that must be kept for the bar to be of use
 const NEAR = 12; // seconds before now from which on it is live that is meant: the newest segment is as old
 const STEPS = { ArrowLeft: -10, ArrowDown: -10, ArrowRight: 10, ArrowUp: 10, PageDown: -60, PageUp: 60 };
+const UPRIGHT = ["ArrowUp", "ArrowDown"]; // where the bar has not the focus they are loudness (controls.js)
 const THIN = 0.2; // per cent of the bar below which two stretches are drawn as one
 
 export class Timeline {
@@ -33,7 +34,7 @@ export class Timeline {
     this.rail.addEventListener("pointerleave", () => this.dragging || (this.tip.hidden = true));
     this.live.addEventListener("click", () => this.go(Infinity));
     this.rail.addEventListener("keydown", (event) => this.key(event));
-    document.addEventListener("keydown", (event) => event.target === document.body && this.key(event));
+    document.addEventListener("keydown", (event) => event.target === document.body && !UPRIGHT.includes(event.key) && this.key(event));
     setInterval(() => this.show(), 500);
     this.ask();
   }

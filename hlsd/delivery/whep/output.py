@@ -1,4 +1,6 @@
-"""Is one stream as viewers by WebRTC get it: its picture cut into packets once, its sound made Opus once.
+"""Is one stream as viewers by WebRTC get it: its picture cut into packets once, its sound as Opus.
+
+Opus of the publisher's goes to them as it came; where it sends anything else, its AAC is made Opus once for all.
 
 Law: while nobody watches, nothing of it is attached to the stream and nothing is kept. What one viewer raises ends that
 viewer. RTP has no decoding times and browsers put no pictures in order: of a stream with B-frames Chromium showed two
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from hlsd.base.remarks import Remarks
 from hlsd.delivery.whep.packetiser import Packetiser, nal_units, packetiser
 from hlsd.delivery.whep.packets import PacketLog
+from hlsd.delivery.whep.sent_sound import SentSound
 from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import TICKS, AccessUnit, Kind, Tracks
 
@@ -73,6 +76,8 @@ class WhepOutput:
         self._packetiser: Packetiser | None = None
         self._opus: OpusMaker | None = None
         self._form = SoundFormat("aac")
+        self._sent = SentSound()
+        self._passing = False  # what viewers hear is as it was sent
         self._users = 0
         self._told = asyncio.Event()
         self._shift = 0  # what is added to the stream's ticks, so that they go on with the clock over an outage
@@ -169,6 +174,7 @@ class WhepOutput:
         self._hush()
         self._forget()
         self.known, self._packetiser = None, None
+        self._sent, self._passing = SentSound(), False
         self._told.clear()
 
     # -- as the stream sees it
@@ -186,7 +192,7 @@ class WhepOutput:
             self._hush()
         elif known is None or audio != known.audio:
             self._form = SoundFormat("aac", audio.record, audio.sample_rate, audio.channels)
-            if self._opus is None and any(viewer.hears for viewer in self.viewers):
+            if self._opus is None:
                 self._listen()
         if video is not None:
             for viewer in list(self.viewers):
@@ -209,10 +215,24 @@ class WhepOutput:
         if unit.kind is Kind.AUDIO:
             if self._opus is not None:
                 self._opus.take(self._form, ticks // 90, unit.payload)
+            elif self._passing and not self._sent.flows(now):
+                self._passing = False  # it sends otherwise now
+                self._listen()
         elif self._packetiser is not None and self.viewers:
             self._cut(unit, self._packetiser)
             for viewer in list(self.viewers):
                 viewer.serve(now)
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """As `hlsd.ports.AsSentTaker`."""
+        if form.codec != "opus" or self._leapt:
+            return
+        at = self._sent.place(ticks + self._shift, packet, self._clock.monotonic())
+        if not self._passing:
+            self._passing = True
+            self._hush()
+        for viewer in list(self.viewers):
+            viewer.hear(packet, at)
 
     def jump(self) -> None:
         """What follows is not what came before: nobody begins with that."""
@@ -275,6 +295,9 @@ class WhepOutput:
             viewer.end("error:codec", B_FRAMES)
 
     def _listen(self) -> None:
+        """Has Opus made, for those who hear."""
+        if self._passing or not any(viewer.hears for viewer in self.viewers):
+            return
         if self._desk is not None and self.known is not None and self.known.audio is not None:
             self._opus = self._desk.opus(self._hear)
             if self._opus is None:

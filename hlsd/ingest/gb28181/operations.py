@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from hlsd.base.quantities import Duration
 from hlsd.base.stream_name import fault
-from hlsd.ingest.gb28181.receiver import ReceiverOrder
+from hlsd.ingest.gb28181.order import ReceiverOrder
 from hlsd.ports.described import REF, DescribedRoute, Schema, envelope, parameter, responses, schemas_of
 
 BODY_LIMIT: Final = 4 * 1024

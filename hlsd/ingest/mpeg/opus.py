@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hlsd.ingest.mpeg.items import WRAP, MpegSound
+from hlsd.media.opus import duration
 from hlsd.media.sounds import SoundFormat
 
 _PRE_SKIP: Final = 312
@@ -19,8 +20,6 @@ _LAYOUTS: Final = {
 """Streams, coupled streams and mapping by channels: what channel_config_code 3 to 8 stand for."""
 PACKETS: Final = 64
 """Packets in one PES packet; the rest is damage."""
-_SILK: Final = (10, 20, 40, 60)
-_CELT: Final = (2.5, 5, 10, 20)
 
 
 def opus_form(channels: int) -> SoundFormat:
@@ -79,17 +78,3 @@ def _size(payload: bytes, at: int) -> tuple[int, int]:
         if more != 255:
             break
     return at, size
-
-
-def duration(packet: bytes) -> int:
-    """The ticks of 90 kHz that a packet lasts, by its first bytes (RFC 6716 §3.1)."""
-    first = packet[0]
-    config, code = first >> 3, first & 3
-    if config < 12:
-        one: float = _SILK[config & 3]
-    elif config < 16:
-        one = (10, 20)[config & 1]
-    else:
-        one = _CELT[config & 3]
-    frames = (1, 2, 2, packet[1] & 63 if len(packet) > 1 else 0)[code]
-    return int(min(one * frames, 120) * 90)

@@ -1,4 +1,4 @@
-"""Is the SRT service: a UDP port for publishers and players, if one is set."""
+"""Is the SRT service: a UDP port for publishers and players. Where none is set it is not made."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ if TYPE_CHECKING:
 
 
 class SrtService(Service):
-    """`room` has the connections, `feeder` makes what its players get; `on`: whether there is a port."""
+    """`room` has the connections, `feeder` makes what its players get."""
 
-    def __init__(self, room: SrtRoom, feeder: OutputFactory, *, on: bool) -> None:
+    def __init__(self, room: SrtRoom, feeder: OutputFactory) -> None:
         self.room = room
         self._feeder = feeder
-        self._on = on
 
     async def start(self) -> None:
         """Listens. Raises OSError when it cannot."""
-        if self._on:
-            self.room.start()
+        self.room.start()
 
     async def stop(self, deadline: float) -> None:
         """Ends every connection."""
         await ended(self.room.stop(), deadline)
 
     def outputs(self) -> tuple[OutputFactory, ...]:
-        """What players are fed from; a server without the port pays nothing for it."""
-        return (self._feeder,) if self._on else ()
+        """What players are fed from."""
+        return (self._feeder,)
 
     def figures(self) -> tuple[SrtFigures, ...]:
         """What is counted."""

@@ -14,9 +14,8 @@ from hlsd.base.errors import ProtocolError
 from hlsd.base.token_bucket import TokenBucket
 from hlsd.ingest.webrtc.clock import lead
 from hlsd.ingest.webrtc.depacketiser import CodedPicture
-from hlsd.ingest.webrtc.receiver import PictureReceiver, Receiver, SoundReceiver
+from hlsd.ingest.webrtc.receiver import PictureReceiver, Receiver, SentCodec, SoundReceiver
 from hlsd.ingest.webrtc.twcc import TransportFeedback
-from hlsd.media.codecs import VideoCodec
 from hlsd.webrtc import rtcp, rtp
 from hlsd.webrtc.dtls import DtlsIdentity
 from hlsd.webrtc.sdp import Offer
@@ -34,7 +33,7 @@ QUIET: Final = 1.0
 class MediaSink(Protocol):
     """Who takes what a peer sends; times in milliseconds modulo 2^32, one clock for both."""
 
-    def picture(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> bool:
+    def picture(self, codec: SentCodec, picture: CodedPicture, ms: int) -> bool:
         """Takes a picture; whether it was worked on, else what builds on it is of no use."""
         ...
 
@@ -171,7 +170,7 @@ class Peer(PeerTransport):
             receiver.clock.report(told)
             receiver.reception.report(told, now)
 
-    def _hand_on(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> None:
+    def _hand_on(self, codec: SentCodec, picture: CodedPicture, ms: int) -> None:
         receiver, sound = self.picture, self.sound
         assert receiver is not None
         if not self._sink.picture(codec, picture, ms):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from hlsd.base.errors import UnsupportedCodec
 from hlsd.base.remarks import Remarks
@@ -17,6 +17,7 @@ from hlsd.ingest.share import HELD_BACK, Share
 from hlsd.media.sounds import SOUNDS, SoundFormat
 from hlsd.media.unit import Kind
 from hlsd.ports import LineState
+from hlsd.ports.converted_pictures import CONVERTIBLE
 
 if TYPE_CHECKING:
     from hlsd.base.clock import Clock
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from hlsd.base.logger import Log
     from hlsd.ingest.webrtc.depacketiser import CodedPicture
     from hlsd.ingest.webrtc.peer import Peer
-    from hlsd.media.codecs import VideoCodec
+    from hlsd.ingest.webrtc.receiver import SentCodec
     from hlsd.ports import Publication, SoundConverter, SoundDesk
+    from hlsd.ports.converted_pictures import Convertible, PictureConverter, PictureDesks
     from hlsd.webrtc.sdp import Offer
     from hlsd.webrtc.transport import Address
 
+T = TypeVar("T")
 FORMS: Final = {
     "OPUS": SoundFormat("opus", b"", 48_000, 2),
     "PCMU": SoundFormat("pcm_mulaw", b"", 8_000, 1),
@@ -50,6 +53,8 @@ class PublisherHost:
     sound: SoundDesk | None
     first: float
     """Seconds for the first media, from the handshake on."""
+    pictures: PictureDesks = lambda: None
+    """Who makes H.264 of VP8 and VP9."""
     shaken: Callable[[float], None] = lambda _: None
     """Takes how long a publisher's handshake took."""
 
@@ -96,6 +101,7 @@ class WebrtcPublisher:
         self._publication: Publication | None = None
         self._normaliser: Normaliser | None = None
         self._converter: SoundConverter | None = None
+        self._conversion: PictureConverter | None = None
         self._remarks = Remarks(self._remark)
         self._order = PictureOrder(self._remarks, "RTP has no")
 
@@ -120,8 +126,7 @@ class WebrtcPublisher:
 
     def held(self) -> int:
         """Bytes of its media that wait here."""
-        peer, normaliser = self.peer, self._normaliser
-        return (peer.held if peer is not None else 0) + (normaliser.held if normaliser is not None else 0)
+        return sum(one.held for one in (self.peer, self._normaliser, self._conversion) if one is not None)
 
     def refresh(self) -> None:
         """A viewer needs a key picture."""
@@ -216,7 +221,7 @@ class WebrtcPublisher:
 
     # -- as its peer sees it (`hlsd.ingest.webrtc.peer.MediaSink`)
 
-    def picture(self, codec: VideoCodec, picture: CodedPicture, ms: int) -> bool:
+    def picture(self, codec: SentCodec, picture: CodedPicture, ms: int) -> bool:
         """Takes a picture; not when its part of this second is used up."""
         clock = self._host.clock
         now = clock.monotonic()
@@ -224,10 +229,13 @@ class WebrtcPublisher:
             self.hold_back()
             return False
         normaliser = self._normaliser or self._open(now)
+        if normaliser is None:
+            return True
+        if codec == "vp8" or codec == "vp9":  # noqa: PLR1714 - mypy tells them apart by it
+            return bool(self._guarded(lambda: self._convert(normaliser, codec, picture, ms, now)))
         if picture.slices:
             self._order.look(ms, now)
-        if normaliser is not None:
-            self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))
+        self._guarded(lambda: normaliser.video_units(codec, ms, 0, picture.units, picture.key, now, clock.wall()))
         return True
 
     def sound(self, codec: str, payload: bytes, ms: int) -> None:
@@ -270,6 +278,18 @@ class WebrtcPublisher:
             self._converter = self._host.sound.converter(normaliser, publication, channels)
         return normaliser
 
+    def _convert(self, normaliser: Normaliser, codec: Convertible, picture: CodedPicture, ms: int, now: float) -> bool:
+        """Has H.264 made of a picture; False if it was left out. Raises UnsupportedCodec where nobody does."""
+        publication = self._publication
+        if publication is None:
+            return True
+        if self._conversion is None:
+            desk = self._host.pictures()
+            if desk is None:
+                raise UnsupportedCodec(CONVERTIBLE[codec])
+            self._conversion = desk.converter(normaliser, publication)
+        return self._conversion.take(codec, ms, b"".join(picture.units), picture.key, now)
+
     def _hear(self, normaliser: Normaliser, codec: str, payload: bytes, ms: int, now: float) -> None:
         form = FORMS[codec]
         if self._converter is None:
@@ -280,21 +300,23 @@ class WebrtcPublisher:
         except UnsupportedCodec as error:
             normaliser.unreadable(Kind.AUDIO, error, now)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _guarded(self, work: Callable[[], T]) -> T | None:
         """What media may raise ends this publisher and no other."""
         try:
-            work()
+            return work()
         except UnsupportedCodec as error:
             self.end("error:codec", str(error))
         except Exception as error:  # noqa: BLE001 - an error of ours must end this publisher and no other
             self._host.faults.task("webrtc_publisher", error)
             self.end("error:internal")
+        return None
 
     def _release(self) -> None:
-        converter, normaliser = self._converter, self._normaliser
-        self._converter = self._normaliser = None
-        if converter is not None:
-            converter.close()
+        converters, normaliser = (self._converter, self._conversion), self._normaliser
+        self._converter = self._conversion = self._normaliser = None
+        for converter in converters:
+            if converter is not None:
+                converter.close()
         if normaliser is not None and not self.dropped:
             normaliser.close()
 

@@ -14,7 +14,9 @@ from hlsd.ingest.webrtc.depacketiser import CodedPicture, Depacketiser, H265Depa
 from hlsd.ingest.webrtc.jitter import OrderCounts, Ordered, ReorderBuffer
 from hlsd.ingest.webrtc.key_requests import KeyRequests
 from hlsd.ingest.webrtc.reception import Reception
+from hlsd.ingest.webrtc.vpx import Vp8Depacketiser, Vp9Depacketiser
 from hlsd.media.codecs import VideoCodec
+from hlsd.ports.converted_pictures import Convertible
 from hlsd.webrtc.rtp import RtpPacket
 from hlsd.webrtc.sdp import Chosen
 
@@ -24,7 +26,14 @@ KEY_PATIENCE: Final = 20.0
 """Seconds after which pictures are handed on without a key picture: their sender may refresh them bit by bit."""
 NEW_SOURCE: Final = 1.0
 """Least seconds between two sources of one section."""
-_CODECS: Final[dict[str, VideoCodec]] = {"H264": "h264", "H265": "h265"}
+SentCodec = VideoCodec | Convertible
+"""Of pictures that come."""
+_CODECS: Final[dict[str, tuple[SentCodec, type[Depacketiser]]]] = {
+    "H264": ("h264", Depacketiser),
+    "H265": ("h265", H265Depacketiser),
+    "VP8": ("vp8", Vp8Depacketiser),
+    "VP9": ("vp9", Vp9Depacketiser),
+}
 
 
 class Receiver:
@@ -89,11 +98,11 @@ class PictureReceiver(Receiver):
         patience: float,
         interval: float,
         now: float,
-        hand_on: Callable[[VideoCodec, CodedPicture, int], None],
+        hand_on: Callable[[SentCodec, CodedPicture, int], None],
     ) -> None:
         super().__init__(chosen, patience)
-        self.codec = _CODECS[chosen.payload.name]
-        self.depacketiser = Depacketiser() if self.codec == "h264" else H265Depacketiser()
+        self.codec, depacketiser = _CODECS[chosen.payload.name]
+        self.depacketiser = depacketiser()
         self._interval = interval
         self.keys = KeyRequests(interval, now)
         self._hand_on = hand_on

@@ -12,6 +12,7 @@ from hlsd.ingest.webrtc.figures import WebrtcFigures, WebrtcStats
 from hlsd.ingest.webrtc.publisher import PublisherHost, WebrtcPublisher
 from hlsd.ports import PublishRequest, Refuse
 from hlsd.ports.connecting import ConnectRequest
+from hlsd.ports.converted_pictures import CONVERTIBLE
 from hlsd.ports.whip import WhipAnswer, WhipRefusal
 from hlsd.webrtc import sdp
 from hlsd.webrtc.sdp_answer import AnswerTerms, answer, fragment
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hlsd.ingest.webrtc.peer import Peer
     from hlsd.ports import Admission, PlayRequest, SoundDesk
     from hlsd.ports.connecting import ConnectDesk, Connected
+    from hlsd.ports.converted_pictures import PictureDesks
     from hlsd.webrtc.port import WebrtcPort
     from hlsd.webrtc.sdp import Offer
 
@@ -43,6 +45,7 @@ class WebrtcRoom:
         sound: SoundDesk | None,
         first: float,
         connections: ConnectDesk | None = None,
+        pictures: PictureDesks = lambda: None,
     ) -> None:
         self.stats = WebrtcStats(lambda: udp.stray)
         self._udp = udp
@@ -54,7 +57,7 @@ class WebrtcRoom:
         self._connections = connections
         self._connected: dict[str, Connected] = {}
         """Who was let in, by the session's id."""
-        self._host = PublisherHost(clock, log, faults, sound, first, self.stats.handshake.observe)
+        self._host = PublisherHost(clock, log, faults, sound, first, pictures, self.stats.handshake.observe)
         self._book: SessionBook[WebrtcPublisher] = SessionBook(
             clock, settings.max_sessions, settings.max_handshakes_per_ip
         )
@@ -147,14 +150,17 @@ class WebrtcRoom:
         return refusal
 
     async def _enter(self, asked: PlayRequest, body: bytes, local: str) -> WhipAnswer | WhipRefusal:
+        desk = self._host.pictures()
         try:
-            offer = sdp.read_offer(body)
+            offer = sdp.read_offer(body, converts=desk is not None)
         except sdp.BadOffer as error:
             return self._refuse(WhipRefusal("bad_offer", str(error)))
         except sdp.Unacceptable as error:
             # Strangers do not fill the log of warnings: nobody was asked yet whether it may.
             self._log.info("publisher refused", app=asked.app, ip=asked.ip, protocol="whip", reason=str(error))
             return self._refuse(WhipRefusal("unacceptable", str(error)))
+        if desk is not None and not desk.vacant and is_converted(offer):
+            return self._refuse(WhipRefusal("full", "as many streams are encoded as transcode.max allows"))
         ident = secrets.token_hex(16)
         if (refused := await self._connect(asked, ident)) is not None:
             return self._refuse(refused)
@@ -243,6 +249,11 @@ class WebrtcRoom:
         if publisher.peer is not None:
             self.stats.end(publisher.peer)
         self._disconnect(publisher.ident, publisher.ended, publisher.bytes)
+
+
+def is_converted(offer: Offer) -> bool:
+    """Whether what is taken of its picture has to become H.264 first."""
+    return offer.picture is not None and offer.picture.payload.name in CONVERTIBLE.values()
 
 
 def _publish_request(asked: PlayRequest, publisher: WebrtcPublisher) -> PublishRequest:

@@ -12,9 +12,10 @@ import pytest
 
 from hlsd.ingest.mpeg.elementary import sound_frames
 from hlsd.ingest.mpeg.items import MpegSound
-from hlsd.ingest.mpeg.opus import duration, opus_form
+from hlsd.ingest.mpeg.opus import opus_form
 from hlsd.ingest.mpeg.sound_frames import LONGEST, TRIES, FramedSound, look_ac3, look_adts, look_mpeg
 from hlsd.ingest.mpeg.stream_types import StreamKind, kind_of
+from hlsd.media.opus import duration
 from hlsd.media.sounds import SOUNDS
 from hlsd.sound.decoder import decoder
 from tests.support.tsfilm import demuxed, sound_ts
