@@ -31,12 +31,14 @@ test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=
 test-fast: $(VENV)/.dev test-setup web-modules   ## the tests of two minutes: unit, property, arch (ARGS="-k name")
 	@JOBS=$(JOBS) scripts/test.sh --fast $(BIN)/python $(ARGS)
 
-check: $(VENV)/.dev           ## lint, format, types, imports, the configuration file
+check: $(VENV)/.dev           ## lint, format, types, imports, the pages' scripts, the configuration file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hlsd check -c conf/hlsd.toml > /dev/null
+	@scripts/npm.sh web/lint "the pages' scripts are not linted"
+	@[ ! -d web/lint/node_modules/eslint ] || web/lint/node_modules/.bin/eslint --max-warnings 0 hlsd
 
 footage: $(VENV)/.dev         ## the long form of generated and encoded footage (ARGS="--kind holes --seeds 1-5000")
 	@scripts/footage.sh $(BIN)/python $(ARGS)
@@ -78,7 +80,7 @@ lock:            ## resolve the dependencies anew (needs uv)
 	@scripts/lock.sh
 
 clean:           ## remove everything that can be made again
-	rm -rf $(VENV) web/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
+	rm -rf $(VENV) web/node_modules web/lint/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@[ ! -d var ] || echo "var/ stays: state, tokens and recordings of this checkout's server. rm -r var takes them away."

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hlsd.api.access import Access
+from hlsd.api.access import Access, asked
 from hlsd.api.local_token import LocalToken
-from hlsd.api.middleware import asked
 from hlsd.auth.figures import AuthFigures
 from hlsd.auth.gate import AuthGate, gate_of
 from hlsd.base.errors import ConfigError

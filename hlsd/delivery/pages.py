@@ -40,8 +40,6 @@ _HLS_JS_PLACES = (f"{_DIST}/hls.light.min.js", f"{_DIST}/hls.min.js")
 _WHOLE: Final = "hls.whole.js"
 """What the page of films loads: films have tracks of text and of sound to choose from."""
 _FILMS: Final = "films.html"
-_LARGE: Final = 64 << 10
-"""Bytes from which on a file is a library."""
 _PACKED = Path(__file__).parents[1] / "web"
 """Where a wheel has them."""
 _MPEGTS_JS = "web/node_modules/mpegts.js/dist/mpegts.js"
@@ -50,12 +48,8 @@ PUBLISHER_JS = ("publish.js", "publish.umd.js")
 
 
 class File(NamedTuple):
-    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form.
+    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form, which alone is kept: browsers take it."""
 
-    A large one is kept in that form alone: who takes it otherwise is no browser.
-    """
-
-    small: bytes | None
     zipped: bytes
     content_type: str
     etag: str
@@ -63,7 +57,7 @@ class File(NamedTuple):
     @property
     def body(self) -> bytes:
         """What is in it."""
-        return gzip.decompress(self.zipped) if self.small is None else self.small
+        return gzip.decompress(self.zipped)
 
     @property
     def version(self) -> str:
@@ -269,4 +263,4 @@ def _loaded(path: Path, _changed: int, _size: int) -> File:
 def _file(body: bytes, content_type: str) -> File:
     """The file with its tag and its gzip form."""
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return File(body if len(body) < _LARGE else None, gzip.compress(body, 9, mtime=0), content_type, etag)
+    return File(gzip.compress(body, 9, mtime=0), content_type, etag)

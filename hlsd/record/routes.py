@@ -104,9 +104,8 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
         return _done(recordings.repair.model_dump())
 
     of_stream, one_record = "/api/v1/streams/{app}/{stream}/record", "/api/v1/records/{record_id}"
-    named = schemas()
     return [
-        DescribedRoute(method, path, _answering(does), described(does.__name__, method), named)
+        DescribedRoute(method, path, _answering(does), described(does.__name__, method), schemas)
         for method, path, does in (
             ("POST", of_stream, start),
             ("GET", of_stream, status),

@@ -78,9 +78,8 @@ def operations(relays: Relays, known: Path | None = None) -> list[DescribedRoute
         return _done({"items": [{"make": make, **patterns} for make, patterns in sorted(found.items())]})
 
     every, single = "/api/v1/relays", "/api/v1/relays/{relay_id}"
-    named = schemas()
     return [
-        DescribedRoute(method, path, does, described(does.__name__, method), named)
+        DescribedRoute(method, path, does, described(does.__name__, method), schemas)
         for method, path, does in (
             ("GET", every, listing),
             ("POST", every, add),

@@ -119,12 +119,11 @@ def operations(desk: ReceiverDesk) -> Sequence[DescribedRoute]:
         return _done(None)
 
     every, single = "/api/v1/receivers", "/api/v1/receivers/{receiver_id}"
-    named = _schemas()
     return [
-        DescribedRoute("POST", every, open_one, _described("open"), named),
-        DescribedRoute("GET", every, listing, _described("list"), named),
-        DescribedRoute("GET", single, one, _described("get"), named),
-        DescribedRoute("DELETE", single, close, _described("close"), named),
+        DescribedRoute("POST", every, open_one, _described("open"), _schemas),
+        DescribedRoute("GET", every, listing, _described("list"), _schemas),
+        DescribedRoute("GET", single, one, _described("get"), _schemas),
+        DescribedRoute("DELETE", single, close, _described("close"), _schemas),
     ]
 
 
