@@ -6,7 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup wheel deb test test-fast test-setup footage check docs format lock conf man bench clean
+.PHONY: help run demo setup wheel deb test test-fast test-setup footage fuzz soak sbom audit check docs format lock conf man bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -43,12 +43,28 @@ check: $(VENV)/.dev           ## lint, format, types, imports, the pages' script
 footage: $(VENV)/.dev         ## the long form of generated and encoded footage (ARGS="--kind holes --seeds 1-5000")
 	@scripts/footage.sh $(BIN)/python $(ARGS)
 
+fuzz: $(VENV)/.dev            ## every reader of strangers' bytes, a million cases each (ARGS="--cases 1000 --only srt")
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $(VENV)/fuzz \
+	  -r requirements-fuzz.txt || echo "hlsd: no atheris for this Python: cases will be changed by chance alone"
+	@PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: $(VENV)/.dev            ## a day of publishers and viewers of all ways in an hour (MINUTES=5)
+	@HLSD_SOAK=$(or $(MINUTES),60) $(BIN)/python -m pytest -q -s tests/fault/test_soak_of_all_ways.py $(ARGS)
+
 bench: $(VENV)/.dev           ## measure again what docs/bench says (ARGS="ingest --quick")
 	@$(BIN)/python -m bench $(ARGS)
 
 format: $(VENV)/.dev          ## put the sources into shape
 	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
+
+sbom: $(VENV)/.run            ## what hlsd is made with: build/hlsd.cdx.json (CycloneDX), docs/licences.md
+	@$(BIN)/python scripts/sbom.py licences
+	@$(BIN)/python scripts/sbom.py bom
+
+audit: $(VENV)/.run           ## known holes of what is locked (needs pip-audit, npm, and a way to their data)
+	pip-audit --disable-pip --require-hashes -r requirements.txt
+	npm audit --package-lock-only --omit dev --prefix web
 
 docs: $(VENV)/.docs           ## the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(VENV)/docs/bin/mkdocs build --quiet

@@ -7,6 +7,7 @@ own that is shut in, the fragments, the full `moov` at the end. Compared are sec
 
 from __future__ import annotations
 
+import compileall
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import hlsd
 from bench import machine, report
 from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
@@ -51,6 +53,7 @@ def run(*, seconds: float, rounds: int, counts: Sequence[int] = COUNTS, only: Se
         print("vod is not measured: there is no ffmpeg")
         return True
     runs: list[Run] = []
+    compileall.compile_dir(Path(hlsd.__file__).parent, quiet=2)  # as pip does when it installs: children are begun anew
     with tempfile.TemporaryDirectory(prefix="hlsd-bench-") as name:
         folder = Path(name)
         short = _film(folder / "short.mp4", min(ENCODED, int(seconds)))

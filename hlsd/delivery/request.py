@@ -53,11 +53,13 @@ RECORD_LISTS = ("list.json", "days.json")
 """What tells of a stream's recordings, below `r`."""
 _RECORD = re.compile(r"[0-9a-f]{16}(?:\.[a-z0-9]{2,4})?")
 """What stands behind `r/` in the path of a recording: its id (`hlsd.record.take.new_take_id`), and an ending."""
-_FILM = re.compile(r"(?:index\.m3u8|[0-9]{1,2}\.jpg|[0-9]{24}\.(?:m3u8|mp4|vtt)|[0-9]{23}s[0-9]\.(?:m3u8|vtt))")
-"""The same behind `v/`, of a film (`hlsd.vod.job`): the list of its renditions, a cover, or a rendition."""
+_FILM = re.compile(
+    r"(?:index\.m3u8|[0-9]{1,2}\.jpg|[0-9]{23}s[0-9]\.(?:m3u8|vtt)|[0-9]{24}(?:\.(?:m3u8|mp4|vtt)|(?:p|a[1-8])\.m3u8))"
+)
+"""The same behind `v/`, of a film (`hlsd.vod.job`): the list of its renditions, a cover, a rendition, a track."""
 _DATED = re.compile(r"([0-9]{23})/(?:\1[01]\.m3u8|[0-9]{1,2}\.jpg)")
 """A film's id and file behind `yyyy/mm/dd/` (`hlsd.vod.compat`)."""
-_FILM_PART = re.compile(r"[0-9]{24}")
+_FILM_PART = re.compile(r"[0-9]{24}(?:p|a[1-8])?")
 _SHIFT = re.compile(r"(?:archive|rewind|timeshift_abs|timeshift_rel)-.*\.m3u8")
 """The last step of a path of the past of a stream (`hlsd.timeshift.forms`), well formed or not."""
 _DIGITS = re.compile(r"[0-9]{1,17}")

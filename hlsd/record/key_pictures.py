@@ -66,7 +66,14 @@ def _entry(init: bytes, track: int, name: bytes, start: int, stop: int) -> Recor
 def key_picture(read: Read, layout: Layout, of: RecordedPictures, offset: int, size: int) -> KeyPicture | None:
     """The picture with which the fragment at `offset` begins; None if that is no key picture."""
     here = Layout(
-        layout.init, layout.room, layout.about, layout.leading, offset, finished=layout.finished, fragments=Fragments()
+        layout.init,
+        layout.room,
+        layout.about,
+        layout.leading,
+        offset,
+        finished=layout.finished,
+        fragments=Fragments(),
+        scales=layout.scales,
     )
     for fragment, runs in walk(read, here, offset + size):
         run = next((one for one in runs if one.track == of.track), None)

@@ -11,9 +11,9 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 from hlsd.base.errors import HlsdError
 from hlsd.ports import Rendering
@@ -25,9 +25,12 @@ from hlsd.record.remote.bucket import StoreFault
 from hlsd.record.repair import BREATH, reader
 from hlsd.record.segments import Segments
 from hlsd.record.shape import Layout, Read, open_layout, use_index, walk
+from hlsd.record.track_choice import TrackChoice, chosen_init
 from hlsd.record.vod_playlist import VodPlaylist
 
 T = TypeVar("T")
+Tracks = Callable[[str, bytes], Collection[int]]
+"""The tracks that HLS has of a recording, by its id and what it begins with; none: all. Raises BadBox."""
 MOST: Final = 64
 READERS: Final = 4
 CUTS: Final = 8
@@ -98,6 +101,10 @@ class OpenRecording:
         self.size = 0
         self.etag = ""
         self.layout: Layout | None = None
+        self.init = b""
+        """The initialisation section, as players get it."""
+        self.choice: TrackChoice | None = None
+        """The tracks that HLS has of it; None: all."""
         self.spans = Segments(Fragments())
         self.listed = Rendering(b"", b"", "")
         """Its playlist, as of one instant: it is read while a thread reads on."""
@@ -109,15 +116,15 @@ class OpenRecording:
         """Whoever reads it is cut off at the next piece, or its bytes would stay on the disk."""
         self._cut: _Cut | None = None
 
-    def load(self, read: Read | None = None) -> None:
+    def load(self, read: Read | None = None, tracks: Tracks | None = None) -> None:
         """Reads what there is of the file, by `read` where it is not here; blocks. Raises BadBox, OSError."""
         size = self.row.bytes if read is not None else os.fstat(self.fd).st_size
         read = read if read is not None else reader(self.fd)
         self.read_at = time.monotonic()
         if self.row.format == "mp4":
             if self.layout is None:
-                self.layout = open_layout(read)
-            layout = self.layout
+                self._open(read, tracks)
+            layout = cast(Layout, self.layout)
             fresh = not layout.fragments
             if not fresh or not use_index(read, layout, size):
                 for count, (fragment, _) in enumerate(walk(read, layout, size), 1):
@@ -132,6 +139,13 @@ class OpenRecording:
         else:
             self.size = size
         self.etag = f'"{self.row.id}"' if self.whole else f'"{self.row.id}-{self.size:x}"'
+
+    def _open(self, read: Read, tracks: Tracks | None) -> None:
+        layout = open_layout(read)
+        wanted = tracks(self.row.id, layout.init) if tracks is not None else None
+        self.init = chosen_init(layout.init, wanted) if wanted else layout.init
+        self.choice = TrackChoice(wanted, layout.scales) if wanted else None
+        self.layout = layout
 
     def _list(self) -> None:
         """Makes its playlist anew, if there is more of it."""
@@ -165,8 +179,9 @@ class OpenRecording:
 class OpenRecordings:
     """The recordings of one server that are read."""
 
-    def __init__(self, shelf: Shelf, far: Far | None = None) -> None:
+    def __init__(self, shelf: Shelf, far: Far | None = None, tracks: Tracks | None = None) -> None:
         self._shelf = shelf
+        self._tracks = tracks
         self._far = far
         self._volumes: OrderedDict[str, OpenRecording] = OrderedDict()
         self._loading: dict[str, asyncio.Future[OpenRecording | None]] = {}
@@ -311,7 +326,7 @@ class OpenRecordings:
         key, read = found
         recording = OpenRecording(row, -1, key)
         try:
-            await self.do(lambda: recording.load(read))
+            await self.do(lambda: recording.load(read, self._tracks))
         except BadBox as error:
             raise StoreFault(f"the index of the recording is damaged: {error}") from None
         return recording
@@ -322,7 +337,7 @@ class OpenRecordings:
         except OSError:
             return None
         try:
-            recording.load()
+            recording.load(tracks=self._tracks)
         except (BadBox, OSError):
             os.close(recording.fd)
             return None

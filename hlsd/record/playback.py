@@ -257,11 +257,12 @@ class RecordEndpoint:
             return self._replies.refuse(request, 404)
         if one.below == "i.mp4":
             tag = f'"{recording.row.id}-i"'
-            return self._replies.resource(request, Media(layout.init, "video/mp4", tag, init=True))
+            return self._replies.resource(request, Media(recording.init, "video/mp4", tag, init=True))
         sheet = sheet_name(one.below)
         if sheet is not None:
             return await self._thumbnails.sheet(request, recording, sheet)
-        if (keys := self._sealed.keys(recording)) is not None:
+        keys = self._sealed.keys(recording)
+        if keys is not None or recording.choice is not None:
             return await self._sealed.piece(request, one.below, recording, layout, keys, one.charge, send)
         number = one.below.removeprefix("s").removesuffix(".m4s")
         if piece := piece_of(one.below, layout.fragments):

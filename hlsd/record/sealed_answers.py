@@ -1,7 +1,8 @@
-"""Answers for recordings whose segments are encrypted: the playlist with its keys, the keys, the segments.
+"""Answers for recordings whose segments are not as they stand in the file: they are encrypted, or have less tracks.
 
-Files stand on the disk in the clear; a segment is encrypted by a thread when somebody first asks for it, and the bytes
-are shared by all who want it then, or soon after. Bounded: `BYTES` of such segments, in use or kept; more are refused.
+The playlist with its keys, the keys, the segments. Files stand on the disk in the clear and whole; a segment is made by
+a thread when somebody first asks for it, and the bytes are shared by all who want it then, or soon after. Bounded:
+`BYTES` of such segments, in use or kept; more are refused.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from hlsd.delivery.request import Request
 from hlsd.media.key_vault import KeyVault
 from hlsd.media.segment_keys import KEY_TYPE, SegmentKeys, key_number
 from hlsd.ports import Media, Rendering, ViewerSession
+from hlsd.record.boxes import BadBox
 from hlsd.record.open_recordings import Crowded, OpenRecording, OpenRecordings, Unreadable
 from hlsd.record.sealed_playlist import sealed_rendering, vector_of
 from hlsd.record.segments import FIRST, piece_of
 from hlsd.record.shape import Layout
+from hlsd.record.track_choice import TrackChoice, chosen_span
 
 BYTES: Final = 192 << 20
 LISTED: Final = 64
@@ -33,7 +36,7 @@ Charge = Callable[[ViewerSession | None, int, int], None]
 
 
 class _Sealed:
-    """One encrypted segment, and how many are being sent it."""
+    """One such segment, and how many are being sent it."""
 
     __slots__ = ("sealing", "size", "users")
 
@@ -81,14 +84,14 @@ class SealedAnswers:
         name: str,
         recording: OpenRecording,
         layout: Layout,
-        keys: SegmentKeys,
+        keys: SegmentKeys | None,
         charge: Charge,
         send: Send,
     ) -> Reply | None:
         """A key, or a segment; None once it is sent. Raises Crowded, StoreFault, Unreadable."""
         count = len(recording.spans)
         number = key_number(name)
-        if number is not None:
+        if number is not None and keys is not None:
             # a piece is numbered by its first fragment, of which there are more than segments
             if number > keys.number(max(FIRST + count, len(layout.fragments))):
                 return self._replies.refuse(request, 404, cache=b"max-age=1")
@@ -104,7 +107,8 @@ class SealedAnswers:
         one = self._take(recording, name, place, keys)
         try:
             body = await asyncio.shield(one.sealing)
-            reply = self._replies.resource(request, Media(body, "video/mp4", f'"{recording.row.id}-{name}-k"'))
+            tag = f'"{recording.row.id}-{name}{"" if keys is None else "-k"}"'
+            reply = self._replies.resource(request, Media(body, "video/mp4", tag))
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": reply.body})
             charge(request.session, len(reply.body), reply.media)
@@ -112,13 +116,13 @@ class SealedAnswers:
             one.users -= 1
         return None
 
-    def _take(self, recording: OpenRecording, name: str, place: tuple[int, int], keys: SegmentKeys) -> _Sealed:
-        """The encrypted segment, which may be still under way; its user is counted."""
+    def _take(self, recording: OpenRecording, name: str, place: tuple[int, int], keys: SegmentKeys | None) -> _Sealed:
+        """The segment as it is sent, which may be still under way; its user is counted."""
         key = recording.row.id, name
         one = self._segments.get(key)
         if one is None:
             self._make_room(place[1])
-            made = asyncio.ensure_future(self._seal(recording, name, place, keys))
+            made = asyncio.ensure_future(self._make(recording, name, place, keys))
             one = self._segments[key] = _Sealed(made, place[1])
             self._size += one.size
             made.add_done_callback(lambda done: self._made(key, done))
@@ -135,21 +139,33 @@ class SealedAnswers:
                 del self._segments[key]
                 self._size -= one.size
         if self._size + size > BYTES:
-            raise Crowded("many encrypted segments are being sent")
+            raise Crowded("many segments are being made and sent")
 
     def _made(self, key: tuple[str, str], done: asyncio.Future[bytes]) -> None:
         if done.cancelled() or done.exception() is not None:  # whoever asks next tries again
             one = self._segments.pop(key, None)
             self._size -= one.size if one is not None else 0
+        elif (one := self._segments.get(key)) is not None:  # it has less than its place in the file, or padding
+            self._size += len(done.result()) - one.size
+            one.size = len(done.result())
 
-    async def _seal(self, recording: OpenRecording, name: str, place: tuple[int, int], keys: SegmentKeys) -> bytes:
+    async def _make(
+        self, recording: OpenRecording, name: str, place: tuple[int, int], keys: SegmentKeys | None
+    ) -> bytes:
         offset, size = place
         recording.users += 1
         try:
             plain = await self._open_recordings.read(recording, offset, size)
             if len(plain) != size:
                 raise Unreadable("the recording is shorter than it was")
-            msn, iv = vector_of(name)
-            return await self._open_recordings.do(lambda: keys.seal(plain, msn, iv))
+            return await self._open_recordings.do(lambda: _made(plain, name, recording.choice, keys))
+        except BadBox as error:
+            raise Unreadable(f"the recording is damaged: {error}") from None
         finally:
             self._open_recordings.put_back(recording)
+
+
+def _made(plain: bytes, name: str, choice: TrackChoice | None, keys: SegmentKeys | None) -> bytes:
+    """What is sent of a segment that stands in the file as `plain`. Raises BadBox."""
+    octets = chosen_span(plain, choice) if choice is not None else plain
+    return keys.seal(octets, *vector_of(name)) if keys is not None else octets

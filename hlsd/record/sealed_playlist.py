@@ -15,7 +15,7 @@ from typing import Final
 from hlsd.media.segment_keys import NONE, SegmentKeys
 from hlsd.ports import Rendering
 
-_URI: Final = re.compile(r"((?:\.\./r/)?([0-9a-f]{16,24}))/(s[0-9]{1,9}(?:-[0-9]{1,9})?\.m4s)", re.ASCII)
+_URI: Final = re.compile(r"((?:\.\./r/)?([0-9a-f]{16,24}(?:p|a[1-8])?))/(s[0-9]{1,9}(?:-[0-9]{1,9})?\.m4s)", re.ASCII)
 _NAME: Final = re.compile(r"s([0-9]{1,9})(?:-([0-9]{1,9}))?\.m4s", re.ASCII)
 _PIECES: Final = 1 << 96
 """Added to the vector of a part of a segment, so that it is that of no whole one."""

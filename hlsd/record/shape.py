@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -86,6 +86,8 @@ class Layout:
     end: int
     finished: bool = False
     fragments: Fragments = field(default_factory=Fragments)
+    scales: Mapping[int, int] = field(default_factory=dict)
+    """Timescales of all tracks, by their ids."""
 
     def take(self, found: Fragments) -> None:
         """These are its fragments, as it tells itself."""
@@ -140,7 +142,8 @@ def open_layout(read: Read) -> Layout:
     if moov is None or moov.name != b"moov" or at + moov.size > len(first):
         raise BadBox("no moov")
     body = first[at : at + moov.size]
-    layout = Layout(first[:room] + FREE + body, room, _about(body), _leading(body), at + moov.size)
+    leading, scales = _tracks(body)
+    layout = Layout(first[:room] + FREE + body, room, _about(body), leading, at + moov.size, scales=scales)
     if hidden.name == b"mdat":
         behind = head(read(room + hidden.size, HEADER))
         layout.finished = behind is not None and behind.name == b"moov"
@@ -151,7 +154,7 @@ def walk(  # noqa: C901 - each way in which it is none
     read: Read, layout: Layout, limit: int
 ) -> Iterator[tuple[Fragment, list[TrackRun]]]:
     """The whole fragments from `layout.end` on, up to byte `limit`; `layout.end` goes along. Ends at what is none."""
-    track, scale = layout.leading
+    track, _ = layout.leading
     at = layout.end
     limit = min(limit, _hidden_end(read, layout, limit))
     while True:
@@ -188,7 +191,7 @@ def walk(  # noqa: C901 - each way in which it is none
         lead = runs[0]
         if lead.track != track:
             lead = next((run for run in runs if run.track == track), lead)
-        rate = scale if lead.track == track else TICKS
+        rate = layout.scales.get(lead.track, TICKS)
         first = lead.decode * TICKS // rate
         last = lead.end * TICKS // rate
         if first >= FURTHEST or last - first >= LONGEST:
@@ -279,8 +282,8 @@ def _about(moov: bytes) -> About | None:
     return None
 
 
-def _leading(moov: bytes) -> tuple[int, int]:
-    """Track id and timescale of the pictures, or of the first track."""
+def _tracks(moov: bytes) -> tuple[tuple[int, int], dict[int, int]]:
+    """Track id and timescale of the pictures, or of the first track; the timescales of all."""
     found: list[tuple[bool, int, int]] = []
     for name, start, end in children(moov, 8):
         if name == b"trak":
@@ -288,7 +291,7 @@ def _leading(moov: bytes) -> tuple[int, int]:
     if not found:
         raise BadBox("no track")
     found.sort(key=lambda one: (not one[0], one[1]))
-    return found[0][1:]
+    return found[0][1:], {track: scale for _, track, scale in found}
 
 
 def track_of(moov: bytes, start: int, end: int) -> tuple[bool, int, int]:

@@ -71,6 +71,9 @@ async def _ask(dial: Dial, address: Address, job: VodJob, settings: VodSettings)
 
 
 def _posted(address: Address, job: VodJob, settings: VodSettings) -> bytes:
+    # Who is told again, because a worker died before it could note that it had told, knows it by this
+    # (draft-ietf-httpapi-idempotency-key-header-07 §2.1)
+    key = f'Idempotency-Key: "{job.id}"\r\n\r\n'.encode()
     if job.callback_form != "post":
         own = {key for key, _ in parse_qsl(address.query, keep_blank_values=True)}
         told = {"hlsd_id": job.id, "status": job.state, "code": job.code, "msg": job.error}
@@ -78,8 +81,8 @@ def _posted(address: Address, job: VodJob, settings: VodSettings) -> bytes:
             told["t"] = str(job.ended)
         ours = urlencode({key: one for key, one in told.items() if key not in own})  # its own stay as they are
         query = "&".join(part for part in (address.query, ours) if part)
-        return request(address._replace(query=query), AGENT)
+        return request(address._replace(query=query), AGENT).removesuffix(b"\r\n") + key
     body = json.dumps({"action": "jobDone", "job": JobView.of(job, settings.app).model_dump(mode="json")}).encode()
     head = request(address, AGENT).removeprefix(b"GET ").removesuffix(b"\r\n")
-    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    return b"POST " + head + more + body
+    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n".encode()
+    return b"POST " + head + more + key + body

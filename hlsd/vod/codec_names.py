@@ -14,7 +14,7 @@ _ENTRY: Final = {b"vide": 78, b"soun": 28}
 
 
 def codecs_of(init: bytes) -> str:
-    """The codecs of all tracks, with commas between; a track of another codec is left out."""
+    """The codecs of all tracks, each once, with commas between; a track of another codec is left out."""
     found = []
     try:
         for name, at, end in children(init, *child(init, b"moov")):
@@ -22,7 +22,7 @@ def codecs_of(init: bytes) -> str:
                 found.append(_of_track(init, at, end))
     except (BadBox, MediaError, IndexError):
         return ""
-    return ",".join(one for one in found if one)
+    return ",".join(dict.fromkeys(one for one in found if one))
 
 
 def _of_track(init: bytes, at: int, end: int) -> str:

@@ -5,6 +5,7 @@ Law: libavformat is told the form, reads one file that is open already, and has 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
 import av
@@ -12,7 +13,7 @@ import av
 from hlsd.base.errors import MediaError
 from hlsd.media.aac import split_adts
 from hlsd.vod.forms import DECODERS, MORE, OPTIONS, PICTURES, SOUND, TEXT
-from hlsd.vod.plan import RANGES, TEXTS, Probed, TextTrack
+from hlsd.vod.plan import RANGES, SOUNDS, TEXTS, FilmSound, Probed, TextTrack, Unheard, copies_sound
 
 BUFFER: Final = 256 << 10
 """Bytes that libavformat reads at a time: each time is a turn of Python's."""
@@ -20,6 +21,10 @@ _PACKETS: Final = 2000
 """That are read until there is a first picture."""
 _COVER: Final = 0x400
 """AV_DISPOSITION_ATTACHED_PIC: a picture of what is heard."""
+_DEFAULT: Final = 0x1
+"""AV_DISPOSITION_DEFAULT."""
+_LISTEN: Final = 400
+"""Packets of sound that are read until each track has been heard; one that begins later is not judged."""
 
 
 class Film:
@@ -34,20 +39,22 @@ class Film:
         except (av.FFmpegError, ValueError, OSError) as error:
             raise MediaError(f"it cannot be read: {words(error)}") from None
         self.form = form
-        self.video: Any = self._first("video", PICTURES)
-        self.audio: Any = self._first("audio", SOUND)
-        for stream in (self.video, self.audio):
+        self.video: Any = next(self._readable("video", PICTURES), None)
+        heard = sorted(self._readable("audio", SOUND), key=lambda one: not int(one.disposition) & _DEFAULT)
+        self.heard: list[Any] = heard[:SOUNDS]
+        """Its tracks of sound that can be read, the one first that is heard by who does not choose."""
+        self.audio: Any = heard[0] if heard else None
+        for stream in (self.video, *self.heard):
             if stream is not None:
                 stream.codec_context.thread_count = 1
 
-    def _first(self, kind: str, known: frozenset[str]) -> Any:  # noqa: ANN401 - as the container
+    def _readable(self, kind: str, known: frozenset[str]) -> Iterator[Any]:
         for stream in self.container.streams:
             context = getattr(stream, "codec_context", None)
             if stream.type == kind and context is not None and not int(stream.disposition) & _COVER:
                 name = plain_codec(context.name)
                 if name in known and (kind == "audio" or (context.width and context.height)):
-                    return stream
-        return None
+                    yield stream
 
     def close(self) -> None:
         """Lets go of it."""
@@ -58,18 +65,22 @@ class Film:
         """Seconds at which its clock begins."""
         return (self.container.start_time or 0) / av.time_base
 
-    def adts(self) -> bytes:
-        """The configuration of AAC that has none in front: MPEG-TS has a header before each frame (ADTS) instead.
+    def adts(self) -> dict[int, bytes]:
+        """The configurations of AAC that has none in front, by stream: MPEG-TS has a header before each frame (ADTS).
 
-        Reads the film's beginning; empty where that is not so.
+        Reads the film's beginning, where there are such.
         """
-        if self.audio is None or self.audio.codec_context.name != "aac" or self.audio.codec_context.extradata:
-            return b""
-        for packet, _ in zip(self.container.demux(self.audio), range(_PACKETS), strict=False):
-            found = split_adts(bytes(packet))
+        bare = [one for one in self.heard if one.codec_context.name == "aac" and not one.codec_context.extradata]
+        told: dict[int, bytes] = {}
+        if not bare:
+            return told
+        for packet, _ in zip(self.container.demux(bare), range(_PACKETS), strict=False):
+            found = split_adts(bytes(packet)) if packet.stream_index not in told else None
             if found is not None:
-                return found[0]
-        return b""
+                told[packet.stream_index] = found[0]
+                if len(told) == len(bare):
+                    break
+        return told
 
     def probe(self) -> Probed:
         """What it is; decodes its first picture, which says more than its head. Raises MediaError."""
@@ -79,6 +90,7 @@ class Film:
             raise MediaError("no picture of it can be decoded")
         context = video.codec_context if video is not None else None
         heard = audio.codec_context if audio is not None else None
+        sounds, unheard = self._sounds()
         return Probed(
             form=self.form,
             duration=self._duration(),
@@ -98,7 +110,51 @@ class Film:
             channels=heard.layout.nb_channels if heard is not None else 0,
             transfer=int(frame.color_trc) if frame is not None else 0,
             texts=self.texts(),
+            sounds=sounds,
+            unheard=unheard,
         )
+
+    def _sounds(self) -> tuple[list[FilmSound], list[Unheard]]:
+        """Its tracks of sound, and those that are left out; where there are several each is listened to."""
+        every = [one for one in self.container.streams if one.type == "audio"]
+        faults = self._listened() if len(self.heard) > 1 else {}
+        sounds, unheard = list[FilmSound](), list[Unheard]()
+        for stream in (*self.heard, *(one for one in every if one not in self.heard)):
+            context, said = getattr(stream, "codec_context", None), _told(stream)
+            name = plain_codec(context.name) if context is not None else "a codec that is not known"
+            if context is None or name not in SOUND:
+                unheard.append(Unheard(stream.index, *said, f"sound of {name} is not read"))
+            elif stream not in self.heard:
+                unheard.append(Unheard(stream.index, *said, f"{SOUNDS} tracks are the most"))
+            elif (fault := faults.get(stream.index)) is not None and stream is not self.audio:
+                unheard.append(Unheard(stream.index, *said, fault))
+            else:
+                channels = context.layout.nb_channels
+                fits = copies_sound(name, _aac_profile(context), channels)
+                sounds.append(FilmSound(stream.index, *said, fits, channels if fits else min(2, channels)))
+        return sounds, unheard[:SOUNDS]
+
+    def _listened(self) -> dict[int, str]:
+        """What is wrong with tracks of sound of which nothing can be decoded at the beginning, by stream."""
+        faults: dict[int, str] = {}
+        waiting = {one.index for one in self.heard}
+        try:
+            self.container.seek(0)
+            packets = self.container.demux(self.heard)
+            for packet, _ in zip(packets, range(_LISTEN * len(self.heard)), strict=False):
+                if packet.stream_index not in waiting or not packet.size:
+                    continue
+                try:
+                    if packet.decode():
+                        waiting.discard(packet.stream_index)
+                        faults.pop(packet.stream_index, None)
+                except (av.FFmpegError, ValueError) as error:
+                    faults[packet.stream_index] = f"it cannot be decoded: {words(error)}"
+                if not waiting:
+                    break
+        except (av.FFmpegError, OSError):
+            pass  # what was heard up to here is known
+        return faults
 
     def texts(self) -> list[TextTrack]:
         """Its tracks of text that can be read, the first ones."""
@@ -106,8 +162,7 @@ class Film:
         for stream in self.container.streams:
             context = getattr(stream, "codec_context", None)
             if stream.type == "subtitle" and context is not None and context.name in TEXT:
-                told = {key.lower(): str(value) for key, value in stream.metadata.items()}
-                found.append(TextTrack(stream.index, told.get("language", "")[:16], told.get("title", "")[:64]))
+                found.append(TextTrack(stream.index, *_told(stream)))
         return found[:TEXTS]
 
     def _picture(self) -> Any:  # noqa: ANN401 - as the container
@@ -131,6 +186,12 @@ class Film:
             return float(self.container.duration / av.time_base)
         said = [s.duration * s.time_base for s in (self.video, self.audio) if s is not None and s.duration]
         return float(max(said, default=0))
+
+
+def _told(stream: Any) -> tuple[str, str]:  # noqa: ANN401 - as the container
+    """What a track says of its language and its name."""
+    said = {key.lower(): str(value) for key, value in stream.metadata.items()}
+    return said.get("language", "")[:16], said.get("title", "")[:64]
 
 
 def form_names(form: str) -> str:

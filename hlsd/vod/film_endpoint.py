@@ -1,8 +1,8 @@
 """Answers `/{app}/{id}/v/…`: films that were made of files, to viewers with sessions, as recordings are.
 
-`index.m3u8` lists the renditions; `{id}{n}.m3u8`, `.mp4` and `.vtt` (thumbnails) are one of them, `{id}s{n}.m3u8` and
-`.vtt` a track of text. Covers, `{n}.jpg`, are for
-whoever may watch, and make no session.
+`index.m3u8` lists the renditions; `{id}{n}.m3u8`, `.mp4` and `.vtt` (thumbnails) are one of them, `{id}{n}p.m3u8` its
+pictures alone and `{id}{n}a{m}.m3u8` one track of sound, `{id}s{n}.m3u8` and `.vtt` a track of text. Covers, `{n}.jpg`,
+are for whoever may watch, and make no session.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from hlsd.record.open_recordings import OpenRecording, OpenRecordings
 from hlsd.record.playback import RecordEndpoint, RecordRequest
 from hlsd.record.sprites import Sprites
 from hlsd.vod.job import FilmOutcome, VodJob, is_id
-from hlsd.vod.text_tracks import FILE, GROUP, media_tags, text_playlist
+from hlsd.vod.sound_tracks import GROUP as SOUNDS
+from hlsd.vod.sound_tracks import shown_file, sound_tags
+from hlsd.vod.text_tracks import FILE, GROUP, text_playlist, text_tags
 
 _INDEX: Final = "index"
 _METHODS: Final = b"GET, HEAD, OPTIONS"
@@ -37,7 +39,8 @@ _CACHE: Final = b"private, max-age=3600"
 
 def multivariant(film: FilmOutcome) -> bytes:
     """The list of the renditions, the largest first (RFC 8216 §4.3.4.2)."""
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", *media_tags(film.texts)]
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines += [*sound_tags(film.sounds), *text_tags(film.texts)]
     # "The attribute ... is REQUIRED if any other" than SDR (rfc8216bis §4.4.6.2), and says then what the others are
     ranges = any(one.video_range in {"PQ", "HLG"} for one in film.renditions)
     for one in sorted(film.renditions, key=lambda one: -one.bandwidth):
@@ -50,9 +53,11 @@ def multivariant(film: FilmOutcome) -> bytes:
             said.append(f"FRAME-RATE={one.frame_rate:.3f}")
         if ranges and one.video_range:
             said.append(f"VIDEO-RANGE={one.video_range}")
+        if film.sounds and one.width:
+            said.append(f'AUDIO="{SOUNDS}"')
         if film.texts:
             said.append(f'SUBTITLES="{GROUP}"')
-        lines += [f"#EXT-X-STREAM-INF:{','.join(said)}", f"{one.file}.m3u8"]
+        lines += [f"#EXT-X-STREAM-INF:{','.join(said)}", f"{shown_file(one, film.sounds)}.m3u8"]
     return ("\n".join(lines) + "\n").encode()
 
 

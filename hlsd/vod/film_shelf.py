@@ -9,6 +9,7 @@ from hlsd.record.folder import RecordFolder
 from hlsd.record.index import DONE, IndexAway, Row
 from hlsd.vod.desk import JobRefused
 from hlsd.vod.job import RenditionMade, VodJob, folder_of, is_id
+from hlsd.vod.sound_tracks import VIEW, seen_views
 
 _ID: Final = 23
 
@@ -26,8 +27,9 @@ class FilmShelf:
         return None
 
     async def listed(self, ident: str) -> Row | None:
-        """The file of a rendition; None if there is none."""
-        if not is_id(ident[:_ID]):
+        """The file of a rendition, or what is seen of it; None if there is none."""
+        view = VIEW.fullmatch(ident)
+        if view is None or not is_id(ident[:_ID]):
             return None
         try:
             job = await self._find(ident[:_ID])
@@ -35,12 +37,15 @@ class FilmShelf:
             raise IndexAway(str(error)) from None
         if job is None or job.state != "done" or job.outcome is None:
             return None
-        made = next((one for one in job.outcome.renditions if one.file == ident), None)
-        return self._row(job, made, job.outcome.duration_ms) if made is not None else None
+        film = job.outcome
+        if view[2] and ident not in seen_views(film.renditions, film.sounds):
+            return None
+        made = next((one for one in film.renditions if one.file == view[1]), None)
+        return self._row(ident, job, made, film.duration_ms) if made is not None else None
 
-    def _row(self, job: VodJob, made: RenditionMade, duration_ms: int) -> Row:
+    def _row(self, ident: str, job: VodJob, made: RenditionMade, duration_ms: int) -> Row:
         return Row(
-            id=made.file,
+            id=ident,
             app=self._app,
             name=job.id,
             stream_id=job.id,

@@ -140,6 +140,25 @@ class TextMade(BaseModel, defer_build=True):
     name: str
 
 
+class SoundMade(BaseModel, defer_build=True):
+    """A track of sound that can be chosen, the first by who does not choose. `channels` 0: not known."""
+
+    file: str
+    """Its playlist's name; it is a part of the renditions' files."""
+    language: str
+    name: str
+    channels: int = 0
+
+
+class LeftOut(BaseModel, defer_build=True):
+    """A track of sound that is not in the film; `stream` is its number in the source."""
+
+    stream: int
+    language: str
+    title: str
+    reason: str
+
+
 class FilmOutcome(BaseModel, defer_build=True):
     """What came of a job that is done. `damaged`: a part of the source could not be read, and is left out."""
 
@@ -148,6 +167,8 @@ class FilmOutcome(BaseModel, defer_build=True):
     covers: int
     damaged: bool = False
     texts: list[TextMade] = Field(default_factory=list)
+    sounds: list[SoundMade] = Field(default_factory=list)
+    left_out: list[LeftOut] = Field(default_factory=list)
 
 
 class Progress(NamedTuple):

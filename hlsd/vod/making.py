@@ -16,7 +16,7 @@ from hlsd.vod.dating import dated
 from hlsd.vod.film import Film, words
 from hlsd.vod.hybrid import ORIGIN, HybridFile, finished, muxer
 from hlsd.vod.orders import MediaOrder
-from hlsd.vod.plan import PlannedRendition
+from hlsd.vod.plan import FilmSound, PlannedRendition
 from hlsd.vod.scaler import TICKS
 from hlsd.vod.tracks import EncodedPictures, EncodedSound, KeyClock
 
@@ -32,29 +32,42 @@ _TICK: Final = Fraction(1, TICKS)
 class RenditionWriter:
     """One rendition: its file, its muxer, its tracks."""
 
-    def __init__(self, order: MediaOrder, at: int, made: PlannedRendition, film: Film, adts: bytes) -> None:
+    def __init__(self, order: MediaOrder, at: int, made: PlannedRendition, film: Film, adts: dict[int, bytes]) -> None:
         about = About(f"{order.ident}{at}", order.app, order.ident, order.ident, int(order.ident[:13] or 0) / 1000)
         self.fd = order.outputs[at]
         self._file = HybridFile(self.fd, about)
         self._out = muxer(self._file)
         self.pictures: EncodedPictures | None = None
-        self.sound: EncodedSound | None = None
+        self.sounds: dict[int, EncodedSound] = {}
+        """By the number of their tracks in the source."""
+        self.heard: dict[int, int] = {}
+        """Packets of each further track of sound, likewise."""
         self._copied: dict[int, Any] = {}
-        self._unpacked = film.audio.index if adts else -1
+        self._adts = adts
         if film.video is not None and made.width:
             if made.copy_video:
                 self._copied[film.video.index] = self._copy(film.video)
             else:
                 self.pictures = EncodedPictures(self._out, order, made, film)
         if film.audio is not None:
-            if made.copy_audio:
-                self._copied[film.audio.index] = self._copy(film.audio, adts)
-            else:
-                self.sound = EncodedSound(self._out, film)
-        streams = [stream for stream in (film.video, film.audio) if stream is not None]
+            self._add_sound(film.audio, copied=made.copy_audio)
+        for one in made.further:
+            self.heard[one.stream] = 0
+            self._add_sound(film.container.streams[one.stream], copied=one.fits, further=one)
+        streams = [stream for stream in (film.video, *film.heard) if stream is not None]
         self._shifts = {stream.index: round((ORIGIN - film.start) / stream.time_base) for stream in streams}
         self._waiting = bool(film.video is not None and made.copy_video)
         self._last: dict[int, int] = {}
+
+    def _add_sound(self, source: Any, *, copied: bool, further: FilmSound | None = None) -> None:  # noqa: ANN401
+        index = source.index
+        if copied and (further is None or source.codec_context.extradata or index in self._adts):
+            self._copied[index] = made = self._copy(source, self._adts.get(index, b""))
+        else:
+            self.sounds[index] = sound = EncodedSound(self._out, source)
+            made = sound.stream
+        if further is not None and further.language:
+            made.metadata["language"] = further.language
 
     def _copy(self, source: Any, configuration: bytes = b"") -> Any:  # noqa: ANN401 - libav's
         stream = self._out.add_stream_from_template(source, opaque=True)
@@ -78,7 +91,7 @@ class RenditionWriter:
             return  # it says that it is decoded before what came first: a damaged file
         self._last[index] = dts
         mine = packet
-        if index == self._unpacked:
+        if index in self._adts:
             found = split_adts(bytes(packet))
             if found is None:
                 return
@@ -92,23 +105,36 @@ class RenditionWriter:
         mine.pts = max(dts, pts + later) if pts is not None else dts
         mine.stream = stream
         self._out.mux_one(mine)
+        if index in self.heard:
+            self.heard[index] += 1
 
     def show(self, frame: Any, *, key: bool) -> None:  # noqa: ANN401 - libav's
         """A picture, for who encodes."""
         if self.pictures is not None:
             self._mux(self.pictures.packets(frame, key=key))
 
-    def hear(self, frame: Any) -> None:  # noqa: ANN401 - libav's
-        """Sound, for who encodes; what it is given it may change."""
-        if self.sound is not None:
-            self._mux(self.sound.packets(frame))
+    def hear(self, track: int, frame: Any) -> None:  # noqa: ANN401 - libav's
+        """Sound of a track, for who encodes; what it is given it may change."""
+        if (sound := self.sounds.get(track)) is not None:
+            self._mux(sound.packets(frame))
+            if track in self.heard:
+                self.heard[track] += 1
+
+    def let_go(self, track: int) -> None:
+        """Nothing more comes of a track of sound."""
+        self._copied.pop(track, None)
+        self.sounds.pop(track, None)
 
     def close(self) -> Finished:
         """Writes what is left, and the full moov. Raises MediaError."""
         if self.pictures is not None:
             self._mux(self.pictures.rest())
-        if self.sound is not None:
-            self._mux(self.sound.rest())
+        for track, sound in self.sounds.items():
+            try:
+                self._mux(sound.rest())
+            except (av.FFmpegError, ValueError):
+                if track not in self.heard:
+                    raise
         self._out.close()
         return finished(self.fd)
 
@@ -120,7 +146,7 @@ class RenditionWriter:
 class Making:
     """The renditions of an order; `adts` is as of `Film.adts`. `told(seconds)` hears how far it is."""
 
-    def __init__(self, order: MediaOrder, film: Film, adts: bytes, told: Callable[[float], None]) -> None:
+    def __init__(self, order: MediaOrder, film: Film, adts: dict[int, bytes], told: Callable[[float], None]) -> None:
         self._film = film
         self._told = told
         self._start = film.start
@@ -129,7 +155,11 @@ class Making:
         self._writers = [RenditionWriter(order, at, one, film, adts) for at, one in enumerate(made)]
         self._keys = KeyClock(of_source=any(one.copy_video for one in made))
         self._sees = any(writer.pictures is not None for writer in self._writers)
-        self._hears = [writer for writer in self._writers if writer.sound is not None]
+        self._hears = {track for writer in self._writers for track in writer.sounds}
+        self._further = {one.stream: 0 for rendition in made for one in rendition.further}
+        """Packets in a row that could not be read of each further track of sound."""
+        self.lost: dict[int, str] = {}
+        """Further tracks of sound that are left out, and why: the film is none the worse for it."""
         lead = film.video if film.video is not None else film.audio
         self._tick = float(lead.time_base)
         self._alone = len(made) == 1 and not self._sees and not self._hears
@@ -141,8 +171,9 @@ class Making:
         """Reads the film to its end. Raises MediaError."""
         film = self._film
         streams = [stream for stream in (film.video, film.audio) if stream is not None]
+        streams += [film.container.streams[index] for index in self._further]
         packets = dated(film.container.demux(streams))
-        one = self._copied if self._alone else self._packet
+        one = self._copied if self._alone and not self._further else self._packet
         while True:
             try:
                 packet = next(packets, None)
@@ -152,6 +183,9 @@ class Making:
             if packet is None:
                 break
             one(packet)
+        for track in self._further:
+            if not any(writer.heard.get(track) for writer in self._writers):
+                self.lost.setdefault(track, "nothing of it could be read")
         try:
             return [writer.close() for writer in self._writers]
         except (av.FFmpegError, ValueError) as error:
@@ -180,6 +214,9 @@ class Making:
             raise MediaError("too much of it cannot be decoded") from None
 
     def _packet(self, packet: Any) -> None:  # noqa: ANN401 - libav's
+        if packet.stream_index in self._further:
+            self._beside(packet, packet.stream_index)
+            return
         picture = self._film.video is not None and packet.stream_index == self._film.video.index
         self.damaged |= bool(packet.is_corrupt)
         at = packet.pts if picture or self._film.video is None else None
@@ -189,9 +226,9 @@ class Making:
             if picture and self._sees:
                 for frame in packet.decode():
                     self._frame(frame)
-            elif not picture and self._hears:
+            elif not picture and packet.stream_index in self._hears:
                 for frame in packet.decode():
-                    self._heard(frame)
+                    self._heard(frame, packet.stream_index)
             self._bad = 0
         except av.error.InvalidDataError:
             self._is_bad()
@@ -199,6 +236,24 @@ class Making:
             raise MediaError(f"it cannot be made: {words(error)}") from None
         if at is not None:
             self._told(at * self._tick - self._start)
+
+    def _beside(self, packet: Any, track: int) -> None:  # noqa: ANN401 - libav's
+        """A packet of a further track of sound, whose faults are its own."""
+        if track in self.lost:
+            return
+        try:
+            for writer in self._writers:
+                writer.take(packet, alone=self._alone)
+            if track in self._hears:
+                for frame in packet.decode():
+                    self._heard(frame, track)
+            self._further[track] = 0
+        except (av.FFmpegError, ValueError) as error:
+            self._further[track] += 1
+            if self._further[track] > _BAD or not isinstance(error, av.error.InvalidDataError):
+                self.lost[track] = f"it cannot be made: {words(error)}"
+                for writer in self._writers:
+                    writer.let_go(track)
 
     def _frame(self, frame: Any) -> None:  # noqa: ANN401 - libav's
         if frame.pts is None:
@@ -209,13 +264,13 @@ class Making:
         for writer in self._writers:
             writer.show(frame, key=key)
 
-    def _heard(self, frame: Any) -> None:  # noqa: ANN401 - libav's
+    def _heard(self, frame: Any, track: int) -> None:  # noqa: ANN401 - libav's
         if frame.pts is None:
             return
         at = _ticks(frame) + self._later
-        for writer in self._hears:
+        for writer in self._writers:
             frame.pts, frame.time_base = at, _TICK
-            writer.hear(frame)
+            writer.hear(track, frame)
 
 
 def _ticks(frame: Any) -> int:  # noqa: ANN401 - libav's

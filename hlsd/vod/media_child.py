@@ -86,6 +86,7 @@ def carry_out(order: MediaOrder) -> dict[str, object]:
         return {
             "files": [{"duration": one.duration, "bytes": one.bytes} for one in done],
             "damaged": work.damaged,
+            "lost": {str(track): why for track, why in work.lost.items()},
         }
     finally:
         film.close()
@@ -126,4 +127,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # all is written, and taking libav apart piece by piece is a tenth of a short order

@@ -17,6 +17,8 @@ SOUND_ALONE: Final = "audio"
 """Name of the rendition that has no pictures."""
 TEXTS: Final = 8
 """Tracks of text that are carried."""
+SOUNDS: Final = 8
+"""Tracks of sound that are carried."""
 MOST_TEXT: Final = 4 << 20
 """Bytes of one of them."""
 MAX_WIDTH: Final = 8192
@@ -53,6 +55,28 @@ class TextTrack(NamedTuple):
     title: str
 
 
+class FilmSound(NamedTuple):
+    """A track of sound: `stream` is its number in the file; what it says of its language and its name, or "".
+
+    `fits`: players can play it as it is; if not, it becomes AAC of two `channels` at most.
+    """
+
+    stream: int
+    language: str
+    title: str
+    fits: bool
+    channels: int
+
+
+class Unheard(NamedTuple):
+    """A track of sound that is left out, and why."""
+
+    stream: int
+    language: str
+    title: str
+    reason: str
+
+
 class Probed(NamedTuple):
     """What a film is, as far as its file says. `rotation` in degrees; `hdr`: PQ or HLG. Empty codec: it has none.
 
@@ -77,15 +101,22 @@ class Probed(NamedTuple):
     channels: int
     transfer: int = 0
     texts: Sequence[TextTrack] = ()
+    sounds: Sequence[FilmSound] = ()
+    """Those that can be read, the one first that is heard by who does not choose."""
+    unheard: Sequence[Unheard] = ()
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Probed:
         """The same of JSON."""
-        return cls(**{**said, "texts": [TextTrack(*one) for one in said.get("texts", ())]})
+        rows = {"texts": TextTrack, "sounds": FilmSound, "unheard": Unheard}
+        return cls(**{**said, **{name: [row(*one) for one in said.get(name, ())] for name, row in rows.items()}})
 
 
 class PlannedRendition(NamedTuple):
-    """One rendition. `width` 0: there are no pictures; `copy_…`: as it is in the source."""
+    """One rendition. `width` 0: there are no pictures; `copy_…`: as it is in the source.
+
+    `further` are the tracks of sound that it has behind the first one.
+    """
 
     name: str
     width: int
@@ -93,11 +124,12 @@ class PlannedRendition(NamedTuple):
     most: int
     copy_video: bool
     copy_audio: bool
+    further: Sequence[FilmSound] = ()
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> PlannedRendition:
         """The same of JSON."""
-        return cls(**said)
+        return cls(**{**said, "further": [FilmSound(*one) for one in said.get("further", ())]})
 
 
 def examine(film: Probed, longest: float) -> None:
@@ -118,12 +150,17 @@ def examine(film: Probed, longest: float) -> None:
 
 def plan(film: Probed, wanted: Sequence[str]) -> list[PlannedRendition]:
     """The renditions of a film that was examined; `wanted` by name, none for what fits it."""
-    copy_audio = film.audio == "aac" and film.audio_profile in _AAC_LC and 0 < film.channels <= 8
+    copy_audio = copies_sound(film.audio, film.audio_profile, film.channels)
     if not film.video:
         return [PlannedRendition("sd", 0, 0, 0, False, copy_audio)]
     alone = [PlannedRendition(SOUND_ALONE, 0, 0, 0, False, copy_audio)] if film.audio and SOUND_ALONE in wanted else []
     pictures = [name for name in wanted if name != SOUND_ALONE]
     return alone if alone and not pictures else [*_pictures(film, pictures, copy_audio=copy_audio), *alone]
+
+
+def copies_sound(codec: str, profile: int, channels: int) -> bool:
+    """Whether players can play such sound as it is; `profile` as libavcodec counts."""
+    return codec == "aac" and profile in _AAC_LC and 0 < channels <= 8
 
 
 def _pictures(film: Probed, wanted: Sequence[str], *, copy_audio: bool) -> list[PlannedRendition]:
@@ -139,7 +176,8 @@ def _pictures(film: Probed, wanted: Sequence[str], *, copy_audio: bool) -> list[
         copied = fits and (name == own or _LINES[name] >= min(width, height))
         across, lines = (width, height) if copied else scaled(width, height, _LINES[name])
         if not any((one.width, one.height) == (across, lines) for one in found):
-            found.append(PlannedRendition(name, across, lines, _MOST[_LINES[name]], copied, copy_audio))
+            most, further = _MOST[_LINES[name]], film.sounds[1:]
+            found.append(PlannedRendition(name, across, lines, most, copied, copy_audio, further))
     return found
 
 

@@ -37,6 +37,7 @@ from hlsd.vod.job import VodJob
 from hlsd.vod.ledger import JobLedger, ledger_urls
 from hlsd.vod.routes import job_operations
 from hlsd.vod.settings import CompatSettings, VodSettings
+from hlsd.vod.sound_tracks import seen_tracks, views_of
 from hlsd.vod.workshop import root_of
 
 LOOK: Final = 1.0
@@ -94,7 +95,7 @@ class VodService(Service):
         store = (bucket, far) if bucket is not None and far is not None else None
         self.desk = VodDesk(settings, ledger, folder, self._gone, store)
         beside = RecordFolder(folder.root)
-        self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find), far)
+        self.films = OpenRecordings(FilmShelf(beside, settings.app, self.desk.find), far, seen_tracks)
         self._sprites = Sprites(self.films, beside, pictures, lambda: False)
         self._film = FilmEndpoint(
             self.films, self._sprites, judge, entrance, sessions, clock, self.desk.find, self.desk.file, vault
@@ -139,7 +140,8 @@ class VodService(Service):
         if first:
             self._tell(job)
         for one in job.outcome.renditions if job.outcome is not None else ():
-            self.films.drop(one.file)
+            for view in views_of(one.file):
+                self.films.drop(view)
 
     async def _look(self) -> None:
         guard, turn = self._faults.guard("vod_look"), 0

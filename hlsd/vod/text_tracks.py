@@ -9,38 +9,29 @@ from typing import Final
 
 from hlsd.vod.job import TextMade
 from hlsd.vod.plan import TextTrack
+from hlsd.vod.track_names import ListedTrack, media_tag, track_names
 
 GROUP: Final = "text"
 FILE: Final = re.compile(r"([0-9]{23})s([0-9])", re.ASCII)
 """Name of a track's file."""
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}", re.ASCII)
 
 
 def texts_made(ident: str, tracks: Sequence[TextTrack], cues: Sequence[int]) -> list[TextMade]:
-    """Those that say something. Of a group "all ... MUST have different NAMEs" (RFC 8216 §4.3.4.1.1)."""
-    made: list[TextMade] = []
-    for at, (track, count) in enumerate(zip(tracks, cues, strict=True)):
-        if not count:
-            continue
-        language = track.language if _LANGUAGE.fullmatch(track.language) and track.language != "und" else ""
-        # "It MUST NOT contain ... line feed (0xA), carriage return (0xD), or double quote" (RFC 8216 §4.2)
-        title = "".join(one for one in track.title if one.isprintable() and one != '"').strip()
-        name = title or language or "Text"
-        if any(one.name == name for one in made):
-            name = f"{name} {at + 1}"
-        made.append(TextMade(file=f"{ident}s{at}", language=language, name=name))
-    return made
+    """Those that say something."""
+    telling = [at for at, count in enumerate(cues) if count]
+    names = track_names([tracks[at] for at in telling], "Text")
+    return [
+        TextMade(file=f"{ident}s{at}", language=one.language, name=one.name)
+        for at, one in zip(telling, names, strict=True)
+    ]
 
 
-def media_tags(texts: Sequence[TextMade]) -> list[str]:
+def text_tags(texts: Sequence[TextMade]) -> list[str]:
     """The lines of the multivariant playlist."""
-    found = []
-    for one in texts:
-        said = ["TYPE=SUBTITLES", f'GROUP-ID="{GROUP}"', f'NAME="{one.name}"']
-        if one.language:
-            said.append(f'LANGUAGE="{one.language}"')
-        found.append(f'#EXT-X-MEDIA:{",".join(said)},DEFAULT=NO,AUTOSELECT=YES,URI="{one.file}.m3u8"')
-    return found
+    return [
+        media_tag("SUBTITLES", GROUP, ListedTrack(one.language, one.name), chosen=False, uri=f"{one.file}.m3u8")
+        for one in texts
+    ]
 
 
 def text_playlist(file: str, duration_ms: int) -> bytes:

@@ -85,14 +85,15 @@ class EncodedPictures:
 class EncodedSound:
     """Sound of another codec: frames in, packets of AAC out."""
 
-    def __init__(self, out: Any, film: Any) -> None:  # noqa: ANN401 - libav's
-        heard = film.audio.codec_context
+    def __init__(self, out: Any, source: Any) -> None:  # noqa: ANN401 - libav's
+        """`source` is the stream whose frames it is given."""
+        heard = source.codec_context
         rate = heard.sample_rate if heard.sample_rate in {32_000, 44_100, 48_000} else 48_000
         layout = _CHANNELS.get(heard.layout.nb_channels, "stereo")
         stream = out.add_stream("aac", rate=rate, layout=layout)
         stream.bit_rate = SOUND_RATE
         stream.codec_context.time_base = Fraction(1, rate)
-        self._stream = stream
+        self.stream = stream
         self._rate = rate
         self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=1024)
         self._next: int | None = None
@@ -111,10 +112,10 @@ class EncodedSound:
         if self._next is not None:
             for piece in self._resampler.resample(None):
                 yield from self._encoded(piece)
-            yield from self._stream.encode(None)
+            yield from self.stream.encode(None)
 
     def _encoded(self, piece: Any) -> Iterator[Any]:  # noqa: ANN401 - libav's
         assert self._next is not None
         piece.pts, piece.time_base = self._next, Fraction(1, self._rate)
         self._next += piece.samples
-        yield from self._stream.encode(piece)
+        yield from self.stream.encode(piece)

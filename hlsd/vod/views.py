@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from hlsd.base import masking
-from hlsd.vod.job import RenditionMade, State, TextMade, Tried, VodJob
+from hlsd.vod.job import LeftOut, RenditionMade, SoundMade, State, TextMade, Tried, VodJob
 
 
 class PlaceView(BaseModel, defer_build=True):
@@ -44,6 +44,10 @@ class JobView(BaseModel, defer_build=True):
     renditions: list[RenditionMade]
     texts: list[TextMade]
     """Tracks of text, as WebVTT."""
+    sounds: list[SoundMade]
+    """Tracks of sound that can be chosen, where there are several."""
+    left_out: list[LeftOut]
+    """Tracks of sound that are not there, and why."""
     places: PlaceView | None
 
     @classmethod
@@ -76,6 +80,8 @@ class JobView(BaseModel, defer_build=True):
             damaged=outcome is not None and outcome.damaged,
             renditions=made,
             texts=outcome.texts if outcome is not None else [],
+            sounds=outcome.sounds if outcome is not None else [],
+            left_out=outcome.left_out if outcome is not None else [],
             places=PlaceView(
                 playlist=f"{base}/index.m3u8",
                 files={one.name: f"{base}/{one.file}.mp4" for one in made},

@@ -24,7 +24,8 @@ from hlsd.record.boxes import BadBox
 from hlsd.record.remote.bucket import Bucket, StoreFault
 from hlsd.record.repair import reader
 from hlsd.record.segments import Segments
-from hlsd.record.shape import Layout, scan
+from hlsd.record.shape import Layout, Read, open_layout, scan, walk
+from hlsd.record.track_choice import tracks_of
 from hlsd.vod.codec_names import codecs_of
 from hlsd.vod.fetch import awaited, fetch, way_out
 from hlsd.vod.fetch_playlist import fetch_playlist, is_playlist
@@ -35,8 +36,10 @@ from hlsd.vod.job import (
     Cancelled,
     FilmOutcome,
     JobFailed,
+    LeftOut,
     Progress,
     RenditionMade,
+    SoundMade,
     TextMade,
     Tried,
     TryAgain,
@@ -48,6 +51,7 @@ from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import MOST_TEXT, RANGES, PlannedRendition, Probed, examine, plan
 from hlsd.vod.settings import VodSettings
+from hlsd.vod.sound_tracks import left_out, sounds_made
 from hlsd.vod.text_tracks import texts_made
 
 T = TypeVar("T")
@@ -215,6 +219,9 @@ class Bench:
                 os.close(one)
         duration = max(float(one["duration"]) for one in said["files"])
         texts, torn = self._texts(film, duration)
+        lost = {int(track): str(why) for track, why in said["lost"].items()}
+        shown = next((one.file for one in made if one.width), "")
+        sounds = sounds_made(shown, film.sounds, lost) if shown else []
         if duration > self._settings.max_duration:
             raise JobFailed("bad_media", f"it lasts {duration:.0f} s; {self._settings.max_duration:.0f} s is the most")
         return {
@@ -222,6 +229,8 @@ class Bench:
             "damaged": bool(said["damaged"]) or torn,
             "renditions": [one.model_dump() for one in made],
             "texts": [one.model_dump() for one in texts],
+            "sounds": [one.model_dump() for one in sounds],
+            "left_out": [one.model_dump() for one in left_out(film, lost)],
         }
 
     def _texts(self, film: Probed, duration: float) -> tuple[list[TextMade], bool]:
@@ -251,6 +260,8 @@ class Bench:
         found = Segments(layout.fragments)
         found.grow(whole=True)
         peak = max((one.size * 8 * TICKS / max(1, one.end - one.start) for one in found), default=0)
+        if made.further:
+            peak = peak_of_one_sound(reader(fd), size, found)
         rate = film.frame_rate if made.copy_video else min(film.frame_rate, 60.0)
         return RenditionMade(
             name=made.name,
@@ -337,13 +348,35 @@ class Bench:
             time.sleep(min(left, 0.25))
 
 
+def peak_of_one_sound(read: Read, size: int, found: Segments) -> float:
+    """Bits a second of the segment with the most, with the largest of its tracks of sound alone. Raises BadBox."""
+    layout = open_layout(read)
+    sound = frozenset(tracks_of(layout.init)[1])
+    more = []  # of each fragment: where it is, and the bytes of its other tracks of sound
+    for fragment, runs in walk(read, layout, size):
+        sizes = [sum(run.sizes) for run in runs if run.track in sound]
+        more.append((fragment.offset, sum(sizes) - max(sizes, default=0)))
+    peak, rest = 0.0, iter(more)
+    one = next(rest, None)
+    for span in found:
+        less = 0
+        while one is not None and one[0] < span.offset + span.size:
+            less, one = less + one[1], next(rest, None)
+        peak = max(peak, (span.size - less) * 8 * TICKS / max(1, span.end - span.start))
+    return peak
+
+
 def outcome_of(made: dict[str, Any], covers: int) -> FilmOutcome:
     """What came of a job."""
     renditions = [RenditionMade.model_validate(one) for one in made["renditions"]]
     duration = round(made["duration"] * 1000)
     texts = [TextMade.model_validate(one) for one in made.get("texts", ())]
-    damaged = made["damaged"]
-    return FilmOutcome(duration_ms=duration, renditions=renditions, covers=covers, damaged=damaged, texts=texts)
+    sounds = [SoundMade.model_validate(one) for one in made.get("sounds", ())]
+    without = [LeftOut.model_validate(one) for one in made.get("left_out", ())]
+    return FilmOutcome(
+        duration_ms=duration, renditions=renditions, covers=covers, damaged=made["damaged"], texts=texts,
+        sounds=sounds, left_out=without,
+    )  # fmt: skip
 
 
 def root_of(settings: VodSettings, state: Path) -> Path:

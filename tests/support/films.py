@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -72,3 +74,37 @@ def with_text(path: Path, target: Path) -> Path:
                     packet.stream = pairs[packet.stream]
                     out.mux(packet)
     return target
+
+
+def with_sounds(path: Path, target: Path, tones: Sequence[tuple[int, str, str]]) -> Path:
+    """The film again with other sound: a tone of so many hertz in such a codec and language for each of `tones`."""
+    with av.open(str(path)) as film, av.open(str(target), "w") as out:
+        template = film.streams.video[0]
+        pictures = out.add_stream_from_template(template)
+        made: list[Any] = []
+        for hertz, codec, language in tones:
+            stream: Any = out.add_stream(codec, rate=48_000, layout="mono")
+            stream.metadata["language"] = language
+            made.append((hertz, stream))
+        duration = float((film.duration or 0) / av.time_base)
+        packets: list[Any] = [packet for packet in film.demux(template) if packet.dts is not None]
+        for packet in packets:
+            packet.stream = pictures
+        for hertz, stream in made:
+            wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(duration * 48_000)) / 48_000)
+            for at in range(0, len(wave) - 1023, 1024):
+                frame = av.AudioFrame.from_ndarray(wave[None, at : at + 1024].astype(np.float32), "fltp", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = 48_000, at, Fraction(1, 48_000)
+                packets += stream.encode(frame)
+            packets += stream.encode(None)
+        for packet in sorted(packets, key=lambda one: one.dts * one.time_base):  # libav would wait ten seconds at most
+            out.mux(packet)
+    return target
+
+
+def pitch(octets: bytes) -> float:
+    """Hertz of what is loudest in the sound of a file."""
+    with av.open(io.BytesIO(octets), "r") as heard:
+        stream = heard.streams.audio[0]
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in heard.decode(stream)])[4096:]
+    return float(np.argmax(np.abs(np.fft.rfft(sound))) * stream.rate / len(sound))

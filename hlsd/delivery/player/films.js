@@ -123,7 +123,8 @@ function card(job) {
 function state(job) {
   if (job.state === "done") {
     const made = job.renditions.map((one) => (one.width ? `${one.name} ${one.width}×${one.height}` : one.name)).join(", ");
-    return `${Math.round(job.duration_ms / 1000)} s, ${made}${job.damaged ? ", damaged" : ""}`;
+    const without = job.left_out.map((one) => `; without sound ${one.title || one.language || one.stream}: ${one.reason}`).join("");
+    return `${Math.round(job.duration_ms / 1000)} s, ${made}${job.damaged ? ", damaged" : ""}${without}`;
   }
   if (job.state !== "running") return job.error ? `${job.state}: ${job.error}` : job.state;
   const left = job.eta ? `, ${Math.ceil(job.eta)} s left` : "";
@@ -160,12 +161,14 @@ function play(job) {
   const url = `${root}${job.places.playlist}`;
   hls?.destroy();
   hls = null;
+  $("sounds").hidden = true;
   video.hidden = false;
   if (window.Hls?.isSupported()) {
     hls = new window.Hls();
     hls.on(window.Hls.Events.ERROR, (_, said) => {
       if (said.fatal) $("note").textContent = `It cannot be played: ${said.details}`;
     });
+    hls.on(window.Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => offer(audioTracks));
     hls.loadSource(url);
     hls.attachMedia(video);
   } else {
@@ -173,6 +176,15 @@ function play(job) {
   }
   video.play().catch(() => { /* a browser may want a click */ });
 }
+
+/** Several tracks of sound: browsers' own controls have no choice of these. */
+function offer(tracks) {
+  $("sounds").hidden = tracks.length < 2;
+  $("sound").replaceChildren(...tracks.map((one) => element("option", one.name)));
+  $("sound").selectedIndex = Math.max(0, hls.audioTrack);
+}
+
+$("sound").addEventListener("change", () => { hls.audioTrack = $("sound").selectedIndex; });
 
 /* -- uploads: tus 1.0.0, whose offset is the server's to tell */
 

@@ -51,6 +51,10 @@ await page.evaluate(() => { document.getElementById("video").textTracks[0].mode 
 await until("they are there", () => document.getElementById("video").textTracks[0].cues?.length > 0);
 said.texts = await page.evaluate(() => [...document.getElementById("video").textTracks].map((one) => one.label));
 said.cues = await page.evaluate(() => [...document.getElementById("video").textTracks[0].cues].map((one) => one.text));
+said.sounds = await page.evaluate(() => [...document.getElementById("sound").options].map((one) => one.text));
+const second = page.waitForResponse((answer) => /a2\/s1\.m4s$/.test(answer.url()) && answer.ok(), { timeout: 60000 });
+await page.selectOption("#sound", { index: 1 });
+await second.catch(() => said.failed.push("the other sound is fetched"));
 await page.screenshot({ path: screenshot });
 await page.click('li[data-state="done"] button:text("Delete")');
 await until("it is gone", () => !document.querySelector("#list li"));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -127,6 +127,17 @@ def test_a_scan_finds_each_fragment_its_time_and_what_the_file_is_of() -> None:
     assert not found.fragments[0].mark.seam
     whole, _ = finished(file)
     assert scan(reading(whole), len(whole)).fragments == found.fragments
+
+
+def test_where_pictures_end_before_the_sound_the_rest_has_the_times_of_the_sound() -> None:
+    (file,) = recorded(BOTH, interleaved(video(25, 1), audio(8)))
+    found = scan(reading(file), len(file))
+    begins = [one.start / TICKS for one in found.fragments]
+    assert len(begins) > 6
+    assert [late - early for early, late in pairwise(begins)] == pytest.approx([1.05] * (len(begins) - 1), abs=0.1), (
+        begins
+    )
+    assert found.fragments[-1].end / TICKS == pytest.approx(8, abs=0.1)
 
 
 def test_what_is_no_recording_is_refused() -> None:

@@ -152,6 +152,7 @@ async def test_a_client_of_the_other_server_works(tmp_path: Path) -> None:
         await records_a_live_playlist(rig, callback, heard)
         asked = parse_qs(urlsplit(heard[0].split()[1]).query, keep_blank_values=True)
         assert heard[0].startswith("GET /done?id=12&x=a%20b&")
+        assert f'Idempotency-Key: "{by_form["data"]["id"]}"' in heard[0]
         assert asked == {"id": ["12"], "x": ["a b"], "hlsd_id": [by_form["data"]["id"]], "status": ["done"],
                          "code": [""], "msg": [""]}  # fmt: skip
         assert json.dumps(by_form["data"]).count(by_form["data"]["id"]) == 7

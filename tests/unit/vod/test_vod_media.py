@@ -21,9 +21,7 @@ from hlsd.vod.media import carry_out
 from hlsd.vod.orders import MediaOrder
 from hlsd.vod.plan import PlannedRendition, Probed, plan
 from tests.support.films import draw, with_text
-from tests.support.gears import LONG
-
-MUTANTS = 500 if LONG else 5
+from tests.support.gears import FILMS
 
 
 def made(source: bytes, folder: Path, planned: list[PlannedRendition] | None = None) -> Probed | None:
@@ -64,7 +62,7 @@ def test_damaged_films_end_in_words_or_in_a_film_and_never_outside(tmp_path: Pat
     ]
     before = sorted(tmp_path.parent.rglob("*"))
     (tmp_path / "work").mkdir()
-    for number in range(MUTANTS):
+    for number in range(FILMS.now()):
         octets = bytearray(whole[number % len(whole)])
         for _ in range(draws.randint(1, 60)):
             octets[draws.randrange(16, len(octets))] = draws.randrange(256)

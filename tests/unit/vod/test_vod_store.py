@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.films import draw, with_text
+from tests.support.films import draw, with_sounds, with_text
 from tests.support.object_store import KEY, SECRET, ObjectStore, object_store, why_not
 from tests.support.vod_rig import VodRig, vod_rig, watch
 
@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> Iterator[ObjectStore]:
         yield found
 
 
-async def made(rig: VodRig) -> dict[str, object]:
+async def made(rig: VodRig) -> dict[str, Any]:
     wish = {"file": str(rig.folder / "film.mkv"), "covers": ["1", "2"]}
     return await rig.until((await rig.add(**wish))["id"], "done")
 
@@ -33,7 +33,6 @@ async def test_a_film_is_made_into_a_store_played_from_it_and_deleted_there(tmp_
         rig.work()
         job = await made(rig)
         ident, places = str(job["id"]), job["places"]
-        assert isinstance(places, dict)
         names = {name.partition(f"{ident}/")[2] for name in store.objects("films")}
         assert names == {"0.jpg", "1.jpg", f"{ident}0.mp4", f"{ident}0.mp4.index", f"{ident}s0.vtt"}
         assert rig.films() == []
@@ -46,7 +45,17 @@ async def test_a_film_is_made_into_a_store_played_from_it_and_deleted_there(tmp_
         assert (await rig.http.get(places["covers"][1])).content[:2] == b"\xff\xd8"
         cues = places["playlist"].replace("index.m3u8", f"{ident}s0.vtt")
         assert "Hello" in (await rig.http.get(cues, follow_redirects=True)).text
+        tones = [(440, "aac", "eng"), (880, "aac", "deu")]
+        with_text(with_sounds(tmp_path / "bare.mp4", tmp_path / "heard.mp4", tones), tmp_path / "film.mkv")
         another = await made(rig)
+        assert await watch(rig, another["places"]["playlist"]) == {f"{another['id']}0p.m3u8": 75}
+        for track, status in (("a2", 200), ("a3", 404)):  # what is seen of a file, in the store too
+            seen = another["places"]["playlist"].replace("index.m3u8", f"{another['id']}0{track}.m3u8")
+            answer = await rig.http.get(seen, follow_redirects=True)
+            assert answer.status_code == status
+            if status == 200:
+                piece = await rig.http.get(f"{str(answer.url).removesuffix('.m3u8')}/s1.m4s")
+                assert (piece.status_code, b"moof" in piece.content) == (200, True)
         store.put("films", "not/ours", b"stays")
         store.put("films", f"{ident}0.mp4", b"stays too")  # called the same, and somewhere else
         assert (await rig.http.delete(f"/api/v1/jobs/{ident}")).status_code == 200
