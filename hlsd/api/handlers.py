@@ -153,6 +153,7 @@ class Handlers:
             inbytes=stream.stats.received_bytes,
             video_frames=stream.stats.video_frames,
             audio_frames=stream.stats.audio_frames,
+            key_interval_ms=_ms(stream.stats.keyframe_interval),
             repairs=dict(stream.stats.repairs),
             sessions=self._sessions.of_stream(stream.path),
             target_duration=run.live.target_duration if run else 0,

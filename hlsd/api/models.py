@@ -226,6 +226,7 @@ class StreamView(BaseModel, defer_build=True):
     inbytes: int = Field(description="Bytes received from its publishers.")
     video_frames: int
     audio_frames: int
+    key_interval_ms: int = Field(description="Media between the last two key pictures; 0: not known yet.")
     repairs: dict[str, int] = Field(description="Timestamp repairs, by kind.")
     sessions: int = Field(description="Viewers now.")
     target_duration: int = Field(description="EXT-X-TARGETDURATION, seconds; 0 before the first segment.")

@@ -90,6 +90,10 @@ function card(row, old, seen) {
     h("span", { class: "dim" }, about(row)),
     h("span", { class: "dim" }, `${bits(row.bitrate)} in · ${row.sessions} watching · ${span(Date.now() - row.createtime)}`),
   );
+  const repaired = Object.values(row.repairs).reduce((sum, one) => sum + one, 0);
+  const key = row.key_interval_ms ? `a key picture each ${(row.key_interval_ms / 1000).toFixed(1)} s` : "";
+  const mended = repaired ? `clock mended ${repaired}×` : "";
+  words.append(h("span", { class: "dim" }, [key, mended].filter(Boolean).join(" · ")));
   const [, app, name] = row.path.split("/");
   const href = `#/stream/${encodeURIComponent(app)}/${encodeURIComponent(name)}`;
   const age = String(Math.floor(Date.now() / 10000));

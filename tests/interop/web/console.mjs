@@ -67,6 +67,7 @@ await until("streams", () => document.querySelectorAll(".card").length === 2);
 await until("a picture", () => [...document.querySelectorAll(".still img")].some((image) => image.naturalWidth > 0));
 await until("this server", () => /publisher/.test(document.getElementById("node").textContent));
 await judged("streams");
+await until("the distance of key pictures", () => [...document.querySelectorAll(".card")].every((one) => /a key picture each/.test(one.textContent)));
 said.seen.streams = await page.evaluate(() => [...document.querySelectorAll(".card b")].map((one) => one.textContent));
 
 await go("constructor");
@@ -133,7 +134,7 @@ await go("jobs");
 await until("no jobs", () => /none/.test(document.querySelector("[aria-label=Jobs]")?.textContent ?? ""));
 await write("form [name=source]", "https://");
 await click("form button", "Add");
-await until("why it is not taken", () => document.getElementById("said").textContent.length > 5);
+await until("why it is not taken", () => /url: /.test(document.getElementById("said").textContent));
 said.seen.refused = await text("#said");
 await page.evaluate(() => (document.querySelector("form [name=source]").value = ""));
 await write("form [name=source]", film);
