@@ -6,7 +6,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup wheel deb test test-fast test-setup footage check docs format lock conf man bench clean
+.PHONY: help run demo setup wheel deb test test-fast test-setup footage fuzz soak sbom audit check docs format lock conf man bench clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' $(MAKEFILE_LIST)
@@ -31,15 +31,25 @@ test: $(VENV)/.dev test-setup web-modules    ## every test (ARGS="-k name"; APT=
 test-fast: $(VENV)/.dev test-setup web-modules   ## the tests of two minutes: unit, property, arch (ARGS="-k name")
 	@JOBS=$(JOBS) scripts/test.sh --fast $(BIN)/python $(ARGS)
 
-check: $(VENV)/.dev           ## lint, format, types, imports, the configuration file
+check: $(VENV)/.dev           ## lint, format, types, imports, the pages' scripts, the configuration file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hlsd check -c conf/hlsd.toml > /dev/null
+	@scripts/npm.sh web/lint "the pages' scripts are not linted"
+	@[ ! -d web/lint/node_modules/eslint ] || web/lint/node_modules/.bin/eslint --max-warnings 0 hlsd
 
 footage: $(VENV)/.dev         ## the long form of generated and encoded footage (ARGS="--kind holes --seeds 1-5000")
 	@scripts/footage.sh $(BIN)/python $(ARGS)
+
+fuzz: $(VENV)/.dev            ## every reader of strangers' bytes, a million cases each (ARGS="--cases 1000 --only srt")
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $(VENV)/fuzz \
+	  -r requirements-fuzz.txt || echo "hlsd: no atheris for this Python: cases will be changed by chance alone"
+	@PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: $(VENV)/.dev            ## a day of publishers and viewers of all ways in an hour (MINUTES=5)
+	@HLSD_SOAK=$(or $(MINUTES),60) $(BIN)/python -m pytest -q -s tests/fault/test_soak_of_all_ways.py $(ARGS)
 
 bench: $(VENV)/.dev           ## measure again what docs/bench says (ARGS="ingest --quick")
 	@$(BIN)/python -m bench $(ARGS)
@@ -47,6 +57,14 @@ bench: $(VENV)/.dev           ## measure again what docs/bench says (ARGS="inges
 format: $(VENV)/.dev          ## put the sources into shape
 	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
+
+sbom: $(VENV)/.run            ## what hlsd is made with: build/hlsd.cdx.json (CycloneDX), docs/licences.md
+	@$(BIN)/python scripts/sbom.py licences
+	@$(BIN)/python scripts/sbom.py bom
+
+audit: $(VENV)/.run           ## known holes of what is locked (needs pip-audit, npm, and a way to their data)
+	pip-audit --disable-pip --require-hashes -r requirements.txt
+	npm audit --package-lock-only --omit dev --prefix web
 
 docs: $(VENV)/.docs           ## the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(VENV)/docs/bin/mkdocs build --quiet
@@ -62,7 +80,7 @@ lock:            ## resolve the dependencies anew (needs uv)
 	@scripts/lock.sh
 
 clean:           ## remove everything that can be made again
-	rm -rf $(VENV) web/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
+	rm -rf $(VENV) web/node_modules web/lint/node_modules web/publish/node_modules web/publish/dist tests/interop/web/node_modules build dist .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@[ ! -d var ] || echo "var/ stays: state, tokens and recordings of this checkout's server. rm -r var takes them away."

@@ -1,5 +1,7 @@
 """Puts into the wheel what the pages load, where it was fetched and built before: hls.js, mpegts.js, publish.js.
 
+And the addresses of cameras by their make, which a checkout has in conf/.
+
 `make wheel` fetches and builds them first. Without them the wheel is built all the same, and says what it lacks. A
 source archive carries them too, so that a wheel can be built from it without npm.
 """
@@ -11,6 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+PRESETS = "conf/relay-presets.toml"
 MODULES = "web/node_modules"
 FILES = {
     f"{MODULES}/hls.js/dist/hls.light.min.js": "hls.light.min.js",
@@ -33,6 +36,8 @@ class WebFiles(BuildHookInterface[Any]):
         """Names the files to the builder."""
         if version == "editable":
             return
+        if self.target_name == "wheel":
+            build_data["force_include"][str(Path(self.root, PRESETS))] = "hlsd/relay/relay-presets.toml"
         for source, name in FILES.items():
             path = Path(self.root, source)
             if not path.is_file():

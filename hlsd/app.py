@@ -342,7 +342,9 @@ async def serve(
         if ready is not None:
             ready(server)
         collector.calm()
+        tidying = keep(collector.tidy, "collector", server.stats.faults)
         await signals.stop.wait()
+        await end(tidying)
         log.info("draining", seconds=settings.server.drain_timeout)
         draining = asyncio.create_task(server.stop())
         impatient = asyncio.create_task(signals.now.wait())

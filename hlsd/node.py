@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hlsd.api.access import Access
+from hlsd.api.access import Access, asked
 from hlsd.api.local_token import LocalToken
-from hlsd.api.middleware import asked
 from hlsd.auth.figures import AuthFigures
 from hlsd.auth.gate import AuthGate, gate_of
 from hlsd.base.errors import ConfigError
@@ -30,7 +29,6 @@ from hlsd.events import Action
 from hlsd.ingest.intake import Intake
 from hlsd.ingest.jt1078.names import JtNames
 from hlsd.ingest.jt1078.wishes import JtWishes
-from hlsd.ingest.mpeg.media import MpegMedia
 from hlsd.ingest.script_events import EventLimits
 from hlsd.media.key_vault import KeyVault
 from hlsd.metrics.node import NodeFigures
@@ -71,6 +69,7 @@ if TYPE_CHECKING:
     from hlsd.cluster.membership import Membership
     from hlsd.config import Settings
     from hlsd.events import Bus
+    from hlsd.ingest.mpeg.media import MpegMedia
     from hlsd.stats import Stats
     from hlsd.streams.stream import Stream
 
@@ -250,6 +249,8 @@ class Node:
 
     def mpeg_media(self, publication: Publication, now: float) -> MpegMedia:
         """What takes what a publisher's MPEG-TS is made of, and its like."""
+        from hlsd.ingest.mpeg.media import MpegMedia  # noqa: PLC0415 - what nobody uses is not loaded
+
         publish, sound = self.settings.publish, self.sound if self.settings.transcode.audio else None
         return MpegMedia(publication, now, sound, EventLimits(publish.max_events, publish.max_event_bytes))
 

@@ -31,6 +31,7 @@ sed -i "/^command = /d" "$stage/$home/pyvenv.cfg"
 rm -rf "$stage/$home/include" "$stage/$home/lib64" "$stage/$home/share"
 find "$stage/$home" \( -name direct_url.json -o -name RECORD -o -name INSTALLER -o -name REQUESTED \) -delete
 find "$stage/$home" -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
+find "$stage/$home/lib" -name '*.py' -exec sed -i '1{/^#!/d}' {} +   # nothing there is a program: an interpreter's name is a mistake
 find "$stage/$home/lib" -type f -exec chmod 644 {} +
 
 install -d "$stage/usr/bin" "$stage/usr/share/doc/hlsd" "$stage/usr/share/lintian/overrides"
@@ -60,3 +61,8 @@ sed -e "s/@VERSION@/$version-1/" -e "s/@ARCHITECTURE@/$(dpkg --print-architectur
   -e "s/@SIZE@/$(du -sk --exclude=DEBIAN "$stage" | cut -f1)/" packaging/deb/control > "$stage/DEBIAN/control"
 find "$stage" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 dpkg-deb --root-owner-group -Zxz -z3 --build "$stage" dist
+if command -v lintian > /dev/null; then
+  lintian --fail-on error "dist/hlsd_$version-1_$(dpkg --print-architecture).deb"
+else
+  echo "hlsd: no lintian here: it has not looked through the package"
+fi

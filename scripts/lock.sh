@@ -12,6 +12,7 @@ compile pyproject.toml --extra cluster --extra h2 --extra store --extra vod --ex
 compile pyproject.toml --extra cluster --extra h2 --extra store --extra vod --extra webrtc --group dev -c requirements.txt -o requirements-dev.txt
 compile --group node -o requirements-node.txt
 compile --group docs -c requirements-dev.txt -o requirements-docs.txt
+compile --group fuzz -o requirements-fuzz.txt
 compile --group build -c requirements-dev.txt -o requirements-build.txt
 # pyproject.toml says already that the locks are for CPython: dbos has no wheels for another one.
 sed -i "s/implementation_name == 'cpython' and platform_python_implementation == 'CPython' and //" requirements*.txt

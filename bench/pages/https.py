@@ -383,8 +383,7 @@ def _write(
     ])  # fmt: skip
     raw = {"cpu_us": costs, "handshake_us": shaken, "waiters": list(waiting), "crowds": list(crowds)}
     page = report.write(NAME, text, {}, raw)
-    print(f"\n{answers}\n\n{shakes}\n\n{together}\n")
-    print("\n".join((*verdicts.lines, f"written to {page}")))
+    print(f"\n{answers}\n\n{shakes}\n\n{together}\n", *verdicts.lines, f"written to {page}", sep="\n")
     return verdicts.met
 
 

@@ -18,12 +18,16 @@ import hmac
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hlsd.api.problems import ApiError, Code
 from hlsd.api.settings import MIN_TOKEN, ApiSettings
 from hlsd.base.errors import ConfigError
 from hlsd.net.proxies import Proxies
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 BURST = 10
 """Wrong credentials from one address before it is told to wait."""
@@ -264,3 +268,12 @@ def _names_loopback(host: str) -> bool:
     except ValueError:
         return False
     return name == "localhost" or _is_loopback(name)
+
+
+def asked(scope: Scope) -> Credential:
+    """What a request says of who asks."""
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    client = scope.get("client")
+    return Credential(scope["method"], client[0] if client else "", headers, scope.get("http_version", "1.1"))

@@ -10,10 +10,8 @@ import asyncio
 import os
 import platform
 import resource
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from hlsd import __version__
 from hlsd.api import cursor, models
@@ -21,73 +19,22 @@ from hlsd.api.models import EventsQuery, KickQuery, NoQuery, SessionsQuery, Stre
 from hlsd.api.operations import Call
 from hlsd.api.problems import ApiError, Code
 from hlsd.base import masking
-from hlsd.base.clock import Clock
 from hlsd.events import Event
 from hlsd.events.facts import address
 from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import OfferedRendition
-from hlsd.sessions.registry import Registry
 from hlsd.sessions.session import Session
-from hlsd.streams.hub import Hub
 from hlsd.streams.stream import Stream, StreamState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hlsd.api.context import ApiContext
 
 MAX_WAITING = 64
 """Requests for events that wait at once."""
 _LOOK = 1.0
 """Seconds between two looks of a waiting request at whether the server is about to stop."""
-
-
-class Ring(Protocol):
-    """The last events (`hlsd.notify.event_ring.EventRing`)."""
-
-    def after(self, cursor: int, limit: int) -> tuple[list[dict[str, object]], int]:
-        """At most `limit` events above the number `cursor`, and the cursor for the next call."""
-        ...
-
-
-class Reread(Protocol):
-    """What became of a configuration that was read again, by dotted keys."""
-
-    @property
-    def changed(self) -> Sequence[str]:
-        """In force now."""
-        ...
-
-    @property
-    def restart(self) -> Sequence[str]:
-        """What a restart is needed for."""
-        ...
-
-
-class Hooks(Protocol):
-    """The webhooks (`hlsd.notify.webhooks.Webhooks`)."""
-
-    async def queues(self) -> Sequence[Any]:
-        """The receivers with what waits for them."""
-        ...
-
-    async def test(self) -> Sequence[Any]:
-        """Sends each of them an event that says it is a test."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ApiContext:
-    """What the API is about; `config()` is what may be shown of the configuration, by section."""
-
-    hub: Hub
-    sessions: Registry
-    ring: Ring
-    clock: Clock
-    config: Callable[[], Mapping[str, Mapping[str, Any]]]
-    server_id: str
-    congestion: Callable[[], Mapping[str, str]] = dict
-    """By service; only those that have one."""
-    reread: Callable[[], Awaitable[Reread]] | None = None
-    """Reads the configuration again."""
-    webhooks: Hooks | None = None
-    snapshots: bool = False
-    """Whether there are pictures of streams on demand."""
 
 
 class Handlers:
@@ -102,8 +49,8 @@ class Handlers:
         self._id = premises.server_id
         self._congestion = premises.congestion
         self._snapshots = premises.snapshots
-        self._since = premises.clock.wall()
-        self._begun = premises.clock.monotonic()
+        self._since = premises.since
+        self._begun = premises.begun
         self._waiting: set[asyncio.Future[None]] = set()
         buses = {id(bus): bus for bus in (premises.hub.bus, premises.sessions.bus)}
         for bus in buses.values():
@@ -206,6 +153,7 @@ class Handlers:
             inbytes=stream.stats.received_bytes,
             video_frames=stream.stats.video_frames,
             audio_frames=stream.stats.audio_frames,
+            key_interval_ms=_ms(stream.stats.keyframe_interval),
             repairs=dict(stream.stats.repairs),
             sessions=self._sessions.of_stream(stream.path),
             target_duration=run.live.target_duration if run else 0,

@@ -72,7 +72,7 @@ class MarkerBody(Body):
     )
 
 
-class MarkerView(BaseModel):
+class MarkerView(BaseModel, defer_build=True):
     """What was said, and how."""
 
     kind: Literal["id3", "daterange"]

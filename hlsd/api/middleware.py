@@ -18,8 +18,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from hlsd.api.access import SAFE, Access, Credential
-from hlsd.api.handlers import ApiContext, Handlers
+from hlsd.api.access import SAFE, Access, asked
+from hlsd.api.context import ApiContext
+from hlsd.api.handlers import Handlers
+from hlsd.api.late import is_ours
 from hlsd.api.markers import Markers
 from hlsd.api.nms import NmsHandlers
 from hlsd.api.openapi import document
@@ -156,9 +158,7 @@ class ApiRoute(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether the path is ours."""
-        path = scope.get("path", "")
-        ours = scope["type"] == "http" and (path == "/api" or path.startswith("/api/"))
-        return (Match.FULL if ours else Match.NONE), {}
+        return (Match.FULL if is_ours(scope) else Match.NONE), {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
         """There are no names to go by."""
@@ -243,12 +243,3 @@ def _preflight() -> Response:
         "access-control-max-age": "600",
     }
     return Response(status_code=204, headers=headers)
-
-
-def asked(scope: Scope) -> Credential:
-    """What a request says of who asks."""
-    headers: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    client = scope.get("client")
-    return Credential(scope["method"], client[0] if client else "", headers, scope.get("http_version", "1.1"))

@@ -54,7 +54,7 @@ class Query(BaseModel):
 class Body(BaseModel):
     """The body of a request, JSON; what is not known is refused, and nothing is taken for something else."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class NoQuery(Query):
@@ -121,7 +121,7 @@ class EventsQuery(Query):
     ] = 0.0
 
 
-class Envelope(BaseModel, Generic[T]):
+class Envelope(BaseModel, Generic[T], defer_build=True):
     """Every answer of /api/v1 that is no error."""
 
     success: Literal[True] = True
@@ -129,7 +129,7 @@ class Envelope(BaseModel, Generic[T]):
     message: str = ""
 
 
-class VideoView(BaseModel):
+class VideoView(BaseModel, defer_build=True):
     """The video track that is published."""
 
     codec: str = Field(description="As in CODECS (RFC 6381).")
@@ -138,7 +138,7 @@ class VideoView(BaseModel):
     frame_rate: float = Field(description="Frames per second, as measured.")
 
 
-class Audio(BaseModel):
+class Audio(BaseModel, defer_build=True):
     """The audio track that is published."""
 
     codec: str
@@ -147,7 +147,7 @@ class Audio(BaseModel):
     hls: bool = Field(description="Whether HLS has it: false where it is AAC that Chromium cannot play.")
 
 
-class PublisherView(BaseModel):
+class PublisherView(BaseModel, defer_build=True):
     """Who publishes a stream now."""
 
     id: str = Field(description="As in events.")
@@ -160,7 +160,7 @@ class PublisherView(BaseModel):
     tracks_left_out: list[str] = Field(description='Beyond the first of a kind: "audio 1: mp4a" (enhanced RTMP).')
 
 
-class LineView(BaseModel):
+class LineView(BaseModel, defer_build=True):
     """How a publisher's media comes through."""
 
     connected: bool
@@ -168,7 +168,7 @@ class LineView(BaseModel):
     round_trip_ms: float = Field(description="From asking for a packet to its coming; 0 while none was asked for.")
 
 
-class PublisherRow(BaseModel):
+class PublisherRow(BaseModel, defer_build=True):
     """A publisher. Who has left is in no list: events tell of it (`donePublish`)."""
 
     id: str = Field(description="As in events.")
@@ -189,14 +189,14 @@ class PublisherRow(BaseModel):
     line: LineView | None = Field(description="By WebRTC; null for what comes by TCP, which loses nothing.")
 
 
-class PublisherList(BaseModel):
+class PublisherList(BaseModel, defer_build=True):
     """A page of publishers, by app and name of their streams."""
 
     items: list[PublisherRow]
     cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
-class RenditionView(BaseModel):
+class RenditionView(BaseModel, defer_build=True):
     """What viewers are offered of a stream."""
 
     name: str = Field(description="In its URLs; `main` is the media as it came.")
@@ -208,7 +208,7 @@ class RenditionView(BaseModel):
     average_bandwidth: int
 
 
-class StreamView(BaseModel):
+class StreamView(BaseModel, defer_build=True):
     """A stream that is live, in its grace, or kept for its last readers."""
 
     id: str = Field(description="Of this run, as in events; `stream_id` of its sessions.")
@@ -226,6 +226,7 @@ class StreamView(BaseModel):
     inbytes: int = Field(description="Bytes received from its publishers.")
     video_frames: int
     audio_frames: int
+    key_interval_ms: int = Field(description="Media between the last two key pictures; 0: not known yet.")
     repairs: dict[str, int] = Field(description="Timestamp repairs, by kind.")
     sessions: int = Field(description="Viewers now.")
     target_duration: int = Field(description="EXT-X-TARGETDURATION, seconds; 0 before the first segment.")
@@ -237,7 +238,7 @@ class StreamView(BaseModel):
     snapshot: str = Field(default="", description="Where a picture of it is, for who may watch it; empty: nowhere.")
 
 
-class SessionView(BaseModel):
+class SessionView(BaseModel, defer_build=True):
     """One viewer's session, in the words of the event payload."""
 
     id: str
@@ -270,21 +271,21 @@ class SessionView(BaseModel):
     adopted: bool = Field(default=False, description="Whether its id is of before a restart.")
 
 
-class StreamList(BaseModel):
+class StreamList(BaseModel, defer_build=True):
     """A page of streams, by app and name."""
 
     items: list[StreamView]
     cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
-class SessionList(BaseModel):
+class SessionList(BaseModel, defer_build=True):
     """A page of sessions, the oldest first."""
 
     items: list[SessionView]
     cursor: str | None = Field(description="For the next page; null on the last one.")
 
 
-class Kicked(BaseModel):
+class Kicked(BaseModel, defer_build=True):
     """What was ended."""
 
     id: str = Field(description="Id of the session, or `/{app}/{name}` of the stream whose publisher was sent away.")
@@ -306,14 +307,14 @@ class EventView(BaseModel):
     query: dict[str, str]
 
 
-class Events(BaseModel):
+class Events(BaseModel, defer_build=True):
     """The events after a number, the oldest first."""
 
     items: list[EventView]
     cursor: int = Field(description="What to give as `after` next.")
 
 
-class NodeView(BaseModel):
+class NodeView(BaseModel, defer_build=True):
     """This server."""
 
     id: str
@@ -335,20 +336,20 @@ class NodeView(BaseModel):
     congestion: dict[str, str] = Field(description="TCP's that holds for http, https, rtmp, and what relay pushes.")
 
 
-class SettingsView(BaseModel):
+class SettingsView(BaseModel, defer_build=True):
     """The effective configuration, by section and key."""
 
     sections: dict[str, dict[str, Any]] = Field(description="Secrets are `********`, or `***` within a URL.")
 
 
-class ReloadView(BaseModel):
+class ReloadView(BaseModel, defer_build=True):
     """What became of a configuration that was read again."""
 
     changed: list[str] = Field(description="Keys that are in force otherwise now, `section.key`.")
     needs_restart: list[str] = Field(description="Keys that are written otherwise than they are in force.")
 
 
-class WebhookView(BaseModel):
+class WebhookView(BaseModel, defer_build=True):
     """A receiver of events."""
 
     url: str = Field(description="Without what may be a secret.")
@@ -357,13 +358,13 @@ class WebhookView(BaseModel):
     failures: int = Field(description="Attempts in a row that it did not take.", ge=0)
 
 
-class WebhookList(BaseModel):
+class WebhookList(BaseModel, defer_build=True):
     """The receivers, as the configuration lists them."""
 
     items: list[WebhookView]
 
 
-class WebhookTried(BaseModel):
+class WebhookTried(BaseModel, defer_build=True):
     """What a receiver said to a test event."""
 
     url: str
@@ -372,7 +373,7 @@ class WebhookTried(BaseModel):
     duration_ms: int = Field(ge=0)
 
 
-class WebhookTestView(BaseModel):
+class WebhookTestView(BaseModel, defer_build=True):
     """What became of a test event."""
 
     items: list[WebhookTried]

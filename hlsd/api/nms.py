@@ -17,7 +17,8 @@ from pathlib import Path
 
 from hlsd import __version__
 from hlsd.api import cursor, nms_models
-from hlsd.api.handlers import ApiContext, rss
+from hlsd.api.context import ApiContext
+from hlsd.api.handlers import rss
 from hlsd.api.models import NoQuery
 from hlsd.api.operations import Call, Streamed
 from hlsd.api.problems import ApiError, Code
@@ -39,7 +40,7 @@ class NmsHandlers:
         self._hub = premises.hub
         self._sessions = premises.sessions
         self._clock = premises.clock
-        self._begun = premises.clock.monotonic()
+        self._begun = premises.begun
 
     async def server(self, call: Call, query: NoQuery) -> nms_models.NmsServer:  # noqa: ARG002
         """The machine and the process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 
-class NmsOs(BaseModel):
+class NmsOs(BaseModel, defer_build=True):
     """Of the machine."""
 
     arch: str
@@ -13,7 +13,7 @@ class NmsOs(BaseModel):
     release: str
 
 
-class NmsCpu(BaseModel):
+class NmsCpu(BaseModel, defer_build=True):
     """Of the machine."""
 
     num: int
@@ -22,21 +22,21 @@ class NmsCpu(BaseModel):
     speed: int = Field(description="MHz")
 
 
-class NmsMemory(BaseModel):
+class NmsMemory(BaseModel, defer_build=True):
     """Of the machine, bytes; the spelling is Node-Media-Server's."""
 
     totle: int
     free: int
 
 
-class NmsNet(BaseModel):
+class NmsNet(BaseModel, defer_build=True):
     """Bytes in and out."""
 
     inbytes: int
     outbytes: int
 
 
-class NmsProcess(BaseModel):
+class NmsProcess(BaseModel, defer_build=True):
     """Of the process; `version` is Python's."""
 
     uptime: int
@@ -44,7 +44,7 @@ class NmsProcess(BaseModel):
     mem: dict[str, int]
 
 
-class NmsClients(BaseModel):
+class NmsClients(BaseModel, defer_build=True):
     """Publishers and viewers."""
 
     accepted: int
@@ -55,7 +55,7 @@ class NmsClients(BaseModel):
     ws: int
 
 
-class NmsServer(BaseModel):
+class NmsServer(BaseModel, defer_build=True):
     """`GET /api/server` of Node-Media-Server."""
 
     os: NmsOs
@@ -67,7 +67,7 @@ class NmsServer(BaseModel):
     version: str
 
 
-class NmsAudio(BaseModel):
+class NmsAudio(BaseModel, defer_build=True):
     """The audio of a publisher."""
 
     codec: str
@@ -76,7 +76,7 @@ class NmsAudio(BaseModel):
     channels: int
 
 
-class NmsVideo(BaseModel):
+class NmsVideo(BaseModel, defer_build=True):
     """The video of a publisher."""
 
     codec: str
@@ -87,7 +87,7 @@ class NmsVideo(BaseModel):
     fps: float
 
 
-class NmsPublisher(BaseModel):
+class NmsPublisher(BaseModel, defer_build=True):
     """Who publishes."""
 
     app: str
@@ -100,7 +100,7 @@ class NmsPublisher(BaseModel):
     video: NmsVideo | None
 
 
-class NmsSubscriber(BaseModel):
+class NmsSubscriber(BaseModel, defer_build=True):
     """Who watches."""
 
     app: str
@@ -112,14 +112,14 @@ class NmsSubscriber(BaseModel):
     protocol: str = Field(description="hls, http (HTTP-FLV), ws (WebSocket-FLV) or rtmp.")
 
 
-class NmsStream(BaseModel):
+class NmsStream(BaseModel, defer_build=True):
     """One stream of `GET /api/streams`."""
 
     publisher: NmsPublisher | None
     subscribers: list[NmsSubscriber]
 
 
-class NmsOneStream(BaseModel):
+class NmsOneStream(BaseModel, defer_build=True):
     """`GET /api/streams/{app}/{stream}`."""
 
     isLive: bool  # noqa: N815

@@ -45,7 +45,7 @@ def document(operations: Iterable[Operation], more: Iterable[BaseRoute] = ()) ->
             door = [*_ALWAYS, *([] if route.method == "get" else [Code.FOREIGN_ORIGIN])]
             said = {**route.described, "responses": {**_problems(door), **route.described["responses"]}}
             paths.setdefault(route.path, {})[route.method] = said
-            schemas.update(route.schemas)
+            schemas.update(route.schemas())
     return {
         "openapi": "3.1.0",
         "info": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -94,7 +95,7 @@ class Operation:
     def route(self) -> Route:
         """The route that carries it out."""
         query, taken, name = self.query, self.body, self.handler.__name__
-        adapter: TypeAdapter[Any] = TypeAdapter(self.result)
+        shape = cache(lambda: TypeAdapter[Any](self.result))  # made by the first request: 2 MB of those nobody asks
 
         async def answer(request: Request) -> Response:
             found = read_query(query, request.query_params.multi_items())
@@ -106,6 +107,7 @@ class Operation:
                 return StreamingResponse(result.pieces, media_type="application/json", headers=NO_STORE)
             if not self.plain:
                 result = {"data": result}
+            adapter = shape()
             body = adapter.dump_json(adapter.validate_python(result))
             return Response(body, media_type="application/json", headers=NO_STORE)
 

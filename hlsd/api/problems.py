@@ -68,7 +68,7 @@ _STATUS: Mapping[Code, int] = {
 }
 
 
-class Problem(BaseModel):
+class Problem(BaseModel, defer_build=True):
     """What an error says."""
 
     success: Literal[False] = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hlsd.api.handlers import ApiContext, Hooks, Reread, Ring
-from hlsd.api.middleware import create_api
+from hlsd.api.context import ApiContext, Hooks, Reread, Ring
+from hlsd.api.late import LateApi
 from hlsd.ports import Service
 
 if TYPE_CHECKING:
@@ -51,4 +51,9 @@ class ApiService(Service):
 
     def routes(self) -> list[BaseRoute]:
         """Everything under /api, where there is one."""
-        return [create_api(self._context, self._access, self._log, more=self._more())] if self._enabled else []
+        return [LateApi(self._create)] if self._enabled else []
+
+    def _create(self) -> BaseRoute:
+        from hlsd.api.middleware import create_api  # noqa: PLC0415 - loaded by then
+
+        return create_api(self._context, self._access, self._log, more=self._more())

@@ -12,7 +12,7 @@ from hlsd.api.problems import ApiError, Code
 from hlsd.base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hlsd.api.handlers import ApiContext
+    from hlsd.api.context import ApiContext
 
 TEST_EVERY: Final = 1.0
 """Seconds between two test events: whoever has a token is no flood for receivers."""

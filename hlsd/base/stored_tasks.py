@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from hlsd.base.state_file import open_state
 
 
-class StoredTask(BaseModel):
+class StoredTask(BaseModel, defer_build=True):
     """What all have: `created` in seconds of the epoch."""
 
     id: str = ""

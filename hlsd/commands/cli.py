@@ -146,7 +146,7 @@ def check(
     for line in lines:
         typer.echo(f"# {line}")
     if not usable:
-        _fail("check: a port of TLS has no certificate that can be used", 2)
+        _fail("\n".join([*lines, "check: a port of TLS has no certificate that can be used"]), 2)
 
 
 @application.command()

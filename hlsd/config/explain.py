@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -89,6 +88,8 @@ def _short(value: object) -> str:
 
 def nearest(word: str, names: Iterable[str], shape: str = "{}") -> str:
     """The nearest right word as a question, or nothing."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
     close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
     return f"; did you mean {shape.format(close[0])}?" if close else ""
 

@@ -14,9 +14,9 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from hlsd.base.errors import ConfigError
@@ -169,7 +169,7 @@ def _from_text(text: str, field: FieldInfo) -> object:
 
 
 def _validate(given: Mapping[str, Given], problems: list[str]) -> Settings | None:
-    built: dict[str, BaseModel] = {}
+    built: dict[str, Any] = {}
     known = sections()
     for dotted in given:
         section, _, key = dotted.partition(".")
@@ -185,7 +185,7 @@ def _validate(given: Mapping[str, Given], problems: list[str]) -> Settings | Non
             built[section] = model.model_validate({key: found.value for key, found in here.items()})
         except ValidationError as error:
             problems.extend(explain(section, model, here, error))
-    return Settings.model_validate(built) if len(built) == len(known) else None
+    return Settings.model_construct(**built) if len(built) == len(known) else None  # each is valid: nothing to judge
 
 
 def _is_misused_switch(value: object, field: FieldInfo) -> bool:

@@ -91,7 +91,7 @@ class LimitsSettings(BaseModel):
 class Settings(BaseModel):
     """The effective configuration, one field for each section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     server: ServerSettings = Field(default_factory=ServerSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)

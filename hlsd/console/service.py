@@ -21,7 +21,7 @@ from hlsd.console.history import EVERY, History
 from hlsd.console.settings import ConsoleSettings
 from hlsd.delivery.request import accepts_gzip, etag_matches
 from hlsd.ports import Service
-from hlsd.ports.described import REF, DescribedRoute, envelope, parameter, responses, schemas_of
+from hlsd.ports.described import REF, DescribedRoute, Schema, envelope, parameter, responses, schemas_of
 
 FILES: Final = Path(__file__).parent / "files"
 _TYPES: Final = {
@@ -59,6 +59,11 @@ class StreamHistory(BaseModel):
     every_ms: int = Field(description="From point to point.")
     bitrate: list[int] = Field(description="Bits per second that came in.")
     sessions: list[int] = Field(description="Viewers.")
+
+
+def _schemas() -> dict[str, Schema]:
+    """What the operation names."""
+    return schemas_of(StreamHistory) | {"ConsoleProblem": _PROBLEM}
 
 
 class ConsoleService(Service):
@@ -103,9 +108,8 @@ class ConsoleService(Service):
             "parameters": [parameter(name, "path", part) for name in ("app", "stream")],
             "responses": responses(200, envelope({"$ref": REF.format(model="StreamHistory")}), [], "ConsoleProblem"),
         }
-        named = schemas_of(StreamHistory) | {"ConsoleProblem": _PROBLEM}
         path = "/api/v1/streams/{app}/{stream}/history"
-        return [DescribedRoute("GET", path, self._past, described, named)]
+        return [DescribedRoute("GET", path, self._past, described, _schemas)]
 
     async def _past(self, request: Request) -> Response:
         first, bitrate, viewers = self._history.of(f"/{request.path_params['app']}/{request.path_params['stream']}")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import html
 import json
 from collections.abc import Callable
 from functools import lru_cache
@@ -49,12 +48,16 @@ PUBLISHER_JS = ("publish.js", "publish.umd.js")
 
 
 class File(NamedTuple):
-    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form."""
+    """A file as it goes out; `etag` with its quotes, `zipped` the gzip form, which alone is kept: browsers take it."""
 
-    body: bytes
     zipped: bytes
     content_type: str
     etag: str
+
+    @property
+    def body(self) -> bytes:
+        """What is in it."""
+        return gzip.decompress(self.zipped)
 
     @property
     def version(self) -> str:
@@ -150,7 +153,7 @@ class Pages:
         text = text.replace("{{hls_js}}", address)
         mpegts_js = self._files.get("mpegts.js")
         text = text.replace("{{mpegts_js}}", f"{prefix}/_/mpegts.js?v={mpegts_js.version}" if mpegts_js else "")
-        text = text.replace("{{rtmp_port}}", html.escape(str(self._rtmp_port)))
+        text = text.replace("{{rtmp_port}}", str(self._rtmp_port))
         return _file(text.encode(), "text/html; charset=utf-8")
 
     def _found(self, name: str) -> File | None:
@@ -247,11 +250,17 @@ def _is_page(scope: Scope) -> bool:
 
 
 def _load(path: Path) -> File:
-    return _file(path.read_bytes(), _TYPES[path.suffix])
+    found = path.stat()
+    return _loaded(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=32)
+def _loaded(path: Path, _changed: int, _size: int) -> File:
+    """That file as it is: hls.js takes a tenth of a second to compress, once in a process."""
+    return _file(path.read_bytes(), _TYPES[path.suffix])
+
+
 def _file(body: bytes, content_type: str) -> File:
-    """The file with its tag and its gzip form: hls.js takes a tenth of a second to compress, once in a process."""
+    """The file with its tag and its gzip form."""
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return File(body, gzip.compress(body, 9, mtime=0), content_type, etag)
+    return File(gzip.compress(body, 9, mtime=0), content_type, etag)

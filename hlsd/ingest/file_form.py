@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from hlsd.base.errors import MediaError
 from hlsd.ingest.mpeg.items import MpegItem, MpegLoss, MpegStreams
-from hlsd.ingest.mpeg.ts_demuxer import TsDemuxer
 from hlsd.ingest.mpeg.ts_packets import LOOKED
 from hlsd.media.flv import AUDIO, SCRIPT, VIDEO, FileReader, FileTag
 
@@ -104,6 +103,8 @@ class TsItems:
     """What is in a transport stream."""
 
     def __init__(self) -> None:
+        from hlsd.ingest.mpeg.ts_demuxer import TsDemuxer  # noqa: PLC0415 - what nobody uses is not loaded
+
         self._demuxer = TsDemuxer()
 
     @property

@@ -30,7 +30,6 @@ from hlsd.ingest.sound_track import SoundTrack
 from hlsd.ingest.timeline import Timeline
 from hlsd.media import aac, nal
 from hlsd.media.codecs import ORDINARY, AudioCodec, VideoCodec
-from hlsd.media.sounds import SoundFormat
 from hlsd.media.unit import AccessUnit, Aside, AudioTrack, Kind, Tracks, VideoTrack
 from hlsd.ports import Publication
 
@@ -89,8 +88,7 @@ class Normaliser:
             self._pictures.configure(codec, record, now)
         except MediaError as error:
             self._complain(_VIDEO, error, now)
-        if self.opening is not None:
-            self._start_if_due(now)
+        self._start_if_due(now)
 
     def video(  # noqa: PLR0913, PLR0917 - one for each picture: neither keywords nor a tuple
         self, codec: VideoCodec, timestamp: int, cts: int, data: bytes, key: bool, now: float, wall: float
@@ -136,8 +134,7 @@ class Normaliser:
             self._sound.configure(codec, record)
         except MediaError as error:
             self._complain(_AUDIO, error, now)
-        if self.opening is not None:
-            self._start_if_due(now)
+        self._start_if_due(now)
 
     def audio(self, codec: AudioCodec, timestamp: int, frame: bytes, now: float, wall: float) -> None:
         """Takes one frame, raw or behind an ADTS header."""
@@ -168,13 +165,9 @@ class Normaliser:
         if self.opening is not None:
             self.opening.sound_announced = True
 
-    def as_sent(self, form: SoundFormat, timestamp: int, packet: bytes) -> None:
-        """Takes sound that is being converted as it came; nothing of it is kept for a stream that has not begun."""
-        if self._closed or self.opening is not None:
-            return
-        ticks = self.timeline.at(timestamp)
-        if ticks is not None:
-            self._publication.as_sent(form, ticks, packet)
+    def at(self, timestamp: int) -> int | None:
+        """Where that is on the stream, in ticks, of what is no frame; None before it has begun."""
+        return self.timeline.at(timestamp) if self.opening is None and not self._closed else None
 
     def lose(self) -> None:
         """Something of the picture is missing: nothing more is decoded before the next key picture."""
@@ -186,8 +179,7 @@ class Normaliser:
         if self._closed:
             return
         self._complain(kind, error, now)
-        if self.opening is not None:
-            self._start_if_due(now)
+        self._start_if_due(now)
 
     @property
     def held(self) -> int:
@@ -345,7 +337,8 @@ class Normaliser:
 
     def _start_if_due(self, now: float) -> None:
         opening = self.opening
-        assert opening is not None
+        if opening is None:
+            return
         self._pictures.tick(now)
         foreign = self._foreign
         if foreign is not None and not opening.pictures:
@@ -395,8 +388,7 @@ class Normaliser:
 
     def jumped(self) -> None:
         """The source's clock jumped, or stood. No picture is lost: the discontinuity waits for a key one (LL23)."""
-        self._seam = True
-        self._seam_at = 0.0
+        self._seam, self._seam_at = True, 0.0
 
     def _is_picture_gone(self, now: float) -> bool:
         """Whether only sound has come for long since the jump: no key picture is to be waited for."""

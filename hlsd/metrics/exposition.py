@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from typing import TYPE_CHECKING, Final
 
 from hlsd.base.figures import Counts, Spec
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -59,6 +60,12 @@ def written(families: Iterable[Family], *, openmetrics: bool) -> Iterator[str]:
 
 def as_metrics(families: Iterable[Family]) -> Iterator[Metric]:
     """The same for prometheus_client's own registry and writers."""
+    from prometheus_client.core import (  # noqa: PLC0415 - only who has such a registry needs it
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
+
     for family in families:
         spec = family.spec
         if spec.kind == "histogram":

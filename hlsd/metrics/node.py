@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from importlib.metadata import version
 
 from hlsd import __version__
 from hlsd.base.figures import Counts, Figure, Reporter, Spec
@@ -26,10 +25,14 @@ class NodeFigures(Reporter):
 
     def __init__(self, stats: Stats) -> None:
         self._stats = stats
-        self._build = (version("av"), platform.python_version(), __version__)
+        self._build: tuple[str, str, str] | None = None
 
     def node(self, now: float) -> Iterator[Figure]:  # noqa: ARG002
         """All of them."""
+        if self._build is None:
+            from importlib.metadata import version  # noqa: PLC0415 - it loads much, and for this alone
+
+            self._build = (version("av"), platform.python_version(), __version__)
         yield BUILD, self._build, 1
         yield LAG, (), Counts.of(self._stats.loop_lag)
         faults = self._stats.faults

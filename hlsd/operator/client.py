@@ -13,7 +13,6 @@ import contextlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
@@ -22,12 +21,15 @@ from hlsd.base import masking
 from hlsd.base.clock import Clock
 from hlsd.base.lazily import lazily
 from hlsd.net.answers import ASKED, bounded, dropped
+from hlsd.net.names import Names
 from hlsd.operator.signature import HEADER, sign
 
 if TYPE_CHECKING:
     import httpx
+
+    from hlsd.net import named_http
 else:
-    httpx = lazily("httpx")
+    httpx, named_http = lazily("httpx"), lazily("hlsd.net.named_http")
 
 MAX_ANSWER: Final = 64 << 10
 """Bytes of an answer."""
@@ -79,6 +81,7 @@ class OperatorClient:
     ) -> None:
         self._clock = clock
         self._connections = connections
+        self._names = Names()
         self._transport = transport
         self._http: httpx.AsyncClient | None = None
 
@@ -106,21 +109,23 @@ class OperatorClient:
     def http(self) -> httpx.AsyncClient:
         """The connections themselves, for what is no question (a key set): with the same rules."""
         if self._http is None:
+            from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415 - with what else HTTP clients need
+
             # httpcore loads it at the first request: forty milliseconds in which viewers wait.
             with contextlib.suppress(ImportError):  # as anyio has it today
                 importlib.import_module("anyio._backends._asyncio")
+            limits = httpx.Limits(
+                max_connections=self._connections,
+                max_keepalive_connections=self._connections,
+                keepalive_expiry=_KEPT_OPEN,
+            )
             self._http = httpx.AsyncClient(
                 timeout=_LONGEST,
                 follow_redirects=False,
                 trust_env=False,
-                limits=httpx.Limits(
-                    max_connections=self._connections,
-                    max_keepalive_connections=self._connections,
-                    keepalive_expiry=_KEPT_OPEN,
-                ),
                 headers={"User-Agent": f"hlsd/{__version__}", "Accept": "application/json, */*", **ASKED},
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                transport=self._transport,
+                transport=self._transport or named_http.transport(self._names, limits),
             )
         return self._http
 

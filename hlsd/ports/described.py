@@ -14,10 +14,18 @@ Schema = dict[str, Any]
 
 
 class DescribedRoute(Route):
-    """One method of one path. `described` is its Operation Object (OpenAPI 3.1), `schemas` what it names."""
+    """One method of one path. `described` is its Operation Object (OpenAPI 3.1), `schemas()` are what it names.
+
+    The latter are asked for by the document alone: they are made of models, which are built for that.
+    """
 
     def __init__(
-        self, method: str, path: str, endpoint: Callable[..., Any], described: Schema, schemas: Mapping[str, Schema]
+        self,
+        method: str,
+        path: str,
+        endpoint: Callable[..., Any],
+        described: Schema,
+        schemas: Callable[[], Mapping[str, Schema]],
     ) -> None:
         super().__init__(path, endpoint, methods=[method])
         self.method = method.lower()

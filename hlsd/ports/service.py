@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Route
 
 from hlsd.base.figures import Reporter
 from hlsd.ports.outputs import OutputFactory, SinkFactory
 from hlsd.ports.reload import Reloadable
+
+if TYPE_CHECKING:
+    from hlsd.net.identity import Identity
 
 
 class Service:
@@ -22,6 +26,11 @@ class Service:
 
     congestion = ""
     """What holds on its connections as TCP's congestion control, once started; empty: it has none of its own."""
+
+    @property
+    def identities(self) -> Sequence[Identity]:
+        """The certificates that it shows."""
+        return ()
 
     async def start(self) -> None:
         """Begins. Raises OSError when it cannot listen, with one line that says where and why."""

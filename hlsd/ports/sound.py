@@ -28,8 +28,8 @@ class SoundSink(Protocol):
         """There will be sound: a stream that has not begun waits for it."""
         ...
 
-    def as_sent(self, form: SoundFormat, timestamp: int, packet: bytes) -> None:
-        """Takes a packet as it was sent, for viewers who take its codec; the AAC that becomes of it follows."""
+    def at(self, timestamp: int) -> int | None:
+        """Where what was sent at `timestamp` is on the stream, in ticks; None where nothing of it goes out yet."""
         ...
 
 
@@ -38,6 +38,10 @@ class SoundTeller(Protocol):
 
     def converted(self, codecs: tuple[str, ...]) -> None:
         """Says by name what the publisher sends that is turned into AAC; empty: nothing is."""
+        ...
+
+    def as_sent(self, form: SoundFormat, ticks: int, packet: bytes) -> None:
+        """Takes a packet as it came, for viewers who take its codec; the AAC that becomes of it goes to the sink."""
         ...
 
     def remark(self, event: str, facts: Mapping[str, object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 from pydantic import BaseModel
@@ -17,13 +17,16 @@ from hlsd.events import new_id
 from hlsd.record.index import DONE, OPEN, IndexAway, RecordIndex, Row
 from hlsd.record.recorder import Recorder
 from hlsd.record.remote.copy import STORED, StoredCopy
-from hlsd.record.remote.far import FarRecordings
-from hlsd.record.remote.offload import Offload, Placed, UploadView
+from hlsd.record.remote.placed import Placed, UploadView
 from hlsd.record.repair_view import RepairView
 from hlsd.record.store import RecordingStore, url_of
 from hlsd.record.take import Take
 from hlsd.record.tasks import RecordTask
 from hlsd.record.template import FileTemplate
+
+if TYPE_CHECKING:
+    from hlsd.record.remote.far import FarRecordings
+    from hlsd.record.remote.offload import Offload
 
 SETTLES: Final = 5.0
 """Seconds that stopping a recording waits for its file to be finished."""
@@ -38,7 +41,7 @@ class RecordRefused(HlsdError):
         self.code = code
 
 
-class RecordView(BaseModel):
+class RecordView(BaseModel, defer_build=True):
     """A recording as the API shows it. Times in ms of the epoch, 0 for never; `progress` of finishing, 0 to 1."""
 
     id: str
@@ -68,7 +71,7 @@ class RecordView(BaseModel):
     """Only where there is a store."""
 
 
-class WishView(BaseModel):
+class WishView(BaseModel, defer_build=True):
     """What the API wants recorded of a stream, and how it stands."""
 
     id: str

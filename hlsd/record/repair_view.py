@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 
-class RepairView(BaseModel):
+class RepairView(BaseModel, defer_build=True):
     """How a look through all files goes on."""
 
     running: bool = False

@@ -21,7 +21,6 @@ from hlsd.ports.described import DescribedRoute
 from hlsd.record.described import described, schemas
 from hlsd.record.index import IndexAway
 from hlsd.record.recordings import Recordings, RecordRefused
-from hlsd.record.remote.download import download
 
 Handler = Callable[[Request], Awaitable[Response]]
 BODY_LIMIT: Final = 64 * 1024
@@ -87,6 +86,8 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
         path = await recordings.file(ident)
         if path is None and (found := await recordings.stored(ident)) is not None:
             far, copy = found
+            from hlsd.record.remote.download import download  # noqa: PLC0415 - only who has a store needs it
+
             return await download(request, far, copy.key, copy.bytes, _HEADERS)
         if path is None:
             raise RecordRefused(404, "no_such_record", "there is no finished recording of that id")
@@ -103,9 +104,8 @@ def operations(recordings: Recordings) -> list[DescribedRoute]:  # noqa: C901 - 
         return _done(recordings.repair.model_dump())
 
     of_stream, one_record = "/api/v1/streams/{app}/{stream}/record", "/api/v1/records/{record_id}"
-    named = schemas()
     return [
-        DescribedRoute(method, path, _answering(does), described(does.__name__, method), named)
+        DescribedRoute(method, path, _answering(does), described(does.__name__, method), schemas)
         for method, path, does in (
             ("POST", of_stream, start),
             ("GET", of_stream, status),

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.routing import BaseRoute, Route
 from structlog.typing import FilteringBoundLogger
@@ -39,8 +39,6 @@ from hlsd.record.open_recordings import OpenRecordings
 from hlsd.record.playback import RecordEndpoint, playback_routes
 from hlsd.record.recorder import Recorder, RecordPlan
 from hlsd.record.recordings import Recordings
-from hlsd.record.remote.offload import Offload
-from hlsd.record.remote.stats import StoreFigures
 from hlsd.record.retention import BATCH, STUCK, RetentionLimits, condemned
 from hlsd.record.routes import operations
 from hlsd.record.settings import RecordRule, RecordSettings
@@ -48,6 +46,10 @@ from hlsd.record.sprites import Sprites
 from hlsd.record.store import RecordingStore
 from hlsd.record.tasks import RecordTask, stored_tasks
 from hlsd.record.template import FileTemplate
+
+if TYPE_CHECKING:
+    from hlsd.record.remote.offload import Offload
+    from hlsd.record.remote.stats import StoreFigures
 
 SWEEP: Final = 1.0
 KEEP: Final = 10
@@ -104,8 +106,12 @@ class RecordService(Service):
         self._wanted: dict[tuple[str, str], RecordTask] = {}
         self.recorders: dict[tuple[str, str, str], Recorder] = {}
         """By output, app and name: those of streams that are here."""
-        self.offload = Offload(settings, self.index, self.store, self, clock, log, faults) if settings.store else None
+        self.offload: Offload | None = None
         """The store of finished recordings, if there is one."""
+        if settings.store:
+            from hlsd.record.remote.offload import Offload  # noqa: PLC0415 - what nobody uses is not loaded
+
+            self.offload = Offload(settings, self.index, self.store, self, clock, log, faults)
         self.open_recordings = OpenRecordings(self.store, self.offload.far if self.offload is not None else None)
         self.recordings = Recordings(self)
         """What the API asks."""

@@ -324,15 +324,7 @@ class RecordingStore:
         """A recording is in the store; from any thread."""
         loop = self._loop
         if row is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._tell, Action.RECORD_STORED, row, self._third(row))
-
-    @staticmethod
-    def _third(row: Row) -> Take:
-        """What is told of it now comes after its start and its end."""
-        began, seconds = row.started_ms / 1000, row.duration_ms / 1000
-        take = Take(row.id, row.app, row.name, row.stream_id, row.rule, row.path, row.format, began, row.codecs)
-        take.events, take.bytes, take.seconds = 2, row.bytes, seconds
-        return take
+            loop.call_soon_threadsafe(self._tell, Action.RECORD_STORED, row, _told_before(row, 2))
 
     def _tell(  # noqa: PLR0913 - what it tells
         self,
@@ -344,9 +336,8 @@ class RecordingStore:
         detail: str = "",
         repaired: bool = False,
     ) -> None:
-        shown = take or Take(
-            row.id, row.app, row.name, row.stream_id, row.rule, row.path, row.format, row.started_ms / 1000, row.codecs
-        )
+        # Whoever records it no longer has told of its start: in another life, if it was killed.
+        shown = take or _told_before(row, 1)
         shown.events += 1
         facts = record_facts(
             app=row.app,
@@ -365,3 +356,11 @@ class RecordingStore:
             repaired=repaired,
         )
         self._bus.emit(Event(action, row.id, shown.events, self._clock.wall(), facts), shown)
+
+
+def _told_before(row: Row, events: int) -> Take:
+    """A recording of which so much was told: what is told now has the next number."""
+    began, seconds = row.started_ms / 1000, row.duration_ms / 1000
+    take = Take(row.id, row.app, row.name, row.stream_id, row.rule, row.path, row.format, began, row.codecs)
+    take.events, take.bytes, take.seconds = events, row.bytes, seconds
+    return take

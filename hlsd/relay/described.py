@@ -62,6 +62,16 @@ _LISTED: Final = {
     },
     "required": ["items", "cursor"],
 }
+_CAMERA: Final = {
+    "type": "object",
+    "properties": {"make": {"type": "string"}, "main": {"type": "string"}, "sub": {"type": "string"}},
+    "required": ["make"],
+}
+_CAMERAS: Final = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": _CAMERA}},
+    "required": ["items"],
+}
 _RELAY: Final = {"$ref": REF.format(model="Relay")}
 _NO_RELAY: Final = (404, "`no_such_relay`")
 _FILTER: Final = [(400, "`bad_parameter` or `bad_cursor`")]
@@ -78,6 +88,13 @@ _OPERATIONS: Final[dict[str, tuple[str, int, Schema, list[Schema], list[tuple[in
         _LISTED,
         _LIST,
         [(400, "`bad_parameter` or `bad_cursor`")],
+    ),
+    "cameras": (
+        "Addresses of cameras by their make, with {credentials}, {host} and {channel} to fill in.",
+        200,
+        _CAMERAS,
+        [],
+        [(500, "`no_presets`: `relay.presets` cannot be read")],
     ),
     "one": ("A relay.", 200, _RELAY, _ID, [_NO_RELAY]),
     "add": ("Begins a relay, and keeps it over restarts.", 201, _RELAY, [], _ADD),

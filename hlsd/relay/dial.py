@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from hlsd.base.errors import HlsdError
+from hlsd.net.names import Names
 from hlsd.relay.address import Address
 from hlsd.relay.guard import Forbidden, HostList
 
@@ -40,10 +40,16 @@ class Dialed(NamedTuple):
 
 
 class Dial:
-    """The way out. `own_ports()` are this server's; `hosts` is the guard, None for the operator's own rules."""
+    """The way out. `own_ports()` are this server's; `hosts` is the guard, None for the operator's own rules.
 
-    def __init__(self, own_ports: Callable[[], Collection[int]], hosts: HostList | None = None) -> None:
+    Names are looked up by `names`, or by threads of this one's own.
+    """
+
+    def __init__(
+        self, own_ports: Callable[[], Collection[int]], hosts: HostList | None = None, names: Names | None = None
+    ) -> None:
         self._own_ports = own_ports
+        self._names = names or Names()
         self.hosts = hosts
 
     def turn_to(self, hosts: HostList) -> None:
@@ -57,7 +63,7 @@ class Dial:
 
     def abroad(self) -> Dial:
         """The way out to public addresses only, wherever they are."""
-        return Dial(self._own_ports, ANY_PUBLIC)
+        return Dial(self._own_ports, ANY_PUBLIC, self._names)
 
     async def resolve(self, address: Address) -> str:
         """The IP address to connect to, where one is all that can be tried. Raises SourceError."""
@@ -68,7 +74,7 @@ class Dial:
         try:
             if self.hosts is not None:
                 self.hosts.lists(address)
-            found = await _look_up(address.host, address.port)
+            found = await self._look_up(address.host)
             if self.hosts is not None:
                 self.hosts.judge(address.scheme, found)
         except Forbidden as error:
@@ -76,6 +82,12 @@ class Dial:
         if address.port in self._own_ports() and any(_is_here(ip, address.port) for ip in found):
             raise SourceError("the address is this server's own: a stream must not feed itself", final=True)
         return found
+
+    async def _look_up(self, host: str) -> list[str]:
+        try:
+            return await self._names.addresses(host)
+        except OSError as error:
+            raise SourceError(f"{host} cannot be resolved: {error.strerror or error}") from None
 
     async def open(self, address: Address, within: float = CONNECT_WITHIN, tls: ssl.SSLContext | None = None) -> Dialed:
         """Connects, with TLS where the scheme says so, by `tls` if it is given. Raises SourceError."""
@@ -100,18 +112,6 @@ async def _connected(ip: str, address: Address, tls: ssl.SSLContext | None) -> D
         ip, address.port, limit=READ_LIMIT, ssl=tls, server_hostname=address.host if tls is not None else None
     )
     return Dialed(reader, writer, ip)
-
-
-async def _look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host. Raises SourceError."""
-    with contextlib.suppress(ValueError):
-        # An address in plain writing is what it is: the resolver has few threads, and a segment may come each second
-        return [str(ipaddress.ip_address(host))]
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise SourceError(f"{host} cannot be resolved: {error.strerror or error}") from None
-    return [str(entry[4][0]) for entry in found]
 
 
 def _is_here(ip: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Speaks HTTP for the relays: `/api/v1/relays[/{id}]`.
+"""Speaks HTTP for the relays: `/api/v1/relays[/{id}]`, `/api/v1/relays/presets`.
 
 `operations(relays)` are mounted by whoever guards the API: nothing here asks for a key. Bodies are JSON of at most
 64 kB. Answers are the envelope `{success, data, message}`, errors have `code` too.
@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from hlsd.base import cursor, stream_name
 from hlsd.ports.described import DescribedRoute
 from hlsd.relay.described import described, schemas
+from hlsd.relay.presets import PresetError, presets
 from hlsd.relay.relays import RelayRefused, Relays
 from hlsd.relay.tasks import Task
 
@@ -39,8 +42,8 @@ class RelayFilter(BaseModel):
     cursor: str = Field(default="", max_length=200)
 
 
-def operations(relays: Relays) -> list[DescribedRoute]:
-    """The routes."""
+def operations(relays: Relays, known: Path | None = None) -> list[DescribedRoute]:
+    """The routes. `known`: the file with the addresses of cameras by make; None: the one that comes with hlsd."""
 
     async def listing(request: Request) -> Response:
         try:
@@ -67,13 +70,20 @@ def operations(relays: Relays) -> list[DescribedRoute]:
     async def remove(request: Request) -> Response:
         return _done(None) if relays.remove(request.path_params["relay_id"]) else _missing()
 
+    async def cameras(request: Request) -> Response:  # noqa: ARG001
+        try:
+            found = await asyncio.to_thread(presets, known)
+        except PresetError as error:
+            return _refused(RelayRefused(500, "no_presets", str(error)))
+        return _done({"items": [{"make": make, **patterns} for make, patterns in sorted(found.items())]})
+
     every, single = "/api/v1/relays", "/api/v1/relays/{relay_id}"
-    named = schemas()
     return [
-        DescribedRoute(method, path, does, described(does.__name__, method), named)
+        DescribedRoute(method, path, does, described(does.__name__, method), schemas)
         for method, path, does in (
             ("GET", every, listing),
             ("POST", every, add),
+            ("GET", f"{every}/presets", cameras),  # before what would take it for an id
             ("GET", single, one),
             ("DELETE", single, remove),
         )

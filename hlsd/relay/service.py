@@ -149,7 +149,7 @@ class RelayService(Service):
 
     def operations(self) -> list[Route]:
         """What the API can do with relays."""
-        return [*operations(self.relays), *nms_routes(self.relays)]
+        return [*operations(self.relays, self.settings.presets), *nms_routes(self.relays)]
 
     def outputs(self) -> tuple[OutputFactory, ...]:
         """What sends streams on."""

@@ -177,7 +177,7 @@ class RelaySettings(BaseModel):
     presets: Path | None = Field(
         default=None,
         description="File with URL patterns of cameras by name. Unset: relay-presets.toml beside the reference "
-        "configuration, or in /etc/hlsd.",
+        "configuration, or in /etc/hlsd, or those that come with hlsd.",
     )
 
     @model_validator(mode="after")

@@ -13,6 +13,10 @@ def told(hls: HlsSettings) -> list[str]:
     if not hls.encrypt:
         return []
     lines = [f"hls.encrypt: {', '.join(hls.encrypt)}: a new key each {hls.key_segments} segments"]
+    if hls.groups:
+        groups = ", ".join(f"{rule.match} ({', '.join(rule.members)})" for rule in hls.groups)
+        lines.append("hls.encrypt: of a group all members are encrypted as soon as it or one of them is named here; "
+                     f"hls.groups: {groups}")  # fmt: skip
     if hls.low_latency:
         lines.append("hls.encrypt: no Low-Latency HLS for these: players do not agree on encrypted parts")
     lines.append("hls.encrypt: recordings of these streams cannot be downloaded; FLV, WebRTC, RTMP, SRT, MPEG-TS and "

@@ -9,12 +9,12 @@ from hlsd.api.service import ApiService
 from hlsd.console.history import History, points_of
 from hlsd.console.service import ConsoleService
 from hlsd.delivery.http1.server import HttpServer
-from hlsd.delivery.tls.https import HttpsServer
 from hlsd.metrics.exporter import Exporter
 from hlsd.metrics.lag import LagMeter
 from hlsd.metrics.reading import Reader
 from hlsd.metrics.service import MetricsService
 from hlsd.net.figures import TlsFigures
+from hlsd.services.unused import Unused
 
 if TYPE_CHECKING:
     from hlsd.ports import Service
@@ -67,6 +67,10 @@ def api(services: Services) -> Service:
 def https(services: Services) -> Service:
     """The port that answers by TLS."""
     settings = services.node.settings
+    if not settings.https.secure:
+        return Unused()
+    from hlsd.delivery.tls.https import HttpsServer  # noqa: PLC0415 - what is turned off is not loaded
+
     return HttpsServer(settings.https, settings.http, services.web, services.node.log, services.handshakes)
 
 

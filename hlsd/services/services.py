@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hlsd.api.readiness import ready_route
 from hlsd.delivery.flv.streams import FlvStreams
-from hlsd.delivery.tls.https import HttpsServer
 from hlsd.delivery.web import WebApp, create_app
-from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.net.handshakes import Handshakes
 from hlsd.net.identity import Identity
 from hlsd.ports import OutputFactory, Reloadable, Service, SinkFactory
@@ -97,8 +95,8 @@ class Services:
 
     def certificates(self) -> Iterator[tuple[str, Sequence[Identity]]]:
         """Those of each port."""
-        for port, service in (("https", self.by_name.get("https")), ("rtmps", self.by_name.get("rtmp"))):
-            if isinstance(service, HttpsServer | RtmpServer):
+        for port, name in (("https", "https"), ("rtmps", "rtmp")):
+            if (service := self.by_name.get(name)) is not None:
                 yield port, service.identities
 
     def _web(self) -> WebApp:

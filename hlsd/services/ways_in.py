@@ -12,7 +12,7 @@ from hlsd.delivery.whip.service import WhipService
 from hlsd.ingest.file_form import flv_form, ts_form
 from hlsd.ingest.file_publisher import FilePublishers
 from hlsd.ingest.gb28181.service import Gb28181Service
-from hlsd.ingest.jt1078.service import Jt1078Service
+from hlsd.ingest.jt1078.figures import JtCounts, JtFigures
 from hlsd.ingest.packet_publisher import PacketHost
 from hlsd.ingest.poll_reader import LONG_ROUND, ROUND
 from hlsd.ingest.recorder.publisher import RecorderHost
@@ -20,7 +20,7 @@ from hlsd.ingest.recorder.room import RecorderRoom
 from hlsd.ingest.rtmp_server import RtmpServer
 from hlsd.ingest.rtsp.figures import RtspCounts, RtspFigures
 from hlsd.ingest.srt.figures import SrtFigures, SrtStats
-from hlsd.ingest.ts.service import TsUdpService
+from hlsd.ingest.ts.figures import TsFigures
 from hlsd.ingest.webrtc.room import WebrtcRoom
 from hlsd.services.unused import Unused
 from hlsd.transcode.service import TranscodeService
@@ -105,12 +105,20 @@ def ts_publish(services: Services) -> Service:
 
 def ts_udp(services: Services) -> Service:
     """MPEG-TS by UDP."""
+    if not services.node.settings.ts.udp:
+        return Unused(TsFigures([]))
+    from hlsd.ingest.ts.service import TsUdpService  # noqa: PLC0415 - what is turned off is not loaded
+
     return TsUdpService(services.node.settings.ts, _packets(services))
 
 
 def jt1078(services: Services) -> Service:
     """Vehicles."""
     node = services.node
+    if not node.settings.jt1078.port:
+        return Unused(JtFigures(lambda: JtCounts(0, 0, 0, 0)))
+    from hlsd.ingest.jt1078.service import Jt1078Service  # noqa: PLC0415 - what is turned off is not loaded
+
     return Jt1078Service(node.settings.jt1078, _packets(services), node.vehicle_names, node.wishes)
 
 

@@ -103,8 +103,8 @@ class Converter:
             self._join(timestamp, now)
         self.heard_at = now
         self._stats.packets[form.codec] += 1
-        if is_plain(form) and octets and len(octets) <= PACKET_LIMIT:
-            self._sink.as_sent(form, timestamp, octets)
+        if is_plain(form) and 0 < len(octets) <= PACKET_LIMIT and (at := self._sink.at(timestamp)) is not None:
+            self._teller.as_sent(form, at, octets)
         ms = self._unwrapped(timestamp)
         if self._aside:  # what came meanwhile has gone its own way: here it begins anew
             self._aside = self._heard = False

@@ -13,8 +13,9 @@ from hlsd.streams.expected import Expected
 
 if TYPE_CHECKING:
     from hlsd.ports import MediaRun, Playable
+    from hlsd.streams.claim import Claim
     from hlsd.streams.publisher import PublisherEntry
-    from hlsd.streams.stream import Claim, Stream
+    from hlsd.streams.stream import Stream
 
 
 class Channel:

@@ -16,13 +16,14 @@ from hlsd.media.codecs import codecs_attribute
 from hlsd.ports import Gate, MediaRun, OutputFactory, Playable, Publication, PublishRequest, Refuse, StreamSummary
 from hlsd.stats import Stats
 from hlsd.streams.channel import Channel
+from hlsd.streams.claim import Claim
 from hlsd.streams.expected import Expected
 from hlsd.streams.memory import media_bytes, relieve
 from hlsd.streams.publish_rules import PublishRules
 from hlsd.streams.publisher import PublisherEntry
 from hlsd.streams.publisher_events import PublisherEvents
 from hlsd.streams.run_ids import RunIds
-from hlsd.streams.stream import Claim, Stream, StreamState
+from hlsd.streams.stream import Stream, StreamState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -353,13 +354,11 @@ class Hub:
         if channel.live is None:
             channel.serve()
 
-    def _left(self, claim: Claim, reason: str) -> None:
-        stream = claim.stream
-        if stream is not None:
-            self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
-            stream.release(self._clock.monotonic())
-            with self._faults.guard("publisher_gone"):
-                self._events.done(self._channels[stream.app, stream.name], stream, reason)
+    def _left(self, stream: Stream, reason: str) -> None:
+        self._log.info("publish ended", app=stream.app, name=stream.name, reason=reason)
+        stream.release(self._clock.monotonic())
+        with self._faults.guard("publisher_gone"):
+            self._events.done(self._channels[stream.app, stream.name], stream, reason)
 
     def _drop(self, channel: Channel, reason: str, now: float, words: str = "") -> None:
         stream, claim = channel.stream, channel.claim

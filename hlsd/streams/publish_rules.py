@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hlsd.base.clock import Clock
     from hlsd.ingest.settings import PublishSettings
     from hlsd.streams.channel import Channel
+    from hlsd.streams.claim import Claim
     from hlsd.streams.publisher import PublisherEntry
-    from hlsd.streams.stream import Claim
 
 MAX_BANS: Final = 10_000
 """Kicked publishers that are remembered; beyond it the oldest may come back early."""

@@ -10,7 +10,7 @@ from hlsd.base.quantities import Duration
 class DvrSettings(BaseModel):
     """Time shift: playing what [record] has kept of a stream."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     on: bool = Field(
         default=True,

@@ -22,6 +22,7 @@ from hlsd.record.sealed_playlist import sealed_text
 from hlsd.timeshift.forms import Form
 from hlsd.timeshift.listing import Edge, ShiftListing, Trimmed, choose, render, variant
 from hlsd.timeshift.tape import TapeFile, spoken, stretches
+from hlsd.timeshift.tapes import MOST as TAPES
 from hlsd.timeshift.tapes import Tape, Tapes
 from hlsd.timeshift.trim import trimmed
 
@@ -42,6 +43,16 @@ class Shifted(NamedTuple):
 
     files: Sequence[TapeFile]
     chosen: ShiftListing
+    of: int
+    """Tells one list of files from others: where one between two was deleted, the same numbers are listed otherwise."""
+
+
+class _Windows(NamedTuple):
+    """What was found of a tape at one look at it, by form and whether the stream is on air."""
+
+    tape: Tape
+    looks: int
+    found: dict[tuple[Form, bool], Shifted]
 
 
 class NotYet(Exception):
@@ -71,6 +82,7 @@ class ShiftedPlaylists:
         self._on_air = on_air
         self._texts: OrderedDict[Hashable, Rendering] = OrderedDict()
         self._size = 0
+        self._windows: OrderedDict[tuple[str, str], _Windows] = OrderedDict()
         self._making: dict[Hashable, asyncio.Future[Rendering]] = {}
 
     async def find(self, app: str, name: str, form: Form) -> Shifted | None:
@@ -81,6 +93,10 @@ class ShiftedPlaylists:
         wall = self._clock.wall()
         edge = Edge(int(wall * 1000), tape.writing or self._on_air(app, name))
         form = form.at(wall)
+        windows = self._windows_of(app, name, tape)
+        kept = windows.get((form, edge.growing))
+        if kept is not None:
+            return kept
         files = await self._files(tape, form, edge.now_ms)
         chosen = choose(form, files, edge, self.most)
         if chosen is None:
@@ -91,11 +107,14 @@ class ShiftedPlaylists:
             chosen = await self._trimmed(tape, form, files, chosen)
         elif form.kind == "since":
             chosen = await self._trimmed(tape, form._replace(span=1 << 40), files, chosen)
-        return Shifted(files, chosen)
+        found = Shifted(files, chosen, _mark(files, chosen))
+        if form.kind == "window" and len(windows) < MOST:
+            windows[form, edge.growing] = found
+        return found
 
     async def playlist(self, app: str, name: str, found: Shifted, *, skip: bool) -> Rendering:
         """Its text, made once. Raises NotYet if many others are being made."""
-        chosen, files = found.chosen, _files_of(found)
+        chosen, files = found.chosen, found.of
         key = (app, name, chosen, files, skip)
         kept = self._texts.get(key)
         if kept is not None:
@@ -113,7 +132,7 @@ class ShiftedPlaylists:
 
     def variant(self, app: str, name: str, found: Shifted, uri: str) -> bytes:
         """The multivariant playlist whose variant is at `uri`: what stands before that is made once for all."""
-        key = (app, name, found.chosen, _files_of(found), "variant")
+        key = (app, name, found.chosen, found.of, "variant")
         head = self._texts.get(key)
         if head is None:
             head = Rendering(variant(found.files, found.chosen).encode(), b"", "")
@@ -135,6 +154,16 @@ class ShiftedPlaylists:
         return b'{"now":%d,"max":%d,"ranges":%s}' % (now, int(self.most), ranges.body)
 
     # -- how
+
+    def _windows_of(self, app: str, name: str, tape: Tape) -> dict[tuple[Form, bool], Shifted]:
+        """What was found since the last look at a tape: windows alone, since all else depends on the clock too."""
+        kept = self._windows.get((app, name))
+        if kept is None or kept.tape is not tape or kept.looks != tape.looks:
+            kept = self._windows[app, name] = _Windows(tape, tape.looks, {})
+        self._windows.move_to_end((app, name))
+        while len(self._windows) > TAPES:
+            self._windows.popitem(last=False)
+        return kept.found
 
     async def _files(self, tape: Tape, form: Form, now_ms: int) -> Sequence[TapeFile]:
         match form.kind:
@@ -220,7 +249,6 @@ class ShiftedPlaylists:
             self._size -= len(old.body) + len(old.gzip)
 
 
-def _files_of(found: Shifted) -> int:
-    """Tells one list of files from others: where one between two was deleted, the same numbers are listed otherwise."""
-    chosen = found.chosen
-    return zlib.crc32("".join(one.source.id for one in stretches(found.files, chosen.low, chosen.high)).encode())
+def _mark(files: Sequence[TapeFile], chosen: ShiftListing) -> int:
+    """`Shifted.of`."""
+    return zlib.crc32("".join([one.source.id for one in stretches(files, chosen.low, chosen.high)]).encode())

@@ -76,6 +76,8 @@ class Tape:
         """A file of it is being written, or has yet to get its last segment."""
         self.loaded = False
         self.read_at = -FRESH
+        self.looks = 0
+        """Goes up whenever it may have changed: what was made of it before is to be made anew."""
 
     def write_on(self, tail: TapeTail | None) -> None:
         """That is being written now."""
@@ -219,6 +221,7 @@ class Tapes:
             self._tapes.pop((app, name), None)
             return None
         made.read_at = self._clock.monotonic()
+        made.looks += 1  # whoever asks waits for the end of this look
         if not made.loaded:
             made.closed = look.loaded
             made.loaded = True

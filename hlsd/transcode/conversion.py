@@ -16,6 +16,7 @@ from hlsd.base.remarks import Remarks
 from hlsd.media.unit import TICKS
 from hlsd.ports.converted_pictures import CONVERTIBLE
 from hlsd.transcode import wire
+from hlsd.transcode.figures import CONVERTED
 from hlsd.transcode.pace import EncoderPace, PaceVerdict
 from hlsd.transcode.transcoding import EARLY, TRIES
 from hlsd.transcode.wire import Order, OutputForm, OutputLoad
@@ -30,8 +31,6 @@ KEY_EVERY: Final = 2 * TICKS
 """Between two key pictures at most."""
 EARLY_BYTES: Final = 8 << 20
 """Of what waits for the child to begin."""
-CONVERTED: Final = "main"
-"""What stands for a profile in figures: no profile can have that name."""
 LONGEST: Final = 10 * TICKS
 """From one picture to the next, as the child is told."""
 _PER_MS: Final = TICKS // 1000

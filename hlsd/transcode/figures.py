@@ -11,6 +11,9 @@ from hlsd.base.figures import Figure, Reporter, Spec
 REASONS: Final = ("full", "source")
 """Why a stream is not transcoded: no room, or its pictures cannot be decoded here."""
 
+CONVERTED: Final = "main"
+"""What stands there for a profile: no profile can have that name."""
+
 STREAMS = Spec("hlsd_transcode_streams", "gauge", "Streams whose pictures are encoded now.")
 ROOM = Spec("hlsd_transcode_room", "gauge", "How many of them there may be (transcode.max).")
 REFUSED = Spec("hlsd_transcode_refused", "counter", "Streams that were offered as they came, by reason.", ("reason",))

@@ -10,10 +10,7 @@ from hlsd.base.match import Match
 from hlsd.events import Action, Event, new_id
 from hlsd.events.facts import transcode_facts
 from hlsd.ports import Service
-from hlsd.transcode.child import TranscodeChild
-from hlsd.transcode.conversion import CONVERTED, PictureConversion
-from hlsd.transcode.figures import TranscodeFigures, TranscodeStats
-from hlsd.transcode.transcoding import Transcoding
+from hlsd.transcode.figures import CONVERTED, TranscodeFigures, TranscodeStats
 from hlsd.transcode.wire import OutputForm
 
 if TYPE_CHECKING:
@@ -23,8 +20,10 @@ if TYPE_CHECKING:
     from hlsd.events import Bus
     from hlsd.ports import LiveStream, OutputFactory, PublishRequest
     from hlsd.ports.converted_pictures import ConversionTeller, ConvertedPictures
-    from hlsd.transcode.child import ChildListener
+    from hlsd.transcode.child import ChildListener, TranscodeChild
+    from hlsd.transcode.conversion import PictureConversion
     from hlsd.transcode.settings import TranscodeSettings
+    from hlsd.transcode.transcoding import Transcoding
 
 TALLEST: Final = 2304
 """Lines of what is converted: as many as `hlsd.transcode.transcoder.LARGEST` has."""
@@ -95,6 +94,8 @@ class TranscodeService(Service):
                 run = stream.run
                 if not chosen or run is None:
                     return None
+                from hlsd.transcode.transcoding import Transcoding  # noqa: PLC0415 - what nobody uses is not loaded
+
                 return Transcoding(stream.app, stream.name, stream.id, run.ladder, chosen, self)
         return None
 
@@ -115,6 +116,8 @@ class TranscodeService(Service):
 
     def converter(self, sink: ConvertedPictures, teller: ConversionTeller) -> PictureConversion:
         """A converter of VP8 and VP9 to H.264."""
+        from hlsd.transcode.conversion import PictureConversion  # noqa: PLC0415
+
         return PictureConversion(sink, teller, self)
 
     # As transcodings see it.
@@ -124,6 +127,8 @@ class TranscodeService(Service):
         if not self.vacant:
             return None
         settings = self._settings
+        from hlsd.transcode.child import TranscodeChild  # noqa: PLC0415 - loaded with whoever hires it
+
         child = TranscodeChild(listener, settings.memory, settings.nice, self.stats, self._faults, self._log)
         self._at_work[listener] = child
         self.stats.streams = len(self._at_work)

@@ -107,7 +107,7 @@ class Wish(BaseModel):
         return self
 
 
-class Tried(BaseModel):
+class Tried(BaseModel, defer_build=True):
     """A try of a step that went wrong, and the next one followed."""
 
     step: str
@@ -115,7 +115,7 @@ class Tried(BaseModel):
     reason: str
 
 
-class RenditionMade(BaseModel):
+class RenditionMade(BaseModel, defer_build=True):
     """One file that was made. `copied`: the pictures are those of the source, bit for bit."""
 
     name: str
@@ -132,7 +132,7 @@ class RenditionMade(BaseModel):
     """SDR, PQ or HLG, as VIDEO-RANGE says it; "" where there are no pictures, or it is not known."""
 
 
-class TextMade(BaseModel):
+class TextMade(BaseModel, defer_build=True):
     """A track of text that was made of one in the source, as WebVTT."""
 
     file: str
@@ -140,7 +140,7 @@ class TextMade(BaseModel):
     name: str
 
 
-class SoundMade(BaseModel):
+class SoundMade(BaseModel, defer_build=True):
     """A track of sound that can be chosen, the first by who does not choose. `channels` 0: not known."""
 
     file: str
@@ -150,7 +150,7 @@ class SoundMade(BaseModel):
     channels: int = 0
 
 
-class LeftOut(BaseModel):
+class LeftOut(BaseModel, defer_build=True):
     """A track of sound that is not in the film; `stream` is its number in the source."""
 
     stream: int
@@ -159,7 +159,7 @@ class LeftOut(BaseModel):
     reason: str
 
 
-class FilmOutcome(BaseModel):
+class FilmOutcome(BaseModel, defer_build=True):
     """What came of a job that is done. `damaged`: a part of the source could not be read, and is left out."""
 
     duration_ms: int
@@ -180,7 +180,7 @@ class Progress(NamedTuple):
     eta: float = 0.0
 
 
-class VodJob(BaseModel):
+class VodJob(BaseModel, defer_build=True):
     """A job as it stands in the ledger. `told`: its end was made known; `callback_form`: how its callback is told."""
 
     id: str

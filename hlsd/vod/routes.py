@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -35,7 +36,7 @@ _STATES: Final = ("queued", "running", "done", "failed", "cancelled")
 _LISTS: Final = frozenset({"covers", "renditions"})
 
 
-class JobProblem(BaseModel):
+class JobProblem(BaseModel, defer_build=True):
     """Why something was not done: `code` is for programs."""
 
     success: bool = False
@@ -123,7 +124,7 @@ def job_operations(desk: VodDesk) -> list[DescribedRoute]:  # noqa: C901, PLR091
         finally:
             listening.discard(me)
 
-    named = schemas_of(JobView, JobProblem)
+    named = cache(lambda: schemas_of(JobView, JobProblem))
     all_of_them, this = "/api/v1/jobs", "/api/v1/jobs/{job_id}"
     found = [
         DescribedRoute(method, path, guarded(does), _described(does.__name__, method), named)

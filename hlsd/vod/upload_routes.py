@@ -6,7 +6,7 @@ ends it. Then a job names it. Behind the API's door: nothing here asks for a key
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -45,7 +45,7 @@ async def pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield bytes(pending)
 
 
-def upload_operations(desk: VodDesk, named: dict[str, Any]) -> list[DescribedRoute]:  # noqa: C901 - small handlers
+def upload_operations(desk: VodDesk, named: Callable[[], Mapping[str, Any]]) -> list[DescribedRoute]:  # noqa: C901 - small handlers
     """The routes."""
     uploads = desk.uploads
 

@@ -10,7 +10,7 @@ from hlsd.base import masking
 from hlsd.vod.job import LeftOut, RenditionMade, SoundMade, State, TextMade, Tried, VodJob
 
 
-class PlaceView(BaseModel):
+class PlaceView(BaseModel, defer_build=True):
     """Where what was made is, as paths of the server."""
 
     playlist: str
@@ -19,7 +19,7 @@ class PlaceView(BaseModel):
     covers: list[str]
 
 
-class JobView(BaseModel):
+class JobView(BaseModel, defer_build=True):
     """A job. Times in ms of the epoch, `speed` in seconds of media a second, `eta` in seconds; 0: not known."""
 
     id: str

@@ -12,7 +12,7 @@ from hlsd.base.quantities import Duration
 class IceServer(BaseModel):
     """A STUN or TURN server that publishers are told of."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     url: str = Field(
         pattern=r"^(stun|stuns|turn|turns):[!-;=?-~]{1,200}$",
@@ -39,7 +39,7 @@ class IceServer(BaseModel):
 class WebrtcSettings(BaseModel):
     """WebRTC: publishing from a browser, OBS, ffmpeg and GStreamer by WHIP, playing by WHEP."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     enabled: bool = Field(
         default=True,

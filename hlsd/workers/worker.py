@@ -226,7 +226,9 @@ async def run(settings: Settings, orders: Orders) -> int:
             raise HlsdError(error.strerror or str(error)) from error
         beat.ready({"http": worker.http.port, "https": worker.https.port})
         collector.calm()
+        tidying = keep(collector.tidy, "collector", worker.stats.faults)
         await signals.stop.wait()
+        await end(tidying)
         stopping = asyncio.create_task(worker.stop(settings.server.drain_timeout * SHARE))
         now = asyncio.create_task(signals.now.wait())
         await asyncio.wait({stopping, now}, return_when=asyncio.FIRST_COMPLETED)

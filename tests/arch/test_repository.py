@@ -142,7 +142,7 @@ def test_nothing_names_a_path_of_one_machine() -> None:
     assert not lines_matching(_MACHINE_PATHS)
 
 
-@pytest.mark.parametrize("name", [*_LOCKS, "requirements-docs.txt"])
+@pytest.mark.parametrize("name", [*_LOCKS, "requirements-docs.txt", "requirements-fuzz.txt"])
 def test_locks_pin_everything_with_hashes(name: str) -> None:
     """`pip install --require-hashes` refuses a lock with a gap; better here than on a fresh machine."""
     text = (CHECKOUT / name).read_text(encoding="utf-8").replace("\\\n", " ")

@@ -20,6 +20,7 @@ from hlsd.delivery.http2.frames import (
     PREFACE,
     RST_STREAM,
     SETTINGS,
+    WINDOW_UPDATE,
     frame,
 )
 from hlsd.delivery.settings import HttpSettings
@@ -58,6 +59,14 @@ def rapid_reset(n: int) -> bytes:
     return b"".join(frame(HEADERS, END_HEADERS | END_STREAM, i, GET) + frame(RST_STREAM, 0, i, CANCEL) for i in ids)
 
 
+def made_you_reset(n: int) -> bytes:
+    """CVE-2025-8671: a request, and then what is an error of its stream, so that the server resets it."""
+    ids = [2 * (100 * n + k) + 1 for k in range(100)]
+    return b"".join(
+        frame(HEADERS, END_HEADERS | END_STREAM, i, GET) + frame(WINDOW_UPDATE, 0, i, bytes(4)) for i in ids
+    )
+
+
 def continuation(n: int) -> bytes:
     """CVE-2024-27316: a header block without end."""
     first = frame(HEADERS, END_STREAM, 1, GET) if n == 0 else b""
@@ -86,7 +95,7 @@ def bomb(n: int) -> bytes:
     return frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, GET + line + b"\xbe" * 1000)
 
 
-@pytest.mark.parametrize("flood", [rapid_reset, continuation, empty_data, pings, settings, bomb])
+@pytest.mark.parametrize("flood", [rapid_reset, made_you_reset, continuation, empty_data, pings, settings, bomb])
 async def test_a_flood_ends_its_own_connection_only(server: HttpsServer, flood: Callable[[int], bytes]) -> None:
     """The flooder is cut within a megabyte; a viewer on another connection is answered all the while."""
     viewer = await Http2Client.connect(server.port)

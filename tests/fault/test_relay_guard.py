@@ -178,17 +178,17 @@ async def test_a_name_that_resolves_differently_the_second_time_gains_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DNS rebinding: the connection goes to the address that was judged, and the name is not asked again for it."""
-    from hlsd.relay import dial
+    from hlsd.net.names import Names
 
     sink = Sink()
     asked: list[str] = []
 
-    async def resolver(host: str, port: int) -> list[str]:
+    async def resolver(_: Names, host: str) -> list[str]:
         """A name server under an attacker's hand: the first answer of each pair is harmless."""
         asked.append(host)
         return ["127.0.0.1"] if len(asked) % 2 else ["127.0.0.2"]
 
-    monkeypatch.setattr(dial, "_look_up", resolver)
+    monkeypatch.setattr(Names, "addresses", resolver)
     try:
         allowed = ["rebind.example", "127.0.0.1"]
         async with edge(tmp_path, [], relay__allow_hosts=allowed) as server, api(server) as http:

@@ -87,6 +87,7 @@ sign_secret = "{secret("sign-secret")}"
 store = "s3://bucket/prefix?endpoint=http://127.0.0.1:{dead}"
 store_key = "{secret("store-key")}"
 store_secret = "{secret("store-secret")}"
+min_free = 0
 [[relay.rules]]
 mode = "static"
 match = "cams/door"
@@ -94,6 +95,8 @@ preset = "hikvision"
 host = "127.0.0.1:{dead}"
 user = "{secret("camera-user")}"
 password = "{secret("camera-word")}"
+[[record.rules]]
+match = "live/*"
 """
 
 
@@ -182,6 +185,19 @@ async def posts(http: httpx.AsyncClient, place: str) -> str:
     return answer.text + junk.text
 
 
+def recordings(state: Path) -> dict[str, str]:
+    """Files of what was recorded, with all that they say of themselves, and what the index says of them."""
+    found = {
+        path.name: path.read_bytes().decode("latin-1") for path in (state / "records").rglob("*") if path.is_file()
+    }
+    with contextlib.closing(sqlite3.connect(state / "hlsd.sqlite")) as index:
+        for (table,) in index.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'record%'"
+        ).fetchall():
+            found[f"table {table}"] = str(index.execute(f'SELECT * FROM "{table}"').fetchall())
+    return found
+
+
 def sent_with(word: str, found: dict[str, str]) -> set[str]:
     return {where for where, text in found.items() if word in text}
 
@@ -218,6 +234,8 @@ async def test_no_secret_is_in_anything_that_is_shown(tmp_path: Path) -> None:
     )
     found |= {"hlsd check": checked.stdout + checked.stderr, "log": server.logs(), "event log": events.read_text()}
     found["webhooks"] = "\n".join(question.body.decode() for question in hook.questions)
+    recorded = recordings(server.state / "state")
+    found |= recorded
     with contextlib.closing(sqlite3.connect(server.state / "state" / "hlsd.sqlite")) as state:
         found["outbox"] = str(state.execute("SELECT * FROM outbox").fetchall())
 
@@ -227,6 +245,8 @@ async def test_no_secret_is_in_anything_that_is_shown(tmp_path: Path) -> None:
     # It was there to be shown, and where it should have been shown something was.
     assert len(SECRETS) >= 45
     assert "process 0" in found
+    assert [name for name in recorded if ".mp4" in name]
+    assert "live/film" in "".join(text for name, text in recorded.items() if name.startswith("table"))
     assert "[relay]" in found["hlsd check"]
     assert "donePlay" in found["event log"]
     assert "relayStart" in found["outbox"], "what the dead receiver has not taken"

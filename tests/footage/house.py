@@ -27,7 +27,7 @@ from hlsd.ports import PublishRequest
 from hlsd.relay.fan import Fan
 from hlsd.relay.push import PushedTag
 from hlsd.segmenter.settings import HlsSettings
-from hlsd.streams.stream import Claim, Stream
+from hlsd.streams.stream import Stream
 from tests.footage.film import COME, LEAVE, Film
 from tests.footage.hls_view import HlsView
 from tests.footage.shown import View, read_tag
@@ -211,7 +211,7 @@ class _House:
     def run(self) -> None:
         """Plays all of it."""
         request = PublishRequest("live", "film", "rtmp", "192.0.2.1", 1, lambda _: None)
-        ended: Callable[[Claim, str], None] = lambda hold, reason: self.stream.release(self.now)  # noqa: E731
+        ended: Callable[[Stream, str], None] = lambda stream, _: stream.release(self.now)  # noqa: E731
         step = "begin"
         try:
             self.intake = Intake(self.stream.publish(request, 0.0, ended), 0.0)

@@ -61,6 +61,8 @@ def server(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hl
         "HLSD_RECORD__RULES": '[{"match": "live/*"}]',
         "HLSD_RECORD__MIN_FREE": "0",
         "HLSD_RELAY__ALLOW_HOSTS": "127.0.0.1",
+        "HLSD_VOD__ENABLED": "true",
+        "HLSD_VOD__ROOTS": str(films),
         "HLSD_NOTIFY__URL": f"http://127.0.0.1:{free_port()}/nobody",
         "HLSD_NOTIFY__EVENTS": "jobDone",  # told and not asked, and none of it comes about here
     }
@@ -80,13 +82,16 @@ SCREENS: list[tuple[browsers.Browser, int, int]] = [
 
 
 @pytest.mark.parametrize(("name", "width", "height"), SCREENS)
-def test_an_operator_finds_the_way(server: HlsdServer, name: browsers.Browser, width: int, height: int) -> None:
+def test_an_operator_finds_the_way(
+    server: HlsdServer, films: Path, name: browsers.Browser, width: int, height: int
+) -> None:
     if why := browsers.missing(name):
         pytest.skip(why)
     base = f"http://127.0.0.1:{server.http_port}"
     executable = browsers.executable(name) or ""
+    film = str(FILM.make(films))
     pull = f"rtmp://127.0.0.1:{free_port()}/live/nobody"
-    command = ["node", str(WEB / "console.mjs"), name, executable, base, TOKEN, pull, str(width), str(height)]
+    command = ["node", str(WEB / "console.mjs"), name, executable, base, TOKEN, pull, film, str(width), str(height)]
     with Watching(f"{base}/live/cam.flv?who={name}{width}"):
         done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -97,6 +102,9 @@ def test_an_operator_finds_the_way(server: HlsdServer, name: browsers.Browser, w
     seen = said["seen"]
     assert seen["streams"] == ["live/cam", "live/door"]
     assert "rtmp" in seen["publisher"]
+    assert "rtsp://***@127.0.0.1" in seen["camera"]
+    assert "word" not in seen["camera"], "a camera's password is kept to the server"
+    assert "url: " in seen["refused"], "why a job is not taken"
     assert seen["focused"] == "Send publisher away", "what has the focus keeps it while figures change"
     assert seen["typed"] == "half", "the door is not drawn anew under who types"
     assert not seen["secrets"]

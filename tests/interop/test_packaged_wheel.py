@@ -68,3 +68,17 @@ def test_it_says_what_is_whose(unpacked: Path) -> None:
     """What others wrote goes with their licence."""
     for name in ("hls.js", "mpegts.js"):
         assert "Apache License" in (unpacked / "hlsd" / "web" / f"{name}.LICENSE").read_text()
+
+
+def test_a_wheel_knows_the_addresses_of_cameras(unpacked: Path) -> None:
+    code = "from hlsd.relay.presets import default_file, presets; print(default_file(), *sorted(presets(None)))"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=unpacked,
+        env=environment(PYTHONPATH=str(unpacked)),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout.split()
+    assert said == [str(unpacked / "hlsd/relay/relay-presets.toml"), "dahua", "hikvision", "uniview"]

@@ -175,3 +175,25 @@ def test_sigterm_tells_the_end_of_every_viewer_before_the_process_is_gone(films:
     kept = b"".join(file.read_bytes() for file in (tmp_path / "state").iterdir() if file.is_file())
     for one in ends:
         assert one["event_id"].encode() in kept
+
+
+@pytest.mark.alone
+def test_a_second_sigterm_ends_what_the_first_one_waits_for(films: Path, tmp_path: Path) -> None:
+    # R5: whoever asks twice does not want to wait. A receiver that takes connections and never answers is waited for.
+    film = Film(seconds=10, width=320, height=180).make(films)
+    took: dict[int, float] = {}
+    for signals in (1, 2):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            hook = {"URL": f"http://127.0.0.1:{silent.getsockname()[1]}/x", "TIMEOUT": "60s", "EVENTS": "donePublish"}
+            env = {f"HLSD_NOTIFY__{name}": value for name, value in hook.items()}
+            server = HlsdServer(tmp_path / str(signals), env=env).start()
+            with Persistent(film, server.rtmp("cam")):
+                wait_for_playlist(server.hls("cam"))
+                server.process.send_signal(signal.SIGTERM)
+                if signals == 2:
+                    time.sleep(0.7)  # sooner it would be an echo of the first one
+                    server.process.send_signal(signal.SIGTERM)
+                told = time.monotonic()
+                assert server.process.wait(20) == 0
+                took[signals] = time.monotonic() - told
+    assert took[2] < 1.2 < took[1], took

@@ -116,7 +116,7 @@ def test_on_a_line_that_loses_two_percent_pictures_go_on(tmp_path: Path) -> None
 def metrics(server: HlsdServer) -> dict[str, float]:
     token = (server.state / "state" / "api.token").read_text().strip()
     text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", headers={"authorization": f"Bearer {token}"}).text
-    rows = [line.rpartition(" ") for line in text.splitlines() if line.startswith("hlsd_webrtc")]
+    rows = [line.rpartition(" ") for line in text.splitlines() if line.startswith(("hlsd_webrtc", "hlsd_transcode"))]
     return {name: float(value) for name, _, value in rows}
 
 
@@ -197,7 +197,10 @@ def test_chromium_with_another_codec_alone_becomes_h264_where_that_is_on(tmp_pat
         assert f"{codec.upper()}/90000" in report["answer"]
         assert "H264" not in report["answer"]
         assert complaints == []
-        assert pictures >= 50
+        assert pictures >= 10  # how many a second is Chromium's encoder's affair: VP9 by software, beside others
+        figures = metrics(server)
+        made = figures['hlsd_transcode_pictures_total{profile="main"}'] + figures["hlsd_transcode_dropped_total"]
+        assert made >= 0.8 * report["stats"]["frames"]
 
 
 @pytest.mark.browser

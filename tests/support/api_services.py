@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hlsd.api.access import Access
-from hlsd.api.handlers import ApiContext
+from hlsd.api.context import ApiContext
 from hlsd.api.middleware import ApiRoute, create_api
 from hlsd.api.settings import ApiSettings
 from hlsd.base.clock import SystemClock

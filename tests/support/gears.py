@@ -57,14 +57,21 @@ SRT_DAMAGE = Amount("packets and stream ids of SRT, damaged (property/test_srt_d
 RTSP_FUZZ = Amount(
     "conversations, descriptions and packets of RTSP, mutated (property/test_rtsp_damage)", 1200, 1_000_000
 )
+LISTED = Amount("thousand sessions in a list that is paged through (unit/api/test_many)", 5, 50)
 SRT_LOSS = Amount("seconds by SRT on a line that loses 5 % (interop/test_srt_loss)", 15, 600)
 JT_FUZZ = Amount("pieces of JT/T 1078, mutated (property/test_jt1078_damage)", 1000, 1_000_000)
 PS_FUZZ = Amount("pieces of programme streams, mutated (property/test_mpegps_damage)", 500, 1_000_000)
 STORE_KILLS = Amount("kills of a server that uploads (fault/test_record_store_kills)", 4, 60)
+DEATHS = Amount("kills of a server and its children at any moment (fault/test_death_at_any_moment)", 6, 1000)
+ALL_WAYS = Amount("seconds in which all come and go by all ways (fault/test_soak_of_all_ways)", 70, 3600)
+FUZZ = Amount("cases for each reader of bytes (property/test_fuzz_targets; make fuzz)", 150, 20_000)
 UPLOADED = Amount("MiB of an upload that is cut off twenty times (unit/vod/test_vod_sources)", 42, 10 << 10)
 JOB_KILLS = Amount("kills of workers at films, on PostgreSQL (unit/vod/test_vod_workers)", 5, 100)
 FILMS = Amount("mutated films (unit/vod/test_vod_media)", 5, 500)
 AMOUNTS = (
+    FUZZ,
+    ALL_WAYS,
+    DEATHS,
     CUTS,
     UPLOADED,
     JOB_KILLS,

@@ -121,11 +121,19 @@ class HlsdServer:
 
     def start(self) -> Self:
         """Starts the process and waits until it is ready; RuntimeError with its log if it is not."""
+        return self.launch().wait_until_ready()
+
+    def launch(self) -> Self:
+        """Starts the process."""
         self._process = start(self.command(), self.environment(), self.log, cwd=CHECKOUT, fresh=self._fresh)
+        return self
+
+    def wait_until_ready(self) -> Self:
+        """Returns when it answers; RuntimeError with its log if it does not."""
         deadline = time.monotonic() + _READY_WITHIN
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                msg = f"the server ended with {self._process.returncode} before it was ready:\n{self.logs()}"
+            if self.process.poll() is not None:
+                msg = f"the server ended with {self.process.returncode} before it was ready:\n{self.logs()}"
                 raise RuntimeError(msg)
             try:
                 if httpx.get(f"http://127.0.0.1:{self.http_port}/healthz", timeout=2).status_code == httpx.codes.OK:

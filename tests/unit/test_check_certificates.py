@@ -43,11 +43,14 @@ def test_check_names_each_certificate_with_its_names_and_expiry(tmp_path: Path) 
 
 @pytest.mark.parametrize("section", ["https", "rtmp"])
 def test_check_finds_a_port_without_a_certificate_that_can_be_used(tmp_path: Path, section: str) -> None:
-    """It would not start."""
+    """It would not start. The fault is told with its cause where faults are told, not only in the listing."""
     port = "tls_port = 1936\n" if section == "rtmp" else ""
-    code, text = check(tmp_path, f'[{section}]\n{port}cert = "{tmp_path}/none.pem"\nkey = "{tmp_path}/none.key"\n')
-    assert code == 2
-    assert "none.pem" in text
+    file = tmp_path / "hlsd.toml"
+    file.write_text(f'[{section}]\n{port}cert = "{tmp_path}/none.pem"\nkey = "{tmp_path}/none.key"\n')
+    done = CliRunner().invoke(application, ["check", "-c", str(file)])
+    assert done.exit_code == 2
+    assert "none.pem" in done.stdout
+    assert "none.pem" in done.stderr
 
 
 def test_check_says_nothing_of_certificates_where_none_is_asked_for(tmp_path: Path) -> None:

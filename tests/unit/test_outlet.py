@@ -11,8 +11,9 @@ import structlog
 from hlsd.base.faults import Faults
 from hlsd.media.unit import AccessUnit, Tracks
 from hlsd.ports import PublishRequest
+from hlsd.streams.claim import Claim
 from hlsd.streams.outlet import MOST, WITHIN, Outlet
-from hlsd.streams.stream import Claim, Stream, StreamState
+from hlsd.streams.stream import Stream, StreamState
 from tests.support.frames import AUDIO, BOTH, audio, interleaved, video
 from tests.support.mischief import Mischief
 

@@ -6,7 +6,8 @@ import pytest
 
 from hlsd.media.unit import TICKS, AccessUnit, Tracks
 from hlsd.ports import PublishRequest
-from hlsd.streams.stream import Claim, Stream, StreamState
+from hlsd.streams.claim import Claim
+from hlsd.streams.stream import Stream, StreamState
 from tests.support.frames import AUDIO, BOTH, VIDEO, audio, interleaved, video
 
 

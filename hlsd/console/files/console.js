@@ -3,6 +3,7 @@
 import { base, forget, get, keep, Refused, token } from "./api.js";
 import { bits, bytes, fill, h, say, span } from "./dom.js";
 import { events } from "./events.js";
+import { jobs } from "./jobs.js";
 import { records } from "./records.js";
 import { relays } from "./relays.js";
 import { settings } from "./settings.js";
@@ -11,8 +12,8 @@ import { streams } from "./streams.js";
 import { viewers } from "./viewers.js";
 import { webhooks } from "./webhooks.js";
 
-const VIEWS = { streams, viewers, events, relays, recordings: records, webhooks, settings };
-const TITLES = { streams: "Streams", viewers: "Viewers", events: "Events", relays: "Relays", recordings: "Recordings", webhooks: "Webhooks", settings: "Settings" };
+const VIEWS = { streams, viewers, events, relays, recordings: records, jobs, webhooks, settings };
+const TITLES = { streams: "Streams", viewers: "Viewers", events: "Events", relays: "Relays", recordings: "Recordings", jobs: "Jobs", webhooks: "Webhooks", settings: "Settings" };
 const place = document.getElementById("view");
 const nav = document.getElementById("nav");
 const node = document.getElementById("node");

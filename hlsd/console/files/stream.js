@@ -58,7 +58,7 @@ export async function stream(place, [app = "", name = ""], signal) {
       facts([
         ["State", badge(row.state)], ["Comes from", who && `${who.ip} by ${who.protocol}`], ["User", who?.user_id], ["Encoder", who?.user_agent],
         ["Since", `${clock(row.createtime)} (${span(Date.now() - row.createtime)})`], ["Media", about(row)],
-        ["Rate", bits(row.bitrate)], ["Received", bytes(row.inbytes)], ["In memory", bytes(row.media_bytes)],
+        ["Rate", bits(row.bitrate)], ["Key pictures", row.key_interval_ms ? `every ${(row.key_interval_ms / 1000).toFixed(1)} s` : ""], ["Received", bytes(row.inbytes)], ["In memory", bytes(row.media_bytes)],
         ["Segments", row.target_duration ? `${row.target_duration} s${row.low_latency ? ", low latency" : ""}` : ""],
         ["Left out", row.dropped.join(", ")], ["Turned into AAC", row.converted.join(", ")],
         ["Clock mended", Object.entries(row.repairs).map(([kind, count]) => `${kind} ${count}`).join(", ")],

@@ -49,6 +49,14 @@ export async function streams(place, _path, signal) {
   search.addEventListener("input", () => ((wanted = search.value.trim()), (most = PAGE), draw().catch(() => {})));
   fill(place, h("div", { class: "row between" }, h("h1", {}, "Streams"), search), words, list, h("div", { class: "row" }, more));
   const cards = new Map();
+  const near = new Set(); // cards that are on screen, or nearly: only these have pictures
+  const watcher = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) near.add(target), target.show?.();
+      else near.delete(target);
+    }
+  }, { rootMargin: "400px" });
+  signal.addEventListener("abort", () => watcher.disconnect(), { once: true });
 
   async function draw() {
     const rows = [];
@@ -61,31 +69,43 @@ export async function streams(place, _path, signal) {
     more.hidden = cursor === null;
     words.textContent = rows.length ? "" : wanted ? "No stream of that app." : "Nobody publishes. The front page says how to.";
     const there = new Set(rows.map((row) => row.path));
-    for (const [path, card] of cards) if (!there.has(path)) (card.remove(), cards.delete(path));
-    for (const row of rows) {
-      const fresh = card(row, cards.get(row.path));
+    for (const [path, old] of cards) if (!there.has(path)) (watcher.unobserve(old), near.delete(old), old.remove(), cards.delete(path));
+    rows.forEach((row, at) => {
+      const old = cards.get(row.path);
+      const fresh = card(row, old, near.has(old));
       cards.set(row.path, fresh);
-      if (list.children[rows.indexOf(row)] !== fresh) list.insertBefore(fresh, list.children[rows.indexOf(row)] ?? null);
-    }
+      if (list.children[at] !== fresh) list.insertBefore(fresh, list.children[at] ?? null);
+      if (!old) watcher.observe(fresh);
+    });
   }
   await draw();
   return { every: 3000, turn: draw };
 }
 
-/** The card of a stream; one that is there keeps its picture for ten seconds. */
-function card(row, old) {
+/** The card of a stream; one that is there, and is `seen`, keeps its picture for ten seconds. */
+function card(row, old, seen) {
   const words = h(
     "div", { class: "about" },
     h("div", { class: "row between" }, h("b", {}, row.path.slice(1)), badge(row.state)),
     h("span", { class: "dim" }, about(row)),
     h("span", { class: "dim" }, `${bits(row.bitrate)} in · ${row.sessions} watching · ${span(Date.now() - row.createtime)}`),
   );
+  const repaired = Object.values(row.repairs).reduce((sum, one) => sum + one, 0);
+  const key = row.key_interval_ms ? `a key picture each ${(row.key_interval_ms / 1000).toFixed(1)} s` : "";
+  const mended = repaired ? `clock mended ${repaired}×` : "";
+  words.append(h("span", { class: "dim" }, [key, mended].filter(Boolean).join(" · ")));
   const [, app, name] = row.path.split("/");
   const href = `#/stream/${encodeURIComponent(app)}/${encodeURIComponent(name)}`;
-  const age = Math.floor(Date.now() / 10000);
-  const picture = old && old.dataset.age === String(age) ? old.querySelector(".still") : still(row);
+  const age = String(Math.floor(Date.now() / 10000));
   const made = old ?? h("li", {});
-  made.dataset.age = age;
+  const kept = old?.querySelector(".still") ?? h("div", { class: "still" });
+  const picture = !seen || made.dataset.age === age ? kept : still(row);
+  if (seen) made.dataset.age = age;
+  made.show = () => {
+    if (made.dataset.age === age) return;
+    made.dataset.age = age;
+    made.querySelector(".still").replaceWith(still(row));
+  };
   let link = made.firstElementChild;
   if (!link) made.append((link = h("a", { class: "card", href })));
   fill(link, picture, words);

@@ -4,7 +4,6 @@
  */
 
 const $ = (id) => document.getElementById(id);
-const meta = document.querySelector("meta[name=hlsd]").dataset;
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, ""); // "" or what a proxy shows us below, such as /tv
 const stream = location.pathname.slice(root.length).replace(/\/r\/?$/, "");
 const base = `${root}${stream}/r/`;

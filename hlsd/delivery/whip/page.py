@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 from hlsd.delivery.pages import PLAYER, find_publisher
@@ -56,9 +55,11 @@ class PublishPage:
         if request.method not in ("GET", "HEAD"):
             status, body, headers = 405, b"405 method not allowed\n", [*headers, (b"allow", b"GET, HEAD")]
         elif known:
+            from html import escape  # noqa: PLC0415 - it loads a table of two thousand names
+
             # Of a request only a trusted proxy's plain path comes into it; names of streams are the script's.
-            text = self._text.replace("{{prefix}}", html.escape(request.prefix))
-            text = text.replace("{{closed}}", html.escape(self._desk.closed))
+            text = self._text.replace("{{prefix}}", escape(request.prefix))
+            text = text.replace("{{closed}}", escape(self._desk.closed))
             status, body, headers = 200, text.encode(), _HEADERS
         headers = [*headers, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})

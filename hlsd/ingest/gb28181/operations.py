@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from hlsd.base.quantities import Duration
 from hlsd.base.stream_name import fault
-from hlsd.ingest.gb28181.receiver import ReceiverOrder
+from hlsd.ingest.gb28181.order import ReceiverOrder
 from hlsd.ports.described import REF, DescribedRoute, Schema, envelope, parameter, responses, schemas_of
 
 BODY_LIMIT: Final = 4 * 1024
@@ -119,12 +119,11 @@ def operations(desk: ReceiverDesk) -> Sequence[DescribedRoute]:
         return _done(None)
 
     every, single = "/api/v1/receivers", "/api/v1/receivers/{receiver_id}"
-    named = _schemas()
     return [
-        DescribedRoute("POST", every, open_one, _described("open"), named),
-        DescribedRoute("GET", every, listing, _described("list"), named),
-        DescribedRoute("GET", single, one, _described("get"), named),
-        DescribedRoute("DELETE", single, close, _described("close"), named),
+        DescribedRoute("POST", every, open_one, _described("open"), _schemas),
+        DescribedRoute("GET", every, listing, _described("list"), _schemas),
+        DescribedRoute("GET", single, one, _described("get"), _schemas),
+        DescribedRoute("DELETE", single, close, _described("close"), _schemas),
     ]
 
 

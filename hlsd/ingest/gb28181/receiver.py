@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from hlsd.base.errors import ProtocolError
 from hlsd.ingest.datagram_port import DatagramPort, plain_ip
@@ -23,6 +23,7 @@ from hlsd.ports.flv_body import PublishEnding
 
 if TYPE_CHECKING:
     from hlsd.ingest.allowed import Allowed
+    from hlsd.ingest.gb28181.order import ReceiverOrder
     from hlsd.ingest.packet_publisher import PacketHost
 
 SILENCE: Final = 2.0
@@ -32,15 +33,6 @@ CONNECTIONS: Final = 4
 PIECE: Final = 16 * 1024
 """Bytes that are worked on before others have their turn."""
 _KEY: Final = "gb28181 port"
-
-
-class ReceiverOrder(NamedTuple):
-    """What is to be received. `ssrc` None: whatever comes first. `timeout`: seconds for the first packet, and idle."""
-
-    app: str
-    name: str
-    ssrc: int | None
-    timeout: float
 
 
 @dataclass

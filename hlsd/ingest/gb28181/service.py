@@ -14,7 +14,6 @@ from hlsd.events.facts import receiver_facts
 from hlsd.ingest.allowed import Allowed
 from hlsd.ingest.gb28181.figures import ReceiverCounts, ReceiverFigures
 from hlsd.ingest.gb28181.operations import ReceiverRefused, ReceiverView, operations
-from hlsd.ingest.gb28181.receiver import CameraReceiver, ReceiverOrder
 from hlsd.ingest.gb28181.subject import ReceiverSubject
 from hlsd.ports import Service
 from hlsd.ports.flv_body import PublishEnding
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
     from hlsd.base.figures import Reporter
     from hlsd.events import Bus
+    from hlsd.ingest.gb28181.order import ReceiverOrder
+    from hlsd.ingest.gb28181.receiver import CameraReceiver
     from hlsd.ingest.gb28181.settings import Gb28181Settings
     from hlsd.ingest.packet_publisher import PacketHost
 
@@ -95,6 +96,8 @@ class Gb28181Service(Service):
         if any((one.order.app, one.order.name) == (order.app, order.name) for one in self._receivers.values()):
             raise ReceiverRefused(409, "busy", "there is a receiver for that stream")
         order = order if order.timeout else order._replace(timeout=settings.timeout)
+        from hlsd.ingest.gb28181.receiver import CameraReceiver  # noqa: PLC0415 - what nobody uses is not loaded
+
         ident = secrets.token_hex(8)
         receiver = CameraReceiver(ident, order, self._host, self._allowed, self._over, self._host.clock.wall())
         self._opening += 1

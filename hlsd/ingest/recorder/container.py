@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hlsd.base.errors import MediaError
-from hlsd.ingest.recorder.matroska import MatroskaReader
-from hlsd.ingest.recorder.movie import MovieReader
 
 if TYPE_CHECKING:
     from hlsd.ingest.recorder.pieces import RecordedItem
@@ -59,8 +57,12 @@ class ContainerReader:
                 return []
             self._first = b""
             if octets.startswith(b"\x1a\x45\xdf\xa3"):
+                from hlsd.ingest.recorder.matroska import MatroskaReader  # noqa: PLC0415 - what nobody uses is not loaded
+
                 self._reader = MatroskaReader()
             elif octets[4:8] == b"ftyp":
+                from hlsd.ingest.recorder.movie import MovieReader  # noqa: PLC0415
+
                 self._reader = MovieReader()
             else:
                 raise MediaError("neither WebM, Matroska nor MP4")

@@ -10,7 +10,7 @@ from hlsd.base.quantities import MIB, Size
 class RecorderSettings(BaseModel):
     """Publishing from a browser by WebSocket: what a recorder makes, as it makes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     enabled: bool = Field(
         default=True,

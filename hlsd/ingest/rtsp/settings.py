@@ -14,7 +14,7 @@ from hlsd.base.quantities import Duration
 class RtspUser(BaseModel):
     """A user of some streams, who is asked for a password before anything else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     match: str = Field(default="*", description="Which streams: a glob as in live/*, or behind ~ a regular expression.")
     action: Literal["publish", "play", "any"] = Field(default="any", description="What the user may do.")

@@ -15,7 +15,7 @@ from hlsd.ingest.srt.key_material import LONGEST_PASSPHRASE, SHORTEST_PASSPHRASE
 class SrtPassphrase(BaseModel):
     """The passphrase of some streams."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     match: str = Field(default="*", description="Which streams: a glob as in live/*, or behind ~ a regular expression.")
     passphrase: SecretStr = Field(default=SecretStr(""), description="10 to 79 bytes.")
@@ -37,7 +37,7 @@ class SrtPassphrase(BaseModel):
 class SrtSettings(BaseModel):
     """SRT: publishing and playing MPEG-TS by a UDP port. docs/transports.md has a line for each client."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     port: int = Field(
         default=0,

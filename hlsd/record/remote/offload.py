@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-from pydantic import BaseModel
+from typing import Final
 
 from hlsd.base.clock import Clock
 from hlsd.base.faults import Faults
@@ -15,6 +13,7 @@ from hlsd.record.remote.bucket import Bucket
 from hlsd.record.remote.copy import STORED, StoredCopy
 from hlsd.record.remote.far import PATIENCE, FarRecordings
 from hlsd.record.remote.keeper import StoreHost, StoreKeeper
+from hlsd.record.remote.placed import Placed, UploadView
 from hlsd.record.remote.stats import StoreFigures, StoreNow, StoreStats
 from hlsd.record.remote.uploads import Uploads
 from hlsd.record.retention import RetentionLimits
@@ -23,26 +22,6 @@ from hlsd.record.store import RecordingStore
 
 REQUEST: Final = 300.0
 """Seconds for one request of an upload: a part of 8 MiB by a line of 30 kB a second."""
-
-
-class UploadView(BaseModel):
-    """How a recording comes into the store, as the API shows it. `next_try` in ms of the epoch, 0 for none."""
-
-    state: str
-    """"pending", "uploading", "stored", "failed", or "removing" of what is being deleted."""
-    sent: int
-    bytes: int
-    tries: int
-    next_try: int
-    error: str
-    stored_at: int
-
-
-class Placed(NamedTuple):
-    """Where a recording is: "local", "store" or "both"."""
-
-    where: str
-    upload: UploadView | None
 
 
 class Offload:

@@ -1,8 +1,8 @@
 /* Uses the console as an operator does, and prints what came of it as JSON:
  *
- *   node console.mjs chromium|firefox EXECUTABLE URL TOKEN PULL WIDTH HEIGHT [SCREENSHOTS]
+ *   node console.mjs chromium|firefox EXECUTABLE URL TOKEN PULL FILM WIDTH HEIGHT [SCREENSHOTS]
  *
- * URL is the server's, PULL an address for a relay. Each step waits until the page shows what it should; what did not
+ * URL is the server's, PULL an address for a relay, FILM a file of one. Each step waits until the page shows what it should; what did not
  * come about is in `failed`, what axe finds of it (serious or worse) in `axe`, errors of scripts and of the policy in `errors`.
  */
 
@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import puppeteer from "puppeteer-core";
 
-const [name, executablePath, url, token, pull, width, height, shots] = process.argv.slice(2);
+const [name, executablePath, url, token, pull, film, width, height, shots] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await puppeteer.launch({
   browser: name === "firefox" ? "firefox" : "chrome", executablePath, headless: true,
@@ -22,7 +22,7 @@ const said = { errors: [], failed: [], axe: [], seen: {} };
 page.on("pageerror", (error) => said.errors.push(error.message));
 page.on("console", (message) => {
   // A browser says of its own accord that an answer was no yes.
-  if (message.type() === "error" && !/status of (401|404)/.test(message.text())) said.errors.push(message.text());
+  if (message.type() === "error" && !/status of (400|401|404)/.test(message.text())) said.errors.push(message.text());
 });
 
 async function until(what, condition, ...given) {
@@ -67,6 +67,7 @@ await until("streams", () => document.querySelectorAll(".card").length === 2);
 await until("a picture", () => [...document.querySelectorAll(".still img")].some((image) => image.naturalWidth > 0));
 await until("this server", () => /publisher/.test(document.getElementById("node").textContent));
 await judged("streams");
+await until("the distance of key pictures", () => [...document.querySelectorAll(".card")].every((one) => /a key picture each/.test(one.textContent)));
 said.seen.streams = await page.evaluate(() => [...document.querySelectorAll(".card b")].map((one) => one.textContent));
 
 await go("constructor");
@@ -113,6 +114,42 @@ await click("#view tbody button", "End");
 await until("the question of a relay", () => document.getElementById("ask").open);
 await click("#ask-yes");
 await until("no relay", () => document.querySelectorAll("#view tbody tr").length === 0);
+
+await page.select("form [name=camera]", "hikvision");
+await until("what a camera is made of", () => document.querySelector("form [name=url]").closest("label").hidden && document.querySelector("form [name=host]").required);
+await write("form [name=name]", "gate");
+await write("form [name=host]", new URL(pull).host);
+await write("form [name=user]", "ad min");
+await write("form [name=password]", "p@ss/word");
+await judged("camera");
+await click("form button", "Add");
+await until("a camera", () => /live\/gate/.test(document.querySelector("#view tbody")?.textContent ?? ""));
+said.seen.camera = await text("#view tbody");
+await click("#view tbody button", "End");
+await until("the question of a camera", () => document.getElementById("ask").open);
+await click("#ask-yes");
+await until("no camera", () => document.querySelectorAll("#view tbody tr").length === 0);
+
+await go("jobs");
+await until("no jobs", () => /none/.test(document.querySelector("[aria-label=Jobs]")?.textContent ?? ""));
+await write("form [name=source]", "https://");
+await click("form button", "Add");
+await until("why it is not taken", () => /url: /.test(document.getElementById("said").textContent));
+said.seen.refused = await text("#said");
+await page.evaluate(() => (document.querySelector("form [name=source]").value = ""));
+await write("form [name=source]", film);
+await write("form [name=title]", "Of the console");
+await click("form button", "Add");
+await until("a job", () => /Of the console/.test(document.querySelector("#view tbody")?.textContent ?? ""));
+await judged("jobs");
+await click("#view tbody button", "Cancel");
+await until("the question of a job", () => document.getElementById("ask").open);
+await click("#ask-yes");
+await until("it is cancelled", () => /cancelled/.test(document.querySelector("[aria-label=Jobs]").textContent));
+await click("#view tbody button", "Delete");
+await until("the question of what it made", () => document.getElementById("ask").open);
+await click("#ask-yes");
+await until("it is gone", () => /none/.test(document.querySelector("[aria-label=Jobs]").textContent));
 
 await go("recordings");
 await until("recordings", () => document.querySelectorAll("#view tbody tr").length > 0);

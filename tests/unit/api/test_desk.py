@@ -16,7 +16,7 @@ from starlette.routing import Route
 from hlsd.api.handlers import MAX_WAITING, Handlers
 from hlsd.media.unit import Tracks
 from tests.support.api_services import READER, TOKEN, ApiServices
-from tests.support.frames import VIDEO
+from tests.support.frames import VIDEO, video
 
 
 async def test_a_session_has_the_words_of_the_events() -> None:
@@ -347,3 +347,12 @@ async def test_the_document_describes_every_operation_and_nothing_else() -> None
         *("Envelope_Session_", "Envelope_Sessions_", "Envelope_Settings_", "Envelope_Stream_", "Envelope_Streams_"),
     } <= set(found["components"]["schemas"])
     assert not [name for name in found["components"]["schemas"] if "View" in name or "List" in name]
+
+
+async def test_a_stream_tells_how_far_its_key_pictures_are_apart() -> None:
+    services = ApiServices()
+    held = await services.publish()
+    assert (await services.get("streams/live/cam"))["key_interval_ms"] == 0
+    for unit in video(25, 5.0, 2.0):
+        held.unit(unit)
+    assert (await services.get("streams/live/cam"))["key_interval_ms"] == 2000

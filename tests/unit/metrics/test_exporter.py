@@ -13,8 +13,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.types import Scope
 
-from hlsd.api.access import Access
-from hlsd.api.middleware import asked
+from hlsd.api.access import Access, asked
 from hlsd.api.settings import ApiSettings
 from hlsd.base.figures import Histogram
 from hlsd.metrics.exporter import MAX_SCRAPES, Exporter

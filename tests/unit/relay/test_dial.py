@@ -14,10 +14,10 @@ from hlsd.relay.guard import HostList
 async def test_an_address_in_plain_writing_is_not_asked_of_the_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver's few threads may be busy for seconds, and a relay by HLS connects for each segment."""
 
-    async def busy(*_: object, **__: object) -> None:
+    def busy(_: str) -> list[str]:
         raise OSError("no thread is free")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", busy)
+    monkeypatch.setattr("hlsd.net.names._by_the_system", busy)
     assert await Dial(tuple).resolve(read_address("http://93.184.216.34/x")) == "93.184.216.34"
     assert await Dial(tuple).resolve(read_address("http://[2606:2800:220:1::1]/x")) == "2606:2800:220:1::1"
     with pytest.raises(SourceError, match="no thread"):
@@ -31,10 +31,7 @@ async def test_where_nobody_listens_at_the_first_address_the_next_one_is_tried(m
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
 
-    async def both(*_: object, **__: object) -> list[tuple[object, ...]]:
-        return [(0, 0, 0, "", ("::1", port)), (0, 0, 0, "", ("127.0.0.2", port)), (0, 0, 0, "", ("127.0.0.1", port))]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    monkeypatch.setattr("hlsd.net.names._by_the_system", lambda _: ["::1", "127.0.0.2", "127.0.0.1"])
     address = read_address(f"http://both.test:{port}/x")
     async with server:
         dialed = await Dial(tuple).open(address)

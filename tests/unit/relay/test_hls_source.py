@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from hlsd.delivery.tls.certificate import write_self_signed
+from hlsd.net.names import Names
 from hlsd.net.tls import Certificates
-from hlsd.relay import dial as dial_module
 from hlsd.relay import hls_source
 from hlsd.relay.dial import Dial, SourceError
 from hlsd.relay.guard import HostList
@@ -282,11 +282,11 @@ async def test_what_a_public_server_points_at_is_public_too(
     """An operator names a partner's playlist; its owner must not thereby fetch from the operator's own network."""
     asked: list[str] = []
 
-    async def look_up(host: str, _port: int) -> list[str]:
+    async def look_up(_: Names, host: str) -> list[str]:
         asked.append(host)
         return [{"partner.example": "93.184.216.34", "inside.example": "10.0.0.5"}.get(host, host)]
 
-    monkeypatch.setattr(dial_module, "_look_up", look_up)
+    monkeypatch.setattr(Names, "addresses", look_up)
     abroad = Dial(tuple).abroad()
     from hlsd.relay.address import read_address
 

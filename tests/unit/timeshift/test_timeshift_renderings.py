@@ -11,7 +11,7 @@ from hlsd.media.unit import TICKS
 from hlsd.record.open_recordings import OpenRecordings, Shelf
 from hlsd.timeshift import shifted
 from hlsd.timeshift.forms import Form
-from hlsd.timeshift.listing import render
+from hlsd.timeshift.listing import choose, render
 from hlsd.timeshift.shifted import ShiftedPlaylists
 from hlsd.timeshift.tape import TapeFacts, TapeFile, TapeSegment
 from hlsd.timeshift.tapes import Tape, Tapes
@@ -54,7 +54,14 @@ async def test_six_hours_are_written_once_for_each_update_and_not_for_each_viewe
         rendered.append((found[1].high, skip))
         return render(*found, skip=skip)
 
+    chosen: list[int] = []
+
+    def searched(*found: Any) -> Any:
+        chosen.append(1)
+        return choose(*found)
+
     monkeypatch.setattr(shifted, "render", counted)
+    monkeypatch.setattr(shifted, "choose", searched)
     opened = OpenRecordings(cast(Shelf, None))  # no file is looked into: a window is cut at whole segments
     playlists = ShiftedPlaylists(cast(Tapes, MadeUpTapes(tape)), opened, clock, HOURS * 3600.0, lambda *_: True)
 
@@ -69,11 +76,14 @@ async def test_six_hours_are_written_once_for_each_update_and_not_for_each_viewe
             answers = await asyncio.gather(*map(asked, range(VIEWERS)))
             high = count + update + 1
             assert sorted(rendered) == [(high, False), (high, True)], "whole and as an update, each once"
+            assert len(chosen) == 1, "what is listed is looked for once"
             assert len(set(answers)) == 2
             assert answers[0].count(b"#EXTINF") >= count
             assert len(answers[1]) <= 2048, "what a viewer gets each few seconds"
             rendered.clear()
+            chosen.clear()
             files[-1].restore([segment(count + update)])
+            tape.looks += 1
             clock.advance(EACH)
     finally:
         opened.close()

@@ -15,7 +15,8 @@ from hlsd.media import flv
 from hlsd.media.flv import FileReader
 from hlsd.media.unit import AccessUnit, Kind, Tracks
 from hlsd.ports import PublishRequest
-from hlsd.streams.stream import Claim, Stream
+from hlsd.streams.claim import Claim
+from hlsd.streams.stream import Stream
 from tests.support.flvmedia import make_flv
 from tests.support.mischief import Mischief
 from tests.support.units import units_of

@@ -71,7 +71,7 @@ def test_what_rtp_carries_is_one_stream_of_one_or_two_channels() -> None:
 
 @pytest.mark.thorough
 async def test_what_a_browser_says_is_heard_in_its_own_bytes(tmp_path: Path) -> None:
-    """From WHIP to WHEP: no second encoder, which would cost quality, a sixth of a second and processor time."""
+    """From WHIP to WHEP: no second encoder, which would cost quality, some 65 ms and processor time."""
     async with running(tmp_path) as server:
         publisher = WhipCall(server)
         assert (await publisher.open()).status_code == 201
