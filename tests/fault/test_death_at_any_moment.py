@@ -159,7 +159,10 @@ def test_whoever_dies_numbers_rise_events_balance_recordings_play_and_players_go
                 server.stop()
         books = Books(written(events), receiver.events(), reaper.deaths)
     print(f"{reaper.figures()}; {len(books.written)} events, {passers.plays} plays, {passers.pictures} pictures")  # noqa: T201
-    assert books.faults() == []
+    faults, kept = books.faults(), queued(state)
+    untold = [fault for fault in faults if fault.startswith("not received")]
+    assert len(untold) <= kept, "what the last stop could not tell in time waits for the next start, and nothing else"
+    assert faults == untold
     assert recordings.repaired
     assert passers.plays
     assert passers.pictures
